@@ -1,0 +1,1 @@
+"""Layby, the checkout: the package itself is `layby/`; nothing is imported from here."""

@@ -1,0 +1,1 @@
+"""Floor 4: who acts: workflow, supervisor, agent, human. Imports every floor below."""

@@ -1,0 +1,153 @@
+"""The port to language models: what an agent sends, what a model answers, how it fails.
+
+Values are msgspec structs: a response is recorded in the run's log as it is and read back
+when the turn is resumed, so nothing here may hold a client, a key or a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+from ..runtime.errors import LaybyError
+
+StopReason: TypeAlias = Literal[
+    "end", "tool_use", "max_tokens", "stop_sequence", "refusal", "context_window", "pause"
+]
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """Plain text said by a user or a model."""
+
+    text: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
+    """A model's request to run one tool."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_result"):
+    """What came of a tool call; `content` is JSON text or plain text."""
+
+    id: str
+    name: str
+    content: str
+    is_error: bool = False
+
+
+class Opaque(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="opaque"):
+    """A provider's own block (a signed thinking block, say), returned to that provider unchanged."""
+
+    provider: str
+    data: dict[str, Any]
+
+
+Part: TypeAlias = Text | ToolCall | ToolResult | Opaque
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a conversation. Tool results travel in `user` messages."""
+
+    role: Literal["user", "assistant"]
+    parts: list[Part]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tool calls, in the model's order."""
+        return [part for part in self.parts if isinstance(part, ToolCall)]
+
+
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool as a model sees it; `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one or several responses."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent to a model for one response."""
+
+    system: str
+    messages: list[Message]
+    tools: list[ToolSpec] = []
+    tool_choice: str = "auto"
+    """`auto`, `any`, `none`, or the name of the tool that must be called."""
+    max_tokens: int | None = None
+    """Upper bound of the response; None: the model's own default."""
+
+
+class ModelResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model answered; recorded in the run's log."""
+
+    message: Message
+    stop_reason: StopReason
+    usage: Usage = Usage()
+    model: str = ""
+    """The model's name as the provider reports it."""
+
+
+OnText: TypeAlias = Callable[[str], None]
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A language model. Implementations hold their client; it never reaches a log."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people and for usage figures."""
+        ...
+
+    async def respond(
+        self, request: ModelRequest, on_text: OnText | None = None
+    ) -> ModelResponse:
+        """Answer one request; `on_text` sees text as it arrives.
+
+        Raises:
+            ModelError: the provider failed or refused the request.
+        """
+        ...
+
+
+class ModelError(LaybyError):
+    """A model gave no usable response.
+
+    `retryable` says whether the same request may succeed later; `retry_after` is the provider's
+    own wish in seconds. The turn is retried durably: a long back-off holds no worker.
+    """
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after

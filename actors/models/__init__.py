@@ -1,0 +1,1 @@
+"""The providers behind the `Model` port, one file each."""

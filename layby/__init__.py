@@ -1,0 +1,1 @@
+"""Durable networks of AI agents on NATS that pull over and wait for a human."""

@@ -1,0 +1,1 @@
+"""Floor 2: what makes a handler durable. Imports `bus` only."""

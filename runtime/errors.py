@@ -1,0 +1,89 @@
+"""What can go wrong, by who has to act.
+
+LaybyError
+├─ NonRetriableError   raised by user code: do not try again
+├─ RetryAfter          raised by user code: try again after so many seconds
+├─ StepFailed          a step used up its attempts; `__cause__`-free, it may be read from the log
+├─ AskTimedOut         nobody answered a question before its deadline
+├─ QuestionLimit       a run asked more questions than it may
+├─ MaxTurns            a network took its last turn without being done
+├─ RunCancelled        the run a caller waited for was cancelled
+├─ WorkflowChanged     the body no longer matches the run's recorded steps
+└─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
+BaseException: Parked, Fenced   (signals of the runtime: let them pass)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class LaybyError(Exception):
+    """The base of every error that Layby raises for people to handle."""
+
+
+class NonRetriableError(LaybyError):
+    """Raise it in a step, tool or workflow when trying again cannot help."""
+
+
+class RetryAfter(LaybyError):
+    """Raise it in a step or tool to be tried again after `seconds`; holds no worker meanwhile."""
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        super().__init__(message or f"try again after {seconds:g} s")
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.seconds, str(self))
+
+
+class StepFailed(LaybyError):
+    """A step failed for good; `type_name` is the name of the error it last raised."""
+
+    def __init__(self, step: str, message: str, type_name: str = "", attempts: int = 1) -> None:
+        super().__init__(message)
+        self.step = step
+        self.type_name = type_name
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.step, str(self), self.type_name, self.attempts)
+
+
+class AskTimedOut(LaybyError):
+    """Nobody answered question `question_id` before its deadline. Silence is never a yes."""
+
+    def __init__(self, message: str, question_id: str = "") -> None:
+        super().__init__(message)
+        self.question_id = question_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.question_id)
+
+
+class QuestionLimit(LaybyError):
+    """The run has asked as many questions as its app allows."""
+
+
+class MaxTurns(LaybyError):
+    """A network took `max_turns` turns without its router saying that it is done."""
+
+
+class RunCancelled(LaybyError):
+    """The run was cancelled before it ended by itself."""
+
+
+class WorkflowChanged(LaybyError):
+    """A workflow's body no longer reaches the steps that the run has recorded."""
+
+
+class InvalidSetup(LaybyError):
+    """An app, workflow, agent, tool or network is declared in a way that cannot work."""
+
+
+class Parked(BaseException):
+    """Leaves a body that waits for something outside. Let it pass; catch `LaybyError`."""
+
+
+class Fenced(BaseException):
+    """Leaves a body because another worker has moved the run on. Let it pass."""
