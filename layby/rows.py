@@ -1,0 +1,181 @@
+"""What people and scripts see of runs, questions and answers: the JSON of the CLI and of `Client`.
+
+The field names are the JSON keys and a stable contract: fields may be added, never renamed. All
+times are ISO 8601 in UTC (`2026-03-01T09:30:00.123Z`), so they sort as text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+RunStatus = Literal[
+    "running", "waiting", "completed", "failed", "timed_out", "max_turns", "cancelled"
+]
+"""`waiting` is parked: it waits for a person, a timer or a child and holds no worker."""
+
+Outcome = Literal["accepted", "invalid", "too_late", "already_answered", "unknown_ticket"]
+"""What became of an answer."""
+
+Level = Literal["ok", "warn", "error"]
+"""How bad a finding of `doctor` is."""
+
+
+class RunRow(msgspec.Struct, kw_only=True, frozen=True):
+    """One run, as `layby runs` lists it.
+
+    Attributes:
+        id: The run's id.
+        workflow: The workflow it runs.
+        ticket: The ticket (the event's key) as the help desk spells it.
+        status: Where it stands.
+        started_at: When its event was accepted.
+        updated_at: When its log grew last.
+    """
+
+    id: str
+    workflow: str
+    ticket: str
+    status: RunStatus
+    started_at: str
+    updated_at: str
+
+
+class StepRow(msgspec.Struct, kw_only=True, frozen=True):
+    """One line of a run's history, as `layby show` prints it.
+
+    Attributes:
+        n: Position of the entry in the run's log.
+        at: When it was recorded.
+        kind: What it is, in the words of `TimelineLine.kind`.
+        name: What it is about: a step, a tool, an agent, a question.
+        detail: One human line more.
+        actor: Who did it.
+        seconds: How long it took; None where that means nothing.
+    """
+
+    n: int
+    at: str
+    kind: str
+    name: str
+    detail: str = ""
+    actor: str = ""
+    seconds: float | None = None
+
+
+class RunDetail(RunRow, kw_only=True, frozen=True):
+    """One run with its outcome and history.
+
+    Attributes:
+        result: What the workflow returned; None until it completed.
+        error: Why it did not complete; None while it may.
+        steps: Its history, oldest first.
+    """
+
+    result: Any = None
+    error: str | None = None
+    steps: list[StepRow] = []
+
+
+class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
+    """An open question to a person.
+
+    Attributes:
+        id: The question's id; an answer may name it.
+        ticket: The ticket it belongs to: the address of an answer.
+        role: Who is asked, `developer` by default.
+        question: The question itself.
+        context: What the asker thinks a person needs to know.
+        agent: Who asks.
+        run: The run that waits.
+        asked_at: When it was asked.
+        deadline: When the run goes on without an answer.
+    """
+
+    id: str
+    ticket: str
+    role: str
+    question: str
+    context: str
+    agent: str
+    run: str
+    asked_at: str
+    deadline: str
+
+
+class Receipt(msgspec.Struct, kw_only=True, frozen=True):
+    """What became of an answer.
+
+    Attributes:
+        outcome: Only `accepted` means that the run goes on with it.
+        ticket: The ticket that the answer was sent to.
+        question: The question it was taken for; None when there was none.
+        reason: Why it was not accepted; None when it was.
+        by: Who gave this answer or, when it is too late, the one that won.
+        at: When the receipt was written.
+        seq: Stream sequence of the answer it is about.
+    """
+
+    outcome: Outcome
+    ticket: str
+    question: str | None = None
+    reason: str | None = None
+    by: str | None = None
+    at: str = ""
+    seq: int = 0
+
+
+class Sent(msgspec.Struct, kw_only=True, frozen=True):
+    """An event that JetStream has stored.
+
+    Attributes:
+        stream: The stream that holds it.
+        seq: Its sequence there.
+        duplicate: True when an event with this id had been stored before; nothing new starts.
+    """
+
+    stream: str
+    seq: int
+    duplicate: bool = False
+
+
+class Finding(msgspec.Struct, kw_only=True, frozen=True):
+    """One thing `doctor` looked at.
+
+    Attributes:
+        level: How bad it is.
+        subject: What was looked at.
+        message: What was found.
+        advice: What to do about it; empty when nothing.
+    """
+
+    level: Level
+    subject: str
+    message: str
+    advice: str = ""
+
+
+class TimelineLine(msgspec.Struct, kw_only=True, frozen=True):
+    """One thing that happened in a run, told to a person while it happens.
+
+    Attributes:
+        at: When it happened.
+        run: The run it happened in.
+        ticket: The run's ticket.
+        kind: What happened, a stable word such as `tool.called` or `question.asked`.
+        actor: Who did it.
+        title: What happened, in a few words.
+        detail: One human line more.
+        data: The facts a program needs, by kind (`question.asked`: id, deadline, role, question,
+            context; `question.answered`: text, by; `run.ended`: status, result, error).
+    """
+
+    at: str
+    run: str
+    ticket: str
+    kind: str
+    actor: str = ""
+    title: str = ""
+    detail: str = ""
+    data: dict[str, Any] = {}
