@@ -1,6 +1,7 @@
 """What can go wrong, by who has to act.
 
-LaybyError
+LaybyError              defined in `bus.errors`, the lowest floor; the base of all of these
+├─ BusError            see `bus.errors`
 ├─ NonRetriableError   raised by user code: do not try again
 ├─ RetryAfter          raised by user code: try again after so many seconds
 ├─ StepFailed          a step used up its attempts; `__cause__`-free, it may be read from the log
@@ -15,11 +16,11 @@ BaseException: Parked, Fenced   (signals of the runtime: let them pass)
 
 from __future__ import annotations
 
+# ruff: noqa: N818  these names say what happened; "Error" would add nothing
+
 from typing import Any
 
-
-class LaybyError(Exception):
-    """The base of every error that Layby raises for people to handle."""
+from ..bus.errors import LaybyError as LaybyError  # noqa: PLC0414  re-exported
 
 
 class NonRetriableError(LaybyError):

@@ -1,0 +1,123 @@
+"""What can go wrong between us and NATS, by who has to act.
+
+LaybyError                  the base of everything that Layby raises; the other floors add to it
+└─ BusError
+   ├─ NotConnected          ours: asked something of a connection that is closed
+   ├─ InvalidTicket         the caller: a ticket id or token that cannot be written as one
+   ├─ InvalidSettings       the user: connection settings that contradict or are not supported
+   ├─ PermissionDenied      the operator: the server refused this subject to this user
+   │  └─ LoginRefused       the user: the server does not know these credentials
+   ├─ PayloadTooLarge       the caller: the message is larger than the server takes
+   ├─ Conflict              nobody: somebody else wrote first; read again and decide again
+   ├─ PublishUnconfirmed    nobody: no ack came; the message may or may not be stored
+   ├─ StreamMissing         the operator: no stream covers the subject; provision first
+   ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
+   ├─ ServerUnavailable     the operator: nothing answers at the server's address
+   └─ ServerNotStarted      the user: the server of our own did not come up
+      ├─ BinaryMissing      ... because there is no nats-server to run
+      ├─ PortTaken          ... because its port is in use
+      └─ DataFolderUnusable ... because its folder is not writable, or another server's
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: N818  these names say what happened; "Error" would add nothing
+
+from typing import ClassVar
+
+
+class LaybyError(Exception):
+    """The base of every error that Layby raises for people to handle."""
+
+
+class BusError(LaybyError):
+    """Something between us and NATS failed; catch it to handle all of them.
+
+    The message says what happened, to which name, and what to do next. `subject` is the subject
+    concerned and `code` the JetStream error code, where there is one.
+    """
+
+    codes: ClassVar[tuple[int, ...]] = ()
+    """The JetStream error codes that mean this error; see `class_for`."""
+
+    def __init__(self, message: str = "", *, subject: str = "", code: int = 0) -> None:
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0])
+        self.subject = subject
+        self.code = code
+
+
+class NotConnected(BusError):
+    """The connection is closed, or was never opened.
+
+    During an outage you get `PublishUnconfirmed` or `ServerUnavailable` instead.
+    """
+
+
+class InvalidTicket(BusError):
+    """A ticket id cannot be written as a subject token, or a token is not one of ours."""
+
+
+class InvalidSettings(BusError):
+    """The connection settings contradict each other, or name something that is not supported."""
+
+
+class PermissionDenied(BusError):
+    """The server refused the subject to this user."""
+
+
+class LoginRefused(PermissionDenied):
+    """The server does not accept these credentials."""
+
+
+class PayloadTooLarge(BusError):
+    """The message, headers included, is larger than the server or the stream takes."""
+
+    codes = (10054,)
+
+
+class Conflict(BusError):
+    """The expected last sequence was wrong: somebody else wrote first. Read again, decide again."""
+
+    codes = (10071, 10164)  # 10164: another write to the same subject is in flight (replicas)
+
+
+class PublishUnconfirmed(BusError):
+    """No acknowledgement came: the message may or may not be stored. Look before repeating it."""
+
+
+class StreamMissing(BusError):
+    """No stream covers the subject, or the stream does not exist."""
+
+    codes = (10059,)
+
+
+class ServerTooOld(BusError):
+    """The server lacks a feature that Layby stands on."""
+
+
+class ServerUnavailable(BusError):
+    """Nothing answers at the server's address, or it does not speak NATS."""
+
+
+class ServerNotStarted(BusError):
+    """The server of our own did not come up; the message ends with what it logged last."""
+
+
+class BinaryMissing(ServerNotStarted):
+    """There is no nats-server to run."""
+
+
+class PortTaken(ServerNotStarted):
+    """The port is in use by another program."""
+
+
+class DataFolderUnusable(ServerNotStarted):
+    """The data folder cannot be written, or another server is running in it."""
+
+
+def class_for(code: int) -> type[BusError]:
+    """The error that a JetStream error code means; `BusError` itself for those with no name."""
+    return _BY_CODE.get(code, BusError)
+
+
+_BY_CODE = {code: cls for cls in BusError.__subclasses__() for code in cls.codes}

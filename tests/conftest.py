@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# `pytest` alone does not put the checkout on the path, as `python -m pytest` does.
+sys.path.append(str(Path(__file__).parent.parent))
+
+pytest_plugins = ["tests.fix_nats"]
