@@ -1,0 +1,1 @@
+"""Examples: each folder is one app; run one with `layby dev examples.<name>:app`."""

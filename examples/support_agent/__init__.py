@@ -1,0 +1,1 @@
+"""A support network that asks a developer: `layby dev examples.support_agent:app`."""
