@@ -1,0 +1,125 @@
+"""The app: an event opens a ticket, the network works on it, the ticket is closed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from layby import App, LaybyError, Network, NetworkResult, NonRetriableError, Step
+
+from .agents import customer_support, technical_support
+from .data import Priority, Ticket, TicketStatus
+from .models import default_model
+from .store import Change, TicketNotFoundError, TicketStore
+from .supervisor import supervisor
+
+support = Network(
+    "support",
+    agents=[customer_support, technical_support],
+    router=supervisor,
+    default_model=default_model(),
+    max_turns=10,
+)
+app = App("support", networks=[support], ask_timeout="4h", max_questions=5)
+
+
+class TicketCreated(BaseModel):
+    """A customer opened a ticket, or opened it again."""
+
+    ticketId: str  # noqa: N815 - the help desk's spelling
+
+
+class Resolution(BaseModel):
+    """How a run left its ticket."""
+
+    ticket_id: str
+    status: Literal["solved", "escalated", "unresolved"]
+    """escalated: the customer was told that the team is on it. unresolved: nobody replied."""
+    reply: str | None
+    """The last message to the customer."""
+    priority: Priority
+    ticket_status: TicketStatus
+
+
+@app.workflow(on="support.ticket.created", key="ticketId")
+async def support_ticket(event: TicketCreated, step: Step) -> Resolution:
+    """Work on a ticket until the customer has a reply or a person must take over."""
+    ticket = await step.run("get_ticket_details", get_ticket_details, event.ticketId)
+    if ticket.status != "open":
+        ticket = await step.run(
+            "reopen_ticket", update, ticket.id, Change(status="open"), step.idempotency_key("open")
+        )
+    try:
+        result = await step.network(
+            support, briefing(ticket), state={"ticket": ticket.id, "priority": ticket.priority}
+        )
+    except LaybyError as problem:
+        failed = Change(status="escalated", note=f"The agents failed: {problem}")
+        await step.run("escalate_ticket", update, ticket.id, failed, step.idempotency_key("fail"))
+        raise
+    reply = last_reply(result)
+    ticket = await step.run(
+        "settle_ticket", settle, ticket.id, reply is not None, step.idempotency_key("settle")
+    )
+    return resolution(ticket, reply)
+
+
+def get_ticket_details(ticket_id: str) -> Ticket:
+    """Read the ticket."""
+    try:
+        return TicketStore.from_env().ticket(ticket_id)
+    except TicketNotFoundError as error:
+        raise NonRetriableError(str(error)) from error
+
+
+def update(ticket_id: str, change: Change, key: str) -> Ticket:
+    """Change the ticket, once per `key`."""
+    return TicketStore.from_env().update(ticket_id, change, key=key)
+
+
+def settle(ticket_id: str, replied: bool, key: str) -> Ticket:  # noqa: FBT001 - a step's argument
+    """Close the ticket; without a reply, or when it is escalated, a person must look at it."""
+    ticket = get_ticket_details(ticket_id)
+    if not replied:
+        note = "The agents ended without a reply to the customer."
+        return update(ticket_id, Change(status="escalated", note=note), key)
+    if ticket.status == "escalated":
+        return ticket
+    return update(ticket_id, Change(status="closed"), key)
+
+
+def briefing(ticket: Ticket) -> str:
+    """What the agents and the supervisor are told about the ticket."""
+    facts = {
+        "Ticket": ticket.id,
+        "Title": ticket.title,
+        "Priority": ticket.priority,
+        "Customer": ticket.customer,
+        "Notes": ticket.notes,
+    }
+    lines = {name: " ".join(value.split()) for name, value in facts.items()}
+    return "\n".join(f"{name}: {line}" for name, line in lines.items() if line)
+
+
+def last_reply(result: NetworkResult) -> str | None:
+    """The last message that was sent to the customer."""
+    sent = [
+        str(call.arguments["message"])
+        for turn in result.turns
+        for call in turn.calls
+        if call.name == "reply_to_customer" and not call.is_error
+    ]
+    return sent[-1] if sent else None
+
+
+def resolution(ticket: Ticket, reply: str | None) -> Resolution:
+    """Tell how the ticket was left."""
+    replied = "escalated" if ticket.status == "escalated" else "solved"
+    return Resolution(
+        ticket_id=ticket.id,
+        status=replied if reply is not None else "unresolved",
+        reply=reply,
+        priority=ticket.priority,
+        ticket_status=ticket.status,
+    )

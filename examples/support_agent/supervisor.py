@@ -1,0 +1,49 @@
+"""Who works on a ticket next: rules where the case is clear, a model where it is not.
+
+The rules cost nothing and are asked first. A turn that ends in plain text is no reply: its agent is
+called again once to finish (its prompt says so), and after that the model decides, as it does when
+an agent hands the ticket over.
+"""
+
+from __future__ import annotations
+
+from layby import Agent, Done, Route, RoutingAgent
+
+from .agents import technical_support
+
+
+def replied(route: Route) -> Done | None:
+    """The customer has a reply: nobody else needs to look at the ticket."""
+    sent = any(
+        call.name == "reply_to_customer" and not call.is_error
+        for turn in route.turns
+        for call in turn.calls
+    )
+    return Done("The customer has a reply.") if sent else None
+
+
+def critical_first(route: Route) -> Agent | None:
+    """A critical ticket goes to Technical Support at once."""
+    critical = route.state.get("priority") == "critical"
+    return technical_support if critical and not route.turns else None
+
+
+def finish_your_turn(route: Route) -> str | None:
+    """An agent that stopped without reply or handover is called again, once."""
+    last = route.last
+    if last is None or last.stop != "done" or "HANDOVER" in last.text:
+        return None
+    turns = sum(turn.agent == last.agent for turn in route.turns)
+    return last.agent if turns == 1 else None
+
+
+supervisor = RoutingAgent(
+    "Supervisor",
+    system=(
+        "You route support tickets. Critical tickets and faults of the product go to Technical "
+        "Support; questions on how to use the product go to Customer Support. Follow a HANDOVER "
+        "line when it names one of the agents. You cannot write to the customer yourself. When "
+        "no agent can bring the ticket further, you are done: say what a person has to look at."
+    ),
+    rules=[replied, critical_first, finish_your_turn],
+)
