@@ -1,6 +1,7 @@
 """What can go wrong between us and NATS, by who has to act.
 
 LaybyError                  the base of everything that Layby raises; the other floors add to it
+├─ InvalidDuration          the caller: a length of time that cannot be read
 └─ BusError
    ├─ NotConnected          ours: asked something of a connection that is closed
    ├─ InvalidTicket         the caller: a ticket id or token that cannot be written as one
@@ -11,6 +12,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ Conflict              nobody: somebody else wrote first; read again and decide again
    ├─ PublishUnconfirmed    nobody: no ack came; the message may or may not be stored
    ├─ StreamMissing         the operator: no stream covers the subject; provision first
+   ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
    ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
    ├─ ServerUnavailable     the operator: nothing answers at the server's address
    └─ ServerNotStarted      the user: the server of our own did not come up
@@ -22,12 +24,15 @@ LaybyError                  the base of everything that Layby raises; the other 
 from __future__ import annotations
 
 # ruff: noqa: N818  these names say what happened; "Error" would add nothing
-
 from typing import ClassVar
 
 
 class LaybyError(Exception):
     """The base of every error that Layby raises for people to handle."""
+
+
+class InvalidDuration(LaybyError, ValueError):
+    """A length of time cannot be read, or is not one that Layby can wait."""
 
 
 class BusError(LaybyError):
@@ -89,6 +94,10 @@ class StreamMissing(BusError):
     """No stream covers the subject, or the stream does not exist."""
 
     codes = (10059,)
+
+
+class TopologyMismatch(BusError):
+    """A stream or consumer exists with settings under which promises would not hold."""
 
 
 class ServerTooOld(BusError):

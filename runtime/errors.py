@@ -17,7 +17,6 @@ BaseException: Parked, Fenced   (signals of the runtime: let them pass)
 from __future__ import annotations
 
 # ruff: noqa: N818  these names say what happened; "Error" would add nothing
-
 from typing import Any
 
 from ..bus.errors import LaybyError as LaybyError  # noqa: PLC0414  re-exported

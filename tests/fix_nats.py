@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import nats
 import pytest
+from nats.js import JetStreamContext
 
+from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.server import EmbeddedServer
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def clean_nats(nats_url: str) -> str:
     """The session's server with no streams on it."""
-    async with await nats.connect(nats_url) as nc:
-        manager = nc.jetstream()
+    async with await connect(ConnectionSettings(servers=(nats_url,))) as connection:
+        manager = JetStreamContext(connection.nc)
         for info in await manager.streams_info():
             await manager.delete_stream(info.config.name or "")
     return nats_url
@@ -80,7 +81,8 @@ def _in_container() -> Iterator[str]:
 
     ready = LogMessageWaitStrategy("Server is ready")
     box = DockerContainer(IMAGE).with_command("-js").waiting_for(ready)
-    box.ports["4222/tcp"] = ("127.0.0.1", None)
+    # A free port of the loopback only: the library passes this on, but does not say so in its types.
+    cast("dict[str, object]", box.ports)["4222/tcp"] = ("127.0.0.1", None)
     with box:
         yield f"nats://127.0.0.1:{box.get_exposed_port(4222)}"
 

@@ -8,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import nats
 import pytest
+from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
 
+from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
 from layby.bus.server import EmbeddedServer, find_binary
 from tests.fix_nats import eventually
@@ -19,9 +21,9 @@ pytestmark = pytest.mark.nats
 
 
 async def stored(url: str) -> int:
-    async with await nats.connect(url) as nc:
-        js = nc.jetstream()
-        await js.add_stream(name="S", subjects=["s"])
+    async with await connect(ConnectionSettings(servers=(url,))) as connection:
+        js = JetStreamContext(connection.nc)
+        await js.add_stream(StreamConfig(name="S", subjects=["s"]))
         await js.publish("s", b"x")
         return (await js.stream_info("S")).state.messages
 
@@ -90,7 +92,8 @@ async def test_sync_always_and_extra_reach_the_server(tmp_path: Path) -> None:
     async with EmbeddedServer(tmp_path, sync_always=True, extra=extra) as server:
         assert "sync_interval: always" in (tmp_path / "nats-server.conf").read_text()
         assert (tmp_path / "nats-server.conf").stat().st_mode & 0o077 == 0
-        async with await nats.connect(server.url, user="me", password="pass"):  # noqa: S106
+        url = server.url.replace("//", "//me:pass@")
+        async with await connect(ConnectionSettings(servers=(url,))):
             pass
 
 

@@ -7,7 +7,14 @@ import pytest
 
 import layby.bus.errors
 import layby.runtime.errors
-from layby.bus.errors import BusError, Conflict, LaybyError, StreamMissing, class_for
+from layby.bus.errors import (
+    BusError,
+    Conflict,
+    InvalidDuration,
+    LaybyError,
+    StreamMissing,
+    class_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +56,7 @@ def test_message_defaults_to_the_first_line_of_the_docstring(cls: type[BusError]
 
 def test_tree_in_the_docstring_names_every_error() -> None:
     drawn = layby.bus.errors.__doc__ or ""
-    for cls in below(BusError):
+    for cls in (*below(BusError), InvalidDuration):
         assert f"{cls.__name__} " in drawn.replace("\n", " \n")
 
 

@@ -1,0 +1,243 @@
+"""Where and how to connect, read as the `nats` CLI reads it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+from . import contexts
+from .duration import seconds
+from .errors import InvalidDuration, InvalidSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DEFAULT_URL: Final = "nats://127.0.0.1:4222"
+_ENVIRONMENT: Final = {
+    "NATS_URL": "url",
+    "NATS_USER": "user",
+    "NATS_PASSWORD": "password",
+    "NATS_TOKEN": "token",
+    "NATS_CREDS": "creds",
+    "NATS_NKEY": "nkey",
+    "NATS_CERT": "cert",
+    "NATS_KEY": "key",
+    "NATS_CA": "ca",
+}
+_UNSUPPORTED: Final = ("NATS_JWT", "NATS_SEED", "NATS_SOCKS_PROXY")
+_LOGINS: Final = ("user", "password", "token", "creds", "nkey")
+_CERTIFICATE: Final = ("cert", "key")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ConnectionSettings:
+    """Where and how to connect. Its repr holds no secret."""
+
+    servers: tuple[str, ...] = ()
+    """URLs, `nats://` or `tls://`; any one of a cluster will do. None: a server of our own."""
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    creds: str | None = None
+    """The path of a credentials file (JWT and seed)."""
+    nkey: str | None = None
+    """The path of a file with an nkey seed."""
+    cert: str | None = None
+    key: str | None = None
+    ca: str | None = None
+    """The paths of the client's TLS certificate and key, and of the authorities to trust."""
+    tls_first: bool = False
+    """Whether TLS begins before the server speaks (`handshake_first`)."""
+    inbox_prefix: str = "_INBOX"
+    """Where replies are sent; one prefix per user keeps users from reading each other's."""
+    name: str = "layby"
+    """What the server shows as the name of this connection."""
+    timeout: float = 2.0
+    """Seconds that one server may take to accept a connection."""
+    source: str = ""
+    """Who said so, for error messages: `--server`, `NATS_URL`, `context "prod"`."""
+
+    def __post_init__(self) -> None:
+        for url in self.servers:
+            self._check_url(url)
+        if bool(self.cert) != bool(self.key):
+            raise InvalidSettings("A TLS certificate and its key go together: give both (or none).")
+        if len([way for way in (self.user, self.creds, self.nkey) if way]) > 1:
+            raise InvalidSettings(
+                f"Several ways to log in are set{self._from}: a user, creds and an nkey exclude "
+                "each other. Keep one."
+            )
+        if self.password and not self.user:
+            raise InvalidSettings(f"A password is set{self._from}, but no user. Set NATS_USER.")
+
+    def __repr__(self) -> str:
+        return f"ConnectionSettings({self.shown!r}, login={self.login!r}, source={self.source!r})"
+
+    @classmethod
+    def load(
+        cls,
+        server: str | None = None,
+        context: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+        home: Path | None = None,
+    ) -> Self:
+        """Read the settings as the `nats` CLI does.
+
+        Field by field, the first of these that sets it wins: the arguments (flags), the environment
+        (NATS_URL, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CERT, NATS_KEY,
+        NATS_CA, NATS_TIMEOUT), the context named by `context` or NATS_CONTEXT, the selected
+        context. A login is taken whole: the environment's replaces that of a context.
+
+        Args:
+            server: URLs, separated by commas.
+            context: the name of a context, or the path of a context's file.
+            environ: the environment.
+            home: the home folder; None asks the system.
+
+        Raises:
+            InvalidSettings: if something is set that contradicts the rest or is not supported.
+        """
+        given = _from_environment(environ)
+        name, found = _from_context(context or environ.get("NATS_CONTEXT"), environ, home)
+        fields = _overlaid(found, given)
+        source = f'context "{name}"' if name else "the environment"
+        if url := server or given.get("url"):
+            fields["url"], source = url, "--server" if server else "NATS_URL"
+        if not fields and not name:
+            return cls(**_timeout(environ))
+        servers = tuple(part.strip() for part in fields.pop("url", _DEFAULT_URL).split(","))
+        return cls(servers=servers, source=source, **fields, **_timeout(environ))
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether a server was named, by whatever means; if not, run one (`EmbeddedServer`)."""
+        return bool(self.servers)
+
+    @property
+    def shown(self) -> str:
+        """The servers' URLs without any credentials."""
+        return ", ".join(map(without_credentials, self.servers)) or "(none)"
+
+    @property
+    def login(self) -> str:
+        """How we log in, without the secret: `user "alice"`, `creds <path>`, `token`, `none`."""
+        if self.user:
+            return f'user "{self.user}"'
+        if self.creds or self.nkey:
+            return f"creds {self.creds}" if self.creds else f"nkey {self.nkey}"
+        if self.token or any("@" in url for url in self.servers):
+            return "token" if self.token else "in the URL"
+        return "none"
+
+    @property
+    def demands_tls(self) -> bool:
+        """Whether these settings make sense on an encrypted connection only."""
+        return bool(self.cert or self.ca or self.tls_first) or any(
+            url.startswith("tls://") for url in self.servers
+        )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What to encrypt with; None leaves it to the server whether to.
+
+        Raises:
+            InvalidSettings: if a certificate, key or authority cannot be read.
+        """
+        if not self.demands_tls:
+            return None
+        for path in filter(None, (self.ca, self.cert, self.key)):
+            readable(path, "TLS file")
+        try:
+            tls = ssl.create_default_context(cafile=self.ca)
+            if self.cert:
+                tls.load_cert_chain(self.cert, self.key)
+        except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
+            raise InvalidSettings(
+                f"The TLS files do not fit (ca {self.ca}, cert {self.cert}, key {self.key}): "
+                f"{error}. Check NATS_CA, NATS_CERT and NATS_KEY, or the context."
+            ) from error
+        return tls
+
+    @property
+    def _from(self) -> str:
+        return f" (by {self.source})" if self.source else ""
+
+    def _check_url(self, url: str) -> None:
+        try:
+            parts = urlsplit(url if "://" in url else f"nats://{url}")
+            valid = bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
+        except ValueError:
+            valid = False
+        else:
+            valid = valid and parts.scheme in ("nats", "tls") and not set(url) & set(" \t\r\n")
+        if not valid:
+            raise InvalidSettings(
+                f"{without_credentials(url)!r}{self._from} is not the URL of a NATS server. "
+                'Write it like "nats://host:4222" or "tls://host:4222".'
+            )
+
+
+def without_credentials(url: str) -> str:
+    """A URL with whatever stands before its `@` left out."""
+    scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def readable(path: str, what: str) -> bytes:
+    """The bytes of a file that the settings name.
+
+    Raises:
+        InvalidSettings: if it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidSettings(
+            f"Cannot read the {what} {path}: {error.strerror}. Correct its path in the "
+            "environment or the context."
+        ) from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    for variable in _UNSUPPORTED:
+        if environ.get(variable):
+            raise InvalidSettings(
+                f"{variable} is set, which Layby does not support. Unset it; to log in with a JWT, "
+                "name a credentials file in NATS_CREDS."
+            )
+    given = {field: environ[key] for key, field in _ENVIRONMENT.items() if environ.get(key)}
+    if "user" in given and "password" not in given:
+        given.setdefault("token", given.pop("user"))  # as the CLI has it: "username or token"
+    return given
+
+
+def _from_context(
+    name: str | None, environ: Mapping[str, str], home: Path | None
+) -> tuple[str | None, dict[str, Any]]:
+    home = home or Path.home()
+    folder = contexts.config_folder(environ, home)
+    name = name or contexts.selected(folder)
+    return name, contexts.read(name, folder, environ, home) if name else {}
+
+
+def _overlaid(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` upon `under`; what belongs together is replaced together."""
+    hidden: set[str] = set()
+    if over.keys() & {"user", "token", "creds", "nkey"}:
+        hidden |= set(_LOGINS)
+    if over.keys() & set(_CERTIFICATE):
+        hidden |= set(_CERTIFICATE)
+    return {field: value for field, value in under.items() if field not in hidden} | over
+
+
+def _timeout(environ: Mapping[str, str]) -> dict[str, Any]:
+    text = environ.get("NATS_TIMEOUT")
+    if not text:
+        return {}
+    try:
+        return {"timeout": seconds(text)}
+    except InvalidDuration as error:
+        raise InvalidSettings(f"NATS_TIMEOUT: {error}") from error
