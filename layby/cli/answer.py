@@ -1,0 +1,106 @@
+"""`layby answer`: answer a question and wait for the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .connected import with_client
+from .errors import FAILED, NO_RECEIPT, OK, CliError, UsageError
+from .invocation import Invocation, command
+from .output import print_json, stdout
+from .send import text_or_stdin
+from .times import duration
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..rows import Receipt
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(answer)
+
+
+@command
+def answer(
+    call: Invocation,
+    ticket: Annotated[str, typer.Argument(help="The ticket that waits.", show_default=False)],
+    text: Annotated[
+        str,
+        typer.Argument(help="The answer; - reads it from standard input.", show_default=False),
+    ],
+    question: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Answer this question only, not the oldest.", show_default=False
+        ),
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who answers.", show_default=False)
+    ] = None,
+    role: Annotated[str, typer.Option(help="The role that was asked.")] = "developer",
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to wait for the receipt.")
+    ] = "5s",
+) -> int:
+    """Answer a ticket's open question and print the receipt.
+
+    Exit code 0: accepted. 1: refused, with the reason. 2: no receipt in time; the answer is stored
+    and will be applied when a worker runs.
+
+    Example: layby answer T125 "Fixed in v1.1.4" --by ada
+    """
+    reply = text_or_stdin(text).strip()
+    if not reply:
+        raise UsageError("the answer is empty", "silence is never a yes: write what you decided")
+    seconds = duration(timeout)
+
+    async def send(client: Client) -> Receipt:
+        return await client.answer(
+            ticket, reply, role=role, question_id=question, by=by, timeout=seconds
+        )
+
+    receipt = _receipt(call, ticket, send, timeout)
+    if call.json:
+        print_json(receipt)
+    else:
+        print_receipt(receipt)
+    return OK if receipt.outcome == "accepted" else FAILED
+
+
+def print_receipt(receipt: Receipt) -> None:
+    """Say what became of an answer, and why when it was refused."""
+    from rich.text import Text
+
+    from .foreign import one_line
+
+    accepted = receipt.outcome == "accepted"
+    head = Text(receipt.outcome.replace("_", " "), style="green" if accepted else "yellow")
+    head.append(f"  {one_line(receipt.ticket)}", style="bold")
+    if receipt.question:
+        head.append(f"  question {receipt.question}", style="dim")
+    if receipt.by:
+        head.append(f"  by {one_line(receipt.by)}", style="dim")
+    stdout().print(head, soft_wrap=True)
+    if receipt.reason:
+        stdout().print(one_line(receipt.reason), soft_wrap=True)
+
+
+def _receipt(
+    call: Invocation, ticket: str, send: Callable[[Client], Awaitable[Receipt]], timeout: str
+) -> Receipt:
+    from ..client import NoReceipt
+
+    try:
+        return with_client(call, send)
+    except NoReceipt as error:
+        raise CliError(
+            f"no receipt for {ticket!r} within {timeout}",
+            "the answer is stored and will be applied when a worker runs; do not send it again",
+            code=NO_RECEIPT,
+            kind="NoReceipt",
+            facts={"ticket": ticket},
+        ) from error

@@ -1,0 +1,167 @@
+"""Worker processes of our own: they report when they are ready and never outlive us."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from .errors import CliError
+
+GRACE = 8.0
+"""Seconds a worker has to finish what it does before it is killed."""
+
+ALONE = "--until-stdin-closes"
+READY_FD = "--ready-fd"
+_TAIL = 12
+
+
+class WorkerProcess:
+    """One `layby worker` process.
+
+    Its standard input is a pipe that we hold open and never write to: when we die, however hard,
+    the pipe closes and the worker stops. It says that it is ready on another pipe.
+
+    Args:
+        app: The app as `module:attribute`.
+        name: The worker's name.
+        options: More options of `layby worker`.
+        environ: Its environment.
+        log: Where its output goes; None leaves it on our terminal.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        *,
+        name: str,
+        options: Sequence[str] = (),
+        environ: Mapping[str, str],
+        log: Path | None = None,
+    ) -> None:
+        self.name = name
+        self._app = app
+        self._options = tuple(options)
+        self._environ = environ
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready: asyncio.StreamReader | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._process.pid if self._process and self.running else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not exited."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start the process; `ready` waits until it takes work."""
+        receive, send = os.pipe()
+        output = self._output()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "layby", "worker", self._app, "--name", self.name),
+                *(*self._options, ALONE, READY_FD, str(send)),
+                env=dict(self._environ),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                pass_fds=(send,),
+                start_new_session=True,  # keeps the terminal's Ctrl-C away: we stop it ourselves
+            )
+        except BaseException:
+            os.close(receive)
+            raise
+        finally:
+            os.close(send)
+            if output is not None:
+                output.close()
+        self._ready = await _reader(receive)
+
+    async def ready(self) -> None:
+        """Wait until the worker takes work.
+
+        Raises:
+            CliError: It exited before that; the message holds what it said last.
+        """
+        if self._ready is None or await self._ready.read(1):
+            return
+        code = await self.exited()
+        raise CliError(
+            f"the worker {self.name} did not start (exit code {code})",
+            self.last_words(),
+            kind="WorkerNotStarted",
+        )
+
+    async def exited(self) -> int:
+        """Wait until the process has exited, and return its code."""
+        return 0 if self._process is None else await self._process.wait()
+
+    async def stop(self) -> None:
+        """Let it finish what it does; kill it after `GRACE` seconds. Always reaps it."""
+        process = self._process
+        if process is None:
+            return
+        try:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(GRACE):
+                await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        if self._log is None:
+            return ""
+        with suppress(OSError):
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+            return "\n".join(lines[-_TAIL:])
+        return ""
+
+    def _output(self) -> IO[bytes] | None:
+        return None if self._log is None else self._log.open("ab")
+
+
+async def _reader(fd: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(fd, "rb", buffering=0)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    return reader
+
+
+def announce(fd: int) -> None:
+    """In the worker: tell the parent that this worker takes work."""
+    with suppress(OSError):
+        os.write(fd, b"1")
+        os.close(fd)
+
+
+def stop_when_orphaned() -> None:
+    """In the worker: stop when standard input closes, which it does when the parent dies."""
+    threading.Thread(target=_watch_stdin, name="parent", daemon=True).start()
+
+
+def _watch_stdin() -> None:
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    killer = threading.Timer(GRACE, os._exit, (1,))  # the drain may wait for a server that is gone
+    killer.daemon = True
+    killer.start()

@@ -1,0 +1,131 @@
+"""What a person sees of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.text import Text
+
+from ..rows import QuestionRow, Receipt, RunDetail, TimelineLine
+from . import shell, times
+from .ending import ending
+from .foreign import one_line, safe
+from .timeline import Timeline
+
+_PROMPT = "  your answer > "
+_EXAMPLE = "Fixed in v1.1.4"
+
+
+class Screen:
+    """The demo's timeline, the question with the ways to answer it, and the prompt.
+
+    Args:
+        console: Where to print.
+        typing: Whether a person can type an answer here.
+    """
+
+    def __init__(self, console: Console, *, typing: bool) -> None:
+        self._console = console
+        self._typing = typing
+        self._prompted = False
+        self._timeline = Timeline(console)
+
+    def opening(self, ticket: str, data: Path, *, claude: bool) -> None:
+        """Say what is about to happen, and with which model."""
+        print_ = self._console.print
+        print_()
+        print_(Text.assemble(("  Layby demo", "bold"), (f"  ticket {ticket}", "dim")))
+        if claude:
+            print_("  Model: Claude, as ANTHROPIC_API_KEY is set.", style="dim")
+        else:
+            print_("  Model: an offline script, as ANTHROPIC_API_KEY is not set.", style="dim")
+        print_(f"  Data:  {data}", style="dim", soft_wrap=True)
+
+    def staged(self, url: str, workers: Sequence[str]) -> None:
+        """Say what has been started."""
+        self._console.print(f"  NATS:  {url}, {len(workers)} workers", style="dim")
+        self._console.print()
+
+    def line(self, line: TimelineLine) -> None:
+        """Print one line of the timeline."""
+        self._leave_prompt()
+        self._timeline.line(line)
+
+    def note(self, text: str, style: str = "dim") -> None:
+        """Print a remark of the demo's own."""
+        self._leave_prompt()
+        self._console.print(f"  {text}", style=style, soft_wrap=True)
+
+    def question(self, question: QuestionRow, url: str, subject: str) -> None:
+        """Show an open question, its deadline and the ways to answer it."""
+        self._leave_prompt()
+        self._console.print()
+        self._console.print(_question(question))
+        self._ways(question, url, subject)
+        self.prompt()
+
+    def prompt(self) -> None:
+        """Invite to type."""
+        if self._typing:
+            self._leave_prompt()
+            self._console.print(Text(_PROMPT, style="bold yellow"), end="")
+            self._console.file.flush()
+            self._prompted = True
+
+    def typed(self) -> None:
+        """The person has ended the line of the prompt."""
+        self._prompted = False
+
+    def refused(self, receipt: Receipt) -> None:
+        """Say why an answer was not taken."""
+        reason = one_line(receipt.reason or "no reason was given")
+        self.note(f"{receipt.outcome.replace('_', ' ')}: {reason}", style="yellow")
+
+    def ended(self, detail: RunDetail) -> None:
+        """Show how the run ended."""
+        self._leave_prompt()
+        self._console.print()
+        self._console.print(ending(detail))
+
+    def _ways(self, question: QuestionRow, url: str, subject: str) -> None:
+        ways = [
+            ("From another terminal:", shell.answer(url, question.ticket, _EXAMPLE)),
+            (
+                "Or with the nats CLI alone:",
+                shell.nats_publish(url, subject, {"answer": _EXAMPLE}),
+            ),
+        ]
+        if self._typing:
+            self._console.print("  Type the answer here and press Enter.", style="dim")
+        for how, line in ways:
+            self._console.print(f"  {how}", style="dim")
+            # Never wrapped and never indented by rich: it must survive being copied.
+            self._console.print(Text(f"    {line}"), soft_wrap=True)
+        self._console.print()
+
+    def _leave_prompt(self) -> None:
+        if self._prompted:
+            self._console.print()
+            self._prompted = False
+
+
+def _question(question: QuestionRow) -> Panel:
+    body: list[Text] = [Text(safe(question.question), style="bold")]
+    if question.context:
+        body.append(Text(safe(question.context), style="dim"))
+    deadline = f"{times.left(question.deadline)}, until {times.clock(question.deadline)}"
+    title = f"{one_line(question.agent)} asks a {question.role} about {one_line(question.ticket)}"
+    return Panel(
+        Group(*body),
+        title=Text(title, style="yellow"),
+        title_align="left",
+        subtitle=Text(deadline, style="yellow"),
+        subtitle_align="left",
+        border_style="yellow",
+        box=box.ROUNDED,
+        padding=(0, 1),
+    )

@@ -1,0 +1,60 @@
+"""How a run ended, or what it waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.text import Text
+
+from ..rows import RunDetail
+from . import times
+from .foreign import safe
+from .tables import STATUS_STYLE
+
+_MOVING = {"running": "it is running", "waiting": "it is parked and waits; no worker holds it"}
+
+
+def ending(detail: RunDetail) -> RenderableType:
+    """A panel with the result or the error of a run; one line while it has neither."""
+    if detail.status in _MOVING:
+        return Text(_MOVING[detail.status], style=STATUS_STYLE[detail.status])
+    parts: list[RenderableType] = []
+    if detail.error:
+        parts.append(Text(safe(detail.error), style="red"))
+    if detail.result is not None:
+        parts.append(_result(detail.result))
+    took = (times.parse(detail.updated_at) - times.parse(detail.started_at)).total_seconds()
+    style = STATUS_STYLE.get(detail.status, "")
+    return Panel(
+        Group(*parts) if parts else Text("no result", style="dim"),
+        title=Text(f"{detail.status} after {times.span(took)}", style=style),
+        title_align="left",
+        border_style=style,
+        box=box.ROUNDED,
+        padding=(0, 1),
+    )
+
+
+def _result(result: Any) -> RenderableType:
+    """A mapping as one aligned line a field, as people like to read it; all else as JSON."""
+    from rich.table import Table
+
+    if not isinstance(result, dict) or not result:
+        return Text(_text(result))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in result.items():
+        table.add_row(safe(str(name)), Text(_text(value)))
+    return table
+
+
+def _text(value: Any) -> str:
+    import json
+
+    if isinstance(value, str):
+        return safe(value)
+    return safe(json.dumps(value, ensure_ascii=False, indent=2, default=str))

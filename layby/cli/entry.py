@@ -1,0 +1,99 @@
+"""The `layby` command: its commands, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from . import (
+    answer,
+    demo,
+    dev,
+    doctor,
+    provision,
+    questions,
+    runs,
+    send,
+    show,
+    version,
+    worker,
+)
+from .errors import OK, USAGE, CliError, explain
+from .invocation import Context, Invocation, Json, Server, Verbose
+from .output import print_error, print_json, print_traceback
+
+_HELP = """Durable networks of AI agents on NATS that pull over and wait for a human.
+
+Try it: [bold]layby demo[/bold]
+"""
+
+app = typer.Typer(
+    name="layby",
+    help=_HELP,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def before(
+    ctx: typer.Context,
+    server: Server = None,
+    context: Context = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take the global options that stand before the command."""
+    ctx.obj = Invocation(server=server, context=context, json=json, verbose=verbose)
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+for module in (demo, dev, worker, send, questions, answer, runs, show, doctor, provision, version):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    raise SystemExit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; errors are printed, the exit code is returned."""
+    try:
+        code = app(list(arguments), prog_name="layby", standalone_mode=False)
+    except Exception as error:  # noqa: BLE001  the last one who can say it to a person
+        return _failed(error, arguments)
+    return code if isinstance(code, int) else OK
+
+
+def _failed(error: Exception, arguments: Sequence[str]) -> int:
+    """Print an error on stderr, as JSON on stdout too when asked; return its exit code."""
+    failure = _misused(error) or explain(error)
+    flags = _flags(arguments)
+    if "--json" in flags:
+        print_json(failure.document())
+    print_error(failure)
+    if "--verbose" in flags and not isinstance(error, (CliError, typer.TyperException)):
+        print_traceback(error)
+    return failure.code
+
+
+def _misused(error: Exception) -> CliError | None:
+    """What typer says when the command line itself is wrong."""
+    if isinstance(error, typer.Abort):
+        return CliError("stopped", kind="Aborted")
+    if not isinstance(error, typer.TyperException):
+        return None
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    advice = f"see: {context.command_path} --help" if context else "see: layby --help"
+    return CliError(message, advice, code=USAGE, kind="UsageError")
+
+
+def _flags(arguments: Sequence[str]) -> Sequence[str]:
+    """The arguments that can be options: those before a `--`."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments

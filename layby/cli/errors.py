@@ -1,0 +1,90 @@
+"""Errors for people: what happened, why, what to do next. No traceback, never a secret."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NO_RECEIPT = 2
+INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """A command cannot do what it was asked to do.
+
+    Attributes:
+        message: What happened and why, in one line.
+        advice: What to do next; empty when there is nothing to say.
+        code: The exit code.
+        kind: The `type` of the JSON error.
+        facts: More fields of the JSON error, for scripts.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        advice: str = "",
+        *,
+        code: int = FAILED,
+        kind: str = "",
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+        self.code = code
+        self.kind = kind or type(self).__name__
+        self.facts = facts or {}
+
+    def document(self) -> dict[str, Any]:
+        """The one JSON document that `--json` prints for it."""
+        error = {"type": self.kind, "message": without_secrets(self.message), **self.facts}
+        if self.advice:
+            error["advice"] = without_secrets(self.advice)
+        return {"error": error}
+
+
+class UsageError(CliError):
+    """The command line itself is wrong."""
+
+    def __init__(self, message: str, advice: str = "", *, kind: str = "") -> None:
+        super().__init__(message, advice, code=USAGE, kind=kind)
+
+
+def without_secrets(text: str) -> str:
+    """Leave out whatever stands between `://` and `@`: users, passwords, tokens."""
+    return _CREDENTIALS.sub("", text)
+
+
+def explain(error: BaseException) -> CliError:
+    """Say any error in the words of a person; unknown ones keep their type and message."""
+    if isinstance(error, CliError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return CliError("interrupted", code=INTERRUPTED, kind="Interrupted")
+    if _is_ours(error):
+        return CliError(_sentence(error), kind=type(error).__name__)
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return CliError(f"{error.strerror}{where}", kind=type(error).__name__)
+    return CliError(
+        f"unexpected {type(error).__name__}: {_sentence(error)}",
+        "this is a fault in Layby or in your app; run it again with --verbose to see where",
+        kind=type(error).__name__,
+    )
+
+
+def _is_ours(error: BaseException) -> bool:
+    from ..runtime.errors import LaybyError
+
+    return isinstance(error, LaybyError)
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error).strip()
+    return text or (type(error).__doc__ or type(error).__name__).strip().splitlines()[0]

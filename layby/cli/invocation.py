@@ -1,0 +1,153 @@
+"""One call of the command line: its global options, and what every command needs of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+if TYPE_CHECKING:
+    from ..bus.settings import ConnectionSettings
+
+P = ParamSpec("P")
+
+_PANEL = "Global options"
+
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        "-s",
+        metavar="URL",
+        help="NATS server; without it: NATS_URL, then the nats CLI's context.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        metavar="NAME",
+        help="Use this context of the nats CLI.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document on stdout and nothing else.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Show tracebacks and more log lines.", rich_help_panel=_PANEL),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """The global options of one call.
+
+    Attributes:
+        server: `--server`, or None.
+        context: `--context`, or None.
+        json: Print one JSON document on stdout and nothing else.
+        verbose: Show tracebacks and more log lines.
+    """
+
+    server: str | None = None
+    context: str | None = None
+    json: bool = False
+    verbose: bool = False
+
+    def merged(self, after: Invocation) -> Invocation:
+        """The same options, where those written `after` the command win."""
+        return Invocation(
+            server=after.server or self.server,
+            context=after.context or self.context,
+            json=after.json or self.json,
+            verbose=after.verbose or self.verbose,
+        )
+
+    def settings(self) -> ConnectionSettings:
+        """Where and how to connect: flag, then environment, then the nats CLI's context.
+
+        Not configured when none of them says anything.
+
+        Raises:
+            InvalidSettings: They contradict each other, or name something that is not supported.
+        """
+        from ..bus.settings import ConnectionSettings
+
+        return ConnectionSettings.load(server=self.server, context=self.context)
+
+
+def command(
+    function: Callable[Concatenate[Invocation, P], int | None],
+) -> Callable[..., int | None]:
+    """Give a command the global options, so that they are accepted after its name as well.
+
+    The function gets the `Invocation` first; what it returns is the exit code, None meaning 0.
+    """
+
+    def call(
+        *args: P.args,
+        ctx: typer.Context,
+        server: str | None = None,
+        context: str | None = None,
+        json: bool = False,
+        verbose: bool = False,
+        **kwargs: P.kwargs,
+    ) -> int | None:
+        before = ctx.find_object(Invocation) or Invocation()
+        after = Invocation(server=server, context=context, json=json, verbose=verbose)
+        return function(before.merged(after), *args, **kwargs)
+
+    return _described(call, function)
+
+
+def _described(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Show typer the function's own parameters followed by the global ones."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    parameters = [*own, *_GLOBAL]
+    call.__name__, call.__doc__ = function.__name__, _help(inspect.getdoc(function) or "")
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in parameters}
+    return call
+
+
+def _help(docstring: str) -> str:
+    """The docstring for a terminal of any width: its paragraphs unwrapped, its example apart."""
+    paragraphs = [" ".join(part.split("\n")) for part in docstring.split("\n\n")]
+    return "\n\n".join(_example(part) for part in paragraphs)
+
+
+def _example(paragraph: str) -> str:
+    if not paragraph.startswith(_EXAMPLE):
+        return paragraph
+    shown = paragraph.removeprefix(_EXAMPLE).replace("[", r"\[")
+    return f"{_EXAMPLE}[not dim]{shown}[/not dim]"
+
+
+_EXAMPLE = "Example: "
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+_GLOBAL = (
+    _parameter("ctx", typer.Context, inspect.Parameter.empty),
+    _parameter("server", Server, None),
+    _parameter("context", Context, None),
+    _parameter("json", Json, default=False),
+    _parameter("verbose", Verbose, default=False),
+)

@@ -1,0 +1,41 @@
+"""`layby provision`: make what an app needs on the server, so that workers need no right to."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from .errors import FAILED, OK
+from .invocation import Invocation, command
+from .load import load_app
+from .output import print_json, stdout
+from .worker import AppPath, required_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(provision)
+
+
+@command
+def provision(call: Invocation, app: AppPath) -> int:
+    """Create or verify the streams, buckets and consumers of an app.
+
+    Run it once, as a user who may; its workers then need no right to create anything.
+
+    Example: layby provision examples.support_agent:app --context ops
+    """
+    settings = required_settings(call, app)
+    loaded = load_app(app)
+
+    from ..run import provision as make
+
+    findings = asyncio.run(make(loaded, settings))
+    if call.json:
+        print_json(findings)
+    else:
+        from .tables import finding_table
+
+        stdout().print(finding_table(findings))
+    return FAILED if any(finding.level == "error" for finding in findings) else OK

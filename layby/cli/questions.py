@@ -1,0 +1,80 @@
+"""`layby questions`: what people are asked right now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .connected import with_client
+from .errors import UsageError
+from .invocation import Invocation, command
+from .output import print_json, stdout
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..rows import QuestionRow
+
+_REFRESH = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(questions)
+
+
+@command
+def questions(
+    call: Invocation,
+    role: Annotated[
+        str | None, typer.Option(help="Only questions to this role.", show_default=False)
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the list up to date.")] = False,
+) -> None:
+    """List the open questions, the one with the nearest deadline first.
+
+    Example: layby questions --role developer --watch
+    """
+    if watch and call.json:
+        raise UsageError("--watch has no end, so it cannot print one JSON document")
+    if watch:
+        with_client(call, lambda client: _watch(client, role))
+        return
+    rows = with_client(call, lambda client: client.questions(role=role))
+    if call.json:
+        print_json(rows)
+    else:
+        _print(rows, role)
+
+
+def _print(rows: Sequence[QuestionRow], role: str | None) -> None:
+    from .tables import question_table
+
+    if rows:
+        stdout().print(question_table(rows))
+        stdout().print("\nlayby answer TICKET TEXT answers one.", style="dim")
+    else:
+        stdout().print(_nothing(role), style="dim")
+
+
+async def _watch(client: Client, role: str | None) -> None:
+    from rich.console import Group, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from .tables import question_table
+
+    def screen(rows: Sequence[QuestionRow]) -> RenderableType:
+        body = question_table(rows) if rows else Text(_nothing(role), style="dim")
+        return Group(body, Text("\nCtrl-C ends", style="dim"))
+
+    with Live(console=stdout(), auto_refresh=False) as live:
+        while True:
+            live.update(screen(await client.questions(role=role)), refresh=True)
+            await asyncio.sleep(_REFRESH)
+
+
+def _nothing(role: str | None) -> str:
+    return f"no open questions to {role}" if role else "no open questions"

@@ -1,0 +1,57 @@
+"""Command lines that can be pasted into another terminal as they are printed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+
+
+def layby() -> str:
+    """How this installation is called: `layby` when that is on PATH, else by its Python."""
+    return "layby" if shutil.which("layby") else shlex.join([sys.executable, "-m", "layby"])
+
+
+def answer(url: str | None, ticket: str, text: str) -> str:
+    """`layby answer` with everything quoted for a POSIX shell."""
+    words = ["answer", ticket, text]
+    if ticket.startswith("-") or text.startswith("-"):
+        words.insert(1, "--")
+    return f"{layby()} {_server(url)}{_join(words)}"
+
+
+def nats_publish(url: str | None, subject: str, value: object) -> str:
+    """`nats pub` of a JSON value.
+
+    `-J` makes the CLI wait until the message is stored; without `--no-templates`, which is not
+    the default, a `{{` in the text would be taken for a Go template.
+    """
+    body = json.dumps(value, ensure_ascii=False)
+    words = ["pub", "-J", "--no-templates", subject, body]
+    return f"nats {_server(url)}{_join(words)}"
+
+
+def _server(url: str | None) -> str:
+    return f"-s {_quote(url)} " if url else ""
+
+
+def _join(words: list[str]) -> str:
+    return " ".join(_quote(word) for word in words)
+
+
+def _quote(word: str) -> str:
+    """Quote for a shell; what a terminal would obey instead of show is written as escapes."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = "".join(_ESCAPED.get(char) or _printable(char) for char in word)
+    return f"$'{escaped}'"
+
+
+_ESCAPED = {"\\": "\\\\", "'": "\\'", "\n": "\\n"}
+
+
+def _printable(char: str) -> str:
+    if char.isprintable():
+        return char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode(errors="surrogateescape"))

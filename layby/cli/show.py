@@ -1,0 +1,115 @@
+"""`layby show`: one run, from its event to its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .connected import with_client
+from .invocation import Invocation, command
+from .output import print_json, stdout
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..client import Client
+    from ..rows import RunDetail
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(show)
+
+
+@command
+def show(
+    call: Invocation,
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="Its id, the start of it, or its ticket (its newest run).", show_default=False
+        ),
+    ],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+) -> None:
+    """Show one run: what happened when, who did it, and how it ended.
+
+    Example: layby show T125 --follow
+    """
+
+    async def look(client: Client) -> RunDetail:
+        detail = await client.show(run)
+        if not follow or has_ended(detail.status):
+            return detail
+        return await _follow(client, detail, quiet=call.json)
+
+    detail = with_client(call, look)
+    if call.json:
+        print_json(detail)
+    elif follow:
+        print_end(stdout(), detail)
+    else:
+        print_run(stdout(), detail)
+
+
+def has_ended(status: str) -> bool:
+    """Whether a run with this status has taken its last step."""
+    return status not in {"running", "waiting"}
+
+
+def print_run(console: Console, detail: RunDetail) -> None:
+    """Print a whole run: its head, its history, its end."""
+    print_head(console, detail)
+    print_steps(console, detail)
+    print_end(console, detail)
+
+
+def print_head(console: Console, detail: RunDetail) -> None:
+    """Print which run this is."""
+    from rich.text import Text
+
+    from . import times
+    from .foreign import one_line
+    from .tables import status_text
+
+    head = Text.assemble((one_line(detail.ticket), "bold"), f"  {detail.workflow}  ")
+    console.print(head.append_text(status_text(detail.status)))
+    started = f"run {detail.id}, started {times.clock(detail.started_at)}"
+    console.print(Text(started, style="dim"))
+    console.print()
+
+
+def print_steps(console: Console, detail: RunDetail) -> None:
+    """Print what happened so far, oldest first."""
+    from .timeline import Timeline
+
+    timeline = Timeline(console, start=detail.started_at)
+    for step in detail.steps:
+        timeline.step(step)
+
+
+def print_end(console: Console, detail: RunDetail) -> None:
+    """Print the result or the error, where there is one already."""
+    from .ending import ending
+
+    if shown := ending(detail):
+        console.print()
+        console.print(shown)
+
+
+async def _follow(client: Client, detail: RunDetail, *, quiet: bool) -> RunDetail:
+    from .timeline import Timeline
+
+    console = stdout()
+    if not quiet:
+        print_head(console, detail)
+    timeline = Timeline(console, start=detail.started_at)
+    async for line in client.follow(detail.id):
+        if not quiet:
+            timeline.line(line)
+        if line.kind == "run.ended":
+            break
+    return await client.show(detail.id)

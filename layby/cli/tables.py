@@ -1,0 +1,93 @@
+"""Tables of runs, questions and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from ..rows import Finding, QuestionRow, RunRow
+from . import times
+from .foreign import one_line, safe
+
+STATUS_STYLE: Mapping[str, str] = {
+    "running": "cyan",
+    "waiting": "yellow",
+    "completed": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "max_turns": "magenta",
+    "cancelled": "dim",
+}
+_LEVEL_STYLE = {"ok": "green", "warn": "yellow", "error": "bold red"}
+_URGENT = 15 * 60
+
+
+def run_table(rows: Iterable[RunRow], *, now: datetime | None = None) -> Table:
+    """Runs, one a line, coloured by status."""
+    table = _table("run", "ticket", "workflow", "status", "started", "updated")
+    for row in rows:
+        table.add_row(
+            row.id,
+            Text(one_line(row.ticket), style="bold"),
+            row.workflow,
+            status_text(row.status),
+            Text(times.ago(row.started_at, since=now), style="dim"),
+            Text(times.ago(row.updated_at, since=now), style="dim"),
+        )
+    return table
+
+
+def question_table(rows: Iterable[QuestionRow], *, now: datetime | None = None) -> Table:
+    """Open questions, each with its context below it."""
+    table = _table("ticket", "role", "question", "asked by", "deadline")
+    for row in rows:
+        table.add_row(
+            Text(one_line(row.ticket), style="bold"),
+            row.role,
+            _question(row),
+            Text(f"{one_line(row.agent)}\n{times.ago(row.asked_at, since=now)}", style="dim"),
+            _deadline(row.deadline, now),
+        )
+    return table
+
+
+def finding_table(findings: Iterable[Finding]) -> Table:
+    """What `doctor` found, with what to do below each finding."""
+    table = _table("", "what", "finding")
+    for finding in findings:
+        message = Text(safe(finding.message))
+        if finding.advice:
+            message.append(f"\n{finding.advice}", style="dim")
+        level = Text(finding.level, style=_LEVEL_STYLE[finding.level])
+        table.add_row(level, finding.subject, message)
+    return table
+
+
+def status_text(status: str) -> Text:
+    """A run's status in its colour."""
+    return Text(status, style=STATUS_STYLE.get(status, ""))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        wraps = column in {"question", "finding"}
+        table.add_column(column, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
+    return table
+
+
+def _question(row: QuestionRow) -> Text:
+    text = Text(safe(row.question))
+    if row.context:
+        text.append(f"\n{safe(row.context)}", style="dim")
+    return text
+
+
+def _deadline(at: str, now: datetime | None) -> Text:
+    remaining = (times.parse(at) - (now or times.now())).total_seconds()
+    style = "red" if remaining < _URGENT else ""
+    text = Text(times.left(at, since=now), style=style)
+    return text.append(f"\n{times.clock(at, since=now)}", style="dim")

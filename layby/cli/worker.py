@@ -1,0 +1,83 @@
+"""`layby worker`: take work for an app."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .children import ALONE, READY_FD, announce, stop_when_orphaned
+from .errors import CliError
+from .invocation import Invocation, command
+from .load import load_app
+from .output import stderr
+
+if TYPE_CHECKING:
+    from ..app import App
+    from ..bus.settings import ConnectionSettings
+
+AppPath = Annotated[
+    str, typer.Argument(metavar="APP", help="The app, as module:attribute.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(worker)
+
+
+@command
+def worker(
+    call: Invocation,
+    app: AppPath,
+    name: Annotated[
+        str | None, typer.Option(help="A name for the logs.", show_default=False)
+    ] = None,
+    alone: Annotated[bool, typer.Option(ALONE, hidden=True)] = False,
+    ready_fd: Annotated[int | None, typer.Option(READY_FD, hidden=True)] = None,
+) -> None:
+    """Take work for an app, against your NATS server. Start as many as you like.
+
+    SIGTERM or Ctrl-C lets it finish what it does; whatever it leaves, another worker takes up.
+
+    Example: NATS_URL=nats://127.0.0.1:4222 layby worker examples.support_agent:app
+    """
+    if alone:
+        stop_when_orphaned()
+    settings = required_settings(call, app)
+    loaded = load_app(app)
+    asyncio.run(_work(loaded, settings, name, ready_fd))
+
+
+def required_settings(call: Invocation, app: str) -> ConnectionSettings:
+    """The connection settings; an error when nobody has said where NATS is."""
+    settings = call.settings()
+    if not settings.is_configured:
+        raise CliError(
+            "no NATS server is named",
+            f"set NATS_URL or pick a context of the nats CLI; or try `layby dev {app}`, which "
+            "brings its own server",
+            kind="NoServerNamed",
+        )
+    return settings
+
+
+async def _work(
+    app: App, settings: ConnectionSettings, name: str | None, ready_fd: int | None
+) -> None:
+    from ..run import run_worker
+
+    ready = asyncio.Event()
+
+    async def tell() -> None:
+        await ready.wait()
+        stderr().print(f"ready on {settings.shown}", style="dim")
+        if ready_fd is not None:
+            announce(ready_fd)
+
+    telling = asyncio.ensure_future(tell())
+    try:
+        await run_worker(app, settings, name=name, ready=ready)
+    finally:
+        telling.cancel()

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from layby.cli import times
+from layby.cli.demo_screen import Screen
+from layby.cli.ending import ending
+from layby.cli.show import print_run
+from layby.cli.tables import STATUS_STYLE, finding_table, question_table, run_table
+from layby.cli.timeline import Timeline
+from layby.rows import (
+    Finding,
+    QuestionRow,
+    Receipt,
+    RunDetail,
+    RunRow,
+    StepRow,
+    TimelineLine,
+)
+
+NOON = times.parse("2026-03-01T12:00:00Z")
+HOSTILE = "\x1b[2Jwiped\x07"
+
+DETAIL = RunDetail(
+    id="abc",
+    workflow="support_ticket",
+    ticket="T125",
+    status="completed",
+    started_at="2026-03-01T12:00:00Z",
+    updated_at="2026-03-01T12:01:20Z",
+    result={"reply": "Fixed.", "tags": ["a"]},
+    steps=[
+        StepRow(n=1, at="2026-03-01T12:00:00Z", kind="run.started", name="started", actor="wf"),
+        StepRow(
+            n=2,
+            at="2026-03-01T12:00:01Z",
+            kind="step.done",
+            name="get_ticket_details",
+            actor="wf",
+            seconds=0.25,
+        ),
+    ],
+)
+QUESTION = QuestionRow(
+    id="q1",
+    ticket="T125",
+    role="developer",
+    question="Is it known?",
+    context="It crashes.",
+    agent="Technical Support",
+    run="abc",
+    asked_at="2026-03-01T11:58:00Z",
+    deadline="2026-03-01T16:00:00Z",
+)
+
+
+def console(*, tty: bool = False, encoding: str = "utf-8", width: int = 100) -> Console:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    return Console(file=file, width=width, force_terminal=tty, markup=False, highlight=False)
+
+
+def text_of(target: Console) -> str:
+    file = target.file
+    assert isinstance(file, io.TextIOWrapper)
+    raw = file.buffer
+    assert isinstance(raw, io.BytesIO)
+    return raw.getvalue().decode(file.encoding)
+
+
+def drawn(shown: RenderableType, *, width: int = 100) -> str:
+    target = console(width=width)
+    target.print(shown)
+    return text_of(target)
+
+
+def line(kind: str, title: str = "", detail: str = "", *, after: float = 0) -> TimelineLine:
+    at = f"2026-03-01T12:00:{after:06.3f}Z"
+    return TimelineLine(
+        at=at, run="abc", ticket="T125", kind=kind, actor="Agent", title=title, detail=detail
+    )
+
+
+def test_runs_show_their_status() -> None:
+    rows = [
+        RunRow(
+            id="abc",
+            workflow="wf",
+            ticket="T1",
+            status="waiting",
+            started_at="2026-03-01T11:00:00Z",
+            updated_at="2026-03-01T11:57:00Z",
+        )
+    ]
+    text = drawn(run_table(rows, now=NOON))
+    for part in ("abc", "T1", "wf", "waiting", "1 h ago", "3 min ago"):
+        assert part in text
+
+
+@pytest.mark.parametrize("status", STATUS_STYLE)
+def test_every_status_has_a_style_of_its_own(status: str) -> None:
+    assert STATUS_STYLE[status]
+
+
+def test_questions_show_what_and_until_when() -> None:
+    text = drawn(question_table([QUESTION], now=NOON))
+    for part in ("T125", "developer", "Is it known?", "It crashes.", "4 h left", "2 min ago"):
+        assert part in text
+
+
+def test_findings_show_what_to_do() -> None:
+    finding = Finding(level="error", subject="server", message="too old", advice="upgrade it")
+    text = drawn(finding_table([finding]))
+    assert "error" in text
+    assert "upgrade it" in text
+
+
+def test_foreign_text_cannot_move_the_cursor() -> None:
+    row = QuestionRow(
+        id="q",
+        ticket=HOSTILE,
+        role="developer",
+        question=HOSTILE,
+        context=HOSTILE,
+        agent=HOSTILE,
+        run="r",
+        asked_at="2026-03-01T12:00:00Z",
+        deadline="2026-03-01T12:00:00Z",
+    )
+    target = console()
+    target.print(question_table([row]))
+    Timeline(target).line(line("tool.called", HOSTILE, HOSTILE))
+    assert "\x1b" not in text_of(target)
+    assert "\x07" not in text_of(target)
+
+
+def test_the_timeline_counts_from_its_first_line() -> None:
+    target = console()
+    timeline = Timeline(target)
+    timeline.line(line("run.started", "started"))
+    timeline.line(line("tool.called", "search", "two results", after=2.5))
+    first, second = text_of(target).splitlines()
+    assert first.split() == ["0.0s", "●", "Agent", "started"]
+    assert second.split() == ["2.5s", "✓", "Agent", "search", "two", "results"]
+
+
+def test_the_timeline_needs_no_unicode() -> None:
+    target = console(encoding="ascii")
+    Timeline(target).line(line("run.started", "started"))
+    assert text_of(target).split() == ["0.0s", "*", "Agent", "started"]
+
+
+def test_an_unknown_kind_of_line_is_still_told() -> None:
+    target = console()
+    Timeline(target).line(line("something.new"))
+    assert "something.new" in text_of(target)
+
+
+def test_a_run_is_shown_from_its_start_to_its_result() -> None:
+    target = console()
+    print_run(target, DETAIL)
+    text = text_of(target)
+    for part in ("T125", "completed", "get_ticket_details", "250 ms", "reply", "Fixed."):
+        assert part in text
+    assert "1 min 20 s" in text
+
+
+@pytest.mark.parametrize("result", [None, [1, 2], "done", 7, {}])
+def test_any_result_can_be_shown(result: object) -> None:
+    drawn(
+        ending(
+            RunDetail(
+                id="a",
+                workflow="w",
+                ticket="t",
+                status="completed",
+                started_at="2026-03-01T12:00:00Z",
+                updated_at="2026-03-01T12:00:00Z",
+                result=result,
+            )
+        )
+    )
+
+
+def test_a_failed_run_shows_its_error() -> None:
+    detail = RunDetail(
+        id="a",
+        workflow="w",
+        ticket="t",
+        status="failed",
+        started_at="2026-03-01T12:00:00Z",
+        updated_at="2026-03-01T12:00:03Z",
+        error="the desk is on fire",
+    )
+    text = drawn(ending(detail))
+    assert "failed after 3 s" in text
+    assert "the desk is on fire" in text
+
+
+def test_the_question_comes_with_all_ways_to_answer() -> None:
+    target = console(width=60)
+    Screen(target, typing=True).question(QUESTION, "nats://h:1", "developer.response.T125")
+    text = text_of(target)
+    assert "Technical Support asks a developer about T125" in text
+    assert "Type the answer here" in text
+    assert "-s nats://h:1 answer T125 'Fixed in v1.1.4'\n" in text
+    assert 'developer.response.T125 \'{"answer": "Fixed in v1.1.4"}\'\n' in text
+
+
+def test_nobody_is_asked_to_type_where_nobody_can() -> None:
+    target = console()
+    Screen(target, typing=False).question(QUESTION, "nats://h:1", "developer.response.T125")
+    assert "Type" not in text_of(target)
+    assert ">" not in text_of(target)
+
+
+def test_a_line_does_not_run_into_the_prompt() -> None:
+    target = console()
+    screen = Screen(target, typing=True)
+    screen.prompt()
+    screen.line(line("question.answered", "answered"))
+    prompt, told = text_of(target).splitlines()
+    assert prompt.strip() == "your answer >"
+    assert "answered" in told
+
+
+@pytest.mark.parametrize(("claude", "said"), [(True, "Claude"), (False, "offline script")])
+def test_the_demo_says_which_model_it_uses(*, claude: bool, said: str) -> None:
+    target = console()
+    Screen(target, typing=False).opening("T125", Path("data"), claude=claude)
+    assert said in text_of(target)
+
+
+def test_a_refused_answer_says_why() -> None:
+    target = console()
+    receipt = Receipt(outcome="too_late", ticket="T125", reason="ada was first")
+    Screen(target, typing=True).refused(receipt)
+    assert "too late: ada was first" in text_of(target)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from layby.cli import shell
+
+TEXTS = [
+    "plain",
+    "it's {{ .Count }} $HOME `id` \\n !!",
+    'say "yes"',
+    "two\nlines",
+    "grüße 早安",
+    "bell\x07 and escape\x1b[2J",
+]
+
+
+def words(line: str) -> list[str]:
+    """What a shell makes of a printed line, program name first."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not on PATH")
+    script = f'show() {{ printf "%s\\0" "$@"; }}; show {line}'
+    out = subprocess.run([bash, "-c", script], check=True, capture_output=True).stdout  # noqa: S603
+    return out.decode().split("\0")[:-1]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_pasted_answer_arrives_as_it_was(text: str) -> None:
+    line = shell.answer("nats://127.0.0.1:4333", "#45 21", text)
+    assert words(line)[-3:] == ["answer", "#45 21", text]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_pasted_publish_arrives_as_it_was(text: str) -> None:
+    line = shell.nats_publish(None, "developer.response.T125", {"answer": text})
+    *_, subject, body = words(line)
+    assert subject == "developer.response.T125"
+    assert json.loads(body) == {"answer": text}
+
+
+def test_nothing_printed_is_obeyed_by_the_terminal() -> None:
+    assert shell.answer(None, "\x1b[2J", "x").isprintable()
+
+
+def test_texts_that_look_like_options_are_kept_apart() -> None:
+    assert words(shell.answer(None, "T1", "-no"))[-4:] == ["answer", "--", "T1", "-no"]
+
+
+def test_the_nats_cli_is_told_to_wait_and_to_leave_templates_alone() -> None:
+    line = shell.nats_publish("nats://h:1", "s", {})
+    assert line.startswith("nats -s nats://h:1 pub -J --no-templates s ")
