@@ -197,6 +197,8 @@ class Connection:
         if match := _VIOLATION.search(str(error)):
             self._refused(match[1].lower())
             return
+        if isinstance(error, ssl.SSLError):
+            self._client.abandon_transport()
         if not self.nc.is_connected:
             self._failures = [*self._failures[-7:], error]
         _log.debug("connection_error error=%r", error)
@@ -236,6 +238,12 @@ class _Client(Client):
         if self._demands_tls and not self._server_info.get("tls_required"):
             raise nats_errors.SecureConnWantedError
         return super()._connect_command()
+
+    def abandon_transport(self) -> None:
+        """Let a connection go whose TLS handshake failed: to wait for its end has no end."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+            self._transport = None
 
     @property
     def version(self) -> str:

@@ -81,7 +81,7 @@ def _in_container() -> Iterator[str]:
 
     ready = LogMessageWaitStrategy("Server is ready")
     box = DockerContainer(IMAGE).with_command("-js").waiting_for(ready)
-    # A free port of the loopback only: the library passes this on, but does not say so in its types.
+    # A free port of the loopback only: passed on to Docker, although the types do not say so.
     cast("dict[str, object]", box.ports)["4222/tcp"] = ("127.0.0.1", None)
     with box:
         yield f"nats://127.0.0.1:{box.get_exposed_port(4222)}"

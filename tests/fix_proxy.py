@@ -134,7 +134,7 @@ class _End(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._proxy.lost(self)
         if self._peer is not None and self._peer._transport is not None:
             self._peer._transport.close()

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.nats
 async def stored(url: str) -> int:
     async with await connect(ConnectionSettings(servers=(url,))) as connection:
         js = JetStreamContext(connection.nc)
-        await js.add_stream(StreamConfig(name="S", subjects=["s"]))
+        config = StreamConfig(name="S", subjects=["s"])
+        await js.add_stream(config)  # pyright: ignore[reportUnknownMemberType]
         await js.publish("s", b"x")
         return (await js.stream_info("S")).state.messages
 
@@ -103,7 +104,10 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
     assert (server.data / "jetstream").is_dir()
 
 
-async def test_two_servers_in_one_folder(own_server: EmbeddedServer) -> None:
+async def test_two_servers_in_one_folder(
+    own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layby.bus.server._LOCK_WITHIN", 0.05)
     with pytest.raises(DataFolderUnusable, match=f"process {os.getpid()}"):
         await EmbeddedServer(own_server.data).start()
     await own_server.stop()

@@ -80,7 +80,7 @@ def test_longer_than_a_deadline_can_be(value: str | float | timedelta) -> None:
 
 
 def test_the_longest_makes_a_valid_date() -> None:
-    assert datetime.now(UTC) + timedelta(seconds=LONGEST)
+    assert (datetime.now(UTC) + timedelta(seconds=LONGEST)).year < 9999
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_every_variable_is_read(home: Home) -> None:
     settings = home.load(
         NATS_URL="nats://a:1, b:2",
         NATS_USER="me",
-        NATS_PASSWORD="secret",
+        NATS_PASSWORD="secret",  # noqa: S106
         NATS_CERT="c.pem",
         NATS_KEY="k.pem",
         NATS_CA="ca.pem",
@@ -133,10 +133,10 @@ def test_a_context_by_the_path_of_its_file(home: Home) -> None:
 
 
 def test_a_login_is_replaced_as_a_whole(home: Home) -> None:
-    home.context("prod", url="nats://prod:1", user="me", password="old")
+    home.context("prod", url="nats://prod:1", user="me", password="old")  # noqa: S106
     by_creds = home.load(context="prod", NATS_CREDS="x.creds")
     assert (by_creds.user, by_creds.password, by_creds.creds) == (None, None, "x.creds")
-    by_password = home.load(context="prod", NATS_PASSWORD="new")
+    by_password = home.load(context="prod", NATS_PASSWORD="new")  # noqa: S106
     assert (by_password.user, by_password.password) == ("me", "new")
     home.context("tls", url="nats://prod:1", cert="old", key="old")
     with pytest.raises(InvalidSettings, match="go together"):
@@ -187,23 +187,23 @@ def test_wrong_types(home: Home, field: str, value: object) -> None:
         home.load(context="odd")
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'"s3cret"', b'{"password": s3cret}'])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'"a b"', b'{"password": a b}'])
 def test_broken_files(home: Home, content: bytes) -> None:
     home.context("odd").write_bytes(content)
     with pytest.raises(InvalidSettings, match=r"odd\.json is not a JSON object") as caught:
         home.load(context="odd")
-    assert "s3cret" not in str(caught.value)
+    assert "a b" not in str(caught.value)
 
 
 def test_a_context_that_is_not_there(home: Home) -> None:
     home.select("gone")
-    with pytest.raises(InvalidSettings, match="no context 'gone': .*nats context unselect"):
+    with pytest.raises(InvalidSettings, match=r"no context 'gone': .*nats context unselect"):
         home.load()
 
 
 def test_unreadable_files(home: Home) -> None:
     (home.folder / "context" / "folder.json").mkdir()
-    with pytest.raises(InvalidSettings, match="Cannot read .*folder.json: Is a directory"):
+    with pytest.raises(InvalidSettings, match=r"Cannot read .*folder.json: Is a directory"):
         home.load(context="folder")
     (home.folder / "context.txt").mkdir()
     with pytest.raises(InvalidSettings, match=r"Cannot read .*context.txt"):
@@ -253,7 +253,7 @@ def test_no_secret_is_shown() -> None:
     assert settings.shown == "nats://a:1, tls://b:2, c"
     assert "hu" not in repr(settings)
     assert settings.login == 'user "me"'
-    with pytest.raises(InvalidSettings, match="'nats://a:x' .by NATS_URL. is not") as caught:
+    with pytest.raises(InvalidSettings, match=r"'nats://a:x' .by NATS_URL. is not") as caught:
         ConnectionSettings(servers=("nats://u:hush@a:x",), source="NATS_URL")
     assert "hush" not in str(caught.value)
 
@@ -283,7 +283,7 @@ def test_urls_without_credentials(url: str, shown: str) -> None:
 def test_tls_files(tmp_path: Path) -> None:
     assert ConnectionSettings(servers=("nats://a",)).tls_context() is None
     assert ConnectionSettings(servers=("tls://a",)).tls_context() is not None
-    with pytest.raises(InvalidSettings, match="Cannot read the TLS file /nowhere/ca.pem: No such"):
+    with pytest.raises(InvalidSettings, match=r"Cannot read the TLS file /nowhere/ca.pem: No"):
         ConnectionSettings(ca="/nowhere/ca.pem").tls_context()
     (tmp_path / "ca.pem").write_text("nonsense")
     with pytest.raises(InvalidSettings, match="TLS files do not fit"):
