@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from layby.actors.model import Model
-from layby.models import anthropic
+from layby.models import Model, anthropic
 
 from .offline import OfflineModel
 

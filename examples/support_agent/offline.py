@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from layby.actors.model import (
+from layby.models import (
     Message,
     ModelRequest,
     ModelResponse,
-    OnText,
     Part,
     Text,
     ToolCall,
@@ -31,7 +31,7 @@ TECHNICAL_SUPPORT = "Technical Support"
 
 _FAULT = re.compile(r"(?i)crash|error|exception|not working|broken|bug|fail|timeout|\b5\d\d\b")
 _REMOVED = re.compile(r"(?i)\b(?:remov|retir|discontinu)")
-_HANDOVER = re.compile(r"(?m)^HANDOVER to ([^:\n]+): *(.*)")
+_HANDOVER = re.compile(r"(?m)^(?:- It said: )?HANDOVER to ([^:\n]+): *(.*)")
 _ATTEMPTS = 2
 
 
@@ -102,7 +102,9 @@ class OfflineModel:
 
     name = "offline-script"
 
-    async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
+    async def respond(
+        self, request: ModelRequest, on_text: Callable[[str], None] | None = None
+    ) -> ModelResponse:
         """Answer from what the request says; the same request has the same answer."""
         plan = _plan(Case.of(request))
         if on_text and plan.text:

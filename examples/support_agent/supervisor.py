@@ -14,12 +14,9 @@ from .agents import technical_support
 
 def replied(route: Route) -> Done | None:
     """The customer has a reply: nobody else needs to look at the ticket."""
-    sent = any(
-        call.name == "reply_to_customer" and not call.is_error
-        for turn in route.turns
-        for call in turn.calls
-    )
-    return Done("The customer has a reply.") if sent else None
+    if route.called("reply_to_customer"):
+        return Done("The customer has a reply.")
+    return None
 
 
 def critical_first(route: Route) -> Agent | None:

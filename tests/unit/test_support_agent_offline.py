@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from examples.support_agent.data import KNOWLEDGE_BASE, RELEASE_NOTES, TICKETS, Ticket
 from examples.support_agent.offline import OfflineModel
 from examples.support_agent.search import search
-from layby.actors.model import (
+from layby.models import (
     Message,
     Model,
     ModelRequest,
@@ -246,7 +246,7 @@ async def test_what_customer_support_cannot_answer_is_handed_over(ticket_id: str
     case = unknown if ticket_id == "T9" else ticket(ticket_id)
     turn = await Turn(case, CUSTOMER).take()
     assert turn.text.startswith("HANDOVER to Technical Support:")
-    routed = await route(*said(briefing(case), turn.text))
+    routed = await route(*said(briefing(case), f"[X took a turn.]\n- It said: {turn.text}"))
     assert routed.arguments["agent"] == "Technical Support"
 
 
