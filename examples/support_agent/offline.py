@@ -14,15 +14,7 @@ from typing import Any
 
 import msgspec
 
-from layby.models import (
-    Message,
-    ModelRequest,
-    ModelResponse,
-    Part,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from layby.models import Message, ModelRequest, ModelResponse, Text, ToolCall, ToolResult
 
 from .search import words
 
@@ -109,13 +101,13 @@ class OfflineModel:
         plan = _plan(Case.of(request))
         if on_text and plan.text:
             on_text(plan.text)
-        parts: list[Part] = [Text(text=plan.text)] if plan.text else []
-        parts += [
+        said = [Text(text=plan.text)] if plan.text else []
+        calls = [
             ToolCall(id=f"{_digest(request)}_{n}", name=name, arguments=arguments)
             for n, (name, arguments) in enumerate(plan.calls)
         ]
         return ModelResponse(
-            message=Message(role="assistant", parts=parts),
+            message=Message(role="assistant", parts=[*said, *calls]),
             stop_reason="tool_use" if plan.calls else "end",
             model=self.name,
         )
