@@ -6,19 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from .errors import CliError
+from .handshake import ALONE, GRACE, READY_FD
 
-GRACE = 8.0
-"""Seconds a worker has to finish what it does before it is killed."""
-
-ALONE = "--until-stdin-closes"
-READY_FD = "--ready-fd"
 _TAIL = 12
 
 
@@ -143,25 +138,3 @@ async def _reader(fd: int) -> asyncio.StreamReader:
         lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     return reader
-
-
-def announce(fd: int) -> None:
-    """In the worker: tell the parent that this worker takes work."""
-    with suppress(OSError):
-        os.write(fd, b"1")
-        os.close(fd)
-
-
-def stop_when_orphaned() -> None:
-    """In the worker: stop when standard input closes, which it does when the parent dies."""
-    threading.Thread(target=_watch_stdin, name="parent", daemon=True).start()
-
-
-def _watch_stdin() -> None:
-    with suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    killer = threading.Timer(GRACE, os._exit, (1,))  # the drain may wait for a server that is gone
-    killer.daemon = True
-    killer.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -24,6 +23,8 @@ _DEFAULT_URL = "nats://127.0.0.1:4222"
 
 def with_client(call: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
     """Connect, do `work`, disconnect; the errors of all three are the caller's."""
+    import asyncio
+
     from ..client import Client
 
     settings = reachable(call)

@@ -11,7 +11,6 @@ from .errors import FAILED, OK, UsageError
 from .invocation import Invocation, command
 from .nearby import FOLDER
 from .output import print_json
-from .signals import run_until_stopped
 from .times import duration
 
 TICKETS = ("T123", "T124", "T125")
@@ -35,11 +34,17 @@ def demo(
     deadline: Annotated[
         str, typer.Option(metavar="TIME", help="How long the developer has: 10s, 5m, 4h.")
     ] = "4h",
-    data: Annotated[Path, typer.Option(help="Folder of all its data.", file_okay=False)] = FOLDER
-    / "demo",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier demos did.")] = False,
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of all its data.", file_okay=False)
+    ] = FOLDER / "demo",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", metavar="", help="Forget what earlier demos did.")
+    ] = False,
 ) -> int:
-    """See it work: a ticket is routed, an agent asks a developer, the run parks and resumes.
+    """See it work on one ticket, from the event to the reply.
+
+    A supervisor routes the ticket, an agent asks a developer, the run parks, your answer resumes
+    it, and the customer gets a reply.
 
     Starts a NATS server on a free port of this machine and two workers, and stops them at the end.
     Uses Claude when ANTHROPIC_API_KEY is set, and a scripted offline model without it.
@@ -47,6 +52,7 @@ def demo(
     Example: layby demo --ticket T125 --answer "Fixed in v1.1.4"
     """
     from .demo_story import Plan, play
+    from .signals import run_until_stopped
 
     duration(deadline)
     plan = Plan(

@@ -17,8 +17,9 @@ def register(app: typer.Typer) -> None:
 
 @command
 def doctor(call: Invocation) -> int:
-    """Look at the server, the streams, the consumers and whatever is stuck, and say what to do.
+    """Find what is wrong or stuck, and say what to do.
 
+    It looks at the server's version and settings, the streams, the consumers, the runs.
     Exit code 1 when something needs repair.
 
     Example: layby doctor --json

@@ -41,13 +41,19 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
+        metavar="",
         help="Print one JSON document on stdout and nothing else.",
         rich_help_panel=_PANEL,
     ),
 ]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", help="Show tracebacks and more log lines.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--verbose",
+        metavar="",
+        help="Show tracebacks and more log lines.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import typer
 
 from .errors import FAILED, OK
@@ -20,14 +18,17 @@ def register(app: typer.Typer) -> None:
 
 @command
 def provision(call: Invocation, app: AppPath) -> int:
-    """Create or verify the streams, buckets and consumers of an app.
+    """Create or verify what an app needs on the server.
 
-    Run it once, as a user who may; its workers then need no right to create anything.
+    These are its streams, buckets and consumers. Run it once, as a user who may; its workers then need no
+    right to create anything.
 
     Example: layby provision examples.support_agent:app --context ops
     """
     settings = required_settings(call, app)
     loaded = load_app(app)
+
+    import asyncio
 
     from ..run import provision as make
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,9 +30,11 @@ def questions(
     role: Annotated[
         str | None, typer.Option(help="Only questions to this role.", show_default=False)
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the list up to date.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", metavar="", help="Keep the list up to date.")
+    ] = False,
 ) -> None:
-    """List the open questions, the one with the nearest deadline first.
+    """List the open questions, the nearest deadline first.
 
     Example: layby questions --role developer --watch
     """
@@ -60,6 +61,8 @@ def _print(rows: Sequence[QuestionRow], role: str | None) -> None:
 
 
 async def _watch(client: Client, role: str | None) -> None:
+    import asyncio
+
     from rich.console import Group, RenderableType
     from rich.live import Live
     from rich.text import Text

@@ -58,7 +58,9 @@ def cancel(
     ],
     reason: Annotated[str, typer.Option(help="Why; it is kept in the run's history.")] = "",
 ) -> None:
-    """Cancel a run that has not ended; its open questions close with it.
+    """Cancel a run that has not ended.
+
+    Its open questions close with it.
 
     Example: layby cancel T125 --reason "the customer closed it"
     """

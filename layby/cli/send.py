@@ -37,7 +37,7 @@ def send(
         ),
     ] = None,
 ) -> None:
-    """Publish an event; every workflow that listens to it starts a run.
+    """Publish an event; each workflow that listens starts a run.
 
     It returns when JetStream has stored the event. A worker need not be up.
 

@@ -32,7 +32,7 @@ def show(
         ),
     ],
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+        bool, typer.Option("--follow", "-f", metavar="", help="Go on until the run has ended.")
     ] = False,
 ) -> None:
     """Show one run: what happened when, who did it, and how it ended.

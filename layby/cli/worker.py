@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .children import ALONE, READY_FD, announce, stop_when_orphaned
 from .errors import CliError
+from .handshake import ALONE, READY_FD, announce, stop_when_orphaned
 from .invocation import Invocation, command
 from .load import load_app
 from .output import stderr
@@ -37,9 +36,10 @@ def worker(
     alone: Annotated[bool, typer.Option(ALONE, hidden=True)] = False,
     ready_fd: Annotated[int | None, typer.Option(READY_FD, hidden=True)] = None,
 ) -> None:
-    """Take work for an app, against your NATS server. Start as many as you like.
+    """Take work for an app, against your NATS server.
 
-    SIGTERM or Ctrl-C lets it finish what it does; whatever it leaves, another worker takes up.
+    Start as many as you like, on as many machines. SIGTERM or Ctrl-C lets it finish
+    what it does; whatever it leaves, another worker takes up.
 
     Example: NATS_URL=nats://127.0.0.1:4222 layby worker examples.support_agent:app
     """
@@ -47,6 +47,9 @@ def worker(
         stop_when_orphaned()
     settings = required_settings(call, app)
     loaded = load_app(app)
+
+    import asyncio
+
     asyncio.run(_work(loaded, settings, name, ready_fd))
 
 
@@ -66,6 +69,8 @@ def required_settings(call: Invocation, app: str) -> ConnectionSettings:
 async def _work(
     app: App, settings: ConnectionSettings, name: str | None, ready_fd: int | None
 ) -> None:
+    import asyncio
+
     from ..run import run_worker
 
     ready = asyncio.Event()

@@ -100,7 +100,7 @@ def test_a_text_after_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_command_starts_without_anything_heavy() -> None:
-    heavy = ["nats", "pydantic", "anthropic", "structlog", "watchfiles", "msgspec"]
+    heavy = ["nats", "pydantic", "anthropic", "structlog", "watchfiles", "msgspec", "asyncio"]
     code = f"import sys, layby.cli; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603
     assert out.stdout.strip() == "[]"

@@ -1,0 +1,107 @@
+"""What `layby dev` does: a server, a worker, and the worker again after every save."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from .children import WorkerProcess
+from .errors import CliError
+from .invocation import Invocation
+from .nearby import SERVER, beside
+from .output import stderr, stdout
+from .reach import Reach, as_told, embedded
+from .saves import saves
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+async def develop(
+    call: Invocation, app: str, data: Path, port: int | None, *, reload: bool
+) -> None:
+    """Run `app` until it is stopped.
+
+    Raises:
+        CliError: The app did not start the first time.
+    """
+    async with _server(call, data, port) as server, saves(Path.cwd(), enabled=reload) as saved:
+        worker = WorkerProcess(app, name="dev", options=server.options, environ=server.environ)
+        try:
+            await worker.start()
+            await worker.ready()  # an app that does not start the first time is the user's to mend
+            _introduce(app, server.url)
+            await _keep_running(worker, saved)
+        finally:
+            await worker.stop()
+
+
+@asynccontextmanager
+async def _server(call: Invocation, data: Path, port: int | None) -> AsyncIterator[Reach]:
+    """The server of the user's settings, else one of our own."""
+    from ..bus.server import EmbeddedServer
+
+    settings = call.settings()
+    if settings.is_configured:
+        yield as_told(call, settings)
+        return
+    async with EmbeddedServer(data / SERVER, port=port) as server:
+        with beside(server.url):
+            yield embedded(server.url)
+
+
+def _introduce(app: str, url: str) -> None:
+    from .shell import layby
+
+    console = stdout()
+    console.print(f"\n  {app} works on {url}\n", style="bold", soft_wrap=True)
+    for line in _TRY:
+        console.print(f"  {layby()} -s {url} {line}", soft_wrap=True)
+    console.print("\n  Ctrl-C stops it.\n", style="dim")
+
+
+_TRY = (
+    """send SUBJECT '{"field": "value"}'""",
+    "questions --watch",
+    "answer TICKET TEXT",
+    "runs",
+)
+
+
+async def _keep_running(worker: WorkerProcess, saved: asyncio.Queue[str]) -> None:
+    """Start the worker again when a file is saved, and, with pauses, when it died by itself."""
+    pause, alive = _FIRST_PAUSE, True
+    while True:
+        file = await _saved_or_dead(worker, saved) if alive else await saved.get()
+        if file:
+            pause = _FIRST_PAUSE
+            stderr().print(f"{file} changed: the worker starts again", style="dim")
+        else:
+            stderr().print(f"the worker died; it starts again in {pause:g} s", style="yellow")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        await worker.stop()
+        alive = await _started(worker)
+
+
+async def _saved_or_dead(worker: WorkerProcess, saved: asyncio.Queue[str]) -> str | None:
+    """The file that was saved; None when the worker died first."""
+    saving, dying = asyncio.ensure_future(saved.get()), asyncio.ensure_future(worker.exited())
+    try:
+        await asyncio.wait((saving, dying), return_when=asyncio.FIRST_COMPLETED)
+        return saving.result() if saving.done() else None
+    finally:
+        saving.cancel()
+        dying.cancel()
+
+
+async def _started(worker: WorkerProcess) -> bool:
+    """Start it; what keeps it from starting is on the screen, and the next save may mend it."""
+    await worker.start()
+    try:
+        await worker.ready()
+    except CliError:
+        stderr().print("waiting for the next change", style="dim")
+        return False
+    return True

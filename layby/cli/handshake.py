@@ -1,0 +1,35 @@
+"""A worker's side of what it has with the process that started it: see `children`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+
+ALONE = "--until-stdin-closes"
+READY_FD = "--ready-fd"
+GRACE = 8.0
+"""Seconds a worker has to finish what it does before it is killed."""
+
+
+def announce(fd: int) -> None:
+    """Tell the parent that this worker takes work."""
+    with suppress(OSError):
+        os.write(fd, b"1")
+        os.close(fd)
+
+
+def stop_when_orphaned() -> None:
+    """Stop when standard input closes, which it does when the parent dies."""
+    threading.Thread(target=_watch_stdin, name="parent", daemon=True).start()
+
+
+def _watch_stdin() -> None:
+    with suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    killer = threading.Timer(GRACE, os._exit, (1,))  # the drain may wait for a server that is gone
+    killer.daemon = True
+    killer.start()

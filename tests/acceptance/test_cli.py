@@ -1,0 +1,441 @@
+"""The `layby` command against a real nats-server and real workers, as a person or script uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layby.bus.server import EmbeddedServer
+from layby.bus.token import encode
+
+APP = """
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from layby import App, Step
+
+app = App("desk")
+
+
+class Opened(BaseModel):
+    ticketId: str
+
+
+@app.workflow(on="desk.ticket.opened", key="ticketId")
+async def handle(event: Opened, step: Step) -> dict[str, str]:
+    answer = await step.ask("developer", f"What about {event.ticketId}?", context="It is urgent.")
+    return {"said": answer.text, "by": answer.by}
+"""
+
+RUN_KEYS = {"id", "workflow", "ticket", "status", "started_at", "updated_at"}
+QUESTION_KEYS = {"id", "ticket", "role", "question", "context", "run", "asked_at", "deadline"}
+RECEIPT_KEYS = {"outcome", "ticket", "question", "reason", "by"}
+WITHIN = 20.0
+
+
+class Desk:
+    """A folder with an app, a server, and the command line run there."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        self._workers: list[subprocess.Popen[str]] = []
+
+    @property
+    def environ(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("NATS_")}
+        root = str(Path(__file__).parents[2])
+        return {**clean, "NATS_URL": self.url, "HOME": str(self.folder), "PYTHONPATH": root}
+
+    def run(
+        self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "layby", *arguments],
+            cwd=self.folder,
+            env=dict(environ or self.environ),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN,
+            check=False,
+        )
+
+    def json(self, *arguments: str, code: int = 0, stdin: str = "") -> Any:
+        """Run with --json: stdout must be one document and nothing else."""
+        done = self.run(*arguments, "--json", stdin=stdin)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def start_worker(self) -> subprocess.Popen[str]:
+        """Start a worker and wait until it takes work."""
+        worker = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "layby", "worker", "desk:app"],
+            cwd=self.folder,
+            env=self.environ,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._workers.append(worker)
+        assert worker.stderr is not None
+        said: list[str] = []
+        for line in worker.stderr:
+            said.append(line)
+            if line.startswith("ready on"):
+                return worker
+        raise AssertionError("".join(said))
+
+    def stop_workers(self) -> None:
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(WITHIN)
+            worker.kill()
+            worker.wait()
+            assert worker.stderr is not None
+            worker.stderr.close()
+        self._workers.clear()
+
+    def open_ticket(self, ticket: str, *more: str) -> Any:
+        return self.json("send", "desk.ticket.opened", json.dumps({"ticketId": ticket}), *more)
+
+    def question(self, ticket: str) -> Any:
+        """The ticket's open question, as soon as it is there."""
+        return self.sooner_or_later(
+            lambda: next((q for q in self.json("questions") if q["ticket"] == ticket), None)
+        )
+
+    def ended(self, ticket: str) -> Any:
+        """The ticket's newest run, as soon as it has ended."""
+        return self.sooner_or_later(
+            lambda: next(
+                (
+                    row
+                    for row in self.json("runs")
+                    if row["ticket"] == ticket and row["status"] not in {"running", "waiting"}
+                ),
+                None,
+            )
+        )
+
+    @staticmethod
+    def sooner_or_later(look: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + WITHIN
+        while time.monotonic() < deadline:
+            if found := look():
+                return found
+        raise AssertionError("it did not come")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, own_server: EmbeddedServer) -> Iterator[Desk]:
+    (tmp_path / "desk.py").write_text(APP)
+    made = Desk(tmp_path, own_server.url)
+    try:
+        yield made
+    finally:
+        made.stop_workers()
+
+
+def test_a_ticket_from_event_to_result(desk: Desk) -> None:
+    desk.start_worker()
+    sent = desk.open_ticket("T125")
+    assert sent["seq"] > 0
+
+    question = desk.question("T125")
+    assert question.keys() >= QUESTION_KEYS
+    assert question["question"] == "What about T125?"
+    assert question["context"] == "It is urgent."
+    assert question["role"] == "developer"
+
+    [waiting] = desk.json("runs", "--status", "waiting")
+    assert waiting.keys() >= RUN_KEYS
+    assert waiting["id"] == question["run"]
+
+    receipt = desk.json("answer", "T125", "roll it back", "--by", "ada")
+    assert receipt.keys() >= RECEIPT_KEYS
+    assert receipt["outcome"] == "accepted"
+    assert receipt["question"] == question["id"]
+    assert receipt["by"] == "ada"
+
+    assert desk.ended("T125")["status"] == "completed"
+    shown = desk.json("show", waiting["id"][:8])
+    assert shown.keys() >= RUN_KEYS | {"result", "error", "steps"}
+    assert shown["result"] == {"said": "roll it back", "by": "ada"}
+    assert shown["error"] is None
+    assert [step["n"] for step in shown["steps"]] == sorted(step["n"] for step in shown["steps"])
+    assert desk.json("questions") == []
+
+
+def test_people_can_read_all_of_it(desk: Desk) -> None:
+    desk.start_worker()
+    desk.open_ticket("T125")
+    desk.question("T125")
+    assert "What about T125?" in desk.run("questions").stdout
+    assert "waiting" in desk.run("runs").stdout
+    answered = desk.run("answer", "T125", "-", stdin="from a pipe\n")
+    assert answered.returncode == 0
+    assert answered.stdout.startswith("accepted  T125")
+    desk.ended("T125")
+    shown = desk.run("show", "T125").stdout
+    assert "What about T125?" in shown
+    assert "from a pipe" in shown
+    assert "completed" in shown
+
+
+def test_following_a_run_ends_with_it(desk: Desk) -> None:
+    desk.start_worker()
+    desk.open_ticket("T125")
+    desk.question("T125")
+    following = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "layby", "show", "T125", "--follow"],
+        cwd=desk.folder,
+        env=desk.environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    desk.json("answer", "T125", "go on")
+    out, _ = following.communicate(timeout=WITHIN)
+    assert following.returncode == 0
+    assert "go on" in out
+    assert "completed" in out
+
+
+@pytest.mark.parametrize(
+    "ticket", ["ACME-1.2", "#45 21", "a/b", "*", ">", "..", "grüße 早安", "-x", "T" * 200]
+)
+def test_any_ticket_id_works(desk: Desk, ticket: str) -> None:
+    desk.start_worker()
+    desk.open_ticket(ticket)
+    assert desk.question(ticket)["ticket"] == ticket
+    done = desk.run("answer", "--json", "--", ticket, "yes")
+    assert json.loads(done.stdout)["outcome"] == "accepted"
+    assert desk.ended(ticket)["status"] == "completed"
+
+
+def test_refused_answers_say_why_and_exit_with_1(desk: Desk) -> None:
+    desk.start_worker()
+    unknown = desk.json("answer", "T404", "hello", code=1)
+    assert unknown["outcome"] == "unknown_ticket"
+    assert unknown["reason"]
+
+    desk.open_ticket("T125")
+    desk.question("T125")
+    assert desk.json("answer", "T125", "first", "--by", "ada")["outcome"] == "accepted"
+    second = desk.json("answer", "T125", "second", code=1)
+    assert second["outcome"] in {"already_answered", "too_late"}
+    assert second["reason"]
+    assert "ada" in desk.run("answer", "T125", "third").stdout
+
+
+def test_an_answer_before_any_worker_is_stored_and_applied_later(desk: Desk) -> None:
+    worker = desk.start_worker()
+    desk.open_ticket("T125")
+    desk.question("T125")
+    worker.kill()
+    worker.wait()
+
+    late = desk.run("answer", "T125", "when you are back", "--timeout", "500ms")
+    assert late.returncode == 2
+    assert "stored" in late.stderr
+
+    desk.start_worker()
+    assert desk.ended("T125")["status"] == "completed"
+    assert desk.json("show", "T125")["result"]["said"] == "when you are back"
+
+
+def test_an_event_sent_twice_starts_one_run(desk: Desk) -> None:
+    desk.start_worker()
+    assert not desk.open_ticket("T1", "--id", "e-1")["duplicate"]
+    assert desk.open_ticket("T1", "--id", "e-1")["duplicate"]
+    desk.question("T1")
+    assert len(desk.json("runs")) == 1
+
+
+def test_a_cancelled_run_asks_nobody_any_more(desk: Desk) -> None:
+    desk.start_worker()
+    desk.open_ticket("T1")
+    desk.question("T1")
+    assert desk.json("cancel", "T1", "--reason", "closed by hand")["status"] == "cancelled"
+    assert desk.json("questions") == []
+    refused = desk.json("answer", "T1", "too late now", code=1)
+    assert refused["outcome"] == "too_late"
+
+
+def test_the_doctor_is_content_with_a_healthy_server(desk: Desk) -> None:
+    desk.start_worker()
+    findings = desk.json("doctor")
+    assert all(set(each) == {"level", "subject", "message", "advice"} for each in findings)
+    assert not [each for each in findings if each["level"] == "error"]
+    assert "2." in desk.run("doctor").stdout
+
+
+def test_a_broken_event_shows_up_at_the_doctors(desk: Desk) -> None:
+    desk.start_worker()
+    desk.json("send", "desk.ticket.opened", '{"nobody": "knows"}')
+    found = desk.sooner_or_later(
+        lambda: [
+            each
+            for each in json.loads(desk.run("doctor", "--json").stdout)
+            if "ticketId" in json.dumps(each)
+        ]
+    )
+    assert found[0]["level"] in {"warn", "error"}
+    assert found[0]["advice"]
+
+
+def test_provisioned_once_and_verified_again(desk: Desk) -> None:
+    for _ in range(2):
+        findings = desk.json("provision", "desk:app")
+        assert {each["level"] for each in findings} == {"ok"}
+
+
+READERS = [
+    ["send", "desk.ticket.opened", '{"ticketId": "T1"}'],
+    ["questions"],
+    ["answer", "T1", "yes"],
+    ["runs"],
+    ["show", "T1"],
+    ["cancel", "T1"],
+    ["doctor"],
+    ["worker", "desk:app"],
+    ["provision", "desk:app"],
+]
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=lambda arguments: arguments[0])
+def test_no_server_is_said_at_once(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "desk.py").write_text(APP)
+    desk = Desk(tmp_path, "nats://ada:s3cret@127.0.0.1:1")
+    begun = time.monotonic()
+    error = desk.json(*arguments, code=1)["error"]
+    assert time.monotonic() - begun < 4, "a second, and what a loaded machine adds"
+    assert error["type"] == "ServerUnavailable"
+    assert "127.0.0.1:1" in error["message"]
+    assert "s3cret" not in json.dumps(error)
+
+
+def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        desk = Desk(tmp_path, f"nats://127.0.0.1:{silent.getsockname()[1]}")
+        begun = time.monotonic()
+        done = desk.run("runs")
+        assert done.returncode == 1
+        assert time.monotonic() - begun < 4
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("arguments", [["show", "nothing"], ["cancel", "nothing"]])
+def test_a_run_that_is_not_there(desk: Desk, arguments: list[str]) -> None:
+    desk.json("provision", "desk:app")
+    done = desk.run(*arguments)
+    assert done.returncode == 1
+    assert "nothing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["questions"], ["doctor"], ["show", "T1"]])
+def test_a_server_with_nothing_of_ours_is_no_mystery(desk: Desk, arguments: list[str]) -> None:
+    done = desk.run(*arguments)
+    assert "Traceback" not in done.stderr
+    assert "unexpected" not in done.stderr
+
+
+def test_a_worker_without_a_server_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "desk.py").write_text(APP)
+    desk = Desk(tmp_path, "")
+    done = desk.run("worker", "desk:app")
+    assert done.returncode == 1
+    assert "NATS_URL" in done.stderr
+    assert "layby dev desk:app" in done.stderr
+
+
+def test_an_app_that_does_not_import_shows_its_own_line(desk: Desk) -> None:
+    (desk.folder / "broken.py").write_text("import json\n\nlimit = 1 / 0\n")
+    done = desk.run("worker", "broken:app")
+    assert done.returncode == 1
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    assert "broken.py:3: limit = 1 / 0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_finishes_on_sigterm(desk: Desk) -> None:
+    worker = desk.start_worker()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(WITHIN) == 0
+
+
+def test_the_stock_nats_cli_can_answer(desk: Desk) -> None:
+    nats = shutil.which("nats")
+    if nats is None:
+        pytest.skip("the nats CLI is not on PATH")
+    desk.start_worker()
+    desk.open_ticket("T 1")
+    desk.question("T 1")
+    subject = f"developer.response.{encode('T 1')}"
+    body = json.dumps({"answer": "it's {{ fine }}", "by": "ada"})
+    command = [nats, "-s", desk.url, "pub", "-J", "--no-templates", subject, body]
+    subprocess.run(command, check=True, capture_output=True, env=desk.environ)  # noqa: S603
+    assert desk.ended("T 1")["status"] == "completed"
+    assert desk.json("show", "T 1")["result"] == {"said": "it's {{ fine }}", "by": "ada"}
+
+
+def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "desk.py").write_text(APP)
+    desk = Desk(tmp_path, "")
+    dev = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-u", "-m", "layby", "dev", "desk:app"],
+        cwd=tmp_path,
+        env=desk.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert dev.stdout is not None
+        assert dev.stderr is not None
+        desk.url = next(
+            word for line in dev.stdout for word in line.split() if word.startswith("nats://")
+        )
+        (tmp_path / "desk.py").write_text(APP.replace("What about", "Any news of"))
+        for line in dev.stderr:
+            if "desk.py changed" in line:
+                break
+        desk.open_ticket("T1")
+        assert desk.question("T1")["question"] == "Any news of T1?"
+        nearby = {name: text for name, text in desk.environ.items() if name != "NATS_URL"}
+        assert "T1" in desk.run("questions", environ=nearby).stdout
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(WITHIN) == 130
+        assert left_over(tmp_path) == []
+        assert not (tmp_path / ".layby" / "url").exists()
+    finally:
+        dev.kill()
+        dev.communicate()
+
+
+def left_over(folder: Path) -> list[str]:
+    """The processes that have `folder` on their command line or as their current one."""
+    found: list[str] = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            inside = (process / "cwd").resolve().is_relative_to(folder)
+            if process.name != str(os.getpid()) and (str(folder) in words or inside):
+                found.append(words)
+    return found
