@@ -183,6 +183,7 @@ class EmbeddedServer:
                 start_new_session=True,  # keeps the terminal's Ctrl-C away: we stop it ourselves
                 preexec_fn=_follow_parent(),  # noqa: PLW1509  one system call, bound beforehand
             )
+        self._lock.note(f"process {os.getpid()}, whose nats-server is {self._process.pid}")
 
     def _write_config(self) -> Path:
         path = self.data / "nats-server.conf"
@@ -247,8 +248,14 @@ class _Lock:
 
     def release(self) -> None:
         if self._fd is not None:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # for a fork of ours may have it too
             os.close(self._fd)
             self._fd = None
+
+    def note(self, owner: str) -> None:
+        if self._fd is not None:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, owner.encode(), 0)
 
     def _try(self) -> bool:
         try:
@@ -261,19 +268,19 @@ class _Lock:
         except OSError:
             os.close(fd)
             return False
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        self.note(f"process {os.getpid()}")
         return True
 
     def _taken(self) -> str:
-        with contextlib.suppress(OSError):
-            owner = (self._folder / "lock").read_text().strip()
-            return (
-                f"The data folder {self._folder} is in use by the server of process {owner}. "
-                "Stop that one first, or give another folder."
-            )
-        return f"The data folder {self._folder} is in use by another server."
+        try:
+            owner = (self._folder / "lock").read_text()
+        except OSError:
+            owner = ""
+        return (
+            f"The data folder {self._folder} is in use by {owner or 'another process'}. "
+            "Stop that one first, or give another folder."
+        )
 
 
 def find_binary(environ: Mapping[str, str] = os.environ) -> str:

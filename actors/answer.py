@@ -1,0 +1,134 @@
+"""What people send as an answer, and what becomes of it. Pure: bytes and a record in, words out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from .parked import ParkedQuestion, ParkedRecord
+
+Outcome = Literal["accepted", "invalid", "too_late", "already_answered", "unknown_ticket"]
+
+_KEYS = ("answer", "response", "text")
+_LONGEST = 32_000
+
+
+class Receipt(msgspec.Struct, kw_only=True, frozen=True):
+    """What became of one answer, published on `<role>.receipt.<ticket>`."""
+
+    outcome: Outcome
+    ticket: str
+    question: str | None = None
+    """The question it was taken for, or that it came too late for."""
+    reason: str | None = None
+    by: str | None = None
+    """Who gave the answer; when another one won, who gave that."""
+    at: str = ""
+    seq: int = 0
+    """The answer's sequence in the stream ANSWERS."""
+
+
+class Given(NamedTuple):
+    """An answer that can be understood."""
+
+    text: str
+    question_id: str = ""
+    by: str = ""
+
+
+class Refused(NamedTuple):
+    """An answer that cannot be, and why."""
+
+    reason: str
+
+
+class Verdict(NamedTuple):
+    """Which question an answer closes, or why it closes none."""
+
+    outcome: Outcome
+    question: ParkedQuestion | None = None
+    reason: str = ""
+
+
+def read(data: bytes, ticket: str) -> Given | Refused:
+    """Understand an answer: plain text, or a JSON object with `answer`, `response` or `text`."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return Refused("the answer is not UTF-8 text")
+    text = text.strip()
+    if not text.startswith("{"):
+        return _given(text)
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return Refused(
+            "the answer begins like JSON but is none: check its quotes and braces, "
+            'or send plain text; the form is {"answer": "..."}'
+        )
+    return _from_object(body, ticket)
+
+
+def _from_object(body: dict[str, Any], ticket: str) -> Given | Refused:
+    named = body.get("ticketId", body.get("ticket", ticket))
+    if named != ticket:
+        return Refused(f"the answer says it is for ticket {str(named)[:200]!r}, not {ticket!r}")
+    key = next((key for key in _KEYS if key in body), None)
+    if key is None:
+        return Refused('the answer has none of the fields "answer", "response" and "text"')
+    value = body[key]
+    if isinstance(value, bool | int | float):
+        value = json.dumps(value)
+    if not isinstance(value, str):
+        return Refused(f'the field "{key}" must be text')
+    question_id = body.get("questionId", body.get("question_id", body.get("question", ""))) or ""
+    by = body.get("by") or ""
+    if not isinstance(question_id, str) or not isinstance(by, str):
+        return Refused('the fields "questionId" and "by" must be text')
+    return _given(value.strip(), question_id, by[:200])
+
+
+def _given(text: str, question_id: str = "", by: str = "") -> Given | Refused:
+    if not text:
+        return Refused("the answer is empty: silence is never a yes")
+    if len(text) > _LONGEST:
+        return Refused(f"the answer has {len(text)} characters, more than {_LONGEST}")
+    return Given(text, question_id, by)
+
+
+def judge(
+    record: ParkedRecord | None, role: str, given: Given, *, seq: int, at: float
+) -> Verdict:
+    """Find the question that an answer closes: the one it names, else the role's oldest open one.
+
+    An answer that names none never closes a question that was asked after the answer was sent.
+    """
+    asked = [q for q in record.questions if q.role == role] if record else []
+    if not asked:
+        return Verdict("unknown_ticket", reason="no question has been asked on this ticket")
+    mine = next((q for q in asked if q.seq == seq and q.status == "answered"), None)
+    if mine is not None:
+        return Verdict("accepted", mine)
+    if given.question_id:
+        named = next((q for q in asked if q.id == given.question_id), None)
+        if named is None:
+            reason = f"no question {given.question_id!r} has been asked on this ticket"
+            return Verdict("invalid", reason=reason)
+        return Verdict("accepted", named) if named.status == "open" else lost(named)
+    meant = [q for q in asked if q.since <= at]
+    if not meant:
+        return Verdict("unknown_ticket", reason="the question was asked after this answer")
+    first = next((q for q in meant if q.status == "open"), None)
+    return Verdict("accepted", first) if first else lost(max(meant, key=lambda q: q.closed_at))
+
+
+def lost(question: ParkedQuestion) -> Verdict:
+    """The verdict on an answer to a question that is closed."""
+    if question.status == "answered":
+        who = question.by or "somebody"
+        return Verdict("already_answered", question, f"{who} answered at {question.closed_at}")
+    if question.status == "expired":
+        return Verdict("too_late", question, f"the deadline passed at {question.closed_at}")
+    return Verdict("too_late", question, f"the run ended at {question.closed_at}")

@@ -1,0 +1,272 @@
+"""A person is an actor too: gets questions as mail, and sends answers when it suits them.
+
+The actor shows a question (record, then the question itself, then its deadline, each repeatable),
+closes it by who is first to append to the run's log, and issues a receipt for every answer.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from ..bus.log import LogMessage, parse
+from ..bus.errors import InvalidTicket
+from ..bus.mailbox import Delivery
+from ..bus.requests import Requests
+from ..bus.timers import Timers
+from ..bus.token import decode as decode_token
+from ..bus.token import encode as encode_token
+from ..runtime import crash
+from ..runtime.entry import Answered, Asked, Expired, decode
+from ..runtime.errors import Fenced
+from ..runtime.host import Host
+from ..runtime.index import iso
+from ..runtime.journal import Question, RunState
+from ..runtime.run import LiveRun
+from ..runtime.services import Due
+from .answer import Given, Receipt, Refused, Verdict, judge, lost, read
+from .parked import Parking, ParkedRecord, parked_question, with_question
+
+log = structlog.get_logger("layby.human")
+
+_EARLY = 0.5
+"""Seconds by which a deadline may fire early before it is sent back."""
+
+
+class Human:
+    """One role of people, `developer` for instance."""
+
+    def __init__(
+        self, role: str, host: Host, parking: Parking, requests: Requests, timers: Timers
+    ) -> None:
+        self.role = role
+        self._host = host
+        self._parking = parking
+        self._requests = requests
+        self._timers = timers
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        return f"human-{self.role}"
+
+    # -- questions -----------------------------------------------------------------------------
+
+    async def mail(self, delivery: Delivery) -> None:
+        """Show the question that a run asks."""
+        to, run, n = parse(delivery.subject)
+        live = await self._host.open(run, LogMessage(n, to, delivery.data))
+        asked = decode(delivery.data).records[-1]
+        if isinstance(asked, Asked):
+            question = live.state.questions[asked.id]
+            if question.status == "open":
+                await self._show(live.state, question, delivery.at)
+        await self._host.index.reflect(live)
+        crash.point("before_ack")
+        await delivery.ack()
+
+    async def _show(self, state: RunState, question: Question, since: float) -> None:
+        crash.point("before_record_put")
+        await self._parking.change(
+            state.ticket, lambda record: with_question(record, state, question, since)
+        )
+        crash.point("after_record_put")
+        ticket = encode_token(state.ticket)
+        await self._requests.store(
+            f"{self.role}.question.{ticket}",
+            msgspec.json.encode(self._published(state, question)),
+            {"Nats-Msg-Id": question.id},
+        )
+        crash.point("after_question")
+        due = Due(
+            kind="question", run=state.id, at=question.deadline, role=self.role,
+            ticket=state.ticket, question=question.id,
+        )
+        await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
+        crash.point("after_timer")
+        log.info(
+            "question.asked", run=state.id, ticket=state.ticket, question=question.id,
+            role=self.role, deadline=iso(question.deadline),
+        )
+
+    def _published(self, state: RunState, question: Question) -> dict[str, object]:
+        subject = f"{self.role}.response.{encode_token(state.ticket)}"
+        shown = parked_question(state, question)
+        return {
+            "id": shown.id,
+            "ticket": state.ticket,
+            "role": shown.role,
+            "question": shown.question,
+            "context": shown.context,
+            "agent": shown.agent,
+            "run": shown.run,
+            "asked_at": shown.asked_at,
+            "deadline": shown.deadline,
+            "answer": {
+                "subject": subject,
+                "receipt": f"{self.role}.receipt.{encode_token(state.ticket)}",
+                "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
+            },
+        }
+
+    # -- answers -------------------------------------------------------------------------------
+
+    async def answer(self, delivery: Delivery) -> None:
+        """Take an answer: close the question it is for, and say what became of it."""
+        token, _, responder = delivery.subject.split(".", 2)[2].partition(".")
+        try:
+            ticket = decode_token(token)
+        except InvalidTicket as error:
+            receipt = Receipt(
+                outcome="invalid", ticket=token[:200], reason=str(error), seq=delivery.seq
+            )
+            await self._issue(receipt, token, delivery)
+            return
+        given = read(delivery.data, ticket)
+        if isinstance(given, Refused):
+            verdict = Verdict("invalid", reason=given.reason)
+        else:
+            if responder:
+                given = given._replace(by=responder)
+            verdict = await self._decide(ticket, given, delivery)
+        by = given.by if isinstance(given, Given) else responder
+        await self._issue(_receipt(ticket, verdict, by, delivery.seq), token, delivery)
+
+    async def _decide(self, ticket: str, given: Given, delivery: Delivery) -> Verdict:
+        seen = await self._parking.get(ticket)
+        verdict = judge(seen[0], self.role, given, seq=delivery.seq, at=delivery.at)
+        shown = verdict.question
+        if verdict.outcome != "accepted" or shown is None:
+            return verdict
+        live = await self._live(shown.run, seen[0])
+        question = await self._close(live, shown.id, given, delivery)
+        await self._parking.change(
+            ticket, lambda record: with_question(record, live.state, question), seen
+        )
+        crash.point("after_record_closed")
+        if question.seq == delivery.seq and question.status == "answered":
+            log.info(
+                "question.answered", run=live.id, ticket=ticket, question=question.id, by=given.by
+            )
+            return verdict
+        # Somebody was faster. An answer meant for this question must not close another one.
+        return lost(parked_question(live.state, question))
+
+    async def _live(self, run: str, record: ParkedRecord | None) -> LiveRun:
+        """The run, from memory, from its parked state, or from its log."""
+        warm = self._host.cache.warm(run)
+        state = record.runs.get(run) if record else None
+        if warm is None and state is not None:
+            return self._host.cache.seed(state)
+        return warm or await self._host.cache.get(run)
+
+    async def _close(
+        self, live: LiveRun, question_id: str, given: Given, delivery: Delivery
+    ) -> Question:
+        """Append the answer unless the log holds another end; return what it holds."""
+        known = live.state.questions.get(question_id)
+        if known is None:
+            await live.catch_up()
+            known = live.state.questions[question_id]
+        answered = Answered(
+            id=question_id, text=given.text, by=given.by, at=delivery.at, seq=delivery.seq
+        )
+        crash.point("before_answered")
+        await self._append(live, known, answered)
+        crash.point("after_answered")
+        return live.state.questions[question_id]
+
+    async def _append(self, live: LiveRun, question: Question, record: Answered | Expired) -> None:
+        frame = live.state.frames[question.frame]
+        try:
+            await live.append([record], to=frame.actor)
+        except Fenced:
+            return
+
+    async def _issue(self, receipt: Receipt, token: str, delivery: Delivery) -> None:
+        """Publish the receipt, then acknowledge: on one connection, so in this order."""
+        subject = f"{self.role}.receipt.{token}"
+        await self._requests.tell(subject, msgspec.json.encode(receipt))
+        crash.point("after_receipt")
+        await delivery.ack()
+
+    # -- deadlines and ends --------------------------------------------------------------------
+
+    async def due(self, due: Due, delivery: Delivery) -> None:
+        """Close a question whose deadline has passed, unless it is closed."""
+        early = due.at - delivery.at
+        if early > _EARLY:
+            # The server's clock was moved; the deadline stands.
+            await delivery.nak(early)
+            return
+        live = await self._host.open(due.run)
+        if due.question not in live.state.questions:
+            await live.catch_up()
+        question = live.state.questions.get(due.question)
+        if question is not None:
+            if question.status == "open":
+                await self._expire(live, question, due)
+            await self._record_closed(live, live.state.questions[due.question])
+        await delivery.ack()
+
+    async def _expire(self, live: LiveRun, question: Question, due: Due) -> None:
+        crash.point("before_expired")
+        # While no worker was up, an answer may have come in time and still wait to be read.
+        in_time = await self._answer_in_time(question, due)
+        await self._append(live, question, in_time or Expired(id=question.id))
+        crash.point("after_expired")
+        log.info(
+            "question.closed", run=live.id, ticket=due.ticket, question=question.id,
+            status=live.state.questions[question.id].status,
+        )
+
+    async def _answer_in_time(self, question: Question, due: Due) -> Answered | None:
+        subject = f"{self.role}.response.{encode_token(due.ticket)}"
+        body = {"multi_last": [subject, f"{subject}.*"]}
+        record, _ = await self._parking.get(due.ticket)
+        for msg in await self._requests.direct_get("ANSWERS", body):
+            headers = msg.headers or {}
+            if "Nats-Time-Stamp" not in headers:
+                continue
+            at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
+            seq = int(headers["Nats-Sequence"])
+            given = read(msg.data, due.ticket)
+            if at > due.at or isinstance(given, Refused):
+                continue
+            verdict = judge(record, self.role, given, seq=seq, at=at)
+            if verdict.outcome == "accepted" and verdict.question is not None:
+                if verdict.question.id == question.id:
+                    by = headers["Nats-Subject"].removeprefix(subject)[1:] or given.by
+                    return Answered(id=question.id, text=given.text, by=by, at=at, seq=seq)
+        return None
+
+    async def _record_closed(self, live: LiveRun, question: Question) -> None:
+        ticket = live.state.ticket
+        await self._parking.change(
+            ticket,
+            lambda record: with_question(record, live.state, question),
+            await self._parking.get(ticket),
+        )
+
+    async def tidy(self, live: LiveRun) -> None:
+        """Close in the records what the end of a run has cancelled."""
+        for question in live.state.questions.values():
+            if question.role == self.role and question.status == "cancelled":
+                await self._record_closed(live, question)
+
+
+def _receipt(ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
+    question = verdict.question
+    won = question.by if question is not None and verdict.outcome == "already_answered" else by
+    return Receipt(
+        outcome=verdict.outcome,
+        ticket=ticket,
+        question=question.id if question is not None else None,
+        reason=verdict.reason or None,
+        by=won or None,
+        at=iso(time.time()),
+        seq=seq,
+    )

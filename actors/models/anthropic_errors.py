@@ -1,0 +1,146 @@
+"""What went wrong between us and Anthropic, in words for the person who has to act."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..model import ModelError
+
+_STATUS_OF = {  # an error in mid-stream has no status of its own: the response began with 200
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_ADVICE = {
+    400: "Anthropic refused the request to {model}",
+    401: "Anthropic does not accept the API key: set ANTHROPIC_API_KEY to a valid one",
+    402: "the Anthropic account has a billing problem: see its billing page in the console",
+    403: "the API key may not use {model}: check the key's workspace and permissions",
+    404: "Anthropic knows no model {model}: check its name, and base_url if you set one",
+    413: "the request to {model} is too large: send a shorter conversation or smaller tool results",
+    429: "the rate limit of {model} is reached",
+    529: "Anthropic is overloaded",
+}
+_NO_KEY = "there is no API key: set ANTHROPIC_API_KEY, or pass api_key= to anthropic()"
+_BAD_URL = "the base URL is no http:// or https:// address: check base_url and ANTHROPIC_BASE_URL"
+_BAD_HEADER = "a header cannot be sent: check the API key for line breaks and odd characters"
+_SHOWN = 500
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+
+
+def explain(
+    error: Exception, model: str, *, reading: bool, hide: Iterable[str] = ()
+) -> ModelError | None:
+    """The `ModelError` for what the SDK raised; None if the API has no part in it.
+
+    Args:
+        error: What the SDK raised.
+        model: The model's name.
+        reading: Whether a response had begun: then whatever went wrong broke it off.
+        hide: Secrets that no message may repeat.
+    """
+    names = {base.__name__ for base in type(error).__mro__}
+    if "APIStatusError" in names:
+        return _of_status(error, model, hide)
+    if reading:
+        return cut(model, type(error).__name__)
+    if "APIConnectionError" in names:
+        return _of_connection(error, model)
+    if "CredentialsError" in names:
+        return ModelError(f"there is no API key: set ANTHROPIC_API_KEY (the SDK says: {error})")
+    if isinstance(error, TypeError) and "authentication method" in str(error):
+        return ModelError(_NO_KEY)
+    return None
+
+
+def cut(model: str, how: str = "without an error") -> ModelError:
+    """For a response that ended before it was complete."""
+    return ModelError(f"the response of {model} broke off ({how})", retryable=True)
+
+
+def late(model: str, seconds: float) -> ModelError:
+    """For a response that took longer than it may."""
+    return ModelError(f"{model} gave no complete response in {seconds:g} s", retryable=True)
+
+
+def _of_status(error: Any, model: str, hide: Iterable[str]) -> ModelError:
+    said = _said(error.body)
+    status: int = error.status_code
+    if status < _CLIENT_ERROR:
+        status = _STATUS_OF.get(said.get("type", ""), 500)
+    headers: Mapping[str, str] = error.response.headers
+    advice = _ADVICE.get(status, f"Anthropic failed with status {status}").format(model=repr(model))
+    message = str(said.get("message") or "")
+    for secret in hide:
+        message = message.replace(secret, "**********")
+    details = [message[:_SHOWN], _request_id(headers)]
+    retryable = _is_retryable(status, headers)
+    return ModelError(
+        ": ".join([advice, *filter(None, details)]),
+        retryable=retryable,
+        retry_after=_retry_after(headers) if retryable else None,
+    )
+
+
+def _said(body: Any) -> dict[str, Any]:
+    """The `error` object of the API's answer, or an empty one: a proxy may answer anything."""
+    try:
+        said: dict[str, Any] = dict(body["error"])
+    except (TypeError, KeyError, ValueError):
+        return {}
+    return said
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    request_id = headers.get("request-id")
+    return f"(request {request_id})" if request_id else ""
+
+
+def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:
+    wished = headers.get("x-should-retry")  # the API knows best, as for the SDK's own retries
+    if wished in {"true", "false"}:
+        return wished == "true"
+    return status in {408, 409, 429} or status >= _SERVER_ERROR
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds; the API may send milliseconds, seconds or, as HTTP allows, a date."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    after = headers.get("retry-after", "")
+    seconds = _number(after) if milliseconds is None else milliseconds / 1000
+    if seconds is None and after:
+        date = email.utils.parsedate_tz(after)
+        seconds = None if date is None else email.utils.mktime_tz(date) - time.time()
+    return seconds if seconds is not None and seconds > 0 else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _of_connection(error: Exception, model: str) -> ModelError:
+    """The cause's text is not repeated: for a bad header it holds the API key."""
+    cause = type(error.__cause__ or error).__name__
+    if cause in {"UnsupportedProtocol", "InvalidURL"}:
+        return ModelError(_BAD_URL)
+    if cause == "LocalProtocolError":
+        return ModelError(_BAD_HEADER)
+    if "Timeout" in cause:
+        return ModelError(f"{model} did not answer in time ({cause})", retryable=True)
+    return ModelError(f"Anthropic cannot be reached ({cause})", retryable=True)

@@ -1,0 +1,143 @@
+"""The record of a ticket in the bucket `parked`: its questions, and the runs that wait on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ..bus.bucket import Bucket
+from ..bus.errors import Conflict
+from ..bus.token import encode
+from ..runtime.index import iso
+from ..runtime.journal import Question, RunState
+
+_KEPT = 32
+"""Closed questions that a record remembers."""
+_LARGEST = 128 * 1024
+"""Bytes of parked state that a record carries; a larger run is read from its log again."""
+
+
+class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One question on a ticket, open or closed."""
+
+    id: str
+    run: str
+    role: str
+    question: str
+    context: str = ""
+    agent: str = ""
+    asked_at: str
+    deadline: str
+    status: str = "open"
+    by: str = ""
+    closed_at: str = ""
+    seq: int = 0
+    """Sequence of the answer that won."""
+    since: float = 0.0
+    """When its log entry was stored, Unix seconds by the server's clock, as for answers."""
+
+
+class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Everything parked under a ticket, oldest question first."""
+
+    ticket: str
+    questions: tuple[ParkedQuestion, ...] = ()
+    runs: dict[str, RunState] = {}
+    """The folded state of each run that waits, with its log position."""
+
+
+def parked_question(run: RunState, question: Question, since: float = 0.0) -> ParkedQuestion:
+    """A question as its ticket's record shows it."""
+    closed = "" if question.status == "open" else iso(question.at or run.updated_at)
+    return ParkedQuestion(
+        id=question.id,
+        run=run.id,
+        role=question.role,
+        question=question.question,
+        context=question.context,
+        agent=question.agent,
+        asked_at=iso(question.asked_at),
+        deadline=iso(question.deadline),
+        status=question.status,
+        by=question.by,
+        closed_at=closed,
+        seq=question.seq,
+        since=since,
+    )
+
+
+def with_question(
+    record: ParkedRecord, run: RunState, question: Question, since: float = 0.0
+) -> ParkedRecord:
+    """`record` as it should be now that the run's log says this of the question."""
+    questions = list(record.questions)
+    known = next((i for i, q in enumerate(questions) if q.id == question.id), None)
+    if known is None:
+        questions.append(parked_question(run, question, since))
+    elif questions[known].status == "open":
+        questions[known] = parked_question(run, question, since or questions[known].since)
+    closed = [q for q in questions if q.status != "open"]
+    forgotten = {q.id for q in closed[:-_KEPT]}
+    waits = {q.run for q in questions if q.status == "open"}
+    runs = {key: state for key, state in record.runs.items() if key in waits}
+    if run.id in waits:
+        runs[run.id] = run
+    return ParkedRecord(
+        ticket=record.ticket,
+        questions=tuple(q for q in questions if q.id not in forgotten),
+        runs=runs,
+    )
+
+
+_decoder = msgspec.json.Decoder(ParkedRecord)
+_encode = msgspec.json.Encoder().encode
+
+
+def decode(data: bytes) -> ParkedRecord:
+    """Read a record."""
+    return _decoder.decode(data)
+
+
+def _encoded(record: ParkedRecord) -> bytes:
+    data = _encode(record)
+    if len(data) <= _LARGEST:
+        return data
+    return _encode(msgspec.structs.replace(record, runs={}))
+
+
+class Parking:
+    """Reads and changes the records, by compare-and-set."""
+
+    def __init__(self, bucket: Bucket, keep: float) -> None:
+        self._bucket = bucket
+        self._keep = keep
+        """Seconds that a record outlives its last question, for the receipts of late answers."""
+
+    async def get(self, ticket: str) -> tuple[ParkedRecord | None, int]:
+        """A ticket's record and its revision, None and 0 when it has none."""
+        item = await self._bucket.get(encode(ticket))
+        return (decode(item.value), item.revision) if item else (None, 0)
+
+    async def change(
+        self,
+        ticket: str,
+        update: Callable[[ParkedRecord], ParkedRecord],
+        seen: tuple[ParkedRecord | None, int] = (None, 0),
+    ) -> None:
+        """Apply `update` to the newest record; `seen` is what the caller believes it to be."""
+        key = encode(ticket)
+        while True:
+            record, revision = seen
+            old = record or ParkedRecord(ticket=ticket)
+            new = update(old)
+            if new == old:
+                return
+            waits = any(q.status == "open" for q in new.questions)
+            ttl = None if waits else self._keep
+            try:
+                await self._bucket.put(key, _encoded(new), revision=revision, ttl=ttl)
+            except Conflict:
+                seen = await self.get(ticket)
+            else:
+                return

@@ -1,0 +1,188 @@
+"""A workflow: the user's function that an event starts, and the actor that runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, get_type_hints
+
+from ..bus.errors import InvalidTicket
+from ..bus.mailbox import Delivery
+from ..bus.token import encode, slug
+from ..runtime.entry import Raw, Started
+from ..runtime.errors import InvalidSetup, WorkflowChanged
+from ..runtime.failure import told
+from ..runtime.host import Hopeless, Host
+from ..runtime.ids import run_id
+from ..runtime.journal import Frame, RunState
+from ..runtime.step import Step
+from ..runtime.values import BadValue, load
+from .network import Network
+from .turn import NetworkInput, NetworkResult
+
+WorkflowFunction = Callable[..., Awaitable[Any]]
+
+_LARGEST_EVENT = 512 * 1024
+
+
+class WorkflowStep(Step):
+    """The durable verbs of a workflow function."""
+
+    def network(
+        self, network: Network, input: str, *, state: dict[str, Any] | None = None, name: str = ""
+    ) -> Any:
+        """Let a network work on `input` and wait for its `NetworkResult`.
+
+        Raises:
+            MaxTurns: its router did not say that it is done within `max_turns`.
+            StepFailed: a model, router or agent failed for good.
+        """
+        arguments = NetworkInput(network=network.name, input=input, state=state or {})
+        return self.call(network, arguments, name=name or network.name, note=network.name)
+
+
+class Workflow:
+    """A user's function with the subject that starts it and the field that is its ticket."""
+
+    strict = True
+
+    def __init__(
+        self, fn: WorkflowFunction, *, on: str, key: str, name: str = "", version: str = ""
+    ) -> None:
+        self.fn = fn
+        self.on = _checked_subject(on)
+        self.key = key
+        self.name = name or fn.__name__
+        self.version = version or _version_of(fn)
+        self.event_type, self._takes_step = _signature(fn)
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        return f"workflow-{slug(self.name)}"
+
+    @property
+    def consumer(self) -> str:
+        """The durable consumer of its events."""
+        return f"on-{slug(self.name)}"
+
+    def accept(self, result: Raw) -> Any:
+        """Read what a run returned."""
+        return load(result)
+
+    async def enter(self, step: Step, frame: Frame, state: RunState) -> Any:
+        """Run the function from its start."""
+        event = load(frame.input, self.event_type)
+        arguments = (event, WorkflowStep.over(step)) if self._takes_step else (event,)
+        try:
+            return await self.fn(*arguments)
+        except WorkflowChanged as changed:
+            raise WorkflowChanged(
+                f"{changed}: the run was started by version {state.version!r} of workflow "
+                f"{self.name!r}, this worker runs {self.version!r}; put the step back, or start "
+                "the ticket anew"
+            ) from None
+
+    def opening(self, delivery: Delivery) -> tuple[str, Started]:
+        """The run that an event starts, and its first record.
+
+        Raises:
+            Hopeless: the event can start nothing; the message says what it lacks.
+        """
+        event = self._parse(delivery.data)
+        ticket = self._ticket(event)
+        try:
+            load(Raw(delivery.data), self.event_type)
+        except BadValue as error:
+            raise Hopeless(f"the event does not fit workflow {self.name!r}: {error}") from None
+        event_id = delivery.headers.get("Nats-Msg-Id") or f"{delivery.seq}@{delivery.at}"
+        started = Started(
+            workflow=self.name,
+            actor=self.address,
+            version=self.version,
+            ticket=ticket,
+            event=Raw(delivery.data.strip()),
+        )
+        return run_id(self.name, event_id), started
+
+    def _parse(self, data: bytes) -> dict[str, Any]:
+        if len(data) > _LARGEST_EVENT:
+            raise Hopeless(
+                f"the event has {len(data)} bytes, more than {_LARGEST_EVENT}: "
+                "store the bulk elsewhere and send a reference to it"
+            )
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise Hopeless(f"the event is no JSON: {error}") from None
+        if not isinstance(event, dict):
+            raise Hopeless(f"the event is a JSON {type(event).__name__}, not an object")
+        return event
+
+    def _ticket(self, event: dict[str, Any]) -> str:
+        value = event.get(self.key)
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise Hopeless(
+                f"the event has no ticket id: the field {self.key!r} must be text or a whole "
+                f"number; the event has the fields {sorted(map(str, event))[:20]}"
+            )
+        try:
+            encode(str(value))
+        except InvalidTicket as error:
+            raise Hopeless(str(error)) from None
+        return str(value)
+
+
+class WorkflowActor:
+    """Starts a workflow's runs from its events, and goes on with them from its mail."""
+
+    def __init__(self, workflow: Workflow, host: Host) -> None:
+        self._workflow = workflow
+        self._host = host
+
+    async def event(self, delivery: Delivery) -> None:
+        """Start the run of an event, once."""
+        run, opening = self._workflow.opening(delivery)
+        await self._host.start(self._workflow, delivery, run, opening)
+
+
+def _checked_subject(subject: str) -> str:
+    tokens = subject.split(".")
+    if any(not token or token != token.strip() or set(token) & set("*> \t\r\n") for token in tokens):
+        raise InvalidSetup(
+            f"{subject!r} is no subject an event can be sent to: use words joined by dots, "
+            "'support.ticket.created' for instance, without wildcards"
+        )
+    if tokens[0] in {"to", "timer", "due", "dead", "layby"} or tokens[0].startswith("$"):
+        raise InvalidSetup(f"subjects under {tokens[0]!r} are Layby's own: choose another for {subject!r}")
+    return subject
+
+
+def _version_of(fn: WorkflowFunction) -> str:
+    """A digest of the function's source, so that a changed body can be told from the old one."""
+    try:
+        source = inspect.getsource(fn)
+    except (OSError, TypeError):
+        source = fn.__qualname__
+    return hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
+
+
+def _signature(fn: WorkflowFunction) -> tuple[Any, bool]:
+    if not inspect.iscoroutinefunction(fn):
+        raise InvalidSetup(f"workflow {fn.__name__!r} must be declared with `async def`")
+    parameters = list(inspect.signature(fn).parameters.values())
+    if len(parameters) not in {1, 2}:
+        raise InvalidSetup(
+            f"workflow {fn.__name__!r} must take (event, step) or (event), "
+            f"not {len(parameters)} parameters"
+        )
+    try:
+        hints = get_type_hints(fn)
+    except NameError as error:
+        raise InvalidSetup(f"workflow {fn.__name__!r}: {error} in its annotations") from None
+    return hints.get(parameters[0].name, dict[str, Any]), len(parameters) == 2  # noqa: PLR2004
+
+
+__all__ = ["NetworkResult", "Workflow", "WorkflowActor", "WorkflowStep"]

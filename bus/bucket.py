@@ -1,0 +1,76 @@
+"""A key-value bucket whose every write is a rollup, with compare-and-set.
+
+Deletes in a bucket of history 1 can come back after a server crash on R1; buckets with a longer
+history whose every write carries `Nats-Rollup: sub` do not have that fault (measured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from .requests import Requests, status_of
+
+_PAGE = 256
+
+
+class Item(NamedTuple):
+    """A key's newest value."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+class Bucket:
+    """One bucket; keys must be subject tokens (see `token.encode`)."""
+
+    def __init__(self, requests: Requests, name: str) -> None:
+        self.name = name
+        self._requests = requests
+        self._prefix = f"$KV.{name}."
+
+    async def get(self, key: str) -> Item | None:
+        """The newest value of `key`, None when there is none."""
+        msg = await self._requests.request(
+            f"$JS.API.DIRECT.GET.KV_{self.name}.{self._prefix}{key}"
+        )
+        if status_of(msg) or not msg.data:
+            return None
+        return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
+
+    async def put(
+        self, key: str, value: bytes, *, revision: int | None = None, ttl: float | None = None
+    ) -> int:
+        """Write `key` and return its revision.
+
+        `revision` demands what the newest is: 0 for a key that must not exist, None for any.
+        `ttl` seconds after this write the key is forgotten; for values that decide nothing more.
+
+        Raises:
+            Conflict: the newest revision is another.
+        """
+        headers = {"Nats-Rollup": "sub"}
+        if revision is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
+        if ttl is not None:
+            headers["Nats-TTL"] = f"{max(1, round(ttl))}s"
+        ack = await self._requests.store(self._prefix + key, value, headers)
+        return ack.seq
+
+    async def items(self) -> AsyncIterator[Item]:
+        """Every key with its newest value, oldest write first."""
+        body: dict[str, object] = {"seq": 1, "batch": _PAGE, "next_by_subj": f"{self._prefix}>"}
+        while messages := await self._requests.direct_get(f"KV_{self.name}", body):
+            last = 0
+            for msg in messages:
+                headers = msg.headers or {}
+                if status_of(msg):
+                    continue
+                last = int(headers["Nats-Sequence"])
+                if msg.data:
+                    key = headers["Nats-Subject"].removeprefix(self._prefix)
+                    yield Item(key, msg.data, last)
+            if not last:
+                return
+            body["seq"] = last + 1

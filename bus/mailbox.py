@@ -1,0 +1,277 @@
+"""A mailbox: a durable pull consumer, read with bounded concurrency.
+
+Asks for exactly as many messages as it may handle, hands each to its own task, and keeps the
+server from redelivering what is still being handled. Nothing here decides anything: whether a
+message was handled before is for the handler to see in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from nats import errors as nats_errors
+from nats.aio.msg import Msg
+
+from .requests import status_of
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.subscription import Subscription
+
+log = structlog.get_logger("layby.mailbox")
+
+_EXPIRES = 30.0
+_HEARTBEAT = 5.0
+_MISSED = 2.5
+"""Heartbeats that may be missed before a pull counts as lost."""
+_RETRY = 0.25
+_V1_FIELDS = 9
+_NANOS = 1_000_000_000
+
+
+class Delivery:
+    """One message in a worker's hands."""
+
+    __slots__ = ("_mailbox", "_meta", "_msg", "closed")
+
+    def __init__(self, mailbox: Mailbox, msg: Msg) -> None:
+        self._mailbox = mailbox
+        self._msg = msg
+        self._meta: list[str] | None = None
+        self.closed = False
+
+    @property
+    def subject(self) -> str:
+        """The subject it was published on."""
+        return self._msg.subject
+
+    @property
+    def data(self) -> bytes:
+        """The payload."""
+        return self._msg.data
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers, empty when there are none."""
+        return self._msg.headers or {}
+
+    @property
+    def num_delivered(self) -> int:
+        """How often it was delivered, this time included."""
+        return int(self._field(4))
+
+    @property
+    def seq(self) -> int:
+        """Its sequence in the stream."""
+        return int(self._field(5))
+
+    @property
+    def at(self) -> float:
+        """When the stream stored it, Unix seconds by the server's clock."""
+        return int(self._field(7)) / _NANOS
+
+    def _field(self, index: int) -> str:
+        if self._meta is None:
+            self._meta = _ack_fields(self._msg.reply)
+        return self._meta[index]
+
+    async def ack(self) -> None:
+        """Tell the server that it need not be delivered again. May be forgotten by a crash."""
+        await self._close(b"+ACK")
+
+    async def nak(self, delay: float = 0.0) -> None:
+        """Ask for it again, `delay` seconds from now at the earliest (or sooner, after a crash)."""
+        body = b"-NAK" if delay <= 0 else b'-NAK {"delay":%d}' % int(delay * _NANOS)
+        await self._close(body)
+
+    async def term(self) -> None:
+        """Tell the server never to deliver it again."""
+        await self._close(b"+TERM")
+
+    async def in_progress(self) -> None:
+        """Ask for another ack-wait."""
+        with suppress(nats_errors.Error):
+            await self._mailbox.nc.publish(self._msg.reply, b"+WPI")
+
+    async def _close(self, word: bytes) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._mailbox.released(self)
+        # A lost ack is repaired by redelivery; the handler then finds the work done.
+        with suppress(nats_errors.Error):
+            await self._mailbox.nc.publish(self._msg.reply, word)
+
+
+def _ack_fields(reply: str) -> list[str]:
+    """The tokens of an ack subject, v2 (with domain and account) brought to the form of v1."""
+    fields = reply.split(".")
+    if len(fields) <= _V1_FIELDS:
+        return fields
+    return ["$JS", "ACK", *fields[4:]]
+
+
+Handler = Callable[[Delivery], Awaitable[None]]
+
+
+class Mailbox:
+    """Reads one durable consumer of one stream."""
+
+    def __init__(
+        self,
+        nc: Client,
+        stream: str,
+        consumer: str,
+        handler: Handler,
+        *,
+        concurrency: int = 64,
+        ack_wait: float = 30.0,
+    ) -> None:
+        self.nc = nc
+        self.name = consumer
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._handler = handler
+        self._concurrency = concurrency
+        self._ack_wait = ack_wait
+        self._inbox = ""
+        self._sub: Subscription | None = None
+        self._asked = 0
+        self._busy = 0
+        self._heard = 0.0
+        self._held: set[Delivery] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pulling = False
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Subscribe and begin to pull."""
+        self._inbox = self.nc.new_inbox()
+        self._sub = await self.nc.subscribe(
+            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+        self._pulling = True
+        self._keeper = self._loop.create_task(self._keep(), name=f"mailbox.{self.name}")
+        await self._pull()
+
+    def reconnected(self) -> None:
+        """Pull anew: requests do not survive their connection."""
+        self._asked = 0
+        self._heard = 0.0
+
+    def stop(self) -> None:
+        """Ask for nothing more."""
+        self._pulling = False
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing new, give what is running `grace` seconds, hand back the rest."""
+        self.stop()
+        if self._sub is not None:
+            with suppress(nats_errors.Error):
+                await self._sub.unsubscribe()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1.0)
+        for delivery in list(self._held):
+            await delivery.nak()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+
+    def released(self, delivery: Delivery) -> None:
+        """Forget a delivery that was acknowledged one way or another."""
+        self._held.discard(delivery)
+
+    async def _on_message(self, msg: Msg) -> None:
+        self._heard = self._loop.time()
+        if status := status_of(msg):
+            await self._on_status(status, msg)
+            return
+        self._asked = max(0, self._asked - 1)
+        self._busy += 1
+        delivery = Delivery(self, msg)
+        self._held.add(delivery)
+        task = self._loop.create_task(self._handle(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        if self._asked * 2 < self._concurrency - self._busy:
+            await self._pull()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        try:
+            await self._handler(delivery)
+        except asyncio.CancelledError:
+            if self._pulling:
+                await delivery.nak(_RETRY)
+            raise
+        except BaseException as error:  # noqa: BLE001
+            log.warning(
+                "delivery.failed", mailbox=self.name, subject=delivery.subject, error=str(error),
+                exc_info=error,
+            )
+            await delivery.nak(min(30.0, 0.5 * 2 ** min(delivery.num_delivered, 6)))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._busy -= 1
+        if not task.cancelled():
+            task.exception()
+        if self._pulling and self._asked == 0 and not self._loop.is_closed():
+            self._wake.set()
+
+    async def _pull(self) -> None:
+        want = self._concurrency - self._busy - self._asked
+        if not self._pulling or want <= 0:
+            return
+        self._asked += want
+        body = {
+            "batch": want,
+            "expires": int(_EXPIRES * _NANOS),
+            "idle_heartbeat": int(_HEARTBEAT * _NANOS),
+        }
+        try:
+            await self.nc.publish(self._subject, msgspec.json.encode(body), self._inbox)
+        except nats_errors.Error:
+            self._asked -= want
+
+    async def _on_status(self, status: str, msg: Msg) -> None:
+        if status == "100":
+            return
+        headers: dict[str, Any] = msg.headers or {}
+        if status == "408":
+            self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", "0")))
+            await self._pull()
+            return
+        # 409 and 503: the consumer moved, is overloaded or is gone; the keeper asks again.
+        self._asked = 0
+        text = headers.get("Description", "")
+        if status == "409" and "Batch Completed" not in text:
+            log.info("mailbox.interrupted", mailbox=self.name, status=status, reason=text)
+
+    async def _keep(self) -> None:
+        """Renew lost pulls, and the ack-wait of what is being handled."""
+        renew = self._ack_wait / 3
+        renewed = self._loop.time()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _RETRY)
+            self._wake.clear()
+            now = self._loop.time()
+            if now - self._heard > _HEARTBEAT * _MISSED:
+                self._asked = 0
+                self._heard = now
+            await self._pull()
+            if now - renewed >= renew:
+                renewed = now
+                for delivery in list(self._held):
+                    await delivery.in_progress()

@@ -1,0 +1,248 @@
+"""Requests and acknowledged publishes over one inbox, without a task or a timer per message."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from nats import errors as nats_errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from .errors import (
+    BusError,
+    Conflict,
+    NotConnected,
+    PayloadTooLarge,
+    PublishUnconfirmed,
+    StreamMissing,
+)
+
+_SWEEP = 0.25
+_CONFLICTS = frozenset({10071, 10164})
+_END_OF_BATCH = "204"
+_NO_RESPONDERS = "503"
+
+
+class PubAck(msgspec.Struct, frozen=True):
+    """A stream's word that it has stored a message."""
+
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+
+
+class _ApiError(msgspec.Struct, frozen=True):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _AckReply(msgspec.Struct, frozen=True):
+    stream: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _ApiError | None = None
+
+
+_decode_ack = msgspec.json.Decoder(_AckReply).decode
+
+
+class _Waiter:
+    """One open request: where its replies go, and until when it waits."""
+
+    __slots__ = ("accept", "deadline", "future")
+
+    def __init__(self, future: asyncio.Future[Any], deadline: float, accept: Accept) -> None:
+        self.future = future
+        self.deadline = deadline
+        self.accept = accept
+
+
+Accept = Callable[["asyncio.Future[Any]", Msg], bool]
+"""Takes one reply; True when the request is finished."""
+
+
+def _single(future: asyncio.Future[Any], msg: Msg) -> bool:
+    if not future.done():
+        future.set_result(msg)
+    return True
+
+
+def status_of(msg: Msg) -> str:
+    """The status code of a reply that is one, else an empty string."""
+    headers = msg.headers
+    return headers.get("Status", "") if headers else ""
+
+
+class Requests:
+    """Sends requests and waits for their replies on one shared inbox subscription.
+
+    A lost connection fails every open request at once with `PublishUnconfirmed`: whether a
+    message was stored is then unknown, and the caller looks into the stream to find out.
+    """
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+        self._inbox = ""
+        self._tokens = itertools.count()
+        self._open: dict[str, _Waiter] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Subscribe to the inbox."""
+        self._inbox = self._nc.new_inbox()
+        await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        self._sweeper = self._loop.create_task(self._sweep(), name="requests.sweep")
+
+    async def stop(self) -> None:
+        """Fail what is open and end the sweeper."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        self.fail_all("the connection is closing")
+
+    def fail_all(self, why: str) -> None:
+        """Fail every open request, for a connection that was lost."""
+        waiters, self._open = list(self._open.values()), {}
+        for waiter in waiters:
+            if not waiter.future.done():
+                waiter.future.set_exception(PublishUnconfirmed(f"no reply: {why}"))
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        accept: Accept = _single,
+    ) -> Any:
+        """Send one request and return what `accept` makes of its replies.
+
+        Raises:
+            NotConnected: nothing was sent.
+            PublishUnconfirmed: sent, but no reply came in time.
+            PayloadTooLarge: the server's limit is below the size of `data`.
+        """
+        token = str(next(self._tokens))
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._open[token] = _Waiter(future, self._loop.time() + timeout, accept)
+        try:
+            await self.tell(subject, data, headers, reply=f"{self._inbox}.{token}")
+            return await future
+        finally:
+            self._open.pop(token, None)
+
+    async def tell(
+        self,
+        subject: str,
+        data: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        reply: str = "",
+    ) -> None:
+        """Publish without waiting for anything. Raises NotConnected, PayloadTooLarge."""
+        try:
+            await self._nc.publish(subject, data, reply, dict(headers) if headers else None)
+        except nats_errors.MaxPayloadError:
+            raise PayloadTooLarge(
+                f"{len(data)} bytes for {subject!r} are more than the server's max_payload of "
+                f"{self._nc.max_payload}: send less, or raise max_payload in its configuration"
+            ) from None
+        except nats_errors.Error as error:
+            raise NotConnected(f"cannot publish to {subject!r}: {error}") from error
+
+    async def store(
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> PubAck:
+        """Publish into the stream that covers `subject`; return when it says that it has it.
+
+        Raises:
+            Conflict: an expectation in the headers does not hold.
+            StreamMissing: no stream covers the subject.
+            BusError: the stream refused for another reason.
+        """
+        msg: Msg = await self.request(subject, data, headers, timeout=timeout)
+        if not msg.data:
+            if status_of(msg) == _NO_RESPONDERS:
+                raise StreamMissing(
+                    f"no stream covers the subject {subject!r}: "
+                    "provision the app first (`layby provision APP`), or check the spelling"
+                )
+            raise BusError(f"{subject!r} was answered without an acknowledgement")
+        ack = _decode_ack(msg.data)
+        if ack.error is None:
+            return PubAck(ack.stream, ack.seq, ack.duplicate)
+        raise _refusal(subject, ack.error)
+
+    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+        """Call the JetStream API, `$JS.API.<verb>`; raise `BusError` with its words on refusal."""
+        data = b"" if body is None else msgspec.json.encode(body)
+        msg: Msg = await self.request(f"$JS.API.{verb}", data, timeout=timeout)
+        if status_of(msg) == _NO_RESPONDERS:
+            raise BusError("the server has no JetStream: enable it (`jetstream {}`)", code=503)
+        reply: dict[str, Any] = msgspec.json.decode(msg.data)
+        if error := reply.get("error"):
+            raise BusError(
+                f"{verb}: {error.get('description', 'refused')}", code=error.get("err_code", 0)
+            )
+        return reply
+
+    async def direct_get(self, stream: str, body: Any) -> list[Msg]:
+        """Read a batch of messages straight from a stream; empty when nothing matches.
+
+        The last element may be the end-of-batch marker; see `status_of`.
+        Raises TooMany when more than the server's 1,024 subjects match.
+        """
+        found: list[Msg] = []
+
+        def accept(future: asyncio.Future[Any], msg: Msg) -> bool:
+            status = status_of(msg)
+            found.append(msg)
+            if status and not future.done():
+                future.set_result(None)
+            return bool(status)
+
+        await self.request(
+            f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), accept=accept
+        )
+        status = status_of(found[-1])
+        if status == "404":
+            return []
+        if status != _END_OF_BATCH:
+            text = (found[-1].headers or {}).get("Description", "")
+            raise BusError(f"direct get from {stream}: {status} {text}", code=int(status))
+        return found
+
+    async def _on_reply(self, msg: Msg) -> None:
+        token = msg.subject.rpartition(".")[2]
+        waiter = self._open.get(token)
+        if waiter is not None and waiter.accept(waiter.future, msg):
+            self._open.pop(token, None)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            now = self._loop.time()
+            late = [token for token, waiter in self._open.items() if waiter.deadline < now]
+            for token in late:
+                waiter = self._open.pop(token)
+                if not waiter.future.done():
+                    waiter.future.set_exception(PublishUnconfirmed("no reply in time"))
+
+
+def _refusal(subject: str, error: _ApiError) -> BusError:
+    if error.err_code in _CONFLICTS:
+        return Conflict(f"{subject!r}: {error.description}", code=error.err_code)
+    return BusError(f"{subject!r}: {error.description}", code=error.err_code)

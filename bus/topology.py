@@ -1,0 +1,206 @@
+"""What must exist in JetStream before a worker runs, and how it is made or verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from .errors import BusError, TopologyMismatch
+from .requests import Requests
+
+_NANOS = 1_000_000_000
+_DAY = 86_400
+_NO_STREAM = 10059
+_NO_CONSUMER = 10014
+
+
+class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream as it should be; `config` holds the server's own field names."""
+
+    name: str
+    subjects: tuple[str, ...]
+    config: dict[str, Any] = {}
+
+
+class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable pull consumer as it should be."""
+
+    stream: str
+    name: str
+    filter: str
+    ack_wait: float = 30.0
+    max_ack_pending: int = 5_000
+    only_new: bool = False
+    """Begin with what comes after its creation, when the stream existed before it."""
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an app needs."""
+
+    streams: tuple[StreamSpec, ...]
+    consumers: tuple[ConsumerSpec, ...]
+
+
+def bucket(name: str) -> StreamSpec:
+    """A key-value bucket safe against revived deletes: see `bucket.Bucket`."""
+    return StreamSpec(
+        name=f"KV_{name}",
+        subjects=(f"$KV.{name}.>",),
+        config={
+            "max_msgs_per_subject": 64,
+            "allow_rollup_hdrs": True,
+            "deny_delete": True,
+            "allow_direct": True,
+            "allow_msg_ttl": True,
+            "discard": "new",
+        },
+    )
+
+
+def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, ...]:
+    """The streams of an app with these trigger subjects and these roles of people."""
+    roles = tuple(roles)
+    hardened = {"deny_delete": True, "deny_purge": True, "discard": "new"}
+    return (
+        StreamSpec(
+            name="EVENTS",
+            subjects=tuple(dict.fromkeys(triggers)),
+            config={"max_age": 30 * _DAY * _NANOS, "allow_direct": True},
+        ),
+        StreamSpec(name="RUNS", subjects=("to.>",), config={"allow_direct": True}),
+        StreamSpec(
+            name="QUESTIONS",
+            subjects=tuple(f"{role}.{noun}.*" for role in roles for noun in ("question", "receipt")),
+            config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
+        ),
+        StreamSpec(
+            name="ANSWERS",
+            subjects=tuple(f"{role}.response.>" for role in roles),
+            # Anybody may publish here: no rollup, schedule or TTL header works, nothing is removed.
+            config={
+                **hardened,
+                "max_age": 7 * _DAY * _NANOS,
+                "max_msg_size": 64 * 1024,
+                "max_msgs_per_subject": 1_000,
+                "discard_new_per_subject": True,
+                "allow_direct": True,
+            },
+        ),
+        StreamSpec(
+            name="TIMERS",
+            subjects=("timer.>", "due.>"),
+            config={"retention": "workqueue", "allow_msg_schedules": True, "allow_direct": True},
+        ),
+        StreamSpec(
+            name="DEAD",
+            subjects=("dead.>", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"),
+            config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
+        ),
+        bucket("parked"),
+        bucket("runs"),
+    )
+
+
+class Provisioner:
+    """Creates what is missing and verifies what is there."""
+
+    def __init__(self, requests: Requests, *, replicas: int = 1) -> None:
+        self._requests = requests
+        self._replicas = replicas
+
+    async def ensure(self, topology: Topology) -> list[str]:
+        """Create or extend what is missing; return a line for each change, none when all is there.
+
+        Raises:
+            TopologyMismatch: something exists with settings that would lose data.
+            PermissionDenied: it is missing, and this user may not create it.
+        """
+        changes: list[str] = []
+        fresh: set[str] = set()
+        for stream in topology.streams:
+            if stream.subjects:
+                changes += await self._ensure_stream(stream, fresh)
+        for consumer in topology.consumers:
+            changes += await self._ensure_consumer(consumer, fresh)
+        return changes
+
+    async def _ensure_stream(self, spec: StreamSpec, fresh: set[str]) -> list[str]:
+        wanted: dict[str, Any] = {
+            "name": spec.name,
+            "subjects": list(spec.subjects),
+            "storage": "file",
+            "num_replicas": self._replicas,
+            **spec.config,
+        }
+        try:
+            info = await self._requests.api(f"STREAM.INFO.{spec.name}")
+        except BusError as error:
+            if error.code != _NO_STREAM:
+                raise
+            await self._create_stream(spec.name, wanted)
+            fresh.update(spec.subjects)
+            return [f"created stream {spec.name}"]
+        found: dict[str, Any] = info["config"]
+        _verify(spec, found)
+        missing = [s for s in spec.subjects if s not in found["subjects"]]
+        if not missing:
+            return []
+        fresh.update(missing)
+        merged = {**found, "subjects": [*found["subjects"], *missing]}
+        await self._requests.api(f"STREAM.UPDATE.{spec.name}", merged)
+        return [f"added {', '.join(missing)} to stream {spec.name}"]
+
+    async def _create_stream(self, name: str, config: dict[str, Any]) -> None:
+        try:
+            await self._requests.api(f"STREAM.CREATE.{name}", config, timeout=10)
+        except BusError:
+            # Another worker may have been first; then its stream is as good as ours.
+            await self._requests.api(f"STREAM.INFO.{name}")
+
+    async def _ensure_consumer(self, spec: ConsumerSpec, fresh: set[str]) -> list[str]:
+        name = f"{spec.stream}.{spec.name}"
+        try:
+            info = await self._requests.api(f"CONSUMER.INFO.{name}")
+        except BusError as error:
+            if error.code != _NO_CONSUMER:
+                raise
+        else:
+            found = info["config"].get("filter_subject")
+            if found != spec.filter:
+                raise TopologyMismatch(
+                    f"consumer {spec.name!r} of stream {spec.stream} reads {found!r}, not "
+                    f"{spec.filter!r}: two apps share a name, or the subject was changed; "
+                    "rename one, or delete the consumer once nothing is pending on it"
+                )
+            return []
+        config = {
+            "durable_name": spec.name,
+            "name": spec.name,
+            "filter_subject": spec.filter,
+            "ack_policy": "explicit",
+            "ack_wait": int(spec.ack_wait * _NANOS),
+            "max_ack_pending": spec.max_ack_pending,
+            "max_deliver": -1,
+            "deliver_policy": "new" if spec.only_new and spec.filter not in fresh else "all",
+        }
+        body = {"stream_name": spec.stream, "config": config}
+        await self._requests.api(f"CONSUMER.CREATE.{name}.{spec.filter}", body)
+        return [f"created consumer {spec.name} on {spec.stream}"]
+
+
+def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
+    """Refuse settings under which promises would not hold; sizes and ages are the owner's."""
+    for key in ("retention", "allow_rollup_hdrs", "allow_msg_schedules", "discard", "allow_msg_ttl"):
+        wanted = spec.config.get(key, {"retention": "limits", "discard": "old"}.get(key, False))
+        if found.get(key, False) != wanted:
+            raise TopologyMismatch(
+                f"stream {spec.name} has {key} = {found.get(key, False)!r}, Layby needs {wanted!r}: "
+                "it was made by somebody else or by hand; rename it or recreate it empty"
+            )
+    if not found.get("allow_direct", False):
+        raise TopologyMismatch(
+            f"stream {spec.name} does not allow direct get, which Layby reads with: "
+            f"nats stream edit {spec.name} --allow-direct"
+        )

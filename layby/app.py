@@ -1,0 +1,148 @@
+"""The app: what a user declares, and what it needs to exist on the server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from .actors.agent import Agent
+from .actors.network import Network
+from .actors.workflow import Workflow, WorkflowFunction
+from .bus.topology import ConsumerSpec, Topology, streams
+from .runtime.duration import seconds
+from .runtime.errors import InvalidSetup
+from .runtime.retry import Retry
+
+F = TypeVar("F", bound=WorkflowFunction)
+
+_ROLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_HUMAN_WAIT = 10.0
+"""Ack-wait in seconds of mail that is handled in milliseconds."""
+
+
+class App:
+    """Workflows, the networks they use, and the people who may be asked."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        networks: Sequence[Network] = (),
+        roles: Sequence[str] = ("developer",),
+        ask_timeout: str | float | timedelta = "4h",
+        max_questions: int = 5,
+        retry: Retry | None = None,
+        keep: str | float | timedelta = "7d",
+    ) -> None:
+        """Declare an app.
+
+        Args:
+            name: What people call it.
+            networks: Every network that its workflows use.
+            roles: The roles of people who may be asked; each is the first word of subjects.
+            ask_timeout: How long a person has to answer unless a call or tool says otherwise.
+            max_questions: How many questions one run may ask; one more is refused.
+            retry: How steps are tried again unless they say otherwise.
+            keep: How long a closed question is remembered, for the receipts of late answers.
+
+        Raises:
+            InvalidSetup: something is declared in a way that cannot work.
+        """
+        self.name = name
+        self.networks = {network.name: network for network in networks}
+        self.roles = tuple(roles)
+        self.ask_timeout = seconds(ask_timeout)
+        self.max_questions = max_questions
+        self.retry = retry or Retry()
+        self.keep = seconds(keep)
+        self.workflows: dict[str, Workflow] = {}
+        self.agents = _agents(networks)
+        if len(self.networks) < len(networks):
+            raise InvalidSetup(f"app {name!r} has two networks of one name")
+        for role in self.roles:
+            if not _ROLE.fullmatch(role):
+                raise InvalidSetup(
+                    f"role {role!r}: use a lower-case letter, then letters, digits, - and _"
+                )
+
+    def workflow(
+        self, *, on: str, key: str, name: str = "", version: str = ""
+    ) -> Callable[[F], F]:
+        """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
+
+        Args:
+            on: The subject, `support.ticket.created` for instance.
+            key: The event's field that is the ticket.
+            name: The workflow's name; default: the function's.
+            version: What the run's log records of this code; default: a digest of its source.
+        """
+
+        def declare(fn: F) -> F:
+            workflow = Workflow(fn, on=on, key=key, name=name, version=version)
+            taken = {other.address for other in self.workflows.values()}
+            if workflow.address in taken:
+                raise InvalidSetup(f"app {self.name!r} has two workflows named {workflow.name!r}")
+            self.workflows[workflow.name] = workflow
+            return fn
+
+        return declare
+
+    def topology(self) -> Topology:
+        """The streams and consumers that the app needs."""
+        triggers = [workflow.on for workflow in self.workflows.values()]
+        return Topology(streams=streams(triggers, self.roles), consumers=tuple(self._consumers()))
+
+    def _consumers(self) -> list[ConsumerSpec]:
+        found = [due()]
+        for workflow in self.workflows.values():
+            found.append(events_of(workflow))
+            found.append(mail_of(workflow.address))
+        found += [mail_of(network.address) for network in self.networks.values()]
+        found += [mail_of(agent.address) for agent in self.agents.values()]
+        for role in self.roles:
+            found.append(mail_of(f"human-{role}", ack_wait=_HUMAN_WAIT))
+            found.append(answers_of(role))
+        return found
+
+
+def _agents(networks: Sequence[Network]) -> dict[str, Agent]:
+    found: dict[str, Agent] = {}
+    for network in networks:
+        for agent in network.agents:
+            other = found.setdefault(agent.address, agent)
+            if other is not agent:
+                raise InvalidSetup(
+                    f"two agents would share the mailbox {agent.address!r}: "
+                    f"{other.name!r} and {agent.name!r} of network {network.name!r}; rename one"
+                )
+    return found
+
+
+def mail_of(address: str, ack_wait: float = 30.0) -> ConsumerSpec:
+    """The consumer of an actor's mail."""
+    return ConsumerSpec(stream="RUNS", name=address, filter=f"to.{address}.>", ack_wait=ack_wait)
+
+
+def events_of(workflow: Workflow) -> ConsumerSpec:
+    """The consumer of a workflow's events."""
+    return ConsumerSpec(
+        stream="EVENTS", name=workflow.consumer, filter=workflow.on, only_new=True
+    )
+
+
+def answers_of(role: str) -> ConsumerSpec:
+    """The consumer of a role's answers."""
+    return ConsumerSpec(
+        stream="ANSWERS",
+        name=f"answers-{role}",
+        filter=f"{role}.response.>",
+        ack_wait=_HUMAN_WAIT,
+    )
+
+
+def due() -> ConsumerSpec:
+    return ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_HUMAN_WAIT)
+
+

@@ -1,0 +1,186 @@
+"""Runs an app's worker in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import msgspec
+import structlog
+
+from .actors.agent import AgentActor
+from .actors.human import Human
+from .actors.network import Supervisor
+from .actors.parked import Parking
+from .actors.workflow import WorkflowActor
+from .app import App, answers_of, due, events_of, mail_of
+from .bus.bucket import Bucket
+from .bus.connection import Connection, connect
+from .bus.dead import DeadLetters
+from .bus.errors import LaybyError
+from .bus.log import Log
+from .bus.mailbox import Delivery
+from .bus.requests import Requests
+from .bus.settings import ConnectionSettings
+from .bus.timers import Timers
+from .bus.topology import Provisioner
+from .rows import Finding
+from .runtime.host import Behaviour, Host, Hopeless
+from .runtime.services import Due, Services
+from .runtime.worker import Post, Worker
+
+log = structlog.get_logger("layby.worker")
+
+_GRACE = 20.0
+
+
+class ConnectionLost(LaybyError):
+    """The connection was closed for good: end the process, so that it is started anew."""
+
+
+@contextlib.asynccontextmanager
+async def working(app: App, settings: ConnectionSettings) -> AsyncIterator[Worker]:
+    """A worker for `app`, taking work while the block is open and drained at its end."""
+    async with _opened(settings, patient=True) as (connection, requests):
+        await Provisioner(requests).ensure(app.topology())
+        worker = assemble(app, connection, requests)
+        await worker.start()
+        try:
+            yield worker
+        finally:
+            await worker.drain(_GRACE)
+
+
+async def run_worker(
+    app: App,
+    settings: ConnectionSettings,
+    *,
+    name: str | None = None,
+    ready: asyncio.Event | None = None,
+) -> None:
+    """Work for `app` until SIGTERM or SIGINT, then drain.
+
+    Raises:
+        ServerUnavailable: no server answers.
+        ConnectionLost: the client gave the connection up for good.
+    """
+    if name:
+        structlog.contextvars.bind_contextvars(worker=name)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    lost: list[bool] = []
+    async with _opened(settings, patient=True) as (connection, requests):
+
+        def give_up() -> None:
+            lost.append(True)
+            stopped.set()
+
+        connection.on_closed.append(give_up)
+        await Provisioner(requests).ensure(app.topology())
+        worker = assemble(app, connection, requests)
+        await worker.start()
+        if ready is not None:
+            ready.set()
+        await stopped.wait()
+        if lost:
+            raise ConnectionLost("the connection to NATS was closed for good; start the worker anew")
+        await worker.drain(_GRACE)
+
+
+async def provision(app: App, settings: ConnectionSettings) -> list[Finding]:
+    """Create or verify everything that `app` needs on the server."""
+    async with _opened(settings, patient=False) as (_, requests):
+        changes = await Provisioner(requests).ensure(app.topology())
+    if not changes:
+        return [Finding(level="ok", subject=app.name, message="everything is there already")]
+    return [Finding(level="ok", subject=app.name, message=change) for change in changes]
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    settings: ConnectionSettings, *, patient: bool
+) -> AsyncIterator[tuple[Connection, Requests]]:
+    connection = await connect(settings, patient=patient)
+    requests = Requests(connection.nc)
+    try:
+        await requests.start()
+        yield connection, requests
+    finally:
+        await requests.stop()
+        await connection.close()
+
+
+def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
+    """Put an app's actors behind their mailboxes."""
+    timers = Timers(requests)
+    services = Services(
+        timers=timers,
+        ask_timeout=app.ask_timeout,
+        max_questions=app.max_questions,
+        roles=app.roles,
+        retry=app.retry,
+    )
+    host = Host(
+        log_=Log(requests),
+        runs=Bucket(requests, "runs"),
+        dead=DeadLetters(requests),
+        services=services,
+    )
+    parking = Parking(Bucket(requests, "parked"), app.keep)
+    humans = {role: Human(role, host, parking, requests, timers) for role in app.roles}
+    host.tidiers += [human.tidy for human in humans.values()]
+    posts = [*_workflows(app, host), *_networks(app, host), *_people(humans)]
+    posts.append(Post(consumer=due(), handle=_on_due(host, humans)))
+    return Worker(connection, requests, host, posts)
+
+
+def _workflows(app: App, host: Host) -> list[Post]:
+    posts: list[Post] = []
+    for workflow in app.workflows.values():
+        actor = WorkflowActor(workflow, host)
+        posts.append(Post(consumer=events_of(workflow), handle=actor.event))
+        posts.append(_mail(host, workflow))
+    return posts
+
+
+def _networks(app: App, host: Host) -> list[Post]:
+    posts = [_mail(host, Supervisor(network)) for network in app.networks.values()]
+    models = {network.name: network.default_model for network in app.networks.values()}
+    return posts + [_mail(host, AgentActor(agent, models)) for agent in app.agents.values()]
+
+
+def _people(humans: dict[str, Human]) -> list[Post]:
+    posts: list[Post] = []
+    for role, human in humans.items():
+        posts.append(Post(consumer=mail_of(human.address), handle=human.mail))
+        posts.append(Post(consumer=answers_of(role), handle=human.answer))
+    return posts
+
+
+def _mail(host: Host, behaviour: Behaviour) -> Post:
+    async def handle(delivery: Delivery) -> None:
+        await host.mail(behaviour, delivery)
+
+    return Post(consumer=mail_of(behaviour.address), handle=handle)
+
+
+def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaitable[None]]:
+    decode = msgspec.json.Decoder(Due).decode
+
+    async def handle(delivery: Delivery) -> None:
+        try:
+            wanted = decode(delivery.data)
+        except msgspec.MsgspecError as error:
+            raise Hopeless(f"a wake-up that nobody here has armed: {error}") from None
+        if wanted.kind == "wake":
+            await host.woken(wanted, delivery)
+        elif wanted.role in humans:
+            await humans[wanted.role].due(wanted, delivery)
+        else:
+            raise Hopeless(f"a deadline for the role {wanted.role!r}, which the app does not have")
+
+    return handle

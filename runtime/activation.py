@@ -1,0 +1,249 @@
+"""One handling of one mail: a body of code run over the log of its run.
+
+The body is entered from its start and meets its own recorded steps first; where they end, it goes
+on live. It is left (`Parked`) where it waits for something that the log does not hold yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from ..bus.log import NOBODY
+from . import crash
+from .entry import Record
+from .errors import Fenced, Parked, WorkflowChanged
+from .journal import Frame, Slot
+from .run import LiveRun
+
+_VISIBLE_WITHIN = 0.005
+"""Seconds after which a record is appended although nothing waits for it."""
+_TURNS = 400
+"""Turns of the loop that parallel strands get to reach their records."""
+
+
+class Position:
+    """Where a record of this activation is in the log; 0 until it is appended."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+
+class Strand:
+    """A line of work in a body: what it consumed last, and so whose it is to go on with."""
+
+    __slots__ = ("n", "own", "owner")
+
+    def __init__(self, n: int, owner: int) -> None:
+        self.n = n
+        self.owner = owner
+        self.own: Position | None = None
+        """The last record that the strand itself wrote in this activation."""
+
+    def consume(self, n: int, owner: int) -> None:
+        """Take note of something settled at position `n`."""
+        if n >= self.n:
+            self.n, self.owner = n, owner
+
+    def fork(self) -> Strand:
+        """A strand that has consumed what this one has."""
+        child = Strand(self.n, self.owner)
+        child.own = self.own
+        return child
+
+    def join(self, child: Strand) -> None:
+        """Go on after `child`, which has ended."""
+        self.consume(child.n, child.owner)
+        if child.own is not None and (self.own is None or _later(child.own, self.own)):
+            self.own = child.own
+
+    def goes_on_with(self, cause: int) -> bool:
+        """Whether the handling of mail `cause` is the one to go on from here."""
+        if self.own is not None and (self.own.n == 0 or self.own.n >= self.n):
+            return True
+        return self.owner == cause
+
+
+def _later(one: Position, other: Position) -> bool:
+    return other.n != 0 and (one.n == 0 or one.n > other.n)
+
+
+strand: ContextVar[Strand] = ContextVar("strand")
+
+
+class Outcome(NamedTuple):
+    """How a body was left."""
+
+    parked: bool
+    value: Any = None
+    error: Exception | None = None
+
+
+class Activation:
+    """The handling of mail `cause` for one frame of a run."""
+
+    def __init__(self, live: LiveRun, frame: Frame, cause: int, *, redelivered: bool) -> None:
+        self.live = live
+        self.frame = frame
+        self.cause = cause
+        self.redelivered = redelivered
+        self.appended = 0
+        self._buffer: list[tuple[Record, Position]] = []
+        self._flusher: asyncio.TimerHandle | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped: BaseException | None = None
+        self._loop = asyncio.get_running_loop()
+        self._expected: set[str] = set()
+
+    def slot(self, key: str) -> Slot | None:
+        """What the log says of `key`."""
+        return self.live.state.slot(self.frame.id, key)
+
+    def slots_under(self, prefix: str) -> list[Slot]:
+        """What the log says of all keys that begin with `prefix`."""
+        frame = self.live.state.frames.get(self.frame.id)
+        if frame is None:
+            return []
+        return [slot for key, slot in frame.slots.items() if key.startswith(prefix)]
+
+    def reached(self, key: str) -> None:
+        """Note that the body has come to `key`."""
+        self._expected.discard(key)
+
+    def expect(self, keys: set[str]) -> None:
+        """Demand that the body reaches these recorded keys before it does anything new."""
+        self._expected = keys
+
+    def must_be_ours(self) -> None:
+        """Leave the body where another mail's handler is the one to go on. Raises Parked."""
+        if not strand.get().goes_on_with(self.cause):
+            raise Parked
+
+    async def must_be_replayed(self) -> None:
+        """Give parallel strands time to reach their records; raise WorkflowChanged if they do not."""
+        for turn in range(_TURNS):
+            if not self._expected:
+                return
+            await asyncio.sleep(0 if turn < _TURNS // 2 else 0.001)
+        self.changed(min(self._expected))
+
+    def changed(self, key: str) -> None:
+        """Raise WorkflowChanged for a recorded `key` that the body does not reach as recorded."""
+        raise WorkflowChanged(f"recorded step {key!r} is not reached by the body any more")
+
+    def record(self, record: Record) -> None:
+        """Add a record; it is appended before the next effect, and soon in any case."""
+        position = Position()
+        strand.get().own = position
+        self._buffer.append((record, position))
+        if self._flusher is None:
+            self._flusher = self._loop.call_later(_VISIBLE_WITHIN, self._flush_soon)
+
+    async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
+        """Append what is recorded as one message, `mail` last and addressed to actor `to`.
+
+        Raises:
+            Fenced: another worker has moved the run on.
+        """
+        if mail is not None:
+            position = Position()
+            strand.get().own = position
+            self._buffer.append((mail, position))
+        if self._flusher is not None:
+            self._flusher.cancel()
+            self._flusher = None
+        batch, self._buffer = self._buffer, []
+        if not batch:
+            return
+        crash.point("before_append")
+        n = await self.live.append([record for record, _ in batch], to=to, cause=self.cause)
+        crash.point("after_append")
+        self.appended += 1
+        for _, position in batch:
+            position.n = n
+
+    def _flush_soon(self) -> None:
+        self._flusher = None
+        task = self._loop.create_task(self._flush_behind())
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+
+    async def _flush_behind(self) -> None:
+        try:
+            await self.flush()
+        except (Exception, Fenced) as error:  # noqa: BLE001  told to the body, which is elsewhere
+            self.stop(error)
+
+    def stop(self, why: BaseException) -> None:
+        """End the body at once, wherever it is."""
+        self._stopped = why
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self, enter: Callable[[], Awaitable[Any]]) -> Outcome:
+        """Run the body until it is done or can do no more in this activation.
+
+        Raises:
+            Fenced: another worker has moved the run on; nothing more may be done for this mail.
+        """
+        self._task = asyncio.current_task()
+        while True:
+            seen = self.live.state.tail
+            self.appended = 0
+            outcome = await self._enter(enter)
+            if not outcome.parked:
+                return outcome
+            await self._settle()
+            if self.live.state.ended or self.live.state.tail - seen == self.appended:
+                return outcome
+            # Somebody else's entries came in between, and this body may be the one to go on.
+
+    async def _enter(self, enter: Callable[[], Awaitable[Any]]) -> Outcome:
+        token = strand.set(Strand(self.frame.opened, self.frame.opened))
+        try:
+            value = await enter()
+            self.must_be_ours()
+            return Outcome(parked=False, value=value)
+        except Parked:
+            return Outcome(parked=True)
+        except asyncio.CancelledError:
+            if self._stopped is None:
+                raise
+            _uncancel()
+            raise self._stopped from None
+        except Exception as error:  # noqa: BLE001  user code may raise anything
+            if not strand.get().goes_on_with(self.cause):
+                return Outcome(parked=True)
+            return Outcome(parked=False, error=error)
+        finally:
+            strand.reset(token)
+
+    async def _settle(self) -> None:
+        token = strand.set(Strand(0, 0))
+        try:
+            if self._flushing:
+                await asyncio.wait(self._flushing)
+            if self._stopped is not None:
+                raise self._stopped
+            await self.flush()
+        finally:
+            strand.reset(token)
+
+    async def close(self, to: str, mail: Record) -> None:
+        """Append the last records of the frame."""
+        token = strand.set(Strand(0, 0))
+        try:
+            await self.flush(to=to, mail=mail)
+        finally:
+            strand.reset(token)
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

@@ -1,0 +1,49 @@
+"""Named points at which a test may end the process, as a crash would.
+
+`LAYBY_CRASH=<name>` or `<name>:<k>` kills the process with SIGKILL when the point is reached for
+the k-th time. Without it a point costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_NAME, _, _COUNT = os.environ.get("LAYBY_CRASH", "").partition(":")
+_left = int(_COUNT or "1")
+
+POINTS = (
+    "event_taken",
+    "before_append",
+    "after_append",
+    "before_effect",
+    "after_effect",
+    "before_record_put",
+    "after_record_put",
+    "after_question",
+    "after_timer",
+    "before_answered",
+    "after_answered",
+    "after_record_closed",
+    "after_receipt",
+    "before_ended_tidy",
+    "before_index",
+    "after_index",
+    "before_ack",
+    "before_expired",
+    "after_expired",
+)
+"""Every point there is, in the order of a run."""
+
+
+def point(name: str) -> None:
+    """End the process here if that was asked for."""
+    if name == _NAME:
+        _reached()
+
+
+def _reached() -> None:
+    global _left  # noqa: PLW0603  counts down to the one crash of this process
+    _left -= 1
+    if _left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)

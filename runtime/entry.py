@@ -1,0 +1,182 @@
+"""What a run's log holds: records, several to a message, and the envelope they travel in.
+
+A message is appended as a whole, so records that belong together (a step's result and the
+question that follows it) become true together. A record that is mail wakes the actor that the
+message is addressed to and is the last of its message.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+Raw: TypeAlias = msgspec.Raw
+NULL = msgspec.Raw(b"null")
+
+ROOT = "w"
+"""The frame of the workflow function itself."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why something failed, without a stack trace."""
+
+    type: str
+    message: str
+    attempts: int = 1
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k"):
+    """The base of all records; `k` tells them apart."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a child run was called from."""
+
+    run: str
+    frame: str
+    key: str
+
+
+class Started(_Record, frozen=True, kw_only=True, tag="started"):
+    """A run began. Opens the root frame."""
+
+    workflow: str
+    actor: str
+    version: str
+    ticket: str
+    event: Raw
+    parent: Origin | None = None
+
+
+class Stepped(_Record, frozen=True, kw_only=True, tag="step"):
+    """A step finished, well or badly; it never runs again."""
+
+    frame: str
+    key: str
+    result: Raw = NULL
+    error: Failure | None = None
+    ms: float = 0.0
+    note: str = ""
+    """What a person should read beside the key in a timeline."""
+
+
+class Failed(_Record, frozen=True, kw_only=True, tag="failed"):
+    """An attempt of a step failed and is repeated at `retry_at` (Unix seconds)."""
+
+    frame: str
+    key: str
+    error: Failure
+    retry_at: float
+
+
+class Called(_Record, frozen=True, kw_only=True, tag="called"):
+    """A frame waits for another actor's work, which opens the frame `child`. Mail."""
+
+    frame: str
+    key: str
+    child: str
+    actor: str
+    input: Raw = NULL
+    note: str = ""
+
+
+class Returned(_Record, frozen=True, kw_only=True, tag="returned"):
+    """The frame `frame` is done, well or badly; its caller goes on. Mail."""
+
+    frame: str
+    result: Raw = NULL
+    error: Failure | None = None
+
+
+class Asked(_Record, frozen=True, kw_only=True, tag="asked"):
+    """A frame waits for a person. Mail to the person's actor."""
+
+    frame: str
+    key: str
+    id: str
+    role: str
+    question: str
+    context: str = ""
+    agent: str = ""
+    deadline: float
+    """Unix seconds."""
+
+
+class Answered(_Record, frozen=True, kw_only=True, tag="answered"):
+    """A question was answered by a person. Mail."""
+
+    id: str
+    text: str
+    by: str = ""
+    at: float = 0.0
+    """When the stream of answers stored it, Unix seconds."""
+    seq: int = 0
+    """Its sequence in that stream."""
+
+
+class Expired(_Record, frozen=True, kw_only=True, tag="expired"):
+    """A question's deadline passed without an answer. Mail."""
+
+    id: str
+
+
+class Slept(_Record, frozen=True, kw_only=True, tag="slept"):
+    """A frame sleeps until `until` (Unix seconds)."""
+
+    frame: str
+    key: str
+    until: float
+
+
+class Woken(_Record, frozen=True, kw_only=True, tag="woken"):
+    """A sleep or a back-off is over. Mail."""
+
+    frame: str
+    key: str
+
+
+class Cancelled(_Record, frozen=True, kw_only=True, tag="cancelled"):
+    """Somebody cancelled the run. Mail to the workflow, which tidies up."""
+
+    reason: str = ""
+
+
+class Ended(_Record, frozen=True, kw_only=True, tag="ended"):
+    """The run is over."""
+
+    status: str
+    result: Raw = NULL
+    error: str = ""
+
+
+Record: TypeAlias = (
+    Started
+    | Stepped
+    | Failed
+    | Called
+    | Returned
+    | Asked
+    | Answered
+    | Expired
+    | Slept
+    | Woken
+    | Cancelled
+    | Ended
+)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message of a log."""
+
+    op: str
+    """Names this very append, so that a writer recognises its own after a lost acknowledgement."""
+    at: float
+    """When it was written, Unix seconds by the writer's clock; for people only."""
+    cause: int = 0
+    """The position whose handling wrote it; 0 for what came from outside the run."""
+    records: list[Record]
+
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder(Envelope).decode

@@ -1,0 +1,330 @@
+"""Performs what the log decides: take a mail, bring the run forward, append, acknowledge.
+
+The acknowledgement comes last. A crash before it makes the server deliver the mail again; the
+fold then shows what is already done.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import structlog
+
+from ..bus.bucket import Bucket
+from ..bus.dead import DeadLetters
+from ..bus.errors import BusError, NotConnected, PublishUnconfirmed
+from ..bus.log import NOBODY, Log, LogMessage, parse
+from ..bus.mailbox import Delivery
+from . import crash
+from .activation import Activation, Outcome
+from .entry import (
+    NULL,
+    ROOT,
+    Answered,
+    Called,
+    Ended,
+    Expired,
+    Record,
+    Returned,
+    Started,
+    Woken,
+    decode,
+)
+from .errors import AskTimedOut, Fenced, LaybyError, MaxTurns, RunCancelled
+from .failure import failure_of
+from .ids import timer_name
+from .index import Index
+from .journal import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    MAX_TURNS,
+    TIMED_OUT,
+    Frame,
+    RunState,
+)
+from .run import LiveRun, RunCache
+from .services import Due, Services
+from .step import Step
+from .values import dump
+
+log = structlog.get_logger("layby.host")
+
+_GIVE_UP = 8
+"""Deliveries of one message after which an error of ours or the user's counts as permanent."""
+_STATUS: dict[type[Exception], str] = {
+    AskTimedOut: TIMED_OUT,
+    MaxTurns: MAX_TURNS,
+    RunCancelled: CANCELLED,
+}
+
+
+class Behaviour(Protocol):
+    """A kind of actor: what its frames do."""
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        ...
+
+    @property
+    def strict(self) -> bool:
+        """Whether the body is the user's, so that it is held against its recorded steps."""
+        ...
+
+    async def enter(self, step: Step, frame: Frame, state: RunState) -> Any:
+        """Run the body from its start."""
+        ...
+
+
+Tidy = Callable[[LiveRun], Awaitable[None]]
+"""Clears away what a run that is over has left outside its log. Idempotent."""
+
+
+class Host:
+    """Brings runs forward in one worker."""
+
+    def __init__(self, *, log_: Log, runs: Bucket, dead: DeadLetters, services: Services) -> None:
+        self.cache = RunCache(log_)
+        self.index = Index(runs)
+        self.services = services
+        self.dead = dead
+        self.tidiers: list[Tidy] = []
+        self._active: dict[str, set[Activation]] = {}
+
+    def stop_run(self, run_id: str) -> None:
+        """End the run's activations in this worker at once, for it was cancelled."""
+        for activation in list(self._active.get(run_id, ())):
+            activation.stop(Fenced("the run was cancelled"))
+
+    async def start(self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started) -> None:
+        """Handle an event: start its run, or go on with it when it has begun before."""
+        again = delivery.num_delivered > 1
+        live = await self.cache.get(run) if again else self.cache.fresh(run)
+        await self._hold(live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again))
+
+    async def _start(
+        self, behaviour: Behaviour, live: LiveRun, opening: Started, again: bool
+    ) -> None:
+        if not live.state.frames:
+            frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
+            activation = Activation(live, frame, 1, redelivered=again)
+            try:
+                await self._drive(behaviour, activation, opening)
+            except Fenced:
+                # Either the run had begun before, or another worker is at it right now.
+                if activation.appended or not live.state.frames:
+                    raise
+            else:
+                await self._finish(live)
+                return
+        if not live.state.ended:
+            activation = Activation(live, live.state.root, 1, redelivered=True)
+            await self._drive(behaviour, activation)
+        await self._finish(live)
+
+    async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
+        """Handle an entry of a log that is addressed to `behaviour`."""
+        to, run, n = parse(delivery.subject)
+        live = await self.open(run, LogMessage(n, to, delivery.data))
+        await self._hold(live, behaviour, delivery, lambda: self._mail(behaviour, live, n, delivery))
+
+    async def _mail(
+        self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery
+    ) -> None:
+        frame = addressee(live.state, decode(delivery.data).records[-1])
+        if frame is not None and not frame.done and not live.state.ended:
+            activation = Activation(live, frame, n, redelivered=delivery.num_delivered > 1)
+            await self._drive(behaviour, activation)
+        await self._finish(live)
+
+    async def open(self, run: str, message: LogMessage | None = None) -> LiveRun:
+        """The run, folded at least as far as `message`, which was delivered."""
+        live = self.cache.warm(run)
+        if live is None and message is not None and message.n == 1:
+            live = self.cache.fresh(run)
+        if live is None:
+            live = await self.cache.get(run)
+        while message is not None and not live.learn(message):
+            await live.catch_up()
+        return live
+
+    async def woken(self, due: Due, delivery: Delivery) -> None:
+        """Handle the end of a sleep or back-off."""
+        live = await self.open(due.run)
+        slot = live.state.slot(due.frame, due.key)
+        if slot is not None and slot.wake_at > due.at + 0.001:
+            await delivery.ack()  # an older back-off of the same step
+            return
+        frame = live.state.frames.get(due.frame)
+        if slot is not None and slot.wake_at and frame is not None:
+            try:
+                await live.append([Woken(frame=due.frame, key=due.key)], to=frame.actor)
+            except Fenced:
+                pass
+        await delivery.ack()
+
+    async def _hold(
+        self,
+        live: LiveRun,
+        behaviour: Behaviour,
+        delivery: Delivery,
+        work: Callable[[], Awaitable[None]],
+    ) -> None:
+        live.users += 1
+        try:
+            await work()
+            crash.point("before_ack")
+            await delivery.ack()
+        except Fenced as fenced:
+            log.info("activation.fenced", run=live.id, actor=behaviour.address, why=str(fenced))
+            await delivery.nak(0.2 + random.random())  # noqa: S311  so that rivals spread out
+        finally:
+            live.users -= 1
+            self.cache.release(live)
+            if live.state.ended:
+                self.cache.drop(live.id)
+
+    async def _drive(
+        self, behaviour: Behaviour, activation: Activation, opening: Started | None = None
+    ) -> None:
+        """Run the frame's body as far as it goes, and append how it was left."""
+        live, frame = activation.live, activation.frame
+        active = self._active.setdefault(live.id, set())
+        active.add(activation)
+
+        async def enter() -> Any:
+            if opening is not None and not live.state.frames:
+                activation.record(opening)
+            if behaviour.strict and live.state.frames:
+                activation.expect(set(live.state.frames[frame.id].slots))
+            step = Step(activation, self.services)
+            value = await behaviour.enter(step, frame, live.state)
+            if behaviour.strict:
+                await activation.must_be_replayed()
+            return value
+
+        try:
+            outcome = await activation.run(enter)
+            if outcome.parked:
+                await self._rearm(activation)
+            else:
+                await self._close(activation, outcome)
+        finally:
+            active.discard(activation)
+            if not active:
+                self._active.pop(live.id, None)
+
+    async def _close(self, activation: Activation, outcome: Outcome) -> None:
+        frame, state = activation.frame, activation.live.state
+        if frame.id != ROOT:
+            record: Record = _returned(frame, outcome)
+            parent = state.frames[frame.parent]
+            await activation.close(parent.actor, record)
+            return
+        record = _ended(outcome)
+        if outcome.error is not None:
+            log.warning(
+                "run.failed", run=state.id, ticket=state.ticket, error=record.error,
+                exc_info=outcome.error,
+            )
+        await activation.close(NOBODY, record)
+
+    async def _rearm(self, activation: Activation) -> None:
+        """Arm the frame's wake-ups again where a crash may have come before they were armed."""
+        if not activation.redelivered:
+            return
+        run, frame = activation.live.id, activation.frame
+        current = activation.live.state.frames.get(frame.id)
+        for key, slot in (current.slots if current else {}).items():
+            if slot.wake_at:
+                name = f"{key}~{slot.attempts}" if slot.kind == "step" else key
+                await self.services.arm_wake(
+                    timer_name(run, frame.id, name), slot.wake_at, run, frame.id, key
+                )
+
+    async def _finish(self, live: LiveRun) -> None:
+        """Bring everything outside the log up to date with it."""
+        if live.state.ended:
+            crash.point("before_ended_tidy")
+            for tidy in self.tidiers:
+                await tidy(live)
+        await self.index.reflect(live)
+
+    async def guarded(
+        self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
+    ) -> None:
+        """Handle a delivery; give it up with its reason when it fails again and again."""
+        try:
+            await handle(delivery)
+        except (NotConnected, PublishUnconfirmed) as error:
+            log.info("delivery.postponed", mailbox=mailbox, error=str(error))
+            await delivery.nak(0.5)
+        except Exception as error:  # noqa: BLE001  the dead-letter stream is for these
+            log.warning(
+                "delivery.failed", mailbox=mailbox, subject=delivery.subject,
+                num_delivered=delivery.num_delivered, error=str(error), exc_info=error,
+            )
+            if delivery.num_delivered >= _GIVE_UP or isinstance(error, Hopeless):
+                await self._give_up(mailbox, delivery, error)
+            else:
+                await delivery.nak(min(10.0, 0.1 * 2**delivery.num_delivered))
+
+    async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
+        reason = str(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
+        await self.dead.put(delivery, mailbox, reason)
+        if delivery.subject.startswith("to."):
+            await self._fail_run(delivery, reason)
+        await delivery.term()
+
+    async def _fail_run(self, delivery: Delivery, reason: str) -> None:
+        _, run, _ = parse(delivery.subject)
+        live = await self.cache.get(run)
+        try:
+            await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
+        except Fenced:
+            return
+        await self._finish(live)
+
+
+class Hopeless(LaybyError):
+    """A message that no repetition can help: it goes to the dead-letter stream at once."""
+
+
+def addressee(state: RunState, record: Record) -> Frame | None:
+    """The frame that a mail wakes."""
+    match record:
+        case Called():
+            return state.frames.get(record.child)
+        case Returned():
+            child = state.frames.get(record.frame)
+            return state.frames.get(child.parent) if child else None
+        case Answered() | Expired():
+            question = state.questions.get(record.id)
+            return state.frames.get(question.frame) if question else None
+        case Woken():
+            return state.frames.get(record.frame)
+        case Started():
+            return state.frames.get(ROOT)
+        case _:
+            return None
+
+
+def _returned(frame: Frame, outcome: Outcome) -> Returned:
+    if outcome.error is not None:
+        return Returned(frame=frame.id, error=failure_of(outcome.error))
+    return Returned(frame=frame.id, result=dump(outcome.value))
+
+
+def _ended(outcome: Outcome) -> Ended:
+    error = outcome.error
+    if error is None:
+        try:
+            return Ended(status=COMPLETED, result=dump(outcome.value))
+        except LaybyError as bad:
+            error = bad
+    status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), FAILED)
+    failure = failure_of(error)
+    return Ended(status=status, result=NULL, error=failure.message)

@@ -1,0 +1,27 @@
+"""Ids that are the same whoever computes them, so that repeating a thing cannot double it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+
+def _digest(*parts: str, size: int = 10) -> str:
+    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=size).digest()
+    return base64.b32encode(digest).decode().rstrip("=").lower()
+
+
+def run_id(workflow: str, event_id: str) -> str:
+    """The run that `event_id` starts: one for each workflow and event."""
+    return _digest("run", workflow, event_id)
+
+
+def question_id(run: str, frame: str, key: str) -> str:
+    """The question that a body asks at `key`."""
+    return "q" + _digest("question", run, frame, key)[:11]
+
+
+def timer_name(run: str, frame: str, key: str) -> str:
+    """The wake-up of a sleep or back-off."""
+    return "w" + _digest("timer", run, frame, key)

@@ -1,0 +1,363 @@
+"""The fold: what a run's log says, as a pure function of its messages.
+
+Nothing here awaits, reads a clock or draws a random number: two workers that have read the same
+log hold the same state.
+
+*Who may go on.* Several mails of one run may be handled at once (two answers, two agents), so
+each settled thing has an **owner**: the position whose handler may continue from it. Mail owns
+itself; a record written while handling mail m is owned by m. A strand of work that has consumed
+several things belongs to the owner of the last of them, in log order. As the log is a total
+order, exactly one handler goes on from any point.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .entry import (
+    NULL,
+    ROOT,
+    Answered,
+    Asked,
+    Called,
+    Cancelled,
+    Ended,
+    Envelope,
+    Expired,
+    Failed,
+    Failure,
+    Origin,
+    Raw,
+    Record,
+    Returned,
+    Slept,
+    Started,
+    Stepped,
+    Woken,
+)
+
+OPEN = "open"
+RUNNING = "running"
+WAITING = "waiting"
+COMPLETED = "completed"
+FAILED = "failed"
+TIMED_OUT = "timed_out"
+MAX_TURNS = "max_turns"
+CANCELLED = "cancelled"
+STATUSES = (RUNNING, WAITING, COMPLETED, FAILED, TIMED_OUT, MAX_TURNS, CANCELLED)
+
+
+class Slot(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One key of a frame: a step, a call, a question, a sleep."""
+
+    kind: str
+    settled: int = 0
+    """Position of the record that settled it; 0 while it is open."""
+    owner: int = 0
+    """The mail whose handler may go on from it."""
+    result: Raw = NULL
+    error: Failure | None = None
+    ref: str = ""
+    """The id of the question, or of the child frame."""
+    attempts: int = 0
+    """Failed attempts so far."""
+    wake_at: float = 0.0
+    """When an open sleep or back-off is over, Unix seconds."""
+    woken: int = 0
+    """Position of the mail that ended the last back-off."""
+
+
+class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One body of code that the run has entered: workflow, network or turn."""
+
+    id: str
+    actor: str
+    parent: str = ""
+    key: str = ""
+    """The parent's key that this frame settles."""
+    opened: int = 0
+    """Position of the mail that opened it."""
+    input: Raw = NULL
+    done: bool = False
+    slots: dict[str, Slot] = {}
+
+
+class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A question to a person, open or closed. Closes once."""
+
+    id: str
+    frame: str
+    key: str
+    role: str
+    question: str
+    context: str = ""
+    agent: str = ""
+    asked_at: float = 0.0
+    deadline: float = 0.0
+    status: str = OPEN
+    """open, answered, expired or cancelled."""
+    text: str = ""
+    by: str = ""
+    at: float = 0.0
+    seq: int = 0
+
+
+class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Everything the log says about a run."""
+
+    id: str
+    tail: int = 0
+    """The last position folded."""
+    workflow: str = ""
+    version: str = ""
+    ticket: str = ""
+    event: Raw = NULL
+    parent: Origin | None = None
+    status: str = RUNNING
+    result: Raw = NULL
+    error: str = ""
+    started_at: float = 0.0
+    updated_at: float = 0.0
+    frames: dict[str, Frame] = {}
+    questions: dict[str, Question] = {}
+    waits: int = 0
+    """Open questions, sleeps and back-offs."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self.status not in {RUNNING, WAITING}
+
+    @property
+    def root(self) -> Frame:
+        """The frame of the workflow function."""
+        return self.frames[ROOT]
+
+    def open_questions(self) -> list[Question]:
+        """What people are being asked, oldest first."""
+        return [q for q in self.questions.values() if q.status == OPEN]
+
+    def slot(self, frame: str, key: str) -> Slot | None:
+        """What is known of `key` in `frame`."""
+        found = self.frames.get(frame)
+        return found.slots.get(key) if found else None
+
+
+def fold(state: RunState, n: int, envelope: Envelope) -> None:
+    """Apply message `n`, which must be the next one, to `state`."""
+    if n != state.tail + 1:
+        raise ValueError(f"run {state.id}: position {n} cannot follow {state.tail}")
+    state.tail = n
+    state.updated_at = envelope.at
+    for record in envelope.records:
+        if not state.ended:
+            _FOLDS[type(record)](state, record, n, envelope)
+    if not state.ended:
+        state.status = WAITING if state.waits else RUNNING
+
+
+def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> None:
+    if state.frames:
+        return
+    state.workflow, state.version = record.workflow, record.version
+    state.ticket, state.event, state.parent = record.ticket, record.event, record.parent
+    state.started_at = envelope.at
+    state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n, input=record.event)
+
+
+def _stepped(state: RunState, record: Stepped, n: int, envelope: Envelope) -> None:
+    slot = _slot(state, record.frame, record.key, "step")
+    if slot is None or slot.settled:
+        return
+    slot.settled, slot.owner = n, envelope.cause
+    slot.result, slot.error = record.result, record.error
+
+
+def _failed(state: RunState, record: Failed, n: int, envelope: Envelope) -> None:
+    del n, envelope
+    slot = _slot(state, record.frame, record.key, "step")
+    if slot is None or slot.settled or slot.wake_at:
+        return
+    slot.attempts = record.error.attempts
+    slot.wake_at = record.retry_at
+    state.waits += 1
+
+
+def _called(state: RunState, record: Called, n: int, envelope: Envelope) -> None:
+    del envelope
+    slot = _slot(state, record.frame, record.key, "call")
+    if slot is None or slot.ref:
+        return
+    slot.ref = record.child
+    state.frames[record.child] = Frame(
+        id=record.child,
+        actor=record.actor,
+        parent=record.frame,
+        key=record.key,
+        opened=n,
+        input=record.input,
+    )
+
+
+def _returned(state: RunState, record: Returned, n: int, envelope: Envelope) -> None:
+    del envelope
+    child = state.frames.get(record.frame)
+    if child is None or child.done:
+        return
+    child.done = True
+    child.slots = {}
+    slot = state.slot(child.parent, child.key)
+    if slot is not None and not slot.settled:
+        slot.settled = slot.owner = n
+        slot.result, slot.error = record.result, record.error
+
+
+def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
+    del n
+    slot = _slot(state, record.frame, record.key, "ask")
+    if slot is None or slot.ref:
+        return
+    slot.ref = record.id
+    state.questions[record.id] = Question(
+        id=record.id,
+        frame=record.frame,
+        key=record.key,
+        role=record.role,
+        question=record.question,
+        context=record.context,
+        agent=record.agent,
+        asked_at=envelope.at,
+        deadline=record.deadline,
+    )
+    state.waits += 1
+
+
+def _answered(state: RunState, record: Answered, n: int, envelope: Envelope) -> None:
+    del envelope
+    question = _close(state, record.id, "answered", n)
+    if question is not None:
+        question.text, question.by = record.text, record.by
+        question.at, question.seq = record.at, record.seq
+
+
+def _expired(state: RunState, record: Expired, n: int, envelope: Envelope) -> None:
+    question = _close(state, record.id, "expired", n)
+    if question is not None:
+        question.at = envelope.at
+
+
+def _close(state: RunState, question_id: str, status: str, n: int) -> Question | None:
+    """Close a question that is open; the first to close it wins."""
+    question = state.questions.get(question_id)
+    if question is None or question.status != OPEN:
+        return None
+    question.status = status
+    state.waits -= 1
+    slot = state.slot(question.frame, question.key)
+    if slot is not None:
+        slot.settled = slot.owner = n
+    return question
+
+
+def _slept(state: RunState, record: Slept, n: int, envelope: Envelope) -> None:
+    del n, envelope
+    slot = _slot(state, record.frame, record.key, "sleep")
+    if slot is None or slot.wake_at:
+        return
+    slot.wake_at = record.until
+    state.waits += 1
+
+
+def _woken(state: RunState, record: Woken, n: int, envelope: Envelope) -> None:
+    del envelope
+    slot = state.slot(record.frame, record.key)
+    if slot is None or slot.settled or not slot.wake_at:
+        return
+    slot.wake_at = 0.0
+    state.waits -= 1
+    if slot.kind == "sleep":
+        slot.settled = slot.owner = n
+    else:
+        slot.woken = n
+
+
+def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -> None:
+    del n
+    _end(state, CANCELLED, NULL, record.reason or "cancelled", envelope.at)
+
+
+def _ended(state: RunState, record: Ended, n: int, envelope: Envelope) -> None:
+    del n
+    _end(state, record.status, record.result, record.error, envelope.at)
+
+
+def _end(state: RunState, status: str, result: Raw, error: str, at: float) -> None:
+    state.status, state.result, state.error = status, result, error
+    state.waits = 0
+    for question in state.questions.values():
+        if question.status == OPEN:
+            question.status, question.at = "cancelled", at
+
+
+def _slot(state: RunState, frame: str, key: str, kind: str) -> Slot | None:
+    """The slot of `key`, made when it is new; None when its frame is over."""
+    found = state.frames.get(frame)
+    if found is None or found.done:
+        return None
+    slot = found.slots.get(key)
+    if slot is None:
+        slot = found.slots[key] = Slot(kind=kind)
+    return slot if slot.kind == kind else None
+
+
+_FOLDS: dict[type[Record], Any] = {
+    Started: _started,
+    Stepped: _stepped,
+    Failed: _failed,
+    Called: _called,
+    Returned: _returned,
+    Asked: _asked,
+    Answered: _answered,
+    Expired: _expired,
+    Slept: _slept,
+    Woken: _woken,
+    Cancelled: _cancelled,
+    Ended: _ended,
+}
+
+
+def clashes(state: RunState, record: Record) -> bool:
+    """Whether `record` has lost: the log already holds what it would say, or says otherwise.
+
+    The other half of the fence. A writer that finds its position taken folds what came between
+    and asks this before it tries the next position.
+    """
+    if state.ended:
+        return True
+    match record:
+        case Started():
+            return bool(state.frames)
+        case Stepped() | Failed():
+            slot = state.slot(record.frame, record.key)
+            taken = slot is not None and bool(slot.settled or slot.wake_at)
+            return taken or _over(state, record.frame)
+        case Called() | Asked() | Slept():
+            slot = state.slot(record.frame, record.key)
+            return _over(state, record.frame) or slot is not None
+        case Returned():
+            return _over(state, record.frame)
+        case Answered() | Expired():
+            question = state.questions.get(record.id)
+            return question is None or question.status != OPEN
+        case Woken():
+            slot = state.slot(record.frame, record.key)
+            return slot is None or bool(slot.settled) or not slot.wake_at
+        case Cancelled() | Ended():
+            return False
+
+
+def _over(state: RunState, frame: str) -> bool:
+    found = state.frames.get(frame)
+    return found is None or found.done

@@ -1,0 +1,206 @@
+"""A run in a worker's hands: its folded state, and the one way to add to its log."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+
+from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
+from ..bus.log import NOBODY, Log, LogMessage
+from .entry import Envelope, Record, decode, encode
+from .errors import Fenced
+from .journal import RunState, clashes, fold
+
+log = structlog.get_logger("layby.run")
+
+_WRITER = secrets.token_hex(4)
+_OPS = itertools.count(1)
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+_EVICT = 8
+"""Runs looked at for eviction at a time."""
+
+Check = Callable[[RunState], None]
+"""Looks at the newest state before an append; raises to give the append up."""
+
+
+class LiveRun:
+    """One run, warm. Shared by all activations of the run in this worker.
+
+    Appends are made one after another. A state that has fallen behind loses an append and is
+    brought up to date by it, so nothing here is trusted further than the log.
+    """
+
+    def __init__(self, log_: Log, state: RunState) -> None:
+        self.state = state
+        self.size = 0
+        """Bytes folded, for the cache's bound."""
+        self.counted = 0
+        """Bytes that the cache has counted."""
+        self.users = 0
+        """Activations under way."""
+        self.indexed: int | None = None
+        """Revision of the run's row in the index, where known."""
+        self._log = log_
+        self._lock = asyncio.Lock()
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.state.id
+
+    def learn(self, message: LogMessage) -> bool:
+        """Fold a message that was delivered; False when something before it is missing."""
+        if message.n <= self.state.tail:
+            return True
+        if message.n != self.state.tail + 1:
+            return False
+        self._fold(message.n, message.data)
+        return True
+
+    async def catch_up(self) -> None:
+        """Fold everything that the log holds by now."""
+        async with self._lock:
+            await self._reload()
+
+    async def append(
+        self,
+        records: list[Record],
+        *,
+        to: str = NOBODY,
+        cause: int = 0,
+        check: Check | None = None,
+    ) -> int:
+        """Add one message to the log and return its position.
+
+        Survives lost acknowledgements and server restarts: it looks into the log to see whether
+        its message is there, and tries again for as long as the caller lives.
+
+        Raises:
+            Fenced: the log has moved on in a way that `records` contradict.
+            whatever `check` raises.
+        """
+        op = f"{_WRITER}-{next(_OPS)}"
+        envelope = Envelope(op=op, at=round(time.time(), 3), cause=cause, records=records)
+        data = encode(envelope)
+        async with self._lock:
+            while True:
+                self._admit(records, check)
+                n = self.state.tail + 1
+                if await self._try(n, to, data, op):
+                    return n
+
+    def _admit(self, records: list[Record], check: Check | None) -> None:
+        if check is not None:
+            check(self.state)
+        for record in records:
+            if clashes(self.state, record):
+                raise Fenced(f"run {self.id} has moved on: {record!r}"[:300])
+
+    async def _try(self, n: int, to: str, data: bytes, op: str) -> bool:
+        """Append at `n`; False when the state was brought up to date instead."""
+        try:
+            await self._log.append(self.id, n, to, data)
+        except Conflict:
+            return op in await self._reload_until(n)
+        except (PublishUnconfirmed, NotConnected) as error:
+            log.info("append.unconfirmed", run=self.id, n=n, error=str(error))
+            return op in await self._reload_patiently()
+        self._fold(n, data)
+        return True
+
+    async def _reload_until(self, n: int) -> set[str]:
+        """Reload until position `n` is seen, for a follower may lag behind its leader."""
+        seen: set[str] = set()
+        pause = _FIRST_PAUSE
+        while True:
+            seen |= await self._reload_patiently()
+            if self.state.tail >= n:
+                return seen
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _reload_patiently(self) -> set[str]:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return await self._reload()
+            except (PublishUnconfirmed, NotConnected):
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+
+    async def _reload(self) -> set[str]:
+        """Fold what is new; return the ops seen."""
+        return {
+            self._fold(message.n, message.data)
+            for message in await self._log.load(self.id, self.state.tail)
+        }
+
+    def _fold(self, n: int, data: bytes) -> str:
+        envelope = decode(data)
+        fold(self.state, n, envelope)
+        self.size += len(data)
+        return envelope.op
+
+
+class RunCache:
+    """The runs that a worker used last, bounded by number and bytes; never a source of truth."""
+
+    def __init__(self, log_: Log, *, runs: int = 4_096, size: int = 64_000_000) -> None:
+        self._log = log_
+        self._runs = runs
+        self._size = size
+        self._held: OrderedDict[str, LiveRun] = OrderedDict()
+        self._bytes = 0
+
+    def fresh(self, run_id: str) -> LiveRun:
+        """A run that is believed not to exist yet (an append at position 1 will tell)."""
+        held = self._held.get(run_id)
+        if held is None:
+            held = self._held[run_id] = LiveRun(self._log, RunState(id=run_id))
+        return held
+
+    def warm(self, run_id: str) -> LiveRun | None:
+        """The run if it is in memory."""
+        held = self._held.get(run_id)
+        if held is not None:
+            self._held.move_to_end(run_id)
+        return held
+
+    async def get(self, run_id: str) -> LiveRun:
+        """The run as it was last seen, or loaded."""
+        held = self.warm(run_id)
+        if held is not None:
+            return held
+        live = LiveRun(self._log, RunState(id=run_id))
+        await live.catch_up()
+        return self._held.setdefault(run_id, live)
+
+    def seed(self, state: RunState) -> LiveRun:
+        """Take a run from its parked state; the log corrects it where it is old."""
+        held = self.warm(state.id)
+        if held is None:
+            held = self._held[state.id] = LiveRun(self._log, state)
+        return held
+
+    def release(self, live: LiveRun) -> None:
+        """Count what a run has grown by, and let go of the runs used longest ago."""
+        self._bytes += live.size - live.counted
+        live.counted = live.size
+        for run_id in list(itertools.islice(self._held, _EVICT)):
+            if len(self._held) <= self._runs and self._bytes <= self._size:
+                return
+            self.drop(run_id)
+
+    def drop(self, run_id: str) -> None:
+        """Forget a run, unless it is being worked on."""
+        held = self._held.get(run_id)
+        if held is not None and not held.users:
+            del self._held[run_id]
+            self._bytes -= held.counted

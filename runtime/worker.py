@@ -1,0 +1,85 @@
+"""A worker: the mailboxes of an app's actors in one process, from ready to drained."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ..bus.connection import Connection
+from ..bus.mailbox import Delivery, Mailbox
+from ..bus.requests import Requests
+from ..bus.topology import ConsumerSpec
+from .host import Host
+
+log = structlog.get_logger("layby.worker")
+
+CANCEL = "layby.cancel"
+"""Subject prefix of the word to all workers that a run was cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """One consumer and who handles what it delivers."""
+
+    consumer: ConsumerSpec
+    handle: Callable[[Delivery], Awaitable[None]]
+    concurrency: int = 64
+
+
+class Worker:
+    """Serves posts over one connection."""
+
+    def __init__(
+        self, connection: Connection, requests: Requests, host: Host, posts: list[Post]
+    ) -> None:
+        self._connection = connection
+        self._requests = requests
+        self._host = host
+        self._mailboxes = [self._mailbox(post) for post in posts]
+
+    def _mailbox(self, post: Post) -> Mailbox:
+        name = post.consumer.name
+
+        async def handle(delivery: Delivery) -> None:
+            await self._host.guarded(name, delivery, post.handle)
+
+        return Mailbox(
+            self._connection.nc,
+            post.consumer.stream,
+            name,
+            handle,
+            concurrency=post.concurrency,
+            ack_wait=post.consumer.ack_wait,
+        )
+
+    async def start(self) -> None:
+        """Begin to take work."""
+        self._connection.on_disconnect.append(self._lost)
+        self._connection.on_reconnect.append(self._back)
+        await self._connection.nc.subscribe(f"{CANCEL}.*", cb=self._on_cancel)
+        for mailbox in self._mailboxes:
+            await mailbox.start()
+        log.info("worker.ready", mailboxes=len(self._mailboxes))
+
+    async def drain(self, grace: float = 20.0) -> None:
+        """Take nothing new, finish or hand back what is under way, within `grace` seconds."""
+        log.info("worker.draining")
+        for mailbox in self._mailboxes:
+            mailbox.stop()
+        for mailbox in self._mailboxes:
+            await mailbox.drain(grace)
+        await self._connection.nc.flush(2)
+        log.info("worker.drained")
+
+    def _lost(self) -> None:
+        self._requests.fail_all("the connection was lost")
+
+    def _back(self) -> None:
+        for mailbox in self._mailboxes:
+            mailbox.reconnected()
+
+    async def _on_cancel(self, msg: object) -> None:
+        run = str(getattr(msg, "subject", "")).rpartition(".")[2]
+        self._host.stop_run(run)
