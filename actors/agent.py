@@ -309,5 +309,3 @@ def _heard(response: ModelResponse) -> str:
 
 def _brief(arguments: dict[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in arguments.items())[:200]
-
-

@@ -98,9 +98,7 @@ def _given(text: str, question_id: str = "", by: str = "") -> Given | Refused:
     return Given(text, question_id, by)
 
 
-def judge(
-    record: ParkedRecord | None, role: str, given: Given, *, seq: int, at: float
-) -> Verdict:
+def judge(record: ParkedRecord | None, role: str, given: Given, *, seq: int, at: float) -> Verdict:
     """Find the question that an answer closes: the one it names, else the role's oldest open one.
 
     An answer that names none never closes a question that was asked after the answer was sent.

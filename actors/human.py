@@ -82,14 +82,22 @@ class Human:
         )
         crash.point("after_question")
         due = Due(
-            kind="question", run=state.id, at=question.deadline, role=self.role,
-            ticket=state.ticket, question=question.id,
+            kind="question",
+            run=state.id,
+            at=question.deadline,
+            role=self.role,
+            ticket=state.ticket,
+            question=question.id,
         )
         await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
         crash.point("after_timer")
         log.info(
-            "question.asked", run=state.id, ticket=state.ticket, question=question.id,
-            role=self.role, deadline=iso(question.deadline),
+            "question.asked",
+            run=state.id,
+            ticket=state.ticket,
+            question=question.id,
+            role=self.role,
+            deadline=iso(question.deadline),
         )
 
     def _published(self, state: RunState, question: Question) -> dict[str, object]:
@@ -219,7 +227,10 @@ class Human:
         await self._append(live, question, in_time or Expired(id=question.id))
         crash.point("after_expired")
         log.info(
-            "question.closed", run=live.id, ticket=due.ticket, question=question.id,
+            "question.closed",
+            run=live.id,
+            ticket=due.ticket,
+            question=question.id,
             status=live.state.questions[question.id].status,
         )
 

@@ -127,9 +127,7 @@ class Model(Protocol):
         """The model's name, for people and for usage figures."""
         ...
 
-    async def respond(
-        self, request: ModelRequest, on_text: OnText | None = None
-    ) -> ModelResponse:
+    async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
         """Answer one request; `on_text` sees text as it arrives.
 
         Raises:

@@ -150,13 +150,17 @@ class WorkflowActor:
 
 def _checked_subject(subject: str) -> str:
     tokens = subject.split(".")
-    if any(not token or token != token.strip() or set(token) & set("*> \t\r\n") for token in tokens):
+    if any(
+        not token or token != token.strip() or set(token) & set("*> \t\r\n") for token in tokens
+    ):
         raise InvalidSetup(
             f"{subject!r} is no subject an event can be sent to: use words joined by dots, "
             "'support.ticket.created' for instance, without wildcards"
         )
     if tokens[0] in {"to", "timer", "due", "dead", "layby"} or tokens[0].startswith("$"):
-        raise InvalidSetup(f"subjects under {tokens[0]!r} are Layby's own: choose another for {subject!r}")
+        raise InvalidSetup(
+            f"subjects under {tokens[0]!r} are Layby's own: choose another for {subject!r}"
+        )
     return subject
 
 

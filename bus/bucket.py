@@ -32,9 +32,7 @@ class Bucket:
 
     async def get(self, key: str) -> Item | None:
         """The newest value of `key`, None when there is none."""
-        msg = await self._requests.request(
-            f"$JS.API.DIRECT.GET.KV_{self.name}.{self._prefix}{key}"
-        )
+        msg = await self._requests.request(f"$JS.API.DIRECT.GET.KV_{self.name}.{self._prefix}{key}")
         if status_of(msg) or not msg.data:
             return None
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))

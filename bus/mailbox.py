@@ -216,7 +216,10 @@ class Mailbox:
             raise
         except BaseException as error:  # noqa: BLE001
             log.warning(
-                "delivery.failed", mailbox=self.name, subject=delivery.subject, error=str(error),
+                "delivery.failed",
+                mailbox=self.name,
+                subject=delivery.subject,
+                error=str(error),
                 exc_info=error,
             )
             await delivery.nak(min(30.0, 0.5 * 2 ** min(delivery.num_delivered, 6)))

@@ -214,9 +214,7 @@ class Requests:
                 future.set_result(None)
             return bool(status)
 
-        await self.request(
-            f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), accept=accept
-        )
+        await self.request(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), accept=accept)
         status = status_of(found[-1])
         if status == "404":
             return []

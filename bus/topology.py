@@ -72,7 +72,9 @@ def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, 
         StreamSpec(name="RUNS", subjects=("to.>",), config={"allow_direct": True}),
         StreamSpec(
             name="QUESTIONS",
-            subjects=tuple(f"{role}.{noun}.*" for role in roles for noun in ("question", "receipt")),
+            subjects=tuple(
+                f"{role}.{noun}.*" for role in roles for noun in ("question", "receipt")
+            ),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
         ),
         StreamSpec(
@@ -192,7 +194,13 @@ class Provisioner:
 
 def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
     """Refuse settings under which promises would not hold; sizes and ages are the owner's."""
-    for key in ("retention", "allow_rollup_hdrs", "allow_msg_schedules", "discard", "allow_msg_ttl"):
+    for key in (
+        "retention",
+        "allow_rollup_hdrs",
+        "allow_msg_schedules",
+        "discard",
+        "allow_msg_ttl",
+    ):
         wanted = spec.config.get(key, {"retention": "limits", "discard": "old"}.get(key, False))
         if found.get(key, False) != wanted:
             raise TopologyMismatch(

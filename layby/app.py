@@ -67,9 +67,7 @@ class App:
                     f"role {role!r}: use a lower-case letter, then letters, digits, - and _"
                 )
 
-    def workflow(
-        self, *, on: str, key: str, name: str = "", version: str = ""
-    ) -> Callable[[F], F]:
+    def workflow(self, *, on: str, key: str, name: str = "", version: str = "") -> Callable[[F], F]:
         """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
 
         Args:
@@ -127,9 +125,7 @@ def mail_of(address: str, ack_wait: float = 30.0) -> ConsumerSpec:
 
 def events_of(workflow: Workflow) -> ConsumerSpec:
     """The consumer of a workflow's events."""
-    return ConsumerSpec(
-        stream="EVENTS", name=workflow.consumer, filter=workflow.on, only_new=True
-    )
+    return ConsumerSpec(stream="EVENTS", name=workflow.consumer, filter=workflow.on, only_new=True)
 
 
 def answers_of(role: str) -> ConsumerSpec:
@@ -144,5 +140,3 @@ def answers_of(role: str) -> ConsumerSpec:
 
 def due() -> ConsumerSpec:
     return ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_HUMAN_WAIT)
-
-

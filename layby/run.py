@@ -87,7 +87,9 @@ async def run_worker(
             ready.set()
         await stopped.wait()
         if lost:
-            raise ConnectionLost("the connection to NATS was closed for good; start the worker anew")
+            raise ConnectionLost(
+                "the connection to NATS was closed for good; start the worker anew"
+            )
         await worker.drain(_GRACE)
 
 

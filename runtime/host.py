@@ -33,7 +33,7 @@ from .entry import (
     decode,
 )
 from .errors import AskTimedOut, Fenced, LaybyError, MaxTurns, RunCancelled
-from .failure import failure_of
+from .failure import failure_of, told
 from .ids import timer_name
 from .index import Index
 from .journal import (
@@ -99,11 +99,15 @@ class Host:
         for activation in list(self._active.get(run_id, ())):
             activation.stop(Fenced("the run was cancelled"))
 
-    async def start(self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started) -> None:
+    async def start(
+        self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started
+    ) -> None:
         """Handle an event: start its run, or go on with it when it has begun before."""
         again = delivery.num_delivered > 1
         live = await self.cache.get(run) if again else self.cache.fresh(run)
-        await self._hold(live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again))
+        await self._hold(
+            live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again)
+        )
 
     async def _start(
         self, behaviour: Behaviour, live: LiveRun, opening: Started, again: bool
@@ -129,11 +133,11 @@ class Host:
         """Handle an entry of a log that is addressed to `behaviour`."""
         to, run, n = parse(delivery.subject)
         live = await self.open(run, LogMessage(n, to, delivery.data))
-        await self._hold(live, behaviour, delivery, lambda: self._mail(behaviour, live, n, delivery))
+        await self._hold(
+            live, behaviour, delivery, lambda: self._mail(behaviour, live, n, delivery)
+        )
 
-    async def _mail(
-        self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery
-    ) -> None:
+    async def _mail(self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery) -> None:
         frame = addressee(live.state, decode(delivery.data).records[-1])
         if frame is not None and not frame.done and not live.state.ended:
             activation = Activation(live, frame, n, redelivered=delivery.num_delivered > 1)
@@ -227,7 +231,10 @@ class Host:
         record = _ended(outcome)
         if outcome.error is not None:
             log.warning(
-                "run.failed", run=state.id, ticket=state.ticket, error=record.error,
+                "run.failed",
+                run=state.id,
+                ticket=state.ticket,
+                error=record.error,
                 exc_info=outcome.error,
             )
         await activation.close(NOBODY, record)
@@ -264,8 +271,12 @@ class Host:
             await delivery.nak(0.5)
         except Exception as error:  # noqa: BLE001  the dead-letter stream is for these
             log.warning(
-                "delivery.failed", mailbox=mailbox, subject=delivery.subject,
-                num_delivered=delivery.num_delivered, error=str(error), exc_info=error,
+                "delivery.failed",
+                mailbox=mailbox,
+                subject=delivery.subject,
+                num_delivered=delivery.num_delivered,
+                error=told(error),
+                exc_info=None if isinstance(error, LaybyError) else error,
             )
             if delivery.num_delivered >= _GIVE_UP or isinstance(error, Hopeless):
                 await self._give_up(mailbox, delivery, error)
@@ -273,7 +284,9 @@ class Host:
                 await delivery.nak(min(10.0, 0.1 * 2**delivery.num_delivered))
 
     async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
-        reason = str(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
+        reason = (
+            told(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
+        )
         await self.dead.put(delivery, mailbox, reason)
         if delivery.subject.startswith("to."):
             await self._fail_run(delivery, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -34,15 +34,9 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str | None:
     return text.decode()
 
 
-def _fallback(value: Any) -> object:
+def _fallback(value: object) -> object:
     """Stand in for a value that pydantic cannot write."""
-    from pydantic import Secret, SecretBytes, SecretStr  # noqa: PLC0415
-
-    if isinstance(value, msgspec.Struct):
-        return _fields(value)
-    if isinstance(value, Secret | SecretBytes | SecretStr):
-        return "**********"
-    return _shown(value)
+    return _fields(value) if isinstance(value, msgspec.Struct) else _shown(value)
 
 
 def _fields(value: msgspec.Struct) -> dict[str, object]:

@@ -1,0 +1,341 @@
+"""The client: send events, answer questions, look at runs. Needs a connection and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from .actors.answer import Receipt as WireReceipt
+from .actors.parked import ParkedRecord
+from .actors.parked import decode as decode_record
+from .bus.bucket import Bucket
+from .bus.connection import Connection, connect
+from .bus.errors import BusError, LaybyError, PublishUnconfirmed
+from .bus.log import Log, LogMessage, parse
+from .bus.requests import Requests
+from .bus.settings import ConnectionSettings
+from .bus.token import encode
+from .doctor import examine
+from .rows import (
+    Finding,
+    QuestionRow,
+    Receipt,
+    RunDetail,
+    RunRow,
+    Sent,
+    StepRow,
+    TimelineLine,
+)
+from .runtime.entry import Cancelled
+from .runtime.errors import Fenced
+from .runtime.index import IndexRow, iso
+from .runtime.journal import RunState
+from .runtime.run import LiveRun
+from .runtime.worker import CANCEL
+from .timeline import Narrator
+
+_ENDED = "run.ended"
+
+
+class NoReceipt(LaybyError):
+    """An answer is stored, but no worker has said what became of it yet."""
+
+
+class NoSuchRun(LaybyError):
+    """No run has that id or ticket."""
+
+
+class RunOver(LaybyError):
+    """The run has ended already."""
+
+
+class Client:
+    """Speaks with running workers through NATS alone."""
+
+    def __init__(self, connection: Connection, requests: Requests) -> None:
+        self._connection = connection
+        self._requests = requests
+        self._log = Log(requests)
+        self._index = Bucket(requests, "runs")
+        self._parked = Bucket(requests, "parked")
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connect(cls, settings: ConnectionSettings) -> AsyncIterator[Client]:
+        """A client, connected while the block is open.
+
+        Raises:
+            ServerUnavailable: no server answers.
+        """
+        connection = await connect(settings, patient=False)
+        requests = Requests(connection.nc)
+        connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
+        try:
+            await requests.start()
+            yield cls(connection, requests)
+        finally:
+            await requests.stop()
+            await connection.close()
+
+    async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:
+        """Publish an event; return when JetStream has it.
+
+        An event with an `event_id` that was sent before starts nothing new.
+
+        Raises:
+            StreamMissing: nobody listens on `subject`: no app with that trigger is provisioned.
+        """
+        body = data if isinstance(data, bytes) else msgspec.json.encode(data)
+        headers = {"Nats-Msg-Id": event_id} if event_id else None
+        ack = await self._ask(self._requests.store(subject, body, headers), subject)
+        return Sent(stream=ack.stream, seq=ack.seq, duplicate=ack.duplicate)
+
+    async def answer(
+        self,
+        ticket: str,
+        text: str,
+        *,
+        role: str = "developer",
+        question_id: str | None = None,
+        by: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> Receipt:
+        """Answer a question on `ticket` and return the receipt.
+
+        Raises:
+            InvalidTicket: no ticket can have that id.
+            NoReceipt: stored, but no worker took it within `timeout` seconds.
+        """
+        token = encode(ticket)
+        body = {"answer": text, "questionId": question_id, "by": by}
+        data = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
+        receipts: asyncio.Queue[Receipt] = asyncio.Queue()
+
+        async def receive(msg: Any) -> None:
+            receipts.put_nowait(_receipt(msg.data))
+
+        nc = self._connection.nc
+        sub = await nc.subscribe(f"{role}.receipt.{token}", cb=receive)
+        try:
+            await nc.flush(2)
+            subject = f"{role}.response.{token}"
+            ack = await self._ask(self._requests.store(subject, data), subject)
+            async with asyncio.timeout(timeout):
+                while True:
+                    receipt = await receipts.get()
+                    if receipt.seq == ack.seq:
+                        return receipt
+        except TimeoutError:
+            raise NoReceipt(
+                f"no receipt for the answer to {ticket!r} within {timeout:g} s; it is stored and "
+                "will be applied when a worker runs"
+            ) from None
+        finally:
+            await sub.unsubscribe()
+
+    async def questions(self, role: str | None = None) -> list[QuestionRow]:
+        """The open questions, the earliest deadline first."""
+        rows: list[QuestionRow] = []
+        async for item in self._items(self._parked):
+            rows += _open_questions(decode_record(item), role)
+        return sorted(rows, key=lambda row: row.deadline)
+
+    async def runs(self, status: str | None = None, limit: int = 50) -> list[RunRow]:
+        """Runs, the newest first, at most `limit` of them."""
+        rows = [row for row in await self._rows() if status in {None, row.status}]
+        rows.sort(key=lambda row: row.started_at, reverse=True)
+        return [_run_row(row) for row in rows[:limit]]
+
+    async def show(self, run: str) -> RunDetail:
+        """One run with its history: by id, by the beginning of its id, or by its ticket.
+
+        A ticket means its newest run. Raises NoSuchRun.
+        """
+        live, messages = await self._load(await self._find(run))
+        narrator = Narrator(live.id)
+        steps: list[StepRow] = []
+        for message in messages:
+            steps += [row for _, row in narrator.tell(message)]
+        return _detail(live.state, steps)
+
+    async def cancel(self, run: str, reason: str = "") -> RunRow:
+        """Cancel a run: its work stops at once, its open questions are closed.
+
+        Raises:
+            NoSuchRun: there is none.
+            RunOver: it has ended already.
+        """
+        run_id = await self._find(run)
+        live, _ = await self._load(run_id)
+        if not live.state.ended:
+            with contextlib.suppress(Fenced):
+                await live.append([Cancelled(reason=reason)], to=live.state.root.actor)
+                await self._requests.tell(f"{CANCEL}.{run_id}")
+                return _state_row(live.state)
+        raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
+
+    async def follow(self, run: str | None = None) -> AsyncIterator[TimelineLine]:
+        """What happens, as it happens: of one run from its beginning to its end, or of all runs.
+
+        A run that does not exist yet is waited for.
+        """
+        messages: asyncio.Queue[tuple[str, LogMessage]] = asyncio.Queue()
+
+        async def receive(msg: Any) -> None:
+            to, run_id, n = parse(msg.subject)
+            messages.put_nowait((run_id, LogMessage(n, to, msg.data)))
+
+        nc = self._connection.nc
+        sub = await nc.subscribe(f"to.*.{run or '*'}.*", cb=receive)
+        try:
+            await nc.flush(2)
+            if run is not None:
+                for message in await self._log.load(run):
+                    messages.put_nowait((run, message))
+            tellers: dict[str, _Teller] = {}
+            while True:
+                run_id, message = await messages.get()
+                teller = tellers.setdefault(run_id, _Teller(run_id, self._log))
+                async for line in teller.tell(message):
+                    yield line
+                    if line.kind == _ENDED:
+                        tellers.pop(run_id, None)
+                        if run is not None:
+                            return
+        finally:
+            await sub.unsubscribe()
+
+    async def doctor(self) -> list[Finding]:
+        """Look at the server, the streams and whatever is stuck."""
+        return await examine(self._connection, self._requests)
+
+    # ------------------------------------------------------------------------------------------
+
+    async def _ask(self, call: Any, subject: str) -> Any:
+        """Await a request; say so where the server refused it for lack of a permission."""
+        try:
+            return await call
+        except PublishUnconfirmed:
+            denied = self._connection.last_permission_error(subject)
+            if denied is None:
+                raise
+            raise denied from None
+
+    async def _items(self, bucket: Bucket) -> AsyncIterator[bytes]:
+        try:
+            async for item in bucket.items():
+                yield item.value
+        except BusError as error:
+            if error.code != _NO_SUCH_STREAM:
+                raise
+
+    async def _rows(self) -> list[IndexRow]:
+        decoder = msgspec.json.Decoder(IndexRow)
+        return [decoder.decode(item) async for item in self._items(self._index)]
+
+    async def _find(self, run: str) -> str:
+        rows = await self._rows()
+        exact = [row for row in rows if row.id == run]
+        begins = [row for row in rows if run and row.id.startswith(run)]
+        of_ticket = sorted((row for row in rows if row.ticket == run), key=lambda r: r.started_at)
+        if exact or len(begins) == 1:
+            return (exact or begins)[0].id
+        if of_ticket:
+            return of_ticket[-1].id
+        if begins:
+            raise NoSuchRun(f"{run!r} begins the ids of {len(begins)} runs: give more of it")
+        raise NoSuchRun(f"there is no run {run!r}, and no run for a ticket of that name")
+
+    async def _load(self, run_id: str) -> tuple[LiveRun, list[LogMessage]]:
+        live = LiveRun(self._log, RunState(id=run_id))
+        messages = await self._log.load(run_id)
+        for message in messages:
+            live.learn(message)
+        if not messages:
+            raise NoSuchRun(f"there is no run {run_id!r}")
+        return live, messages
+
+
+_NO_SUCH_STREAM = 503
+"""Direct get is answered by nobody when there is no such stream."""
+
+
+class _Teller:
+    """Tells one run in the order of its log, whatever order its messages come in."""
+
+    def __init__(self, run: str, log: Log) -> None:
+        self._run = run
+        self._log = log
+        self._narrator = Narrator(run)
+        self._told = 0
+
+    async def tell(self, message: LogMessage) -> AsyncIterator[TimelineLine]:
+        """The lines up to `message`, without those that were told before."""
+        if message.n <= self._told:
+            return
+        missing = [message]
+        if message.n > self._told + 1:
+            missing = await self._log.load(self._run, self._told)
+        for each in missing:
+            if each.n == self._told + 1:
+                self._told = each.n
+                for line, _ in self._narrator.tell(each):
+                    yield line
+
+
+def _receipt(data: bytes) -> Receipt:
+    wire = msgspec.json.decode(data, type=WireReceipt)
+    return Receipt(**msgspec.structs.asdict(wire))
+
+
+def _open_questions(record: ParkedRecord, role: str | None) -> list[QuestionRow]:
+    return [
+        QuestionRow(
+            id=question.id,
+            ticket=record.ticket,
+            role=question.role,
+            question=question.question,
+            context=question.context,
+            agent=question.agent,
+            run=question.run,
+            asked_at=question.asked_at,
+            deadline=question.deadline,
+        )
+        for question in record.questions
+        if question.status == "open" and role in {None, question.role}
+    ]
+
+
+def _run_row(row: IndexRow) -> RunRow:
+    return RunRow(
+        id=row.id,
+        workflow=row.workflow,
+        ticket=row.ticket,
+        status=row.status,  # type: ignore[arg-type]
+        started_at=row.started_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _state_row(state: RunState) -> RunRow:
+    return RunRow(
+        id=state.id,
+        workflow=state.workflow,
+        ticket=state.ticket,
+        status=state.status,  # type: ignore[arg-type]
+        started_at=iso(state.started_at),
+        updated_at=iso(state.updated_at),
+    )
+
+
+def _detail(state: RunState, steps: list[StepRow]) -> RunDetail:
+    return RunDetail(
+        **msgspec.structs.asdict(_state_row(state)),
+        result=msgspec.json.decode(state.result),
+        error=state.error or None,
+        steps=steps,
+    )

@@ -1,0 +1,201 @@
+"""What is wrong with a server and the runs on it, and what to do about it."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from .actors.parked import decode as decode_record
+from .bus.bucket import Bucket
+from .bus.connection import Connection
+from .bus.dead import DeadLetter
+from .bus.errors import BusError
+from .bus.requests import Requests, status_of
+from .bus.topology import streams
+from .rows import Finding
+from .runtime.index import IndexRow
+
+_OVERDUE = 60.0
+"""Seconds past its deadline after which an open question counts as stuck."""
+_STALE = 600.0
+"""Seconds without a change after which a running run is worth a look."""
+_SHOWN = 5
+_NO_JETSTREAM = 503
+
+
+async def examine(connection: Connection, requests: Requests) -> list[Finding]:
+    """Look at everything; the findings in the order a person should read them."""
+    findings = [_server(connection)]
+    try:
+        await requests.api("INFO")
+    except BusError as error:
+        advice = "Enable it in the server's configuration: jetstream { store_dir: ... }"
+        return [
+            *findings,
+            Finding(level="error", subject="JetStream", message=str(error), advice=advice),
+        ]
+    found, missing = await _streams(requests)
+    findings += found
+    if missing:
+        return findings
+    findings += await _consumers(requests)
+    findings += await _questions(requests)
+    findings += await _runs(requests)
+    findings += await _dead(requests)
+    return findings
+
+
+def _server(connection: Connection) -> Finding:
+    version = connection.nc.connected_server_version
+    where = connection.settings.shown
+    return Finding(level="ok", subject="server", message=f"nats-server {version} at {where}")
+
+
+async def _streams(requests: Requests) -> tuple[list[Finding], bool]:
+    wanted = [spec.name for spec in streams(["x"], ["x"])]
+    listed: dict[str, Any] = {}
+    for name in wanted:
+        try:
+            listed[name] = await requests.api(f"STREAM.INFO.{name}")
+        except BusError:
+            continue
+    missing = [name for name in wanted if name not in listed]
+    if missing:
+        return [
+            Finding(
+                level="error",
+                subject="streams",
+                message=f"missing: {', '.join(missing)}",
+                advice="Run `layby provision APP`, or start a worker that may create them.",
+            )
+        ], True
+    messages = sum(info["state"]["messages"] for info in listed.values())
+    size = sum(info["state"]["bytes"] for info in listed.values())
+    text = f"{len(wanted)} streams, {messages} messages, {size / 1e6:.1f} MB"
+    findings = [Finding(level="ok", subject="streams", message=text)]
+    single = [name for name, info in listed.items() if info["config"].get("num_replicas", 1) == 1]
+    if single and any(info.get("cluster", {}).get("replicas") for info in listed.values()):
+        findings.append(
+            Finding(
+                level="warn",
+                subject="replicas",
+                message=f"one copy only: {', '.join(single)}",
+                advice="Provision with three replicas on a cluster.",
+            )
+        )
+    return findings, False
+
+
+async def _consumers(requests: Requests) -> list[Finding]:
+    findings: list[Finding] = []
+    for stream in ("EVENTS", "RUNS", "ANSWERS", "TIMERS"):
+        reply = await requests.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
+        findings += [
+            finding for each in reply.get("consumers") or [] for finding in _consumer(each)
+        ]
+    return findings or [Finding(level="ok", subject="consumers", message="none is behind")]
+
+
+def _consumer(info: dict[str, Any]) -> list[Finding]:
+    name = f"{info['stream_name']}/{info['name']}"
+    waiting, pending = info.get("num_waiting", 0), info.get("num_pending", 0)
+    if not info["config"].get("durable_name"):
+        return []
+    if pending and not waiting:
+        return [
+            Finding(
+                level="warn",
+                subject=name,
+                message=f"{pending} messages wait and no worker asks for them",
+                advice="Start a worker: layby worker APP.",
+            )
+        ]
+    if info.get("num_redelivered", 0):
+        return [
+            Finding(
+                level="warn",
+                subject=name,
+                message=f"{info['num_redelivered']} messages are being delivered again",
+                advice="A worker died or a handler fails; its log says which.",
+            )
+        ]
+    return []
+
+
+async def _questions(requests: Requests) -> list[Finding]:
+    now, waiting, overdue = time.time(), 0, []
+    async for item in Bucket(requests, "parked").items():
+        for question in decode_record(item.value).questions:
+            if question.status == "open":
+                waiting += 1
+                if now - datetime.fromisoformat(question.deadline).timestamp() > _OVERDUE:
+                    overdue.append(f"{question.id} (run {question.run})")
+    if overdue:
+        return [
+            Finding(
+                level="error",
+                subject="questions",
+                message=f"{len(overdue)} past their deadline: {', '.join(overdue[:_SHOWN])}",
+                advice="Start a worker; if one runs, look for its errors in its log.",
+            )
+        ]
+    return [Finding(level="ok", subject="questions", message=f"{waiting} open, none overdue")]
+
+
+async def _runs(requests: Requests) -> list[Finding]:
+    counts: dict[str, int] = {}
+    stale: list[str] = []
+    now = time.time()
+    decoder = msgspec.json.Decoder(IndexRow)
+    async for item in Bucket(requests, "runs").items():
+        row = decoder.decode(item.value)
+        counts[row.status] = counts.get(row.status, 0) + 1
+        age = now - datetime.fromisoformat(row.updated_at).timestamp()
+        if row.status == "running" and age > _STALE:
+            stale.append(row.id)
+    text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none yet"
+    findings = [Finding(level="ok", subject="runs", message=text)]
+    if stale:
+        findings.append(
+            Finding(
+                level="warn",
+                subject="runs",
+                message=f"{len(stale)} running without a change for 10 min: {', '.join(stale[:_SHOWN])}",
+                advice="`layby show RUN` tells where it is; is a worker running?",
+            )
+        )
+    return findings
+
+
+async def _dead(requests: Requests) -> list[Finding]:
+    info = await requests.api("STREAM.INFO.DEAD")
+    count = info["state"]["messages"]
+    if not count:
+        return [Finding(level="ok", subject="dead letters", message="none")]
+    findings: list[Finding] = []
+    first = max(info["state"]["first_seq"], info["state"]["last_seq"] - _SHOWN + 1)
+    body = {"seq": first, "batch": _SHOWN, "next_by_subj": "dead.>"}
+    for msg in await requests.direct_get("DEAD", body):
+        if not status_of(msg):
+            findings.append(_letter(msg.data))
+    return [
+        Finding(
+            level="warn",
+            subject="dead letters",
+            message=f"{count} messages could not be handled; the newest follow",
+            advice="Correct what sent them and send them again; they stay in the stream DEAD.",
+        ),
+        *findings,
+    ]
+
+
+def _letter(data: bytes) -> Finding:
+    letter = msgspec.json.decode(data, type=DeadLetter)
+    return Finding(
+        level="warn",
+        subject=f"{letter.subject} #{letter.seq}",
+        message=letter.reason,
+    )

@@ -1,0 +1,240 @@
+"""A run's log as people read it: each record becomes a line. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from .bus.log import LogMessage
+from .rows import StepRow, TimelineLine
+from .runtime.entry import (
+    ROOT,
+    Answered,
+    Asked,
+    Called,
+    Cancelled,
+    Ended,
+    Envelope,
+    Expired,
+    Failed,
+    Record,
+    Returned,
+    Slept,
+    Started,
+    Stepped,
+    Woken,
+    decode,
+)
+from .runtime.index import iso
+
+_BRIEF = 300
+
+
+class Narrator:
+    """Tells one run; remembers the names that its earlier records gave."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.ticket = ""
+        self._workflow = ""
+        self._names: dict[str, str] = {}
+        self._questions: dict[str, Asked] = {}
+
+    def tell(self, message: LogMessage) -> list[tuple[TimelineLine, StepRow]]:
+        """The lines of one message of the log, in order."""
+        envelope = decode(message.data)
+        return [
+            self._both(message.n, envelope, line)
+            for record in envelope.records
+            for line in self._lines(record)
+        ]
+
+    def _both(
+        self, n: int, envelope: Envelope, line: dict[str, Any]
+    ) -> tuple[TimelineLine, StepRow]:
+        at = iso(envelope.at)
+        seconds = line.pop("seconds", None)
+        told = TimelineLine(at=at, run=self.run, ticket=self.ticket, **line)
+        row = StepRow(
+            n=n,
+            at=at,
+            kind=told.kind,
+            name=told.title,
+            detail=told.detail,
+            actor=told.actor,
+            seconds=seconds,
+        )
+        return told, row
+
+    def _lines(self, record: Record) -> Iterator[dict[str, Any]]:
+        teller: Callable[[Any], dict[str, Any] | None] | None = _TELLERS.get(type(record))
+        line = teller(self, record) if teller else None
+        if line is not None:
+            yield line
+
+    def who(self, frame: str) -> str:
+        """Who acts in a frame."""
+        return self._names.get(frame, self._workflow if frame == ROOT else frame)
+
+    def started(self, record: Started) -> dict[str, Any]:
+        """The run's first line."""
+        self.ticket, self._workflow = record.ticket, record.workflow
+        return {
+            "kind": "run.started",
+            "actor": record.workflow,
+            "title": record.workflow,
+            "detail": f"ticket {record.ticket}",
+            "data": {"event": _json(record.event)},
+        }
+
+    def stepped(self, record: Stepped) -> dict[str, Any]:
+        """A step, a routing decision, a model's response, or a tool call."""
+        name = record.key.partition("#")[0] if record.frame != ROOT else record.key
+        line = {"actor": self.who(record.frame), "seconds": round(record.ms / 1e3, 4)}
+        if record.error is not None:
+            detail = f"{record.error.type}: {record.error.message}"
+            return {**line, "kind": "step.failed", "title": record.key, "detail": _cut(detail)}
+        if record.frame != ROOT and name in _INNER:
+            kind = _INNER[name]
+            return {**line, **_inner(kind, record)}
+        detail = record.note or bytes(record.result).decode()
+        return {**line, "kind": "step.done", "title": record.key, "detail": _cut(detail)}
+
+    def failed(self, record: Failed) -> dict[str, Any]:
+        """A failed try that is repeated."""
+        return {
+            "kind": "step.failed",
+            "actor": self.who(record.frame),
+            "title": record.key,
+            "detail": _cut(f"{record.error.message}; again at {iso(record.retry_at)}"),
+        }
+
+    def called(self, record: Called) -> dict[str, Any]:
+        """Another actor's turn begins."""
+        self._names[record.child] = record.note or record.actor
+        kind = "turn.started" if record.actor.startswith("agent-") else "network.started"
+        return {"kind": kind, "actor": self.who(record.frame), "title": record.note}
+
+    def returned(self, record: Returned) -> dict[str, Any] | None:
+        """Another actor's turn is over; only a failure is worth a line."""
+        if record.error is None:
+            return None
+        return {
+            "kind": "step.failed",
+            "actor": self.who(record.frame),
+            "title": self.who(record.frame),
+            "detail": _cut(f"{record.error.type}: {record.error.message}"),
+        }
+
+    def asked(self, record: Asked) -> dict[str, Any]:
+        """A question to a person."""
+        self._questions[record.id] = record
+        return {
+            "kind": "question.asked",
+            "actor": record.agent or self.who(record.frame),
+            "title": f"asks a {record.role}",
+            "detail": record.question,
+            "data": {
+                "id": record.id,
+                "role": record.role,
+                "question": record.question,
+                "context": record.context,
+                "agent": record.agent,
+                "deadline": iso(record.deadline),
+            },
+        }
+
+    def answered(self, record: Answered) -> dict[str, Any]:
+        """A person's answer."""
+        role = self._role(record.id)
+        return {
+            "kind": "question.answered",
+            "actor": record.by or role,
+            "title": f"{record.by or 'somebody'} answered",
+            "detail": record.text,
+            "data": {"id": record.id, "text": record.text, "by": record.by},
+        }
+
+    def expired(self, record: Expired) -> dict[str, Any]:
+        """Nobody answered."""
+        return {
+            "kind": "question.expired",
+            "actor": self._role(record.id),
+            "title": "nobody answered in time",
+            "data": {"id": record.id},
+        }
+
+    def _role(self, question: str) -> str:
+        asked = self._questions.get(question)
+        return asked.role if asked else "person"
+
+    def slept(self, record: Slept) -> dict[str, Any]:
+        """A sleep begins."""
+        detail = f"until {iso(record.until)}"
+        return {
+            "kind": "slept",
+            "actor": self.who(record.frame),
+            "title": record.key,
+            "detail": detail,
+        }
+
+    def woken(self, record: Woken) -> dict[str, Any]:
+        """A sleep or back-off is over."""
+        return {"kind": "woke", "actor": self.who(record.frame), "title": record.key}
+
+    def cancelled(self, record: Cancelled) -> dict[str, Any]:
+        """Somebody cancelled the run."""
+        return {
+            "kind": "run.ended",
+            "actor": self._workflow,
+            "title": "cancelled",
+            "detail": record.reason,
+            "data": {"status": "cancelled", "result": None, "error": record.reason or "cancelled"},
+        }
+
+    def ended(self, record: Ended) -> dict[str, Any]:
+        """The run's last line."""
+        result = _json(record.result)
+        return {
+            "kind": "run.ended",
+            "actor": self._workflow,
+            "title": record.status,
+            "detail": _cut(record.error),
+            "data": {"status": record.status, "result": result, "error": record.error or None},
+        }
+
+
+_INNER = {"route": "route", "model": "model.responded", "tool": "tool.called"}
+_TELLERS: dict[type[Record], Any] = {
+    Started: Narrator.started,
+    Stepped: Narrator.stepped,
+    Failed: Narrator.failed,
+    Called: Narrator.called,
+    Returned: Narrator.returned,
+    Asked: Narrator.asked,
+    Answered: Narrator.answered,
+    Expired: Narrator.expired,
+    Slept: Narrator.slept,
+    Woken: Narrator.woken,
+    Cancelled: Narrator.cancelled,
+    Ended: Narrator.ended,
+}
+
+
+def _inner(kind: str, record: Stepped) -> dict[str, Any]:
+    title, _, rest = record.note.partition(": " if kind == "tool.called" else "\n")
+    if kind != "tool.called":
+        return {"kind": kind, "title": title}
+    outcome = _json(record.result)
+    failed = isinstance(outcome, dict) and bool(outcome.get("is_error"))
+    return {"kind": "tool.failed" if failed else kind, "title": title, "detail": _cut(rest)}
+
+
+def _json(raw: msgspec.Raw) -> Any:
+    return msgspec.json.decode(raw)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _BRIEF else f"{text[: _BRIEF - 1]}…"
