@@ -89,8 +89,11 @@ async def test_nothing_there_is_said_at_once() -> None:
 
 async def test_a_server_that_does_not_answer(proxy: Proxy) -> None:
     proxy.deaf()
+    connection = Connection(to(proxy.url, timeout=0.1))
     with pytest.raises(ServerUnavailable, match="it does not answer"):
-        await connect(to(proxy.url, timeout=0.1), patient=True)
+        await connection.open()
+    assert connection.nc.is_closed
+    await eventually(lambda: proxy.connections == 0)
 
 
 async def test_a_name_that_does_not_exist() -> None:
@@ -134,8 +137,10 @@ async def test_password(guarded: str) -> None:
 )
 async def test_wrong_password(guarded: str, fields: dict[str, str]) -> None:
     began = time.monotonic()
+    connection = Connection(to(guarded, **fields))
     with pytest.raises(LoginRefused, match=r"refuses the login .*Check NATS_USER") as caught:
-        await connect(to(guarded, **fields), patient=True)
+        await connection.open()
+    assert connection.nc.is_closed
     assert "wrong!" not in str(caught.value)
     assert time.monotonic() - began < 1
 

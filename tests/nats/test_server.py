@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from nats.js import JetStreamContext
@@ -16,6 +18,9 @@ from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
 from layby.bus.server import EmbeddedServer, find_binary
 from tests.fix_nats import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 pytestmark = pytest.mark.nats
 
@@ -108,11 +113,23 @@ async def test_two_servers_in_one_folder(
     own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("layby.bus.server._LOCK_WITHIN", 0.05)
-    with pytest.raises(DataFolderUnusable, match=f"process {os.getpid()}"):
+    with pytest.raises(
+        DataFolderUnusable, match=f"process {os.getpid()}, whose nats-server is {own_server.pid}"
+    ):
         await EmbeddedServer(own_server.data).start()
     await own_server.stop()
     async with EmbeddedServer(own_server.data):
         pass
+
+
+async def test_a_fork_of_ours_does_not_keep_the_folder(own_server: EmbeddedServer) -> None:
+    inherited = os.dup(own_server._lock.fds[0])  # pyright: ignore[reportPrivateUsage]
+    try:
+        await own_server.stop()
+        async with EmbeddedServer(own_server.data):
+            pass
+    finally:
+        os.close(inherited)
 
 
 async def test_port_taken(tmp_path: Path) -> None:
@@ -124,6 +141,13 @@ async def test_port_taken(tmp_path: Path) -> None:
     await server.start()  # nothing is left behind by the failure
     assert server.url.endswith(f":{port}")
     await server.stop()
+
+
+async def test_a_port_that_clients_know_is_not_changed(own_server: EmbeddedServer) -> None:
+    await own_server.stop()
+    port = int(own_server.url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(PortTaken):
+        await own_server.start()
 
 
 async def test_losing_the_race_for_a_free_port(
@@ -197,15 +221,32 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that it is orphaned")
-async def test_dies_with_a_killed_parent_but_not_by_ctrl_c(tmp_path: Path) -> None:
-    with subprocess.Popen(  # noqa: ASYNC220, S603
-        [sys.executable, "-c", PARENT, str(tmp_path)],
+@contextlib.contextmanager
+def server_of_another_process(data: Path) -> Generator[tuple[subprocess.Popen[bytes], int]]:
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", PARENT, str(data)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     ) as parent:
         assert parent.stdout
-        pid = int(parent.stdout.readline())
+        yield parent, int(parent.stdout.readline())
+
+
+async def test_an_orphan_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layby.bus.server._LOCK_WITHIN", 0.05)
+    with server_of_another_process(tmp_path) as (parent, pid):
+        os.kill(pid, signal.SIGSTOP)  # so that it cannot follow its parent
+        parent.kill()
+    with pytest.raises(DataFolderUnusable, match=f"whose nats-server is {pid}"):
+        await EmbeddedServer(tmp_path).start()
+    os.kill(pid, signal.SIGKILL)
+    async with EmbeddedServer(tmp_path):
+        assert not _alive(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that it is orphaned")
+async def test_dies_with_a_killed_parent_but_not_by_ctrl_c(tmp_path: Path) -> None:
+    with server_of_another_process(tmp_path) as (parent, pid):
         assert os.getpgid(pid) != os.getpgid(parent.pid)
         parent.kill()
     async with EmbeddedServer(tmp_path):  # it waits for the other to be gone: the lock tells
