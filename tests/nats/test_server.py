@@ -229,7 +229,14 @@ def server_of_another_process(data: Path) -> Generator[tuple[subprocess.Popen[by
         cwd=Path(__file__).parents[2],
     ) as parent:
         assert parent.stdout
-        yield parent, int(parent.stdout.readline())
+        pid = int(parent.stdout.readline())
+        try:
+            yield parent, pid
+        finally:  # whatever the test found out, it leaves nothing running
+            parent.kill()
+            parent.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 async def test_an_orphan_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,11 +244,12 @@ async def test_an_orphan_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.Mo
     with server_of_another_process(tmp_path) as (parent, pid):
         os.kill(pid, signal.SIGSTOP)  # so that it cannot follow its parent
         parent.kill()
-    with pytest.raises(DataFolderUnusable, match=f"whose nats-server is {pid}"):
-        await EmbeddedServer(tmp_path).start()
-    os.kill(pid, signal.SIGKILL)
+        parent.wait()
+        with pytest.raises(DataFolderUnusable, match=f"whose nats-server is {pid}"):
+            await EmbeddedServer(tmp_path).start()
+    await eventually(lambda: not _alive(pid))
     async with EmbeddedServer(tmp_path):
-        assert not _alive(pid)
+        pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that it is orphaned")
@@ -249,9 +257,9 @@ async def test_dies_with_a_killed_parent_but_not_by_ctrl_c(tmp_path: Path) -> No
     with server_of_another_process(tmp_path) as (parent, pid):
         assert os.getpgid(pid) != os.getpgid(parent.pid)
         parent.kill()
-    async with EmbeddedServer(tmp_path):  # it waits for the other to be gone: the lock tells
-        pass
-    await eventually(lambda: not _alive(pid))
+        async with EmbeddedServer(tmp_path):  # it waits for the other to be gone: the lock tells
+            pass
+        await eventually(lambda: not _alive(pid))
 
 
 def _alive(pid: int) -> bool:
