@@ -45,6 +45,7 @@ class WorkerProcess:
         self._options = tuple(options)
         self._environ = environ
         self._log = log
+        self._log_from = 0
         self._process: asyncio.subprocess.Process | None = None
         self._ready: asyncio.StreamReader | None = None
 
@@ -92,7 +93,7 @@ class WorkerProcess:
             return
         code = await self.exited()
         raise CliError(
-            f"the worker {self.name} did not start (exit code {code})",
+            f"{self.name} did not start (exit code {code})",
             self.last_words(),
             kind="WorkerNotStarted",
         )
@@ -119,16 +120,20 @@ class WorkerProcess:
             await process.wait()
 
     def last_words(self) -> str:
-        """The end of its log."""
+        """The end of what it has logged since it was started."""
         if self._log is None:
             return ""
         with suppress(OSError):
-            lines = self._log.read_text(errors="replace").strip().splitlines()
-            return "\n".join(lines[-_TAIL:])
+            said = self._log.read_bytes()[self._log_from :].decode(errors="replace")
+            return "\n".join(said.strip().splitlines()[-_TAIL:])
         return ""
 
     def _output(self) -> IO[bytes] | None:
-        return None if self._log is None else self._log.open("ab")
+        if self._log is None:
+            return None
+        log = self._log.open("ab")
+        self._log_from = log.tell()
+        return log
 
 
 async def _reader(fd: int) -> asyncio.StreamReader:

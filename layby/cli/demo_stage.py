@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ _FORGET = ("tickets.sqlite3", "tickets.sqlite3-wal", "tickets.sqlite3-shm")
 
 
 @asynccontextmanager
-async def stage(data: Path, deadline: str) -> AsyncIterator[Stage]:
+async def stage(data: Path, deadline: str) -> AsyncGenerator[Stage]:
     """A server with its data in `data`, and workers that take work; both stop at the end."""
     from ..bus.server import EmbeddedServer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -124,7 +124,7 @@ class Story:
         return run_id(WORKFLOW, event_id)
 
     @asynccontextmanager
-    async def _listening(self, run: str) -> AsyncIterator[None]:
+    async def _listening(self, run: str) -> AsyncGenerator[None]:
         """While this is open, what happens and what is typed goes into the queue."""
         if self._plan.answer is None:
             keyboard.listen(self._happenings.put_nowait)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ async def develop(
 
 
 @asynccontextmanager
-async def _server(call: Invocation, data: Path, port: int | None) -> AsyncIterator[Reach]:
+async def _server(call: Invocation, data: Path, port: int | None) -> AsyncGenerator[Reach]:
     """The server of the user's settings, else one of our own."""
     from ..bus.server import EmbeddedServer
 

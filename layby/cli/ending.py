@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -44,11 +44,12 @@ def _result(result: Any) -> RenderableType:
 
     if not isinstance(result, dict) or not result:
         return Text(_text(result))
+    fields = cast("dict[str, Any]", result)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in result.items():
-        table.add_row(safe(str(name)), Text(_text(value)))
+    for name, value in fields.items():
+        table.add_row(safe(name), Text(_text(value)))
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
@@ -11,7 +12,11 @@ OK = 0
 FAILED = 1
 USAGE = 2
 NO_RECEIPT = 2
-INTERRUPTED = 130
+SIGNALLED = 128
+"""Plus the number of the signal that ended the command."""
+
+INTERRUPTED = "Interrupted"
+"""The kind of error that is no error: somebody stopped the command."""
 
 
 class CliError(Exception):
@@ -66,7 +71,7 @@ def explain(error: BaseException) -> CliError:
     if isinstance(error, CliError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return CliError("interrupted", code=INTERRUPTED, kind="Interrupted")
+        return CliError("stopped", code=SIGNALLED + signal.SIGINT, kind=INTERRUPTED)
     if _is_ours(error):
         return CliError(_sentence(error), kind=type(error).__name__)
     if isinstance(error, OSError) and error.strerror:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate
 
 import typer
 
 if TYPE_CHECKING:
     from ..bus.settings import ConnectionSettings
-
-P = ParamSpec("P")
 
 _PANEL = "Global options"
 
@@ -96,7 +94,7 @@ class Invocation:
 
 
 def command(
-    function: Callable[Concatenate[Invocation, P], int | None],
+    function: Callable[Concatenate[Invocation, ...], int | None],
 ) -> Callable[..., int | None]:
     """Give a command the global options, so that they are accepted after its name as well.
 
@@ -104,13 +102,13 @@ def command(
     """
 
     def call(
-        *args: P.args,
+        *args: Any,
         ctx: typer.Context,
         server: str | None = None,
         context: str | None = None,
         json: bool = False,
         verbose: bool = False,
-        **kwargs: P.kwargs,
+        **kwargs: Any,
     ) -> int | None:
         before = ctx.find_object(Invocation) or Invocation()
         after = Invocation(server=server, context=context, json=json, verbose=verbose)

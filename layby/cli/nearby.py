@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def nearby_url() -> str | None:
 
 
 @contextmanager
-def beside(url: str) -> Iterator[None]:
+def beside(url: str) -> Generator[None]:
     """While this is open, other commands in this folder find the server by themselves.
 
     The last server that was started is the one they find. It is a help for people, nothing more:

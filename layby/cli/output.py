@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .errors import CliError, without_secrets
+from .errors import INTERRUPTED, CliError, without_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +38,9 @@ def print_error(error: CliError) -> None:
     from rich.text import Text
 
     console = stderr()
+    if error.kind == INTERRUPTED:
+        console.print(Text(error.message, style="dim"))
+        return
     line = Text.assemble(("error: ", "bold red"), without_secrets(error.message))
     console.print(line, soft_wrap=True)
     if error.advice:

@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
 def provision(call: Invocation, app: AppPath) -> int:
     """Create or verify what an app needs on the server.
 
-    These are its streams, buckets and consumers. Run it once, as a user who may; its workers then need no
-    right to create anything.
+    These are its streams, buckets and consumers. Run it once, as a user who may; its workers then
+    need no right to create anything.
 
     Example: layby provision examples.support_agent:app --context ops
     """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 
 @asynccontextmanager
-async def saves(folder: Path, *, enabled: bool = True) -> AsyncIterator[asyncio.Queue[str]]:
+async def saves(folder: Path, *, enabled: bool = True) -> AsyncGenerator[asyncio.Queue[str]]:
     """A queue of the Python files saved below `folder`, named as seen from there.
 
     Editors write a file in several steps: one save is one entry. Not enabled, it stays empty.
@@ -26,9 +26,9 @@ async def saves(folder: Path, *, enabled: bool = True) -> AsyncIterator[asyncio.
 
 
 async def _watch(folder: Path, saved: asyncio.Queue[str]) -> None:
-    from watchfiles import PythonFilter, awatch
+    from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType]
 
-    async for changes in awatch(folder, watch_filter=PythonFilter(), recursive=True):
+    async for changes in awatch(folder, watch_filter=PythonFilter()):
         names = sorted(_shown(path, folder) for _, path in changes)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         saved.put_nowait(names[0] + more)

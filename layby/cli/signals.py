@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from .errors import CliError
+from .errors import INTERRUPTED, SIGNALLED, CliError
 
 T = TypeVar("T")
 
@@ -37,4 +37,4 @@ def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
     with suppress(asyncio.CancelledError):
         return asyncio.run(run())
     number = received[0] if received else signal.SIGINT
-    raise CliError("stopped", code=128 + number, kind="Interrupted")
+    raise CliError("stopped", code=SIGNALLED + number, kind=INTERRUPTED)

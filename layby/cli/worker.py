@@ -48,6 +48,10 @@ def worker(
     settings = required_settings(call, app)
     loaded = load_app(app)
 
+    from .logs import configure
+
+    configure(json=call.json, verbose=call.verbose)
+
     import asyncio
 
     asyncio.run(_work(loaded, settings, name, ready_fd))

@@ -1,144 +1,26 @@
-"""The `layby` command against a real nats-server and real workers, as a person or script uses it."""
+"""The `layby` command against a real nats-server and real workers."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from layby.bus.server import EmbeddedServer
 from layby.bus.token import encode
-
-APP = """
-from __future__ import annotations
-
-from pydantic import BaseModel
-
-from layby import App, Step
-
-app = App("desk")
-
-
-class Opened(BaseModel):
-    ticketId: str
-
-
-@app.workflow(on="desk.ticket.opened", key="ticketId")
-async def handle(event: Opened, step: Step) -> dict[str, str]:
-    answer = await step.ask("developer", f"What about {event.ticketId}?", context="It is urgent.")
-    return {"said": answer.text, "by": answer.by}
-"""
+from tests.fix_layby import APP, WITHIN, Desk, left_over
 
 RUN_KEYS = {"id", "workflow", "ticket", "status", "started_at", "updated_at"}
 QUESTION_KEYS = {"id", "ticket", "role", "question", "context", "run", "asked_at", "deadline"}
 RECEIPT_KEYS = {"outcome", "ticket", "question", "reason", "by"}
-WITHIN = 20.0
-
-
-class Desk:
-    """A folder with an app, a server, and the command line run there."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder = folder
-        self.url = url
-        self._workers: list[subprocess.Popen[str]] = []
-
-    @property
-    def environ(self) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("NATS_")}
-        root = str(Path(__file__).parents[2])
-        return {**clean, "NATS_URL": self.url, "HOME": str(self.folder), "PYTHONPATH": root}
-
-    def run(
-        self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "layby", *arguments],
-            cwd=self.folder,
-            env=dict(environ or self.environ),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN,
-            check=False,
-        )
-
-    def json(self, *arguments: str, code: int = 0, stdin: str = "") -> Any:
-        """Run with --json: stdout must be one document and nothing else."""
-        done = self.run(*arguments, "--json", stdin=stdin)
-        assert done.returncode == code, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    def start_worker(self) -> subprocess.Popen[str]:
-        """Start a worker and wait until it takes work."""
-        worker = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "layby", "worker", "desk:app"],
-            cwd=self.folder,
-            env=self.environ,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._workers.append(worker)
-        assert worker.stderr is not None
-        said: list[str] = []
-        for line in worker.stderr:
-            said.append(line)
-            if line.startswith("ready on"):
-                return worker
-        raise AssertionError("".join(said))
-
-    def stop_workers(self) -> None:
-        for worker in self._workers:
-            worker.terminate()
-        for worker in self._workers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.wait(WITHIN)
-            worker.kill()
-            worker.wait()
-            assert worker.stderr is not None
-            worker.stderr.close()
-        self._workers.clear()
-
-    def open_ticket(self, ticket: str, *more: str) -> Any:
-        return self.json("send", "desk.ticket.opened", json.dumps({"ticketId": ticket}), *more)
-
-    def question(self, ticket: str) -> Any:
-        """The ticket's open question, as soon as it is there."""
-        return self.sooner_or_later(
-            lambda: next((q for q in self.json("questions") if q["ticket"] == ticket), None)
-        )
-
-    def ended(self, ticket: str) -> Any:
-        """The ticket's newest run, as soon as it has ended."""
-        return self.sooner_or_later(
-            lambda: next(
-                (
-                    row
-                    for row in self.json("runs")
-                    if row["ticket"] == ticket and row["status"] not in {"running", "waiting"}
-                ),
-                None,
-            )
-        )
-
-    @staticmethod
-    def sooner_or_later(look: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-        raise AssertionError("it did not come")
 
 
 @pytest.fixture
@@ -201,7 +83,7 @@ def test_following_a_run_ends_with_it(desk: Desk) -> None:
     desk.start_worker()
     desk.open_ticket("T125")
     desk.question("T125")
-    following = subprocess.Popen(  # noqa: S603
+    following = subprocess.Popen(
         [sys.executable, "-m", "layby", "show", "T125", "--follow"],
         cwd=desk.folder,
         env=desk.environ,
@@ -398,7 +280,7 @@ def test_the_stock_nats_cli_can_answer(desk: Desk) -> None:
 def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, "")
-    dev = subprocess.Popen(  # noqa: S603
+    dev = subprocess.Popen(
         [sys.executable, "-u", "-m", "layby", "dev", "desk:app"],
         cwd=tmp_path,
         env=desk.environ,
@@ -427,15 +309,3 @@ def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
     finally:
         dev.kill()
         dev.communicate()
-
-
-def left_over(folder: Path) -> list[str]:
-    """The processes that have `folder` on their command line or as their current one."""
-    found: list[str] = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            inside = (process / "cwd").resolve().is_relative_to(folder)
-            if process.name != str(os.getpid()) and (str(folder) in words or inside):
-                found.append(words)
-    return found

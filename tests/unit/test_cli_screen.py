@@ -65,10 +65,8 @@ def console(*, tty: bool = False, encoding: str = "utf-8", width: int = 100) -> 
 
 def text_of(target: Console) -> str:
     file = target.file
-    assert isinstance(file, io.TextIOWrapper)
-    raw = file.buffer
-    assert isinstance(raw, io.BytesIO)
-    return raw.getvalue().decode(file.encoding)
+    file.seek(0)
+    return file.read()
 
 
 def drawn(shown: RenderableType, *, width: int = 100) -> str:
