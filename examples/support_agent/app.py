@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 from pydantic import BaseModel
@@ -21,7 +22,12 @@ support = Network(
     default_model=default_model(),
     max_turns=10,
 )
-app = App("support", networks=[support], ask_timeout="4h", max_questions=5)
+app = App(
+    "support",
+    networks=[support],
+    ask_timeout=os.environ.get("LAYBY_ASK_TIMEOUT") or "4h",
+    max_questions=5,
+)
 
 
 class TicketCreated(BaseModel):
@@ -115,11 +121,16 @@ def last_reply(result: NetworkResult) -> str | None:
 
 def resolution(ticket: Ticket, reply: str | None) -> Resolution:
     """Tell how the ticket was left."""
-    replied = "escalated" if ticket.status == "escalated" else "solved"
     return Resolution(
         ticket_id=ticket.id,
-        status=replied if reply is not None else "unresolved",
+        status=_status(ticket, reply),
         reply=reply,
         priority=ticket.priority,
         ticket_status=ticket.status,
     )
+
+
+def _status(ticket: Ticket, reply: str | None) -> Literal["solved", "escalated", "unresolved"]:
+    if reply is None:
+        return "unresolved"
+    return "escalated" if ticket.status == "escalated" else "solved"
