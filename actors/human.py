@@ -210,6 +210,11 @@ class Human:
             # The server's clock was moved; the deadline stands.
             await delivery.nak(early)
             return
+        record, _ = await self._parking.get(due.ticket)
+        shown = next((q for q in record.questions if q.id == due.question), None) if record else None
+        if shown is None or shown.status != "open":
+            await delivery.ack()  # closed long ago: most deadlines are
+            return
         live = await self._host.open(due.run)
         if due.question not in live.state.questions:
             await live.catch_up()

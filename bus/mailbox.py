@@ -263,7 +263,6 @@ class Mailbox:
 
     async def _keep(self) -> None:
         """Renew lost pulls, and the ack-wait of what is being handled."""
-        renew = self._ack_wait / 3
         renewed = self._loop.time()
         while True:
             with suppress(TimeoutError):
@@ -274,7 +273,7 @@ class Mailbox:
                 self._asked = 0
                 self._heard = now
             await self._pull()
-            if now - renewed >= renew:
+            if now - renewed >= self._ack_wait / 3:
                 renewed = now
                 for delivery in list(self._held):
                     await delivery.in_progress()

@@ -30,7 +30,7 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     name: str
     filter: str
-    ack_wait: float = 30.0
+    ack_wait: float = 15.0
     max_ack_pending: int = 5_000
     only_new: bool = False
     """Begin with what comes after its creation, when the stream existed before it."""

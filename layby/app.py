@@ -118,7 +118,7 @@ def _agents(networks: Sequence[Network]) -> dict[str, Agent]:
     return found
 
 
-def mail_of(address: str, ack_wait: float = 30.0) -> ConsumerSpec:
+def mail_of(address: str, ack_wait: float = 15.0) -> ConsumerSpec:
     """The consumer of an actor's mail."""
     return ConsumerSpec(stream="RUNS", name=address, filter=f"to.{address}.>", ack_wait=ack_wait)
 

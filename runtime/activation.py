@@ -61,6 +61,13 @@ class Strand:
         if child.own is not None and (self.own is None or _later(child.own, self.own)):
             self.own = child.own
 
+    @property
+    def position(self) -> float:
+        """Where in the log the strand has come to; infinite for what is not appended yet."""
+        if self.own is None:
+            return self.n
+        return max(self.n, self.own.n or float("inf"))
+
     def goes_on_with(self, cause: int) -> bool:
         """Whether the handling of mail `cause` is the one to go on from here."""
         if self.own is not None and (self.own.n == 0 or self.own.n >= self.n):
@@ -118,6 +125,16 @@ class Activation:
     def expect(self, keys: set[str]) -> None:
         """Demand that the body reaches these recorded keys before it does anything new."""
         self._expected = keys
+
+    async def must_be_live(self) -> None:
+        """Let the body go on to something new.
+
+        Raises:
+            WorkflowChanged: it has not reached all that is recorded.
+            Parked: the handler of another mail is the one to go on.
+        """
+        await self.must_be_replayed()
+        self.must_be_ours()
 
     def must_be_ours(self) -> None:
         """Leave the body where another mail's handler is the one to go on. Raises Parked."""
@@ -216,6 +233,8 @@ class Activation:
                 raise
             _uncancel()
             raise self._stopped from None
+        except WorkflowChanged as error:
+            return Outcome(parked=False, error=error)
         except Exception as error:  # noqa: BLE001  user code may raise anything
             if not strand.get().goes_on_with(self.cause):
                 return Outcome(parked=True)

@@ -12,13 +12,13 @@ import inspect
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 
 from . import crash
-from .activation import Activation, strand
+from .activation import Activation, Strand, strand
 from .entry import Asked, Called, Failed, Failure, Raw, Slept, Stepped
 from .errors import (
     AskTimedOut,
@@ -154,8 +154,7 @@ class Step:
             return self._replay(key, slot, wanted)
         self._consume_inner(f"{key}/")
         attempt = 1 + self._back_off(slot)
-        self._activation.must_be_ours()
-        await self._activation.must_be_replayed()
+        await self._activation.must_be_live()
         await self._activation.flush()
         crash.point("before_effect")
         began = time.perf_counter()
@@ -190,8 +189,7 @@ class Step:
             strand.get().consume(slot.settled, slot.owner)
             return
         if slot is None:
-            self._activation.must_be_ours()
-            await self._activation.must_be_replayed()
+            await self._activation.must_be_live()
             self._record(Slept(frame=self._frame, key=key, until=until))
             await self._activation.flush()
             await self._arm(key, until)
@@ -223,13 +221,13 @@ class Step:
         self, key: str, role: str, question: str, context: str, wait: float, agent: str
     ) -> Answer:
         self._check_role(role)
+        self._activation.reached(f"{key}!")
         refused = self._slot(f"{key}!", "step")
         if refused is not None:
             return cast("Answer", self._replay(key, refused, Any))
         slot = self._slot(key, "ask")
         if slot is None:
-            self._activation.must_be_ours()
-            await self._activation.must_be_replayed()
+            await self._activation.must_be_live()
             self._check_limit(key)
             asked = Asked(
                 frame=self._frame,
@@ -289,8 +287,7 @@ class Step:
     async def _call(self, key: str, performer: Performer[T], arguments: Any, note: str) -> T:
         slot = self._slot(key, "call")
         if slot is None:
-            self._activation.must_be_ours()
-            await self._activation.must_be_replayed()
+            await self._activation.must_be_live()
             called = Called(
                 frame=self._frame,
                 key=key,
@@ -308,31 +305,33 @@ class Step:
             _raise(key, slot.error)
         return performer.accept(slot.result)
 
-    async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
+    async def gather(self, *branches: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run branches side by side; their results in order.
 
-        All branches go as far as they can. If one failed, its error is raised (the first in order)
-        once the others are done or parked.
+        All branches go as far as they can. If some failed, the first error in the order of the log
+        is raised, so that it is the same error on every pass.
         """
-        results = await asyncio.gather(*(self._branch(branch) for branch in branches))
-        parent = strand.get()
-        for line, _, _ in results:
-            parent.join(line)
-        for _, _, error in results:
-            if error is not None and not isinstance(error, Parked):
-                raise error
-        if any(error is not None for _, _, error in results):
+        ends = await self._side_by_side(branches)
+        failed = [end for end in ends if isinstance(end.error, Exception)]
+        if failed:
+            raise min(failed, key=lambda end: end.line.position).error
+        if any(end.error for end in ends):
             raise Parked
-        return [value for _, value, _ in results]
+        return [end.value for end in ends]
 
-    async def _branch(self, branch: Awaitable[Any]) -> tuple[Any, Any, BaseException | None]:
-        line = strand.get().fork()
-        # gather gives each branch a task, and so a context, of its own
-        strand.set(line)
+    async def _side_by_side(self, branches: Sequence[Coroutine[Any, Any, Any]]) -> list[_End]:
+        tasks = [asyncio.ensure_future(_branch(branch)) for branch in branches]
+        if not tasks:
+            return []
         try:
-            return line, await branch, None
-        except (Exception, Parked) as error:  # noqa: BLE001  raised by gather, in order
-            return line, None, error
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            ends = [task.result() for task in tasks if task.done()]
+        finally:
+            await _stop(tasks)
+        parent = strand.get()
+        for end in ends:
+            parent.join(end.line)
+        return ends
 
     def now(self) -> Coroutine[Any, Any, datetime]:
         """The time, the same on every pass."""
@@ -420,6 +419,33 @@ def _raise(step: str, failure: Failure, cause: BaseException | None = None) -> N
     if known is not None:
         raise known(failure.message) from cause
     raise StepFailed(step, failure.message, failure.type, failure.attempts) from cause
+
+
+class _End(NamedTuple):
+    """How a branch ended."""
+
+    line: Strand
+    value: Any
+    error: BaseException | None
+
+
+async def _branch(branch: Awaitable[Any]) -> _End:
+    """Run a branch in a task, and so a context, of its own."""
+    line = strand.get().fork()
+    strand.set(line)
+    try:
+        return _End(line, await branch, None)
+    except (Exception, Parked) as error:  # noqa: BLE001  told to whoever waits for all branches
+        return _End(line, None, error)
+
+
+async def _stop(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """End the tasks that still run; a fenced activation must leave nothing behind."""
+    left = [task for task in tasks if not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left)
 
 
 async def _call(fn: Callable[..., Any], *args: Any) -> Any:
