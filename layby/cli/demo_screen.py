@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
 from rich import box
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -53,6 +54,8 @@ class Screen:
     def line(self, line: TimelineLine) -> None:
         """Print one line of the timeline."""
         self._leave_prompt()
+        if line.kind == "question.asked":
+            line = replace(line, detail="")  # a panel shows it in full
         self._timeline.line(line)
 
     def note(self, text: str, style: str = "dim") -> None:

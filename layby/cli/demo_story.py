@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EVENT = "support.ticket.created"
 WORKFLOW = "support_ticket"
+
+_SHOWN_WITHIN, _TOLD_AGAIN, _POLL = 10.0, 0.5, 0.02
 
 Happening = TimelineLine | str
 """Something happened in the run, or a person has typed a line."""
@@ -89,7 +91,6 @@ class Story:
         self._open: list[QuestionRow] = []
         self._early: list[str] = []
         self._resumed_at: datetime | None = None
-        self._left_open: set[str] = set()
 
     async def tell(self) -> RunDetail:
         """Start the run, or go on with the one that an earlier demo left, until it has ended."""
@@ -113,7 +114,6 @@ class Story:
             if row.ticket == self._plan.ticket and row.status in {"running", "waiting"}:
                 self._screen.note("An earlier demo left this run open; here it goes on.\n")
                 self._resumed_at = times.now()
-                self._left_open = {each.id for each in await self._client.questions()}
                 return row.id
         event_id = f"demo-{os.urandom(6).hex()}"
         event = {"ticketId": self._plan.ticket}
@@ -152,15 +152,25 @@ class Story:
     async def _happened(self, line: TimelineLine) -> None:
         self._screen.line(line)
         if line.kind == "question.asked":
-            if self._is_open(line):
+            if await self._is_open(line):
                 await self._asked(_question(line))
         elif line.kind in {"question.answered", "question.expired"}:
             self._open = [each for each in self._open if each.id != line.data.get("id")]
 
-    def _is_open(self, line: TimelineLine) -> bool:
-        """Whether a question still waits; those told again from an earlier demo may not."""
+    async def _is_open(self, line: TimelineLine) -> bool:
+        """Whether a question waits for an answer.
+
+        The run's log tells it a moment before it can be answered. One that is told again from an
+        earlier demo may have been closed long ago.
+        """
         told_again = self._resumed_at is not None and times.parse(line.at) < self._resumed_at
-        return not told_again or line.data.get("id") in self._left_open
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_TOLD_AGAIN if told_again else _SHOWN_WITHIN):
+                while True:
+                    if line.data["id"] in {each.id for each in await self._client.questions()}:
+                        return True
+                    await asyncio.sleep(_POLL)
+        return False
 
     async def _asked(self, question: QuestionRow) -> None:
         self._open.append(question)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..rows import StepRow, TimelineLine
@@ -16,6 +15,17 @@ from .output import unicode
 
 ACTOR_WIDTH = 18
 _OFFSET_WIDTH = 7
+_LEAST_WIDTH = 20
+_SLOW = 0.1
+"""Seconds from which on it is worth saying how long a step took."""
+
+_HIDDEN = {"turn.started"}
+"""What the line before it, or the one after it, has said already."""
+
+_LOUD = {"question.asked", "question.answered", "question.expired", "step.failed", "run.ended"}
+"""What a person came for: shown in full. Everything else takes one line."""
+
+_QUIET = {"network.started", "model.responded", "slept", "woke"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,6 @@ MARKS: Mapping[str, Mark] = {
     "step.done": Mark("✓", "+", "green"),
     "step.failed": Mark("✗", "x", "red"),
     "route": Mark("→", ">", "cyan"),
-    "turn.started": Mark("·", "-", "dim"),
-    "model.responded": Mark("·", "-", "dim"),
     "tool.called": Mark("✓", "+", "green"),
     "tool.failed": Mark("✗", "x", "yellow"),
     "question.asked": Mark("?", "?", "bold yellow"),
@@ -63,37 +71,54 @@ class Timeline:
 
     def line(self, line: TimelineLine) -> None:
         """Print one live line."""
-        self._print(line.at, line.kind, line.actor, line.title, line.detail)
+        self._print(line.at, line.kind, line.actor, (line.title, line.detail))
 
     def step(self, step: StepRow) -> None:
         """Print one line of a run's history."""
-        took = "" if step.seconds is None else f"  {times.span(step.seconds)}"
-        self._print(step.at, step.kind, step.actor, step.name, step.detail, took)
+        slow = step.seconds is not None and step.seconds >= _SLOW
+        took = f"({times.span(step.seconds or 0)})  " if slow else ""
+        self._print(step.at, step.kind, step.actor, (step.name, took + step.detail))
 
     def offset(self, at: str) -> str:
         """The time from the start to `at`, as a person reads it."""
         self._start = self._start or at
         return times.offset((times.parse(at) - times.parse(self._start)).total_seconds())
 
-    def _print(
-        self, at: str, kind: str, actor: str, title: str, detail: str, took: str = ""
-    ) -> None:
+    def _print(self, at: str, kind: str, actor: str, words: tuple[str, str]) -> None:
+        margin = self._margin(self.offset(at), kind, actor)
+        if kind in _HIDDEN:
+            return
+        width = max(self._console.width - margin.cell_len, _LEAST_WIDTH)
+        body = _told(kind, *words)
+        if kind not in _LOUD:
+            body.truncate(width, overflow="ellipsis")
+        lines = body.wrap(self._console, width)
+        for number, line in enumerate(lines):
+            before = margin if number == 0 else Text(" " * margin.cell_len)
+            self._console.print(before + line, soft_wrap=True)
+
+    def _margin(self, offset: str, kind: str, actor: str) -> Text:
         mark = MARKS.get(kind, _PLAIN)
-        row = Table.grid(padding=(0, 2, 0, 0))
-        row.add_column(width=_OFFSET_WIDTH, justify="right", style="dim", no_wrap=True)
-        row.add_column(width=1)
-        row.add_column(width=ACTOR_WIDTH, no_wrap=True, overflow="ellipsis")
-        row.add_column(overflow="fold")
+        who = Text(one_line(actor))
+        who.truncate(ACTOR_WIDTH, overflow="ellipsis", pad=True)
         sign = Text(mark.sign if self._unicode else mark.ascii, style=mark.style)
-        row.add_row(self.offset(at), sign, Text(one_line(actor)), _what(kind, title, detail, took))
-        self._console.print(row)
+        return Text.assemble((f"{offset:>{_OFFSET_WIDTH}}  ", "dim"), sign, "  ", who, "  ")
 
 
-def _what(kind: str, title: str, detail: str, took: str) -> Text:
-    text = Text(safe(title) or kind, style="bold" if kind in _LOUD else "")
+def _told(kind: str, title: str, detail: str) -> Text:
+    if kind in _SAID:
+        title = _SAID[kind].format(title)
+    loud = kind in _LOUD
+    style = "dim" if kind in _QUIET else ("bold" if loud else "")
+    text = Text((safe(title) if loud else one_line(title)) or kind, style=style)
     if detail:
-        text.append(f"  {safe(detail)}", style="not bold dim")
-    return text.append(took, style="not bold dim")
+        text.append(f"  {safe(detail) if loud else one_line(detail)}", style="not bold dim")
+    return text
 
 
-_LOUD = {"question.asked", "question.answered", "question.expired", "run.ended"}
+_SAID = {
+    "run.started": "started",
+    "network.started": "asks the network {}",
+    "question.answered": "answered",
+}
+"""Lines whose title repeats who acts, or needs a word more."""

@@ -8,6 +8,7 @@ from .errors import UsageError
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _RECENT = 2
+_PRECISE = 10
 
 
 def parse(at: str) -> datetime:
@@ -65,7 +66,9 @@ def clock(at: str, *, since: datetime | None = None) -> str:
 
 
 def offset(seconds: float) -> str:
-    """Time since a run began, narrow and aligned: `0.4s`, `12.0s`, `3:20`, `4:00:01`."""
+    """Time since a run began, narrow and aligned: `0.04s`, `12.0s`, `3:20`, `4:00:01`."""
+    if seconds < _PRECISE:
+        return f"{max(seconds, 0):.2f}s"
     if seconds < _MINUTE:
         return f"{max(seconds, 0):.1f}s"
     minutes, rest = divmod(int(seconds), _MINUTE)

@@ -141,14 +141,14 @@ def test_the_timeline_counts_from_its_first_line() -> None:
     timeline.line(line("run.started", "started"))
     timeline.line(line("tool.called", "search", "two results", after=2.5))
     first, second = text_of(target).splitlines()
-    assert first.split() == ["0.0s", "●", "Agent", "started"]
-    assert second.split() == ["2.5s", "✓", "Agent", "search", "two", "results"]
+    assert first.split() == ["0.00s", "●", "Agent", "started"]
+    assert second.split() == ["2.50s", "✓", "Agent", "search", "two", "results"]
 
 
 def test_the_timeline_needs_no_unicode() -> None:
     target = console(encoding="ascii")
     Timeline(target).line(line("run.started", "started"))
-    assert text_of(target).split() == ["0.0s", "*", "Agent", "started"]
+    assert text_of(target).split() == ["0.00s", "*", "Agent", "started"]
 
 
 def test_an_unknown_kind_of_line_is_still_told() -> None:

@@ -41,7 +41,7 @@ def test_left(deadline: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(-1, "0.0s"), (0.44, "0.4s"), (59, "59.0s"), (200, "3:20"), (14401, "4:00:01")],
+    [(-1, "0.00s"), (0.444, "0.44s"), (59, "59.0s"), (200, "3:20"), (14401, "4:00:01")],
 )
 def test_offset(seconds: float, shown: str) -> None:
     assert times.offset(seconds) == shown
