@@ -49,6 +49,10 @@ class LiveRun:
         """Revision of the run's row in the index, where known."""
         self._log = log_
         self._lock = asyncio.Lock()
+        self._op = ""
+        """The append under way."""
+        self._landed = 0
+        """The position at which it was seen in the log."""
 
     @property
     def id(self) -> str:
@@ -90,11 +94,11 @@ class LiveRun:
         envelope = Envelope(op=op, at=round(time.time(), 3), cause=cause, records=records)
         data = encode(envelope)
         async with self._lock:
-            while True:
+            self._op, self._landed = op, 0
+            while not self._landed:
                 self._admit(records, check)
-                n = self.state.tail + 1
-                if await self._try(n, to, data, op):
-                    return n
+                await self._try(self.state.tail + 1, to, data)
+            return self._landed
 
     def _admit(self, records: list[Record], check: Check | None) -> None:
         if check is not None:
@@ -103,50 +107,52 @@ class LiveRun:
             if clashes(self.state, record):
                 raise Fenced(f"run {self.id} has moved on: {record!r}"[:300])
 
-    async def _try(self, n: int, to: str, data: bytes, op: str) -> bool:
-        """Append at `n`; False when the state was brought up to date instead."""
+    async def _try(self, n: int, to: str, data: bytes) -> None:
+        """Append at `n`, or bring the state up to date."""
         try:
             await self._log.append(self.id, n, to, data)
         except Conflict:
-            return op in await self._reload_until(n)
+            await self._reload_until(n)
         except (PublishUnconfirmed, NotConnected) as error:
             log.info("append.unconfirmed", run=self.id, n=n, error=str(error))
-            return op in await self._reload_patiently()
-        self._fold(n, data)
-        return True
+            await self._reload_patiently()
+        else:
+            self._fold(n, data)
 
-    async def _reload_until(self, n: int) -> set[str]:
+    async def _reload_until(self, n: int) -> None:
         """Reload until position `n` is seen, for a follower may lag behind its leader."""
-        seen: set[str] = set()
         pause = _FIRST_PAUSE
         while True:
-            seen |= await self._reload_patiently()
+            await self._reload_patiently()
             if self.state.tail >= n:
-                return seen
+                return
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    async def _reload_patiently(self) -> set[str]:
+    async def _reload_patiently(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._reload()
+                await self._reload()
             except (PublishUnconfirmed, NotConnected):
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
+            else:
+                return
 
-    async def _reload(self) -> set[str]:
-        """Fold what is new; return the ops seen."""
-        return {
+    async def _reload(self) -> None:
+        for message in await self._log.load(self.id, self.state.tail):
             self._fold(message.n, message.data)
-            for message in await self._log.load(self.id, self.state.tail)
-        }
 
-    def _fold(self, n: int, data: bytes) -> str:
+    def _fold(self, n: int, data: bytes) -> None:
+        """Fold position `n`, unless it was: mail may arrive before its own acknowledgement."""
+        if n <= self.state.tail:
+            return
         envelope = decode(data)
         fold(self.state, n, envelope)
         self.size += len(data)
-        return envelope.op
+        if envelope.op == self._op:
+            self._landed = n
 
 
 class RunCache:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.errors import PublishUnconfirmed
+from layby.bus.log import Log, LogMessage
+from layby.bus.requests import Requests
+from layby.bus.server import EmbeddedServer
+from layby.bus.topology import Provisioner, StreamSpec, Topology
+from layby.runtime.entry import Raw, Started
+from layby.runtime.journal import RunState
+from layby.runtime.run import LiveRun
+
+OPENING = Started(workflow="w", actor="workflow-w", version="1", ticket="T1", event=Raw(b"{}"))
+RUNS = StreamSpec(name="RUNS", subjects=("to.>",), config={"allow_direct": True})
+
+
+class Overtaken(Log):
+    """The log, but each entry reaches its addressee before its writer has the acknowledgement."""
+
+    live: LiveRun
+    lost = False
+    """Whether the acknowledgement then never comes."""
+
+    async def append(self, run: str, n: int, to: str, data: bytes) -> None:
+        await super().append(run, n, to, data)
+        self.live.learn(LogMessage(n, to, data))
+        if self.lost:
+            raise PublishUnconfirmed("no reply")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_an_entry_may_be_delivered_before_it_is_acknowledged(
+    own_server: EmbeddedServer, *, lost: bool
+) -> None:
+    async with await connect(ConnectionSettings(servers=(own_server.url,))) as connection:
+        requests = Requests(connection.nc)
+        await requests.start()
+        await Provisioner(requests).ensure(Topology(streams=(RUNS,), consumers=()))
+        log = Overtaken(requests)
+        log.lost = lost
+        log.live = live = LiveRun(log, RunState(id="r1"))
+
+        assert await live.append([OPENING]) == 1
+
+        assert live.state.tail == 1
+        assert len(await log.load("r1")) == 1
+        await requests.stop()
