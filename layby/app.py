@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
+import msgspec
+
 from .actors.agent import Agent
 from .actors.network import Network
 from .actors.workflow import Workflow, WorkflowFunction
@@ -35,6 +37,7 @@ class App:
         max_questions: int = 5,
         retry: Retry | None = None,
         keep: str | float | timedelta = "7d",
+        ack_wait: str | float | timedelta | None = None,
     ) -> None:
         """Declare an app.
 
@@ -46,6 +49,8 @@ class App:
             max_questions: How many questions one run may ask; one more is refused.
             retry: How steps are tried again unless they say otherwise.
             keep: How long a closed question is remembered, for the receipts of late answers.
+            ack_wait: How long a worker may be silent before its mail is given to another;
+                default 30 s, and 10 s for what is handled in milliseconds. Set at provisioning.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -57,6 +62,7 @@ class App:
         self.max_questions = max_questions
         self.retry = retry or Retry()
         self.keep = seconds(keep)
+        self.ack_wait = None if ack_wait is None else seconds(ack_wait)
         self.workflows: dict[str, Workflow] = {}
         self.agents = _agents(networks)
         if len(self.networks) < len(networks):
@@ -90,7 +96,14 @@ class App:
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
         triggers = [workflow.on for workflow in self.workflows.values()]
-        return Topology(streams=streams(triggers, self.roles), consumers=tuple(self._consumers()))
+        consumers = tuple(self.tuned(consumer) for consumer in self._consumers())
+        return Topology(streams=streams(triggers, self.roles), consumers=consumers)
+
+    def tuned(self, consumer: ConsumerSpec) -> ConsumerSpec:
+        """A consumer with the app's own ack-wait, where it has one."""
+        if self.ack_wait is None:
+            return consumer
+        return msgspec.structs.replace(consumer, ack_wait=self.ack_wait)
 
     def _consumers(self) -> list[ConsumerSpec]:
         found = [due()]

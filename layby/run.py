@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -137,7 +138,8 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     host.tidiers += [human.tidy for human in humans.values()]
     posts = [*_workflows(app, host), *_networks(app, host), *_people(humans)]
     posts.append(Post(consumer=due(), handle=_on_due(host, humans)))
-    return Worker(connection, requests, host, posts)
+    tuned = [dataclasses.replace(post, consumer=app.tuned(post.consumer)) for post in posts]
+    return Worker(connection, requests, host, tuned)
 
 
 def _workflows(app: App, host: Host) -> list[Post]:
