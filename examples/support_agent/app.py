@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from layby import App, LaybyError, Network, NetworkResult, NonRetriableError, Step
+from layby import App, CallRecord, LaybyError, Network, NetworkResult, NonRetriableError, Step
 
 from .agents import customer_support, technical_support
 from .data import Priority, Ticket, TicketStatus
@@ -64,11 +64,9 @@ async def support_ticket(event: TicketCreated, step: Step) -> Resolution:
         failed = Change(status="escalated", note=f"The agents failed: {problem}")
         await step.run("escalate_ticket", update, ticket.id, failed, step.idempotency_key("fail"))
         raise
-    reply = last_reply(result)
-    ticket = await step.run(
-        "settle_ticket", settle, ticket.id, reply is not None, step.idempotency_key("settle")
-    )
-    return resolution(ticket, reply)
+    key = step.idempotency_key("settle")
+    ticket = await step.run("settle_ticket", settle, ticket.id, doubt(result), key)
+    return resolution(ticket, last_reply(result))
 
 
 def get_ticket_details(ticket_id: str) -> Ticket:
@@ -84,15 +82,14 @@ def update(ticket_id: str, change: Change, key: str) -> Ticket:
     return TicketStore.from_env().update(ticket_id, change, key=key)
 
 
-def settle(ticket_id: str, replied: bool, key: str) -> Ticket:  # noqa: FBT001 - a step's argument
-    """Close the ticket; without a reply, or when it is escalated, a person must look at it."""
+def settle(ticket_id: str, doubt: str, key: str) -> Ticket:
+    """Close the ticket; where there is a doubt, or an agent escalated it, a person must see it."""
+    if doubt:
+        return update(ticket_id, Change(status="escalated", note=doubt), key)
     ticket = get_ticket_details(ticket_id)
-    if not replied:
-        note = "The agents ended without a reply to the customer."
-        return update(ticket_id, Change(status="escalated", note=note), key)
-    if ticket.status == "escalated":
-        return ticket
-    return update(ticket_id, Change(status="closed"), key)
+    return (
+        ticket if ticket.status == "escalated" else update(ticket_id, Change(status="closed"), key)
+    )
 
 
 def briefing(ticket: Ticket) -> str:
@@ -110,13 +107,25 @@ def briefing(ticket: Ticket) -> str:
 
 def last_reply(result: NetworkResult) -> str | None:
     """The last message that was sent to the customer."""
-    sent = [
-        str(call.arguments["message"])
-        for turn in result.turns
-        for call in turn.calls
-        if call.name == "reply_to_customer" and not call.is_error
-    ]
-    return sent[-1] if sent else None
+    sent = calls_of(result, "reply_to_customer")
+    return next(
+        (str(call.arguments["message"]) for call in reversed(sent) if not call.is_error), None
+    )
+
+
+def doubt(result: NetworkResult) -> str:
+    """Why the ticket must not be closed, whatever the agents say; "" when it may be."""
+    if last_reply(result) is None:
+        return "The agents ended without a reply to the customer."
+    asked = calls_of(result, "ask_developer")
+    if asked and all(call.is_error for call in asked):
+        return "No developer has answered."
+    return ""
+
+
+def calls_of(result: NetworkResult, tool: str) -> list[CallRecord]:
+    """The calls of `tool`, oldest first."""
+    return [call for turn in result.turns for call in turn.calls if call.name == tool]
 
 
 def resolution(ticket: Ticket, reply: str | None) -> Resolution:

@@ -69,7 +69,8 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def keywords(self) -> str:
         """What to search for."""
-        return " ".join(word for word in self.title.split() if words(word)) or self.title
+        telling = [word.strip("?!.,;:'\"()") for word in self.title.split() if words(word)]
+        return " ".join(telling) or self.title
 
     def done(self, tool: str) -> list[str]:
         """What the successful calls of `tool` gave."""

@@ -153,6 +153,16 @@ class Desk:
             await self.client.answer(ticket, answer)
         return await self.ended(ticket)
 
+    async def published(self, stream: str) -> bytes:
+        """The first message of a stream, once it is there."""
+
+        async def look() -> bytes | None:
+            if not (await self.stranger.stream_info(stream)).state.messages:
+                return None
+            return (await self.stranger.get_msg(stream, 1)).data
+
+        return await until(look)
+
     async def stored(self) -> str:
         """Everything that the server's streams hold, as text."""
         found: list[str] = []
