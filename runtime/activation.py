@@ -36,11 +36,15 @@ class Position:
 class Strand:
     """A line of work in a body: what it consumed last, and so whose it is to go on with."""
 
-    __slots__ = ("n", "own", "owner")
+    __slots__ = ("frozen", "n", "own", "owner", "touched")
 
     def __init__(self, n: int, owner: int) -> None:
         self.n = n
         self.owner = owner
+        self.frozen = False
+        """Lost a race that is decided: may replay, but do nothing new."""
+        self.touched: list[str] = []
+        """Keys that the strand has come to, for whoever must withdraw them."""
         self.own: Position | None = None
         """The last record that the strand itself wrote in this activation."""
 
@@ -53,11 +57,13 @@ class Strand:
         """A strand that has consumed what this one has."""
         child = Strand(self.n, self.owner)
         child.own = self.own
+        child.frozen = self.frozen
         return child
 
     def join(self, child: Strand) -> None:
         """Go on after `child`, which has ended."""
         self.consume(child.n, child.owner)
+        self.touched += child.touched
         if child.own is not None and (self.own is None or _later(child.own, self.own)):
             self.own = child.own
 
@@ -133,6 +139,8 @@ class Activation:
             WorkflowChanged: it has not reached all that is recorded.
             Parked: the handler of another mail is the one to go on.
         """
+        if strand.get().frozen:
+            raise Parked
         await self.must_be_replayed()
         self.must_be_ours()
 

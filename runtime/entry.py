@@ -7,7 +7,7 @@ message is addressed to and is the last of its message.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -101,6 +101,8 @@ class Asked(_Record, frozen=True, kw_only=True, tag="asked"):
     agent: str = ""
     deadline: float
     """Unix seconds."""
+    form: dict[str, Any] | None = None
+    """JSON Schema that an answer must satisfy; None: any text."""
 
 
 class Answered(_Record, frozen=True, kw_only=True, tag="answered"):
@@ -136,6 +138,54 @@ class Woken(_Record, frozen=True, kw_only=True, tag="woken"):
     key: str
 
 
+class Awaited(_Record, frozen=True, kw_only=True, tag="awaited"):
+    """A frame waits for an event."""
+
+    frame: str
+    key: str
+    subject: str
+    match: dict[str, Any] = {}
+    """Fields of the event and the values they must have."""
+    until: float = 0.0
+    """When it goes on without, Unix seconds; 0: never."""
+
+
+class Arrived(_Record, frozen=True, kw_only=True, tag="arrived"):
+    """The event that a frame waits for is there. Mail."""
+
+    frame: str
+    key: str
+    event: Raw
+    seq: int = 0
+    """Its sequence in the stream of events."""
+
+
+class Spawned(_Record, frozen=True, kw_only=True, tag="spawned"):
+    """A frame waits for a run of another workflow."""
+
+    frame: str
+    key: str
+    run: str
+    workflow: str
+    event: Raw
+
+
+class Joined(_Record, frozen=True, kw_only=True, tag="joined"):
+    """The other run is over. Mail."""
+
+    frame: str
+    key: str
+    result: Raw = NULL
+    error: Failure | None = None
+
+
+class Withdrawn(_Record, frozen=True, kw_only=True, tag="withdrawn"):
+    """A frame no longer waits for `key`. Mail to the person's actor where it was a question."""
+
+    frame: str
+    key: str
+
+
 class Cancelled(_Record, frozen=True, kw_only=True, tag="cancelled"):
     """Somebody cancelled the run. Mail to the workflow, which tidies up."""
 
@@ -161,6 +211,11 @@ Record: TypeAlias = (
     | Expired
     | Slept
     | Woken
+    | Awaited
+    | Arrived
+    | Spawned
+    | Joined
+    | Withdrawn
     | Cancelled
     | Ended
 )

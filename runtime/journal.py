@@ -20,7 +20,9 @@ from .entry import (
     NULL,
     ROOT,
     Answered,
+    Arrived,
     Asked,
+    Awaited,
     Called,
     Cancelled,
     Ended,
@@ -28,13 +30,16 @@ from .entry import (
     Expired,
     Failed,
     Failure,
+    Joined,
     Origin,
     Raw,
     Record,
     Returned,
     Slept,
+    Spawned,
     Started,
     Stepped,
+    Withdrawn,
     Woken,
 )
 
@@ -46,6 +51,8 @@ FAILED = "failed"
 TIMED_OUT = "timed_out"
 MAX_TURNS = "max_turns"
 CANCELLED = "cancelled"
+NEVER = 1e12
+"""A deadline that does not come, Unix seconds."""
 STATUSES = (RUNNING, WAITING, COMPLETED, FAILED, TIMED_OUT, MAX_TURNS, CANCELLED)
 
 
@@ -67,6 +74,8 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True):
     """When an open sleep or back-off is over, Unix seconds."""
     woken: int = 0
     """Position of the mail that ended the last back-off."""
+    dropped: bool = False
+    """Withdrawn: nobody waits for it any more."""
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -94,6 +103,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     question: str
     context: str = ""
     agent: str = ""
+    form: dict[str, Any] | None = None
     asked_at: float = 0.0
     deadline: float = 0.0
     status: str = OPEN
@@ -123,7 +133,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     frames: dict[str, Frame] = {}
     questions: dict[str, Question] = {}
     waits: int = 0
-    """Open questions, sleeps and back-offs."""
+    """Open questions, sleeps, back-offs, awaited events and child runs."""
 
     @property
     def ended(self) -> bool:
@@ -230,6 +240,7 @@ def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
         agent=record.agent,
         asked_at=envelope.at,
         deadline=record.deadline,
+        form=record.form,
     )
     state.waits += 1
 
@@ -277,10 +288,66 @@ def _woken(state: RunState, record: Woken, n: int, envelope: Envelope) -> None:
         return
     slot.wake_at = 0.0
     state.waits -= 1
-    if slot.kind == "sleep":
-        slot.settled = slot.owner = n
-    else:
+    if slot.kind == "step":
         slot.woken = n
+    else:
+        slot.settled = slot.owner = n
+
+
+def _awaited(state: RunState, record: Awaited, n: int, envelope: Envelope) -> None:
+    del n, envelope
+    slot = _slot(state, record.frame, record.key, "event")
+    if slot is None or slot.ref:
+        return
+    slot.ref = record.subject
+    slot.wake_at = record.until or NEVER
+    state.waits += 1
+
+
+def _arrived(state: RunState, record: Arrived, n: int, envelope: Envelope) -> None:
+    del envelope
+    slot = state.slot(record.frame, record.key)
+    if slot is None or slot.settled:
+        return
+    slot.settled = slot.owner = n
+    slot.wake_at = 0.0
+    slot.result = record.event
+    state.waits -= 1
+
+
+def _spawned(state: RunState, record: Spawned, n: int, envelope: Envelope) -> None:
+    del n, envelope
+    slot = _slot(state, record.frame, record.key, "child")
+    if slot is None or slot.ref:
+        return
+    slot.ref = record.run
+    state.waits += 1
+
+
+def _joined(state: RunState, record: Joined, n: int, envelope: Envelope) -> None:
+    del envelope
+    slot = state.slot(record.frame, record.key)
+    if slot is None or slot.settled:
+        return
+    slot.settled = slot.owner = n
+    slot.result, slot.error = record.result, record.error
+    state.waits -= 1
+
+
+def _withdrawn(state: RunState, record: Withdrawn, n: int, envelope: Envelope) -> None:
+    slot = state.slot(record.frame, record.key)
+    if slot is None or slot.settled:
+        return
+    question = state.questions.get(slot.ref) if slot.kind == "ask" else None
+    if question is not None:
+        question.status, question.at = "cancelled", envelope.at
+    if slot.kind != "call" and (slot.ref or slot.wake_at):
+        state.waits -= 1
+    slot.settled, slot.owner, slot.dropped = n, envelope.cause, True
+    slot.wake_at = 0.0
+    child = state.frames.get(slot.ref) if slot.kind == "call" else None
+    if child is not None:
+        child.done = True
 
 
 def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -> None:
@@ -323,6 +390,11 @@ _FOLDS: dict[type[Record], Any] = {
     Expired: _expired,
     Slept: _slept,
     Woken: _woken,
+    Awaited: _awaited,
+    Arrived: _arrived,
+    Spawned: _spawned,
+    Joined: _joined,
+    Withdrawn: _withdrawn,
     Cancelled: _cancelled,
     Ended: _ended,
 }
@@ -343,7 +415,7 @@ def clashes(state: RunState, record: Record) -> bool:
             slot = state.slot(record.frame, record.key)
             taken = slot is not None and bool(slot.settled or slot.wake_at)
             return taken or _over(state, record.frame)
-        case Called() | Asked() | Slept():
+        case Called() | Asked() | Slept() | Awaited() | Spawned():
             slot = state.slot(record.frame, record.key)
             return _over(state, record.frame) or slot is not None
         case Returned():
@@ -354,6 +426,9 @@ def clashes(state: RunState, record: Record) -> bool:
         case Woken():
             slot = state.slot(record.frame, record.key)
             return slot is None or bool(slot.settled) or not slot.wake_at
+        case Arrived() | Joined() | Withdrawn():
+            slot = state.slot(record.frame, record.key)
+            return slot is None or bool(slot.settled)
         case Cancelled() | Ended():
             return False
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 
 from ..bus.timers import Timers
+from .entry import Awaited, Origin, Started
 from .retry import Retry
 
 log = structlog.get_logger("layby.step")
@@ -28,6 +31,31 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str = ""
 
 
+class EventBook(Protocol):
+    """Registers who waits for which event."""
+
+    def check(self, subject: str) -> None:
+        """Raise InvalidSetup for a subject that the app has not declared."""
+
+    async def register(self, run: str, record: Awaited, since: float) -> None:
+        """Have `record` settled by an event published after `since`; repeatable."""
+
+
+class Children(Protocol):
+    """Starts runs of the app's workflows for other runs."""
+
+    def prepare(self, workflow: str, data: Any, origin: Origin) -> tuple[str, Started, str]:
+        """The child's run id, its first record, and the actor it is addressed to."""
+        ...
+
+    async def ensure(self, run: str, started: Started, actor: str) -> None:
+        """Start the run unless it was started before."""
+
+
+Publish = Callable[[str, bytes, str], Awaitable[None]]
+"""Publishes an event: subject, body, event id."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Settings and ports that every step of an app shares."""
@@ -35,6 +63,11 @@ class Services:
     timers: Timers
     ask_timeout: float = 4 * 3600.0
     """Seconds that a person has to answer."""
+    events: EventBook | None = None
+    """Where waits for events are registered; None when the app waits for none."""
+    children: Children | None = None
+    """What runs of other workflows are started through."""
+    publish: Publish | None = None
     max_questions: int = 5
     roles: tuple[str, ...] = ("developer",)
     retry: Retry = field(default_factory=Retry)

@@ -17,9 +17,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 
+from ..bus.log import NOBODY
 from . import crash
 from .activation import Activation, Strand, strand
-from .entry import Asked, Called, Failed, Failure, Raw, Slept, Stepped
+from .entry import (
+    Asked,
+    Awaited,
+    Called,
+    Failed,
+    Failure,
+    Origin,
+    Raw,
+    Slept,
+    Spawned,
+    Stepped,
+    Withdrawn,
+)
 from .errors import (
     AskTimedOut,
     InvalidSetup,
@@ -33,9 +46,10 @@ from .errors import (
 from .duration import seconds
 from .failure import failure_of
 from .ids import question_id, timer_name
-from .journal import Slot
+from .journal import Question, RunState, Slot
 from .retry import Retry
-from .services import Services
+from .forms import answer_value, schema_of
+from .services import EventBook, Services
 from .values import dump, load, returned_type
 
 T = TypeVar("T")
@@ -50,11 +64,17 @@ _RAISED: dict[str, type[LaybyError]] = {
 }
 
 
+RAISE: Any = object()
+"""As the `default` of a question: there is none, so raise when nobody answers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a person answered."""
 
     text: str
+    value: Any
+    """The answer as the type that was asked for; the text itself unless one was."""
     by: str
     """Who, as far as is known; empty when the answer did not say."""
     at: datetime
@@ -184,15 +204,12 @@ class Step:
         return self._sleep_until(self._key("sleep"), when.timestamp())
 
     async def _sleep_until(self, key: str, until: float) -> None:
-        slot = self._slot(key, "sleep")
-        if slot is not None and slot.settled:
-            strand.get().consume(slot.settled, slot.owner)
+        if self._open(key, "sleep") is not None:
             return
-        if slot is None:
-            await self._activation.must_be_live()
-            self._record(Slept(frame=self._frame, key=key, until=until))
-            await self._activation.flush()
-            await self._arm(key, until)
+        await self._activation.must_be_live()
+        self._record(Slept(frame=self._frame, key=key, until=until))
+        await self._activation.flush()
+        await self._arm(key, until)
         raise Parked
 
     def ask(
@@ -202,49 +219,66 @@ class Step:
         *,
         context: str = "",
         timeout: str | float | timedelta | None = None,
+        answer: Any = str,
+        default: Any = RAISE,
         agent: str = "",
         name: str = "ask",
     ) -> Coroutine[Any, Any, Answer]:
         """Ask a person and wait, without holding a worker, until they answer.
 
-        `timeout` is the app's `ask_timeout` unless given.
+        Args:
+            role: Who is asked.
+            question: The question, complete in itself.
+            context: What they need to know.
+            timeout: How long they have; the app's `ask_timeout` unless given.
+            answer: The type of the answer's `value`: `bool`, a `Literal`, a pydantic model. An
+                answer that does not fit is refused with the reason, and the question stays open.
+            default: The `value` when nobody answers; without it, that raises AskTimedOut.
+            agent: Who asks, for the person to see.
+            name: The step's name.
 
         Raises:
-            AskTimedOut: nobody answered before the deadline.
+            AskTimedOut: nobody answered before the deadline, and there is no `default`.
             QuestionLimit: the run has asked as many questions as the app allows.
         """
         key = self._key(name)
-        wait = self._services.ask_timeout if timeout is None else seconds(timeout)
-        return self._ask(key, role, question, context, wait, agent)
-
-    async def _ask(
-        self, key: str, role: str, question: str, context: str, wait: float, agent: str
-    ) -> Answer:
-        self._check_role(role)
         self._activation.reached(f"{key}!")
-        refused = self._slot(f"{key}!", "step")
+        wait = self._services.ask_timeout if timeout is None else seconds(timeout)
+        asked = Asked(
+            frame=self._frame,
+            key=key,
+            id=question_id(self.run_id, self._frame, key),
+            role=role,
+            question=question,
+            context=context,
+            agent=agent,
+            deadline=round(time.time() + wait, 3),
+            form=None if answer is str else schema_of(answer),
+        )
+        return self._ask(asked, answer, default)
+
+    async def _ask(self, asked: Asked, wanted: Any, default: Any) -> Answer:
+        self._check_role(asked.role)
+        refused = self._slot(f"{asked.key}!", "step")
         if refused is not None:
-            return cast("Answer", self._replay(key, refused, Any))
-        slot = self._slot(key, "ask")
+            return cast("Answer", self._replay(asked.key, refused, Any))
+        slot = self._open(asked.key, "ask")
         if slot is None:
             await self._activation.must_be_live()
-            self._check_limit(key)
-            asked = Asked(
-                frame=self._frame,
-                key=key,
-                id=question_id(self.run_id, self._frame, key),
-                role=role,
-                question=question,
-                context=context,
-                agent=agent,
-                deadline=round(time.time() + wait, 3),
-            )
-            await self._activation.flush(to=f"human-{role}", mail=asked)
+            self._check_limit(asked.key)
+            await self._activation.flush(to=f"human-{asked.role}", mail=asked)
             raise Parked
-        if not slot.settled:
-            raise Parked
-        strand.get().consume(slot.settled, slot.owner)
-        return self._answer(slot.ref)
+        question = self._activation.live.state.questions[slot.ref]
+        if question.status == "answered":
+            return _answer(question, wanted)
+        if default is not RAISE:
+            at = datetime.fromtimestamp(question.deadline, UTC)
+            return Answer(text="", value=default, by="", at=at, question_id=question.id)
+        deadline = datetime.fromtimestamp(question.deadline, UTC).isoformat(timespec="seconds")
+        raise AskTimedOut(
+            f"nobody with the role {question.role!r} answered by {deadline}: {question.question!r}",
+            question.id,
+        )
 
     def _check_role(self, role: str) -> None:
         roles = self._services.roles
@@ -266,17 +300,6 @@ class Step:
         self._record(Stepped(frame=self._frame, key=f"{key}!", error=failure))
         raise QuestionLimit(message)
 
-    def _answer(self, ref: str) -> Answer:
-        question = self._activation.live.state.questions[ref]
-        if question.status == "answered":
-            at = datetime.fromtimestamp(question.at, UTC)
-            return Answer(text=question.text, by=question.by, at=at, question_id=ref)
-        deadline = datetime.fromtimestamp(question.deadline, UTC).isoformat(timespec="seconds")
-        raise AskTimedOut(
-            f"nobody with the role {question.role!r} answered by {deadline}: {question.question!r}",
-            ref,
-        )
-
     def call(
         self, performer: Performer[T], arguments: Any, *, name: str = "", note: str = ""
     ) -> Coroutine[Any, Any, T]:
@@ -285,7 +308,7 @@ class Step:
         return self._call(key, performer, arguments, note)
 
     async def _call(self, key: str, performer: Performer[T], arguments: Any, note: str) -> T:
-        slot = self._slot(key, "call")
+        slot = self._open(key, "call")
         if slot is None:
             await self._activation.must_be_live()
             called = Called(
@@ -298,12 +321,100 @@ class Step:
             )
             await self._activation.flush(to=performer.address, mail=called)
             raise Parked
-        if not slot.settled:
-            raise Parked
-        strand.get().consume(slot.settled, slot.owner)
         if slot.error is not None:
             _raise(key, slot.error)
         return performer.accept(slot.result)
+
+    def wait_for_event(
+        self,
+        subject: str,
+        *,
+        match: dict[str, Any] | None = None,
+        timeout: str | float | timedelta | None = None,
+        name: str = "",
+    ) -> Coroutine[Any, Any, Any]:
+        """Wait for an event on `subject` whose fields are equal to `match`; return it as JSON.
+
+        An event that was published since the run began counts, however early. Returns None when
+        none came within `timeout`. The subject must be one of the app's `events` or triggers.
+        """
+        if self._services.events is None:
+            raise InvalidSetup(f"declare the event with App(events=[{subject!r}]) to wait for it")
+        self._services.events.check(subject)
+        awaited = Awaited(
+            frame=self._frame,
+            key=self._key(name or subject),
+            subject=subject,
+            match=match or {},
+            until=0.0 if timeout is None else round(time.time() + seconds(timeout), 3),
+        )
+        return self._wait_for(self._services.events, awaited)
+
+    async def _wait_for(self, events: EventBook, awaited: Awaited) -> Any:
+        state = self._activation.live.state
+        if self._activation.redelivered and self._is_open(awaited.key):
+            await events.register(self.run_id, awaited, state.started_at)
+        slot = self._open(awaited.key, "event")
+        if slot is not None:
+            return load(slot.result)
+        await self._activation.must_be_live()
+        self._record(awaited)
+        await self._activation.flush()
+        if awaited.until:
+            await self._arm(awaited.key, awaited.until)
+        await events.register(self.run_id, awaited, self._activation.live.state.started_at)
+        raise Parked
+
+    def _is_open(self, key: str) -> bool:
+        slot = self._activation.slot(key)
+        return slot is not None and not slot.settled
+
+    def send_event(self, subject: str, data: Any) -> Coroutine[Any, Any, None]:
+        """Publish an event once; JetStream has it when this returns."""
+        key = self._key(f"send {subject}")
+        publish = self._services.publish
+        body = bytes(dump(data))
+
+        async def effect() -> None:
+            if publish is not None:
+                await publish(subject, body, self.idempotency_key(key))
+
+        return self.perform(key, effect, retry=self._services.retry, note=subject)
+
+    def workflow(
+        self, workflow: Callable[..., Any] | str, data: Any, *, name: str = ""
+    ) -> Coroutine[Any, Any, Any]:
+        """Run another workflow of the app as a run of its own, and wait for its result.
+
+        Raises:
+            StepFailed: it failed; its own log says why.
+            RunCancelled: it was cancelled.
+        """
+        target = workflow if isinstance(workflow, str) else workflow.__name__
+        return self._spawn(self._key(name or target), target, data)
+
+    async def _spawn(self, key: str, target: str, data: Any) -> Any:
+        children = self._services.children
+        if children is None:
+            raise InvalidSetup("this worker cannot start other workflows")
+        origin = Origin(run=self.run_id, frame=self._frame, key=key)
+        run, started, actor = children.prepare(target, data, origin)
+        if self._activation.redelivered and self._is_open(key):
+            await children.ensure(run, started, actor)
+        slot = self._open(key, "child")
+        if slot is None:
+            await self._activation.must_be_live()
+            self._record(
+                Spawned(
+                    frame=self._frame, key=key, run=run, workflow=target, event=started.event
+                )
+            )
+            await self._activation.flush()
+            await children.ensure(run, started, actor)
+            raise Parked
+        if slot.error is not None:
+            _raise(key, slot.error)
+        return load(slot.result)
 
     async def gather(self, *branches: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run branches side by side; their results in order.
@@ -319,18 +430,66 @@ class Step:
             raise Parked
         return [end.value for end in ends]
 
-    async def _side_by_side(self, branches: Sequence[Coroutine[Any, Any, Any]]) -> list[_End]:
-        tasks = [asyncio.ensure_future(_branch(branch)) for branch in branches]
-        if not tasks:
-            return []
+    async def first(self, *branches: Coroutine[Any, Any, Any]) -> Any:
+        """Run branches side by side; return what the first to end returned, or raise its error.
+
+        The others are stopped, and what they wait for is withdrawn: their questions are closed.
+        """
+        key = self._key("first")
+        slot = self._slot(key, "step")
+        decided = load(slot.result, int) if slot is not None and slot.settled else None
+        ends = await self._side_by_side(branches, race=decided is None, winner=decided)
+        if slot is not None and decided is not None:
+            strand.get().consume(slot.settled, slot.owner)
+        else:
+            over = [n for n, end in enumerate(ends) if not isinstance(end.error, Parked)]
+            if not over:
+                raise Parked
+            await self._activation.must_be_live()
+            decided = min(over, key=lambda n: ends[n].line.position)
+            self._record(Stepped(frame=self._frame, key=key, result=dump(decided)))
+            await self._activation.flush()
+        await self._withdraw([e.line for n, e in enumerate(ends) if n != decided])
+        won = ends[decided]
+        if isinstance(won.error, Exception):
+            raise won.error
+        return won.value
+
+    async def _withdraw(self, lines: Sequence[Strand]) -> None:
+        state = self._activation.live.state
+        for frame, key, slot in _waits(state, self._frame, [k for li in lines for k in li.touched]):
+            role = state.questions[slot.ref].role if slot.kind == "ask" else ""
+            withdrawn = Withdrawn(frame=frame, key=key)
+            to = f"human-{role}" if role else NOBODY
+            await self._activation.flush(to=to, mail=withdrawn)
+
+    async def _side_by_side(
+        self,
+        branches: Sequence[Coroutine[Any, Any, Any]],
+        *,
+        race: bool = False,
+        winner: int | None = None,
+    ) -> list[_End]:
+        """Run branches in tasks. In a race, stop the others when one has ended."""
+        lines = [strand.get().fork() for _ in branches]
+        for number, line in enumerate(lines):
+            line.frozen = line.frozen or winner not in {None, number}
+        tasks = [
+            asyncio.ensure_future(_branch(branch, line))
+            for branch, line in zip(branches, lines, strict=True)
+        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-            ends = [task.result() for task in tasks if task.done()]
+            await _until_over(tasks, race=race)
         finally:
             await _stop(tasks)
+        ends = [
+            _End(line, None, Parked()) if task.cancelled() else task.result()
+            for task, line in zip(tasks, lines, strict=True)
+        ]
         parent = strand.get()
-        for end in ends:
-            parent.join(end.line)
+        for number, end in enumerate(ends):
+            if winner in {None, number}:
+                parent.join(end.line)
         return ends
 
     def now(self) -> Coroutine[Any, Any, datetime]:
@@ -357,10 +516,25 @@ class Step:
         self._activation.reached(key)
         return key
 
+    def _open(self, key: str, kind: str) -> Slot | None:
+        """The slot of something waited for: settled, or None when it is new.
+
+        Raises Parked while it is open.
+        """
+        strand.get().touched.append(key)
+        slot = self._slot(key, kind)
+        if slot is not None and not slot.settled:
+            raise Parked
+        if slot is not None:
+            strand.get().consume(slot.settled, slot.owner)
+        return slot
+
     def _slot(self, key: str, kind: str) -> Slot | None:
         slot = self._activation.slot(key)
         if slot is not None and slot.kind != kind:
             self._activation.changed(key)
+        if slot is not None and slot.dropped:
+            raise Parked
         return slot
 
     def _replay(self, key: str, slot: Slot, wanted: Any) -> Any:
@@ -429,14 +603,46 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-async def _branch(branch: Awaitable[Any]) -> _End:
+async def _branch(branch: Awaitable[Any], line: Strand) -> _End:
     """Run a branch in a task, and so a context, of its own."""
-    line = strand.get().fork()
     strand.set(line)
     try:
         return _End(line, await branch, None)
     except (Exception, Parked) as error:  # noqa: BLE001  told to whoever waits for all branches
         return _End(line, None, error)
+
+
+async def _until_over(tasks: Sequence[asyncio.Task[_End]], *, race: bool) -> None:
+    """Wait for all tasks; in a race, until one has ended rather than parked."""
+    left = set(tasks)
+    while left:
+        when = asyncio.FIRST_COMPLETED if race else asyncio.FIRST_EXCEPTION
+        done, left = await asyncio.wait(left, return_when=when)
+        ends = [task.result() for task in done]  # raises what fences the activation
+        if race and any(not isinstance(end.error, Parked) for end in ends):
+            return
+
+
+def _waits(state: RunState, frame: str, keys: Sequence[str]) -> list[tuple[str, str, Slot]]:
+    """What is still waited for under `keys`, the innermost first."""
+    found: list[tuple[str, str, Slot]] = []
+    for key in dict.fromkeys(keys):
+        slot = state.slot(frame, key)
+        if slot is None or slot.settled:
+            continue
+        child = state.frames.get(slot.ref) if slot.kind == "call" else None
+        if child is not None:
+            found += _waits(state, child.id, list(child.slots))
+        found.append((frame, key, slot))
+    return found
+
+
+def _answer(question: Question, wanted: Any) -> Answer:
+    value = question.text if wanted is str else answer_value(question.text, wanted)
+    at = datetime.fromtimestamp(question.at, UTC)
+    return Answer(
+        text=question.text, value=value, by=question.by, at=at, question_id=question.id
+    )
 
 
 async def _stop(tasks: Sequence[asyncio.Task[Any]]) -> None:

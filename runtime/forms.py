@@ -1,0 +1,65 @@
+"""Answers that must have a form: a type of the asker's, a JSON Schema for everybody else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+
+from .errors import InvalidSetup
+from .values import BadValue
+
+
+def schema_of(wanted: Any) -> dict[str, Any]:
+    """The JSON Schema of a type. Raises InvalidSetup for a type that has none."""
+    from pydantic import TypeAdapter  # noqa: PLC0415  slow to load, and seldom needed
+    from pydantic.errors import PydanticUserError  # noqa: PLC0415
+
+    try:
+        return TypeAdapter(wanted).json_schema()
+    except PydanticUserError as error:
+        raise InvalidSetup(f"no answer can have the type {wanted!r}: {error}") from None
+
+
+def _candidates(text: str) -> list[Any]:
+    """What a text may mean: the JSON it spells, then the text itself, then its lower case."""
+    found: list[Any] = []
+    try:
+        found.append(json.loads(text))
+    except (ValueError, RecursionError):
+        pass
+    lowered = text.strip().lower()
+    if lowered in _WORDS:
+        found.append(_WORDS[lowered])
+    return [*found, text]
+
+
+_WORDS = {"yes": True, "no": False, "true": True, "false": False}
+
+
+def fit(text: str, form: dict[str, Any]) -> str:
+    """Why an answer does not satisfy `form`; empty when it does."""
+    validator = jsonschema.Draft202012Validator(form)
+    for candidate in _candidates(text):
+        if validator.is_valid(candidate):
+            return ""
+    best = jsonschema.exceptions.best_match(validator.iter_errors(_candidates(text)[0]))
+    where = ".".join(str(part) for part in best.absolute_path) if best else ""
+    why = best.message if best else "it does not fit"
+    return f"the answer does not have the form that was asked for: {where + ': ' if where else ''}{why}"[:500]
+
+
+def answer_value(text: str, wanted: Any) -> Any:
+    """An accepted answer as the type that was asked for. Raises BadValue when it is none."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+
+    adapter: TypeAdapter[Any] = TypeAdapter(wanted)
+    validator = jsonschema.Draft202012Validator(adapter.json_schema())
+    for candidate in _candidates(text):
+        if validator.is_valid(candidate):
+            try:
+                return adapter.validate_python(candidate)
+            except ValidationError:
+                continue
+    raise BadValue(f"the answer {text[:200]!r} is no {wanted!r}")
