@@ -1,12 +1,10 @@
-"""Durable networks of AI agents on NATS that pull over and wait for a human."""
+"""Durable networks of AI agents on NATS that pull over and wait for a human.
 
-# The face: the public names, each at home in one of the four floors. They are imported when they
-# are first used, so that `layby --help` need not wait for NATS, pydantic and the rest.
+The face: it names what users import, and loads a name's module when the name is first used, so
+that `import layby`, and with it the `layby` command, is there at once.
+"""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .actors.agent import Agent, AgentContext, tool_called
@@ -59,33 +57,45 @@ __all__ = [
 ]
 
 _HOMES = {
-    "actors.agent": "Agent AgentContext tool_called",
-    "actors.network": "Network",
-    "actors.router": "Done Route RoutingAgent",
-    "actors.turn": "CallRecord NetworkResult TurnResult",
-    "actors.workflow": "WorkflowStep",
-    "app": "App",
-    "runtime.errors": "AskTimedOut LaybyError MaxTurns NonRetriableError QuestionLimit RetryAfter "
-    "StepFailed",
-    "runtime.retry": "Retry",
-    "runtime.step": "Answer",
-    "tools.context": "ToolContext",
-    "tools.errors": "ToolError",
-    "tools.tool": "Tool tool",
+    "Agent": "actors.agent",
+    "AgentContext": "actors.agent",
+    "Answer": "runtime.step",
+    "App": "app",
+    "AskTimedOut": "runtime.errors",
+    "CallRecord": "actors.turn",
+    "Done": "actors.router",
+    "LaybyError": "runtime.errors",
+    "MaxTurns": "runtime.errors",
+    "Network": "actors.network",
+    "NetworkResult": "actors.turn",
+    "NonRetriableError": "runtime.errors",
+    "QuestionLimit": "runtime.errors",
+    "Retry": "runtime.retry",
+    "RetryAfter": "runtime.errors",
+    "Route": "actors.router",
+    "RoutingAgent": "actors.router",
+    "Step": "actors.workflow:WorkflowStep",
+    "StepFailed": "runtime.errors",
+    "Tool": "tools.tool",
+    "ToolContext": "tools.context",
+    "ToolError": "tools.errors",
+    "TurnResult": "actors.turn",
+    "tool": "tools.tool",
+    "tool_called": "actors.agent",
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
-_OTHERWISE = {"Step": "WorkflowStep"}
-"""Public names that are called differently at home."""
 
+# Type checkers must not see this: they would then take any name for one of ours.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _OTHERWISE.get(name, name)
-    found = getattr(import_module(f".{_HOME[home]}", __name__), home)
-    globals()[name] = found
-    return found
+    def __getattr__(name):
+        from importlib import import_module  # noqa: PLC0415  only once something is used
 
+        home, _, original = _HOMES.get(name, "").partition(":")
+        if not home:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f".{home}", __name__), original or name)
+        globals()[name] = found
+        return found
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__():
+        return [*globals(), *__all__]
