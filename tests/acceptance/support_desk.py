@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,6 +26,8 @@ from layby.rows import QuestionRow, RunDetail
 from layby.run import working
 
 T = TypeVar("T")
+
+ROOT = Path(__file__).parents[2]
 
 OPENED = "support.ticket.created"
 ENDED = {"completed", "failed", "timed_out", "max_turns", "cancelled"}
@@ -122,6 +127,26 @@ class Desk:
         app.workflow(on=OPENED, key="ticketId")(support_ticket)
         async with working(app, self.settings):
             yield
+
+    async def crash(self, point: str) -> None:
+        """Let a worker process, with the app as users start it, work until it dies at `point`."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "layby", "worker", "examples.support_agent:app"),
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "NATS_URL": self.settings.servers[0],
+                "LAYBY_DATA": str(self.store.file.parent),
+                "LAYBY_CRASH": point,
+            },
+        )
+        try:
+            async with asyncio.timeout(20):
+                assert await process.wait() == -signal.SIGKILL
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
     async def opened(self, ticket: str, event_id: str | None = None) -> None:
         await self.client.send(OPENED, {"ticketId": ticket}, event_id=event_id)

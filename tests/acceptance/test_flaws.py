@@ -354,6 +354,21 @@ async def test_flaw_16_nothing_that_is_done_is_done_again(desk: Desk) -> None:
     assert len(desk.store.replies("T125")) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [7, 8, 10], ids=["one tool", "both tools", "closing"])
+async def test_flaw_16_what_a_killed_worker_did_is_not_done_again(desk: Desk, effect: int) -> None:
+    async with desk.worker(ack_wait=1):
+        pass  # so that mail comes back soon
+    await desk.opened("T123")
+    await desk.crash(f"after_effect:{effect}")
+    async with desk.worker():
+        run = await desk.ended("T123")
+    assert run.result["status"] == "solved"
+    assert len(desk.store.replies("T123")) == 1
+    changes = [(change.note, change.status) for change in desk.store.changes("T123")]
+    assert changes == [("Answered from KB1.", None), ("", "closed")]
+
+
 async def test_flaw_17_words_are_found_wherever_they_stand() -> None:
     found = await search_latest_release_notes("users endpoint")
     assert [note.content for note in found] == ["Introduced the user management service"]
