@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -79,10 +80,10 @@ def _from_object(body: dict[str, Any], ticket: str) -> Given | Refused:
     if key is None:
         return Refused('the answer has none of the fields "answer", "response" and "text"')
     value = body[key]
-    if isinstance(value, bool | int | float):
-        value = json.dumps(value)
+    if value is None:
+        return Refused(f'the field "{key}" is null: silence is never a yes')
     if not isinstance(value, str):
-        return Refused(f'the field "{key}" must be text')
+        value = json.dumps(value, ensure_ascii=False)
     question_id = body.get("questionId", body.get("question_id", body.get("question", ""))) or ""
     by = body.get("by") or ""
     if not isinstance(question_id, str) or not isinstance(by, str):
@@ -115,11 +116,22 @@ def judge(record: ParkedRecord | None, role: str, given: Given, *, seq: int, at:
             reason = f"no question {given.question_id!r} has been asked on this ticket"
             return Verdict("invalid", reason=reason)
         return Verdict("accepted", named) if named.status == "open" else lost(named)
-    meant = [q for q in asked if q.since <= at]
-    if not meant:
+    meant = [q for q in asked if q.since <= at and not _was_closed(q, seq, at)]
+    if meant:
+        return Verdict("accepted", meant[0]) if meant[0].status == "open" else lost(meant[0])
+    before = [q for q in asked if q.since <= at]
+    if not before:
         return Verdict("unknown_ticket", reason="the question was asked after this answer")
-    first = next((q for q in meant if q.status == "open"), None)
-    return Verdict("accepted", first) if first else lost(max(meant, key=lambda q: q.closed_at))
+    return lost(max(before, key=lambda q: q.closed_at))
+
+
+def _was_closed(question: ParkedQuestion, seq: int, at: float) -> bool:
+    """Whether a question was closed by what came before the answer `seq`, stored at `at`."""
+    if question.status == "open":
+        return False
+    if question.status == "answered":
+        return question.seq < seq
+    return datetime.fromisoformat(question.closed_at).timestamp() <= at
 
 
 def lost(question: ParkedQuestion) -> Verdict:

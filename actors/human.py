@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -20,8 +21,9 @@ from ..bus.timers import Timers
 from ..bus.token import decode as decode_token
 from ..bus.token import encode as encode_token
 from ..runtime import crash
-from ..runtime.entry import Answered, Asked, Expired, decode
+from ..runtime.entry import Answered, Asked, Expired, Withdrawn, decode
 from ..runtime.errors import Fenced
+from ..runtime.forms import fit
 from ..runtime.host import Host
 from ..runtime.index import iso
 from ..runtime.journal import Question, RunState
@@ -34,6 +36,17 @@ log = structlog.get_logger("layby.human")
 
 _EARLY = 0.5
 """Seconds by which a deadline may fire early before it is sent back."""
+_ANSWERS = 200
+"""Answers to one ticket that are looked at when a deadline falls."""
+
+
+class _Stored(NamedTuple):
+    """An answer in the stream."""
+
+    seq: int
+    at: float
+    responder: str
+    data: bytes
 
 
 class Human:
@@ -59,11 +72,17 @@ class Human:
         """Show the question that a run asks."""
         to, run, n = parse(delivery.subject)
         live = await self._host.open(run, LogMessage(n, to, delivery.data))
-        asked = decode(delivery.data).records[-1]
-        if isinstance(asked, Asked):
-            question = live.state.questions[asked.id]
+        record = decode(delivery.data).records[-1]
+        if delivery.num_delivered > 1:
+            await live.catch_up()
+        if isinstance(record, Asked):
+            question = live.state.questions[record.id]
             if question.status == "open":
                 await self._show(live.state, question, delivery.at)
+        elif isinstance(record, Withdrawn):
+            slot = live.state.slot(record.frame, record.key)
+            if slot is not None:
+                await self._record_closed(live, live.state.questions[slot.ref])
         await self._host.index.reflect(live)
         crash.point("before_ack")
         await delivery.ack()
@@ -146,21 +165,36 @@ class Human:
     async def _decide(self, ticket: str, given: Given, delivery: Delivery) -> Verdict:
         seen = await self._parking.get(ticket)
         verdict = judge(seen[0], self.role, given, seq=delivery.seq, at=delivery.at)
+        if verdict.outcome != "accepted":
+            # A copy may lag behind; only the leader's word is enough to say no.
+            seen = await self._parking.get_newest(ticket)
+            verdict = judge(seen[0], self.role, given, seq=delivery.seq, at=delivery.at)
         shown = verdict.question
         if verdict.outcome != "accepted" or shown is None:
             return verdict
+        if shown.status == "open" and shown.form is not None:
+            reason = fit(given.text, shown.form)
+            if reason:
+                return Verdict("invalid", shown, reason)
         live = await self._live(shown.run, seen[0])
         question = await self._close(live, shown.id, given, delivery)
         await self._parking.change(
             ticket, lambda record: with_question(record, live.state, question), seen
         )
         crash.point("after_record_closed")
-        if question.seq == delivery.seq and question.status == "answered":
-            log.info(
-                "question.answered", run=live.id, ticket=ticket, question=question.id, by=given.by
-            )
-            return verdict
-        # Somebody was faster. An answer meant for this question must not close another one.
+        if question.status != "answered" or question.seq != delivery.seq:
+            return await self._lost(ticket, given, delivery, question, live)
+        log.info("question.answered", run=live.id, ticket=ticket, question=shown.id, by=given.by)
+        return verdict
+
+    async def _lost(
+        self, ticket: str, given: Given, delivery: Delivery, question: Question, live: LiveRun
+    ) -> Verdict:
+        """Somebody was faster: the answer is too late, or meant for the next question."""
+        record, _ = await self._parking.get_newest(ticket)
+        again = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
+        if again.outcome == "accepted" and again.question and again.question.id != question.id:
+            return await self._decide(ticket, given, delivery)
         return lost(parked_question(live.state, question))
 
     async def _live(self, run: str, record: ParkedRecord | None) -> LiveRun:
@@ -219,10 +253,12 @@ class Human:
         if due.question not in live.state.questions:
             await live.catch_up()
         question = live.state.questions.get(due.question)
-        if question is not None:
-            if question.status == "open":
-                await self._expire(live, question, due)
-            await self._record_closed(live, live.state.questions[due.question])
+        if question is None:
+            await delivery.nak(1.0)  # a follower that lags behind its leader
+            return
+        if question.status == "open":
+            await self._expire(live, question, due)
+        await self._record_closed(live, live.state.questions[due.question])
         await delivery.ack()
 
     async def _expire(self, live: LiveRun, question: Question, due: Due) -> None:
@@ -240,24 +276,38 @@ class Human:
         )
 
     async def _answer_in_time(self, question: Question, due: Due) -> Answered | None:
-        subject = f"{self.role}.response.{encode_token(due.ticket)}"
-        body = {"multi_last": [subject, f"{subject}.*"]}
-        record, _ = await self._parking.get(due.ticket)
-        for msg in await self._requests.direct_get("ANSWERS", body):
-            headers = msg.headers or {}
-            if "Nats-Time-Stamp" not in headers:
+        """The first answer to `question` that was stored before its deadline, if there is one."""
+        record, _ = await self._parking.get_newest(due.ticket)
+        asked = next((q for q in record.questions if q.id == question.id), None) if record else None
+        if asked is None:
+            return None
+        for answer in await self._answers_since(due.ticket, asked.since):
+            given = read(answer.data, due.ticket)
+            if answer.at > due.at or isinstance(given, Refused):
                 continue
-            at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
-            seq = int(headers["Nats-Sequence"])
-            given = read(msg.data, due.ticket)
-            if at > due.at or isinstance(given, Refused):
-                continue
-            verdict = judge(record, self.role, given, seq=seq, at=at)
-            if verdict.outcome == "accepted" and verdict.question is not None:
-                if verdict.question.id == question.id:
-                    by = headers["Nats-Subject"].removeprefix(subject)[1:] or given.by
-                    return Answered(id=question.id, text=given.text, by=by, at=at, seq=seq)
+            verdict = judge(record, self.role, given, seq=answer.seq, at=answer.at)
+            fits = not asked.form or not fit(given.text, asked.form)
+            if verdict.outcome == "accepted" and verdict.question == asked and fits:
+                by = answer.responder or given.by
+                return Answered(
+                    id=question.id, text=given.text, by=by, at=answer.at, seq=answer.seq
+                )
         return None
+
+    async def _answers_since(self, ticket: str, since: float) -> list[_Stored]:
+        subject = f"{self.role}.response.{encode_token(ticket)}"
+        found: list[_Stored] = []
+        for wanted in (subject, f"{subject}.*"):
+            body: dict[str, object] = {"next_by_subj": wanted, "batch": _ANSWERS}
+            body["start_time"] = iso(since - 1)
+            for msg in await self._requests.direct_get("ANSWERS", body):
+                headers = msg.headers or {}
+                if "Nats-Time-Stamp" in headers:
+                    at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
+                    responder = headers["Nats-Subject"].removeprefix(subject)[1:]
+                    seq = int(headers["Nats-Sequence"])
+                    found.append(_Stored(seq, at, responder, msg.data))
+        return sorted(found)
 
     async def _record_closed(self, live: LiveRun, question: Question) -> None:
         ticket = live.state.ticket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -27,6 +28,7 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     question: str
     context: str = ""
     agent: str = ""
+    form: dict[str, Any] | None = None
     asked_at: str
     deadline: str
     status: str = "open"
@@ -57,6 +59,7 @@ def parked_question(run: RunState, question: Question, since: float = 0.0) -> Pa
         question=question.question,
         context=question.context,
         agent=question.agent,
+        form=question.form,
         asked_at=iso(question.asked_at),
         deadline=iso(question.deadline),
         status=question.status,
@@ -119,6 +122,11 @@ class Parking:
         item = await self._bucket.get(encode(ticket))
         return (decode(item.value), item.revision) if item else (None, 0)
 
+    async def get_newest(self, ticket: str) -> tuple[ParkedRecord | None, int]:
+        """Like `get`, from the leader: for saying no."""
+        item = await self._bucket.get_newest(encode(ticket))
+        return (decode(item.value), item.revision) if item else (None, 0)
+
     async def change(
         self,
         ticket: str,
@@ -138,6 +146,6 @@ class Parking:
             try:
                 await self._bucket.put(key, _encoded(new), revision=revision, ttl=ttl)
             except Conflict:
-                seen = await self.get(ticket)
+                seen = await self.get_newest(ticket)
             else:
                 return

@@ -11,9 +11,8 @@ from typing import Any, get_type_hints
 from ..bus.errors import InvalidTicket
 from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
-from ..runtime.entry import Raw, Started
+from ..runtime.entry import Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, WorkflowChanged
-from ..runtime.failure import told
 from ..runtime.host import Hopeless, Host
 from ..runtime.ids import run_id
 from ..runtime.journal import Frame, RunState
@@ -52,7 +51,7 @@ class Workflow:
         self, fn: WorkflowFunction, *, on: str, key: str, name: str = "", version: str = ""
     ) -> None:
         self.fn = fn
-        self.on = _checked_subject(on)
+        self.on = checked_subject(on)
         self.key = key
         self.name = name or fn.__name__
         self.version = version or _version_of(fn)
@@ -91,21 +90,25 @@ class Workflow:
         Raises:
             Hopeless: the event can start nothing; the message says what it lacks.
         """
-        event = self._parse(delivery.data)
-        ticket = self._ticket(event)
+        started = self.started(delivery.data)
+        event_id = delivery.headers.get("Nats-Msg-Id") or f"{delivery.seq}@{delivery.at}"
+        return run_id(self.name, event_id), started
+
+    def started(self, data: bytes, parent: Origin | None = None) -> Started:
+        """The first record of a run for the event `data`. Raises Hopeless."""
+        ticket = self._ticket(self._parse(data))
         try:
-            load(Raw(delivery.data), self.event_type)
+            load(Raw(data), self.event_type)
         except BadValue as error:
             raise Hopeless(f"the event does not fit workflow {self.name!r}: {error}") from None
-        event_id = delivery.headers.get("Nats-Msg-Id") or f"{delivery.seq}@{delivery.at}"
-        started = Started(
+        return Started(
             workflow=self.name,
             actor=self.address,
             version=self.version,
             ticket=ticket,
-            event=Raw(delivery.data.strip()),
+            event=Raw(data.strip()),
+            parent=parent,
         )
-        return run_id(self.name, event_id), started
 
     def _parse(self, data: bytes) -> dict[str, Any]:
         if len(data) > _LARGEST_EVENT:
@@ -148,7 +151,8 @@ class WorkflowActor:
         await self._host.start(self._workflow, delivery, run, opening)
 
 
-def _checked_subject(subject: str) -> str:
+def checked_subject(subject: str) -> str:
+    """`subject` if events can be sent to it. Raises InvalidSetup."""
     tokens = subject.split(".")
     if any(
         not token or token != token.strip() or set(token) & set("*> \t\r\n") for token in tokens

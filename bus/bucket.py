@@ -6,12 +6,15 @@ history whose every write carries `Nats-Rollup: sub` do not have that fault (mea
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+from .errors import BusError
 from .requests import Requests, status_of
 
 _PAGE = 256
+_NO_MESSAGE = 10037
 
 
 class Item(NamedTuple):
@@ -36,6 +39,19 @@ class Bucket:
         if status_of(msg) or not msg.data:
             return None
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
+
+    async def get_newest(self, key: str) -> Item | None:
+        """The newest value by the stream's leader, for decisions that a lagging copy would spoil."""
+        verb = f"STREAM.MSG.GET.KV_{self.name}"
+        try:
+            reply = await self._requests.api(verb, {"last_by_subj": f"{self._prefix}{key}"})
+        except BusError as error:
+            if error.code != _NO_MESSAGE:
+                raise
+            return None
+        message = reply["message"]
+        value = base64.b64decode(message.get("data", ""))
+        return Item(key, value, int(message["seq"])) if value else None
 
     async def put(
         self, key: str, value: bytes, *, revision: int | None = None, ttl: float | None = None

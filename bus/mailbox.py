@@ -131,6 +131,7 @@ class Mailbox:
         *,
         concurrency: int = 64,
         ack_wait: float = 30.0,
+        on_interrupted: Callable[[], None] | None = None,
     ) -> None:
         self.nc = nc
         self.name = consumer
@@ -138,6 +139,8 @@ class Mailbox:
         self._handler = handler
         self._concurrency = concurrency
         self._ack_wait = ack_wait
+        self._on_interrupted = on_interrupted
+        """Told when the consumer may have moved, and with it forgotten what it delivered."""
         self._inbox = ""
         self._sub: Subscription | None = None
         self._asked = 0
@@ -256,10 +259,15 @@ class Mailbox:
             await self._pull()
             return
         # 409 and 503: the consumer moved, is overloaded or is gone; the keeper asks again.
-        self._asked = 0
+        self._interrupted()
         text = headers.get("Description", "")
         if status == "409" and "Batch Completed" not in text:
             log.info("mailbox.interrupted", mailbox=self.name, status=status, reason=text)
+
+    def _interrupted(self) -> None:
+        self._asked = 0
+        if self._on_interrupted is not None:
+            self._on_interrupted()
 
     async def _keep(self) -> None:
         """Renew lost pulls, and the ack-wait of what is being handled."""
@@ -270,7 +278,7 @@ class Mailbox:
             self._wake.clear()
             now = self._loop.time()
             if now - self._heard > _HEARTBEAT * _MISSED:
-                self._asked = 0
+                self._interrupted()
                 self._heard = now
             await self._pull()
             if now - renewed >= self._ack_wait / 3:

@@ -218,6 +218,8 @@ class Requests:
         status = status_of(found[-1])
         if status == "404":
             return []
+        if status == _NO_RESPONDERS:
+            raise StreamMissing(f"nobody answers for the stream {stream}", code=int(status))
         if status != _END_OF_BATCH:
             text = (found[-1].headers or {}).get("Description", "")
             raise BusError(f"direct get from {stream}: {status} {text}", code=int(status))

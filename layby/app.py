@@ -11,8 +11,8 @@ import msgspec
 
 from .actors.agent import Agent
 from .actors.network import Network
-from .actors.workflow import Workflow, WorkflowFunction
-from .bus.topology import ConsumerSpec, Topology, streams
+from .actors.workflow import Workflow, WorkflowFunction, checked_subject
+from .bus.topology import ConsumerSpec, Topology, bucket, streams
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.retry import Retry
@@ -33,6 +33,7 @@ class App:
         *,
         networks: Sequence[Network] = (),
         roles: Sequence[str] = ("developer",),
+        events: Sequence[str] = (),
         ask_timeout: str | float | timedelta = "4h",
         max_questions: int = 5,
         retry: Retry | None = None,
@@ -45,12 +46,13 @@ class App:
             name: What people call it.
             networks: Every network that its workflows use.
             roles: The roles of people who may be asked; each is the first word of subjects.
+            events: Subjects of events that workflows wait for with `step.wait_for_event`.
             ask_timeout: How long a person has to answer unless a call or tool says otherwise.
             max_questions: How many questions one run may ask; one more is refused.
             retry: How steps are tried again unless they say otherwise.
             keep: How long a closed question is remembered, for the receipts of late answers.
             ack_wait: How long a worker may be silent before its mail is given to another;
-                default 30 s, and 10 s for what is handled in milliseconds. Set at provisioning.
+                default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -58,6 +60,7 @@ class App:
         self.name = name
         self.networks = {network.name: network for network in networks}
         self.roles = tuple(roles)
+        self.events = tuple(checked_subject(subject) for subject in events)
         self.ask_timeout = seconds(ask_timeout)
         self.max_questions = max_questions
         self.retry = retry or Retry()
@@ -95,9 +98,15 @@ class App:
 
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
-        triggers = [workflow.on for workflow in self.workflows.values()]
+        needed = streams(self.kept(), self.roles)
+        if self.events:
+            needed = (*needed, bucket("waits"))
         consumers = tuple(self.tuned(consumer) for consumer in self._consumers())
-        return Topology(streams=streams(triggers, self.roles), consumers=consumers)
+        return Topology(streams=needed, consumers=consumers)
+
+    def kept(self) -> list[str]:
+        """The subjects whose events are kept: triggers, and what workflows wait for."""
+        return [*(workflow.on for workflow in self.workflows.values()), *self.events]
 
     def tuned(self, consumer: ConsumerSpec) -> ConsumerSpec:
         """A consumer with the app's own ack-wait, where it has one."""
@@ -107,6 +116,8 @@ class App:
 
     def _consumers(self) -> list[ConsumerSpec]:
         found = [due()]
+        if self.events:
+            found.append(all_events())
         for workflow in self.workflows.values():
             found.append(events_of(workflow))
             found.append(mail_of(workflow.address))
@@ -149,6 +160,11 @@ def answers_of(role: str) -> ConsumerSpec:
         filter=f"{role}.response.>",
         ack_wait=_HUMAN_WAIT,
     )
+
+
+def all_events() -> ConsumerSpec:
+    """The consumer that looks for whoever waits for an event."""
+    return ConsumerSpec(stream="EVENTS", name="waits", filter=">", ack_wait=_HUMAN_WAIT)
 
 
 def due() -> ConsumerSpec:

@@ -12,11 +12,13 @@ import msgspec
 import structlog
 
 from .actors.agent import AgentActor
+from .actors.children import ChildRuns
 from .actors.human import Human
 from .actors.network import Supervisor
 from .actors.parked import Parking
+from .actors.waits import WaitActor
 from .actors.workflow import WorkflowActor
-from .app import App, answers_of, due, events_of, mail_of
+from .app import App, all_events, answers_of, due, events_of, mail_of
 from .bus.bucket import Bucket
 from .bus.connection import Connection, connect
 from .bus.dead import DeadLetters
@@ -120,8 +122,13 @@ async def _opened(
 def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     """Put an app's actors behind their mailboxes."""
     timers = Timers(requests)
+
+    async def publish(subject: str, body: bytes, event_id: str) -> None:
+        await requests.store(subject, body, {"Nats-Msg-Id": event_id})
+
     services = Services(
         timers=timers,
+        publish=publish,
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
@@ -135,8 +142,15 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     )
     parking = Parking(Bucket(requests, "parked"), app.keep)
     humans = {role: Human(role, host, parking, requests, timers) for role in app.roles}
+    children = ChildRuns(app.workflows, host)
     host.tidiers += [human.tidy for human in humans.values()]
+    host.tidiers.append(children.tidy)
+    services.children = children
     posts = [*_workflows(app, host), *_networks(app, host), *_people(humans)]
+    if app.events:
+        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), requests, host)
+        services.events = waits
+        posts.append(Post(consumer=all_events(), handle=waits.event))
     posts.append(Post(consumer=due(), handle=_on_due(host, humans)))
     tuned = [dataclasses.replace(post, consumer=app.tuned(post.consumer)) for post in posts]
     return Worker(connection, requests, host, tuned)

@@ -12,18 +12,23 @@ from .rows import StepRow, TimelineLine
 from .runtime.entry import (
     ROOT,
     Answered,
+    Arrived,
     Asked,
+    Awaited,
     Called,
     Cancelled,
     Ended,
     Envelope,
     Expired,
     Failed,
+    Joined,
     Record,
     Returned,
     Slept,
+    Spawned,
     Started,
     Stepped,
+    Withdrawn,
     Woken,
     decode,
 )
@@ -184,6 +189,49 @@ class Narrator:
         """A sleep or back-off is over."""
         return {"kind": "woke", "actor": self.who(record.frame), "title": record.key}
 
+    def awaited(self, record: Awaited) -> dict[str, Any]:
+        """A wait for an event begins."""
+        fields = ", ".join(f"{key} = {value!r}" for key, value in record.match.items())
+        detail = f"where {fields}" if fields else ""
+        return {
+            "kind": "event.awaited",
+            "actor": self.who(record.frame),
+            "title": f"waits for {record.subject}",
+            "detail": _cut(detail),
+        }
+
+    def arrived(self, record: Arrived) -> dict[str, Any]:
+        """The event has come."""
+        return {
+            "kind": "event.arrived",
+            "actor": self.who(record.frame),
+            "title": record.key,
+            "detail": _cut(bytes(record.event).decode("utf-8", "replace")),
+        }
+
+    def spawned(self, record: Spawned) -> dict[str, Any]:
+        """Another workflow was started."""
+        return {
+            "kind": "child.started",
+            "actor": self.who(record.frame),
+            "title": record.workflow,
+            "detail": f"run {record.run}",
+        }
+
+    def joined(self, record: Joined) -> dict[str, Any]:
+        """The other workflow is over."""
+        failed = record.error is not None
+        return {
+            "kind": "step.failed" if failed else "child.ended",
+            "actor": self.who(record.frame),
+            "title": record.key,
+            "detail": _cut(record.error.message if record.error else ""),
+        }
+
+    def withdrawn(self, record: Withdrawn) -> dict[str, Any]:
+        """A wait was given up."""
+        return {"kind": "withdrawn", "actor": self.who(record.frame), "title": record.key}
+
     def cancelled(self, record: Cancelled) -> dict[str, Any]:
         """Somebody cancelled the run."""
         return {
@@ -218,6 +266,11 @@ _TELLERS: dict[type[Record], Any] = {
     Expired: Narrator.expired,
     Slept: Narrator.slept,
     Woken: Narrator.woken,
+    Awaited: Narrator.awaited,
+    Arrived: Narrator.arrived,
+    Spawned: Narrator.spawned,
+    Joined: Narrator.joined,
+    Withdrawn: Narrator.withdrawn,
     Cancelled: Narrator.cancelled,
     Ended: Narrator.ended,
 }

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from ..bus.errors import BusError
 from ..bus.log import NOBODY
 from . import crash
 from .entry import Record
-from .errors import Fenced, Parked, WorkflowChanged
+from .errors import Fenced, Interrupted, Parked, WorkflowChanged
 from .journal import Frame, Slot
 from .run import LiveRun
 
@@ -174,6 +175,7 @@ class Activation:
 
         Raises:
             Fenced: another worker has moved the run on.
+            Interrupted: NATS does not take it.
         """
         if mail is not None:
             position = Position()
@@ -186,7 +188,10 @@ class Activation:
         if not batch:
             return
         crash.point("before_append")
-        n = await self.live.append([record for record, _ in batch], to=to, cause=self.cause)
+        try:
+            n = await self.live.append([record for record, _ in batch], to=to, cause=self.cause)
+        except BusError as error:
+            raise Interrupted(str(error)) from error
         crash.point("after_append")
         self.appended += 1
         for _, position in batch:
@@ -201,7 +206,7 @@ class Activation:
     async def _flush_behind(self) -> None:
         try:
             await self.flush()
-        except (Exception, Fenced) as error:  # noqa: BLE001  told to the body, which is elsewhere
+        except (Exception, Fenced, Interrupted) as error:  # noqa: BLE001  told to the body
             self.stop(error)
 
     def stop(self, why: BaseException) -> None:

@@ -11,7 +11,7 @@ LaybyError              defined in `bus.errors`, the lowest floor; the base of a
 ├─ RunCancelled        the run a caller waited for was cancelled
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
-BaseException: Parked, Fenced   (signals of the runtime: let them pass)
+BaseException: Parked, Fenced, Interrupted   (signals of the runtime: let them pass)
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ class InvalidSetup(LaybyError):
 
 class Parked(BaseException):
     """Leaves a body that waits for something outside. Let it pass; catch `LaybyError`."""
+
+
+class Interrupted(BaseException):
+    """Leaves a body because NATS failed it; its mail is delivered again. Let it pass."""
 
 
 class Fenced(BaseException):

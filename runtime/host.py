@@ -7,6 +7,7 @@ fold then shows what is already done.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import structlog
 
 from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
-from ..bus.errors import BusError, NotConnected, PublishUnconfirmed
+from ..bus.errors import NotConnected, PublishUnconfirmed, StreamMissing
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
@@ -23,16 +24,18 @@ from .entry import (
     NULL,
     ROOT,
     Answered,
+    Arrived,
     Called,
     Ended,
     Expired,
+    Joined,
     Record,
     Returned,
     Started,
     Woken,
     decode,
 )
-from .errors import AskTimedOut, Fenced, LaybyError, MaxTurns, RunCancelled
+from .errors import AskTimedOut, Fenced, Interrupted, LaybyError, MaxTurns, RunCancelled
 from .failure import failure_of, told
 from .ids import timer_name
 from .index import Index
@@ -52,8 +55,10 @@ from .values import dump
 
 log = structlog.get_logger("layby.host")
 
-_GIVE_UP = 8
-"""Deliveries of one message after which an error of ours or the user's counts as permanent."""
+_GIVE_UP = 6
+"""Failures of a message's handler after which its error counts as permanent."""
+_SAME = 0.001
+"""Seconds by which two readings of one deadline may differ."""
 _STATUS: dict[type[Exception], str] = {
     AskTimedOut: TIMED_OUT,
     MaxTurns: MAX_TURNS,
@@ -93,6 +98,8 @@ class Host:
         self.dead = dead
         self.tidiers: list[Tidy] = []
         self._active: dict[str, set[Activation]] = {}
+        self._failures: dict[tuple[str, int], int] = {}
+        """How often handlers have failed for a message; crashes and outages do not count."""
 
     def stop_run(self, run_id: str) -> None:
         """End the run's activations in this worker at once, for it was cancelled."""
@@ -105,6 +112,8 @@ class Host:
         """Handle an event: start its run, or go on with it when it has begun before."""
         again = delivery.num_delivered > 1
         live = await self.cache.get(run) if again else self.cache.fresh(run)
+        if again or live.doubtful:
+            await live.catch_up()
         await self._hold(
             live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again)
         )
@@ -138,9 +147,13 @@ class Host:
         )
 
     async def _mail(self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery) -> None:
+        again = delivery.num_delivered > 1 or live.doubtful
+        if again:
+            await live.catch_up()
         frame = addressee(live.state, decode(delivery.data).records[-1])
         if frame is not None and not frame.done and not live.state.ended:
-            activation = Activation(live, frame, n, redelivered=delivery.num_delivered > 1)
+            redelivered = again or live.state.tail > n
+            activation = Activation(live, frame, n, redelivered=redelivered)
             await self._drive(behaviour, activation)
         await self._finish(live)
 
@@ -151,23 +164,26 @@ class Host:
             live = self.cache.fresh(run)
         if live is None:
             live = await self.cache.get(run)
+        if live.doubtful:
+            await live.catch_up()
         while message is not None and not live.learn(message):
             await live.catch_up()
         return live
 
     async def woken(self, due: Due, delivery: Delivery) -> None:
-        """Handle the end of a sleep or back-off."""
+        """Handle the end of a sleep, a wait or a back-off."""
         live = await self.open(due.run)
         slot = live.state.slot(due.frame, due.key)
-        if slot is not None and slot.wake_at > due.at + 0.001:
-            await delivery.ack()  # an older back-off of the same step
-            return
+        if slot is None or not slot.wake_at:
+            await live.catch_up()
+            slot = live.state.slot(due.frame, due.key)
         frame = live.state.frames.get(due.frame)
-        if slot is not None and slot.wake_at and frame is not None:
-            try:
+        if frame is None and delivery.num_delivered < _GIVE_UP:
+            await delivery.nak(1.0)  # a follower that lags, or a log that was purged
+            return
+        if slot is not None and frame is not None and 0 < slot.wake_at <= due.at + _SAME:
+            with suppress(Fenced):
                 await live.append([Woken(frame=due.frame, key=due.key)], to=frame.actor)
-            except Fenced:
-                pass
         await delivery.ack()
 
     async def _hold(
@@ -266,7 +282,7 @@ class Host:
         """Handle a delivery; give it up with its reason when it fails again and again."""
         try:
             await handle(delivery)
-        except (NotConnected, PublishUnconfirmed) as error:
+        except (NotConnected, PublishUnconfirmed, StreamMissing, Interrupted) as error:
             log.info("delivery.postponed", mailbox=mailbox, error=str(error))
             await delivery.nak(0.5)
         except Exception as error:  # noqa: BLE001  the dead-letter stream is for these
@@ -278,10 +294,13 @@ class Host:
                 error=told(error),
                 exc_info=None if isinstance(error, LaybyError) else error,
             )
-            if delivery.num_delivered >= _GIVE_UP or isinstance(error, Hopeless):
+            failures = self._failures.get((mailbox, delivery.seq), 0) + 1
+            if failures >= _GIVE_UP or isinstance(error, Hopeless):
+                self._failures.pop((mailbox, delivery.seq), None)
                 await self._give_up(mailbox, delivery, error)
             else:
-                await delivery.nak(min(10.0, 0.1 * 2**delivery.num_delivered))
+                self._failures[mailbox, delivery.seq] = failures
+                await delivery.nak(min(10.0, 0.1 * 2**failures))
 
     async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
         reason = (
@@ -317,7 +336,7 @@ def addressee(state: RunState, record: Record) -> Frame | None:
         case Answered() | Expired():
             question = state.questions.get(record.id)
             return state.frames.get(question.frame) if question else None
-        case Woken():
+        case Woken() | Arrived() | Joined():
             return state.frames.get(record.frame)
         case Started():
             return state.frames.get(ROOT)

@@ -45,6 +45,8 @@ class LiveRun:
         """Bytes that the cache has counted."""
         self.users = 0
         """Activations under way."""
+        self.doubtful = False
+        """The server may have forgotten what it delivered: read the log before trusting this."""
         self.indexed: int | None = None
         """Revision of the run's row in the index, where known."""
         self._log = log_
@@ -71,6 +73,7 @@ class LiveRun:
     async def catch_up(self) -> None:
         """Fold everything that the log holds by now."""
         async with self._lock:
+            self.doubtful = False
             await self._reload()
 
     async def append(
@@ -194,6 +197,15 @@ class RunCache:
         if held is None:
             held = self._held[state.id] = LiveRun(self._log, state)
         return held
+
+    def doubt(self) -> None:
+        """Trust no state until its log was read again.
+
+        A server that was killed, or a consumer whose leader changed, may deliver mail as new that
+        another worker has handled in part. What is recorded must not run again.
+        """
+        for held in self._held.values():
+            held.doubtful = True
 
     def release(self, live: LiveRun) -> None:
         """Count what a run has grown by, and let go of the runs used longest ago."""

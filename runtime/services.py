@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from ..bus.errors import BusError
 from ..bus.timers import Timers
 from .entry import Awaited, Origin, Started
+from .errors import Interrupted
 from .retry import Retry
 
 log = structlog.get_logger("layby.step")
@@ -56,7 +58,7 @@ Publish = Callable[[str, bytes, str], Awaitable[None]]
 """Publishes an event: subject, body, event id."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Services:
     """Settings and ports that every step of an app shares."""
 
@@ -73,9 +75,12 @@ class Services:
     retry: Retry = field(default_factory=Retry)
 
     async def arm_wake(self, name: str, at: float, run: str, frame: str, key: str) -> None:
-        """Wake `key` of a run's frame at `at` (Unix seconds)."""
+        """Wake `key` of a run's frame at `at` (Unix seconds). Raises Interrupted."""
         due = Due(kind="wake", run=run, at=at, frame=frame, key=key)
-        await self.timers.arm(name, at, msgspec.json.encode(due))
+        try:
+            await self.timers.arm(name, at, msgspec.json.encode(due))
+        except BusError as error:
+            raise Interrupted(str(error)) from error
 
     def log_failure(
         self, run: str, key: str, error: Exception, attempt: int, pause: float | None

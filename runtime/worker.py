@@ -52,6 +52,7 @@ class Worker:
             handle,
             concurrency=post.concurrency,
             ack_wait=post.consumer.ack_wait,
+            on_interrupted=self._host.cache.doubt,
         )
 
     async def start(self) -> None:
@@ -77,6 +78,7 @@ class Worker:
         self._requests.fail_all("the connection was lost")
 
     def _back(self) -> None:
+        self._host.cache.doubt()
         for mailbox in self._mailboxes:
             mailbox.reconnected()
 

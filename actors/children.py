@@ -1,0 +1,66 @@
+"""Runs that other runs start and wait for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from ..bus.errors import BusError
+from ..runtime.entry import Failure, Joined, Origin, Started
+from ..runtime.errors import Fenced, Interrupted, InvalidSetup
+from ..runtime.host import Host
+from ..runtime.ids import run_id
+from ..runtime.journal import COMPLETED
+from ..runtime.run import LiveRun
+from ..runtime.values import dump
+from .workflow import Workflow
+
+_TYPES = {"cancelled": "RunCancelled", "timed_out": "AskTimedOut", "max_turns": "MaxTurns"}
+
+
+class ChildRuns:
+    """Starts child runs, and tells their parents how they ended."""
+
+    def __init__(self, workflows: dict[str, Workflow], host: Host) -> None:
+        self._workflows = workflows
+        self._host = host
+
+    def prepare(self, workflow: str, data: Any, origin: Origin) -> tuple[str, Started, str]:
+        """The child's run id, its first record, and the actor it is addressed to."""
+        target = self._workflows.get(workflow)
+        if target is None:
+            known = ", ".join(self._workflows)
+            raise InvalidSetup(f"the app has no workflow {workflow!r}; it has: {known}")
+        started = target.started(bytes(dump(data)), parent=origin)
+        child = run_id(workflow, f"{origin.run}/{origin.frame}/{origin.key}")
+        return child, started, target.address
+
+    async def ensure(self, run: str, started: Started, actor: str) -> None:
+        """Start the run unless it was started before. Raises Interrupted."""
+        live = self._host.cache.fresh(run)
+        try:
+            with suppress(Fenced):
+                await live.append([started], to=actor)
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+
+    async def tidy(self, live: LiveRun) -> None:
+        """Tell the parent of a run that is over."""
+        origin = live.state.parent
+        if origin is None:
+            return
+        parent = await self._host.open(origin.run)
+        if parent.state.slot(origin.frame, origin.key) is None:
+            await parent.catch_up()
+        frame = parent.state.frames.get(origin.frame)
+        if frame is not None:
+            with suppress(Fenced):
+                await parent.append([_joined(live, origin)], to=frame.actor)
+
+
+def _joined(live: LiveRun, origin: Origin) -> Joined:
+    state = live.state
+    if state.status == COMPLETED:
+        return Joined(frame=origin.frame, key=origin.key, result=state.result)
+    failure = Failure(type=_TYPES.get(state.status, "StepFailed"), message=state.error)
+    return Joined(frame=origin.frame, key=origin.key, error=failure)
