@@ -90,6 +90,7 @@ class Story:
         self._happenings: asyncio.Queue[Happening] = asyncio.Queue()
         self._open: list[QuestionRow] = []
         self._early: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._resumed_at: datetime | None = None
 
     async def tell(self) -> RunDetail:
@@ -99,7 +100,7 @@ class Story:
             while True:
                 happening = await self._happenings.get()
                 if isinstance(happening, str):
-                    await self._typed(happening)
+                    self._typed(happening.strip())
                     continue
                 await self._happened(happening)
                 if happening.kind == "run.ended":
@@ -128,13 +129,13 @@ class Story:
         """While this is open, what happens and what is typed goes into the queue."""
         if self._plan.answer is None:
             keyboard.listen(self._happenings.put_nowait)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._follow(run))]
-            tasks += [group.create_task(self._keep(worker)) for worker in self._stage.workers]
+        async with asyncio.TaskGroup() as self._group:
+            work = [self._follow(run), *(self._keep(worker) for worker in self._stage.workers)]
+            self._tasks = [self._group.create_task(each) for each in work]
             try:
                 yield
             finally:
-                for task in tasks:
+                for task in self._tasks:
                     task.cancel()
 
     async def _follow(self, run: str) -> None:
@@ -145,7 +146,7 @@ class Story:
         """Put another worker in the place of one that dies: its runs go on meanwhile."""
         while True:
             await worker.exited()
-            self._screen.note(f"{worker.name} died; the other one goes on, a new one starts.")
+            self._screen.note(f"{worker.name} died; a new one takes its place.")
             await worker.start()
             await worker.ready()
 
@@ -153,7 +154,7 @@ class Story:
         self._screen.line(line)
         if line.kind == "question.asked":
             if await self._is_open(line):
-                await self._asked(_question(line))
+                self._asked(_question(line))
         elif line.kind in {"question.answered", "question.expired"}:
             self._open = [each for each in self._open if each.id != line.data.get("id")]
 
@@ -172,31 +173,43 @@ class Story:
                     await asyncio.sleep(_POLL)
         return False
 
-    async def _asked(self, question: QuestionRow) -> None:
+    def _asked(self, question: QuestionRow) -> None:
         self._open.append(question)
         self._screen.question(question, self._stage.url, _subject(question))
         if self._plan.answer is not None:
-            await self._answer(self._plan.answer)
+            self._give(self._plan.answer)
         elif self._early:
-            await self._answer(self._early.pop(0))
+            self._give(self._early.pop(0))
 
-    async def _typed(self, text: str) -> None:
+    def _typed(self, text: str) -> None:
         self._screen.typed()
-        if not text.strip():
-            if self._open:
-                self._screen.prompt()
-        elif self._open:
-            await self._answer(text.strip())
+        if not self._open:
+            self._early += [text] if text else []
+        elif text:
+            self._give(text)
         else:
-            self._early.append(text.strip())
+            self._screen.prompt()
 
-    async def _answer(self, text: str) -> None:
-        question = self._open[0]
-        receipt = await self._client.answer(
-            question.ticket, text, role=question.role, question_id=question.id, by=_me()
-        )
+    def _give(self, text: str) -> None:
+        """Answer the oldest open question; what becomes of it is told when it is known."""
+        answering = self._answer(self._open.pop(0), text)
+        self._tasks.append(self._group.create_task(answering))
+
+    async def _answer(self, question: QuestionRow, text: str) -> None:
+        from ..client import NoReceipt
+
+        try:
+            receipt = await self._client.answer(
+                question.ticket, text, role=question.role, question_id=question.id, by=_me()
+            )
+        except NoReceipt:
+            self._screen.note("The answer is stored; it counts as soon as a worker runs.")
+            return
         if receipt.outcome != "accepted":
             self._screen.refused(receipt)
+        if receipt.outcome == "invalid":
+            self._open.insert(0, question)
+            self._screen.prompt()
 
 
 def _subject(question: QuestionRow) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from typing import Any
+from typing import Any, cast
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+@")
 
@@ -68,6 +68,9 @@ def without_secrets(text: str) -> str:
 
 def explain(error: BaseException) -> CliError:
     """Say any error in the words of a person; unknown ones keep their type and message."""
+    if isinstance(error, BaseExceptionGroup):
+        several = cast("BaseExceptionGroup[BaseException]", error)
+        return explain(several.exceptions[0])
     if isinstance(error, CliError):
         return error
     if isinstance(error, KeyboardInterrupt):

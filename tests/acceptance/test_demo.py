@@ -208,7 +208,7 @@ def test_a_killed_worker_does_not_matter(demo: Any, tmp_path: Path) -> None:
     for pid in workers(tmp_path):
         os.kill(pid, signal.SIGKILL)
     shown.type("It is fixed")
-    assert shown.end() == 0
+    assert shown.end() == 0, shown.text
     assert "died" in shown.text
 
 
