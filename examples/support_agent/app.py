@@ -87,9 +87,9 @@ def settle(ticket_id: str, doubt: str, key: str) -> Ticket:
     if doubt:
         return update(ticket_id, Change(status="escalated", note=doubt), key)
     ticket = get_ticket_details(ticket_id)
-    return (
-        ticket if ticket.status == "escalated" else update(ticket_id, Change(status="closed"), key)
-    )
+    if ticket.status == "escalated":
+        return ticket
+    return update(ticket_id, Change(status="closed"), key)
 
 
 def briefing(ticket: Ticket) -> str:
@@ -107,10 +107,10 @@ def briefing(ticket: Ticket) -> str:
 
 def last_reply(result: NetworkResult) -> str | None:
     """The last message that was sent to the customer."""
-    sent = calls_of(result, "reply_to_customer")
-    return next(
-        (str(call.arguments["message"]) for call in reversed(sent) if not call.is_error), None
-    )
+    for call in reversed(calls_of(result, "reply_to_customer")):
+        if not call.is_error:
+            return str(call.arguments["message"]).strip()
+    return None
 
 
 def doubt(result: NetworkResult) -> str:

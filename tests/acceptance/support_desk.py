@@ -22,7 +22,7 @@ from layby import App
 from layby.bus.connection import ConnectionSettings, connect
 from layby.client import Client
 from layby.models import Message, Model, ModelRequest, ModelResponse, Text, ToolCall
-from layby.rows import QuestionRow, RunDetail
+from layby.rows import QuestionRow, RunDetail, RunRow
 from layby.run import working
 
 T = TypeVar("T")
@@ -169,6 +169,11 @@ class Desk:
             return await self.client.show(known.id) if known and known.status in ENDED else None
 
         return await until(look)
+
+    async def completed(self, count: int) -> list[RunRow]:
+        """The runs that completed, once there are `count`; none before."""
+        found = await self.client.runs("completed")
+        return found if len(found) >= count else []
 
     async def solve(self, ticket: str, answer: str | None = None) -> RunDetail:
         """Open a ticket, answer its question, and see how its run ends."""

@@ -202,6 +202,17 @@ async def test_flaw_08_the_ticket_is_updated_and_closed(desk: Desk) -> None:
     }
 
 
+async def test_flaw_08_a_customer_can_open_a_closed_ticket_again(desk: Desk) -> None:
+    async with desk.worker():
+        await desk.solve("T123")
+        await desk.opened("T123")
+        first, second = await until(lambda: desk.completed(2))
+    assert first.id != second.id
+    statuses = [change.status for change in desk.store.changes("T123") if change.status]
+    assert statuses == ["closed", "open", "closed"]
+    assert len(desk.store.replies("T123")) == 2
+
+
 async def test_flaw_09_done_without_a_reply_is_not_solved(desk: Desk) -> None:
     def lazy(request: ModelRequest) -> ModelResponse | None:
         return calls("done", summary="All fine") if routes(request) else None
