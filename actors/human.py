@@ -13,8 +13,8 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from ..bus.log import LogMessage, parse
 from ..bus.errors import InvalidTicket
+from ..bus.log import LogMessage, parse
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
 from ..bus.timers import Timers
@@ -30,7 +30,7 @@ from ..runtime.journal import Question, RunState
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read
-from .parked import Parking, ParkedRecord, parked_question, with_question
+from .parked import ParkedRecord, Parking, parked_question, with_question
 
 log = structlog.get_logger("layby.human")
 
@@ -47,6 +47,14 @@ class _Stored(NamedTuple):
     at: float
     responder: str
     data: bytes
+
+
+class _Taken(NamedTuple):
+    """What became of an answer, and the question that it closed."""
+
+    verdict: Verdict
+    live: LiveRun | None = None
+    question: Question | None = None
 
 
 class Human:
@@ -83,7 +91,6 @@ class Human:
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:
                 await self._record_closed(live, live.state.questions[slot.ref])
-        await self._host.index.reflect(live)
         crash.point("before_ack")
         await delivery.ack()
 
@@ -147,55 +154,58 @@ class Human:
         try:
             ticket = decode_token(token)
         except InvalidTicket as error:
-            receipt = Receipt(
-                outcome="invalid", ticket=token[:200], reason=str(error), seq=delivery.seq
-            )
-            await self._issue(receipt, token, delivery)
+            verdict = Verdict("invalid", reason=str(error))
+            await self._issue(_receipt(token[:200], verdict, responder, delivery.seq), token)
+            await delivery.ack()
             return
         given = read(delivery.data, ticket)
+        if isinstance(given, Given) and responder:
+            given = given._replace(by=responder)
         if isinstance(given, Refused):
-            verdict = Verdict("invalid", reason=given.reason)
+            taken = _Taken(Verdict("invalid", reason=given.reason))
         else:
-            if responder:
-                given = given._replace(by=responder)
-            verdict = await self._decide(ticket, given, delivery)
+            taken = await self._take(ticket, given, delivery)
         by = given.by if isinstance(given, Given) else responder
-        await self._issue(_receipt(ticket, verdict, by, delivery.seq), token, delivery)
+        await self._issue(_receipt(ticket, taken.verdict, by, delivery.seq), token)
+        if taken.live is not None and taken.question is not None:
+            await self._record_closed(taken.live, taken.question)
+            crash.point("after_record_closed")
+        await delivery.ack()
 
-    async def _decide(self, ticket: str, given: Given, delivery: Delivery) -> Verdict:
-        seen = await self._parking.get(ticket)
-        verdict = judge(seen[0], self.role, given, seq=delivery.seq, at=delivery.at)
+    async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken:
+        """Close the question that an answer is for, unless something closed it before."""
+        record, _ = await self._parking.get(ticket)
+        verdict = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
         if verdict.outcome != "accepted":
             # A copy may lag behind; only the leader's word is enough to say no.
-            seen = await self._parking.get_newest(ticket)
-            verdict = judge(seen[0], self.role, given, seq=delivery.seq, at=delivery.at)
+            record, _ = await self._parking.get_newest(ticket)
+            verdict = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
         shown = verdict.question
         if verdict.outcome != "accepted" or shown is None:
-            return verdict
+            return _Taken(verdict)
         if shown.status == "open" and shown.form is not None:
             reason = fit(given.text, shown.form)
             if reason:
-                return Verdict("invalid", shown, reason)
-        live = await self._live(shown.run, seen[0])
+                return _Taken(Verdict("invalid", shown, reason))
+        live = await self._live(shown.run, record)
         question = await self._close(live, shown.id, given, delivery)
-        await self._parking.change(
-            ticket, lambda record: with_question(record, live.state, question), seen
-        )
-        crash.point("after_record_closed")
-        if question.status != "answered" or question.seq != delivery.seq:
-            return await self._lost(ticket, given, delivery, question, live)
-        log.info("question.answered", run=live.id, ticket=ticket, question=shown.id, by=given.by)
-        return verdict
+        if question.status == "answered" and question.seq == delivery.seq:
+            log.info(
+                "question.answered", run=live.id, ticket=ticket, question=shown.id, by=given.by
+            )
+            return _Taken(verdict, live, question)
+        await self._record_closed(live, question)
+        return await self._lost(ticket, given, delivery, question, live)
 
     async def _lost(
         self, ticket: str, given: Given, delivery: Delivery, question: Question, live: LiveRun
-    ) -> Verdict:
+    ) -> _Taken:
         """Somebody was faster: the answer is too late, or meant for the next question."""
         record, _ = await self._parking.get_newest(ticket)
         again = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
         if again.outcome == "accepted" and again.question and again.question.id != question.id:
-            return await self._decide(ticket, given, delivery)
-        return lost(parked_question(live.state, question))
+            return await self._take(ticket, given, delivery)
+        return _Taken(lost(parked_question(live.state, question)))
 
     async def _live(self, run: str, record: ParkedRecord | None) -> LiveRun:
         """The run, from memory, from its parked state, or from its log."""
@@ -228,12 +238,10 @@ class Human:
         except Fenced:
             return
 
-    async def _issue(self, receipt: Receipt, token: str, delivery: Delivery) -> None:
-        """Publish the receipt, then acknowledge: on one connection, so in this order."""
-        subject = f"{self.role}.receipt.{token}"
-        await self._requests.tell(subject, msgspec.json.encode(receipt))
+    async def _issue(self, receipt: Receipt, token: str) -> None:
+        """Publish a receipt; what follows on the same connection reaches the server after it."""
+        await self._requests.tell(f"{self.role}.receipt.{token}", msgspec.json.encode(receipt))
         crash.point("after_receipt")
-        await delivery.ack()
 
     # -- deadlines and ends --------------------------------------------------------------------
 
@@ -245,7 +253,9 @@ class Human:
             await delivery.nak(early)
             return
         record, _ = await self._parking.get(due.ticket)
-        shown = next((q for q in record.questions if q.id == due.question), None) if record else None
+        shown = (
+            next((q for q in record.questions if q.id == due.question), None) if record else None
+        )
         if shown is None or shown.status != "open":
             await delivery.ack()  # closed long ago: most deadlines are
             return

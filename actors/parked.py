@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..runtime.journal import Question, RunState
 
 _KEPT = 32
 """Closed questions that a record remembers."""
+_REMEMBERED = 1_024
+"""Records that a worker remembers at a time."""
 _LARGEST = 128 * 1024
 """Bytes of parked state that a record carries; a larger run is read from its log again."""
 
@@ -109,6 +112,10 @@ def _encoded(record: ParkedRecord) -> bytes:
     return _encode(msgspec.structs.replace(record, runs={}))
 
 
+Seen = tuple[ParkedRecord | None, int]
+"""A record and its revision, as somebody saw them."""
+
+
 class Parking:
     """Reads and changes the records, by compare-and-set."""
 
@@ -116,13 +123,21 @@ class Parking:
         self._bucket = bucket
         self._keep = keep
         """Seconds that a record outlives its last question, for the receipts of late answers."""
+        self._recent: OrderedDict[str, Seen] = OrderedDict()
 
-    async def get(self, ticket: str) -> tuple[ParkedRecord | None, int]:
-        """A ticket's record and its revision, None and 0 when it has none."""
+    async def get(self, ticket: str) -> Seen:
+        """A ticket's record and its revision, None and 0 when it has none.
+
+        What this worker wrote itself is remembered, and may be out of date: a yes is confirmed by
+        the run's log, a change by compare-and-set, and for a no there is `get_newest`.
+        """
+        known = self._recent.get(ticket)
+        if known is not None:
+            return known
         item = await self._bucket.get(encode(ticket))
         return (decode(item.value), item.revision) if item else (None, 0)
 
-    async def get_newest(self, ticket: str) -> tuple[ParkedRecord | None, int]:
+    async def get_newest(self, ticket: str) -> Seen:
         """Like `get`, from the leader: for saying no."""
         item = await self._bucket.get_newest(encode(ticket))
         return (decode(item.value), item.revision) if item else (None, 0)
@@ -131,7 +146,7 @@ class Parking:
         self,
         ticket: str,
         update: Callable[[ParkedRecord], ParkedRecord],
-        seen: tuple[ParkedRecord | None, int] = (None, 0),
+        seen: Seen = (None, 0),
     ) -> None:
         """Apply `update` to the newest record; `seen` is what the caller believes it to be."""
         key = encode(ticket)
@@ -144,8 +159,16 @@ class Parking:
             waits = any(q.status == "open" for q in new.questions)
             ttl = None if waits else self._keep
             try:
-                await self._bucket.put(key, _encoded(new), revision=revision, ttl=ttl)
+                revision = await self._bucket.put(key, _encoded(new), revision=revision, ttl=ttl)
             except Conflict:
                 seen = await self.get_newest(ticket)
             else:
+                self._remember(ticket, (new, revision), waits=waits)
                 return
+
+    def _remember(self, ticket: str, seen: Seen, *, waits: bool) -> None:
+        self._recent.pop(ticket, None)
+        if waits:
+            self._recent[ticket] = seen
+            if len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)

@@ -21,7 +21,7 @@ from ..bus.errors import BusError, Conflict
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
 from ..runtime.entry import Arrived, Awaited, Raw
-from ..runtime.errors import Fenced, InvalidSetup, Interrupted
+from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.index import iso
 

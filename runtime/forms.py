@@ -47,7 +47,9 @@ def fit(text: str, form: dict[str, Any]) -> str:
     best = jsonschema.exceptions.best_match(validator.iter_errors(_candidates(text)[0]))
     where = ".".join(str(part) for part in best.absolute_path) if best else ""
     why = best.message if best else "it does not fit"
-    return f"the answer does not have the form that was asked for: {where + ': ' if where else ''}{why}"[:500]
+    return f"the answer does not have the form that was asked for: {where + ': ' if where else ''}{why}"[
+        :500
+    ]
 
 
 def answer_value(text: str, wanted: Any) -> Any:

@@ -7,8 +7,8 @@ fold then shows what is already done.
 from __future__ import annotations
 
 import random
-from contextlib import suppress
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog

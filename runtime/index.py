@@ -8,7 +8,8 @@ is not final is written by compare-and-set, so that it never hides a later one.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import time
+from functools import lru_cache
 
 import msgspec
 import structlog
@@ -40,9 +41,15 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
 
 
+@lru_cache(maxsize=4)
+def _whole(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
 def iso(at: float) -> str:
     """Unix seconds as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    millis = round(at * 1000)
+    return f"{_whole(millis // 1000)}.{millis % 1000:03d}Z"
 
 
 def row_of(state: RunState) -> IndexRow:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 from ..bus.log import NOBODY
 from . import crash
 from .activation import Activation, Strand, strand
+from .duration import seconds
 from .entry import (
     Asked,
     Awaited,
@@ -43,12 +44,11 @@ from .errors import (
     RunCancelled,
     StepFailed,
 )
-from .duration import seconds
 from .failure import failure_of
+from .forms import answer_value, schema_of
 from .ids import question_id, timer_name
 from .journal import Question, RunState, Slot
 from .retry import Retry
-from .forms import answer_value, schema_of
 from .services import EventBook, Services
 from .values import dump, load, returned_type
 
@@ -405,9 +405,7 @@ class Step:
         if slot is None:
             await self._activation.must_be_live()
             self._record(
-                Spawned(
-                    frame=self._frame, key=key, run=run, workflow=target, event=started.event
-                )
+                Spawned(frame=self._frame, key=key, run=run, workflow=target, event=started.event)
             )
             await self._activation.flush()
             await children.ensure(run, started, actor)
@@ -640,9 +638,7 @@ def _waits(state: RunState, frame: str, keys: Sequence[str]) -> list[tuple[str, 
 def _answer(question: Question, wanted: Any) -> Answer:
     value = question.text if wanted is str else answer_value(question.text, wanted)
     at = datetime.fromtimestamp(question.at, UTC)
-    return Answer(
-        text=question.text, value=value, by=question.by, at=at, question_id=question.id
-    )
+    return Answer(text=question.text, value=value, by=question.by, at=at, question_id=question.id)
 
 
 async def _stop(tasks: Sequence[asyncio.Task[Any]]) -> None:

@@ -16,21 +16,14 @@ def configure(*, verbose: bool = False, json: bool = False, stream: TextIO | Non
     Traces show with `verbose` alone, and never with the values of variables: those hold secrets.
     """
     out = stream or sys.stderr
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if json
-        else structlog.dev.ConsoleRenderer(
-            colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([] if verbose else [_without_trace]),
-            *([structlog.processors.format_exc_info] if json else []),
-            renderer,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer() if json else _Line(colours=out.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.DEBUG if verbose else logging.INFO
@@ -38,6 +31,36 @@ def configure(*, verbose: bool = False, json: bool = False, stream: TextIO | Non
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
+
+
+class _Line:
+    """An event as one line: time, level, event, facts. Cheap, for workers log every question."""
+
+    def __init__(self, *, colours: bool) -> None:
+        self._styles = _STYLES if colours else {}
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> str:
+        at = event.pop("timestamp", "")
+        level = str(event.pop("level", "info"))
+        name = event.pop("event", "")
+        trace = event.pop("exception", "")
+        facts = " ".join(f"{key}={_shown(value)}" for key, value in event.items())
+        begin, end = self._styles.get(level, ("", ""))
+        line = f"{at} {begin}{level:<7}{end} {name:<20} {facts}"
+        return f"{line}\n{trace}" if trace else line
+
+
+_STYLES = {
+    "debug": ("\x1b[2m", "\x1b[0m"),
+    "info": ("\x1b[32m", "\x1b[0m"),
+    "warning": ("\x1b[33m", "\x1b[0m"),
+    "error": ("\x1b[31m", "\x1b[0m"),
+}
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if text and text.isprintable() and " " not in text else repr(text)
 
 
 def _without_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
