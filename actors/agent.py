@@ -89,7 +89,8 @@ class Agent:
 
     def accept(self, result: Raw) -> TurnResult:
         """Read what a turn returned."""
-        return load(result, TurnResult)
+        turn: TurnResult = load(result, TurnResult)
+        return turn
 
     def specs(self) -> list[ToolSpec]:
         """Its tools as a model sees them."""
@@ -297,7 +298,7 @@ class _Turn:
 
 def _stop_of(response: ModelResponse) -> Stop:
     if response.stop_reason in {"refusal", "max_tokens"}:
-        return response.stop_reason  # type: ignore[return-value]
+        return response.stop_reason
     return "done"
 
 

@@ -50,7 +50,8 @@ class Network:
 
     def accept(self, result: Raw) -> NetworkResult:
         """Read what the network returned."""
-        return load(result, NetworkResult)
+        done: NetworkResult = load(result, NetworkResult)
+        return done
 
     def find(self, name: str) -> Agent:
         """The agent of that name."""

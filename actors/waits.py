@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -119,7 +120,7 @@ class WaitActor:
             return
         for wait in msgspec.json.decode(item.value, type=Waits).waits:
             await self._settle(wait, delivery.data, delivery.seq)
-            await self._change(key, Waits(), lambda waits, w=wait: _without(waits, w))
+            await self._change(key, Waits(), partial(_without, wait))
 
     async def _settle(self, wait: Wait, data: bytes, seq: int) -> None:
         live = await self._host.open(wait.run)
@@ -199,5 +200,5 @@ def _matches(event: dict[str, Any], match: dict[str, Any]) -> bool:
     return all(name in event and event[name] == value for name, value in match.items())
 
 
-def _without(waits: Waits, wait: Wait) -> Waits:
+def _without(wait: Wait, waits: Waits) -> Waits:
     return Waits(waits=tuple(each for each in waits.waits if each != wait))

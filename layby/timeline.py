@@ -74,7 +74,7 @@ class Narrator:
         return told, row
 
     def _lines(self, record: Record) -> Iterator[dict[str, Any]]:
-        teller: Callable[[Any], dict[str, Any] | None] | None = _TELLERS.get(type(record))
+        teller = _TELLERS.get(type(record))
         line = teller(self, record) if teller else None
         if line is not None:
             yield line
@@ -255,7 +255,7 @@ class Narrator:
 
 
 _INNER = {"route": "route", "model": "model.responded", "tool": "tool.called"}
-_TELLERS: dict[type[Record], Any] = {
+_TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] = {
     Started: Narrator.started,
     Stepped: Narrator.stepped,
     Failed: Narrator.failed,

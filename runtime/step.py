@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast, overload
 
 from ..bus.log import NOBODY
 from . import crash
@@ -53,6 +53,7 @@ from .services import EventBook, Services
 from .values import dump, load, returned_type
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _IN_PROCESS = 1.0
 """Seconds of back-off that are waited for in the worker; longer ones are parked."""
@@ -81,7 +82,7 @@ class Answer:
     question_id: str
 
 
-class Performer(Protocol[T]):
+class Performer(Protocol[T_co]):
     """An actor that a body can call and wait for."""
 
     @property
@@ -89,7 +90,7 @@ class Performer(Protocol[T]):
         """The actor's name in subjects."""
         ...
 
-    def accept(self, result: Raw) -> T:
+    def accept(self, result: Raw) -> T_co:
         """Read what the actor returned."""
         ...
 
@@ -126,15 +127,37 @@ class Step:
         """A key for the outside world that is the same on every try."""
         return f"{self.run_id}/{self._activation.frame.id}/{self._prefix}{name}"
 
+    @overload
     def run(
         self,
         name: str,
-        fn: Callable[..., Awaitable[T]] | Callable[..., T],
+        fn: Callable[..., Coroutine[Any, Any, T]],
         *args: Any,
         retry: Retry | None = None,
         timeout: str | float | None = None,
         note: str = "",
-    ) -> Coroutine[Any, Any, T]:
+    ) -> Coroutine[Any, Any, T]: ...
+
+    @overload
+    def run(
+        self,
+        name: str,
+        fn: Callable[..., T],
+        *args: Any,
+        retry: Retry | None = None,
+        timeout: str | float | None = None,
+        note: str = "",
+    ) -> Coroutine[Any, Any, T]: ...
+
+    def run(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        *args: Any,
+        retry: Retry | None = None,
+        timeout: str | float | None = None,
+        note: str = "",
+    ) -> Coroutine[Any, Any, Any]:
         """Run `fn(*args)` once and record its result; later passes get the recorded result.
 
         `fn` may be sync (it then runs in a thread) or async. It is tried again after an error as
@@ -152,9 +175,7 @@ class Step:
             async with asyncio.timeout(limit):
                 return await _call(fn, *args)
 
-        return cast(
-            "Coroutine[Any, Any, T]", self.perform(key, effect, wanted, retry=policy, note=note)
-        )
+        return self.perform(key, effect, wanted, retry=policy, note=note)
 
     async def perform(
         self,
@@ -178,19 +199,24 @@ class Step:
         await self._activation.flush()
         crash.point("before_effect")
         began = time.perf_counter()
-        while True:
-            try:
-                value = await effect()
-                raw = dump(value)
-                break
-            except Exception as error:  # noqa: BLE001  user code may raise anything
-                await self._failed(key, error, attempt, retry)
-                attempt += 1
+        raw, value = await self._attempt(key, effect, attempt, retry)
         crash.point("after_effect")
         spent = round((time.perf_counter() - began) * 1e3, 3)
         told = note(value) if callable(note) else note
         self._record(Stepped(frame=self._frame, key=key, result=raw, ms=spent, note=told))
         return load(raw, wanted)
+
+    async def _attempt(
+        self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
+    ) -> tuple[Raw, Any]:
+        """Try until it works. Raises Parked for a long back-off, StepFailed at the end."""
+        while True:
+            try:
+                value = await effect()
+                return dump(value), value
+            except Exception as error:  # noqa: BLE001  user code may raise anything
+                await self._failed(key, error, attempt, retry)
+                attempt += 1
 
     def sleep(self, duration: str | float | timedelta) -> Coroutine[Any, Any, None]:
         """Wait without holding a worker, for months if need be."""
@@ -414,21 +440,23 @@ class Step:
             _raise(key, slot.error)
         return load(slot.result)
 
-    async def gather(self, *branches: Coroutine[Any, Any, Any]) -> list[Any]:
+    async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
         """Run branches side by side; their results in order.
 
         All branches go as far as they can. If some failed, the first error in the order of the log
         is raised, so that it is the same error on every pass.
         """
         ends = await self._side_by_side(branches)
-        failed = [end for end in ends if isinstance(end.error, Exception)]
-        if failed:
-            raise min(failed, key=lambda end: end.line.position).error
+        errors = [
+            (end.line.position, end.error) for end in ends if isinstance(end.error, Exception)
+        ]
+        if errors:
+            raise min(errors, key=lambda each: each[0])[1]
         if any(end.error for end in ends):
             raise Parked
         return [end.value for end in ends]
 
-    async def first(self, *branches: Coroutine[Any, Any, Any]) -> Any:
+    async def first(self, *branches: Awaitable[Any]) -> Any:
         """Run branches side by side; return what the first to end returned, or raise its error.
 
         The others are stopped, and what they wait for is withdrawn: their questions are closed.
@@ -463,7 +491,7 @@ class Step:
 
     async def _side_by_side(
         self,
-        branches: Sequence[Coroutine[Any, Any, Any]],
+        branches: Sequence[Awaitable[Any]],
         *,
         race: bool = False,
         winner: int | None = None,
