@@ -1,0 +1,215 @@
+"""The engine as tests see it: workers in this process, a client, and the logs themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+
+from layby import Agent, App, Network
+from layby.actors.network import Router
+from layby.actors.router import RoutingAgent
+from layby.bus.connection import Connection, ConnectionSettings, connect
+from layby.bus.log import Log
+from layby.bus.requests import Requests
+from layby.bus.token import encode
+from layby.client import Client
+from layby.rows import QuestionRow, Receipt, TimelineLine
+from layby.run import working
+from layby.runtime.ids import run_id
+from layby.runtime.journal import RunState
+from layby.runtime.run import LiveRun
+from layby.runtime.worker import Worker
+from tests.scripted import Scripted
+
+T = TypeVar("T")
+
+ON = "desk.opened"
+WORKFLOW = "handle"
+WITHIN = 10.0
+"""Seconds that anything may take on a loaded machine."""
+
+WorkflowFunction = Callable[..., Awaitable[Any]]
+
+
+class Engine:
+    """A server, whoever works there, and a client that looks on."""
+
+    def __init__(
+        self, settings: ConnectionSettings, client: Client, connection: Connection, wire: Requests
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.connection = connection
+        self.wire = wire
+        self.log = Log(wire)
+
+    @classmethod
+    @asynccontextmanager
+    async def at(cls, url: str) -> AsyncGenerator[Engine]:
+        settings = ConnectionSettings(servers=(url,))
+        async with Client.connect(settings) as client, await connect(settings) as connection:
+            wire = Requests(connection.nc)
+            connection.on_disconnect.append(lambda: wire.fail_all("the connection was lost"))
+            await wire.start()
+            try:
+                yield cls(settings, client, connection, wire)
+            finally:
+                await wire.stop()
+
+    @asynccontextmanager
+    async def works(self, app: App) -> AsyncGenerator[Worker]:
+        """One more worker for `app`."""
+        async with working(app, self.settings) as worker:
+            yield worker
+
+    # -- runs ----------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        ticket: str = "T1",
+        *,
+        on: str = ON,
+        workflow: str = WORKFLOW,
+        event_id: str = "",
+        **fields: Any,
+    ) -> str:
+        """Send an event; the id of the run that it will start."""
+        event_id = event_id or uuid.uuid4().hex
+        await self.client.send(on, {"ticket": ticket, **fields}, event_id=event_id)
+        return run_id(workflow, event_id)
+
+    async def state(self, run: str) -> RunState:
+        """What the log says of a run."""
+        live = LiveRun(self.log, RunState(id=run))
+        await live.catch_up()
+        return live.state
+
+    async def told(self, run: str, *kinds: str) -> TimelineLine:
+        """The first line of one of these kinds, once it is told."""
+        async with asyncio.timeout(WITHIN):
+            async for line in self.client.follow(run):
+                if line.kind in kinds:
+                    return line
+        raise AssertionError(f"the run ended without {kinds}")
+
+    async def ended(self, run: str) -> RunState:
+        """The run once it is over."""
+        await self.told(run, "run.ended")
+        return await self.state(run)
+
+    async def result(self, run: str) -> Any:
+        """What a run returned; it must have completed."""
+        state = await self.ended(run)
+        assert state.status == "completed", f"{state.status}: {state.error}"
+        return msgspec.json.decode(state.result)
+
+    async def lines(self, run: str) -> list[TimelineLine]:
+        """The whole story of a run that is over."""
+        async with asyncio.timeout(WITHIN):
+            return [line async for line in self.client.follow(run)]
+
+    # -- people --------------------------------------------------------------------------------
+
+    async def questions(self, count: int = 1, *, run: str = "") -> list[QuestionRow]:
+        """The open questions in the order they were asked, once there are `count`."""
+
+        async def look() -> list[QuestionRow]:
+            found = [q for q in await self.client.questions() if run in {"", q.run}]
+            return sorted(found, key=lambda q: q.asked_at) if len(found) >= count else []
+
+        return await until(look)
+
+    async def question(self, *, run: str = "") -> QuestionRow:
+        """The open question, once it is there."""
+        return (await self.questions(run=run))[0]
+
+    async def answer(self, ticket: str = "T1", text: str = "yes", **more: Any) -> Receipt:
+        return await self.client.answer(ticket, text, timeout=WITHIN, **more)
+
+    async def say(
+        self, body: bytes | str | dict[str, Any], *, ticket: str = "T1", responder: str = ""
+    ) -> Receipt:
+        """Answer as somebody who knows NATS alone; the receipt."""
+        token = encode(ticket)
+        sub = await self.connection.nc.subscribe(f"developer.receipt.{token}")
+        try:
+            await self.connection.nc.flush()
+            seq = await self.drop(body, ticket=ticket, responder=responder)
+            async with asyncio.timeout(WITHIN):
+                while True:
+                    receipt = msgspec.json.decode((await sub.next_msg(WITHIN)).data, type=Receipt)
+                    if receipt.seq == seq:
+                        return receipt
+        finally:
+            await sub.unsubscribe()
+
+    async def drop(
+        self, body: bytes | str | dict[str, Any], *, ticket: str = "T1", responder: str = ""
+    ) -> int:
+        """Answer and look for no receipt; the answer's sequence."""
+        data = json.dumps(body) if isinstance(body, dict) else body
+        subject = f"developer.response.{encode(ticket)}{'.' if responder else ''}{responder}"
+        ack = await self.wire.store(subject, data.encode() if isinstance(data, str) else data)
+        return ack.seq
+
+
+async def until(look: Callable[[], Awaitable[T]], within: float = WITHIN) -> T:
+    """What `look` finds, once it finds something."""
+    async with asyncio.timeout(within):
+        while not (found := await look()):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        return found
+
+
+def app_of(
+    fn: WorkflowFunction, *networks: Network, on: str = ON, version: str = "", **options: Any
+) -> App:
+    """An app with one workflow."""
+    app = App("desk", networks=networks, **options)
+    app.workflow(on=on, key="ticket", name=WORKFLOW, version=version)(fn)
+    return app
+
+
+def desk(
+    *agents: Agent,
+    router: Router | RoutingAgent | None = None,
+    model: Scripted | None = None,
+    max_turns: int = 10,
+    state: dict[str, Any] | None = None,
+    **options: Any,
+) -> App:
+    """An app whose one workflow lets one network work; the run's result says what it did."""
+    network = Network(
+        "team", agents=agents, router=router or once, default_model=model, max_turns=max_turns
+    )
+
+    async def handle(event: dict[str, Any], step: Any) -> dict[str, Any]:
+        found = await step.network(network, f"Ticket {event['ticket']}", state=state)
+        return {
+            "text": found.text,
+            "state": found.state,
+            "turns": [[turn.agent, turn.text, turn.stop] for turn in found.turns],
+            "usage": found.usage.input_tokens,
+            "calls": [
+                [call.name, call.content, call.is_error]
+                for turn in found.turns
+                for call in turn.calls
+            ],
+        }
+
+    return app_of(handle, network, **options)
+
+
+def once(route: Any) -> str | None:
+    """A router: the first agent takes one turn."""
+    return None if route.turns else next(iter(route.agents))
+
+
+def names(agents: Sequence[Agent]) -> list[str]:
+    return [agent.name for agent in agents]
