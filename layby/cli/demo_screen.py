@@ -17,6 +17,7 @@ from .ending import ending
 from .foreign import one_line, safe
 from .timeline import Timeline
 
+_PARKED = "  The run is parked: no worker holds it. Ctrl-C, and the next demo goes on from here."
 _PROMPT = "  your answer > "
 _EXAMPLE = "Fixed in v1.1.4"
 
@@ -96,18 +97,19 @@ class Screen:
 
     def _ways(self, question: QuestionRow, url: str, subject: str) -> None:
         ways = [
-            ("From another terminal:", shell.answer(url, question.ticket, _EXAMPLE)),
+            ("from another terminal:", shell.answer(url, question.ticket, _EXAMPLE)),
             (
-                "Or with the nats CLI alone:",
+                "or with the nats CLI alone:",
                 shell.nats_publish(url, subject, {"answer": _EXAMPLE}),
             ),
         ]
+        self._console.print(_PARKED, style="dim")
         if self._typing:
-            self._console.print("  Type the answer here and press Enter.", style="dim")
+            self._console.print("\n  Type your answer here,")
         for how, line in ways:
-            self._console.print(f"  {how}", style="dim")
-            # Never wrapped and never indented by rich: it must survive being copied.
-            self._console.print(Text(f"    {line}"), soft_wrap=True)
+            self._console.print(f"  {how}")
+            # Never wrapped by rich: it must survive being copied.
+            self._console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
         self._console.print()
 
     def _leave_prompt(self) -> None:

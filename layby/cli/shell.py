@@ -27,7 +27,7 @@ def nats_publish(url: str | None, subject: str, value: object) -> str:
     `-J` makes the CLI wait until the message is stored; without `--no-templates`, which is not
     the default, a `{{` in the text would be taken for a Go template.
     """
-    body = json.dumps(value, ensure_ascii=False)
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     words = ["pub", "-J", "--no-templates", subject, body]
     return f"nats {_server(url)}{_join(words)}"
 

@@ -254,8 +254,8 @@ def test_an_app_that_does_not_import_shows_its_own_line(desk: Desk) -> None:
 
 def test_workers_that_start_together_all_come_up(desk: Desk) -> None:
     with ThreadPoolExecutor() as pool:
-        for worker in pool.map(lambda _: desk.start_worker(), range(4)):
-            assert worker.poll() is None
+        starting = [pool.submit(desk.start_worker) for _ in range(4)]
+    assert all(each.result().poll() is None for each in starting)
 
 
 def test_a_worker_finishes_on_sigterm(desk: Desk) -> None:
