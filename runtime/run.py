@@ -13,7 +13,7 @@ import structlog
 
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
-from .entry import Envelope, Record, decode, encode
+from .entry import Envelope, Record, Started, decode, encode
 from .errors import Fenced
 from .journal import RunState, clashes, fold
 
@@ -109,6 +109,8 @@ class LiveRun:
         for record in records:
             if clashes(self.state, record):
                 raise Fenced(f"run {self.id} has moved on: {record!r}"[:300])
+            if isinstance(record, Started):
+                return  # nothing can contradict what follows it in one message
 
     async def _try(self, n: int, to: str, data: bytes) -> None:
         """Append at `n`, or bring the state up to date."""
