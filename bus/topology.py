@@ -93,7 +93,12 @@ def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, 
         StreamSpec(
             name="TIMERS",
             subjects=("timer.>", "due.>"),
-            config={"retention": "workqueue", "allow_msg_schedules": True, "allow_direct": True},
+            config={
+                "retention": "workqueue",
+                "allow_msg_schedules": True,
+                "allow_rollup_hdrs": True,  # the server turns it on with schedules
+                "allow_direct": True,
+            },
         ),
         StreamSpec(
             name="DEAD",
@@ -188,7 +193,12 @@ class Provisioner:
             "deliver_policy": "new" if spec.only_new and spec.filter not in fresh else "all",
         }
         body = {"stream_name": spec.stream, "config": config}
-        await self._requests.api(f"CONSUMER.CREATE.{name}.{spec.filter}", body)
+        try:
+            await self._requests.api(f"CONSUMER.CREATE.{name}.{spec.filter}", body)
+        except BusError:
+            # Another worker may have been first; then its consumer is as good as ours.
+            await self._requests.api(f"CONSUMER.INFO.{name}")
+            return []
         return [f"created consumer {spec.name} on {spec.stream}"]
 
 
