@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from .errors import BusError
-from .requests import Requests, status_of
+from .requests import Requests
 
 _PAGE = 256
 _NO_MESSAGE = 10037
@@ -36,7 +36,7 @@ class Bucket:
     async def get(self, key: str) -> Item | None:
         """The newest value of `key`, None when there is none."""
         msg = await self._requests.request(f"$JS.API.DIRECT.GET.KV_{self.name}.{self._prefix}{key}")
-        if status_of(msg) or not msg.data:
+        if msg.status or not msg.data:
             return None
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
 
@@ -78,8 +78,8 @@ class Bucket:
         while messages := await self._requests.direct_get(f"KV_{self.name}", body):
             last = 0
             for msg in messages:
-                headers = msg.headers or {}
-                if status_of(msg):
+                headers = msg.headers
+                if msg.status:
                     continue
                 last = int(headers["Nats-Sequence"])
                 if msg.data:

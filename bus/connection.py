@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, Self
 
 from nats import errors as nats_errors
-from nats.aio.client import Client, Server
+from nats.aio.client import Server
 
 from .errors import (
     BusError,
@@ -27,6 +27,7 @@ from .errors import (
     ServerUnavailable,
 )
 from .settings import ConnectionSettings, readable
+from .wire import Wire
 
 __all__ = ["Connection", "ConnectionSettings", "Hook", "check_version", "connect"]
 
@@ -99,7 +100,7 @@ class Connection:
         await self.close()
 
     @property
-    def nc(self) -> Client:
+    def nc(self) -> Wire:
         """The client, for what this class does not offer."""
         return self._client
 
@@ -227,7 +228,7 @@ class Connection:
             await _call(self.on_closed)
 
 
-class _Client(Client):
+class _Client(Wire):
     """The client, but it never sends a login in the clear when TLS was asked for."""
 
     def __init__(self, *, demands_tls: bool) -> None:

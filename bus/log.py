@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .errors import BusError, Conflict
-from .requests import Requests, status_of
+from .requests import Requests
 
 STREAM = "RUNS"
 NOBODY = "log"
@@ -91,13 +91,13 @@ class Log:
         while messages := await self._requests.direct_get(STREAM, body):
             last = 0
             for msg in messages:
-                headers = msg.headers or {}
-                if status_of(msg):
+                headers = msg.headers
+                if msg.status:
                     continue
                 to, _, n = parse(headers["Nats-Subject"])
                 last = int(headers["Nats-Sequence"])
                 found.append(LogMessage(n, to, msg.data))
-            end = messages[-1].headers or {}
+            end = messages[-1].headers
             if int(end.get("Nats-Num-Pending", "0")) == 0 or not last:
                 break
             body = {

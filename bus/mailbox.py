@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 from nats import errors as nats_errors
-from nats.aio.msg import Msg
 
-from .requests import status_of
+from .errors import BusError
+from .wire import Message, Wire
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
     from nats.aio.subscription import Subscription
 
 log = structlog.get_logger("layby.mailbox")
@@ -39,7 +38,7 @@ class Delivery:
 
     __slots__ = ("_mailbox", "_meta", "_msg", "closed")
 
-    def __init__(self, mailbox: Mailbox, msg: Msg) -> None:
+    def __init__(self, mailbox: Mailbox, msg: Message) -> None:
         self._mailbox = mailbox
         self._msg = msg
         self._meta: list[str] | None = None
@@ -58,7 +57,7 @@ class Delivery:
     @property
     def headers(self) -> dict[str, str]:
         """The headers, empty when there are none."""
-        return self._msg.headers or {}
+        return self._msg.headers
 
     @property
     def num_delivered(self) -> int:
@@ -95,8 +94,8 @@ class Delivery:
 
     async def in_progress(self) -> None:
         """Ask for another ack-wait."""
-        with suppress(nats_errors.Error):
-            await self._mailbox.nc.publish(self._msg.reply, b"+WPI")
+        with suppress(BusError):
+            self._mailbox.nc.send(self._msg.reply, b"+WPI")
 
     async def _close(self, word: bytes) -> None:
         if self.closed:
@@ -104,8 +103,8 @@ class Delivery:
         self.closed = True
         self._mailbox.released(self)
         # A lost ack is repaired by redelivery; the handler then finds the work done.
-        with suppress(nats_errors.Error):
-            await self._mailbox.nc.publish(self._msg.reply, word)
+        with suppress(BusError):
+            self._mailbox.nc.send(self._msg.reply, word)
 
 
 def _ack_fields(reply: str) -> list[str]:
@@ -124,7 +123,7 @@ class Mailbox:
 
     def __init__(
         self,
-        nc: Client,
+        nc: Wire,
         stream: str,
         consumer: str,
         handler: Handler,
@@ -155,13 +154,11 @@ class Mailbox:
 
     async def start(self) -> None:
         """Subscribe and begin to pull."""
-        self._inbox = self.nc.new_inbox()
-        self._sub = await self.nc.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        self._sub = await self.nc.open_inbox(self._on_message)
+        self._inbox = self._sub.subject
         self._pulling = True
         self._keeper = self._loop.create_task(self._keep(), name=f"mailbox.{self.name}")
-        await self._pull()
+        self._pull()
 
     def reconnected(self) -> None:
         """Pull anew: requests do not survive their connection."""
@@ -195,10 +192,10 @@ class Mailbox:
         """Forget a delivery that was acknowledged one way or another."""
         self._held.discard(delivery)
 
-    async def _on_message(self, msg: Msg) -> None:
+    def _on_message(self, msg: Message) -> None:
         self._heard = self._loop.time()
-        if status := status_of(msg):
-            await self._on_status(status, msg)
+        if status := msg.status:
+            self._on_status(status, msg)
             return
         self._asked = max(0, self._asked - 1)
         self._busy += 1
@@ -208,7 +205,7 @@ class Mailbox:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         if self._asked * 2 < self._concurrency - self._busy:
-            await self._pull()
+            self._pull()
 
     async def _handle(self, delivery: Delivery) -> None:
         try:
@@ -217,7 +214,7 @@ class Mailbox:
             if self._pulling:
                 await delivery.nak(_RETRY)
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             log.warning(
                 "delivery.failed",
                 mailbox=self.name,
@@ -235,7 +232,7 @@ class Mailbox:
         if self._pulling and self._asked == 0 and not self._loop.is_closed():
             self._wake.set()
 
-    async def _pull(self) -> None:
+    def _pull(self) -> None:
         want = self._concurrency - self._busy - self._asked
         if not self._pulling or want <= 0:
             return
@@ -246,17 +243,17 @@ class Mailbox:
             "idle_heartbeat": int(_HEARTBEAT * _NANOS),
         }
         try:
-            await self.nc.publish(self._subject, msgspec.json.encode(body), self._inbox)
-        except nats_errors.Error:
+            self.nc.send(self._subject, msgspec.json.encode(body), self._inbox)
+        except BusError:
             self._asked -= want
 
-    async def _on_status(self, status: str, msg: Msg) -> None:
+    def _on_status(self, status: str, msg: Message) -> None:
         if status == "100":
             return
-        headers: dict[str, Any] = msg.headers or {}
+        headers = msg.headers
         if status == "408":
             self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", "0")))
-            await self._pull()
+            self._pull()
             return
         # 409 and 503: the consumer moved, is overloaded or is gone; the keeper asks again.
         self._interrupted()
@@ -280,7 +277,7 @@ class Mailbox:
             if now - self._heard > _HEARTBEAT * _MISSED:
                 self._interrupted()
                 self._heard = now
-            await self._pull()
+            self._pull()
             if now - renewed >= self._ack_wait / 3:
                 renewed = now
                 for delivery in list(self._held):

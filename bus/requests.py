@@ -9,18 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from nats import errors as nats_errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from .errors import (
     BusError,
     Conflict,
-    NotConnected,
-    PayloadTooLarge,
     PublishUnconfirmed,
     StreamMissing,
 )
+from .wire import Message, Wire
 
 _SWEEP = 0.25
 _CONFLICTS = frozenset({10071, 10164})
@@ -42,10 +38,7 @@ class _ApiError(msgspec.Struct, frozen=True):
     description: str = ""
 
 
-class _AckReply(msgspec.Struct, frozen=True):
-    stream: str = ""
-    seq: int = 0
-    duplicate: bool = False
+class _AckReply(PubAck, frozen=True):
     error: _ApiError | None = None
 
 
@@ -63,20 +56,14 @@ class _Waiter:
         self.accept = accept
 
 
-Accept = Callable[["asyncio.Future[Any]", Msg], bool]
+Accept = Callable[["asyncio.Future[Any]", Message], bool]
 """Takes one reply; True when the request is finished."""
 
 
-def _single(future: asyncio.Future[Any], msg: Msg) -> bool:
+def _single(future: asyncio.Future[Any], msg: Message) -> bool:
     if not future.done():
         future.set_result(msg)
     return True
-
-
-def status_of(msg: Msg) -> str:
-    """The status code of a reply that is one, else an empty string."""
-    headers = msg.headers
-    return headers.get("Status", "") if headers else ""
 
 
 class Requests:
@@ -86,18 +73,18 @@ class Requests:
     message was stored is then unknown, and the caller looks into the stream to find out.
     """
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Wire) -> None:
         self._nc = nc
         self._inbox = ""
         self._tokens = itertools.count()
-        self._open: dict[str, _Waiter] = {}
+        self._open: dict[int, _Waiter] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     async def start(self) -> None:
         """Subscribe to the inbox."""
-        self._inbox = self._nc.new_inbox()
-        await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_reply)
+        inbox = await self._nc.open_inbox(self._on_reply, below=".*")
+        self._inbox = inbox.subject.removesuffix("*")
         self._sweeper = self._loop.create_task(self._sweep(), name="requests.sweep")
 
     async def stop(self) -> None:
@@ -131,11 +118,11 @@ class Requests:
             PublishUnconfirmed: sent, but no reply came in time.
             PayloadTooLarge: the server's limit is below the size of `data`.
         """
-        token = str(next(self._tokens))
+        token = next(self._tokens)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._open[token] = _Waiter(future, self._loop.time() + timeout, accept)
         try:
-            await self.tell(subject, data, headers, reply=f"{self._inbox}.{token}")
+            self._nc.send(subject, data, f"{self._inbox}{token}", headers)
             return await future
         finally:
             self._open.pop(token, None)
@@ -148,15 +135,7 @@ class Requests:
         reply: str = "",
     ) -> None:
         """Publish without waiting for anything. Raises NotConnected, PayloadTooLarge."""
-        try:
-            await self._nc.publish(subject, data, reply, dict(headers) if headers else None)
-        except nats_errors.MaxPayloadError:
-            raise PayloadTooLarge(
-                f"{len(data)} bytes for {subject!r} are more than the server's max_payload of "
-                f"{self._nc.max_payload}: send less, or raise max_payload in its configuration"
-            ) from None
-        except nats_errors.Error as error:
-            raise NotConnected(f"cannot publish to {subject!r}: {error}") from error
+        self._nc.send(subject, data, reply, headers)
 
     async def store(
         self,
@@ -173,9 +152,9 @@ class Requests:
             StreamMissing: no stream covers the subject.
             BusError: the stream refused for another reason.
         """
-        msg: Msg = await self.request(subject, data, headers, timeout=timeout)
+        msg: Message = await self.request(subject, data, headers, timeout=timeout)
         if not msg.data:
-            if status_of(msg) == _NO_RESPONDERS:
+            if msg.status == _NO_RESPONDERS:
                 raise StreamMissing(
                     f"no stream covers the subject {subject!r}: "
                     "provision the app first (`layby provision APP`), or check the spelling"
@@ -183,14 +162,14 @@ class Requests:
             raise BusError(f"{subject!r} was answered without an acknowledgement")
         ack = _decode_ack(msg.data)
         if ack.error is None:
-            return PubAck(ack.stream, ack.seq, ack.duplicate)
+            return ack
         raise _refusal(subject, ack.error)
 
     async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
         """Call the JetStream API, `$JS.API.<verb>`; raise `BusError` with its words on refusal."""
         data = b"" if body is None else msgspec.json.encode(body)
-        msg: Msg = await self.request(f"$JS.API.{verb}", data, timeout=timeout)
-        if status_of(msg) == _NO_RESPONDERS:
+        msg: Message = await self.request(f"$JS.API.{verb}", data, timeout=timeout)
+        if msg.status == _NO_RESPONDERS:
             raise BusError("the server has no JetStream: enable it (`jetstream {}`)", code=503)
         reply: dict[str, Any] = msgspec.json.decode(msg.data)
         if error := reply.get("error"):
@@ -199,34 +178,34 @@ class Requests:
             )
         return reply
 
-    async def direct_get(self, stream: str, body: Any) -> list[Msg]:
+    async def direct_get(self, stream: str, body: Any) -> list[Message]:
         """Read a batch of messages straight from a stream; empty when nothing matches.
 
-        The last element may be the end-of-batch marker; see `status_of`.
+        The last element may be the end-of-batch marker; see `Message.status`.
         Raises TooMany when more than the server's 1,024 subjects match.
         """
-        found: list[Msg] = []
+        found: list[Message] = []
 
-        def accept(future: asyncio.Future[Any], msg: Msg) -> bool:
-            status = status_of(msg)
+        def accept(future: asyncio.Future[Any], msg: Message) -> bool:
+            status = msg.status
             found.append(msg)
             if status and not future.done():
                 future.set_result(None)
             return bool(status)
 
         await self.request(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), accept=accept)
-        status = status_of(found[-1])
+        status = found[-1].status
         if status == "404":
             return []
         if status == _NO_RESPONDERS:
             raise StreamMissing(f"nobody answers for the stream {stream}", code=int(status))
         if status != _END_OF_BATCH:
-            text = (found[-1].headers or {}).get("Description", "")
+            text = found[-1].headers.get("Description", "")
             raise BusError(f"direct get from {stream}: {status} {text}", code=int(status))
         return found
 
-    async def _on_reply(self, msg: Msg) -> None:
-        token = msg.subject.rpartition(".")[2]
+    def _on_reply(self, msg: Message) -> None:
+        token = int(msg.subject[len(self._inbox) :])
         waiter = self._open.get(token)
         if waiter is not None and waiter.accept(waiter.future, msg):
             self._open.pop(token, None)

@@ -13,7 +13,7 @@ from .bus.bucket import Bucket
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
 from .bus.errors import BusError
-from .bus.requests import Requests, status_of
+from .bus.requests import Requests
 from .bus.topology import streams
 from .rows import Finding
 from .runtime.index import IndexRow
@@ -179,7 +179,7 @@ async def _dead(requests: Requests) -> list[Finding]:
     first = max(info["state"]["first_seq"], info["state"]["last_seq"] - _SHOWN + 1)
     body = {"seq": first, "batch": _SHOWN, "next_by_subj": "dead.>"}
     for msg in await requests.direct_get("DEAD", body):
-        if not status_of(msg):
+        if not msg.status:
             findings.append(_letter(msg.data))
     return [
         Finding(

@@ -1,0 +1,182 @@
+"""The client's connection, used sparingly.
+
+nats-py spends a coroutine, a queue and a task switch on each message either way. Here a frame is
+bytes put into its buffer, written with all others of the same turn of the event loop; and a message
+that comes to one of our inboxes is handed over where it is parsed. Connecting, reconnecting, TLS,
+pings and ordinary subscriptions stay nats-py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from .errors import BusError, NotConnected, PayloadTooLarge
+
+_log = logging.getLogger(__name__)
+
+_VERSION: Final = "NATS/1.0"
+_STATUS: Final = slice(len(_VERSION) + 1, len(_VERSION) + 4)
+"""Where the status code stands in a header block that has one."""
+_UNFIT: Final = re.compile(r"\s|^$")
+"""What would end a subject early, and let a caller write commands of the protocol."""
+_BREAK: Final = re.compile(r"[\r\n]+")
+_NAME: Final = re.compile(r"[!#-9;-~]+")
+
+
+class Message:
+    """A message as it came; its headers are read when somebody asks for them."""
+
+    __slots__ = ("_block", "_headers", "data", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, data: bytes, block: bytes | None) -> None:
+        self.subject = subject
+        self.reply = reply
+        self.data = data
+        self._block = block
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def status(self) -> str:
+        """The status code of a message that is one, else an empty string."""
+        block = self._block
+        if block is None or block[_STATUS.start - 1 : _STATUS.start] != b" ":
+            return ""
+        return block[_STATUS].decode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers, the first of each name; a status has its words as `Description`."""
+        if self._headers is None:
+            self._headers = _read(self._block)
+        return self._headers
+
+
+Taker = Callable[[Message], None]
+"""Takes one message at once; must not raise or block."""
+
+
+class Wire(Client):
+    """A connection of nats-py with short ways in and out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._takers: dict[int, Taker] = {}
+        self._written: asyncio.Future[None] | None = None
+
+    async def open_inbox(self, take: Taker, below: str = "") -> Subscription:
+        """Subscribe to a new inbox (and to `below` it, `.*` for instance); see `Taker`."""
+        subscription = await self.subscribe(self.new_inbox() + below)
+        # Nobody knows the subject before, so nothing has come yet.
+        self._takers[subscription._id] = take  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return subscription
+
+    def send(
+        self,
+        subject: str,
+        data: bytes = b"",
+        reply: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish. What is sent in one turn of the event loop leaves together, in its order.
+
+        Raises:
+            NotConnected: nothing was sent.
+            PayloadTooLarge: it is more than the server takes.
+            BusError: nothing can be sent to such a subject.
+        """
+        if not self.is_connected or self.is_draining_pubs:
+            raise NotConnected(f"cannot publish to {subject!r}: there is no connection now")
+        if _UNFIT.search(subject) or (reply and _UNFIT.search(reply)):
+            raise BusError(f"{subject!r} is no subject: it is empty or has white space in it")
+        block = _block(headers) if headers else b""
+        size = len(block) + len(data)
+        if size > self.max_payload:
+            raise PayloadTooLarge(
+                f"{size} bytes for {subject!r} are more than the server's max_payload of "
+                f"{self.max_payload}: send less, or raise max_payload in its configuration"
+            )
+        if block:
+            line = f"HPUB {subject} {reply} {len(block)} {size}\r\n".encode()
+        else:
+            line = f"PUB {subject} {reply} {size}\r\n".encode()
+        self._write(b"".join((line, block, data, b"\r\n")))
+
+    def _write(self, frame: bytes) -> None:
+        self._pending.append(frame)
+        self._pending_data_size += len(frame)
+        queue = self._flush_queue
+        if queue is not None and queue.empty():
+            queue.put_nowait(self._nobody)
+
+    @property
+    def _nobody(self) -> asyncio.Future[None]:
+        """Who waits for the flusher of nats-py to have written: nobody does."""
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+            self._written.set_result(None)
+        return self._written
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """Ping, after what was sent before: nats-py's ping overtakes it, and `flush` is one."""
+        if self._transport is not None and self._pending:
+            self._transport.writelines(self._pending)
+            self._pending = []
+            self._pending_data_size = 0
+        await super()._send_ping(future)
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        take = self._takers.get(sid)
+        if take is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        try:
+            take(Message(subject.decode(), reply.decode(), data, headers))
+        except Exception:  # noqa: BLE001  or the client would stop reading
+            _log.exception("taker_failed subject=%r", subject)
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._takers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+
+def _block(headers: Mapping[str, str]) -> bytes:
+    """Headers as they travel. Line breaks in values become blanks, or they would end the value."""
+    lines = [_VERSION]
+    for name, value in headers.items():
+        if "\n" in value or "\r" in value:
+            value = _BREAK.sub(" ", value)  # noqa: PLW2901
+        lines.append(f"{_checked(name)}: {value}")
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode()
+
+
+@lru_cache(maxsize=64)
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise BusError(f"{name!r} cannot be the name of a header")
+    return name
+
+
+def _read(block: bytes | None) -> dict[str, str]:
+    if block is None:
+        return {}
+    first, *lines = block.decode("utf-8", "replace").split("\r\n")
+    found: dict[str, Any] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            found.setdefault(name, value.strip())
+    status, _, words = first.removeprefix(_VERSION).strip().partition(" ")
+    if status:
+        found.update(Status=status, Description=words)
+    return found
