@@ -118,8 +118,9 @@ class AgentActor:
     async def enter(self, step: Step, frame: Frame, state: RunState) -> TurnResult:
         """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
         asked = load(frame.input, TurnInput)
-        task = load(state.frames[frame.parent].input, NetworkInput)
-        return await _Turn(self, step, state, frame, asked, task).take()
+        task = await step.read(state.frames[frame.parent].input, NetworkInput)
+        before, values = await conversation(step, state, frame, task)
+        return await _Turn(self, step, task, before, values).take()
 
     def model(self, network: str) -> Model:
         """The model to think with."""
@@ -151,18 +152,17 @@ class _Turn:
         self,
         actor: AgentActor,
         step: Step,
-        state: RunState,
-        frame: Frame,
-        asked: TurnInput,
         task: NetworkInput,
+        before: list[Message],
+        values: dict[str, Any],
     ) -> None:
         self._actor = actor
         self._agent = actor.agent
         self._step = step
-        self._network = asked.network
-        before, self._state = conversation(state, frame, task)
         self._task = task
+        self._network = task.network
         self._before = before
+        self._state = values
         self._added: list[Message] = []
         self._calls: list[CallRecord] = []
         self._changed: dict[str, Any] = {}

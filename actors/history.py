@@ -5,33 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from ..runtime.journal import Frame, RunState
+from ..runtime.step import Step
 from ..runtime.values import load
 from .model import Message, Text
 from .turn import NetworkInput, TurnInput, TurnResult
 
 
-def turns_before(state: RunState, frame: Frame) -> list[TurnResult]:
+async def turns_before(step: Step, state: RunState, frame: Frame) -> list[TurnResult]:
     """The finished turns of the network frame that `frame` is a turn of, in order."""
     asked = load(frame.input, TurnInput)
     slots = state.frames[frame.parent].slots
     found: list[TurnResult] = []
     for number in range(asked.number):
         found += [
-            load(slot.result, TurnResult)
+            await step.read(slot.result, TurnResult)
             for key, slot in slots.items()
             if key.startswith(f"turn#{number}.") and slot.settled and slot.error is None
         ]
     return found
 
 
-def conversation(
-    state: RunState, frame: Frame, task: NetworkInput
+async def conversation(
+    step: Step, state: RunState, frame: Frame, task: NetworkInput
 ) -> tuple[list[Message], dict[str, Any]]:
     """The messages before a turn, and the network's state at its beginning."""
     asked = load(frame.input, TurnInput)
     messages = [say(task.input)]
     values = dict(task.state)
-    for turn in turns_before(state, frame):
+    for turn in await turns_before(step, state, frame):
         values.update(turn.state)
         messages += turn.messages if turn.agent == asked.agent else [say(retold(turn))]
     if messages[-1].role == "assistant":

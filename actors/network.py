@@ -75,7 +75,7 @@ class Supervisor:
     async def enter(self, step: Step, frame: Frame, state: RunState) -> NetworkResult:
         """Let agents take turns until the router says that it is done."""
         del state
-        task = load(frame.input, NetworkInput)
+        task: NetworkInput = await step.read(frame.input, NetworkInput)
         turns: list[TurnResult] = []
         values = dict(task.state)
         usage = Usage()

@@ -93,10 +93,11 @@ def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, 
         StreamSpec(
             name="TIMERS",
             subjects=("timer.>", "due.>"),
+            # A stream with schedules takes rollups: the server switches that on by itself.
             config={
                 "retention": "workqueue",
                 "allow_msg_schedules": True,
-                "allow_rollup_hdrs": True,  # the server turns it on with schedules
+                "allow_rollup_hdrs": True,
                 "allow_direct": True,
             },
         ),
@@ -104,6 +105,9 @@ def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, 
             name="DEAD",
             subjects=("dead.>", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
+        ),
+        StreamSpec(
+            name="BLOBS", subjects=("blob.>",), config={"allow_direct": True}
         ),
         bucket("parked"),
         bucket("runs"),

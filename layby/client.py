@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from .actors.answer import Receipt as WireReceipt
 from .actors.parked import ParkedRecord
 from .actors.parked import decode as decode_record
+from .bus.blobs import Blobs
 from .bus.bucket import Bucket
 from .bus.connection import Connection, connect
 from .bus.errors import BusError, LaybyError, PublishUnconfirmed
@@ -39,6 +41,7 @@ from .runtime.worker import CANCEL
 from .timeline import Narrator
 
 _ENDED = "run.ended"
+_RUN_ID = re.compile(r"[a-z2-7]{16}")
 
 
 class NoReceipt(LaybyError):
@@ -60,6 +63,7 @@ class Client:
         self._connection = connection
         self._requests = requests
         self._log = Log(requests)
+        self._blobs = Blobs(requests)
         self._index = Bucket(requests, "runs")
         self._parked = Bucket(requests, "parked")
 
@@ -139,14 +143,17 @@ class Client:
 
     async def questions(self, role: str | None = None) -> list[QuestionRow]:
         """The open questions, the earliest deadline first."""
-        rows: list[QuestionRow] = []
+        found: dict[str, QuestionRow | None] = {}
         async for item in self._items(self._parked):
-            rows += _open_questions(decode_record(item), role)
-        return sorted(rows, key=lambda row: row.deadline)
+            for question in decode_record(item).questions:
+                found[question.id] = None  # closed, unless it is open where it is read last
+            for row in _open_questions(decode_record(item), role):
+                found[row.id] = row
+        return sorted((row for row in found.values() if row), key=lambda row: row.deadline)
 
     async def runs(self, status: str | None = None, limit: int = 50) -> list[RunRow]:
         """Runs, the newest first, at most `limit` of them."""
-        rows = [row for row in await self._rows() if status in {None, row.status}]
+        rows = [row for row in (await self._rows()).values() if status in {None, row.status}]
         rows.sort(key=lambda row: row.started_at, reverse=True)
         return [_run_row(row) for row in rows[:limit]]
 
@@ -160,7 +167,8 @@ class Client:
         steps: list[StepRow] = []
         for message in messages:
             steps += [row for _, row in narrator.tell(message)]
-        return _detail(live.state, steps)
+        result = await self._blobs.inflate(live.state.result)
+        return _detail(live.state, msgspec.json.decode(result), steps)
 
     async def cancel(self, run: str, reason: str = "") -> RunRow:
         """Cancel a run: its work stops at once, its open questions are closed.
@@ -233,17 +241,20 @@ class Client:
             if error.code != _NO_SUCH_STREAM:
                 raise
 
-    async def _rows(self) -> list[IndexRow]:
+    async def _rows(self) -> dict[str, IndexRow]:
+        """The index; a row that changes while it is read counts as it was read last."""
         decoder = msgspec.json.Decoder(IndexRow)
-        return [decoder.decode(item) async for item in self._items(self._index)]
+        rows = [decoder.decode(item) async for item in self._items(self._index)]
+        return {row.id: row for row in rows}
 
     async def _find(self, run: str) -> str:
-        rows = await self._rows()
-        exact = [row for row in rows if row.id == run]
+        if _RUN_ID.fullmatch(run) and await self._log.load(run):
+            return run  # known before the index shows it
+        rows = list((await self._rows()).values())
         begins = [row for row in rows if run and row.id.startswith(run)]
         of_ticket = sorted((row for row in rows if row.ticket == run), key=lambda r: r.started_at)
-        if exact or len(begins) == 1:
-            return (exact or begins)[0].id
+        if len(begins) == 1:
+            return begins[0].id
         if of_ticket:
             return of_ticket[-1].id
         if begins:
@@ -332,10 +343,10 @@ def _state_row(state: RunState) -> RunRow:
     )
 
 
-def _detail(state: RunState, steps: list[StepRow]) -> RunDetail:
+def _detail(state: RunState, result: Any, steps: list[StepRow]) -> RunDetail:
     return RunDetail(
         **msgspec.structs.asdict(_state_row(state)),
-        result=msgspec.json.decode(state.result),
+        result=result,
         error=state.error or None,
         steps=steps,
     )

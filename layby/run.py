@@ -19,6 +19,7 @@ from .actors.parked import Parking
 from .actors.waits import WaitActor
 from .actors.workflow import WorkflowActor
 from .app import App, all_events, answers_of, due, events_of, mail_of
+from .bus.blobs import Blobs
 from .bus.bucket import Bucket
 from .bus.connection import Connection, connect
 from .bus.dead import DeadLetters
@@ -128,6 +129,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
 
     services = Services(
         timers=timers,
+        blobs=Blobs(requests),
         publish=publish,
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,

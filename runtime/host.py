@@ -239,6 +239,7 @@ class Host:
 
     async def _close(self, activation: Activation, outcome: Outcome) -> None:
         frame, state = activation.frame, activation.live.state
+        outcome = await self._kept(outcome)
         if frame.id != ROOT:
             record: Record = _returned(frame, outcome)
             parent = state.frames[frame.parent]
@@ -254,6 +255,16 @@ class Host:
                 exc_info=outcome.error,
             )
         await activation.close(NOBODY, record)
+
+    async def _kept(self, outcome: Outcome) -> Outcome:
+        """The outcome with its value as it is recorded."""
+        if outcome.error is not None:
+            return outcome
+        try:
+            raw = dump(outcome.value)
+        except LaybyError as error:
+            return Outcome(parked=False, error=error)
+        return Outcome(parked=False, value=await self.services.deflate(raw))
 
     async def _rearm(self, activation: Activation) -> None:
         """Arm the frame's wake-ups again where a crash may have come before they were armed."""
@@ -347,16 +358,12 @@ def addressee(state: RunState, record: Record) -> Frame | None:
 def _returned(frame: Frame, outcome: Outcome) -> Returned:
     if outcome.error is not None:
         return Returned(frame=frame.id, error=failure_of(outcome.error))
-    return Returned(frame=frame.id, result=dump(outcome.value))
+    return Returned(frame=frame.id, result=outcome.value)
 
 
 def _ended(outcome: Outcome) -> Ended:
     error = outcome.error
     if error is None:
-        try:
-            return Ended(status=COMPLETED, result=dump(outcome.value))
-        except LaybyError as bad:
-            error = bad
+        return Ended(status=COMPLETED, result=outcome.value)
     status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), FAILED)
-    failure = failure_of(error)
-    return Ended(status=status, result=NULL, error=failure.message)
+    return Ended(status=status, result=NULL, error=failure_of(error).message)

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from ..bus.blobs import Blobs
 from ..bus.errors import BusError
 from ..bus.timers import Timers
-from .entry import Awaited, Origin, Started
+from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
 from .retry import Retry
 
@@ -63,6 +64,7 @@ class Services:
     """Settings and ports that every step of an app shares."""
 
     timers: Timers
+    blobs: Blobs
     ask_timeout: float = 4 * 3600.0
     """Seconds that a person has to answer."""
     events: EventBook | None = None
@@ -79,6 +81,20 @@ class Services:
         due = Due(kind="wake", run=run, at=at, frame=frame, key=key)
         try:
             await self.timers.arm(name, at, msgspec.json.encode(due))
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+
+    async def deflate(self, raw: Raw) -> Raw:
+        """`raw` as it is recorded: put away where it is big. Raises Interrupted."""
+        try:
+            return await self.blobs.deflate(raw)
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+
+    async def inflate(self, raw: Raw) -> Raw:
+        """A recorded value, fetched where it was put away. Raises Interrupted."""
+        try:
+            return await self.blobs.inflate(raw)
         except BusError as error:
             raise Interrupted(str(error)) from error
 

@@ -123,6 +123,10 @@ class Step:
         """The same body's steps, named apart: for a part of it that may run beside others."""
         return Step(self._activation, self._services, f"{self._prefix}{name}/")
 
+    async def read(self, raw: Raw, wanted: Any = Any) -> Any:
+        """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""
+        return load(await self._services.inflate(raw), wanted)
+
     def idempotency_key(self, name: str = "") -> str:
         """A key for the outside world that is the same on every try."""
         return f"{self.run_id}/{self._activation.frame.id}/{self._prefix}{name}"
@@ -192,7 +196,7 @@ class Step:
         """
         slot = self._slot(key, "step")
         if slot is not None and slot.settled:
-            return self._replay(key, slot, wanted)
+            return await self._replay(key, slot, wanted)
         self._consume_inner(f"{key}/")
         attempt = 1 + self._back_off(slot)
         await self._activation.must_be_live()
@@ -203,7 +207,8 @@ class Step:
         crash.point("after_effect")
         spent = round((time.perf_counter() - began) * 1e3, 3)
         told = note(value) if callable(note) else note
-        self._record(Stepped(frame=self._frame, key=key, result=raw, ms=spent, note=told))
+        kept = await self._services.deflate(raw)
+        self._record(Stepped(frame=self._frame, key=key, result=kept, ms=spent, note=told))
         return load(raw, wanted)
 
     async def _attempt(
@@ -287,7 +292,7 @@ class Step:
         self._check_role(asked.role)
         refused = self._slot(f"{asked.key}!", "step")
         if refused is not None:
-            return cast("Answer", self._replay(asked.key, refused, Any))
+            return cast("Answer", await self._replay(asked.key, refused, Any))
         slot = self._open(asked.key, "ask")
         if slot is None:
             await self._activation.must_be_live()
@@ -342,14 +347,14 @@ class Step:
                 key=key,
                 child=f"{self._frame}/{key}",
                 actor=performer.address,
-                input=dump(arguments),
+                input=await self._services.deflate(dump(arguments)),
                 note=note,
             )
             await self._activation.flush(to=performer.address, mail=called)
             raise Parked
         if slot.error is not None:
             _raise(key, slot.error)
-        return performer.accept(slot.result)
+        return performer.accept(await self._services.inflate(slot.result))
 
     def wait_for_event(
         self,
@@ -382,7 +387,7 @@ class Step:
             await events.register(self.run_id, awaited, state.started_at)
         slot = self._open(awaited.key, "event")
         if slot is not None:
-            return load(slot.result)
+            return load(await self._services.inflate(slot.result))
         await self._activation.must_be_live()
         self._record(awaited)
         await self._activation.flush()
@@ -438,7 +443,7 @@ class Step:
             raise Parked
         if slot.error is not None:
             _raise(key, slot.error)
-        return load(slot.result)
+        return load(await self._services.inflate(slot.result))
 
     async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
         """Run branches side by side; their results in order.
@@ -563,11 +568,11 @@ class Step:
             raise Parked
         return slot
 
-    def _replay(self, key: str, slot: Slot, wanted: Any) -> Any:
+    async def _replay(self, key: str, slot: Slot, wanted: Any) -> Any:
         strand.get().consume(slot.settled, slot.owner)
         if slot.error is not None:
             _raise(key, slot.error)
-        return load(slot.result, wanted)
+        return load(await self._services.inflate(slot.result), wanted)
 
     def _consume_inner(self, prefix: str) -> None:
         """Take note of what a part of the body has done. Raises Parked while it only waits."""

@@ -1,0 +1,107 @@
+"""Big values, kept once under the hash of their content.
+
+A value is a row of chunks `blob.<digest>.<k>`, each created once (so that a second writer of the
+same content finds it there), and a last one, `blob.<digest>.end`, which says how many there are.
+A reference is written into a log only after the value is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from contextlib import suppress
+
+import msgspec
+
+from .errors import BusError, Conflict
+from .requests import Requests
+
+STREAM = "BLOBS"
+_CHUNK = 256 * 1024
+_CACHED = 32_000_000
+_PAGE = 16
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the place of a big value."""
+
+    digest: str = msgspec.field(name="$blob")
+    size: int
+
+
+_MARK = b'{"$blob":'
+_decode = msgspec.json.Decoder(Reference).decode
+
+
+class Blobs:
+    """Puts big values away and fetches them again."""
+
+    def __init__(self, requests: Requests, *, above: int = 64 * 1024) -> None:
+        self._requests = requests
+        self._above = above
+        self._recent: OrderedDict[str, bytes] = OrderedDict()
+        self._held = 0
+
+    async def deflate(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """`raw`, or a reference to it when it is larger than 64 KiB."""
+        data = bytes(raw)
+        if len(data) <= self._above:
+            return raw
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._recent:
+            await self._store(digest, data)
+            self._remember(digest, data)
+        return msgspec.Raw(msgspec.json.encode(Reference(digest=digest, size=len(data))))
+
+    async def inflate(self, raw: msgspec.Raw) -> msgspec.Raw:
+        """The value that `raw` is, or refers to. Raises BusError when it is not there."""
+        data = bytes(raw)
+        if not data.startswith(_MARK):
+            return raw
+        reference = _decode(data)
+        found = self._recent.get(reference.digest)
+        if found is None:
+            found = await self._fetch(reference)
+            self._remember(reference.digest, found)
+        return msgspec.Raw(found)
+
+    async def _store(self, digest: str, data: bytes) -> None:
+        chunks = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
+        for number, chunk in enumerate(chunks):
+            await self._create(f"blob.{digest}.{number}", chunk)
+        await self._create(f"blob.{digest}.end", str(len(chunks)).encode())
+
+    async def _create(self, subject: str, data: bytes) -> None:
+        with suppress(Conflict):  # the same content was put away before
+            await self._requests.store(subject, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
+
+    async def _fetch(self, reference: Reference) -> bytes:
+        count = -(-reference.size // _CHUNK)
+        subjects = [f"blob.{reference.digest}.{number}" for number in range(count)]
+        chunks: dict[str, bytes] = {}
+        for at in range(0, count, _PAGE):
+            body: dict[str, object] = {"multi_last": subjects[at : at + _PAGE]}
+            while messages := await self._requests.direct_get(STREAM, body):
+                for message in messages:
+                    if not message.status:
+                        chunks[message.headers["Nats-Subject"]] = message.data
+                end = messages[-1].headers
+                last = next((m for m in reversed(messages) if not m.status), None)
+                if last is None or int(end.get("Nats-Num-Pending", "0")) == 0:
+                    break
+                body = {
+                    "multi_last": subjects[at : at + _PAGE],
+                    "seq": int(last.headers["Nats-Sequence"]) + 1,
+                    "up_to_seq": int(end["Nats-UpTo-Sequence"]),
+                }
+        data = b"".join(chunks.get(subject, b"") for subject in subjects)
+        if hashlib.sha256(data).hexdigest() != reference.digest:
+            raise BusError(f"the value {reference.digest[:12]} of {reference.size} bytes is not whole")
+        return data
+
+    def _remember(self, digest: str, data: bytes) -> None:
+        self._recent[digest] = data
+        self._held += len(data)
+        while self._held > _CACHED and len(self._recent) > 1:
+            _, old = self._recent.popitem(last=False)
+            self._held -= len(old)
