@@ -205,7 +205,7 @@ def test_the_question_comes_with_all_ways_to_answer() -> None:
     assert "Technical Support asks a developer about T125" in text
     assert "Type your answer here" in text
     assert "-s nats://h:1 answer T125 'Fixed in v1.1.4'\n" in text
-    assert 'developer.response.T125 \'{"answer": "Fixed in v1.1.4"}\'\n' in text
+    assert 'developer.response.T125 \'{"answer":"Fixed in v1.1.4"}\'\n' in text
 
 
 def test_nobody_is_asked_to_type_where_nobody_can() -> None:
