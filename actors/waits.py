@@ -21,10 +21,12 @@ from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
-from ..runtime.entry import Arrived, Awaited, Raw
+from ..runtime.entry import Arrived, Awaited, Cancelled, Raw
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.index import iso
+from ..runtime.run import LiveRun
+from .cancel import CANCEL_KEY
 
 _PAGE = 200
 _KEEP = 7 * 86_400.0
@@ -129,9 +131,24 @@ class WaitActor:
         frame = live.state.frames.get(wait.frame)
         if frame is None:
             return
+        if wait.key == CANCEL_KEY:
+            reason = f"event {seq} asked for it"
+            await self._host.end(live, Cancelled(reason=reason))
+            return
         arrived = Arrived(frame=wait.frame, key=wait.key, event=Raw(data.strip()), seq=seq)
         with suppress(Fenced):
             await live.append([arrived], to=frame.actor)
+
+    async def tidy(self, live: LiveRun) -> None:
+        """Forget what a run that is over has waited for."""
+        for frame in live.state.frames.values():
+            for key, slot in frame.slots.items():
+                if slot.kind == "event":
+                    await self.forget(Wait(run=live.id, frame=frame.id, key=key), slot.ref, slot.match)
+
+    async def forget(self, wait: Wait, subject: str, match: dict[str, Any]) -> None:
+        """Wake `wait` no more."""
+        await self._change(_wait_key(subject, match), Waits(), partial(_without, wait))
 
     async def _early(self, record: Awaited, since: float) -> tuple[int, bytes] | None:
         """The first matching event since the run began."""

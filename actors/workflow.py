@@ -6,18 +6,23 @@ import hashlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, get_type_hints
+
+import msgspec
 
 from ..bus.errors import InvalidTicket
 from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
-from ..runtime.entry import Origin, Raw, Started
+from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, WorkflowChanged
+from ..runtime.failure import failure_of
 from ..runtime.host import Hopeless, Host
 from ..runtime.ids import run_id
 from ..runtime.journal import Frame, RunState
 from ..runtime.step import Step
 from ..runtime.values import BadValue, load
+from .cancel import CANCEL_KEY
 from .network import Network
 from .turn import NetworkInput, NetworkResult
 
@@ -42,20 +47,54 @@ class WorkflowStep(Step):
         return self.call(network, arguments, name=name or network.name, note=network.name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunFailure:
+    """What a workflow's `on_failure` is told."""
+
+    run_id: str
+    ticket: str
+    event: Any
+    error: str
+    type: str
+    """The name of the error's class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowOptions:
+    """How a workflow's runs are kept in bounds."""
+
+    on_failure: Callable[[RunFailure, WorkflowStep], Awaitable[Any]] | None = None
+    """Called in the run itself, durably, before it ends with an error."""
+    timeout: float | None = None
+    """Seconds that a run may take, without the time that people take."""
+    cancel_on: str = ""
+    """A subject whose events cancel the runs of their ticket."""
+
+
 class Workflow:
     """A user's function with the subject that starts it and the field that is its ticket."""
 
     strict = True
 
     def __init__(
-        self, fn: WorkflowFunction, *, on: str, key: str, name: str = "", version: str = ""
+        self,
+        fn: WorkflowFunction,
+        *,
+        on: str,
+        key: str,
+        name: str = "",
+        version: str = "",
+        options: WorkflowOptions | None = None,
     ) -> None:
         self.fn = fn
         self.on = checked_subject(on)
         self.key = key
         self.name = name or fn.__name__
         self.version = version or _version_of(fn)
+        self.options = options or WorkflowOptions()
         self.event_type, self._takes_step = _signature(fn)
+        self.versions: dict[str, Workflow] = {self.version: self}
+        """This workflow as it was and is; a run goes on in the version that it began in."""
 
     @property
     def address(self) -> str:
@@ -72,17 +111,55 @@ class Workflow:
         return load(result)
 
     async def enter(self, step: Step, frame: Frame, state: RunState) -> Any:
-        """Run the function from its start."""
-        event = load(frame.input, self.event_type)
-        arguments = (event, WorkflowStep.over(step)) if self._takes_step else (event,)
+        """Run the function from its start, in the version that the run began in."""
+        mine = self.versions.get(state.version, self)
+        event = await step.read(frame.input, mine.event_type)
+        verbs = WorkflowStep.over(step)
+        if step.begins:
+            await self._watch(step)
         try:
-            return await self.fn(*arguments)
+            return await mine.call(event, verbs)
         except WorkflowChanged as changed:
             raise WorkflowChanged(
                 f"{changed}: the run was started by version {state.version!r} of workflow "
-                f"{self.name!r}, this worker runs {self.version!r}; put the step back, or start "
-                "the ticket anew"
+                f"{self.name!r}, this worker runs {mine.version!r}; declare the old version beside "
+                "the new one, put the step back, or start the ticket anew"
             ) from None
+        except Exception as error:
+            await self._failed(verbs, event, error)
+            raise
+
+    async def call(self, event: Any, verbs: WorkflowStep) -> Any:
+        """Call the user's function."""
+        return await (self.fn(event, verbs) if self._takes_step else self.fn(event))
+
+    async def _watch(self, step: Step) -> None:
+        """Have the run ended by its timeout or by an event; repeated when its start is."""
+        options, services = self.options, step.services
+        if options.timeout is None and not options.cancel_on:
+            return
+        await step.settle()
+        state = step.state
+        if options.timeout is not None:
+            await services.arm_limit(state.id, state.started_at + options.timeout, options.timeout)
+        if options.cancel_on and services.events is not None:
+            ticket = msgspec.json.decode(state.event)[self.key]
+            match = {self.key: ticket}
+            watch = Awaited(frame=ROOT, key=CANCEL_KEY, subject=options.cancel_on, match=match)
+            await services.events.register(state.id, watch, state.started_at)
+
+    async def _failed(self, verbs: WorkflowStep, event: Any, error: Exception) -> None:
+        if self.options.on_failure is None:
+            return
+        failure = failure_of(error)
+        told = RunFailure(
+            run_id=verbs.run_id,
+            ticket=verbs.ticket,
+            event=event,
+            error=failure.message,
+            type=failure.type,
+        )
+        await self.options.on_failure(told, WorkflowStep.over(verbs.under("on_failure")))
 
     def opening(self, delivery: Delivery) -> tuple[str, Started]:
         """The run that an event starts, and its first record.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,7 +11,14 @@ import msgspec
 
 from .actors.agent import Agent
 from .actors.network import Network
-from .actors.workflow import Workflow, WorkflowFunction, checked_subject
+from .actors.workflow import (
+    RunFailure,
+    Workflow,
+    WorkflowFunction,
+    WorkflowOptions,
+    WorkflowStep,
+    checked_subject,
+)
 from .bus.topology import ConsumerSpec, Topology, bucket, streams
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
@@ -76,7 +83,17 @@ class App:
                     f"role {role!r}: use a lower-case letter, then letters, digits, - and _"
                 )
 
-    def workflow(self, *, on: str, key: str, name: str = "", version: str = "") -> Callable[[F], F]:
+    def workflow(
+        self,
+        *,
+        on: str,
+        key: str,
+        name: str = "",
+        version: str = "",
+        on_failure: Callable[[RunFailure, WorkflowStep], Awaitable[object]] | None = None,
+        timeout: str | float | timedelta | None = None,
+        cancel_on: str = "",
+    ) -> Callable[[F], F]:
         """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
 
         Args:
@@ -84,29 +101,61 @@ class App:
             key: The event's field that is the ticket.
             name: The workflow's name; default: the function's.
             version: What the run's log records of this code; default: a digest of its source.
+                Declared again under the same name with another version, the last is for new runs
+                and the others for runs that began in them.
+            on_failure: An `async def fn(failure, step)` that is called, durably, before a run ends
+                with an error.
+            timeout: How long a run may take, without the time that people take.
+            cancel_on: A subject whose events cancel the runs of the ticket in their field `key`.
         """
+        options = WorkflowOptions(
+            on_failure=on_failure,
+            timeout=None if timeout is None else seconds(timeout),
+            cancel_on=checked_subject(cancel_on) if cancel_on else "",
+        )
 
         def declare(fn: F) -> F:
-            workflow = Workflow(fn, on=on, key=key, name=name, version=version)
-            taken = {other.address for other in self.workflows.values()}
-            if workflow.address in taken:
-                raise InvalidSetup(f"app {self.name!r} has two workflows named {workflow.name!r}")
-            self.workflows[workflow.name] = workflow
+            self._declare(
+                Workflow(fn, on=on, key=key, name=name, version=version, options=options)
+            )
             return fn
 
         return declare
 
+    def _declare(self, workflow: Workflow) -> None:
+        older = self.workflows.get(workflow.name)
+        if older is not None:
+            if workflow.version in older.versions or (older.on, older.key) != (
+                workflow.on,
+                workflow.key,
+            ):
+                raise InvalidSetup(
+                    f"app {self.name!r} has two workflows named {workflow.name!r}: versions of one "
+                    "need the same `on` and `key`, and each its own `version`"
+                )
+            workflow.versions = {**older.versions, **workflow.versions}
+        elif workflow.address in {other.address for other in self.workflows.values()}:
+            raise InvalidSetup(f"two workflows would share the mailbox {workflow.address!r}")
+        self.workflows[workflow.name] = workflow
+
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
         needed = streams(self.kept(), self.roles)
-        if self.events:
+        if self.watches:
             needed = (*needed, bucket("waits"))
         consumers = tuple(self.tuned(consumer) for consumer in self._consumers())
         return Topology(streams=needed, consumers=consumers)
 
     def kept(self) -> list[str]:
         """The subjects whose events are kept: triggers, and what workflows wait for."""
-        return [*(workflow.on for workflow in self.workflows.values()), *self.events]
+        workflows = self.workflows.values()
+        cancels = [workflow.options.cancel_on for workflow in workflows]
+        return [*(workflow.on for workflow in workflows), *self.events, *filter(None, cancels)]
+
+    @property
+    def watches(self) -> bool:
+        """Whether runs wait for events, or are cancelled by them."""
+        return bool(self.events) or any(w.options.cancel_on for w in self.workflows.values())
 
     def tuned(self, consumer: ConsumerSpec) -> ConsumerSpec:
         """A consumer with the app's own ack-wait, where it has one."""
@@ -116,7 +165,7 @@ class App:
 
     def _consumers(self) -> list[ConsumerSpec]:
         found = [due()]
-        if self.events:
+        if self.watches:
             found.append(all_events())
         for workflow in self.workflows.values():
             found.append(events_of(workflow))

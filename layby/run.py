@@ -31,9 +31,9 @@ from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
 from .bus.topology import Provisioner
 from .rows import Finding
-from .runtime.host import Behaviour, Host, Hopeless
+from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
-from .runtime.worker import Post, Worker
+from .runtime.worker import CANCEL, Post, Worker
 
 log = structlog.get_logger("layby.worker")
 
@@ -127,7 +127,11 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     async def publish(subject: str, body: bytes, event_id: str) -> None:
         await requests.store(subject, body, {"Nats-Msg-Id": event_id})
 
+    async def announce_end(run: str) -> None:
+        await requests.tell(f"{CANCEL}.{run}")
+
     services = Services(
+        announce_end=announce_end,
         timers=timers,
         blobs=Blobs(requests),
         publish=publish,
@@ -149,9 +153,10 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     host.tidiers.append(children.tidy)
     services.children = children
     posts = [*_workflows(app, host), *_networks(app, host), *_people(humans)]
-    if app.events:
+    if app.watches:
         waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), requests, host)
         services.events = waits
+        host.tidiers.append(waits.tidy)
         posts.append(Post(consumer=all_events(), handle=waits.event))
     posts.append(Post(consumer=due(), handle=_on_due(host, humans)))
     tuned = [dataclasses.replace(post, consumer=app.tuned(post.consumer)) for post in posts]
@@ -198,6 +203,8 @@ def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaita
             raise Hopeless(f"a wake-up that nobody here has armed: {error}") from None
         if wanted.kind == "wake":
             await host.woken(wanted, delivery)
+        elif wanted.kind == "run":
+            await host.limited(wanted, delivery)
         elif wanted.role in humans:
             await humans[wanted.role].due(wanted, delivery)
         else:

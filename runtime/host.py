@@ -20,12 +20,14 @@ from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
 from .activation import Activation, Outcome
+from .duration import human
 from .entry import (
     NULL,
     ROOT,
     Answered,
     Arrived,
     Called,
+    Cancelled,
     Ended,
     Expired,
     Joined,
@@ -185,6 +187,27 @@ class Host:
             with suppress(Fenced):
                 await live.append([Woken(frame=due.frame, key=due.key)], to=frame.actor)
         await delivery.ack()
+
+    async def limited(self, due: Due, delivery: Delivery) -> None:
+        """End a run that has taken too long, not counting the time that people took."""
+        live = await self.open(due.run)
+        await live.catch_up()
+        left = due.limit - live.state.busy_for(delivery.at)
+        if live.state.frames and not live.state.ended:
+            if left > _SAME:
+                await self.services.arm_limit(due.run, delivery.at + max(left, 1.0), due.limit)
+            else:
+                error = f"it took longer than {human(due.limit)}, without the time people took"
+                await self.end(live, Ended(status=TIMED_OUT, error=error))
+        await delivery.ack()
+
+    async def end(self, live: LiveRun, record: Ended | Cancelled) -> None:
+        """End a run from outside: its work stops at once, its workflow's actor tidies up."""
+        with suppress(Fenced):
+            await live.append([record], to=live.state.root.actor)
+            self.stop_run(live.id)
+            if self.services.announce_end is not None:
+                await self.services.announce_end(live.id)
 
     async def _hold(
         self,

@@ -74,6 +74,8 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True):
     """When an open sleep or back-off is over, Unix seconds."""
     woken: int = 0
     """Position of the mail that ended the last back-off."""
+    match: dict[str, Any] = {}
+    """Of an awaited event: the fields and their values."""
     dropped: bool = False
     """Withdrawn: nobody waits for it any more."""
 
@@ -132,6 +134,10 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     updated_at: float = 0.0
     frames: dict[str, Frame] = {}
     questions: dict[str, Question] = {}
+    asking_since: float = 0.0
+    """Since when people are being asked without a break; 0 while nobody is."""
+    people_took: float = 0.0
+    """Seconds for which people were being asked, up to the last answer."""
     waits: int = 0
     """Open questions, sleeps, back-offs, awaited events and child runs."""
 
@@ -144,6 +150,11 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     def root(self) -> Frame:
         """The frame of the workflow function."""
         return self.frames[ROOT]
+
+    def busy_for(self, now: float) -> float:
+        """Seconds since the run began that people did not take."""
+        asking = now - self.asking_since if self.asking_since else 0.0
+        return now - self.started_at - self.people_took - asking
 
     def open_questions(self) -> list[Question]:
         """What people are being asked, oldest first."""
@@ -166,6 +177,17 @@ def fold(state: RunState, n: int, envelope: Envelope) -> None:
             _FOLDS[type(record)](state, record, n, envelope)
     if not state.ended:
         state.status = WAITING if state.waits else RUNNING
+    _clock(state, envelope.at)
+
+
+def _clock(state: RunState, at: float) -> None:
+    """Keep account of the time that people take."""
+    asking = any(question.status == OPEN for question in state.questions.values())
+    if asking and not state.asking_since:
+        state.asking_since = at
+    elif not asking and state.asking_since:
+        state.people_took += max(0.0, at - state.asking_since)
+        state.asking_since = 0.0
 
 
 def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> None:
@@ -299,7 +321,7 @@ def _awaited(state: RunState, record: Awaited, n: int, envelope: Envelope) -> No
     slot = _slot(state, record.frame, record.key, "event")
     if slot is None or slot.ref:
         return
-    slot.ref = record.subject
+    slot.ref, slot.match = record.subject, record.match
     slot.wake_at = record.until or NEVER
     state.waits += 1
 

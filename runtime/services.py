@@ -15,6 +15,7 @@ from ..bus.errors import BusError
 from ..bus.timers import Timers
 from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
+from .ids import timer_name
 from .retry import Retry
 
 log = structlog.get_logger("layby.step")
@@ -24,7 +25,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a wake-up: what is due."""
 
     kind: str
-    """`wake` for a sleep or back-off, `question` for a deadline."""
+    """`wake` for a sleep or back-off, `question` for a deadline, `run` for a run's timeout."""
     run: str
     at: float
     frame: str = ""
@@ -32,6 +33,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: str = ""
     ticket: str = ""
     question: str = ""
+    limit: float = 0.0
+    """Seconds that the run may take, without the time that people take."""
 
 
 class EventBook(Protocol):
@@ -72,6 +75,8 @@ class Services:
     children: Children | None = None
     """What runs of other workflows are started through."""
     publish: Publish | None = None
+    announce_end: Callable[[str], Awaitable[None]] | None = None
+    """Tells all workers to stop working on a run that was ended from outside."""
     max_questions: int = 5
     roles: tuple[str, ...] = ("developer",)
     retry: Retry = field(default_factory=Retry)
@@ -81,6 +86,14 @@ class Services:
         due = Due(kind="wake", run=run, at=at, frame=frame, key=key)
         try:
             await self.timers.arm(name, at, msgspec.json.encode(due))
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+
+    async def arm_limit(self, run: str, at: float, limit: float) -> None:
+        """Look at `at` (Unix seconds) whether a run has taken more than `limit` seconds."""
+        due = Due(kind="run", run=run, at=at, limit=limit)
+        try:
+            await self.timers.arm(timer_name(run, "", f"{at:.3f}"), at, msgspec.json.encode(due))
         except BusError as error:
             raise Interrupted(str(error)) from error
 

@@ -110,6 +110,25 @@ class Step:
         return cls(step._activation, step._services, step._prefix)  # noqa: SLF001
 
     @property
+    def services(self) -> Services:
+        """What the app and the worker offer; for actors, not for bodies."""
+        return self._services
+
+    @property
+    def state(self) -> RunState:
+        """The run as its log has it; for actors, not for bodies."""
+        return self._activation.live.state
+
+    @property
+    def begins(self) -> bool:
+        """Whether this is the handling of what started the run."""
+        return self._activation.cause == 1
+
+    async def settle(self) -> None:
+        """Append what is recorded so far."""
+        await self._activation.flush()
+
+    @property
     def run_id(self) -> str:
         """The id of the run."""
         return self._activation.live.id
