@@ -150,14 +150,12 @@ class Mailbox:
         self._pulling = False
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Subscribe and begin to pull."""
+        """Subscribe and begin to pull. Whoever starts it runs `keep` beside it."""
         self._sub = await self.nc.open_inbox(self._on_message)
         self._inbox = self._sub.subject
         self._pulling = True
-        self._keeper = self._loop.create_task(self._keep(), name=f"mailbox.{self.name}")
         self._pull()
 
     def reconnected(self) -> None:
@@ -183,10 +181,6 @@ class Mailbox:
             await asyncio.wait(self._tasks, timeout=1.0)
         for delivery in list(self._held):
             await delivery.nak()
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
 
     def released(self, delivery: Delivery) -> None:
         """Forget a delivery that was acknowledged one way or another."""
@@ -266,8 +260,8 @@ class Mailbox:
         if self._on_interrupted is not None:
             self._on_interrupted()
 
-    async def _keep(self) -> None:
-        """Renew lost pulls, and the ack-wait of what is being handled."""
+    async def keep(self) -> None:
+        """Renew lost pulls, and the ack-wait of what is being handled, until cancelled."""
         renewed = self._loop.time()
         while True:
             with suppress(TimeoutError):

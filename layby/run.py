@@ -40,8 +40,8 @@ log = structlog.get_logger("layby.worker")
 _GRACE = 20.0
 
 
-class ConnectionLost(LaybyError):
-    """The connection was closed for good: end the process, so that it is started anew."""
+class WorkerLost(LaybyError):
+    """The connection was closed for good, or a part of the worker kept dying."""
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +68,7 @@ async def run_worker(
 
     Raises:
         ServerUnavailable: no server answers.
-        ConnectionLost: the client gave the connection up for good.
+        WorkerLost: the connection was given up for good, or a part of the worker kept dying.
     """
     if name:
         structlog.contextvars.bind_contextvars(worker=name)
@@ -86,14 +86,13 @@ async def run_worker(
         connection.on_closed.append(give_up)
         await Provisioner(requests).ensure(app.topology())
         worker = assemble(app, connection, requests)
+        worker.on_give_up.append(give_up)
         await worker.start()
         if ready is not None:
             ready.set()
         await stopped.wait()
         if lost:
-            raise ConnectionLost(
-                "the connection to NATS was closed for good; start the worker anew"
-            )
+            raise WorkerLost("the worker cannot go on: its log says why; start it anew")
         await worker.drain(_GRACE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ..bus.mailbox import Delivery, Mailbox
 from ..bus.requests import Requests
 from ..bus.topology import ConsumerSpec
 from .host import Host
+from .supervision import Supervision
 
 log = structlog.get_logger("layby.worker")
 
@@ -38,6 +40,9 @@ class Worker:
         self._requests = requests
         self._host = host
         self._mailboxes = [self._mailbox(post) for post in posts]
+        self._supervision = Supervision(on_give_up=self._gave_up)
+        self.on_give_up: list[Callable[[], None]] = []
+        """Called when a part of the worker cannot be kept alive: end the process."""
 
     def _mailbox(self, post: Post) -> Mailbox:
         name = post.consumer.name
@@ -62,6 +67,7 @@ class Worker:
         await self._connection.nc.subscribe(f"{CANCEL}.*", cb=self._on_cancel)
         for mailbox in self._mailboxes:
             await mailbox.start()
+            self._supervision.run(mailbox.name, mailbox.keep)
         log.info("worker.ready", mailboxes=len(self._mailboxes))
 
     async def drain(self, grace: float = 20.0) -> None:
@@ -69,10 +75,14 @@ class Worker:
         log.info("worker.draining")
         for mailbox in self._mailboxes:
             mailbox.stop()
-        for mailbox in self._mailboxes:
-            await mailbox.drain(grace)
-        await self._connection.nc.flush(2)
+        await asyncio.gather(*(mailbox.drain(grace) for mailbox in self._mailboxes))
+        await self._supervision.stop()
         log.info("worker.drained")
+
+    def _gave_up(self, name: str) -> None:
+        del name
+        for hook in self.on_give_up:
+            hook()
 
     def _lost(self) -> None:
         self._requests.fail_all("the connection was lost")

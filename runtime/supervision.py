@@ -1,0 +1,69 @@
+"""Let it crash, start it again, give up loudly: what keeps a worker's loops alive.
+
+One for one, as in Erlang/OTP: a child that dies is started again on its own. More than
+`max_restarts` deaths of one child within `within` seconds mean that starting again does not help;
+the supervisor then gives up, and the worker ends, so that whatever runs workers starts a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger("layby.supervision")
+
+Child = Callable[[], Awaitable[None]]
+"""A loop that runs until it is cancelled; it must be able to start again."""
+
+
+class Supervision:
+    """Runs children, each in its task."""
+
+    def __init__(
+        self,
+        *,
+        max_restarts: int = 5,
+        within: float = 60.0,
+        pause: float = 0.1,
+        on_give_up: Callable[[str], None] | None = None,
+    ) -> None:
+        self._max_restarts = max_restarts
+        self._within = within
+        self._pause = pause
+        self._on_give_up = on_give_up
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self, name: str, child: Child) -> None:
+        """Run `child`, and run it again when it dies."""
+        task = asyncio.get_running_loop().create_task(self._watch(name, child), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """End all children."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _watch(self, name: str, child: Child) -> None:
+        deaths: deque[float] = deque(maxlen=self._max_restarts + 1)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await child()
+            except Exception as error:  # noqa: BLE001  whatever it was, the child starts again
+                deaths.append(loop.time())
+                log.error("child.died", child=name, deaths=len(deaths), error=repr(error))
+            else:
+                return
+            if len(deaths) > self._max_restarts and deaths[-1] - deaths[0] <= self._within:
+                log.error("child.given_up", child=name)
+                if self._on_give_up is not None:
+                    self._on_give_up(name)
+                return
+            await asyncio.sleep(self._pause * 2 ** min(len(deaths), 6))
