@@ -10,7 +10,13 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 
-def configure(*, verbose: bool = False, json: bool = False, stream: TextIO | None = None) -> None:
+def configure(
+    *,
+    verbose: bool = False,
+    json: bool = False,
+    level: int = logging.INFO,
+    stream: TextIO | None = None,
+) -> None:
     """Set up logging for a process of ours; a program that embeds a worker does its own.
 
     Traces show with `verbose` alone, and never with the values of variables: those hold secrets.
@@ -25,9 +31,7 @@ def configure(*, verbose: bool = False, json: bool = False, stream: TextIO | Non
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer() if json else _Line(colours=out.isatty()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.DEBUG if verbose else logging.INFO
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else level),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
