@@ -143,6 +143,7 @@ class Human:
                 "subject": subject,
                 "receipt": f"{self.role}.receipt.{encode_token(state.ticket)}",
                 "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
+                **({"schema": shown.form} if shown.form is not None else {}),
             },
         }
 
