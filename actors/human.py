@@ -253,10 +253,10 @@ class Human:
             # The server's clock was moved; the deadline stands.
             await delivery.nak(early)
             return
-        record, _ = await self._parking.get(due.ticket)
-        shown = (
-            next((q for q in record.questions if q.id == due.question), None) if record else None
-        )
+        shown = _shown((await self._parking.get(due.ticket))[0], due.question)
+        if shown is None:
+            # Another worker may have shown it after this one last looked.
+            shown = _shown((await self._parking.get_newest(due.ticket))[0], due.question)
         if shown is None or shown.status != "open":
             await delivery.ack()  # closed long ago: most deadlines are
             return
@@ -333,6 +333,11 @@ class Human:
         for question in live.state.questions.values():
             if question.role == self.role and question.status == "cancelled":
                 await self._record_closed(live, question)
+
+
+def _shown(record: ParkedRecord | None, question: str) -> ParkedQuestion | None:
+    """What the record of a ticket says of a question."""
+    return next((q for q in record.questions if q.id == question), None) if record else None
 
 
 def _receipt(ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
