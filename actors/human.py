@@ -30,7 +30,7 @@ from ..runtime.journal import Question, RunState
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read
-from .parked import ParkedRecord, Parking, parked_question, with_question
+from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question
 
 log = structlog.get_logger("layby.human")
 
