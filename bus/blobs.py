@@ -96,7 +96,7 @@ class Blobs:
                 }
         data = b"".join(chunks.get(subject, b"") for subject in subjects)
         if hashlib.sha256(data).hexdigest() != reference.digest:
-            raise BusError(f"the value {reference.digest[:12]} of {reference.size} bytes is not whole")
+            raise BusError(f"the big value {reference.digest[:12]} is not whole")
         return data
 
     def _remember(self, digest: str, data: bytes) -> None:

@@ -41,7 +41,7 @@ class Bucket:
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
 
     async def get_newest(self, key: str) -> Item | None:
-        """The newest value by the stream's leader, for decisions that a lagging copy would spoil."""
+        """The newest value by the stream's leader, where a lagging copy would do harm."""
         verb = f"STREAM.MSG.GET.KV_{self.name}"
         try:
             reply = await self._requests.api(verb, {"last_by_subj": f"{self._prefix}{key}"})
@@ -71,6 +71,10 @@ class Bucket:
             headers["Nats-TTL"] = f"{max(1, round(ttl))}s"
         ack = await self._requests.store(self._prefix + key, value, headers)
         return ack.seq
+
+    async def forget(self, key: str) -> None:
+        """Leave nothing of `key` but an empty marker that goes by itself."""
+        await self.put(key, b"", ttl=60.0)
 
     async def items(self) -> AsyncIterator[Item]:
         """Every key with its newest value, oldest write first."""

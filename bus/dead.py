@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
 
 import msgspec
 
+from .errors import BusError
 from .mailbox import Delivery
 from .requests import Requests
 
 STREAM = "DEAD"
 _SHOWN = 64 * 1024
+_PAGE = 100
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,8 +21,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     subject: str
     mailbox: str
+    stream: str = ""
     seq: int
-    """Its sequence in the stream it came from, which keeps it whole."""
+    """Its sequence in the stream it came from, which may keep it whole."""
     at: float
     size: int
     body: str
@@ -29,7 +32,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DeadLetters:
-    """Gives messages up."""
+    """Gives messages up, and gives them back."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
@@ -40,11 +43,86 @@ class DeadLetters:
             reason=reason,
             subject=delivery.subject,
             mailbox=mailbox,
+            stream=delivery.stream,
             seq=delivery.seq,
             at=delivery.at,
             size=len(delivery.data),
             body=delivery.data[:_SHOWN].decode("utf-8", "replace"),
             num_delivered=delivery.num_delivered,
         )
-        headers: dict[str, Any] = {"Nats-Msg-Id": f"{mailbox}.{delivery.seq}"}
+        headers = {"Nats-Msg-Id": f"{mailbox}.{delivery.seq}"}
         await self._requests.store(f"dead.{mailbox}", msgspec.json.encode(letter), headers)
+
+    async def list(self) -> list[tuple[int, DeadLetter]]:
+        """Every letter with its number, oldest first."""
+        found: list[tuple[int, DeadLetter]] = []
+        body: dict[str, object] = {"seq": 1, "batch": _PAGE, "next_by_subj": "dead.>"}
+        while messages := await self._requests.direct_get(STREAM, body):
+            last = 0
+            for message in messages:
+                if not message.status:
+                    last = int(message.headers["Nats-Sequence"])
+                    found.append((last, _decode(message.data)))
+            if not last:
+                break
+            body["seq"] = last + 1
+        return found
+
+    async def get(self, number: int) -> DeadLetter:
+        """One letter. Raises NoSuchLetter."""
+        message = await self._stored(STREAM, number)
+        if message is None or not message[0].startswith("dead."):
+            raise NoSuchLetter(f"there is no dead letter {number}: `layby dead list` shows them")
+        return _decode(message[1])
+
+    async def retry(self, number: int) -> int:
+        """Publish a letter's message anew, remove the letter, and return the new sequence.
+
+        Raises:
+            NoSuchLetter: there is none of that number.
+            CannotRetry: the message is mail of a run, which has ended, or is not kept whole.
+        """
+        letter = await self.get(number)
+        if letter.subject.startswith("to."):
+            raise CannotRetry(
+                f"letter {number} is mail of a run, and the run has failed: start its ticket anew"
+            )
+        origin = await self._stored(letter.stream, letter.seq)
+        whole = letter.size <= _SHOWN and "\ufffd" not in letter.body
+        if origin is None and not whole:
+            raise CannotRetry(
+                f"the message of letter {number} is gone from the stream {letter.stream}, and the "
+                "letter holds a part of it only"
+            )
+        data = origin[1] if origin is not None else letter.body.encode()
+        ack = await self._requests.store(letter.subject, data)
+        await self.drop(number)
+        return ack.seq
+
+    async def drop(self, number: int) -> None:
+        """Remove a letter. Raises NoSuchLetter."""
+        await self.get(number)
+        await self._requests.api(f"STREAM.MSG.DELETE.{STREAM}", {"seq": number})
+
+    async def _stored(self, stream: str, seq: int) -> tuple[str, bytes] | None:
+        try:
+            reply = await self._requests.api(f"STREAM.MSG.GET.{stream}", {"seq": seq})
+        except BusError as error:
+            if error.code not in _GONE:
+                raise
+            return None
+        message = reply["message"]
+        return message["subject"], base64.b64decode(message.get("data", ""))
+
+
+class NoSuchLetter(BusError):
+    """There is no dead letter of that number."""
+
+
+class CannotRetry(BusError):
+    """A dead letter's message cannot be published anew."""
+
+
+_decode = msgspec.json.Decoder(DeadLetter).decode
+_GONE = frozenset({10037, 10059, 10057})
+"""No message found, no stream found, sequence deleted."""

@@ -23,7 +23,6 @@ LaybyError                  the base of everything that Layby raises; the other 
 
 from __future__ import annotations
 
-# ruff: noqa: N818  these names say what happened; "Error" would add nothing
 from typing import ClassVar
 
 

@@ -65,6 +65,11 @@ class Delivery:
         return int(self._field(4))
 
     @property
+    def stream(self) -> str:
+        """The stream that it comes from."""
+        return self._field(2)
+
+    @property
     def seq(self) -> int:
         """Its sequence in the stream."""
         return int(self._field(5))

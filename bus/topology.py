@@ -218,8 +218,8 @@ def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
         wanted = spec.config.get(key, {"retention": "limits", "discard": "old"}.get(key, False))
         if found.get(key, False) != wanted:
             raise TopologyMismatch(
-                f"stream {spec.name} has {key} = {found.get(key, False)!r}, Layby needs {wanted!r}: "
-                "it was made by somebody else or by hand; rename it or recreate it empty"
+                f"stream {spec.name} has {key} = {found.get(key, False)!r}, and Layby needs "
+                f"{wanted!r}: it was made by somebody else or by hand; rename it or recreate it empty"
             )
     if not found.get("allow_direct", False):
         raise TopologyMismatch(

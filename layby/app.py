@@ -217,4 +217,5 @@ def all_events() -> ConsumerSpec:
 
 
 def due() -> ConsumerSpec:
+    """The consumer of deadlines and wake-ups."""
     return ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_HUMAN_WAIT)

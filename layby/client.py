@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from .actors.parked import decode as decode_record
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
 from .bus.connection import Connection, connect
+from .bus.dead import DeadLetter, DeadLetters
 from .bus.errors import BusError, LaybyError, PublishUnconfirmed
 from .bus.log import Log, LogMessage, parse
 from .bus.requests import Requests
@@ -23,7 +25,9 @@ from .bus.settings import ConnectionSettings
 from .bus.token import encode
 from .doctor import examine
 from .rows import (
+    DeadRow,
     Finding,
+    Purged,
     QuestionRow,
     Receipt,
     RunDetail,
@@ -41,6 +45,7 @@ from .runtime.worker import CANCEL
 from .timeline import Narrator
 
 _ENDED = "run.ended"
+_UNENDED = frozenset({"running", "waiting"})
 _RUN_ID = re.compile(r"[a-z2-7]{16}")
 
 
@@ -64,6 +69,7 @@ class Client:
         self._requests = requests
         self._log = Log(requests)
         self._blobs = Blobs(requests)
+        self._dead = DeadLetters(requests)
         self._index = Bucket(requests, "runs")
         self._parked = Bucket(requests, "parked")
 
@@ -221,6 +227,44 @@ class Client:
         """Look at the server, the streams and whatever is stuck."""
         return await examine(self._connection, self._requests)
 
+    async def dead(self) -> list[DeadRow]:
+        """Messages that no worker could handle, oldest first."""
+        try:
+            return [_dead_row(number, letter) for number, letter in await self._dead.list()]
+        except BusError as error:
+            if error.code != _NO_SUCH_STREAM:
+                raise
+            return []
+
+    async def dead_letter(self, number: int) -> DeadRow:
+        """One of them. Raises NoSuchLetter."""
+        return _dead_row(number, await self._dead.get(number))
+
+    async def retry_dead(self, number: int) -> Sent:
+        """Publish its message anew. Raises NoSuchLetter, CannotRetry."""
+        letter = await self._dead.get(number)
+        return Sent(stream=letter.stream, seq=await self._dead.retry(number))
+
+    async def drop_dead(self, number: int) -> None:
+        """Remove it. Raises NoSuchLetter."""
+        await self._dead.drop(number)
+
+    async def purge(self, older_than: float) -> Purged:
+        """Remove runs that ended more than `older_than` seconds ago, logs and rows.
+
+        Runs that have not ended stay, however old. Needs the right to purge the stream RUNS.
+        """
+        before = iso(time.time() - older_than)
+        runs = messages = 0
+        for row in (await self._rows()).values():
+            if row.status in _UNENDED or row.updated_at >= before:
+                continue
+            reply = await self._requests.api("STREAM.PURGE.RUNS", {"filter": f"to.*.{row.id}.*"})
+            await self._index.forget(row.id)
+            runs += 1
+            messages += int(reply.get("purged", 0))
+        return Purged(runs=runs, messages=messages)
+
     # ------------------------------------------------------------------------------------------
 
     async def _ask(self, call: Any, subject: str) -> Any:
@@ -319,6 +363,18 @@ def _open_questions(record: ParkedRecord, role: str | None) -> list[QuestionRow]
         for question in record.questions
         if question.status == "open" and role in {None, question.role}
     ]
+
+
+def _dead_row(number: int, letter: DeadLetter) -> DeadRow:
+    return DeadRow(
+        id=number,
+        at=iso(letter.at),
+        subject=letter.subject,
+        reason=letter.reason,
+        mailbox=letter.mailbox,
+        size=letter.size,
+        body=letter.body,
+    )
 
 
 def _run_row(row: IndexRow) -> RunRow:

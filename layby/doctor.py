@@ -163,7 +163,7 @@ async def _runs(requests: Requests) -> list[Finding]:
             Finding(
                 level="warn",
                 subject="runs",
-                message=f"{len(stale)} running without a change for 10 min: {', '.join(stale[:_SHOWN])}",
+                message=f"{len(stale)} unchanged for 10 min: {', '.join(stale[:_SHOWN])}",
                 advice="`layby show RUN` tells where it is; is a worker running?",
             )
         )
@@ -175,20 +175,17 @@ async def _dead(requests: Requests) -> list[Finding]:
     count = info["state"]["messages"]
     if not count:
         return [Finding(level="ok", subject="dead letters", message="none")]
-    findings: list[Finding] = []
     first = max(info["state"]["first_seq"], info["state"]["last_seq"] - _SHOWN + 1)
     body = {"seq": first, "batch": _SHOWN, "next_by_subj": "dead.>"}
-    for msg in await requests.direct_get("DEAD", body):
-        if not msg.status:
-            findings.append(_letter(msg.data))
+    newest = await requests.direct_get("DEAD", body)
     return [
         Finding(
             level="warn",
             subject="dead letters",
             message=f"{count} messages could not be handled; the newest follow",
-            advice="Correct what sent them and send them again; they stay in the stream DEAD.",
+            advice="`layby dead list` shows them; mend the cause, then `layby dead retry ID`.",
         ),
-        *findings,
+        *(_letter(message.data) for message in newest if not message.status),
     ]
 
 

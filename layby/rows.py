@@ -156,6 +156,40 @@ class Finding(msgspec.Struct, kw_only=True, frozen=True):
     advice: str = ""
 
 
+class DeadRow(msgspec.Struct, kw_only=True, frozen=True):
+    """A message that no worker could handle.
+
+    Attributes:
+        id: Its number; `layby dead retry` takes it.
+        at: When the message was published.
+        subject: Where it was published.
+        reason: Why it could not be handled.
+        mailbox: The consumer that gave it up.
+        size: Bytes of its payload.
+        body: The payload as text, cut after 64 KiB.
+    """
+
+    id: int
+    at: str
+    subject: str
+    reason: str
+    mailbox: str
+    size: int
+    body: str
+
+
+class Purged(msgspec.Struct, kw_only=True, frozen=True):
+    """What `layby purge` removed.
+
+    Attributes:
+        runs: How many ended runs.
+        messages: How many messages of their logs.
+    """
+
+    runs: int
+    messages: int
+
+
 class TimelineLine(msgspec.Struct, kw_only=True, frozen=True):
     """One thing that happened in a run, told to a person while it happens.
 

@@ -9,6 +9,7 @@ import typer
 
 from . import (
     answer,
+    dead,
     demo,
     dev,
     doctor,
@@ -52,7 +53,20 @@ def before(
         typer.echo(ctx.get_help())
 
 
-for module in (demo, dev, worker, send, questions, answer, runs, show, doctor, provision, version):
+for module in (
+    demo,
+    dev,
+    worker,
+    send,
+    questions,
+    answer,
+    runs,
+    show,
+    doctor,
+    dead,
+    provision,
+    version,
+):
     module.register(app)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from ..rows import Finding, QuestionRow, RunRow
+from ..rows import DeadRow, Finding, QuestionRow, RunRow
 from . import times
 from .foreign import one_line, safe
 
@@ -50,6 +50,19 @@ def question_table(rows: Iterable[QuestionRow], *, now: datetime | None = None) 
             _question(row),
             Text(f"{one_line(row.agent)}\n{times.ago(row.asked_at, since=now)}", style="dim"),
             _deadline(row.deadline, now),
+        )
+    return table
+
+
+def dead_table(rows: Iterable[DeadRow], *, now: datetime | None = None) -> Table:
+    """Dead letters, each with its reason."""
+    table = _table("id", "published", "subject", "reason")
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            Text(times.ago(row.at, since=now), style="dim"),
+            Text(one_line(row.subject), style="bold"),
+            Text(one_line(row.reason), style="yellow"),
         )
     return table
 

@@ -1,0 +1,105 @@
+"""`layby dead` and `layby purge`: what could not be handled, and what need not be kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .connected import with_client
+from .invocation import Invocation, command
+from .output import print_json, stdout
+
+_Number = Annotated[int, typer.Argument(metavar="ID", help="Its number.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Messages that no worker could handle.", no_args_is_help=True)
+    group.command("list")(list_)
+    group.command()(show)
+    group.command()(retry)
+    group.command()(drop)
+    app.add_typer(group, name="dead")
+    app.command()(purge)
+
+
+@command
+def list_(call: Invocation) -> None:
+    """List them, oldest first, each with its reason.
+
+    Example: layby dead list
+    """
+    rows = with_client(call, lambda client: client.dead())
+    if call.json:
+        print_json(rows)
+    elif rows:
+        from .tables import dead_table
+
+        stdout().print(dead_table(rows))
+    else:
+        stdout().print("no dead letters", style="dim")
+
+
+@command
+def show(call: Invocation, number: _Number) -> None:
+    """Show one with its payload.
+
+    Example: layby dead show 3
+    """
+    row = with_client(call, lambda client: client.dead_letter(number))
+    if call.json:
+        print_json(row)
+        return
+    from .foreign import one_line, safe
+
+    stdout().print(f"{one_line(row.subject)}  {row.at}  {row.size} bytes", style="bold")
+    stdout().print(one_line(row.reason), style="yellow", markup=False)
+    stdout().print(safe(row.body), markup=False, highlight=False)
+
+
+@command
+def retry(call: Invocation, number: _Number) -> None:
+    """Publish its message anew and remove the letter, once its cause is mended.
+
+    Example: layby dead retry 3
+    """
+    sent = with_client(call, lambda client: client.retry_dead(number))
+    if call.json:
+        print_json(sent)
+    else:
+        stdout().print(f"sent again: {sent.stream} #{sent.seq}")
+
+
+@command
+def drop(call: Invocation, number: _Number) -> None:
+    """Remove one for good.
+
+    Example: layby dead drop 3
+    """
+    with_client(call, lambda client: client.drop_dead(number))
+    if call.json:
+        print_json({"dropped": number})
+    else:
+        stdout().print(f"dropped {number}")
+
+
+@command
+def purge(
+    call: Invocation,
+    older_than: Annotated[
+        str, typer.Option(help="Only runs that ended so long ago, 30d for instance.")
+    ] = "30d",
+) -> None:
+    """Remove the logs of runs that ended long ago. Runs that still wait are never touched.
+
+    Example: layby purge --older-than 30d
+    """
+    from ..bus.duration import seconds
+
+    age = seconds(older_than, allow_zero=True)
+    purged = with_client(call, lambda client: client.purge(age))
+    if call.json:
+        print_json(purged)
+    else:
+        stdout().print(f"removed {purged.runs} runs, {purged.messages} messages")
