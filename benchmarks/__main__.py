@@ -1,0 +1,145 @@
+"""`python -m benchmarks`: run the workloads, print the tables, write the figures."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from layby.bus.server import find_binary
+
+from . import floor, network, parked, scale, startup, steps, ticket
+from .measure import Figure
+from .peers import PEERS, Unavailable
+from .reach import reached
+from .report import show, show_reach
+from .server import ALWAYS, DEFAULT
+from .sizes import LONG, NORMAL, QUICK, Sizes
+
+Measure = Callable[[str, Sizes], Awaitable[list[Figure]]]
+_WORKLOADS: dict[str, list[Measure]] = {
+    "startup": [startup.measure],
+    "ticket": [floor.measure_ticket, ticket.measure],
+    "steps": [floor.measure_steps, steps.measure],
+    "network": [network.measure],
+    "scale": [scale.measure],
+    "parked": [parked.measure],
+}
+_DURABILITY_MATTERS = ("ticket", "steps", "network")
+"""Workloads that are measured at both settings; the others at the server's default."""
+
+
+def main() -> None:
+    """Read the command line and run."""
+    asked = _arguments()
+    console = Console()
+    bench = _Bench(console, QUICK if asked.quick else LONG if asked.long else NORMAL)
+    syncs = (DEFAULT, ALWAYS) if asked.sync == "both" else (asked.sync,)
+    asyncio.run(bench.run(asked.only, syncs, asked.peers))
+    show(console, bench.figures, bench.notes)
+    aims = reached(bench.figures)
+    show_reach(console, aims)
+    if asked.out:
+        document = {
+            "about": _about(),
+            "notes": bench.notes,
+            "figures": [figure.as_dict() for figure in bench.figures],
+            "reach": [line._asdict() for line in aims],
+        }
+        asked.out.write_text(json.dumps(document, indent=1) + "\n")
+
+
+class _Bench:
+    """One run of the command."""
+
+    def __init__(self, console: Console, sizes: Sizes) -> None:
+        self.figures: list[Figure] = []
+        self.notes: list[str] = []
+        self._console = console
+        self._sizes = sizes
+
+    async def run(self, workloads: Sequence[str], syncs: Sequence[str], peers: list[str]) -> None:
+        for workload in workloads:
+            for sync in syncs if workload in _DURABILITY_MATTERS else syncs[:1]:
+                for measure in _WORKLOADS[workload]:
+                    what = f"{measure.__module__.rpartition('.')[2]}, {workload}, sync {sync}"
+                    await self._take(what, lambda measure=measure, sync=sync: measure(sync, self._sizes))
+        for name in peers:
+            wanted = [w for w in workloads if w in {"ticket", "steps"}]
+            if wanted:
+                await self._take(name, lambda name=name: PEERS[name](wanted, self._sizes))
+
+    async def _take(self, what: str, work: Callable[[], Awaitable[list[Figure]]]) -> None:
+        began = time.perf_counter()
+        try:
+            self.figures += await work()
+        except Unavailable as why:
+            self._note(f"{what}: skipped: {why}")
+        except Exception as error:  # noqa: BLE001  the others are still worth measuring
+            self._note(f"{what}: failed: {type(error).__name__}: {error}")
+        else:
+            self._console.print(f"[dim]{what}: {time.perf_counter() - began:.0f} s[/]")
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._console.print(text, style="yellow", markup=False)
+
+
+def _arguments() -> Any:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small counts: a minute or two")
+    size.add_argument("--long", action="store_true", help="1,000,000 parked runs")
+    parser.add_argument("--only", type=_names(_WORKLOADS), default=list(_WORKLOADS))
+    parser.add_argument("--peers", type=_names(PEERS), default=list(PEERS), help="or none")
+    parser.add_argument("--sync", choices=[DEFAULT, ALWAYS, "both"], default="both")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    return parser.parse_args()
+
+
+def _names(known: dict[str, Any]) -> Callable[[str], list[str]]:
+    def read(text: str) -> list[str]:
+        names = [name for name in text.split(",") if name != "none"]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return names
+
+    return read
+
+
+def _about() -> dict[str, Any]:
+    nats = subprocess.run(  # noqa: S603
+        [find_binary(), "--version"], capture_output=True, text=True, check=False, timeout=10
+    )
+    git = shutil.which("git")
+    commit = subprocess.run(  # noqa: S603
+        [git or "git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=10,
+        cwd=Path(__file__).parent,
+    )
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "layby": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "nats-server": nats.stdout.strip(),
+        "cpus": os.cpu_count(),
+        "machine": platform.platform(),
+    }
+
+
+main()

@@ -1,0 +1,106 @@
+"""The caller: opens tickets, sees them parked, answers them and sees their runs end.
+
+It knows nothing of a run but what anybody can subscribe to: questions, and the log's `ended`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.requests import Requests
+
+from . import desk
+from .drive import WITHIN, Board
+
+
+class _Question(msgspec.Struct):
+    ticket: str
+
+
+class _Result(msgspec.Struct):
+    ticket: str = ""
+
+
+class _Record(msgspec.Struct):
+    k: str
+    status: str = ""
+    result: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Entry(msgspec.Struct):
+    records: list[_Record]
+
+
+_question = msgspec.json.Decoder(_Question).decode
+_entry = msgspec.json.Decoder(_Entry).decode
+_result = msgspec.json.Decoder(_Result).decode
+
+
+class Failed(RuntimeError):
+    """A run under test did not complete."""
+
+
+class Caller:
+    """One caller on a connection of its own."""
+
+    def __init__(self, requests: Requests, trigger: str = desk.TICKET) -> None:
+        self._requests = requests
+        self._trigger = trigger
+        self._parked = Board()
+        self._ended = Board()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def at(cls, url: str, trigger: str = desk.TICKET) -> AsyncIterator[Caller]:
+        """A caller at the server of that URL whose tickets are events on `trigger`."""
+        async with await connect(ConnectionSettings(servers=(url,))) as connection:
+            requests = Requests(connection.nc)
+            await requests.start()
+            caller = cls(requests, trigger)
+            connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
+            await connection.nc.subscribe("developer.question.*", cb=caller.see_question)
+            await connection.nc.subscribe("to.log.*.*", cb=caller.see_entry)
+            await connection.nc.flush()
+            try:
+                yield caller
+            finally:
+                await requests.stop()
+
+    async def open(self, ticket: str) -> None:
+        """Open a ticket; return when the server has stored the event."""
+        await self.send(self._trigger, ticket=ticket)
+
+    async def send(self, subject: str, **event: Any) -> None:
+        """Send an event; return when the server has stored it."""
+        await self._requests.store(subject, msgspec.json.encode(event), timeout=WITHIN)
+
+    async def parked(self, ticket: str) -> None:
+        """Wait until the ticket's question is there."""
+        await self._parked.come(ticket)
+
+    async def answer(self, ticket: str) -> None:
+        """Answer it; return when the server has stored the answer."""
+        await self._requests.store(f"developer.response.{ticket}", b"do it", timeout=WITHIN)
+
+    async def ended(self, ticket: str) -> None:
+        """Wait until its run is completed. Raises Failed when it ends otherwise."""
+        await self._ended.come(ticket)
+
+    async def see_question(self, msg: Any) -> None:
+        """Take note of a question."""
+        self._parked.note(_question(msg.data).ticket)
+
+    async def see_entry(self, msg: Any) -> None:
+        """Take note of the end of a run."""
+        last = _entry(msg.data).records[-1]
+        if last.k != "ended":
+            return
+        if last.status != "completed":
+            raise Failed(f"{msg.subject}: {msg.data!r}")
+        self._ended.note(_result(last.result).ticket)
+

@@ -1,0 +1,14 @@
+"""The peers, each in an environment of its own that is made for the run and removed after it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from ..measure import Figure
+from ..sizes import Sizes
+from .environment import Unavailable
+
+Peer = Callable[[list[str], Sizes], Awaitable[list[Figure]]]
+PEERS: dict[str, Peer] = {}
+
+__all__ = ["PEERS", "Peer", "Unavailable"]

@@ -1,0 +1,32 @@
+"""How much of each workload a run of the benchmark does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Counts."""
+
+    warm_up: int = 100
+    latency_runs: int = 300
+    throughput_runs: int = 2_000
+    network_runs: int = 1_000
+    parked_runs: int = 100_000
+    parked_latency_runs: int = 200
+    repeats: int = 3
+    """Of short measurements; the median is taken."""
+
+
+NORMAL = Sizes()
+QUICK = Sizes(
+    warm_up=50,
+    latency_runs=100,
+    throughput_runs=500,
+    network_runs=300,
+    parked_runs=5_000,
+    parked_latency_runs=50,
+    repeats=1,
+)
+LONG = Sizes(parked_runs=1_000_000)
