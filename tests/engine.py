@@ -14,6 +14,7 @@ import msgspec
 from layby import Agent, App, Network
 from layby.actors.network import Router
 from layby.actors.router import RoutingAgent
+from layby.bus.blobs import Blobs
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.log import Log
 from layby.bus.requests import Requests
@@ -107,12 +108,21 @@ class Engine:
         """What a run returned; it must have completed."""
         state = await self.ended(run)
         assert state.status == "completed", f"{state.status}: {state.error}"
-        return msgspec.json.decode(state.result)
+        return msgspec.json.decode(await Blobs(self.wire).inflate(state.result))
 
     async def lines(self, run: str) -> list[TimelineLine]:
         """The whole story of a run that is over."""
         async with asyncio.timeout(WITHIN):
             return [line async for line in self.client.follow(run)]
+
+    async def due(self, count: int = 1) -> None:
+        """Return when so many wake-ups have fired and nobody has taken them."""
+
+        async def look() -> bool:
+            info = await self.wire.api("STREAM.INFO.TIMERS", {"subjects_filter": "due.>"})
+            return len(info["state"].get("subjects") or {}) >= count
+
+        await until(look)
 
     # -- people --------------------------------------------------------------------------------
 

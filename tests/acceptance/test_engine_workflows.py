@@ -300,11 +300,10 @@ async def test_a_sleep_that_ends_while_no_worker_runs_is_over_when_one_starts(
         await step.sleep_until(datetime.now(UTC) + timedelta(milliseconds=300))
         return "rested"
 
-    due = await engine.connection.nc.subscribe("due.*")
     async with engine.works(app_of(handle)):
         run = await engine.start()
         await engine.told(run, "slept")
-    await due.next_msg(10)
+    await engine.due()
     async with engine.works(app_of(handle)):
         assert await engine.result(run) == "rested"
 
@@ -556,17 +555,56 @@ async def test_a_task_group_around_steps_is_refused_in_words(engine: Engine) -> 
     assert "step.gather" in state.error
 
 
-async def test_a_step_whose_result_is_too_large_fails_without_running_again(
-    engine: Engine,
-) -> None:
+async def test_a_result_larger_than_any_message_is_kept(engine: Engine) -> None:
     effect = Counter()
 
-    async def handle(event: dict[str, Any], step: Step) -> int:
+    async def handle(event: dict[str, Any], step: Step) -> str:
         del event
-        return len(await step.run("big", effect, "x" * 2_000_000))
+        big: str = await step.run("big", effect, "x" * 2_000_000)
+        answer = await step.ask("developer", "Large enough?")
+        return big + answer.text
 
     async with engine.works(app_of(handle)):
-        state = await engine.ended(await engine.start())
+        run = await engine.start()
+        await engine.question()
+    async with engine.works(app_of(handle)):
+        await engine.answer(text="y")
+        assert await engine.result(run) == "x" * 2_000_000 + "y"
+        detail = await engine.client.show(run)
     assert len(effect.ran) == 1
+    assert len(detail.result) == 2_000_001
+
+
+async def test_a_result_that_looks_like_a_reference_is_none(engine: Engine) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> list[Any]:
+        del event
+
+        def odd() -> Any:
+            return {"$blob": "0" * 64, "size": 3}
+
+        found = await step.run("odd", odd)
+        await step.ask("developer", "Odd?")
+        return [found, {"$blob": 1}]
+
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        await engine.question()
+        await engine.answer()
+        assert await engine.result(run) == [{"$blob": "0" * 64, "size": 3}, {"$blob": 1}]
+
+
+@pytest.mark.parametrize("size", [100_000, 2_000_000])
+async def test_a_question_too_long_to_be_read_is_refused_in_words(
+    engine: Engine, size: int
+) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        if event["ticket"] == "big":
+            await step.ask("developer", "What now?", context="x" * size)
+        return "fine"
+
+    async with engine.works(app_of(handle)):
+        run = await engine.start("big")
+        assert await engine.result(await engine.start("other")) == "fine"
+        state = await engine.ended(run)
     assert state.status == "failed"
-    assert "big" in state.error
+    assert "question" in state.error
