@@ -1,0 +1,29 @@
+# The recipes that people type; `.ci/run` is what a machine runs.
+
+setup:
+    python3 -m venv .venv
+    .venv/bin/pip install -q -e '.[dev]'
+
+check: lint types test
+
+lint:
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/lint-imports
+
+types:
+    .venv/bin/mypy
+    .venv/bin/pyright
+
+test *arguments:
+    .venv/bin/pytest {{ arguments }}
+
+cover:
+    .venv/bin/coverage run -m pytest
+    .venv/bin/coverage report
+
+bench:
+    .venv/bin/python -m benchmarks
+
+ci:
+    .ci/run

@@ -1,0 +1,117 @@
+"""The manifests in deploy/ fit the code and each other."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from examples.support_agent import app as example
+from layby import App, Step
+from layby.bus.connection import connect
+from layby.bus.requests import Requests
+from layby.bus.server import EmbeddedServer
+from layby.bus.settings import ConnectionSettings
+from layby.client import Client
+from layby.run import working
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), *DEPLOY.glob("kubernetes/*.yaml")])
+DRAINS_WITHIN = 20
+WITHIN = 20.0
+
+
+def documents(name: str) -> list[Any]:
+    return list(yaml.safe_load_all((DEPLOY / name).read_text()))
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_every_document_is_complete(path: Path) -> None:
+    for document in yaml.safe_load_all(path.read_text()):
+        if path.name != "compose.yaml":
+            assert document["apiVersion"]
+            assert document["kind"]
+
+
+def test_kubernetes_would_take_it() -> None:
+    reason = "kubernetes-validate is not installed: pip install -e '.[dev]'"
+    kubernetes = pytest.importorskip("kubernetes_validate", reason=reason)
+    for path in DEPLOY.glob("kubernetes/*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["apiVersion"] != "keda.sh/v1alpha1":
+                kubernetes.validate(document, "1.33", strict=True)
+
+
+def test_everything_is_applied() -> None:
+    [kustomization] = documents("kustomization.yaml")
+    assert set(kustomization["resources"]) == {
+        str(path.relative_to(DEPLOY)) for path in DEPLOY.glob("kubernetes/*.yaml")
+    }
+    for generator in kustomization["configMapGenerator"]:
+        assert all((DEPLOY / file).exists() for file in generator["files"])
+
+
+def test_keda_looks_at_every_consumer_of_the_app() -> None:
+    [scaled] = documents("kubernetes/scaledobject.yaml")
+    looked_at = {
+        (trigger["metadata"]["stream"], trigger["metadata"]["consumer"])
+        for trigger in scaled["spec"]["triggers"]
+    }
+    assert looked_at == {(each.stream, each.name) for each in example.topology().consumers}
+    [worker] = documents("kubernetes/worker.yaml")
+    assert scaled["spec"]["scaleTargetRef"]["name"] == worker["metadata"]["name"]
+
+
+def test_workers_get_the_time_to_drain() -> None:
+    [worker] = documents("kubernetes/worker.yaml")
+    pod = worker["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > DRAINS_WITHIN
+    [compose] = documents("compose.yaml")
+    assert int(compose["services"]["worker"]["stop_grace_period"].rstrip("s")) > DRAINS_WITHIN
+
+
+def test_one_server_version_everywhere() -> None:
+    texts = [path.read_text() for path in MANIFESTS]
+    assert len({tag for text in texts for tag in re.findall(r"image: (nats:\S+)", text)}) == 1
+
+
+@pytest.mark.nats
+async def test_a_parked_run_keeps_no_worker_up(own_server: EmbeddedServer) -> None:
+    """What KEDA calls lag, pending and unacknowledged messages, is 0 while a run waits."""
+    app = App("waiting")
+
+    @app.workflow(on="waiting.begun", key="id")
+    async def wait(event: dict[str, Any], step: Step) -> str:
+        await step.sleep("1h")
+        return (await step.ask("developer", str(event))).text
+
+    @app.workflow(on="asking.begun", key="id")
+    async def ask(event: dict[str, Any], step: Step) -> str:
+        return (await step.ask("developer", str(event))).text
+
+    settings = ConnectionSettings(servers=(own_server.url,))
+    async with working(app, settings), Client.connect(settings) as client:
+        await client.send("waiting.begun", {"id": "T1"})
+        await client.send("asking.begun", {"id": "T2"})
+        async with asyncio.timeout(WITHIN):
+            while len(await client.runs("waiting")) < 2 or not await client.questions():
+                pass
+        async with await connect(settings) as connection:
+            requests = Requests(connection.nc)
+            await requests.start()
+            async with asyncio.timeout(WITHIN):
+                while await lag(requests, app):
+                    pass
+            await requests.stop()
+
+
+async def lag(requests: Requests, app: App) -> int:
+    total = 0
+    for each in app.topology().consumers:
+        info = await requests.api(f"CONSUMER.INFO.{each.stream}.{each.name}")
+        total += info["num_pending"] + info["num_ack_pending"]
+    return total

@@ -1,0 +1,136 @@
+"""What the documents say is so: their links lead somewhere, and their commands and code run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from layby.cli.entry import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("examples/*/*.md")])
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+_HIDDEN = {"--help"}
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(page.read_text()):
+        target, _, anchor = link.partition("#")
+        if ":" in target:
+            continue
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"{link} in {named(page)}"
+        if anchor:
+            assert anchor in anchors(path), f"{link} in {named(page)}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that a page's headings have in links."""
+    titles = (
+        re.sub(r"[^\w\- ]", "", title.lower()) for title in _HEADING.findall(page.read_text())
+    )
+    return {title.strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_commands_exist(page: Path) -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    for words in commands(page):
+        name = next((word for word in words if word in group.commands), None)
+        assert name is not None, words
+        known = {o for p in [*group.commands[name].params, *group.params] for o in p.opts}
+        known |= {o for p in group.commands[name].params for o in p.secondary_opts} | _HIDDEN
+        options = [word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)]
+        assert set(options) <= known, f"{words} in {named(page)}"
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The calls of `layby` in a page's shell blocks, without the command itself."""
+    for language, block in _BLOCK.findall(page.read_text()):
+        for line in block.replace("\\\n", " ").splitlines() if language == "sh" else []:
+            for part in re.split(r"&&|\|", line):
+                words = shlex.split(part, comments=True)
+                place = next((i for i, w in enumerate(words) if Path(w).name == "layby"), None)
+                if place is not None and len(words) > place + 1:
+                    yield words[place + 1 :]
+
+
+def test_the_quickstart_runs(tmp_path: Path) -> None:
+    """Its blocks are files, and one of them is a test of the others."""
+    for language, block in _BLOCK.findall((ROOT / "docs" / "quickstart.md").read_text()):
+        if language == "python":
+            first, _, _ = block.partition("\n")
+            (tmp_path / first.removeprefix("# ")).write_text(block)
+    # The workflow of the first half is driven as the text says: event, question, answer.
+    (tmp_path / "test_app.py").write_text(_DRIVEN)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+_DRIVEN = """
+import asyncio
+
+from app import app
+
+from layby.bus.server import EmbeddedServer
+from layby.bus.settings import ConnectionSettings
+from layby.client import Client
+from layby.run import working
+
+
+async def story(folder):
+    async with EmbeddedServer(folder) as server:
+        settings = ConnectionSettings(servers=(server.url,))
+        async with working(app, settings), Client.connect(settings) as client:
+            await client.send("shop.refund.requested", {"orderId": "1001", "amount": 25})
+            async with asyncio.timeout(10):
+                while not (questions := await client.questions()):
+                    pass
+            unclear = await client.answer("1001", "perhaps", role="manager", by="ada")
+            assert unclear.outcome == "invalid"
+            receipt = await client.answer("1001", "yes", role="manager", by="ada")
+            assert receipt.outcome == "accepted"
+            async for _ in client.follow(questions[0].run):
+                pass
+            assert (await client.show("1001")).result == "25.00 paid back for 1001"
+
+
+def test_story(tmp_path):
+    asyncio.run(story(tmp_path))
+"""
+
+
+def test_the_readmes_example_is_an_app() -> None:
+    blocks = _BLOCK.findall((ROOT / "README.md").read_text())
+    [code] = [block for language, block in blocks if language == "python"]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", f"{code}\nprint(len(app.topology().consumers))"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert int(done.stdout) > 0, done.stderr
