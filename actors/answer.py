@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from ..runtime.forms import fit
 from .parked import ParkedQuestion, ParkedRecord
 
 Outcome = Literal["accepted", "invalid", "too_late", "already_answered", "unknown_ticket"]
@@ -37,6 +38,8 @@ class Given(NamedTuple):
     text: str
     question_id: str = ""
     by: str = ""
+    structured: bool = False
+    """Whether it is a JSON object or list, which only a question with a form can take."""
 
 
 class Refused(NamedTuple):
@@ -82,13 +85,15 @@ def _from_object(body: dict[str, Any], ticket: str) -> Given | Refused:
     value = body[key]
     if value is None:
         return Refused(f'the field "{key}" is null: silence is never a yes')
+    structured = isinstance(value, dict | list)
     if not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False)
     question_id = body.get("questionId", body.get("question_id", body.get("question", ""))) or ""
     by = body.get("by") or ""
     if not isinstance(question_id, str) or not isinstance(by, str):
         return Refused('the fields "questionId" and "by" must be text')
-    return _given(value.strip(), question_id, by[:200])
+    given = _given(value.strip(), question_id, by[:200])
+    return given._replace(structured=structured) if isinstance(given, Given) else given
 
 
 def _given(text: str, question_id: str = "", by: str = "") -> Given | Refused:
@@ -110,19 +115,25 @@ def judge(record: ParkedRecord | None, role: str, given: Given, *, seq: int, at:
     mine = next((q for q in asked if q.seq == seq and q.status == "answered"), None)
     if mine is not None:
         return Verdict("accepted", mine)
-    if given.question_id:
-        named = next((q for q in asked if q.id == given.question_id), None)
-        if named is None:
-            reason = f"no question {given.question_id!r} has been asked on this ticket"
-            return Verdict("invalid", reason=reason)
-        return Verdict("accepted", named) if named.status == "open" else lost(named)
-    meant = [q for q in asked if q.since <= at and not _was_closed(q, seq, at)]
-    if meant:
-        return Verdict("accepted", meant[0]) if meant[0].status == "open" else lost(meant[0])
+    return _named(asked, given) if given.question_id else _unnamed(asked, seq, at)
+
+
+def _named(asked: list[ParkedQuestion], given: Given) -> Verdict:
+    named = next((q for q in asked if q.id == given.question_id), None)
+    if named is None:
+        reason = f"no question {given.question_id!r} has been asked on this ticket"
+        return Verdict("invalid", reason=reason)
+    return Verdict("accepted", named) if named.status == "open" else lost(named)
+
+
+def _unnamed(asked: list[ParkedQuestion], seq: int, at: float) -> Verdict:
     before = [q for q in asked if q.since <= at]
     if not before:
         return Verdict("unknown_ticket", reason="the question was asked after this answer")
-    return lost(max(before, key=lambda q: q.closed_at))
+    meant = next((q for q in before if not _was_closed(q, seq, at)), None)
+    if meant is None:
+        return lost(max(before, key=lambda q: q.closed_at))
+    return Verdict("accepted", meant) if meant.status == "open" else lost(meant)
 
 
 def _was_closed(question: ParkedQuestion, seq: int, at: float) -> bool:
@@ -132,6 +143,13 @@ def _was_closed(question: ParkedQuestion, seq: int, at: float) -> bool:
     if question.status == "answered":
         return question.seq < seq
     return datetime.fromisoformat(question.closed_at).timestamp() <= at
+
+
+def unfit(question: ParkedQuestion, given: Given) -> str:
+    """Why an answer does not have the form that its question needs; empty when it does."""
+    if question.form is not None:
+        return fit(given.text, question.form)
+    return "the answer must be text, not a JSON object or list" if given.structured else ""
 
 
 def lost(question: ParkedQuestion) -> Verdict:

@@ -23,13 +23,12 @@ from ..bus.token import encode as encode_token
 from ..runtime import crash
 from ..runtime.entry import Answered, Asked, Expired, Withdrawn, decode
 from ..runtime.errors import Fenced
-from ..runtime.forms import fit
 from ..runtime.host import Host
 from ..runtime.index import iso
 from ..runtime.journal import Question, RunState
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
-from .answer import Given, Receipt, Refused, Verdict, judge, lost, read
+from .answer import Given, Receipt, Refused, Verdict, judge, lost, read, unfit
 from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question
 
 log = structlog.get_logger("layby.human")
@@ -184,10 +183,9 @@ class Human:
         shown = verdict.question
         if verdict.outcome != "accepted" or shown is None:
             return _Taken(verdict)
-        if shown.status == "open" and shown.form is not None:
-            reason = fit(given.text, shown.form)
-            if reason:
-                return _Taken(Verdict("invalid", shown, reason))
+        reason = unfit(shown, given) if shown.status == "open" else ""
+        if reason:
+            return _Taken(Verdict("invalid", shown, reason))
         live = await self._live(shown.run, record)
         question = await self._close(live, shown.id, given, delivery)
         if question.status == "answered" and question.seq == delivery.seq:
@@ -297,8 +295,8 @@ class Human:
             if answer.at > due.at or isinstance(given, Refused):
                 continue
             verdict = judge(record, self.role, given, seq=answer.seq, at=answer.at)
-            fits = not asked.form or not fit(given.text, asked.form)
-            if verdict.outcome == "accepted" and verdict.question == asked and fits:
+            fits = verdict.outcome == "accepted" and not unfit(asked, given)
+            if fits and verdict.question == asked:
                 by = answer.responder or given.by
                 return Answered(
                     id=question.id, text=given.text, by=by, at=answer.at, seq=answer.seq

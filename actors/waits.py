@@ -144,7 +144,8 @@ class WaitActor:
         for frame in live.state.frames.values():
             for key, slot in frame.slots.items():
                 if slot.kind == "event":
-                    await self.forget(Wait(run=live.id, frame=frame.id, key=key), slot.ref, slot.match)
+                    wait = Wait(run=live.id, frame=frame.id, key=key)
+                    await self.forget(wait, slot.ref, slot.match)
 
     async def forget(self, wait: Wait, subject: str, match: dict[str, Any]) -> None:
         """Wake `wait` no more."""

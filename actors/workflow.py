@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -35,15 +35,15 @@ class WorkflowStep(Step):
     """The durable verbs of a workflow function."""
 
     def network(
-        self, network: Network, input: str, *, state: dict[str, Any] | None = None, name: str = ""
-    ) -> Any:
-        """Let a network work on `input` and wait for its `NetworkResult`.
+        self, network: Network, task: str, *, state: dict[str, Any] | None = None, name: str = ""
+    ) -> Coroutine[Any, Any, NetworkResult]:
+        """Let a network work on `task` and wait for what it did.
 
         Raises:
             MaxTurns: its router did not say that it is done within `max_turns`.
             StepFailed: a model, router or agent failed for good.
         """
-        arguments = NetworkInput(network=network.name, input=input, state=state or {})
+        arguments = NetworkInput(network=network.name, input=task, state=state or {})
         return self.call(network, arguments, name=name or network.name, note=network.name)
 
 

@@ -219,7 +219,7 @@ def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
         if found.get(key, False) != wanted:
             raise TopologyMismatch(
                 f"stream {spec.name} has {key} = {found.get(key, False)!r}, and Layby needs "
-                f"{wanted!r}: it was made by somebody else or by hand; rename it or recreate it empty"
+                f"{wanted!r}: it was made by somebody else; rename it or recreate it empty"
             )
     if not found.get("allow_direct", False):
         raise TopologyMismatch(

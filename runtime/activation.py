@@ -151,7 +151,7 @@ class Activation:
             raise Parked
 
     async def must_be_replayed(self) -> None:
-        """Give parallel strands time to reach their records; raise WorkflowChanged if they do not."""
+        """Let parallel strands reach their records. Raises WorkflowChanged if they do not."""
         for turn in range(_TURNS):
             if not self._expected:
                 return

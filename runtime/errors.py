@@ -16,7 +16,6 @@ BaseException: Parked, Fenced, Interrupted   (signals of the runtime: let them p
 
 from __future__ import annotations
 
-# ruff: noqa: N818  these names say what happened; "Error" would add nothing
 from typing import Any
 
 from ..bus.errors import LaybyError as LaybyError  # noqa: PLC0414  re-exported

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import jsonschema
@@ -25,10 +26,8 @@ def schema_of(wanted: Any) -> dict[str, Any]:
 def _candidates(text: str) -> list[Any]:
     """What a text may mean: the JSON it spells, then the text itself, then its lower case."""
     found: list[Any] = []
-    try:
+    with suppress(ValueError, RecursionError):
         found.append(json.loads(text))
-    except (ValueError, RecursionError):
-        pass
     lowered = text.strip().lower()
     if lowered in _WORDS:
         found.append(_WORDS[lowered])
@@ -45,11 +44,11 @@ def fit(text: str, form: dict[str, Any]) -> str:
         if validator.is_valid(candidate):
             return ""
     best = jsonschema.exceptions.best_match(validator.iter_errors(_candidates(text)[0]))
-    where = ".".join(str(part) for part in best.absolute_path) if best else ""
-    why = best.message if best else "it does not fit"
-    return f"the answer does not have the form that was asked for: {where + ': ' if where else ''}{why}"[
-        :500
-    ]
+    if best is None:
+        return "the answer does not have the form that was asked for"
+    where = ".".join(str(part) for part in best.absolute_path)
+    prefix = f"{where}: " if where else ""
+    return f"the answer does not have the form that was asked for: {prefix}{best.message}"[:500]
 
 
 def answer_value(text: str, wanted: Any) -> Any:

@@ -117,11 +117,11 @@ class Host:
         if again or live.doubtful:
             await live.catch_up()
         await self._hold(
-            live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again)
+            live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again=again)
         )
 
     async def _start(
-        self, behaviour: Behaviour, live: LiveRun, opening: Started, again: bool
+        self, behaviour: Behaviour, live: LiveRun, opening: Started, *, again: bool
     ) -> None:
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
@@ -319,7 +319,7 @@ class Host:
         except (NotConnected, PublishUnconfirmed, StreamMissing, Interrupted) as error:
             log.info("delivery.postponed", mailbox=mailbox, error=str(error))
             await delivery.nak(0.5)
-        except Exception as error:  # noqa: BLE001  the dead-letter stream is for these
+        except Exception as error:
             log.warning(
                 "delivery.failed",
                 mailbox=mailbox,

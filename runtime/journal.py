@@ -12,6 +12,7 @@ order, exactly one handler goes on from any point.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -401,7 +402,7 @@ def _slot(state: RunState, frame: str, key: str, kind: str) -> Slot | None:
     return slot if slot.kind == kind else None
 
 
-_FOLDS: dict[type[Record], Any] = {
+_FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Started: _started,
     Stepped: _stepped,
     Failed: _failed,
@@ -428,31 +429,65 @@ def clashes(state: RunState, record: Record) -> bool:
     The other half of the fence. A writer that finds its position taken folds what came between
     and asks this before it tries the next position.
     """
-    if state.ended:
-        return True
-    match record:
-        case Started():
-            return bool(state.frames)
-        case Stepped() | Failed():
-            slot = state.slot(record.frame, record.key)
-            taken = slot is not None and bool(slot.settled or slot.wake_at)
-            return taken or _over(state, record.frame)
-        case Called() | Asked() | Slept() | Awaited() | Spawned():
-            slot = state.slot(record.frame, record.key)
-            return _over(state, record.frame) or slot is not None
-        case Returned():
-            return _over(state, record.frame)
-        case Answered() | Expired():
-            question = state.questions.get(record.id)
-            return question is None or question.status != OPEN
-        case Woken():
-            slot = state.slot(record.frame, record.key)
-            return slot is None or bool(slot.settled) or not slot.wake_at
-        case Arrived() | Joined() | Withdrawn():
-            slot = state.slot(record.frame, record.key)
-            return slot is None or bool(slot.settled)
-        case Cancelled() | Ended():
-            return False
+    return state.ended or _CLASHES[type(record)](state, record)
+
+
+def _began(state: RunState, _: Record) -> bool:
+    return bool(state.frames)
+
+
+def _never(_: RunState, __: Record) -> bool:
+    return False
+
+
+def _is_settled(state: RunState, record: Stepped | Failed) -> bool:
+    slot = state.slot(record.frame, record.key)
+    taken = slot is not None and bool(slot.settled or slot.wake_at)
+    return taken or _over(state, record.frame)
+
+
+def _is_known(state: RunState, record: Called | Asked | Slept | Awaited | Spawned) -> bool:
+    return state.slot(record.frame, record.key) is not None or _over(state, record.frame)
+
+
+def _is_over(state: RunState, record: Returned) -> bool:
+    return _over(state, record.frame)
+
+
+def _is_closed(state: RunState, record: Answered | Expired) -> bool:
+    question = state.questions.get(record.id)
+    return question is None or question.status != OPEN
+
+
+def _is_awake(state: RunState, record: Woken) -> bool:
+    slot = state.slot(record.frame, record.key)
+    return slot is None or bool(slot.settled) or not slot.wake_at
+
+
+def _is_done(state: RunState, record: Arrived | Joined | Withdrawn) -> bool:
+    slot = state.slot(record.frame, record.key)
+    return slot is None or bool(slot.settled)
+
+
+_CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {
+    Started: _began,
+    Stepped: _is_settled,
+    Failed: _is_settled,
+    Called: _is_known,
+    Asked: _is_known,
+    Slept: _is_known,
+    Awaited: _is_known,
+    Spawned: _is_known,
+    Returned: _is_over,
+    Answered: _is_closed,
+    Expired: _is_closed,
+    Woken: _is_awake,
+    Arrived: _is_done,
+    Joined: _is_done,
+    Withdrawn: _is_done,
+    Cancelled: _never,
+    Ended: _never,
+}
 
 
 def _over(state: RunState, frame: str) -> bool:

@@ -17,6 +17,7 @@ from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
 from .ids import timer_name
 from .retry import Retry
+from .speech import Stage
 
 log = structlog.get_logger("layby.step")
 
@@ -77,6 +78,8 @@ class Services:
     publish: Publish | None = None
     announce_end: Callable[[str], Awaitable[None]] | None = None
     """Tells all workers to stop working on a run that was ended from outside."""
+    stage: Stage | None = None
+    """Where models are heard while they speak; None: they are not."""
     max_questions: int = 5
     roles: tuple[str, ...] = ("developer",)
     retry: Retry = field(default_factory=Retry)

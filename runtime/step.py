@@ -13,6 +13,7 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast, overload
@@ -50,6 +51,7 @@ from .ids import question_id, timer_name
 from .journal import Question, RunState, Slot
 from .retry import Retry
 from .services import EventBook, Services
+from .speech import Speech, step_name
 from .values import dump, load, returned_type
 
 T = TypeVar("T")
@@ -107,7 +109,7 @@ class Step:
     @classmethod
     def over(cls, step: Step) -> Self:
         """The same body's verbs, with those that `cls` adds."""
-        return cls(step._activation, step._services, step._prefix)  # noqa: SLF001
+        return cls(step._activation, step._services, step._prefix)
 
     @property
     def services(self) -> Services:
@@ -141,6 +143,17 @@ class Step:
     def under(self, name: str) -> Step:
         """The same body's steps, named apart: for a part of it that may run beside others."""
         return Step(self._activation, self._services, f"{self._prefix}{name}/")
+
+    def speaking(self, key: str, agent: str) -> AbstractContextManager[Speech | None]:
+        """The way out for the text of step `key` while it is being made; None: it is not told."""
+        if self._services.stage is None:
+            return nullcontext()
+        return self._services.stage.speech(
+            run=self.run_id,
+            step=step_name(self._frame, f"{self._prefix}{key}"),
+            agent=agent,
+            after=self.state.tail,
+        )
 
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""

@@ -58,7 +58,7 @@ class Supervision:
                 await child()
             except Exception as error:  # noqa: BLE001  whatever it was, the child starts again
                 deaths.append(loop.time())
-                log.error("child.died", child=name, deaths=len(deaths), error=repr(error))
+                log.exception("child.died", child=name, deaths=len(deaths), error=repr(error))
             else:
                 return
             if len(deaths) > self._max_restarts and deaths[-1] - deaths[0] <= self._within:
