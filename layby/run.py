@@ -33,6 +33,7 @@ from .bus.topology import Provisioner
 from .rows import Finding
 from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
+from .runtime.speech import Stage
 from .runtime.worker import CANCEL, Post, Worker
 
 log = structlog.get_logger("layby.worker")
@@ -96,10 +97,10 @@ async def run_worker(
         await worker.drain(_GRACE)
 
 
-async def provision(app: App, settings: ConnectionSettings) -> list[Finding]:
-    """Create or verify everything that `app` needs on the server."""
+async def provision(app: App, settings: ConnectionSettings, *, replicas: int = 1) -> list[Finding]:
+    """Create or verify everything that `app` needs on the server, in `replicas` copies."""
     async with _opened(settings, patient=False) as (_, requests):
-        changes = await Provisioner(requests).ensure(app.topology())
+        changes = await Provisioner(requests, replicas=replicas).ensure(app.topology())
     if not changes:
         return [Finding(level="ok", subject=app.name, message="everything is there already")]
     return [Finding(level="ok", subject=app.name, message=change) for change in changes]
@@ -138,6 +139,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         max_questions=app.max_questions,
         roles=app.roles,
         retry=app.retry,
+        stage=Stage(connection.nc.send) if app.stream_text else None,
     )
     host = Host(
         log_=Log(requests),

@@ -316,6 +316,7 @@ class Host:
         """Handle a delivery; give it up with its reason when it fails again and again."""
         try:
             await handle(delivery)
+            self._failures.pop((mailbox, delivery.seq), None)
         except (NotConnected, PublishUnconfirmed, StreamMissing, Interrupted) as error:
             log.info("delivery.postponed", mailbox=mailbox, error=str(error))
             await delivery.nak(0.5)

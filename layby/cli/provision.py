@@ -17,13 +17,19 @@ def register(app: typer.Typer) -> None:
 
 
 @command
-def provision(call: Invocation, app: AppPath) -> int:
+def provision(
+    call: Invocation,
+    app: AppPath,
+    replicas: Annotated[
+        int, typer.Option(min=1, max=5, help="Copies of each stream: 3 in production.")
+    ] = 1,
+) -> int:
     """Create or verify what an app needs on the server.
 
     These are its streams, buckets and consumers. Run it once, as a user who may; its workers then
     need no right to create anything.
 
-    Example: layby provision examples.support_agent:app --context ops
+    Example: layby provision examples.support_agent:app --context ops --replicas 3
     """
     settings = required_settings(call, app)
     loaded = load_app(app)
@@ -32,7 +38,7 @@ def provision(call: Invocation, app: AppPath) -> int:
 
     from ..run import provision as make
 
-    findings = asyncio.run(make(loaded, settings))
+    findings = asyncio.run(make(loaded, settings, replicas=replicas))
     if call.json:
         print_json(findings)
     else:
