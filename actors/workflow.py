@@ -14,6 +14,7 @@ import msgspec
 from ..bus.errors import InvalidTicket
 from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
+from ..runtime import crash
 from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, WorkflowChanged
 from ..runtime.failure import failure_of
@@ -225,6 +226,7 @@ class WorkflowActor:
     async def event(self, delivery: Delivery) -> None:
         """Start the run of an event, once."""
         run, opening = self._workflow.opening(delivery)
+        crash.point("event_taken")
         await self._host.start(self._workflow, delivery, run, opening)
 
 
