@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 _VERSION: Final = "NATS/1.0"
 _STATUS: Final = slice(len(_VERSION) + 1, len(_VERSION) + 4)
 """Where the status code stands in a header block that has one."""
-_UNFIT: Final = re.compile(r"\s|^$")
-"""What would end a subject early, and let a caller write commands of the protocol."""
 _BREAK: Final = re.compile(r"[\r\n]+")
 _NAME: Final = re.compile(r"[!#-9;-~]+")
 
@@ -94,7 +92,8 @@ class Wire(Client):
         """
         if not self.is_connected or self.is_draining_pubs:
             raise NotConnected(f"cannot publish to {subject!r}: there is no connection now")
-        if _UNFIT.search(subject) or (reply and _UNFIT.search(reply)):
+        if subject.split() != [subject] or (reply and reply.split() != [reply]):
+            # It would end early, and let a caller write commands of the protocol.
             raise BusError(f"{subject!r} is no subject: it is empty or has white space in it")
         block = _block(headers) if headers else b""
         size = len(block) + len(data)
