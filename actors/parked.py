@@ -11,8 +11,8 @@ import msgspec
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.token import encode
-from ..runtime.index import iso
 from ..runtime.journal import Question, RunState
+from ..runtime.times import iso
 
 _KEPT = 32
 """Closed questions that a record remembers."""

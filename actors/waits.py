@@ -24,8 +24,8 @@ from ..bus.requests import Requests
 from ..runtime.entry import Arrived, Awaited, Cancelled, Raw
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
-from ..runtime.index import iso
 from ..runtime.run import LiveRun
+from ..runtime.times import iso
 from .cancel import CANCEL_KEY
 
 _PAGE = 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -30,6 +29,7 @@ from .turn import NetworkInput, NetworkResult
 WorkflowFunction = Callable[..., Awaitable[Any]]
 
 _LARGEST_EVENT = 512 * 1024
+_ANY_OBJECT = (Any, dict, dict[str, Any])
 
 
 class WorkflowStep(Step):
@@ -176,7 +176,8 @@ class Workflow:
         """The first record of a run for the event `data`. Raises Hopeless."""
         ticket = self._ticket(self._parse(data))
         try:
-            load(Raw(data), self.event_type)
+            if self.event_type not in _ANY_OBJECT:
+                load(Raw(data), self.event_type)
         except BadValue as error:
             raise Hopeless(f"the event does not fit workflow {self.name!r}: {error}") from None
         return Started(
@@ -195,8 +196,8 @@ class Workflow:
                 "store the bulk elsewhere and send a reference to it"
             )
         try:
-            event = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            event = msgspec.json.decode(data)
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise Hopeless(f"the event is no JSON: {error}") from None
         if not isinstance(event, dict):
             raise Hopeless(f"the event is a JSON {type(event).__name__}, not an object")

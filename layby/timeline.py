@@ -32,7 +32,7 @@ from .runtime.entry import (
     Woken,
     decode,
 )
-from .runtime.index import iso
+from .runtime.times import iso
 
 _BRIEF = 300
 
@@ -46,6 +46,7 @@ class Narrator:
         self._workflow = ""
         self._names: dict[str, str] = {}
         self._questions: dict[str, Asked] = {}
+        self._tools: dict[tuple[str, str], str] = {}
 
     def tell(self, message: LogMessage) -> list[tuple[TimelineLine, StepRow]]:
         """The lines of one message of the log, in order."""
@@ -96,23 +97,40 @@ class Narrator:
 
     def stepped(self, record: Stepped) -> dict[str, Any]:
         """A step, a routing decision, a model's response, or a tool call."""
-        name = record.key.partition("#")[0] if record.frame != ROOT else record.key
         line = {"actor": self.who(record.frame), "seconds": round(record.ms / 1e3, 4)}
         if record.error is not None:
             detail = f"{record.error.type}: {record.error.message}"
-            return {**line, "kind": "step.failed", "title": record.key, "detail": _cut(detail)}
-        if record.frame != ROOT and name in _INNER:
-            kind = _INNER[name]
+            title = self._title(record.frame, record.key)
+            return {**line, "kind": "step.failed", "title": title, "detail": _cut(detail)}
+        kind = _INNER.get(record.key.partition("#")[0])
+        if record.frame != ROOT and kind is not None and "/" not in record.key:
+            if kind == "model.responded":
+                self._learn_calls(record)
             return {**line, **_inner(kind, record)}
         detail = record.note or bytes(record.result).decode()
-        return {**line, "kind": "step.done", "title": record.key, "detail": _cut(detail)}
+        title = self._title(record.frame, record.key)
+        return {**line, "kind": "step.done", "title": title, "detail": _cut(detail)}
+
+    def _learn_calls(self, record: Stepped) -> None:
+        """Take note of what the tools are called that a response calls."""
+        response = _json(record.result)
+        parts = response.get("message", {}).get("parts", ())  # none where it was put away
+        names = [part["name"] for part in parts if part.get("type") == "tool_call"]
+        number = record.key.partition("#")[2]
+        for place, name in enumerate(names):
+            self._tools[record.frame, f"tool#{number}.{place}"] = name
+
+    def _title(self, frame: str, key: str) -> str:
+        """A key as people know it: `order/pay` for what the log calls `tool#0.1/pay`."""
+        call, slash, inner = key.partition("/")
+        return f"{self._tools.get((frame, call), call)}{slash}{inner}"
 
     def failed(self, record: Failed) -> dict[str, Any]:
         """A failed try that is repeated."""
         return {
             "kind": "step.failed",
             "actor": self.who(record.frame),
-            "title": record.key,
+            "title": self._title(record.frame, record.key),
             "detail": _cut(f"{record.error.message}; again at {iso(record.retry_at)}"),
         }
 
@@ -181,13 +199,17 @@ class Narrator:
         return {
             "kind": "slept",
             "actor": self.who(record.frame),
-            "title": record.key,
+            "title": self._title(record.frame, record.key),
             "detail": detail,
         }
 
     def woken(self, record: Woken) -> dict[str, Any]:
         """A sleep or back-off is over."""
-        return {"kind": "woke", "actor": self.who(record.frame), "title": record.key}
+        return {
+            "kind": "woke",
+            "actor": self.who(record.frame),
+            "title": self._title(record.frame, record.key),
+        }
 
     def awaited(self, record: Awaited) -> dict[str, Any]:
         """A wait for an event begins."""
@@ -230,7 +252,11 @@ class Narrator:
 
     def withdrawn(self, record: Withdrawn) -> dict[str, Any]:
         """A wait was given up."""
-        return {"kind": "withdrawn", "actor": self.who(record.frame), "title": record.key}
+        return {
+            "kind": "withdrawn",
+            "actor": self.who(record.frame),
+            "title": self._title(record.frame, record.key),
+        }
 
     def cancelled(self, record: Cancelled) -> dict[str, Any]:
         """Somebody cancelled the run."""

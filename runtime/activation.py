@@ -181,9 +181,6 @@ class Activation:
             position = Position()
             strand.get().own = position
             self._buffer.append((mail, position))
-        if self._flusher is not None:
-            self._flusher.cancel()
-            self._flusher = None
         batch, self._buffer = self._buffer, []
         if not batch:
             return
@@ -199,6 +196,8 @@ class Activation:
 
     def _flush_soon(self) -> None:
         self._flusher = None
+        if not self._buffer:
+            return
         task = self._loop.create_task(self._flush_behind())
         self._flushing.add(task)
         task.add_done_callback(self._flushing.discard)
@@ -258,6 +257,9 @@ class Activation:
     async def _settle(self) -> None:
         token = strand.set(Strand(0, 0))
         try:
+            if self._flusher is not None:
+                self._flusher.cancel()
+                self._flusher = None
             if self._flushing:
                 await asyncio.wait(self._flushing)
             if self._stopped is not None:
@@ -270,6 +272,8 @@ class Activation:
         """Append the last records of the frame."""
         token = strand.set(Strand(0, 0))
         try:
+            if self._flusher is not None:
+                self._flusher.cancel()
             await self.flush(to=to, mail=mail)
         finally:
             strand.reset(token)

@@ -8,8 +8,6 @@ is not final is written by compare-and-set, so that it never hides a later one.
 from __future__ import annotations
 
 import asyncio
-import time
-from functools import lru_cache
 
 import msgspec
 import structlog
@@ -19,6 +17,7 @@ from ..bus.errors import BusError, Conflict
 from . import crash
 from .journal import RunState
 from .run import LiveRun
+from .times import iso
 
 log = structlog.get_logger("layby.index")
 
@@ -39,17 +38,6 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pos: int
     """The position of the log that the row reflects."""
     error: str = ""
-
-
-@lru_cache(maxsize=4)
-def _whole(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-
-
-def iso(at: float) -> str:
-    """Unix seconds as ISO 8601 in UTC, to the millisecond."""
-    millis = round(at * 1000)
-    return f"{_whole(millis // 1000)}.{millis % 1000:03d}Z"
 
 
 def row_of(state: RunState) -> IndexRow:

@@ -57,7 +57,7 @@ NEVER = 1e12
 STATUSES = (RUNNING, WAITING, COMPLETED, FAILED, TIMED_OUT, MAX_TURNS, CANCELLED)
 
 
-class Slot(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One key of a frame: a step, a call, a question, a sleep."""
 
     kind: str
@@ -81,7 +81,7 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Withdrawn: nobody waits for it any more."""
 
 
-class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One body of code that the run has entered: workflow, network or turn."""
 
     id: str
@@ -96,7 +96,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True):
     slots: dict[str, Slot] = {}
 
 
-class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A question to a person, open or closed. Closes once."""
 
     id: str

@@ -18,7 +18,7 @@ import structlog
 
 from ..bus.errors import BusError
 from .entry import ROOT
-from .index import iso
+from .times import iso
 
 log = structlog.get_logger("layby.speech")
 

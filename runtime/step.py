@@ -208,6 +208,8 @@ class Step:
         limit = None if timeout is None else seconds(timeout)
 
         async def effect() -> Any:
+            if limit is None:
+                return await _call(fn, *args)
             async with asyncio.timeout(limit):
                 return await _call(fn, *args)
 

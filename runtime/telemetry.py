@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from .times import iso
 
 
 def configure(
@@ -26,7 +29,7 @@ def configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _stamp,
             *([] if verbose else [_without_trace]),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer() if json else _Line(colours=out.isatty()),
@@ -60,6 +63,11 @@ _STYLES = {
     "warning": ("\x1b[33m", "\x1b[0m"),
     "error": ("\x1b[31m", "\x1b[0m"),
 }
+
+
+def _stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event["timestamp"] = iso(time.time())
+    return event
 
 
 def _shown(value: object) -> str:
