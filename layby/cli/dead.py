@@ -7,20 +7,24 @@ from typing import Annotated
 import typer
 
 from .connected import with_client
-from .invocation import Invocation, command
+from .invocation import Invocation, command, group
 from .output import print_json, stdout
+from .times import duration
 
 _Number = Annotated[int, typer.Argument(metavar="ID", help="Its number.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Messages that no worker could handle.", no_args_is_help=True)
-    group.command("list")(list_)
-    group.command()(show)
-    group.command()(retry)
-    group.command()(drop)
-    app.add_typer(group, name="dead")
+    letters = typer.Typer(
+        help="List, send again or drop what no worker could handle.\n\nExample: layby dead list"
+    )
+    letters.callback(invoke_without_command=True)(group)
+    letters.command("list")(list_)
+    letters.command()(show)
+    letters.command()(retry)
+    letters.command()(drop)
+    app.add_typer(letters, name="dead")
     app.command()(purge)
 
 
@@ -95,9 +99,7 @@ def purge(
 
     Example: layby purge --older-than 30d
     """
-    from ..bus.duration import seconds
-
-    age = seconds(older_than, allow_zero=True)
+    age = duration(older_than, allow_zero=True)
     purged = with_client(call, lambda client: client.purge(age))
     if call.json:
         print_json(purged)

@@ -22,7 +22,7 @@ from . import (
     worker,
 )
 from .errors import OK, USAGE, CliError, explain
-from .invocation import Context, Invocation, Json, Server, Verbose
+from .invocation import group
 from .output import print_error, print_json, print_traceback
 
 _HELP = """Durable networks of AI agents on NATS that pull over and wait for a human.
@@ -39,19 +39,7 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True)
-def before(
-    ctx: typer.Context,
-    server: Server = None,
-    context: Context = None,
-    json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Take the global options that stand before the command."""
-    ctx.obj = Invocation(server=server, context=context, json=json, verbose=verbose)
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
-
+app.callback(invoke_without_command=True)(group)
 
 for module in (
     demo,

@@ -93,6 +93,21 @@ class Invocation:
         return ConnectionSettings.load(server=self.server, context=self.context)
 
 
+def group(
+    ctx: typer.Context,
+    server: Server = None,
+    context: Context = None,
+    json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take the global options that stand before a command; show help where no command follows."""
+    before = ctx.find_object(Invocation) or Invocation()
+    after = Invocation(server=server, context=context, json=json, verbose=verbose)
+    ctx.obj = before.merged(after)
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
 def command(
     function: Callable[Concatenate[Invocation, ...], int | None],
 ) -> Callable[..., int | None]:

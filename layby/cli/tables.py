@@ -87,7 +87,7 @@ def status_text(status: str) -> Text:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        wraps = column in {"question", "finding"}
+        wraps = column in {"question", "finding", "reason"}
         table.add_column(column, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     return table
 

@@ -120,5 +120,6 @@ _SAID = {
     "run.started": "started",
     "network.started": "asks the network {}",
     "question.answered": "answered",
+    "woke": "goes on with {}",
 }
 """Lines whose title repeats who acts, or needs a word more."""

@@ -22,7 +22,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def duration(text: str) -> float:
+def duration(text: str, *, allow_zero: bool = False) -> float:
     """Seconds in what an option says: `10s`, `1h30m`, `4h`.
 
     Raises:
@@ -32,7 +32,7 @@ def duration(text: str) -> float:
     from ..bus.errors import InvalidDuration
 
     try:
-        return seconds(text)
+        return seconds(text, allow_zero=allow_zero)
     except InvalidDuration as error:
         raise UsageError(str(error), kind="InvalidDuration") from error
 

@@ -116,7 +116,7 @@ def ended(folder: Path, *options: str) -> tuple[int, Any, str]:
 
 def test_a_script_gets_one_document(tmp_path: Path) -> None:
     code, document, story = ended(tmp_path, "--answer", "Fixed in v1.1.4")
-    assert code == 0
+    assert code == 0, story
     assert document["status"] == "completed"
     assert document["ticket"] == "T125"
     assert document["result"]["ticket_status"] == "closed"
@@ -126,8 +126,8 @@ def test_a_script_gets_one_document(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ticket", ["T123", "T124"])
 def test_tickets_that_need_no_developer(tmp_path: Path, ticket: str) -> None:
-    code, document, _ = ended(tmp_path, "--ticket", ticket)
-    assert code == 0
+    code, document, story = ended(tmp_path, "--ticket", ticket)
+    assert code == 0, story
     assert document["ticket"] == ticket
     assert document["result"]["reply"]
 
@@ -189,7 +189,7 @@ def test_stopped_and_continued(demo: Any, tmp_path: Path, number: signal.Signals
     assert left_over(tmp_path) == []
 
     code, document, story = ended(tmp_path, "--answer", "Fixed in v1.1.4")
-    assert code == 0
+    assert code == 0, story
     assert document["status"] == "completed"
     assert "goes on" in story
 

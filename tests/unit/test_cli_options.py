@@ -11,7 +11,7 @@ from layby.cli.invocation import Invocation
 
 COMMANDS = (
     *("demo", "dev", "worker", "send", "questions", "answer"),
-    *("runs", "cancel", "show", "doctor", "provision", "version"),
+    *("runs", "cancel", "show", "doctor", "dead", "purge", "provision", "version"),
 )
 
 
@@ -32,10 +32,20 @@ def test_every_command_explains_itself_with_an_example(
 
 
 def test_the_commands_are_all_there() -> None:
-    names = {
-        info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands
-    }
+    names = {getattr(info.callback, "__name__", "") for info in app.registered_commands}
+    names |= {str(each.name) for each in app.registered_groups}
     assert names == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", ["list", "show", "retry", "drop"])
+def test_the_commands_of_a_group_do_so_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["dead", name, "--help"]) == 0
+    assert f"layby dead {name}" in capsys.readouterr().out
+
+
+def test_a_group_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["dead"]) == 0
+    assert "retry" in capsys.readouterr().out
 
 
 def test_help_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +78,8 @@ def test_what_stands_after_the_command_wins() -> None:
         ["send", "a.b", "{not json"],
         ["answer", "T125", "  "],
         ["answer", "T125", "yes", "--timeout", "soon"],
+        ["purge", "--older-than", "soon"],
+        ["dead", "show", "first"],
         ["demo", "--ticket", "T999"],
         ["demo", "--deadline", "soon"],
         ["questions", "--watch"],
