@@ -65,9 +65,10 @@ def commands(page: Path) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines() if language == "sh" else []:
             for part in re.split(r"&&|\|", line):
                 words = shlex.split(part, comments=True)
-                place = next((i for i, w in enumerate(words) if Path(w).name == "layby"), None)
-                if place is not None and len(words) > place + 1:
-                    yield words[place + 1 :]
+                while words and re.match(r"[A-Z_]+=", words[0]):
+                    words.pop(0)
+                if len(words) > 1 and Path(words[0]).name == "layby":
+                    yield words[1:]
 
 
 def test_the_quickstart_runs(tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,33 @@ def test_every_package_is_listed() -> None:
     }
     found |= {f"layby.{init.parent.name}" for init in (ROOT / "layby").glob("*/__init__.py")}
     assert set(project["tool"]["setuptools"]["packages"]) == {"layby", *found}
+
+
+def test_every_import_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {canonical(re.split(r"[\[<>=~!; ]", each)[0]) for each in wanted}
+    homes = packages_distributions()
+    for name in sorted(imported() - sys.stdlib_module_names - {"layby"}):
+        owners = {canonical(home) for home in homes.get(name, [name])}
+        assert owners & declared, f"{name}, of {owners}, is imported and not in pyproject.toml"
+
+
+def canonical(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def imported() -> set[str]:
+    """The first names of all absolute imports in the package."""
+    found: set[str] = set()
+    for folder in (*FOLDERS, "layby"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and not node.level:
+                    found.add((node.module or "").partition(".")[0])
+    return found
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
