@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import msgspec
 
 from ..runtime.errors import LaybyError
+from .attachment import Document, Image
 
 StopReason: TypeAlias = Literal[
     "end", "tool_use", "max_tokens", "stop_sequence", "refusal", "context_window", "pause"
@@ -42,13 +43,13 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class Opaque(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="opaque"):
-    """A provider's own block (a signed thinking block, say), returned to that provider unchanged."""
+    """A provider's own block (a signed thinking block, say), given back to it unchanged."""
 
     provider: str
     data: dict[str, Any]
 
 
-Part: TypeAlias = Text | ToolCall | ToolResult | Opaque
+Part: TypeAlias = Text | Image | Document | ToolCall | ToolResult | Opaque
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +78,10 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one or several responses."""
+    """Tokens of one or several responses; no token is counted twice."""
 
     input_tokens: int = 0
+    """Neither read from the provider's cache nor written to it."""
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
@@ -140,12 +142,19 @@ class ModelError(LaybyError):
     """A model gave no usable response.
 
     `retryable` says whether the same request may succeed later; `retry_after` is the provider's
-    own wish in seconds. The turn is retried durably: a long back-off holds no worker.
+    own wish in seconds. The turn is retried durably: a long back-off holds no worker. `bad_request`
+    says that the request itself is at fault, so that another model would refuse it as well.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        bad_request: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
+        self.bad_request = bad_request

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .actors.attachment import Document, Image
 from .actors.model import (
     Message,
     Model,
@@ -16,18 +17,30 @@ from .actors.model import (
     Usage,
 )
 from .actors.models.anthropic import anthropic
+from .actors.models.combined import fallback, with_timeout
+from .actors.models.openai import openai
+from .actors.models.pydantic_ai import pydantic_ai
+from .actors.price import Price, cost
 
 __all__ = [
+    "Document",
+    "Image",
     "Message",
     "Model",
     "ModelError",
     "ModelRequest",
     "ModelResponse",
     "Opaque",
+    "Price",
     "Text",
     "ToolCall",
     "ToolResult",
     "ToolSpec",
     "Usage",
     "anthropic",
+    "cost",
+    "fallback",
+    "openai",
+    "pydantic_ai",
+    "with_timeout",
 ]

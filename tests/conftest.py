@@ -6,4 +6,10 @@ from pathlib import Path
 # `pytest` alone does not put the checkout on the path, as `python -m pytest` does.
 sys.path.append(str(Path(__file__).parent.parent))
 
-pytest_plugins = ["tests.fix_engine", "tests.fix_messages", "tests.fix_nats", "tests.fix_proxy"]
+pytest_plugins = [
+    "tests.fix_completions",
+    "tests.fix_engine",
+    "tests.fix_messages",
+    "tests.fix_nats",
+    "tests.fix_proxy",
+]

@@ -14,8 +14,9 @@ from weakref import WeakKeyDictionary
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
 from ..model import ModelRequest, ModelResponse, OnText
-from .anthropic_errors import cut, explain, late
+from .anthropic_errors import explain
 from .anthropic_wire import cached, read_message, write_request
+from .http import cut, late
 
 if TYPE_CHECKING:  # the SDK takes over a second to load: only who talks to a model shall pay
     from anthropic import AsyncAnthropic

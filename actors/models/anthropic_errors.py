@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import email.utils
-import math
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..model import ModelError
+from .http import cut, failed
 
 _STATUS_OF = {  # an error in mid-stream has no status of its own: the response began with 200
     "invalid_request_error": 400,
@@ -36,8 +34,7 @@ _ADVICE = {
 _NO_KEY = "there is no API key: set ANTHROPIC_API_KEY, or pass api_key= to anthropic()"
 _BAD_URL = "the base URL is no http:// or https:// address: check base_url and ANTHROPIC_BASE_URL"
 _BAD_HEADER = "a header cannot be sent: check the API key for line breaks and odd characters"
-_SHOWN = 500
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
+_CLIENT_ERROR = 400
 
 
 def explain(
@@ -65,16 +62,6 @@ def explain(
     return None
 
 
-def cut(model: str, how: str = "without an error") -> ModelError:
-    """For a response that ended before it was complete."""
-    return ModelError(f"the response of {model} broke off ({how})", retryable=True)
-
-
-def late(model: str, seconds: float) -> ModelError:
-    """For a response that took longer than it may."""
-    return ModelError(f"{model} gave no complete response in {seconds:g} s", retryable=True)
-
-
 def _of_status(error: Any, model: str, hide: Iterable[str]) -> ModelError:
     said = _said(error.body)
     status: int = error.status_code
@@ -82,15 +69,13 @@ def _of_status(error: Any, model: str, hide: Iterable[str]) -> ModelError:
         status = _STATUS_OF.get(said.get("type", ""), 500)
     headers: Mapping[str, str] = error.response.headers
     advice = _ADVICE.get(status, f"Anthropic failed with status {status}").format(model=repr(model))
-    message = str(said.get("message") or "")
-    for secret in hide:
-        message = message.replace(secret, "**********")
-    details = [message[:_SHOWN], _request_id(headers)]
-    retryable = _is_retryable(status, headers)
-    return ModelError(
-        ": ".join([advice, *filter(None, details)]),
-        retryable=retryable,
-        retry_after=_retry_after(headers) if retryable else None,
+    return failed(
+        advice,
+        status,
+        headers,
+        said=str(said.get("message") or ""),
+        request_id=headers.get("request-id", ""),
+        hide=hide,
     )
 
 
@@ -101,37 +86,6 @@ def _said(body: Any) -> dict[str, Any]:
     except (TypeError, KeyError, ValueError):
         return {}
     return said
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    request_id = headers.get("request-id")
-    return f"(request {request_id})" if request_id else ""
-
-
-def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:
-    wished = headers.get("x-should-retry")  # the API knows best, as for the SDK's own retries
-    if wished in {"true", "false"}:
-        return wished == "true"
-    return status in {408, 409, 429} or status >= _SERVER_ERROR
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds; the API may send milliseconds, seconds or, as HTTP allows, a date."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    after = headers.get("retry-after", "")
-    seconds = _number(after) if milliseconds is None else milliseconds / 1000
-    if seconds is None and after:
-        date = email.utils.parsedate_tz(after)
-        seconds = None if date is None else email.utils.mktime_tz(date) - time.time()
-    return seconds if seconds is not None and seconds > 0 else None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _of_connection(error: Exception, model: str) -> ModelError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..attachment import Document, Image
 from ..model import (
     Message,
     ModelError,
@@ -92,6 +93,8 @@ def _write_block(part: Part) -> dict[str, Any] | None:
     match part:
         case Text(text=text):
             return {"type": "text", "text": text} if text.strip() else None
+        case Image() | Document():
+            return _write_attachment(part)
         case ToolCall():
             return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
         case ToolResult():
@@ -100,6 +103,19 @@ def _write_block(part: Part) -> dict[str, Any] | None:
         case Opaque(provider=provider, data=data):
             ours = provider != PROVIDER or data.get("type") == _REFUSAL
             return None if ours else dict(data)
+
+
+def _write_attachment(part: Image | Document) -> dict[str, Any]:
+    kind = "image" if isinstance(part, Image) else "document"
+    title = {"title": part.name} if isinstance(part, Document) and part.name else {}
+    source: dict[str, str]
+    if part.url:
+        source = {"type": "url", "url": part.url}
+    elif isinstance(part, Document) and part.is_text:
+        source = {"type": "text", "media_type": "text/plain", "data": part.text}
+    else:
+        source = {"type": "base64", "media_type": part.media_type, "data": part.base64}
+    return {"type": kind, "source": source, **title}
 
 
 def _write_tool(tool: ToolSpec) -> dict[str, Any]:

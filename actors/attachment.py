@@ -1,0 +1,99 @@
+"""What a message may hold besides text: pictures and documents."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+_MAGIC = {
+    b"\x89PNG\r\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"%PDF-": "application/pdf",
+}
+
+
+class _Attachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Bytes (base64 in JSON) or the address that the provider fetches them from: one of the two."""
+
+    data: bytes = b""
+    url: str = ""
+    media_type: str = ""
+    """`image/png` for instance; found out for `data` that says it itself."""
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        if bool(self.data) == bool(self.url):
+            raise ValueError(f"{kind}: give either data= or url=")
+        if self.url and not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"{kind}: {self.url[:60]!r} is no http address; give bytes as data=")
+        if self.data and not self.media_type:
+            found = _sniff(self.data)
+            if not found:
+                raise ValueError(f"{kind}: give the media_type= of the data, 'text/plain' say")
+            msgspec.structs.force_setattr(self, "media_type", found)
+
+    @property
+    def base64(self) -> str:
+        """The data in base64."""
+        return base64.b64encode(self.data).decode()
+
+    @property
+    def data_url(self) -> str:
+        """Where it is: `url`, or the data itself as a `data:` address."""
+        return self.url or f"data:{self.media_type};base64,{self.base64}"
+
+
+class Image(_Attachment, frozen=True, kw_only=True, omit_defaults=True, tag="image"):
+    """A picture in a user's message.
+
+    `Image(data=png)`, `Image(url="https://...")` or `Image.read("screen.png")`. Models take JPEG,
+    PNG, GIF and WebP, usually up to 5 MB.
+    """
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The picture in a file. Raises OSError."""
+        return cls(data=Path(path).read_bytes(), media_type=_guess(path))
+
+
+class Document(_Attachment, frozen=True, kw_only=True, omit_defaults=True, tag="document"):
+    """A document in a user's message: PDF, or any kind of text.
+
+    Anthropic also fetches a PDF from a `url`; OpenAI does not.
+    """
+
+    name: str = ""
+    """What it is called, for the model to refer to."""
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The document in a file. Raises OSError."""
+        return cls(data=Path(path).read_bytes(), media_type=_guess(path), name=Path(path).name)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its data is text."""
+        return bool(self.data) and (
+            self.media_type.startswith("text/")
+            or self.media_type in {"application/json", "application/xml", "application/yaml"}
+        )
+
+    @property
+    def text(self) -> str:
+        """Its data as text."""
+        return self.data.decode("utf-8", "replace")
+
+
+def _guess(path: str | Path) -> str:
+    return mimetypes.guess_type(str(path))[0] or ""
+
+
+def _sniff(data: bytes) -> str:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "")

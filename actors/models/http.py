@@ -1,0 +1,83 @@
+"""What the providers' HTTP interfaces have in common: when to try again, and how soon."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import time
+from collections.abc import Iterable, Mapping
+
+from ..model import ModelError
+
+_SERVER_ERROR = 500
+_BAD_REQUEST = {400, 413, 422}
+_TRANSIENT = {408, 409, 429}
+_SHOWN = 500
+
+
+def failed(
+    advice: str,
+    status: int,
+    headers: Mapping[str, str],
+    *,
+    said: str = "",
+    request_id: str = "",
+    hide: Iterable[str] = (),
+) -> ModelError:
+    """The error for a response with `status`.
+
+    Args:
+        advice: What happened and what to do about it.
+        status: The HTTP status, or the one that stands for what was said in mid-stream.
+        headers: The response's.
+        said: The provider's own words.
+        request_id: The provider's name for the request.
+        hide: Secrets that no message may repeat.
+    """
+    for secret in hide:
+        said = said.replace(secret, "**********")
+    details = [said[:_SHOWN], f"(request {request_id})" if request_id else ""]
+    retryable = is_retryable(status, headers)
+    return ModelError(
+        ": ".join([advice, *filter(None, details)]),
+        retryable=retryable,
+        retry_after=retry_after(headers) if retryable else None,
+        bad_request=status in _BAD_REQUEST and not retryable,
+    )
+
+
+def cut(model: str, how: str = "without an error") -> ModelError:
+    """For a response that ended before it was complete."""
+    return ModelError(f"the response of {model} broke off ({how})", retryable=True)
+
+
+def late(model: str, seconds: float) -> ModelError:
+    """For a response that took longer than it may."""
+    return ModelError(f"{model} gave no complete response in {seconds:g} s", retryable=True)
+
+
+def is_retryable(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether the same request may succeed later."""
+    wished = headers.get("x-should-retry")  # the API knows best, as for the SDKs' own retries
+    if wished in {"true", "false"}:
+        return wished == "true"
+    return status in _TRANSIENT or status >= _SERVER_ERROR
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds; an API may send milliseconds, seconds or, as HTTP allows, a date."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    after = headers.get("retry-after", "")
+    seconds = _number(after) if milliseconds is None else milliseconds / 1000
+    if seconds is None and after:
+        date = email.utils.parsedate_tz(after)
+        seconds = None if date is None else email.utils.mktime_tz(date) - time.time()
+    return seconds if seconds is not None and seconds > 0 else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,101 @@
+"""What went wrong between us and a Chat Completions server, for the person who has to act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from ..model import ModelError
+from .http import cut, failed
+
+_ADVICE = {
+    400: "{server} refused the request to {model}",
+    401: "{server} does not accept the API key: set OPENAI_API_KEY to a valid one",
+    402: "the account at {server} has a billing problem",
+    403: "the API key may not use {model} at {server}",
+    404: "{server} knows no model {model}: check its name, and base_url if you set one",
+    413: "the request to {model} is too large: send a shorter conversation or smaller tool results",
+    422: "{server} refused the request to {model}",
+    429: "the rate limit of {model} is reached",
+}
+_NO_QUOTA = "the account at {server} has no quota left: see its billing page"
+_NO_KEY = "there is no API key: set OPENAI_API_KEY, or pass api_key= to openai()"
+_BAD_URL = "the base URL is no http:// or https:// address: check base_url and OPENAI_BASE_URL"
+_BAD_HEADER = "a header cannot be sent: check the API key for line breaks and odd characters"
+_QUOTA = "insufficient_quota"
+_STATUS_OF = {  # an error in mid-stream has no status of its own: the response began with 200
+    "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+}
+
+
+def explain(
+    error: Exception, model: str, server: str, *, reading: bool, hide: Iterable[str] = ()
+) -> ModelError | None:
+    """The `ModelError` for what the SDK raised; None if the API has no part in it.
+
+    Args:
+        error: What the SDK raised.
+        model: The model's name.
+        server: What to call the server.
+        reading: Whether a response had begun: then whatever went wrong broke it off.
+        hide: Secrets that no message may repeat.
+    """
+    names = {base.__name__ for base in type(error).__mro__}
+    if "APIStatusError" in names:
+        return _of_status(error, model, server, hide)
+    if "APIConnectionError" in names and not reading:
+        return _of_connection(error, model, server)
+    if "APIError" in names and getattr(error, "body", None):
+        return _of_stream(error, model, server, hide)
+    if reading:
+        return cut(model, type(error).__name__)
+    if "OpenAIError" in names and "api_key" in str(error):
+        return ModelError(_NO_KEY)
+    return None
+
+
+def _of_status(error: Any, model: str, server: str, hide: Iterable[str]) -> ModelError:
+    headers: Mapping[str, str] = error.response.headers
+    none: Mapping[str, str] = {}
+    said = _said(error.body)
+    status = error.status_code
+    advice = _ADVICE.get(status, f"{{server}} failed with status {status}")
+    if _QUOTA in {error.code, said.get("code"), said.get("type")}:
+        status, advice, headers = 402, _NO_QUOTA, none  # sent as 429, but waiting does not help
+    return failed(
+        advice.format(model=repr(model), server=server),
+        status,
+        headers,
+        said=str(said.get("message") or ""),
+        request_id=error.request_id or "",
+        hide=hide,
+    )
+
+
+def _of_stream(error: Any, model: str, server: str, hide: Iterable[str]) -> ModelError:
+    status = _STATUS_OF.get(error.code or "") or _STATUS_OF.get(error.type or "") or 500
+    advice = f"{server} broke the response of {model!r} off"
+    return failed(advice, status, {}, said=str(error.message), hide=hide)
+
+
+def _said(body: Any) -> dict[str, Any]:
+    """The error object of the answer, with or without its envelope: servers differ."""
+    if not isinstance(body, dict):
+        return {}
+    inner = cast("dict[str, Any]", body).get("error", body)
+    return cast("dict[str, Any]", inner) if isinstance(inner, dict) else {"message": inner}
+
+
+def _of_connection(error: Exception, model: str, server: str) -> ModelError:
+    """The cause's text is not repeated: for a bad header it holds the API key."""
+    cause = type(error.__cause__ or error).__name__
+    if cause in {"UnsupportedProtocol", "InvalidURL"}:
+        return ModelError(_BAD_URL)
+    if cause == "LocalProtocolError":
+        return ModelError(_BAD_HEADER)
+    if "Timeout" in cause:
+        return ModelError(f"{model} did not answer in time ({cause})", retryable=True)
+    return ModelError(f"{server} cannot be reached ({cause})", retryable=True)
