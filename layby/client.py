@@ -297,10 +297,10 @@ class Client:
         rows = list((await self._rows()).values())
         begins = [row for row in rows if run and row.id.startswith(run)]
         of_ticket = sorted((row for row in rows if row.ticket == run), key=lambda r: r.started_at)
+        if of_ticket:  # before ids: a short ticket must not mean, or cancel, another one's run
+            return of_ticket[-1].id
         if len(begins) == 1:
             return begins[0].id
-        if of_ticket:
-            return of_ticket[-1].id
         if begins:
             raise NoSuchRun(f"{run!r} begins the ids of {len(begins)} runs: give more of it")
         raise NoSuchRun(f"there is no run {run!r}, and no run for a ticket of that name")
