@@ -6,7 +6,7 @@ It knows nothing of a run but what anybody can subscribe to: questions, and the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ class Caller:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, url: str, trigger: str = desk.TICKET) -> AsyncIterator[Caller]:
+    async def at(cls, url: str, trigger: str = desk.TICKET) -> AsyncGenerator[Caller]:
         """A caller at the server of that URL whose tickets are events on `trigger`."""
         async with await connect(ConnectionSettings(servers=(url,))) as connection:
             requests = Requests(connection.nc)

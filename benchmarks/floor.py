@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,7 +49,7 @@ class Floor:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, url: str) -> AsyncIterator[Floor]:
+    async def at(cls, url: str) -> AsyncGenerator[Floor]:
         """A floor on a server that has nothing yet."""
         async with await connect(ConnectionSettings(servers=(url,))) as connection:
             requests = Requests(connection.nc)

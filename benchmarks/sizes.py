@@ -9,9 +9,13 @@ from dataclasses import dataclass
 class Sizes:
     """Counts."""
 
+    word: str = "normal"
+    """Names them."""
     warm_up: int = 100
     latency_runs: int = 300
     throughput_runs: int = 2_000
+    peer_runs: int = 1_000
+    """Of throughput with a peer, which takes its time."""
     network_runs: int = 1_000
     parked_runs: int = 100_000
     parked_latency_runs: int = 200
@@ -21,12 +25,15 @@ class Sizes:
 
 NORMAL = Sizes()
 QUICK = Sizes(
+    word="quick",
     warm_up=50,
     latency_runs=100,
     throughput_runs=500,
+    peer_runs=200,
     network_runs=300,
     parked_runs=5_000,
     parked_latency_runs=50,
     repeats=1,
 )
-LONG = Sizes(parked_runs=1_000_000)
+LONG = Sizes(word="long", parked_runs=1_000_000)
+BY_WORD = {sizes.word: sizes for sizes in (QUICK, NORMAL, LONG)}

@@ -7,7 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +59,7 @@ class WorkerProcess:
 @contextlib.asynccontextmanager
 async def workers(
     url: str, folder: Path, count: int = 1, app: str = "benchmarks.desk:app"
-) -> AsyncIterator[list[WorkerProcess]]:
+) -> AsyncGenerator[list[WorkerProcess]]:
     """So many workers, ready, for as long as the block is open."""
     team = [WorkerProcess(url, folder, f"worker-{number}", app) for number in range(count)]
     try:

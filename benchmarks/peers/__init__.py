@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from ..measure import Figure
 from ..sizes import Sizes
+from . import restate
 from .environment import Unavailable
 
 Peer = Callable[[list[str], Sizes], Awaitable[list[Figure]]]
-PEERS: dict[str, Peer] = {}
+PEERS: dict[str, Peer] = {"restate": restate.measure}
 
 __all__ = ["PEERS", "Peer", "Unavailable"]
