@@ -116,7 +116,7 @@ class Human:
         )
         await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
         crash.point("after_timer")
-        log.info(
+        log.debug(
             "question.asked",
             run=state.id,
             ticket=state.ticket,
@@ -189,7 +189,7 @@ class Human:
         live = await self._live(shown.run, record)
         question = await self._close(live, shown.id, given, delivery)
         if question.status == "answered" and question.seq == delivery.seq:
-            log.info(
+            log.debug(
                 "question.answered", run=live.id, ticket=ticket, question=shown.id, by=given.by
             )
             return _Taken(verdict, live, question)

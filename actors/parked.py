@@ -39,6 +39,11 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     closed_at: str = ""
     seq: int = 0
     """Sequence of the answer that won."""
+    workflow: str = ""
+    started_at: str = ""
+    """When the run began."""
+    pos: int = 0
+    """The position of the run's log that this reflects."""
     since: float = 0.0
     """When its log entry was stored, Unix seconds by the server's clock, as for answers."""
 
@@ -69,6 +74,9 @@ def parked_question(run: RunState, question: Question, since: float = 0.0) -> Pa
         by=question.by,
         closed_at=closed,
         seq=question.seq,
+        workflow=run.workflow,
+        started_at=iso(run.started_at),
+        pos=run.tail,
         since=since,
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
 
-def _digest(*parts: str, size: int = 10) -> str:
+def _digest(*parts: str) -> str:
     text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(text, digest_size=size).digest()
-    return base64.b32encode(digest).decode().rstrip("=").lower()
+    return hashlib.blake2b(text, digest_size=10).hexdigest()
 
 
 def run_id(workflow: str, event_id: str) -> str:
@@ -19,7 +17,7 @@ def run_id(workflow: str, event_id: str) -> str:
 
 def question_id(run: str, frame: str, key: str) -> str:
     """The question that a body asks at `key`."""
-    return "q" + _digest("question", run, frame, key)[:11]
+    return "q" + _digest("question", run, frame, key)[:13]
 
 
 def timer_name(run: str, frame: str, key: str) -> str:

@@ -1,8 +1,10 @@
 """The index of runs that people list and filter: a bucket derived from the logs.
 
-A row is written behind the run, several changes at once, before the mail that caused them is
-acknowledged: a crash leaves the mail to be redelivered and the row to be written then. A row that
-is not final is written by compare-and-set, so that it never hides a later one.
+A run that has ended, or waits for something other than a person, is written before the mail that
+brought it there is acknowledged: a crash leaves the mail to be redelivered and the row to be
+written then. A run that waits for a person is shown by its question's record, and one that is under
+way by a row written a little later, if it still is then. A row that is not final is written by
+compare-and-set, so that it never hides a later one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ log = structlog.get_logger("layby.index")
 
 _WINDOW = 0.01
 """Seconds within which changes of a run become one write."""
+_LATER = 0.25
+"""Seconds after which a run that is under way gets a row."""
 _TRIES = 20
 
 
@@ -60,14 +64,39 @@ class Index:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._pending: dict[str, asyncio.Task[None]] = {}
+        self._later: dict[str, LiveRun] = {}
+        self._loop = asyncio.get_running_loop()
 
     async def reflect(self, live: LiveRun) -> None:
-        """Return when the index shows the run as it is now, or later."""
+        """Return when people can see the run as it is now, or will without our doing."""
+        state = live.state
+        if not state.ended and (not state.waits or state.asking_since):
+            self._look_later(live)
+            return
         pending = self._pending.get(live.id)
         if pending is None:
-            pending = asyncio.get_running_loop().create_task(self._write_soon(live))
+            pending = self._loop.create_task(self._write_soon(live))
             self._pending[live.id] = pending
         await asyncio.shield(pending)
+
+    def _look_later(self, live: LiveRun) -> None:
+        """Write a row in a while for a run that is still under way then."""
+        if live.id not in self._later:
+            self._later[live.id] = live
+            self._loop.call_later(_LATER, self._look, live)
+
+    def _look(self, live: LiveRun) -> None:
+        self._later.pop(live.id, None)
+        state = live.state
+        if not state.ended and not state.waits and live.id not in self._pending:
+            task = self._loop.create_task(self._write_behind(live))
+            self._pending[live.id] = task
+
+    async def _write_behind(self, live: LiveRun) -> None:
+        try:
+            await self._write_soon(live)
+        except BusError as error:
+            log.info("index.postponed", run=live.id, error=str(error))
 
     async def _write_soon(self, live: LiveRun) -> None:
         try:
