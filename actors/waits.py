@@ -208,10 +208,9 @@ class WaitActor:
 
 def _object(data: bytes) -> dict[str, Any] | None:
     try:
-        event = msgspec.json.decode(data)
+        return msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.MsgspecError:
         return None
-    return event if isinstance(event, dict) else None
 
 
 def _matches(event: dict[str, Any], match: dict[str, Any]) -> bool:

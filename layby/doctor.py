@@ -15,8 +15,8 @@ from .bus.dead import DeadLetter
 from .bus.errors import BusError
 from .bus.requests import Requests
 from .bus.topology import streams
+from .listing import all_rows
 from .rows import Finding
-from .runtime.index import IndexRow
 
 _OVERDUE = 60.0
 """Seconds past its deadline after which an open question counts as stuck."""
@@ -93,9 +93,8 @@ async def _consumers(requests: Requests) -> list[Finding]:
     findings: list[Finding] = []
     for stream in ("EVENTS", "RUNS", "ANSWERS", "TIMERS"):
         reply = await requests.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
-        findings += [
-            finding for each in reply.get("consumers") or [] for finding in _consumer(each)
-        ]
+        consumers: list[dict[str, Any]] = reply.get("consumers") or []
+        findings += [finding for each in consumers for finding in _consumer(each)]
     return findings or [Finding(level="ok", subject="consumers", message="none is behind")]
 
 
@@ -126,7 +125,8 @@ def _consumer(info: dict[str, Any]) -> list[Finding]:
 
 
 async def _questions(requests: Requests) -> list[Finding]:
-    now, waiting, overdue = time.time(), 0, []
+    now, waiting = time.time(), 0
+    overdue: list[str] = []
     async for item in Bucket(requests, "parked").items():
         for question in decode_record(item.value).questions:
             if question.status == "open":
@@ -149,9 +149,7 @@ async def _runs(requests: Requests) -> list[Finding]:
     counts: dict[str, int] = {}
     stale: list[str] = []
     now = time.time()
-    decoder = msgspec.json.Decoder(IndexRow)
-    async for item in Bucket(requests, "runs").items():
-        row = decoder.decode(item.value)
+    for row in (await all_rows(requests)).values():
         counts[row.status] = counts.get(row.status, 0) + 1
         age = now - datetime.fromisoformat(row.updated_at).timestamp()
         if row.status == "running" and age > _STALE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from .entry import Failure
 from .errors import StepFailed
@@ -14,9 +15,10 @@ def told(error: BaseException) -> str:
     """What a person should read of `error`, at most 2,000 characters."""
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
+        invalid: Any = error
         lines = (
             f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
+            for item in invalid.errors(include_url=False, include_input=False)
         )
         return "; ".join(lines)[:_LONGEST]
     if isinstance(error, TimeoutError) and not str(error):

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import jsonschema
+from jsonschema import exceptions
 
 from .errors import InvalidSetup
 from .values import BadValue
@@ -43,7 +44,7 @@ def fit(text: str, form: dict[str, Any]) -> str:
     for candidate in _candidates(text):
         if validator.is_valid(candidate):
             return ""
-    best = jsonschema.exceptions.best_match(validator.iter_errors(_candidates(text)[0]))
+    best: Any = exceptions.best_match(validator.iter_errors(_candidates(text)[0]))
     if best is None:
         return "the answer does not have the form that was asked for"
     where = ".".join(str(part) for part in best.absolute_path)

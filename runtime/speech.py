@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -125,7 +125,7 @@ class Stage:
         self._window = window
 
     @contextmanager
-    def speech(self, *, run: str, step: str, agent: str, after: int) -> Iterator[Speech]:
+    def speech(self, *, run: str, step: str, agent: str, after: int) -> Generator[Speech]:
         """The way out for one answer, flushed when the block ends."""
         speech = Speech(
             self._tell,
