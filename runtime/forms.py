@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import jsonschema
 from jsonschema import exceptions
@@ -44,7 +44,8 @@ def fit(text: str, form: dict[str, Any]) -> str:
     for candidate in _candidates(text):
         if validator.is_valid(candidate):
             return ""
-    best: Any = exceptions.best_match(validator.iter_errors(_candidates(text)[0]))
+    errors = validator.iter_errors(_candidates(text)[0])
+    best = cast("Any", exceptions.best_match(errors))  # its types leave some open
     if best is None:
         return "the answer does not have the form that was asked for"
     where = ".".join(str(part) for part in best.absolute_path)
