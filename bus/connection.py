@@ -85,6 +85,8 @@ class Connection:
         """Called when the connection is lost, not when you close it."""
         self.on_reconnect: list[Hook] = []
         """Called when it is back."""
+        self.on_denied: list[Callable[[PermissionDenied], None]] = []
+        """Called with each refusal of a subject; a refused request gets no other answer."""
         self.on_closed: list[Hook] = []
         """Called when the client has given up for good: end the process, so that it is restarted.
         Not called when you close it."""
@@ -211,6 +213,9 @@ class Connection:
         self._denied.move_to_end(subject)
         if len(self._denied) > _REMEMBERED:
             self._denied.popitem(last=False)
+        if error := self.last_permission_error(subject):
+            for tell in self.on_denied:
+                tell(error)
 
     async def _on_disconnected(self) -> None:
         if not self._closing:

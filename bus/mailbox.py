@@ -161,12 +161,14 @@ class Mailbox:
         self._sub = await self.nc.open_inbox(self._on_message)
         self._inbox = self._sub.subject
         self._pulling = True
+        self._heard = self._loop.time()  # or the keeper would ask for as many again
         self._pull()
 
     def reconnected(self) -> None:
         """Pull anew: requests do not survive their connection."""
         self._asked = 0
-        self._heard = 0.0
+        self._heard = self._loop.time()
+        self._pull()
 
     def stop(self) -> None:
         """Ask for nothing more."""

@@ -12,14 +12,14 @@ import msgspec
 
 from .errors import (
     BusError,
-    Conflict,
+    PermissionDenied,
     PublishUnconfirmed,
     StreamMissing,
+    class_for,
 )
 from .wire import Message, Wire
 
 _SWEEP = 0.25
-_CONFLICTS = frozenset({10071, 10164})
 _END_OF_BATCH = "204"
 _NO_RESPONDERS = "503"
 
@@ -48,12 +48,19 @@ _decode_ack = msgspec.json.Decoder(_AckReply).decode
 class _Waiter:
     """One open request: where its replies go, and until when it waits."""
 
-    __slots__ = ("accept", "deadline", "future")
+    __slots__ = ("accept", "deadline", "future", "subject")
 
-    def __init__(self, future: asyncio.Future[Any], deadline: float, accept: Accept) -> None:
+    def __init__(
+        self, subject: str, future: asyncio.Future[Any], deadline: float, accept: Accept
+    ) -> None:
+        self.subject = subject
         self.future = future
         self.deadline = deadline
         self.accept = accept
+
+    def fail(self, error: BusError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 Accept = Callable[["asyncio.Future[Any]", Message], bool]
@@ -99,8 +106,13 @@ class Requests:
         """Fail every open request, for a connection that was lost."""
         waiters, self._open = list(self._open.values()), {}
         for waiter in waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(PublishUnconfirmed(f"no reply: {why}"))
+            waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r}: {why}"))
+
+    def fail_denied(self, error: PermissionDenied) -> None:
+        """Fail what was asked of a subject that the server refuses: it does not answer that."""
+        for waiter in list(self._open.values()):
+            if waiter.subject.lower() == error.subject.lower():  # the client reports it in lower
+                waiter.fail(error)
 
     async def request(
         self,
@@ -116,11 +128,12 @@ class Requests:
         Raises:
             NotConnected: nothing was sent.
             PublishUnconfirmed: sent, but no reply came in time.
+            PermissionDenied: this user may not use the subject.
             PayloadTooLarge: the server's limit is below the size of `data`.
         """
         token = next(self._tokens)
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._open[token] = _Waiter(future, self._loop.time() + timeout, accept)
+        self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, accept)
         try:
             self._nc.send(subject, data, f"{self._inbox}{token}", headers)
             return await future
@@ -150,6 +163,7 @@ class Requests:
         Raises:
             Conflict: an expectation in the headers does not hold.
             StreamMissing: no stream covers the subject.
+            PayloadTooLarge: it is more than the stream takes.
             BusError: the stream refused for another reason.
         """
         msg: Message = await self.request(subject, data, headers, timeout=timeout)
@@ -163,7 +177,7 @@ class Requests:
         ack = _decode_ack(msg.data)
         if ack.error is None:
             return ack
-        raise _refusal(subject, ack.error)
+        raise _refusal(repr(subject), ack.error)
 
     async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
         """Call the JetStream API, `$JS.API.<verb>`; raise `BusError` with its words on refusal."""
@@ -173,9 +187,7 @@ class Requests:
             raise BusError("the server has no JetStream: enable it (`jetstream {}`)", code=503)
         reply: dict[str, Any] = msgspec.json.decode(msg.data)
         if error := reply.get("error"):
-            raise BusError(
-                f"{verb}: {error.get('description', 'refused')}", code=error.get("err_code", 0)
-            )
+            raise _refusal(verb, msgspec.convert(error, _ApiError))
         return reply
 
     async def direct_get(self, stream: str, body: Any) -> list[Message]:
@@ -217,11 +229,9 @@ class Requests:
             late = [token for token, waiter in self._open.items() if waiter.deadline < now]
             for token in late:
                 waiter = self._open.pop(token)
-                if not waiter.future.done():
-                    waiter.future.set_exception(PublishUnconfirmed("no reply in time"))
+                waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r} in time"))
 
 
-def _refusal(subject: str, error: _ApiError) -> BusError:
-    if error.err_code in _CONFLICTS:
-        return Conflict(f"{subject!r}: {error.description}", code=error.err_code)
-    return BusError(f"{subject!r}: {error.description}", code=error.err_code)
+def _refusal(what: str, error: _ApiError) -> BusError:
+    reason = error.description or "refused"
+    return class_for(error.err_code)(f"{what}: {reason}", code=error.err_code)

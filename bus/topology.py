@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
-from .errors import BusError, TopologyMismatch
+from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .requests import Requests
 
 _NANOS = 1_000_000_000
 _DAY = 86_400
 _NO_STREAM = 10059
 _NO_CONSUMER = 10014
+_OVERLAP = 10065
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,9 +167,12 @@ class Provisioner:
     async def _create_stream(self, name: str, config: dict[str, Any]) -> None:
         try:
             await self._requests.api(f"STREAM.CREATE.{name}", config, timeout=10)
-        except BusError:
+        except BusError as why:
             # Another worker may have been first; then its stream is as good as ours.
-            await self._requests.api(f"STREAM.INFO.{name}")
+            try:
+                await self._requests.api(f"STREAM.INFO.{name}")
+            except StreamMissing:
+                raise _not_made(f"stream {name}", why) from None
 
     async def _ensure_consumer(self, spec: ConsumerSpec, fresh: set[str]) -> list[str]:
         name = f"{spec.stream}.{spec.name}"
@@ -199,11 +203,29 @@ class Provisioner:
         body = {"stream_name": spec.stream, "config": config}
         try:
             await self._requests.api(f"CONSUMER.CREATE.{name}.{spec.filter}", body)
-        except BusError:
+        except BusError as why:
             # Another worker may have been first; then its consumer is as good as ours.
-            await self._requests.api(f"CONSUMER.INFO.{name}")
+            try:
+                await self._requests.api(f"CONSUMER.INFO.{name}")
+            except BusError:
+                raise _not_made(f"consumer {spec.name} of stream {spec.stream}", why) from None
             return []
         return [f"created consumer {spec.name} on {spec.stream}"]
+
+
+def _not_made(what: str, why: BusError) -> BusError:
+    if isinstance(why, PermissionDenied):
+        return PermissionDenied(
+            f"{what} does not exist, and this user may not create it: "
+            "run `layby provision APP` as a user who may",
+            subject=why.subject,
+        )
+    hint = (
+        ": another stream has one of its subjects; rename one of the two"
+        if why.code == _OVERLAP
+        else ""
+    )
+    return TopologyMismatch(f"{what} cannot be created: {why}{hint}", code=why.code)
 
 
 def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
