@@ -124,6 +124,7 @@ async def _opened(
 ) -> AsyncIterator[tuple[Connection, Requests]]:
     connection = await connect(settings, patient=patient)
     requests = Requests(connection.nc)
+    connection.on_denied.append(requests.fail_denied)
     try:
         await requests.start()
         yield connection, requests
