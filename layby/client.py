@@ -83,6 +83,7 @@ class Client:
         """
         connection = await connect(settings, patient=False)
         requests = Requests(connection.nc)
+        connection.on_denied.append(requests.fail_denied)
         connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
         try:
             await requests.start()
