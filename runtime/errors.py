@@ -7,11 +7,12 @@ LaybyError              defined in `bus.errors`, the lowest floor; the base of a
 ├─ StepFailed          a step used up its attempts; `__cause__`-free, it may be read from the log
 ├─ AskTimedOut         nobody answered a question before its deadline
 ├─ QuestionLimit       a run asked more questions than it may
+├─ BudgetSpent         a network used up its tokens
 ├─ MaxTurns            a network took its last turn without being done
 ├─ RunCancelled        the run a caller waited for was cancelled
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
-BaseException: Parked, Fenced, Interrupted   (signals of the runtime: let them pass)
+BaseException: Parked, Fenced, Interrupted, Undeclared   (signals of the runtime: let them pass)
 """
 
 from __future__ import annotations
@@ -64,6 +65,12 @@ class QuestionLimit(LaybyError):
     """The run has asked as many questions as its app allows."""
 
 
+class BudgetSpent(LaybyError):
+    """A network has used as many tokens as its `budget` allows; the run fails."""
+
+    retryable = False
+
+
 class MaxTurns(LaybyError):
     """A network took `max_turns` turns without its router saying that it is done."""
 
@@ -86,6 +93,10 @@ class Parked(BaseException):
 
 class Interrupted(BaseException):
     """Leaves a body because NATS failed it; its mail is delivered again. Let it pass."""
+
+
+class Undeclared(BaseException):
+    """Leaves a run to a worker that declares the version in which it began. Let it pass."""
 
 
 class Fenced(BaseException):

@@ -37,7 +37,7 @@ from .entry import (
     Woken,
     decode,
 )
-from .errors import AskTimedOut, Fenced, Interrupted, LaybyError, MaxTurns, RunCancelled
+from .errors import AskTimedOut, Fenced, Interrupted, LaybyError, MaxTurns, RunCancelled, Undeclared
 from .failure import failure_of, told
 from .ids import timer_name
 from .index import Index
@@ -59,6 +59,8 @@ log = structlog.get_logger("layby.host")
 
 _GIVE_UP = 6
 """Failures of a message's handler after which its error counts as permanent."""
+_RELEASES = 14
+"""Deliveries, some four minutes, in which a worker of the right release may take a run."""
 _SAME = 0.001
 """Seconds by which two readings of one deadline may differ."""
 _STATUS: dict[type[Exception], str] = {
@@ -224,11 +226,22 @@ class Host:
         except Fenced as fenced:
             log.info("activation.fenced", run=live.id, actor=behaviour.address, why=str(fenced))
             await delivery.nak(0.2 + random.random())  # noqa: S311  so that rivals spread out
+        except Undeclared as undeclared:
+            await self._leave(live, delivery, undeclared)
         finally:
             live.users -= 1
             self.cache.release(live)
             if live.state.ended:
                 self.cache.drop(live.id)
+
+    async def _leave(self, live: LiveRun, delivery: Delivery, why: Undeclared) -> None:
+        """Leave a run to another release's workers; end it when there are none for minutes."""
+        log.warning("run.left", run=live.id, why=str(why), num_delivered=delivery.num_delivered)
+        if delivery.num_delivered < _RELEASES:
+            await delivery.nak(min(30.0, 0.25 * 2**delivery.num_delivered))
+            return
+        await self.end(live, Ended(status=FAILED, error=f"{why}; and no other worker took it"))
+        await delivery.ack()
 
     async def _drive(
         self, behaviour: Behaviour, activation: Activation, opening: Started | None = None
