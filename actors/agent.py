@@ -182,11 +182,15 @@ class _Turn:
     async def _think(self, number: int) -> ModelResponse:
         model = self._actor.model(self._network)
 
+        key = f"model#{number}"
+
         async def effect() -> ModelResponse:
-            return await model.respond(await self._request(number))
+            request = await self._request(number)
+            with self._step.speaking(key, self._agent.name) as on_text:
+                return await model.respond(request, on_text)
 
         response: ModelResponse = await self._step.perform(
-            f"model#{number}", effect, ModelResponse, retry=_MODEL_RETRY, note=_heard
+            key, effect, ModelResponse, retry=_MODEL_RETRY, note=_heard
         )
         self._responses.append(response)
         self._added.append(response.message)

@@ -46,6 +46,7 @@ class App:
         retry: Retry | None = None,
         keep: str | float | timedelta = "7d",
         ack_wait: str | float | timedelta | None = None,
+        stream_text: bool = True,
     ) -> None:
         """Declare an app.
 
@@ -60,6 +61,7 @@ class App:
             keep: How long a closed question is remembered, for the receipts of late answers.
             ack_wait: How long a worker may be silent before its mail is given to another;
                 default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
+            stream_text: Tell what models say while they say it, on `events.<run>`.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -73,6 +75,7 @@ class App:
         self.retry = retry or Retry()
         self.keep = seconds(keep)
         self.ack_wait = None if ack_wait is None else seconds(ack_wait)
+        self.stream_text = stream_text
         self.workflows: dict[str, Workflow] = {}
         self.agents = _agents(networks)
         if len(self.networks) < len(networks):
@@ -115,9 +118,7 @@ class App:
         )
 
         def declare(fn: F) -> F:
-            self._declare(
-                Workflow(fn, on=on, key=key, name=name, version=version, options=options)
-            )
+            self._declare(Workflow(fn, on=on, key=key, name=name, version=version, options=options))
             return fn
 
         return declare

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -19,11 +19,12 @@ from .bus.bucket import Bucket
 from .bus.connection import Connection, connect
 from .bus.dead import DeadLetter, DeadLetters
 from .bus.errors import BusError, LaybyError, PublishUnconfirmed
-from .bus.log import Log, LogMessage, parse
+from .bus.log import Log, LogMessage
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.token import encode
 from .doctor import examine
+from .events import AnyEvent, number
 from .rows import (
     DeadRow,
     Finding,
@@ -38,13 +39,14 @@ from .rows import (
 )
 from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
-from .runtime.index import IndexRow, iso
+from .runtime.index import IndexRow
 from .runtime.journal import RunState
 from .runtime.run import LiveRun
+from .runtime.times import iso
 from .runtime.worker import CANCEL
 from .timeline import Narrator
+from .watch import Watch
 
-_ENDED = "run.ended"
 _UNENDED = frozenset({"running", "waiting"})
 _RUN_ID = re.compile(r"[a-z2-7]{16}")
 
@@ -72,10 +74,11 @@ class Client:
         self._dead = DeadLetters(requests)
         self._index = Bucket(requests, "runs")
         self._parked = Bucket(requests, "parked")
+        self._watch = Watch(connection, self._log, self._blobs)
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, settings: ConnectionSettings) -> AsyncIterator[Client]:
+    async def connect(cls, settings: ConnectionSettings) -> AsyncGenerator[Client]:
         """A client, connected while the block is open.
 
         Raises:
@@ -193,36 +196,28 @@ class Client:
                 return _state_row(live.state)
         raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
 
-    async def follow(self, run: str | None = None) -> AsyncIterator[TimelineLine]:
+    def events(self, run: str, after: str | int | None = None) -> AsyncGenerator[AnyEvent]:
+        """What a run tells of itself, typed: what has happened, then what happens, to its end.
+
+        Everything but `text.delta` is read from the run's log, so nothing is lost or told twice
+        however often you come back. A run that does not exist yet is waited for.
+
+        Args:
+            run: The run's id.
+            after: The `id` of the last event that you have; None: from the beginning.
+
+        Raises:
+            ValueError: `after` is no event's number.
+        """
+        return self._watch.events(run, (0, -1.0) if after is None else number(after))
+
+    def follow(self, run: str | None = None, *, text: bool = False) -> AsyncGenerator[TimelineLine]:
         """What happens, as it happens: of one run from its beginning to its end, or of all runs.
 
-        A run that does not exist yet is waited for.
+        A run that does not exist yet is waited for. With `text`, lines of the kind `text.delta`
+        tell what the models of the one run say while they say it.
         """
-        messages: asyncio.Queue[tuple[str, LogMessage]] = asyncio.Queue()
-
-        async def receive(msg: Any) -> None:
-            to, run_id, n = parse(msg.subject)
-            messages.put_nowait((run_id, LogMessage(n, to, msg.data)))
-
-        nc = self._connection.nc
-        sub = await nc.subscribe(f"to.*.{run or '*'}.*", cb=receive)
-        try:
-            await nc.flush(2)
-            if run is not None:
-                for message in await self._log.load(run):
-                    messages.put_nowait((run, message))
-            tellers: dict[str, _Teller] = {}
-            while True:
-                run_id, message = await messages.get()
-                teller = tellers.setdefault(run_id, _Teller(run_id, self._log))
-                async for line in teller.tell(message):
-                    yield line
-                    if line.kind == _ENDED:
-                        tellers.pop(run_id, None)
-                        if run is not None:
-                            return
-        finally:
-            await sub.unsubscribe()
+        return self._watch.every_line() if run is None else self._watch.lines(run, text=text)
 
     async def doctor(self) -> list[Finding]:
         """Look at the server, the streams and whatever is stuck."""
@@ -318,29 +313,6 @@ class Client:
 
 _NO_SUCH_STREAM = 503
 """Direct get is answered by nobody when there is no such stream."""
-
-
-class _Teller:
-    """Tells one run in the order of its log, whatever order its messages come in."""
-
-    def __init__(self, run: str, log: Log) -> None:
-        self._run = run
-        self._log = log
-        self._narrator = Narrator(run)
-        self._told = 0
-
-    async def tell(self, message: LogMessage) -> AsyncIterator[TimelineLine]:
-        """The lines up to `message`, without those that were told before."""
-        if message.n <= self._told:
-            return
-        missing = [message]
-        if message.n > self._told + 1:
-            missing = await self._log.load(self._run, self._told)
-        for each in missing:
-            if each.n == self._told + 1:
-                self._told = each.n
-                for line, _ in self._narrator.tell(each):
-                    yield line
 
 
 def _receipt(data: bytes) -> Receipt:

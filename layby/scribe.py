@@ -1,0 +1,293 @@
+"""Writes down a run's log as events. Two scribes that read the same log write the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from . import events
+from .actors.model import ModelResponse, ToolCall, Usage
+from .actors.turn import CallOutcome, Decision, NetworkResult, TurnResult
+from .bus.blobs import Blobs
+from .bus.log import LogMessage
+from .runtime import entry
+from .runtime.entry import ROOT, Failure, Record
+from .runtime.speech import step_name
+from .runtime.times import iso
+from .runtime.values import load
+
+
+class Scribe:
+    """Tells one run; remembers what its earlier records said."""
+
+    def __init__(self, run: str, blobs: Blobs) -> None:
+        self._run = run
+        self._blobs = blobs
+        self._names: dict[str, str] = {}
+        """Who acts in a frame."""
+        self._actors: dict[str, str] = {}
+        self._origins: dict[str, str] = {}
+        """The step that a frame settles."""
+        self._asked: dict[tuple[str, str], str] = {}
+        self._askers: dict[str, entry.Asked] = {}
+        self._calls: dict[tuple[str, str], list[ToolCall]] = {}
+        self._spent = Usage()
+        self.answered: set[str] = set()
+        """Steps whose text is complete: what is still said of them is old."""
+
+    async def tell(self, message: LogMessage) -> list[events.AnyEvent]:
+        """The events of the next message of the log, in order."""
+        envelope = entry.decode(message.data)
+        told: list[events.AnyEvent] = []
+        for record in envelope.records:
+            whole = await self._inflated(record)
+            for kind, fields in self._facts(whole):
+                about: dict[str, Any] = {
+                    "id": f"{message.n}.{len(told)}",
+                    "run": self._run,
+                    "at": iso(envelope.at),
+                    **fields,
+                }
+                told.append(kind(**about))
+        return told
+
+    async def _inflated(self, record: Record) -> Record:
+        """The record with its value as it was before it was put away for its size."""
+        for name in ("result", "event"):
+            raw = getattr(record, name, None)
+            if raw is not None:
+                found = await self._blobs.inflate(raw)
+                if found is not raw:
+                    return msgspec.structs.replace(record, **{name: found})
+        return record
+
+    def _facts(self, record: Record) -> Iterator[tuple[type[Any], dict[str, Any]]]:
+        teller = _TELLERS.get(type(record))
+        if teller is not None:
+            yield from teller(self, record)
+
+    def _about(self, frame: str, key: str = "") -> dict[str, Any]:
+        return {
+            "agent": self._names.get(frame, ""),
+            "step": step_name(frame, key) if key else "",
+        }
+
+    def started(self, record: entry.Started) -> _Facts:
+        """The run began."""
+        self._names[ROOT] = record.workflow
+        fields = {"workflow": record.workflow, "ticket": record.ticket}
+        yield events.RunStarted, {**self._about(ROOT), **fields, "event": _json(record.event)}
+
+    def called(self, record: entry.Called) -> _Facts:
+        """Another actor's work begins."""
+        self._names[record.child] = record.note or record.actor
+        self._actors[record.child] = record.actor
+        self._origins[record.child] = step_name(record.frame, record.key)
+        about = {**self._about(record.child), "step": self._origins[record.child]}
+        if record.actor.startswith(_AGENT):
+            yield events.AgentStarted, about
+        else:
+            yield events.NetworkStarted, {**about, "network": self._names[record.child]}
+
+    def returned(self, record: entry.Returned) -> _Facts:
+        """Another actor's work is over."""
+        about = {**self._about(record.frame), "step": self._origins.get(record.frame, "")}
+        actor = self._actors.get(record.frame, "")
+        if record.error is not None:
+            yield _error(about, record.error)
+        elif actor.startswith(_AGENT):
+            turn: TurnResult = load(record.result, TurnResult)
+            yield events.AgentEnded, {**about, "text": turn.text, "stop": turn.stop}
+        elif actor.startswith(_NETWORK):
+            done: NetworkResult = load(record.result, NetworkResult)
+            yield events.NetworkEnded, {**about, "network": done.network, "text": done.text}
+
+    def stepped(self, record: entry.Stepped) -> _Facts:
+        """A step, a routing decision, a model's answer, or a tool call."""
+        about = self._about(record.frame, record.key)
+        seconds = round(record.ms / 1e3, 4)
+        name, _, number = record.key.partition("#")
+        kind = name if "/" not in record.key else ""
+        actor = self._actors.get(record.frame, "")
+        if kind == "model":
+            self.answered.add(about["step"])
+        if record.error is not None:
+            yield _error(about, record.error)
+        elif kind == "model" and actor.startswith(_AGENT):
+            yield from self._answer(record, about, number, seconds)
+        elif kind == "tool" and actor.startswith(_AGENT):
+            yield self._outcome(record, about, number, seconds)
+        elif kind == "route" and actor.startswith(_NETWORK):
+            yield from self._route(record, about)
+        else:
+            fields = {"result": _json(record.result), "note": record.note, "seconds": seconds}
+            yield events.StepDone, {**about, **fields}
+
+    def _answer(
+        self, record: entry.Stepped, about: dict[str, Any], number: str, seconds: float
+    ) -> _Facts:
+        response: ModelResponse = load(record.result, ModelResponse)
+        self._calls[record.frame, number] = response.message.tool_calls
+        fields = {"text": response.message.text, "stop_reason": response.stop_reason}
+        yield (
+            events.ModelResponded,
+            {**about, **fields, "model": response.model, "seconds": seconds},
+        )
+        for place, call in enumerate(response.message.tool_calls):
+            step = step_name(record.frame, f"tool#{number}.{place}")
+            named = {"call": call.id, "tool": call.name, "arguments": call.arguments}
+            yield events.ToolCalled, {**about, "step": step, **named}
+        yield self._usage(about, response.usage, response.model)
+
+    def _usage(self, about: dict[str, Any], usage: Usage, model: str) -> _Fact:
+        self._spent += usage
+        fields = {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cache_read_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "run_input_tokens": self._spent.input_tokens,
+            "run_output_tokens": self._spent.output_tokens,
+        }
+        return events.UsageReported, {**about, "model": model, **fields}
+
+    def _outcome(
+        self, record: entry.Stepped, about: dict[str, Any], number: str, seconds: float
+    ) -> _Fact:
+        outcome: CallOutcome = load(record.result, CallOutcome)
+        response, _, place = number.partition(".")
+        calls = self._calls.get((record.frame, response), [])
+        call = calls[int(place)] if place.isdigit() and int(place) < len(calls) else None
+        fields = {
+            "call": call.id if call else "",
+            "tool": call.name if call else record.note.partition(":")[0],
+            "output": outcome.content,
+            "is_error": outcome.is_error,
+            "seconds": seconds,
+        }
+        return events.ToolDone, {**about, **fields}
+
+    def _route(self, record: entry.Stepped, about: dict[str, Any]) -> _Facts:
+        decision: Decision = load(record.result, Decision)
+        fields = {"agents": decision.agents, "by": decision.by, "summary": decision.summary}
+        yield events.Routed, {**about, **fields}
+        if decision.usage != Usage():
+            yield self._usage(about, decision.usage, "")
+
+    def failed(self, record: entry.Failed) -> _Facts:
+        """A try that is repeated."""
+        about = self._about(record.frame, record.key)
+        yield _error(about, record.error, again_at=iso(record.retry_at))
+
+    def asked(self, record: entry.Asked) -> _Facts:
+        """A question to a person."""
+        self._asked[record.frame, record.key] = record.id
+        self._askers[record.id] = record
+        fields = {
+            "question_id": record.id,
+            "role": record.role,
+            "question": record.question,
+            "context": record.context,
+            "deadline": iso(record.deadline),
+            "form": record.form,
+        }
+        yield events.QuestionAsked, {**self._of_question(record.id), **fields}
+
+    def _of_question(self, question: str) -> dict[str, Any]:
+        asked = self._askers.get(question)
+        return self._about(asked.frame, asked.key) if asked else {}
+
+    def answered_by(self, record: entry.Answered) -> _Facts:
+        """A person's answer."""
+        fields = {"question_id": record.id, "text": record.text, "by": record.by}
+        yield events.QuestionAnswered, {**self._of_question(record.id), **fields}
+
+    def expired(self, record: entry.Expired) -> _Facts:
+        """Nobody answered."""
+        about = self._of_question(record.id)
+        yield events.QuestionExpired, {**about, "question_id": record.id}
+
+    def withdrawn(self, record: entry.Withdrawn) -> _Facts:
+        """A wait was given up; worth telling where somebody was asked."""
+        question = self._asked.get((record.frame, record.key))
+        if question is not None:
+            about = self._about(record.frame, record.key)
+            yield events.QuestionWithdrawn, {**about, "question_id": question}
+
+    def slept(self, record: entry.Slept) -> _Facts:
+        """A sleep begins."""
+        yield events.Slept, {**self._about(record.frame, record.key), "until": iso(record.until)}
+
+    def woken(self, record: entry.Woken) -> _Facts:
+        """A sleep or back-off is over."""
+        yield events.Woke, self._about(record.frame, record.key)
+
+    def awaited(self, record: entry.Awaited) -> _Facts:
+        """A wait for an event begins."""
+        fields = {"subject": record.subject, "match": record.match}
+        yield events.EventAwaited, {**self._about(record.frame, record.key), **fields}
+
+    def arrived(self, record: entry.Arrived) -> _Facts:
+        """The event has come."""
+        about = self._about(record.frame, record.key)
+        yield events.EventArrived, {**about, "event": _json(record.event)}
+
+    def spawned(self, record: entry.Spawned) -> _Facts:
+        """Another workflow was started."""
+        fields = {"child": record.run, "workflow": record.workflow}
+        yield events.ChildStarted, {**self._about(record.frame, record.key), **fields}
+
+    def joined(self, record: entry.Joined) -> _Facts:
+        """The other workflow is over."""
+        about = self._about(record.frame, record.key)
+        if record.error is not None:
+            yield _error(about, record.error)
+        else:
+            yield events.ChildEnded, {**about, "result": _json(record.result)}
+
+    def cancelled(self, record: entry.Cancelled) -> _Facts:
+        """Somebody cancelled the run."""
+        error = record.reason or "cancelled"
+        yield events.RunEnded, {**self._about(ROOT), "status": "cancelled", "error": error}
+
+    def ended(self, record: entry.Ended) -> _Facts:
+        """The run is over."""
+        fields = {"status": record.status, "result": _json(record.result)}
+        yield events.RunEnded, {**self._about(ROOT), **fields, "error": record.error or None}
+
+
+_Fact = tuple[type[Any], dict[str, Any]]
+_Facts = Iterator[_Fact]
+_AGENT = "agent-"
+_NETWORK = "network-"
+
+_TELLERS: dict[type[Record], Callable[[Scribe, Any], _Facts]] = {
+    entry.Started: Scribe.started,
+    entry.Called: Scribe.called,
+    entry.Returned: Scribe.returned,
+    entry.Stepped: Scribe.stepped,
+    entry.Failed: Scribe.failed,
+    entry.Asked: Scribe.asked,
+    entry.Answered: Scribe.answered_by,
+    entry.Expired: Scribe.expired,
+    entry.Withdrawn: Scribe.withdrawn,
+    entry.Slept: Scribe.slept,
+    entry.Woken: Scribe.woken,
+    entry.Awaited: Scribe.awaited,
+    entry.Arrived: Scribe.arrived,
+    entry.Spawned: Scribe.spawned,
+    entry.Joined: Scribe.joined,
+    entry.Cancelled: Scribe.cancelled,
+    entry.Ended: Scribe.ended,
+}
+
+
+def _error(about: dict[str, Any], failure: Failure, again_at: str | None = None) -> _Fact:
+    fields = {"error": failure.type, "message": failure.message, "attempts": failure.attempts}
+    return events.ErrorRaised, {**about, **fields, "again_at": again_at}
+
+
+def _json(raw: msgspec.Raw) -> Any:
+    return msgspec.json.decode(raw)

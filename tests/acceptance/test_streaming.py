@@ -1,0 +1,309 @@
+"""What a run tells while it happens: typed events by number, and text while a model speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from layby import Agent, Retry, Step, tool
+from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
+from layby.bus.errors import Conflict
+from layby.bus.server import EmbeddedServer
+from layby.client import Client
+from layby.events import (
+    AnyEvent,
+    ErrorRaised,
+    ModelResponded,
+    QuestionAnswered,
+    QuestionAsked,
+    RunEnded,
+    ToolCalled,
+    ToolDone,
+    UsageReported,
+    decode,
+    number,
+)
+from layby.runtime.entry import Ended, Envelope, encode
+from layby.runtime.speech import TextDelta
+from layby.tools import ask_developer
+from tests.engine import WITHIN, Engine, app_of, desk, until
+from tests.scripted import Scripted, asks, calls, says
+
+pytestmark = pytest.mark.nats
+
+
+class Speaker:
+    """A model that says `pieces`, and waits after each until it is let on."""
+
+    name = "speaker"
+
+    def __init__(self, *pieces: str, breaks: int = 0) -> None:
+        self.pieces = pieces
+        self.breaks = breaks
+        self.held = asyncio.Semaphore(0)
+
+    async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
+        del request
+        for piece in self.pieces:
+            if on_text is not None:
+                on_text(piece)
+            await self.held.acquire()
+        if self.breaks:
+            self.breaks -= 1
+            raise ModelError("the line broke", retryable=True, retry_after=0.01)
+        return says("".join(self.pieces))
+
+    def let_on(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.held.release()
+
+
+def speaking(model: Any, **options: Any) -> Any:
+    return desk(Agent("Clerk", tools=[ask_developer, add]), model=model, **options)
+
+
+@tool
+async def add(a: int, b: int) -> int:
+    """Add."""
+    return a + b
+
+
+async def all_of(client: Client, run: str, after: str | None = None) -> list[AnyEvent]:
+    async with asyncio.timeout(WITHIN):
+        return [event async for event in client.events(run, after)]
+
+
+async def until_seen(
+    events: AsyncIterator[AnyEvent], wanted: Callable[[AnyEvent], bool]
+) -> list[AnyEvent]:
+    """Events up to the first that is `wanted`."""
+    seen: list[AnyEvent] = []
+    async with asyncio.timeout(WITHIN):
+        async for event in events:
+            seen.append(event)
+            if wanted(event):
+                return seen
+    raise AssertionError(f"not among {seen}")
+
+
+async def test_text_is_told_while_the_model_still_speaks(engine: Engine) -> None:
+    model = Speaker("Hel", "lo")
+    async with engine.works(speaking(model)):
+        run = await engine.start()
+        events = engine.client.events(run)
+        first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        assert isinstance(first, TextDelta)
+        assert (first.text, first.agent, first.index) == ("Hel", "Clerk", 0)
+        model.let_on()
+        second = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        assert isinstance(second, TextDelta)
+        assert (second.text, second.answer, second.index) == ("lo", first.answer, 1)
+        model.let_on()
+        whole = (await until_seen(events, lambda e: isinstance(e, ModelResponded)))[-1]
+        assert isinstance(whole, ModelResponded)
+        assert (whole.text, whole.step) == ("Hello", first.step)
+        rest = await until_seen(events, lambda e: isinstance(e, RunEnded))
+        assert not any(isinstance(event, TextDelta) for event in rest)
+
+
+async def test_a_run_tells_everything_in_the_order_of_its_log(engine: Engine) -> None:
+    model = Scripted(calls(("add", {"a": 1, "b": 2})), asks("May I?"), says("Done."))
+    async with engine.works(speaking(model)):
+        run = await engine.start("T7")
+        live = asyncio.create_task(all_of(engine.client, run))
+        await engine.question(run=run)
+        await engine.answer("T7", "yes", by="ann")
+        told = await live
+    kinds = [msgspec.json.decode(msgspec.json.encode(event))["type"] for event in told]
+    answer = ["model.responded", "usage"]
+    asked = ["model.responded", "tool.called", "usage"]
+    assert kinds == [
+        *("run.started", "network.started", "route", "agent.started"),
+        *(*asked, "tool.done"),
+        *(*asked, "question.asked", "question.answered", "tool.done"),
+        *(*answer, "agent.ended", "route", "network.ended", "run.ended"),
+    ]
+    places = [number(event.id) for event in told]
+    assert places == sorted(set(places))
+    assert [e.agent for e in told if isinstance(e, QuestionAsked)] == ["Clerk"]
+    assert [(e.text, e.by) for e in told if isinstance(e, QuestionAnswered)] == [("yes", "ann")]
+    called = [e for e in told if isinstance(e, ToolCalled)]
+    done = [e for e in told if isinstance(e, ToolDone)]
+    assert next((e.tool, e.arguments) for e in called) == ("add", {"a": 1, "b": 2})
+    assert next((e.tool, e.output, e.is_error) for e in done) == ("add", "3", False)
+    assert [(e.call, e.step) for e in called] == [(e.call, e.step) for e in done]
+    usage = [e for e in told if isinstance(e, UsageReported)]
+    assert [e.run_input_tokens for e in usage] == [10, 20, 30]
+
+
+async def test_whoever_comes_back_misses_nothing_and_hears_nothing_twice(engine: Engine) -> None:
+    model = Scripted(calls(("add", {"a": 1, "b": 2})), says("Three."))
+    async with engine.works(speaking(model)):
+        run = await engine.start()
+        told = await all_of(engine.client, run)
+    for place, event in enumerate(told[:-1]):
+        assert await all_of(engine.client, run, event.id) == told[place + 1 :]
+    position = told[3].id.partition(".")[0]
+    later = [e for e in told if number(e.id)[0] > int(position)]
+    assert await all_of(engine.client, run, position) == later
+    assert [decode(msgspec.json.encode(event)) for event in told] == told
+
+
+async def test_a_number_that_is_none_is_refused(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="no event's number"):
+        engine.client.events("a" * 16, "latest")
+
+
+async def test_a_thousand_tokens_are_a_few_messages(engine: Engine) -> None:
+    class Fast(Speaker):
+        async def respond(
+            self, request: ModelRequest, on_text: OnText | None = None
+        ) -> ModelResponse:
+            del request
+            assert on_text is not None
+            for n in range(1000):
+                on_text(f"{n} ")
+            return says("".join(f"{n} " for n in range(1000)))
+
+    async with engine.works(speaking(Fast())):
+        run_heard = await _heard_of_a_run(engine)
+    assert len(run_heard) <= 2
+    assert "".join(delta.text for delta in run_heard) == "".join(f"{n} " for n in range(1000))
+
+
+async def _heard_of_a_run(engine: Engine) -> list[TextDelta]:
+    """What a plain subscriber hears on the run's subject."""
+    heard: list[TextDelta] = []
+
+    async def hear(msg: Any) -> None:
+        event = decode(msg.data)
+        assert isinstance(event, TextDelta)
+        assert msg.subject == f"events.{event.run}"
+        heard.append(event)
+
+    sub = await engine.connection.nc.subscribe("events.*", cb=hear)
+    await engine.connection.nc.flush()
+    await engine.ended(await engine.start())
+    await engine.connection.nc.flush()
+    await sub.unsubscribe()
+    return heard
+
+
+async def test_an_app_may_keep_its_models_text_to_itself(engine: Engine) -> None:
+    model = Speaker("secret")
+    model.let_on()
+    async with engine.works(speaking(model, stream_text=False)):
+        assert await _heard_of_a_run(engine) == []
+
+
+async def test_an_answer_that_breaks_off_begins_anew(engine: Engine) -> None:
+    model = Speaker("Hel", breaks=1)
+    async with engine.works(speaking(model)):
+        run = await engine.start()
+        events = engine.client.events(run)
+        first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        model.let_on()
+        second = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        model.let_on()
+        assert isinstance(first, TextDelta)
+        assert isinstance(second, TextDelta)
+        assert first.step == second.step
+        assert first.answer != second.answer
+        assert (first.index, second.index) == (0, 0)
+        await until_seen(events, lambda e: isinstance(e, RunEnded))
+
+
+async def test_text_that_comes_too_late_is_not_told(engine: Engine) -> None:
+    async with engine.works(speaking(Scripted(asks("May I?"), says("Bye")))):
+        run = await engine.start()
+        events = engine.client.events(run)
+        seen = await until_seen(events, lambda e: isinstance(e, QuestionAsked))
+        step = next(e.step for e in seen if isinstance(e, ModelResponded))
+        at = seen[0].at
+        late = TextDelta(id="1", run=run, at=at, step=step, answer="x", index=0, after=1, text="x")
+        await engine.wire.tell(f"events.{run}", msgspec.json.encode(late))
+        await engine.connection.nc.flush()
+        await engine.answer("T1", "yes")
+        rest = await until_seen(events, lambda e: isinstance(e, RunEnded))
+        assert not any(isinstance(event, TextDelta) for event in rest)
+
+
+async def test_an_entry_that_the_log_refused_is_not_told(engine: Engine) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        return (await step.ask("developer", f"Go on with {event['ticket']}?")).text
+
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        watching = asyncio.create_task(all_of(engine.client, run))
+        lines = asyncio.create_task(engine.lines(run))
+        await engine.question(run=run)
+        n = (await engine.state(run)).tail + 1
+        forged = encode(Envelope(op="x", at=0.0, records=[Ended(status="failed", error="forged")]))
+        refusing = engine.wire.store(
+            f"to.log.{run}.{n}",
+            forged,
+            {
+                "Nats-Expected-Last-Subject-Sequence": "1",
+                "Nats-Expected-Last-Subject-Sequence-Subject": f"to.*.{run}.{n}",
+            },
+        )
+        with pytest.raises(Conflict):
+            await refusing
+        await engine.answer("T1", "go")
+        told = await watching
+        assert isinstance(told[-1], RunEnded)
+        assert (told[-1].status, told[-1].result) == ("completed", "go")
+        assert (await lines)[-1].data["status"] == "completed"
+
+
+async def test_failures_and_the_end_are_told(engine: Engine) -> None:
+    def fail() -> None:
+        raise ValueError("no such luck")
+
+    async def handle(event: dict[str, Any], step: Step) -> None:
+        del event
+        await step.run("try", fail)
+
+    async with engine.works(app_of(handle, retry=Retry(attempts=2, first="10ms"))):
+        told = await all_of(engine.client, await engine.start())
+    [error] = [e for e in told if isinstance(e, ErrorRaised) and e.again_at is None]
+    assert (error.step, error.error, error.attempts) == ("try", "ValueError", 2)
+    assert error.message == "no such luck"
+    assert isinstance(told[-1], RunEnded)
+    assert told[-1].status == "failed"
+    assert "no such luck" in str(told[-1].error)
+
+
+async def test_a_listener_outlives_its_server(own_server: EmbeddedServer) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> list[str]:
+        del event
+        one = await step.ask("developer", "One?")
+        two = await step.ask("developer", "Two?")
+        return [one.text, two.text]
+
+    async with Engine.at(own_server.url) as engine, engine.works(app_of(handle)):
+        run = await engine.start()
+        events = engine.client.events(run)
+        seen = await until_seen(events, lambda e: isinstance(e, QuestionAsked))
+        own_server.kill()
+        await own_server.start()
+        answering = asyncio.create_task(_answer_both(own_server.url, run))
+        seen += await until_seen(events, lambda e: isinstance(e, RunEnded))
+        await answering
+        assert seen == await all_of(engine.client, run)
+
+
+async def _answer_both(url: str, run: str) -> None:
+    async with Engine.at(url) as engine:
+        for text in ("One?", "Two?"):
+
+            async def asked(text: str = text) -> bool:
+                return any(q.question == text for q in await engine.client.questions())
+
+            await until(asked)
+            await engine.answer("T1", text)
+        await engine.ended(run)
