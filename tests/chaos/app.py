@@ -1,0 +1,203 @@
+"""The app under test: a workflow that does what its event says, and notes every effect it makes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+import msgspec
+
+from layby.actors.agent import Agent
+from layby.actors.model import Message, ModelRequest, ModelResponse, Text, ToolCall, ToolResult
+from layby.actors.network import Network
+from layby.actors.router import Route
+from layby.actors.workflow import WorkflowStep
+from layby.app import App
+from layby.runtime.errors import AskTimedOut, RetryAfter
+from layby.runtime.retry import Retry
+from layby.runtime.step import Step
+from layby.tools import ToolContext, make_ask, tool
+
+from .ledger import Ledger
+
+TRIGGER = "chaos.ticket.opened"
+ACK_WAIT = "CHAOS_ACK_WAIT"
+"""Environment variable: the ack-wait of all consumers, seconds."""
+EXPIRED = "(expired)"
+_SHORT = 0.2
+_RETRY = Retry(attempts=30, first=0.02, longest=0.05)
+
+
+class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that a ticket's run does. `name` is unique within its ticket."""
+
+    kind: str
+    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network or boom."""
+    name: str
+    seconds: float = 0.0
+    """Deadline of a question, length of a sleep."""
+    count: int = 0
+    """Tries that fail, questions at once."""
+    rounds: list[list[str]] = []
+    """Of a network: the calls of each response of its model, `effect:name` or `ask:name`."""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The event."""
+
+    ticketId: str  # noqa: N815  the wire's name
+    n: int
+    ops: list[Op] = []
+
+
+_ledger: list[Ledger] = []
+
+
+def ledger() -> Ledger:
+    """This process's ledger."""
+    if not _ledger:
+        _ledger.append(Ledger.of_this_process())
+    return _ledger[0]
+
+
+async def effect(key: str, name: str, seconds: float = 0.0) -> str:
+    """The effect itself: noted when it begins and when it is made."""
+    ledger().write(key, name, made=False)
+    await asyncio.sleep(seconds)
+    ledger().write(key, name, made=True)
+    return f"did {name}"
+
+
+async def flaky(key: str, name: str, fails: int, pause: float) -> str:
+    """An effect that fails the first times it is tried, whoever tries."""
+    ledger().write(key, name, made=False)
+    if ledger().tries(key) <= fails:
+        raise RetryAfter(pause) if pause else OSError(f"{name} is down")
+    ledger().write(key, name, made=True)
+    return f"did {name}"
+
+
+class Body:
+    """One run of the workflow."""
+
+    def __init__(self, event: Opened, step: WorkflowStep) -> None:
+        self._event = event
+        self._step = step
+
+    async def walk(self) -> list[Any]:
+        return [await getattr(self, f"do_{op.kind}")(op) for op in self._event.ops]
+
+    def _named(self, op: Op, suffix: str = "") -> tuple[str, str]:
+        name = op.name + suffix
+        return self._step.idempotency_key(name), f"{self._event.n}/{name}"
+
+    def do_step(self, op: Op, suffix: str = "") -> Awaitable[str]:
+        return self._step.run(
+            op.name + suffix, effect, *self._named(op, suffix), op.seconds, retry=_RETRY
+        )
+
+    def do_flaky(self, op: Op) -> Awaitable[str]:
+        return self._step.run(op.name, flaky, *self._named(op), op.count, 0.0, retry=_RETRY)
+
+    def do_backoff(self, op: Op) -> Awaitable[str]:
+        return self._step.run(op.name, flaky, *self._named(op), op.count, 1.0, retry=_RETRY)
+
+    async def do_ask(self, op: Op, suffix: str = "") -> str:
+        name = op.name + suffix
+        question = f"{self._event.n}/{name}"
+        try:
+            answer = await self._step.ask("developer", question, timeout=op.seconds, name=name)
+        except AskTimedOut:
+            return EXPIRED
+        return answer.text
+
+    async def do_asks(self, op: Op) -> list[Any]:
+        return await self._step.gather(*(self._ask_then_do(op, i) for i in range(op.count)))
+
+    async def _ask_then_do(self, op: Op, number: int) -> list[str]:
+        said = await self.do_ask(op, f".{number}")
+        return [said, await self.do_step(_quick(op), f".{number}.then")]
+
+    async def do_sleep(self, op: Op) -> str:
+        await self._step.sleep(op.seconds)
+        return "slept"
+
+    async def do_side_by_side(self, op: Op) -> list[Any]:
+        return await self._step.gather(
+            self._ask_then_do(op, 0), self._step.sleep(_SHORT), self.do_step(_quick(op), ".beside")
+        )
+
+    async def do_network(self, op: Op) -> list[str]:
+        script = msgspec.json.encode({"n": self._event.n, "rounds": op.rounds}).decode()
+        result = await self._step.network(network, script, name=op.name)
+        return [call.content for turn in result.turns for call in turn.calls]
+
+    async def do_boom(self, op: Op) -> str:
+        raise ValueError(f"{op.name} cannot work")
+
+
+def _quick(op: Op) -> Op:
+    return msgspec.structs.replace(op, seconds=0)
+
+
+class ScriptedModel:
+    """Answers by its script, the network's input: the n-th response makes the n-th calls."""
+
+    name = "scripted"
+
+    async def respond(self, request: ModelRequest, on_text: Any = None) -> ModelResponse:
+        del on_text
+        first = request.messages[0].text
+        script = msgspec.json.decode(first)
+        said = [message for message in request.messages if message.role == "assistant"]
+        number = len(said)
+        key = f"model/{script['n']}/{number}"
+        ledger().write(key, key, made=False)
+        ledger().write(key, key, made=True)
+        rounds: list[list[str]] = script["rounds"]
+        calls = rounds[number] if number < len(rounds) else []
+        parts: list[Any] = [
+            _call(f"c{number}.{place}", script["n"], word) for place, word in enumerate(calls)
+        ]
+        heard = sum(isinstance(part, ToolResult) for m in request.messages for part in m.parts)
+        message = Message(role="assistant", parts=parts or [Text(text=f"heard {heard}")])
+        return ModelResponse(message=message, stop_reason="tool_use" if parts else "end")
+
+
+def _call(call_id: str, n: int, word: str) -> ToolCall:
+    kind, _, name = word.partition(":")
+    if kind == "ask":
+        return ToolCall(
+            id=call_id, name="ask_developer", arguments={"question": f"{n}/{name}", "context": ""}
+        )
+    return ToolCall(id=call_id, name="make_effect", arguments={"name": f"{n}/{name}"})
+
+
+@tool
+async def make_effect(ctx: ToolContext, name: Annotated[str, "Which effect"]) -> str:
+    """Make an effect."""
+    return await effect(ctx.idempotency_key, name)
+
+
+def _route(route: Route) -> str | None:
+    return "Bee" if not route.turns else None
+
+
+bee = Agent("Bee", tools=[make_effect, make_ask()])
+network = Network("hive", agents=[bee], router=_route, default_model=ScriptedModel())
+app = App(
+    "chaos",
+    networks=[network],
+    ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
+    max_questions=50,
+    ack_wait=float(os.environ.get(ACK_WAIT, "2")),
+)
+
+
+@app.workflow(on=TRIGGER, key="ticketId", version="1")
+async def walk(event: Opened, step: Step) -> list[Any]:
+    """Do what the event says."""
+    assert isinstance(step, WorkflowStep)
+    return await Body(event, step).walk()

@@ -1,0 +1,180 @@
+"""A server, workers that die, a driver and a checker, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+from layby.bus.server import EmbeddedServer
+
+from .checker import Checker, Pause, Violation
+from .driver import Driver
+from .fleet import Fleet, Worker
+from .ledger import Ledger
+from .report import Report, report
+
+_POLL = 0.02
+
+
+class Campaign:
+    """One campaign: faults while tickets are worked on, then peace, then the verdict."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        seed: int,
+        folder: Path,
+        driver: Driver,
+        fleet: Fleet,
+        server: EmbeddedServer | None,
+    ) -> None:
+        self.name = name
+        self.seed = seed
+        self.draw = random.Random(seed)  # noqa: S311
+        self.driver = driver
+        self.fleet = fleet
+        self._server = server
+        self.faults: Counter[str] = Counter()
+        self.fault_times: list[float] = []
+        self.pauses: list[Pause] = []
+        self.complaints: list[str] = []
+        """What is wrong with the campaign itself."""
+        self.mutant = ""
+        """The seeded fault that every worker of the campaign gets."""
+        self._ledger = Ledger(folder / "ledger.jsonl")
+        self._began = time.monotonic()
+        self._keepers: list[asyncio.Task[None]] = []
+
+    @property
+    def server(self) -> EmbeddedServer:
+        """The one server of a campaign that is not about clusters."""
+        assert self._server is not None
+        return self._server
+
+    # -- faults ----------------------------------------------------------------------------------
+
+    def note(self, fault: str) -> None:
+        """Count a fault that was just made."""
+        self.faults[fault] += 1
+        self.fault_times.append(time.time())
+
+    async def start(self, count: int = 1, *, crash: str = "", url: str = "") -> list[Worker]:
+        """Start workers and wait until they take work."""
+        starts = (self.fleet.start(crash=crash, mutant=self.mutant, url=url) for _ in range(count))
+        return list(await asyncio.gather(*starts))
+
+    async def kill(self, worker: Worker, why: str = "worker killed") -> None:
+        """Kill a worker."""
+        if worker.lives:
+            await worker.kill()
+            self.note(why)
+
+    async def pause(self, worker: Worker, seconds: float) -> None:
+        """Stop a worker's process for a while."""
+        worker.signal(signal.SIGSTOP)
+        since = time.time()
+        self.note("worker stopped and continued")
+        await self.while_looking(seconds)
+        worker.signal(signal.SIGCONT)
+        self.pauses.append(Pause(worker.pid, since, time.time()))
+
+    async def restart_server(self, down: float = 0.0) -> None:
+        """Kill the server, and start it again `down` seconds later."""
+        self.server.kill()
+        self.note("server killed")
+        if down:
+            await asyncio.sleep(down)
+        await self.server.start()
+
+    @contextlib.asynccontextmanager
+    async def manned(self, count: int) -> AsyncGenerator[None]:
+        """Keep `count` workers alive while the block is open: what dies is replaced."""
+        keeper = asyncio.create_task(self._keep(count))
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+
+    async def _keep(self, count: int) -> None:
+        while True:
+            for _ in range(count - len(self.fleet.living)):
+                self.fleet.order(mutant=self.mutant)
+            await asyncio.sleep(_POLL)
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    async def while_looking(self, seconds: float) -> None:
+        """Let time pass, answering what is asked meanwhile."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            await self.driver.look()
+            await asyncio.sleep(min(_POLL, max(0.0, until - time.monotonic())))
+
+    async def until(self, holds: Callable[[], bool], within: float, what: str) -> None:
+        """Wait for something, answering what is asked meanwhile. Raises Stuck."""
+        await self.driver.until(holds, within, what)
+
+    async def settle(self, within: float) -> Report:
+        """Make no more faults, wait until all is over, and judge."""
+        if not self.fleet.living:
+            await self.start(2)
+        await self.driver.until_settled(lambda: not self.violations(), within)
+        checker = self._checker()
+        found = checker.violations()
+        found += [Violation("wrong end", text) for text in self.fleet.unexpected]
+        found += [Violation("wrong end", text) for text in self.complaints]
+        found += [Violation("wrong end", f"driver: {e!r}") for e in self.driver.failures]
+        return report(
+            self.name,
+            self.seed,
+            self.driver,
+            found,
+            faults=self.faults,
+            fault_times=self.fault_times,
+            seconds=time.monotonic() - self._began,
+            repeated=checker.repeated,
+            zombies=checker.zombies,
+        )
+
+    def violations(self) -> list[Violation]:
+        """What is wrong by now."""
+        return self._checker().violations()
+
+    def _checker(self) -> Checker:
+        return Checker(self.driver, self._ledger.read(), self.pauses)
+
+
+@contextlib.asynccontextmanager
+async def campaign(
+    name: str,
+    folder: Path,
+    *,
+    seed: int = 1,
+    ack_wait: float = 1.5,
+    ask_timeout: float = 3.0,
+    sync_always: bool = False,
+    mutant: str = "",
+) -> AsyncGenerator[Campaign]:
+    """A campaign against one server of its own, all in `folder`."""
+    async with (
+        EmbeddedServer(folder / "nats", sync_always=sync_always) as server,
+        Fleet(folder, server.url, ack_wait=ack_wait, ask_timeout=ask_timeout) as fleet,
+        Driver.connected(server.url) as driver,
+    ):
+        one = Campaign(
+            name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=server
+        )
+        one.mutant = mutant
+        yield one
+
+
+Scenario = Callable[[Campaign], Awaitable[Report]]

@@ -1,0 +1,368 @@
+"""Judges a history: what was promised against what was recorded and what the outside world saw."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from layby.runtime.entry import (
+    Answered,
+    Asked,
+    Expired,
+    Stepped,
+)
+from layby.runtime.journal import RunState, clashes, fold
+
+from .app import EXPIRED, Op
+from .driver import Driver
+from .history import AnswerSent, History
+from .ledger import Entry as LedgerEntry
+from .plan import Ticket
+
+KINDS = (
+    "lost run",
+    "run started twice",
+    "stuck run",
+    "wrong end",
+    "lost question",
+    "lost acked answer",
+    "answer without receipt",
+    "accepted but not applied",
+    "answer in time refused",
+    "receipts disagree",
+    "wrong receipt",
+    "effect applied 0 times",
+    "effect applied 2 times",
+    "recorded step ran again",
+    "fence broken",
+    "status disagrees",
+    "unfoldable log",
+    "dead letter",
+)
+"""Every kind of violation there is."""
+
+
+class Violation(NamedTuple):
+    """A promise that was not kept."""
+
+    kind: str
+    what: str
+
+
+class Pause(NamedTuple):
+    """A process that was stopped and continued: what it was amid may happen after `until`."""
+
+    pid: int
+    since: float
+    until: float
+
+
+_ZOMBIE = 0.5
+"""Seconds after its continuation in which a process may be amid what it was amid before."""
+
+
+class Checker:
+    """Judges what a driver's history holds once the faults are over."""
+
+    def __init__(
+        self, driver: Driver, effects: Iterable[LedgerEntry], pauses: Sequence[Pause] = ()
+    ) -> None:
+        self._driver = driver
+        self._history: History = driver.history
+        self._pauses = pauses
+        self._by_effect: dict[str, list[LedgerEntry]] = defaultdict(list)
+        self._by_key: dict[str, list[LedgerEntry]] = defaultdict(list)
+        self.zombies = 0
+        """Tries that a stopped process had begun before it was stopped."""
+        self.repeated = 0
+        """Tries beyond the first: at-least-once, with the same key."""
+        for entry in effects:
+            self._by_effect[entry.effect].append(entry)
+            self._by_key[entry.key].append(entry)
+
+    def violations(self) -> list[Violation]:
+        """Everything that is wrong."""
+        self.zombies = self.repeated = 0
+        found: list[Violation] = []
+        for ticket in self._driver.tickets.values():
+            found += self._ticket(ticket)
+        for run, state in self._history.states.items():
+            found += self._log(run)
+            found += self._questions(state)
+            found += self._derived(state)
+        found += self._answers()
+        found += [Violation("unfoldable log", text) for text in self._history.broken]
+        found += [
+            Violation("dead letter", f"{d.subject}: {d.data[:300]!r}") for d in self._history.dead
+        ]
+        return found
+
+    # -- runs ------------------------------------------------------------------------------------
+
+    def _ticket(self, ticket: Ticket) -> Iterator[Violation]:
+        runs = [s for s in self._history.states.values() if s.ticket == ticket.id]
+        if not runs:
+            yield Violation("lost run", f"{ticket.id}: no run")
+            return
+        if len(runs) > 1:
+            yield Violation("run started twice", f"{ticket.id}: {[run.id for run in runs]}")
+        for run in runs:
+            yield from self._end(ticket, run)
+            yield from self._effects(ticket, run)
+
+    def _end(self, ticket: Ticket, run: RunState) -> Iterator[Violation]:
+        name = f"{ticket.id} (run {run.id})"
+        if not run.ended:
+            yield Violation("stuck run", f"{name} is {run.status} at {run.tail}: {_open(run)}")
+            return
+        if run.status == "cancelled" and ticket.cancel_after is not None:
+            return
+        fails = any(op.kind == "boom" for op in ticket.ops)
+        wanted = "failed" if fails else "completed"
+        if run.status != wanted:
+            yield Violation("wrong end", f"{name} is {run.status}: {run.error}")
+            return
+        if wanted == "completed":
+            result = msgspec.json.decode(run.result)
+            expected = [_expected(op, ticket, run) for op in ticket.ops]
+            if _plain(result) != _plain(expected):
+                yield Violation("wrong end", f"{name}: result {result} instead of {expected}")
+
+    def _effects(self, ticket: Ticket, run: RunState) -> Iterator[Violation]:
+        done = run.status == "completed"
+        for effect in _effects_of(ticket):
+            tries = self._by_effect.get(effect, [])
+            made = {entry.key for entry in tries if entry.made}
+            self.repeated += max(0, sum(not entry.made for entry in tries) - 1)
+            if done and not made:
+                yield Violation("effect applied 0 times", f"{effect} of run {run.id}")
+            if len(made) > 1:
+                yield Violation("effect applied 2 times", f"{effect}: keys {sorted(made)}")
+
+    # -- logs ------------------------------------------------------------------------------------
+
+    def _log(self, run: str) -> Iterator[Violation]:
+        state = RunState(id=run)
+        for entry in self._history.logs[run]:
+            records = entry.envelope.records
+            # What follows the opening of a run in its message cannot be asked about before it.
+            if state.frames and any(clashes(state, record) for record in records):
+                yield Violation("fence broken", f"run {run} at {entry.n}: {records}")
+            for record in records:
+                if isinstance(record, Stepped):
+                    yield from self._ran_again(f"{run}/{record.frame}/{record.key}", entry.at)
+            fold(state, entry.n, entry.envelope)
+
+    def _ran_again(self, key: str, recorded: float) -> Iterator[Violation]:
+        for entry in self._by_key.get(key, []):
+            if entry.made or entry.at <= recorded:
+                continue
+            if self._was_amid(entry):
+                self.zombies += 1
+                continue
+            late = entry.at - recorded
+            yield Violation("recorded step ran again", f"{key}, {late:.3f} s after its record")
+
+    def _was_amid(self, entry: LedgerEntry) -> bool:
+        return any(
+            pause.pid == entry.pid and pause.since <= entry.at <= pause.until + _ZOMBIE
+            for pause in self._pauses
+        )
+
+    # -- questions and answers -------------------------------------------------------------------
+
+    def _questions(self, run: RunState) -> Iterator[Violation]:
+        closings = self._closings(run.id)
+        for question in run.questions.values():
+            name = f"question {question.id} of run {run.id} ({question.question})"
+            shown = self._history.questions.get(question.id)
+            if question.status in {"answered", "expired"}:
+                if shown is None:
+                    yield Violation("lost question", f"{name} was {question.status}, never shown")
+                elif shown.at > closings[question.id]:
+                    yield Violation("lost question", f"{name} was shown after it was closed")
+            elif question.status == "open" and shown is None:
+                yield Violation("lost question", f"{name} is open and was never shown")
+            if question.status == "expired":
+                yield from self._in_time(run, question.id, question.deadline, name)
+            if question.status == "answered":
+                yield from self._applied(question.seq, question.id, name)
+
+    def _closings(self, run: str) -> dict[str, float]:
+        return {
+            record.id: entry.at
+            for entry in reversed(self._history.logs[run])
+            for record in entry.envelope.records
+            if isinstance(record, Answered | Expired)
+        }
+
+    def _in_time(self, run: RunState, question: str, deadline: float, name: str) -> Iterator[Any]:
+        """An answer that named the question, was stored before its deadline, and lost."""
+        for answer in self._history.answers.values():
+            if answer.given is None or answer.ticket != run.ticket or answer.at >= deadline:
+                continue
+            if answer.given.question_id == question:
+                early = deadline - answer.at
+                yield Violation(
+                    "answer in time refused", f"{name}: answer {answer.seq}, {early:.3f} s early"
+                )
+
+    def _applied(self, seq: int, question: str, name: str) -> Iterator[Violation]:
+        outcomes = {(r.outcome, r.question) for _, r in self._history.receipts if r.seq == seq}
+        if outcomes and outcomes != {("accepted", question)}:
+            yield Violation("wrong receipt", f"{name}: answer {seq} closed it, told {outcomes}")
+
+    def _answers(self) -> Iterator[Violation]:
+        receipts: dict[int, set[tuple[str, str | None]]] = defaultdict(set)
+        for _, receipt in self._history.receipts:
+            receipts[receipt.seq].add((receipt.outcome, receipt.question))
+        won = {
+            question.seq: question.id
+            for state in self._history.states.values()
+            for question in state.questions.values()
+            if question.status == "answered"
+        }
+        for seq in self._driver.acked:
+            if seq not in self._history.answers:
+                yield Violation("lost acked answer", f"answer {seq} is not in the stream")
+        for seq, answer in self._history.answers.items():
+            yield from self._told(answer, receipts.get(seq, set()), won.get(seq))
+
+    def _told(
+        self, answer: AnswerSent, told: set[tuple[str, str | None]], won: str | None
+    ) -> Iterator[Violation]:
+        """Whether an answer was told the truth, once or several times."""
+        name = f"answer {answer.seq} on {answer.ticket}"
+        if not told:
+            yield Violation("answer without receipt", name)
+        if len(told) > 1:
+            yield Violation("receipts disagree", f"{name}: {told}")
+        for outcome, question in told:
+            if outcome == "accepted" and won != question:
+                yield Violation("accepted but not applied", f"{name}: {question}")
+            if outcome == "invalid" and answer.given and not answer.given.question_id:
+                yield Violation("wrong receipt", f"{name} is valid, told {outcome}")
+            if outcome == "accepted" and answer.given is None:
+                yield Violation("wrong receipt", f"{name} is invalid, told {outcome}")
+        yield from self._unknown(answer.seq, answer.ticket, told)
+
+    def _unknown(self, seq: int, ticket: str, told: set[Any]) -> Iterator[Violation]:
+        """`unknown_ticket` is for what was sent before the first question was asked."""
+        if not any(outcome == "unknown_ticket" for outcome, _ in told):
+            return
+        asked = [
+            entry.at
+            for run, log in self._history.logs.items()
+            if self._history.states[run].ticket == ticket
+            for entry in log
+            if any(isinstance(record, Asked) for record in entry.envelope.records)
+        ]
+        if asked and self._history.answers[seq].at > min(asked) + 1.0:
+            yield Violation("wrong receipt", f"answer {seq} on {ticket}: unknown_ticket")
+
+    # -- what is derived -------------------------------------------------------------------------
+
+    def _derived(self, run: RunState) -> Iterator[Violation]:
+        row = self._history.index.get(run.id)
+        if row is None:
+            yield Violation("status disagrees", f"run {run.id} is not in the index")
+        elif row.status != run.status:
+            yield Violation("status disagrees", f"run {run.id}: {run.status}, index {row.status}")
+        record = self._history.parked.get(run.ticket)
+        shown = {q.id: q.status for q in record.questions} if record else {}
+        for question in run.questions.values():
+            status = shown.get(question.id)
+            if status is None and question.status == "cancelled":
+                continue
+            if status != question.status:
+                yield Violation(
+                    "status disagrees",
+                    f"question {question.id} of {run.id}: {question.status}, parked {status}",
+                )
+        if record is not None and run.ended and run.id in record.runs:
+            yield Violation("status disagrees", f"run {run.id} is over, but still parked")
+
+
+def count(violations: Iterable[Violation]) -> dict[str, int]:
+    """Violations by kind, the zeros too."""
+    found = Counter(violation.kind for violation in violations)
+    return {kind: found[kind] for kind in KINDS}
+
+
+def _open(run: RunState) -> str:
+    waits = [f"{q.id} {q.status}" for q in run.questions.values() if q.status == "open"]
+    waits += [
+        f"{frame.id}:{key}"
+        for frame in run.frames.values()
+        for key, slot in frame.slots.items()
+        if not slot.settled
+    ]
+    return ", ".join(waits)
+
+
+def _effects_of(ticket: Ticket) -> Iterator[str]:
+    for op in ticket.ops:
+        match op.kind:
+            case "step" | "flaky" | "backoff":
+                yield f"{ticket.n}/{op.name}"
+            case "asks":
+                yield from (f"{ticket.n}/{op.name}.{i}.then" for i in range(op.count))
+            case "side_by_side":
+                yield f"{ticket.n}/{op.name}.0.then"
+                yield f"{ticket.n}/{op.name}.beside"
+            case "network":
+                for word in (word for words in op.rounds for word in words):
+                    kind, _, name = word.partition(":")
+                    if kind == "effect":
+                        yield f"{ticket.n}/{name}"
+            case _:
+                pass
+
+
+def _said(ticket: Ticket, run: RunState, name: str) -> str:
+    """What the log says that the answer to a question was."""
+    text = f"{ticket.n}/{name}"
+    question = next((q for q in run.questions.values() if q.question == text), None)
+    if question is None:
+        return "(never asked)"
+    return question.text if question.status == "answered" else EXPIRED
+
+
+def _expected(op: Op, ticket: Ticket, run: RunState) -> Any:
+    did = f"did {ticket.n}/"
+    match op.kind:
+        case "ask":
+            return _said(ticket, run, op.name)
+        case "asks":
+            return [
+                [_said(ticket, run, f"{op.name}.{i}"), f"{did}{op.name}.{i}.then"]
+                for i in range(op.count)
+            ]
+        case "sleep":
+            return "slept"
+        case "side_by_side":
+            first = [_said(ticket, run, f"{op.name}.0"), f"{did}{op.name}.0.then"]
+            return [first, None, f"{did}{op.name}.beside"]
+        case "network":
+            return [_heard(word, ticket, run) for words in op.rounds for word in words]
+        case _:
+            return f"{did}{op.name}"
+
+
+def _heard(word: str, ticket: Ticket, run: RunState) -> Any:
+    kind, _, name = word.partition(":")
+    return f"did {ticket.n}/{name}" if kind == "effect" else _said(ticket, run, name)
+
+
+def _plain(value: Any) -> Any:
+    """A result in which the rendered result of the tool that asks is the answer alone."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, str) and value.startswith("{"):
+        return msgspec.json.decode(value)["answer"]
+    if isinstance(value, str) and value.startswith("nobody with the role"):
+        return EXPIRED
+    return value

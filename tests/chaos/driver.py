@@ -1,0 +1,279 @@
+"""Plays the outside world: opens tickets, answers questions, cancels; and knows what was acked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.errors import BusError
+from layby.bus.log import Log
+from layby.bus.requests import PubAck, Requests
+from layby.runtime.entry import Cancelled
+from layby.runtime.errors import Fenced
+from layby.runtime.journal import RunState
+from layby.runtime.run import LiveRun
+
+from .app import TRIGGER, Opened
+from .history import History, Stored
+from .plan import Ticket
+
+T = TypeVar("T")
+
+_PAUSE = 0.05
+_EDGE = 0.3
+_NAG_AFTER = 1.0
+_SILENT = {"never", "edge", "late"}
+
+
+class Stuck(AssertionError):
+    """Something did not come in time."""
+
+
+class Driver:
+    """Drives tickets through, whatever fails meanwhile."""
+
+    def __init__(self, requests: Requests) -> None:
+        self.requests = requests
+        self.history = History(requests)
+        self.tickets: dict[str, Ticket] = {}
+        self.events: dict[str, PubAck] = {}
+        """Tickets whose event JetStream has acknowledged."""
+        self.acked: dict[int, float] = {}
+        """Answers that JetStream has acknowledged, by sequence."""
+        self.overtaken = 0
+        """Unnamed answers that lost to a later one while a question stayed open: sent again."""
+        self._asked: set[str] = set()
+        self._nagged: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.failures: list[BaseException] = []
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connected(cls, url: str) -> AsyncGenerator[Driver]:
+        """A driver over a connection of its own."""
+        connection = await connect(ConnectionSettings(servers=tuple(url.split(",")), name="driver"))
+        requests = Requests(connection.nc)
+        connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
+        await requests.start()
+        driver = cls(requests)
+        try:
+            yield driver
+        finally:
+            for task in driver._tasks:
+                task.cancel()
+            await asyncio.gather(*driver._tasks, return_exceptions=True)
+            await requests.stop()
+            await connection.close()
+
+    # -- what it does --------------------------------------------------------------------------
+
+    def open(self, *tickets: Ticket) -> None:
+        """Open tickets, each as soon as the server takes it."""
+        for ticket in tickets:
+            self.tickets[ticket.id] = ticket
+            self._go(self._open(ticket))
+
+    async def _open(self, ticket: Ticket) -> None:
+        if ticket.manner == "early":
+            await self.answer(ticket.id, f"early {ticket.n}")
+        event = Opened(ticketId=ticket.id, n=ticket.n, ops=ticket.ops)
+        headers = {"Nats-Msg-Id": f"event-{ticket.n}"}
+        body = msgspec.json.encode(event)
+        self.events[ticket.id] = await self._surely(
+            lambda: self.requests.store(TRIGGER, body, headers, timeout=2)
+        )
+        if ticket.cancel_after is not None:
+            await asyncio.sleep(ticket.cancel_after)
+            await self._cancel(ticket)
+
+    async def _cancel(self, ticket: Ticket) -> None:
+        while (state := self.history.run_of(ticket.id)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE)
+        live = LiveRun(Log(self.requests), RunState(id=state.id))
+        with contextlib.suppress(Fenced):
+            await self._surely(lambda: self._append_cancel(live))
+
+    @staticmethod
+    async def _append_cancel(live: LiveRun) -> None:
+        await live.catch_up()
+        await live.append([Cancelled(reason="chaos")], to=live.state.root.actor)
+
+    async def look(self) -> None:
+        """Read what is new, and answer what is asked."""
+        await self._surely(self.history.refresh)
+        for question_id, stored in self.history.questions.items():
+            if question_id not in self._asked:
+                self._asked.add(question_id)
+                self._go(self._reply(question_id, stored))
+        self._nag()
+
+    def _nag(self) -> None:
+        """Answer again, by name, what stays open although a person has answered."""
+        told = {receipt.seq for _, receipt in self.history.receipts}
+        waiting = {a.ticket for a in self.history.answers.values() if a.seq not in told}
+        now = time.monotonic()
+        for state in self.history.states.values():
+            ticket = self.tickets.get(state.ticket)
+            if ticket is None or ticket.manner in _SILENT or ticket.id in waiting:
+                continue
+            for question in state.open_questions():
+                if question.id not in self._asked:
+                    continue
+                if now - self._nagged.setdefault(question.id, now) > _NAG_AFTER:
+                    self._nagged[question.id] = now
+                    self.overtaken += 1
+                    text = f"answer to {question.question}"
+                    self._go(self.answer(ticket.id, text, question.id))
+
+    async def _reply(self, question_id: str, stored: Stored) -> None:
+        asked = msgspec.json.decode(stored.data)
+        ticket = self.tickets[asked["ticket"]]
+        deadline = _unix(asked["deadline"])
+        await asyncio.sleep(ticket.delay)
+        person = Person(self, ticket, question_id, asked["question"], deadline)
+        await getattr(person, ticket.manner)()
+
+    async def closed(self, question_id: str) -> None:
+        while True:
+            for state in self.history.states.values():
+                question = state.questions.get(question_id)
+                if question is not None and question.status != "open":
+                    return
+            await asyncio.sleep(_PAUSE)
+
+    async def answer(self, ticket: str, text: str, question: str = "", *, by: str = "") -> None:
+        body = {"answer": text}
+        if question:
+            body["questionId"] = question
+        await self.publish(ticket, msgspec.json.encode(body), by)
+
+    async def publish(self, ticket: str, data: bytes, by: str = "") -> None:
+        """Send an answer; return when JetStream has it."""
+        subject = f"developer.response.{ticket}" + (f".{by}" if by else "")
+        ack = await self._surely(lambda: self.requests.store(subject, data, timeout=2))
+        self.acked[ack.seq] = time.time()
+
+    def _go(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.append(error)
+
+    @staticmethod
+    async def _surely(call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat until the server confirms it."""
+        while True:
+            try:
+                return await call()
+            except BusError:
+                await asyncio.sleep(_PAUSE)
+
+    # -- what it waits for ---------------------------------------------------------------------
+
+    async def until(self, holds: Callable[[], bool], within: float, what: str) -> None:
+        """Go on looking until `holds`. Raises Stuck."""
+        deadline = time.monotonic() + within
+        while True:
+            await self.look()
+            if holds():
+                return
+            if time.monotonic() > deadline:
+                raise Stuck(f"{what} within {within:g} s")
+            await asyncio.sleep(_PAUSE)
+
+    async def until_settled(self, judge: Callable[[], bool], within: float) -> None:
+        """Wait until every run is over, every answer has its receipt, and `judge` is content.
+
+        Whatever has not come by then is for the checker to name.
+        """
+        deadline = time.monotonic() + within
+        with contextlib.suppress(Stuck):
+            await self.until(self._all_over, within, "all runs end")
+        while True:
+            await self.look()
+            await self._surely(self.history.close)
+            if (self._all_over() and judge()) or time.monotonic() > deadline:
+                return
+            await asyncio.sleep(4 * _PAUSE)
+
+    def _all_over(self) -> bool:
+        if self._tasks or len(self.events) < len(self.tickets):
+            return False
+        ended = {state.ticket for state in self.history.states.values() if state.ended}
+        receipts = {receipt.seq for _, receipt in self.history.receipts}
+        return ended >= set(self.tickets) and receipts >= set(self.history.answers)
+
+
+class Person:
+    """Somebody who answers one question, in one of the manners."""
+
+    def __init__(
+        self, driver: Driver, ticket: Ticket, question_id: str, question: str, deadline: float
+    ) -> None:
+        self._driver = driver
+        self._ticket = ticket.id
+        self._id = question_id
+        self._text = f"answer to {question}"
+        self._deadline = deadline
+
+    async def never(self) -> None:
+        """Say nothing."""
+
+    async def prompt(self) -> None:
+        await self._driver.answer(self._ticket, self._text)
+
+    early = prompt
+
+    async def plain(self) -> None:
+        await self._driver.publish(self._ticket, self._text.encode())
+
+    async def named(self) -> None:
+        await self._driver.answer(self._ticket, self._text, self._id)
+
+    async def twice(self) -> None:
+        await asyncio.gather(*(self.prompt() for _ in range(3)))
+
+    async def two_people(self) -> None:
+        await asyncio.gather(
+            *(
+                self._driver.answer(self._ticket, f"{by}: {self._text}", self._id, by=by)
+                for by in ("alice", "bob")
+            )
+        )
+
+    async def wrong_id(self) -> None:
+        await self._driver.answer(self._ticket, self._text, "qnonsense")
+        await self.named()
+
+    async def invalid(self) -> None:
+        await self._driver.publish(self._ticket, b'{"answer": ')
+        await self._driver.publish(self._ticket, b"")
+        await self.prompt()
+
+    async def edge(self) -> None:
+        """Answer at the deadline, give or take."""
+        part = zlib.crc32(self._id.encode()) % 1000 / 1000
+        at = self._deadline + (2 * part - 1) * _EDGE
+        await asyncio.sleep(max(0.0, at - time.time()))
+        await self.named()
+
+    async def late(self) -> None:
+        await self._driver.closed(self._id)
+        await self.named()
+
+
+def _unix(text: str) -> float:
+    from datetime import datetime  # noqa: PLC0415
+
+    return datetime.fromisoformat(text).timestamp()

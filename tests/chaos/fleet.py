@@ -1,0 +1,156 @@
+"""The workers of a test, as processes that can be killed, stopped and continued."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from .app import ACK_WAIT
+from .ledger import LEDGER
+from .nursery import Order
+
+ROOT = Path(__file__).parent.parent.parent
+READY_WITHIN = 30.0
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.pid = 0
+        self.ready = asyncio.Event()
+        self.made = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.code: int | None = None
+        self.died_at = 0.0
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process has not exited."""
+        return not self.gone.is_set()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal unless it has exited."""
+        if self.lives and self.pid:
+            os.kill(self.pid, number)
+
+    async def kill(self) -> None:
+        """Kill it as a crash would, and wait until it is gone."""
+        await self.made.wait()
+        self.signal(signal.SIGKILL)
+        await self.gone.wait()
+
+
+class Fleet:
+    """Makes workers for the server at `url`; all die with the block."""
+
+    def __init__(
+        self, folder: Path, url: str, *, ack_wait: float = 1.5, ask_timeout: float = 20.0
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.url = url
+        self.workers: dict[int, Worker] = {}
+        self.unexpected: list[str] = []
+        self._environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            LEDGER: str(folder / "ledger.jsonl"),
+            ACK_WAIT: str(ack_wait),
+            "CHAOS_ASK_TIMEOUT": str(ask_timeout),
+        }
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._count = 0
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.chaos.nursery"),
+            cwd=ROOT,
+            env=self._environ,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for worker in self.living:
+            await worker.kill()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+        if self._reader is not None:
+            await self._reader
+
+    @property
+    def living(self) -> list[Worker]:
+        """The workers that have not exited."""
+        return [worker for worker in self.workers.values() if worker.lives]
+
+    async def start(self, *, crash: str = "", mutant: str = "", url: str = "") -> Worker:
+        """Start a worker; returns when it takes work (or has died on the way)."""
+        worker = self.order(crash=crash, mutant=mutant, url=url)
+        async with asyncio.timeout(READY_WITHIN):
+            await _first(worker.ready.wait(), worker.gone.wait())
+        return worker
+
+    def order(self, *, crash: str = "", mutant: str = "", url: str = "") -> Worker:
+        """Start a worker without waiting for it."""
+        self._count += 1
+        worker = self.workers[self._count] = Worker(self._count)
+        order = Order(
+            id=self._count,
+            url=url or self.url,
+            crash=crash,
+            mutant=mutant,
+            log=str(self.folder / "workers.log"),
+        )
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(order) + b"\n")
+        return worker
+
+    def log(self) -> str:
+        """What the workers have logged."""
+        path = self.folder / "workers.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self._take(msgspec.json.decode(line))
+
+    def _take(self, word: dict[str, Any]) -> None:
+        if "made" in word:
+            worker = self.workers[word["made"]]
+            worker.pid = word["pid"]
+            worker.made.set()
+        elif "ready" in word:
+            self.workers[word["ready"]].ready.set()
+        else:
+            worker = self.workers[word["exited"]]
+            worker.code, worker.died_at = word["code"], time.time()
+            worker.gone.set()
+            if worker.code != -signal.SIGKILL:
+                self.unexpected.append(f"worker {worker.number} exited with {worker.code}")
+
+
+async def _first(*waits: Any) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,157 @@
+"""What happened, as the server recorded it: all logs, questions, answers and receipts."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from layby.actors.answer import Given, Receipt, read
+from layby.actors.parked import ParkedRecord
+from layby.actors.parked import decode as decode_record
+from layby.bus.bucket import Bucket
+from layby.bus.errors import BusError
+from layby.bus.log import parse
+from layby.bus.requests import Requests
+from layby.runtime.entry import Envelope, decode
+from layby.runtime.index import IndexRow
+from layby.runtime.journal import RunState, fold
+
+_PAGE = 500
+
+
+class Stored(NamedTuple):
+    """A message of a stream."""
+
+    seq: int
+    subject: str
+    at: float
+    data: bytes
+
+
+class Entry(NamedTuple):
+    """A position of a run's log."""
+
+    n: int
+    to: str
+    at: float
+    envelope: Envelope
+
+
+class AnswerSent(NamedTuple):
+    """An answer that the stream of answers holds."""
+
+    seq: int
+    ticket: str
+    by: str
+    at: float
+    given: Given | None
+    """None when it cannot be understood."""
+
+
+class Tail:
+    """Reads a stream forward, again and again."""
+
+    def __init__(self, requests: Requests, stream: str, filter_: str = ">") -> None:
+        self._requests = requests
+        self._stream = stream
+        self._filter = filter_
+        self._next = 1
+
+    async def more(self) -> list[Stored]:
+        """What was stored since the last time."""
+        found: list[Stored] = []
+        while True:
+            body = {"seq": self._next, "batch": _PAGE, "next_by_subj": self._filter}
+            page = [
+                _stored(msg)
+                for msg in await self._requests.direct_get(self._stream, body)
+                if not msg.status
+            ]
+            if not page:
+                return found
+            found += page
+            self._next = page[-1].seq + 1
+
+
+def _stored(msg: Any) -> Stored:
+    headers = msg.headers
+    at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
+    return Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], at, msg.data)
+
+
+class History:
+    """Everything that was recorded, brought up to date by `refresh`."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        self._tails = {name: Tail(requests, name) for name in ("RUNS", "QUESTIONS", "ANSWERS")}
+        self.logs: dict[str, list[Entry]] = {}
+        self.states: dict[str, RunState] = {}
+        self.questions: dict[str, Stored] = {}
+        """Published questions by id; the first publication of each."""
+        self.receipts: list[tuple[float, Receipt]] = []
+        self.answers: dict[int, AnswerSent] = {}
+        self.index: dict[str, IndexRow] = {}
+        self.parked: dict[str, ParkedRecord] = {}
+        self.dead: list[Stored] = []
+        self.broken: list[str] = []
+        """Logs that could not be folded."""
+
+    async def refresh(self) -> None:
+        """Read what is new in the streams."""
+        for stored in await self._tails["RUNS"].more():
+            self._entry(stored)
+        for stored in await self._tails["QUESTIONS"].more():
+            self._question_or_receipt(stored)
+        for stored in await self._tails["ANSWERS"].more():
+            self._answer(stored)
+
+    async def refresh_when_there(self) -> None:
+        """Like `refresh`, while the server or its streams may not be there."""
+        with contextlib.suppress(BusError):
+            await self.refresh()
+
+    async def close(self) -> None:
+        """Read the derived things too, which are judged at the end alone."""
+        await self.refresh()
+        self.index = {
+            item.key: msgspec.json.decode(item.value, type=IndexRow)
+            async for item in Bucket(self._requests, "runs").items()
+        }
+        records = [
+            decode_record(item.value) async for item in Bucket(self._requests, "parked").items()
+        ]
+        self.parked = {record.ticket: record for record in records}
+        self.dead = await Tail(self._requests, "DEAD", "dead.>").more()
+
+    def run_of(self, ticket: str) -> RunState | None:
+        """The run of a ticket, of which each has one."""
+        return next((state for state in self.states.values() if state.ticket == ticket), None)
+
+    def _entry(self, stored: Stored) -> None:
+        to, run, n = parse(stored.subject)
+        log = self.logs.setdefault(run, [])
+        state = self.states.setdefault(run, RunState(id=run))
+        entry = Entry(n, to, stored.at, decode(stored.data))
+        if n != len(log) + 1:
+            self.broken.append(f"run {run}: position {n} came after {len(log)}")
+            return
+        log.append(entry)
+        fold(state, n, entry.envelope)
+
+    def _question_or_receipt(self, stored: Stored) -> None:
+        _, noun, _ = stored.subject.split(".", 2)
+        if noun == "receipt":
+            self.receipts.append((stored.at, msgspec.json.decode(stored.data, type=Receipt)))
+        else:
+            self.questions.setdefault(msgspec.json.decode(stored.data)["id"], stored)
+
+    def _answer(self, stored: Stored) -> None:
+        token, _, responder = stored.subject.split(".", 2)[2].partition(".")
+        given = read(stored.data, token)
+        self.answers[stored.seq] = AnswerSent(
+            stored.seq, token, responder, stored.at, given if isinstance(given, Given) else None
+        )

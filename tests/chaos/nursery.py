@@ -1,0 +1,139 @@
+"""Makes workers by forking, so that hundreds can be killed in a minute: imports are paid once.
+
+`python -m tests.chaos.nursery` reads orders from stdin, one JSON object a line, and reports on
+stdout: `{"ready": id}`, `{"exited": id, "code": code}`. When stdin closes, it kills what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import selectors
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from layby.bus.settings import ConnectionSettings
+from layby.run import run_worker
+from layby.runtime import crash
+from layby.runtime import run as live_run
+from layby.runtime.telemetry import configure
+
+from . import mutants
+from .app import app
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Make one worker."""
+
+    id: int
+    url: str
+    crash: str = ""
+    """`point` or `point:k`, as LAYBY_CRASH."""
+    mutant: str = ""
+    log: str = ""
+
+
+def main() -> None:
+    """Serve orders until stdin closes."""
+    children: dict[int, int] = {}
+    wake, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.signal(signal.SIGCHLD, _noticed)
+    signal.set_wakeup_fd(woken)
+    selector = selectors.DefaultSelector()
+    selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+    selector.register(wake, selectors.EVENT_READ)
+    rest = b""
+    try:
+        while True:
+            for key, _ in selector.select():
+                if key.fd == wake:
+                    os.read(wake, 4096)
+                    continue
+                data = os.read(key.fd, 65536)
+                if not data:
+                    return
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    order = msgspec.json.decode(line, type=Order)
+                    children[_fork(order)] = order.id
+            _reap(children)
+    finally:
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _noticed(number: int, frame: object) -> None:
+    """Nothing: the signal has woken the loop by its file."""
+
+
+def _reap(children: dict[int, int]) -> None:
+    while children:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        _say({"exited": children.pop(pid), "code": os.waitstatus_to_exitcode(status)})
+
+
+def _say(word: dict[str, Any]) -> None:
+    os.write(1, msgspec.json.encode(word) + b"\n")
+
+
+def _fork(order: Order) -> int:
+    pid = os.fork()
+    if pid:
+        _say({"made": order.id, "pid": pid})
+        return pid
+    code = 1
+    try:
+        _be_new(order)
+        asyncio.run(_work(order))
+        code = 0
+    except BaseException as error:  # noqa: BLE001  a child must never run its parent's code
+        sys.stderr.write(f"worker {order.id}: {error!r}\n")
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _be_new(order: Order) -> None:
+    """Be as different from our siblings as a process that was started afresh."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    random.seed()
+    live_run._WRITER = secrets.token_hex(4)  # pyright: ignore[reportPrivateUsage]
+    if order.log:
+        os.dup2(os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    configure(stream=sys.stderr)
+    if order.crash:
+        name, _, count = order.crash.partition(":")
+        crash._NAME = name  # pyright: ignore[reportPrivateUsage]
+        crash._left = int(count or "1")  # pyright: ignore[reportPrivateUsage]
+    if order.mutant:
+        mutants.apply(order.mutant)
+
+
+async def _work(order: Order) -> None:
+    ready = asyncio.Event()
+
+    async def tell() -> None:
+        await ready.wait()
+        _say({"ready": order.id})
+
+    telling = asyncio.create_task(tell())
+    settings = ConnectionSettings(servers=tuple(order.url.split(",")), name=f"w{order.id}")
+    await run_worker(app, settings, name=f"w{order.id}", ready=ready)
+    telling.cancel()
+
+
+if __name__ == "__main__":
+    main()

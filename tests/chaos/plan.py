@@ -1,0 +1,125 @@
+"""What is to happen to each ticket: drawn from a seed, so that it can be repeated."""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from .app import Op
+
+Manner: TypeAlias = Literal[
+    "prompt",
+    "plain",
+    "named",
+    "twice",
+    "two_people",
+    "wrong_id",
+    "invalid",
+    "early",
+    "edge",
+    "late",
+    "never",
+]
+"""How a question is answered. `edge` is at its deadline +-300 ms, `late` after it was closed."""
+MANNERS: tuple[Manner, ...] = (
+    "prompt",
+    "plain",
+    "named",
+    "twice",
+    "two_people",
+    "wrong_id",
+    "invalid",
+    "early",
+    "edge",
+    "late",
+    "never",
+)
+_EXPIRING = {"edge", "late", "never"}
+_PATIENT = 60.0
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """One ticket: its event, how its questions are answered, whether it is cancelled."""
+
+    n: int
+    ops: list[Op]
+    manner: Manner = "prompt"
+    delay: float = 0.0
+    """Seconds that the person thinks."""
+    cancel_after: float | None = None
+    """Seconds after its event."""
+
+    @property
+    def id(self) -> str:
+        """The ticket's id, safe as a subject token."""
+        return f"T{self.n}"
+
+
+def plans(seed: int, count: int, *, quick: bool = True) -> list[Ticket]:
+    """`count` tickets of every kind."""
+    draw = random.Random(seed)  # noqa: S311
+    return [_plan(draw, n, quick=quick) for n in range(1, count + 1)]
+
+
+def _plan(draw: random.Random, n: int, *, quick: bool) -> Ticket:
+    manner = draw.choice(MANNERS)
+    deadline = draw.uniform(0.4, 1.2) if manner in _EXPIRING else _PATIENT
+    kinds = ["step", "step", "ask", "asks", "sleep", "side_by_side", "network", "flaky", "slow"]
+    if not quick:
+        kinds += ["backoff"]
+    ops = [_op(draw, draw.choice(kinds), i, deadline) for i in range(draw.randint(2, 5))]
+    if not any(op.kind in {"ask", "asks", "side_by_side", "network"} for op in ops):
+        ops.append(_op(draw, "ask", len(ops), deadline))
+    if draw.random() < 0.05:
+        ops.append(Op(kind="boom", name=f"{len(ops)}-boom"))
+    else:
+        ops.append(Op(kind="step", name=f"{len(ops)}-last"))
+    cancel = draw.uniform(0.0, 1.5) if draw.random() < 0.1 else None
+    delay = draw.uniform(0.0, 0.3)
+    return Ticket(n=n, ops=ops, manner=manner, delay=delay, cancel_after=cancel)
+
+
+def _op(draw: random.Random, kind: str, place: int, deadline: float) -> Op:  # noqa: PLR0911
+    name = f"{place}-{kind}"
+    match kind:
+        case "ask" | "side_by_side":
+            return Op(kind=kind, name=name, seconds=deadline)
+        case "asks":
+            return Op(kind=kind, name=name, seconds=deadline, count=draw.randint(2, 4))
+        case "sleep":
+            return Op(kind=kind, name=name, seconds=draw.uniform(0.05, 0.5))
+        case "slow":
+            return Op(kind="step", name=name, seconds=draw.uniform(0.05, 0.3))
+        case "flaky" | "backoff":
+            return Op(kind=kind, name=name, count=draw.randint(1, 2))
+        case "network":
+            rounds = [
+                [f"effect:{name}.a", f"ask:{name}.q", f"effect:{name}.b"],
+                [f"effect:{name}.c"],
+            ]
+            return Op(kind=kind, name=name, rounds=rounds)
+        case _:
+            return Op(kind="step", name=name)
+
+
+def one_of_each(n: int) -> Ticket:
+    """A small ticket whose run passes every crash point but those of a deadline."""
+    return Ticket(
+        n=n,
+        ops=[
+            Op(kind="step", name="0-step"),
+            Op(kind="ask", name="1-ask", seconds=_PATIENT),
+            Op(kind="step", name="2-last"),
+        ],
+    )
+
+
+def expiring(n: int, seconds: float = 0.3) -> Ticket:
+    """A small ticket whose question nobody answers."""
+    return Ticket(
+        n=n,
+        manner="never",
+        ops=[Op(kind="ask", name="0-ask", seconds=seconds), Op(kind="step", name="1-last")],
+    )

@@ -1,0 +1,128 @@
+"""What a campaign found, in figures."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from layby.runtime.entry import Answered
+from layby.runtime.journal import RUNNING, RunState, fold
+
+from .checker import KINDS, Violation, count
+from .driver import Driver
+from .history import History
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The figures of one campaign."""
+
+    name: str
+    seed: int
+    seconds: float
+    runs: int
+    questions: int
+    answers: int
+    """Answers that JetStream acknowledged."""
+    entries: int
+    faults: dict[str, int]
+    violations: dict[str, int]
+    details: list[str]
+    repeated: int
+    zombies: int
+    overtaken: int
+    recovery: tuple[float, float, float]
+    """Seconds from a fault to the next progress of a run that was under way: p50, p99, max."""
+    measured: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether every promise was kept."""
+        return not any(self.violations.values())
+
+    def text(self) -> str:
+        """The report as lines for a person."""
+        faults = ", ".join(f"{n} {kind}" for kind, n in sorted(self.faults.items())) or "none"
+        found = ", ".join(f"{n} {kind}" for kind, n in self.violations.items() if n) or "none"
+        p50, p99, worst = self.recovery
+        head = f"{self.name}: seed {self.seed}, {self.seconds:.0f} s"
+        sizes = (
+            f"  runs {self.runs}, questions {self.questions}, answers acked {self.answers}, "
+            f"log entries {self.entries}"
+        )
+        recovery = (
+            f"  recovery of {self.measured} interrupted runs: "
+            f"p50 {p50:.2f} s, p99 {p99:.2f} s, max {worst:.2f} s"
+        )
+        rest = (
+            f"  steps tried again {self.repeated}, effects of stopped processes {self.zombies}, "
+            f"answers overtaken {self.overtaken}"
+        )
+        verdict = f"  violations of {len(KINDS)} kinds: {found}"
+        lines = [head, sizes, f"  faults: {faults}", verdict, recovery, rest]
+        return "\n".join([*lines, *(f"    {detail}" for detail in self.details[:20])])
+
+
+def report(
+    name: str,
+    seed: int,
+    driver: Driver,
+    violations: Sequence[Violation],
+    *,
+    faults: Counter[str],
+    fault_times: Sequence[float],
+    seconds: float,
+    repeated: int,
+    zombies: int,
+) -> Report:
+    """The figures of what `driver` recorded."""
+    history = driver.history
+    waits = sorted(recoveries(history, fault_times))
+    return Report(
+        name=name,
+        seed=seed,
+        seconds=seconds,
+        runs=len(history.states),
+        questions=sum(len(state.questions) for state in history.states.values()),
+        answers=len(driver.acked),
+        entries=sum(map(len, history.logs.values())),
+        faults=dict(faults),
+        violations=count(violations),
+        details=[f"{violation.kind}: {violation.what}" for violation in violations],
+        repeated=repeated,
+        zombies=zombies,
+        overtaken=driver.overtaken,
+        recovery=(_at(waits, 0.5), _at(waits, 0.99), waits[-1] if waits else 0.0),
+        measured=len(waits),
+    )
+
+
+def recoveries(history: History, fault_times: Iterable[float]) -> Iterable[float]:
+    """For each run that was under way at a fault: the seconds until it went on."""
+    times = sorted(fault_times)
+    for run, log in history.logs.items():
+        state = RunState(id=run)
+        previous = 0.0
+        for entry in log:
+            under_way = state.status == RUNNING
+            fold(state, entry.n, entry.envelope)
+            begun = previous if under_way else _answered_at(history, entry.envelope.records[0])
+            previous = entry.at
+            if begun:
+                last = bisect_right(times, entry.at)
+                first = bisect_right(times, begun)
+                yield from (entry.at - at for at in times[first:last])
+
+
+def _answered_at(history: History, record: object) -> float:
+    """When the answer was stored that a record is about; 0 for any other record."""
+    if not isinstance(record, Answered):
+        return 0.0
+    answer = history.answers.get(record.seq)
+    return answer.at if answer else 0.0
+
+
+def _at(values: Sequence[float], part: float) -> float:
+    return values[min(len(values) - 1, int(len(values) * part))] if values else 0.0

@@ -1,0 +1,137 @@
+"""The campaigns: each makes one sort of fault, in the size that it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import msgspec
+
+from layby.runtime.crash import POINTS
+
+from .campaign import Campaign
+from .fleet import Worker
+from .plan import Ticket, expiring, one_of_each, plans
+from .report import Report
+
+_SETTLE = 40.0
+_VISITS = 6
+_EXPIRY = {"before_expired", "after_expired"}
+
+
+async def crash_points(c: Campaign, *, rounds: int = 1, points: tuple[str, ...] = POINTS) -> Report:
+    """A worker is killed at every named point, beside one that goes on."""
+    await c.start()
+    for number in range(rounds):
+        for point in points:
+            # Later rounds die at later visits of the point.
+            [victim] = await c.start(crash=f"{point}:{1 + number % 4}")
+            await _meet(c, victim, point)
+    return await c.settle(_SETTLE)
+
+
+async def _meet(c: Campaign, victim: Worker, point: str) -> None:
+    """Open tickets until the victim has met its end."""
+    for _ in range(_VISITS):
+        tickets = _small(len(c.driver.tickets), point)
+        c.driver.open(*tickets)
+        await c.until(lambda: not victim.lives or _over(c, tickets), 20, point)  # noqa: B023
+        if not victim.lives:
+            break
+    if victim.lives:
+        c.complaints.append(f"crash point {point} is not reached")
+        await victim.kill()
+    elif victim.code == -signal.SIGKILL:
+        c.note(f"worker killed at {point}")
+
+
+def _small(n: int, point: str) -> list[Ticket]:
+    """A few tickets that pass a crash point."""
+    if point in _EXPIRY:
+        return [expiring(n + i) for i in range(1, 7)]
+    cancelled = msgspec.structs.replace(one_of_each(n + 3), cancel_after=0.1)
+    return [one_of_each(n + 1), one_of_each(n + 2), cancelled]
+
+
+def _over(c: Campaign, tickets: list[Ticket]) -> bool:
+    ended = {state.ticket for state in c.driver.history.states.values() if state.ended}
+    return all(ticket.id in ended for ticket in tickets)
+
+
+async def random_kills(
+    c: Campaign, *, tickets: int = 60, workers: int = 3, kills: int = 15, every: float = 0.4
+) -> Report:
+    """Workers are killed at random moments and replaced."""
+    await c.start(workers)
+    async with c.manned(workers):
+        todo = plans(c.seed, tickets)
+        batch = -(-tickets // kills)
+        for number in range(kills):
+            c.driver.open(*todo[number * batch : (number + 1) * batch])
+            await c.while_looking(c.draw.uniform(0.5, 1.5) * every)
+            ready = [worker for worker in c.fleet.living if worker.ready.is_set()]
+            if ready:
+                await c.kill(c.draw.choice(ready))
+    return await c.settle(_SETTLE)
+
+
+async def server_kills(
+    c: Campaign,
+    *,
+    tickets: int = 40,
+    workers: int = 2,
+    kills: int = 4,
+    every: tuple[float, float] = (0.05, 0.8),
+) -> Report:
+    """The server is killed and started again, while everybody goes on."""
+    await c.start(workers)
+    todo = plans(c.seed, tickets)
+    batch = -(-tickets // kills)
+    for number in range(kills):
+        c.driver.open(*todo[number * batch : (number + 1) * batch])
+        await c.while_looking(c.draw.uniform(*every))
+        await c.restart_server(c.draw.choice([0.0, 0.0, 0.5]))
+        await c.while_looking(0.5)
+    return await c.settle(_SETTLE + 20)
+
+
+async def zombies(
+    c: Campaign, *, tickets: int = 30, workers: int = 2, pauses: int = 2, ack_wait: float = 1.5
+) -> Report:
+    """Workers are stopped amid their work for three ack-waits, then go on where they were."""
+    await c.start(workers)
+    todo = plans(c.seed, tickets)
+    batch = -(-tickets // pauses)
+    for number in range(pauses):
+        c.driver.open(*todo[number * batch : (number + 1) * batch])
+        await c.while_looking(c.draw.uniform(0.05, 0.4))
+        await c.pause(c.draw.choice(c.fleet.living), 3 * ack_wait)
+        await c.while_looking(0.5)
+    return await c.settle(_SETTLE)
+
+
+async def race(c: Campaign, *, tickets: int = 40, workers: int = 4) -> Report:
+    """Many workers take the same runs' mail, with nothing wrong."""
+    await c.start(workers)
+    c.driver.open(*plans(c.seed, tickets))
+    return await c.settle(_SETTLE)
+
+
+async def many_deadlines(c: Campaign, *, tickets: int = 100, workers: int = 2) -> Report:
+    """Many deadlines fall in one second."""
+    await c.start(workers)
+    c.driver.open(*(expiring(n, 2.0) for n in range(1, tickets + 1)))
+    return await c.settle(_SETTLE + tickets / 20)
+
+
+async def all_down(c: Campaign, *, tickets: int = 30) -> Report:
+    """Deadlines fall, and answers are sent, while no worker is up and then no server either."""
+    await c.start(2)
+    todo = plans(c.seed, tickets)
+    c.driver.open(*todo, *(expiring(tickets + n, 1.0) for n in range(1, 11)))
+    await c.until(lambda: len(c.driver.history.questions) >= tickets // 2, 20, "questions")
+    await asyncio.gather(*(c.kill(worker) for worker in c.fleet.living))
+    await c.while_looking(1.0)
+    await c.restart_server(0.5)
+    await c.while_looking(0.5)
+    return await c.settle(_SETTLE)

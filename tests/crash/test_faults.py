@@ -1,0 +1,83 @@
+"""What was promised, held to while things die: the short form of `python -m tests.chaos`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from layby.runtime.crash import POINTS
+from tests.chaos import scenarios
+from tests.chaos.campaign import Campaign, campaign
+from tests.chaos.plan import one_of_each
+from tests.chaos.report import Report
+
+pytestmark = [pytest.mark.nats, pytest.mark.slow]
+
+
+def kept(report: Report) -> Report:
+    """The report, which must say that every promise was kept."""
+    sys.stdout.write(report.text() + "\n")
+    assert report.clean, report.text()
+    return report
+
+
+@pytest.mark.timeout(150)
+async def test_a_worker_may_die_at_any_point(tmp_path: Path) -> None:
+    async with campaign("crash points", tmp_path) as c:
+        report = kept(await scenarios.crash_points(c))
+    assert len(report.faults) == len(POINTS)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        scenarios.random_kills,
+        scenarios.server_kills,
+        scenarios.zombies,
+        scenarios.race,
+        scenarios.many_deadlines,
+        scenarios.all_down,
+    ],
+)
+async def test_promises_are_kept(
+    tmp_path: Path, scenario: Callable[[Campaign], Awaitable[Report]]
+) -> None:
+    async with campaign(scenario.__name__, tmp_path) as c:
+        kept(await scenario(c))
+
+
+@pytest.mark.timeout(60)
+async def test_a_second_worker_finishes_what_a_killed_one_asked(tmp_path: Path) -> None:
+    async with campaign("the one that asked is killed", tmp_path) as c:
+        [asker] = await c.start()
+        ticket = one_of_each(1)
+        c.driver.open(ticket)
+        await asked(c)
+        await c.kill(asker)
+        await c.start()
+        kept(await c.settle(20))
+        assert c.driver.history.run_of(ticket.id) is not None
+
+
+@pytest.mark.timeout(60)
+async def test_a_run_outlives_the_server_between_question_and_answer(tmp_path: Path) -> None:
+    async with campaign("server killed while a person thinks", tmp_path) as c:
+        await c.start(2)
+        c.driver.open(one_of_each(1))
+        await asked(c)
+        await c.restart_server()
+        report = kept(await c.settle(30))
+        assert report.answers == 1
+
+
+async def asked(c: Campaign) -> None:
+    """Wait until a question is shown, without answering it."""
+    async with asyncio.timeout(20):
+        while not c.driver.history.questions:
+            await c.driver.history.refresh_when_there()
+            await asyncio.sleep(0.02)
