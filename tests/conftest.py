@@ -7,6 +7,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parent.parent))
 
 pytest_plugins = [
+    "layby.pytest_plugin",
+    "tests.fix_bus",
     "tests.fix_completions",
     "tests.fix_engine",
     "tests.fix_messages",
