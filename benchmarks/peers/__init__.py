@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable
 
 from ..measure import Figure
 from ..sizes import Sizes
-from . import restate
+from . import dbos, langgraph, restate
 from .environment import Unavailable
 
 Peer = Callable[[list[str], Sizes], Awaitable[list[Figure]]]
-PEERS: dict[str, Peer] = {"restate": restate.measure}
+PEERS: dict[str, Peer] = {
+    "restate": restate.measure,
+    "langgraph": langgraph.measure,
+    "dbos": dbos.measure,
+}
 
 __all__ = ["PEERS", "Peer", "Unavailable"]
