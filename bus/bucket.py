@@ -10,10 +10,11 @@ import base64
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from .errors import BusError
+from .errors import BusError, StreamMissing
 from .requests import Requests
 
 _PAGE = 256
+_NO_RESPONDERS = "503"
 _NO_MESSAGE = 10037
 
 
@@ -34,8 +35,14 @@ class Bucket:
         self._prefix = f"$KV.{name}."
 
     async def get(self, key: str) -> Item | None:
-        """The newest value of `key`, None when there is none."""
+        """The newest value of `key`, None when there is none.
+
+        Raises:
+            StreamMissing: there is no such bucket, or nobody leads it right now.
+        """
         msg = await self._requests.request(f"$JS.API.DIRECT.GET.KV_{self.name}.{self._prefix}{key}")
+        if msg.status == _NO_RESPONDERS:
+            raise StreamMissing(f"nobody answers for the bucket {self.name}", code=503)
         if msg.status or not msg.data:
             return None
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
