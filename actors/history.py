@@ -1,43 +1,185 @@
-"""What an agent sees of a network's turns before its own."""
+"""What an agent sees of a network's turns before its own.
+
+Whatever a policy leaves out, the messages stay a conversation that a model takes: it begins with
+what the network is to do, and every tool call is followed by its result.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
+import msgspec
+
+from ..runtime.errors import InvalidSetup
 from ..runtime.journal import Frame, RunState
 from ..runtime.step import Step
-from ..runtime.values import load
-from .model import Message, Text
-from .turn import NetworkInput, TurnInput, TurnResult
+from .model import Message, Part, Text, ToolCall, ToolResult
+from .turn import NetworkInput, NetworkResult, TurnInput, TurnResult
+
+_LETTERS_A_TOKEN = 4
+"""A rough measure that needs no provider's tokenizer."""
 
 
-async def turns_before(step: Step, state: RunState, frame: Frame) -> list[TurnResult]:
-    """The finished turns of the network frame that `frame` is a turn of, in order."""
-    asked = load(frame.input, TurnInput)
-    slots = state.frames[frame.parent].slots
-    found: list[TurnResult] = []
-    for number in range(asked.number):
-        found += [
-            await step.read(slot.result, TurnResult)
-            for key, slot in slots.items()
-            if key.startswith(f"turn#{number}.") and slot.settled and slot.error is None
-        ]
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What has happened in a network before an agent's turn."""
+
+    agent: str
+    """Whose turn it is."""
+    input: str
+    """What the network is to do."""
+    turns: list[TurnResult] = field(default_factory=list)
+    """The turns so far, oldest first."""
+
+    def told(self, turns: list[TurnResult] | None = None, note: str = "") -> list[Message]:
+        """These turns (default: all) as messages: the agent's own in full, others retold."""
+        messages = [say(f"{self.input}\n\n{note}" if note else self.input)]
+        for turn in self.turns if turns is None else turns:
+            messages += turn.messages if turn.agent == self.agent else [say(retold(turn))]
+        return messages
+
+    async def messages(self, policy: History) -> list[Message]:
+        """The messages that `policy` lets the agent see, fit for a model."""
+        chosen = _NAMED[policy] if isinstance(policy, str) else policy
+        found = chosen(self)
+        return repaired(await found if inspect.isawaitable(found) else found, self.input)
+
+
+Policy: TypeAlias = Callable[[Past], list[Message] | Awaitable[list[Message]]]
+History: TypeAlias = Literal["shared", "own"] | Policy
+"""`shared`: all turns. `own`: the agent's. Or `last_n(3)`, `token_budget(4_000)`, or a function of
+the `Past` that returns messages."""
+
+
+def shared(past: Past) -> list[Message]:
+    """All turns."""
+    return past.told()
+
+
+def own(past: Past) -> list[Message]:
+    """The agent's own turns."""
+    return past.told([turn for turn in past.turns if turn.agent == past.agent])
+
+
+_NAMED: dict[str, Policy] = {"shared": shared, "own": own}
+
+
+def last_n(turns: int) -> Policy:
+    """A policy: the newest `turns` turns."""
+    if turns < 0:
+        raise InvalidSetup(f"last_n({turns}): give 0 or more")
+    return lambda past: _newest(past, min(turns, len(past.turns)))
+
+
+def token_budget(tokens: int) -> Policy:
+    """A policy: the newest turns that fit into about `tokens` tokens, at four letters a token.
+
+    The input of the network is not counted, and always there.
+    """
+    if tokens < 0:
+        raise InvalidSetup(f"token_budget({tokens}): give 0 or more")
+
+    def fitting(past: Past) -> list[Message]:
+        left, kept = tokens * _LETTERS_A_TOKEN, 0
+        for turn in reversed(past.turns):
+            left -= sum(_size(message) for message in past.told([turn])[1:])
+            if left < 0:
+                break
+            kept += 1
+        return _newest(past, kept)
+
+    return fitting
+
+
+def _newest(past: Past, kept: int) -> list[Message]:
+    left_out = len(past.turns) - kept
+    note = f"[{left_out} earlier turns are left out.]" if left_out else ""
+    return past.told(past.turns[left_out:], note)
+
+
+def _size(message: Message) -> int:
+    return len(msgspec.json.encode(message))
+
+
+def checked_history(agent: str, policy: Any) -> None:
+    """Raise InvalidSetup for what is no policy."""
+    if policy not in _NAMED and not callable(policy):
+        raise InvalidSetup(
+            f"agent {agent!r}: history={policy!r} is none of 'shared', 'own', last_n(3), "
+            "token_budget(4_000) or a function of the Past"
+        )
+
+
+def repaired(messages: list[Message], task: str) -> list[Message]:
+    """`messages` as models take them: calls with results, a user's message first and last."""
+    whole: list[Message] = []
+    for place, message in enumerate(messages):
+        after = messages[place + 1] if place + 1 < len(messages) else None
+        before = whole[-1] if whole else None
+        parts = [part for part in message.parts if _has_partner(part, before, after)]
+        if parts:
+            whole.append(Message(role=message.role, parts=parts))
+    if not whole or whole[0].role == "assistant":
+        whole.insert(0, say(task))
+    if whole[-1].role == "assistant":
+        whole.append(say("It is your turn again."))
+    return whole
+
+
+def _has_partner(part: Part, before: Message | None, after: Message | None) -> bool:
+    if isinstance(part, ToolCall):
+        return after is not None and any(
+            isinstance(p, ToolResult) and p.id == part.id for p in after.parts
+        )
+    if isinstance(part, ToolResult):
+        return before is not None and any(call.id == part.id for call in before.tool_calls)
+    return True
 
 
 async def conversation(
-    step: Step, state: RunState, frame: Frame, task: NetworkInput
-) -> tuple[list[Message], dict[str, Any]]:
-    """The messages before a turn, and the network's state at its beginning."""
-    asked = load(frame.input, TurnInput)
-    messages = [say(task.input)]
-    values = dict(task.state)
-    for turn in await turns_before(step, state, frame):
+    step: Step, state: RunState, frame: Frame, asked: TurnInput, task: NetworkInput
+) -> tuple[Past, dict[str, Any], dict[str, Any]]:
+    """What happened before a turn, and the network's and the agent's state at its beginning."""
+    turns = await turns_before(step, state, frame, asked)
+    values, own_values = dict(task.state), dict[str, Any]()
+    for turn in turns:
         values.update(turn.state)
-        messages += turn.messages if turn.agent == asked.agent else [say(retold(turn))]
-    if messages[-1].role == "assistant":
-        messages.append(say("It is your turn again."))
-    return messages, values
+        if turn.agent == asked.agent:
+            own_values.update(turn.agent_state)
+    return Past(agent=asked.agent, input=task.input, turns=turns), values, own_values
+
+
+async def turns_before(
+    step: Step, state: RunState, frame: Frame, asked: TurnInput
+) -> list[TurnResult]:
+    """The finished turns of the network frame that `frame` is a turn of, in order."""
+    slots = state.frames[frame.parent].slots
+    found: list[TurnResult] = []
+    for number in range(asked.number):
+        for key, slot in slots.items():
+            if key.startswith(f"turn#{number}.") and slot.settled and slot.error is None:
+                actor = state.frames[slot.ref].actor
+                if actor.startswith("network-"):
+                    result: NetworkResult[Any] = await step.read(slot.result, NetworkResult)
+                    found.append(as_turn(result))
+                else:
+                    found.append(await step.read(slot.result, TurnResult))
+    return found
+
+
+def as_turn(result: NetworkResult[Any]) -> TurnResult:
+    """A nested network's work, as one turn of the network around it."""
+    return TurnResult(
+        agent=result.network,
+        text=result.text,
+        calls=[call for turn in result.turns for call in turn.calls],
+        usage=result.usage,
+        state=result.state,
+        output=result.output,
+    )
 
 
 def say(text: str) -> Message:

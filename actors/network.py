@@ -1,148 +1,108 @@
-"""A network: agents, a router, and the supervisor actor that lets them take turns."""
+"""A network: agents, a router, and what they share."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeAlias
+
+import msgspec
 
 from ..bus.token import slug
 from ..runtime.entry import Raw
-from ..runtime.errors import InvalidSetup, MaxTurns
-from ..runtime.journal import Frame, RunState
-from ..runtime.retry import Retry
-from ..runtime.step import Step
+from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
-from .agent import Agent
-from .model import Model, Usage
-from .router import Route, Router, RoutingAgent, decision_of
-from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
+from .agent import Agent, called_by
+from .hooks import Enabled
+from .model import Model
+from .router import Router, RoutingAgent
+from .state import StateType
+from .turn import NetworkInput, NetworkResult, S
 
-_ROUTE_RETRY = Retry(attempts=6, first=1.0, longest="1m")
+
+@dataclass(frozen=True)
+class Tokens:
+    """A budget: how many tokens a network's run may use, those of its router included."""
+
+    limit: int
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Generic[S]):
     """Agents that work on one thing, and who decides whose turn it is."""
 
     name: str
-    agents: Sequence[Agent] = field(kw_only=True)
+    agents: Sequence[Member] = field(kw_only=True)
+    """Agents, and networks, which work as if they were one agent."""
+    description: str = field(default="", kw_only=True)
+    """What the routers of a network around it are told that it is for."""
     router: Router | RoutingAgent | None = field(default=None, kw_only=True)
     """A function of the `Route`, or a `RoutingAgent`. None: a `RoutingAgent` without rules."""
     default_model: Model | None = field(default=None, kw_only=True)
     max_turns: int = field(default=10, kw_only=True)
     """Turns after which the run ends as `max_turns` unless the router says that it is done."""
+    state: type[S] | None = field(default=None, kw_only=True)
+    """The type of the state: a pydantic model or dataclass. None: a plain dict."""
+    budget: Tokens | None = field(default=None, kw_only=True)
+    """What a run may use; when it is spent the run fails with `BudgetSpent`."""
+    enabled: Enabled | None = field(default=None, kw_only=True)
+    """Whether the routers of a network around it may choose it now; None: always."""
+    concurrency: int = field(default=64, kw_only=True)
+    """Runs of the network that one worker brings forward at the same time."""
+    state_type: StateType = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        names = [agent.name for agent in self.agents]
+        names = [member.name for member in self.agents]
         if not names:
             raise InvalidSetup(f"network {self.name!r} has no agents")
         if len(set(names)) < len(names):
             raise InvalidSetup(f"network {self.name!r} has two agents of one name: {names}")
-        if self.max_turns < 1:
-            raise InvalidSetup(f"network {self.name!r}: max_turns must be at least 1")
+        for limit in ("max_turns", "concurrency"):
+            if getattr(self, limit) < 1:
+                raise InvalidSetup(f"network {self.name!r}: {limit} must be at least 1")
+        if self.budget is not None and self.budget.limit < 1:
+            raise InvalidSetup(f"network {self.name!r}: a budget of {self.budget.limit} is none")
+        object.__setattr__(self, "state_type", StateType(self.state))
+        self._check_handoffs(names)
+
+    def _check_handoffs(self, names: list[str]) -> None:
+        for agent in self.agents:
+            tools = agent.tools if isinstance(agent, Agent) else ()
+            heir = next((t.hands_to for t in tools if t.hands_to and t.hands_to not in names), None)
+            if heir:
+                raise InvalidSetup(
+                    f"agent {agent.name!r} hands off to {heir!r}, who is not in network "
+                    f"{self.name!r}; its agents are: {', '.join(names)}"
+                )
 
     @property
     def address(self) -> str:
         """The actor's name in subjects."""
         return f"network-{slug(self.name)}"
 
-    def accept(self, result: Raw) -> NetworkResult:
-        """Read what the network returned."""
-        done: NetworkResult = load(result, NetworkResult)
-        return done
+    def accept(self, result: Raw) -> NetworkResult[S]:
+        """Read what the network returned, state and outputs as their types."""
+        done: NetworkResult[Any] = load(result, NetworkResult)
+        outputs = {a.name: a for a in self.agents if isinstance(a, Agent)}
+        turns = [outputs[t.agent].typed(t) if t.agent in outputs else t for t in done.turns]
+        state = self.state_type.shown(done.state)
+        return msgspec.structs.replace(done, turns=turns, state=state)
 
-    def find(self, name: str) -> Agent:
-        """The agent of that name."""
-        return next(agent for agent in self.agents if agent.name == name)
+    def task(self, input: str, state: Any = None) -> NetworkInput:  # noqa: A002
+        """What the network is called with. Raises InvalidSetup when the state does not fit."""
+        return NetworkInput(network=self.name, input=input, state=self.state_type.opening(state))
+
+    def find(self, name: str) -> Member:
+        """The agent or network of that name."""
+        return next(member for member in self.agents if member.name == name)
+
+    def performers(self) -> Iterator[Any]:
+        """Everybody who must take mail for the network to work, itself first; some twice."""
+        yield self
+        for member in self.agents:
+            yield from member.performers()
+        if isinstance(self.router, RoutingAgent):
+            yield from called_by(self.router.tools)
 
 
-class Supervisor:
-    """The actor of one network: routes, calls agents, routes again."""
-
-    strict = False
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._router = network.router or RoutingAgent(f"{network.name} router")
-
-    @property
-    def address(self) -> str:
-        """The actor's name in subjects."""
-        return self._network.address
-
-    async def enter(self, step: Step, frame: Frame, state: RunState) -> NetworkResult:
-        """Let agents take turns until the router says that it is done."""
-        del state
-        task: NetworkInput = await step.read(frame.input, NetworkInput)
-        turns: list[TurnResult] = []
-        values = dict(task.state)
-        usage = Usage()
-        for number in range(self._network.max_turns + 1):
-            route = Route(
-                input=task.input,
-                turns=turns,
-                agents={agent.name: agent for agent in self._network.agents},
-                state=values,
-                ticket=step.ticket,
-            )
-            decision = await self._decide(step, number, route)
-            usage += decision.usage
-            if not decision.agents:
-                return self._result(decision, turns, values, usage)
-            if number == self._network.max_turns:
-                break
-            for turn in await self._turns(step, number, decision):
-                turns.append(turn)
-                values.update(turn.state)
-                usage += turn.usage
-        raise MaxTurns(
-            f"network {self._network.name!r} took {self._network.max_turns} turns "
-            "without its router saying that it is done"
-        )
-
-    async def _decide(self, step: Step, number: int, route: Route) -> Decision:
-        async def effect() -> Decision:
-            return await self._choose(route)
-
-        def told(decision: Decision) -> str:
-            who = ", ".join(decision.agents) or "done"
-            return f"{who} ({decision.by}{': ' if decision.summary else ''}{decision.summary})"
-
-        decision: Decision = await step.perform(
-            f"route#{number}", effect, Decision, retry=_ROUTE_RETRY, note=told
-        )
-        return decision
-
-    async def _choose(self, route: Route) -> Decision:
-        router = self._router
-        if not isinstance(router, RoutingAgent):
-            choice = router(route)
-            choice = await choice if inspect.isawaitable(choice) else choice
-            if not isinstance(choice, RoutingAgent):
-                return decision_of(choice, route, by="code")
-            router = choice
-        return await router.decide(route, self._network.default_model)
-
-    async def _turns(self, step: Step, number: int, decision: Decision) -> list[TurnResult]:
-        calls: list[Any] = []
-        for place, name in enumerate(decision.agents):
-            asked = TurnInput(agent=name, network=self._network.name, number=number)
-            key = f"turn#{number}.{place}"
-            calls.append(step.call(self._network.find(name), asked, name=key, note=name))
-        if len(calls) == 1:
-            return [await calls[0]]
-        return await step.gather(*calls)
-
-    def _result(
-        self, decision: Decision, turns: list[TurnResult], values: dict[str, Any], usage: Usage
-    ) -> NetworkResult:
-        said = next((turn.text for turn in reversed(turns) if turn.text), "")
-        return NetworkResult(
-            network=self._network.name,
-            text=said or decision.summary,
-            turns=turns,
-            state=values,
-            usage=usage,
-        )
+Member: TypeAlias = "Agent | Network[Any]"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from ..runtime.errors import InvalidSetup, LaybyError
+from ..runtime.step import Step
 from .history import retold, say
+from .hooks import settled
 from .model import Message, Model, ModelRequest, ToolCall, ToolResult, ToolSpec, Usage
-from .turn import Decision, TurnResult
+from .turn import Decision, S, TurnResult
 
 if TYPE_CHECKING:
-    from .agent import Agent
+    from .agent import AnyTool
+    from .network import Member
 
 _TRIES = 3
 _ROUTE = "route_to_agent"
@@ -28,15 +30,16 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
+class Route(Generic[S]):
     """What a router decides by."""
 
     input: str
     turns: list[TurnResult]
     """The turns taken so far."""
-    agents: dict[str, Agent]
-    """The agents of the network by name."""
-    state: dict[str, Any]
+    agents: dict[str, Member]
+    """The agents of the network that may be chosen now, by name."""
+    state: S
+    """The network's state as its type; a copy, for only tools change it."""
     ticket: str = ""
 
     @property
@@ -53,7 +56,7 @@ class Route:
 
 Choice = Any
 """An `Agent`, an agent's name, a list of either, a `RoutingAgent`, `Done`, or None."""
-Router = Callable[[Route], Choice | Awaitable[Choice]]
+Router = Callable[[Route[Any]], Choice | Awaitable[Choice]]
 
 
 class RouterError(LaybyError):
@@ -74,13 +77,17 @@ class RoutingAgent:
     system: str = field(default="", kw_only=True)
     rules: Sequence[Router] = field(default=(), kw_only=True)
     """Functions of the `Route`; the first that returns something other than None decides."""
+    tools: Sequence[AnyTool] = field(default=(), kw_only=True)
+    """What it may do before it decides: look something up, ask a person."""
     model: Model | None = field(default=None, kw_only=True)
 
-    async def decide(self, route: Route, default_model: Model | None) -> Decision:
+    async def decide(
+        self, route: Route[Any], default_model: Model | None, step: Step, key: str
+    ) -> Decision:
         """Rules, then the model."""
+        del step, key
         for rule in self.rules:
-            choice = rule(route)
-            choice = await choice if inspect.isawaitable(choice) else choice
+            choice = await settled(rule(route))
             if choice is not None:
                 return decision_of(choice, route, by="rule")
         model = self.model or default_model
@@ -91,7 +98,7 @@ class RoutingAgent:
             )
         return await self._ask(model, route)
 
-    async def _ask(self, model: Model, route: Route) -> Decision:
+    async def _ask(self, model: Model, route: Route[Any]) -> Decision:
         messages = [say(route.input), *(say(retold(turn)) for turn in route.turns)]
         messages.append(say("Decide who is next, or that the work is done."))
         usage = Usage()
@@ -114,7 +121,7 @@ class RoutingAgent:
             f"the agents are: {', '.join(route.agents)}"
         )
 
-    def _read(self, message: Message, route: Route, usage: Usage) -> Decision | Message:
+    def _read(self, message: Message, route: Route[Any], usage: Usage) -> Decision | Message:
         """The decision in a response, or what to tell the model about it."""
         calls = message.tool_calls
         if not calls:
@@ -130,7 +137,7 @@ class RoutingAgent:
         return Message(role="user", parts=[_refused(c, call, route) for c in calls])
 
 
-def _refused(call: ToolCall, first: ToolCall, route: Route) -> ToolResult:
+def _refused(call: ToolCall, first: ToolCall, route: Route[Any]) -> ToolResult:
     if call is not first:
         text = "Ignored: decide one thing at a time."
     elif call.name != _ROUTE:
@@ -143,12 +150,12 @@ def _refused(call: ToolCall, first: ToolCall, route: Route) -> ToolResult:
     return ToolResult(id=call.id, name=call.name, content=text, is_error=True)
 
 
-def _described(route: Route) -> str:
+def _described(route: Route[Any]) -> str:
     agents = "\n".join(f"- {a.name}: {a.description}" for a in route.agents.values())
     return f"The agents are:\n{agents}"
 
 
-def _tools(route: Route) -> list[ToolSpec]:
+def _tools(route: Route[Any]) -> list[ToolSpec]:
     return [
         ToolSpec(
             name=_ROUTE,
@@ -173,7 +180,7 @@ def _tools(route: Route) -> list[ToolSpec]:
     ]
 
 
-def decision_of(choice: Choice, route: Route, *, by: str) -> Decision:
+def decision_of(choice: Choice, route: Route[Any], *, by: str) -> Decision:
     """What a rule's or function's choice means. Raises RouterError for an unknown agent."""
     if choice is None:
         return Decision(by=by)
@@ -183,7 +190,7 @@ def decision_of(choice: Choice, route: Route, *, by: str) -> Decision:
     return Decision(agents=[_name_of(one, route) for one in several], by=by)
 
 
-def _name_of(choice: Any, route: Route) -> str:
+def _name_of(choice: Any, route: Route[Any]) -> str:
     name = choice if isinstance(choice, str) else getattr(choice, "name", None)
     if not isinstance(name, str) or name not in route.agents:
         raise RouterError(

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 import msgspec
+from typing_extensions import TypeVar
 
-from .model import Message, Usage
+from .model import Message, ModelResponse, Usage
 
-Stop = Literal["done", "max_steps", "stopped", "refusal", "max_tokens"]
+Stop = Literal["done", "max_steps", "stopped", "halted", "handoff", "refusal", "max_tokens"]
+"""Why a turn ended.
+
+`done`: the model had said everything. `max_steps`: it had not. `stopped`: a `stop_when` held.
+`halted`: the `on_start` hook ended it. `handoff`: another agent takes over. `refusal` and
+`max_tokens`: the model's own reasons.
+"""
+
+S = TypeVar("S", default=dict[str, Any])
+"""The type of a network's state."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -16,6 +26,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     arguments: dict[str, Any] = {}
+    """What the tool ran with: as the model sent it, unless a hook or a person changed it."""
     content: str = ""
     is_error: bool = False
 
@@ -27,15 +38,54 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     is_error: bool = False
     state: dict[str, Any] = {}
     """The keys of the network's state that the tool set."""
+    agent_state: dict[str, Any] = {}
+    """The keys of the agent's own state that the tool set."""
+    arguments: dict[str, Any] | None = None
+    """What the tool ran with, where that is not what the model sent."""
 
 
-class TurnInput(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn to take, as a supervisor calls for it."""
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was decided about a call before its tool ran."""
+
+    arguments: dict[str, Any] = {}
+    outcome: CallOutcome | None = None
+    """The result, where the tool is not to run."""
+    role: str = ""
+    """Who must approve the call; empty: nobody."""
+    digest: str = ""
+    """Of what they are asked to approve."""
+    state: dict[str, Any] = {}
+    agent_state: dict[str, Any] = {}
+
+
+class Thought(ModelResponse, frozen=True, kw_only=True, omit_defaults=True):
+    """A model's response as a turn records it."""
+
+    halted: bool = False
+    """The `on_start` hook has ended the turn; the model was not asked."""
+
+
+class NetworkInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a network is to do."""
+
+    network: str
+    input: str
+    state: dict[str, Any] = {}
+    tokens: int | None = None
+    """Tokens that it may use, where a network around it has a budget."""
+
+
+class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A turn to take, as a supervisor or another agent's tool calls for it."""
 
     agent: str
     network: str
-    number: int
-    """Turns of the network before this one."""
+    number: int = 0
+    """Rounds of the network before this one."""
+    task: NetworkInput | None = None
+    """What to do, where the caller is another agent; else it is what the network does."""
+    tokens: int | None = None
+    """Tokens that the turn may use; None: no limit."""
 
 
 class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,17 +101,15 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage = Usage()
     state: dict[str, Any] = {}
     """The keys of the network's state that its tools set."""
+    agent_state: dict[str, Any] = {}
+    """The keys of its own state that its tools set."""
+    output: Any = None
+    """Its final answer as the agent's `output_type`; None where it has none, or gave none."""
+    next: str = ""
+    """Who takes over, after a handoff."""
 
 
-class NetworkInput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a network is to do."""
-
-    network: str
-    input: str
-    state: dict[str, Any] = {}
-
-
-class NetworkResult(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkResult(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """What a network did."""
 
     network: str
@@ -69,8 +117,16 @@ class NetworkResult(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     """What was said last, or the router's summary."""
     turns: list[TurnResult] = []
-    state: dict[str, Any] = {}
+    state: S = {}  # type: ignore[assignment]
+    """The state at the end, as the network's `state` type; a dict where it has none."""
+    agent_states: dict[str, dict[str, Any]] = {}
+    """The agents' own states by the agents' names."""
     usage: Usage = Usage()
+
+    @property
+    def output(self) -> Any:
+        """The newest final answer of an agent with an `output_type`; None where there is none."""
+        return next((t.output for t in reversed(self.turns) if t.output is not None), None)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,5 +136,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Nobody: the network is done."""
     summary: str = ""
     by: str = ""
-    """`rule`, `code`, or the routing agent's name."""
+    """`rule`, `code`, `handoff`, or the routing agent's name."""
     usage: Usage = Usage()

@@ -24,7 +24,7 @@ from ..runtime.step import Step
 from ..runtime.values import BadValue, load
 from .cancel import CANCEL_KEY
 from .network import Network
-from .turn import NetworkInput, NetworkResult
+from .turn import NetworkResult, S
 
 WorkflowFunction = Callable[..., Awaitable[Any]]
 
@@ -36,16 +36,24 @@ class WorkflowStep(Step):
     """The durable verbs of a workflow function."""
 
     def network(
-        self, network: Network, task: str, *, state: dict[str, Any] | None = None, name: str = ""
-    ) -> Coroutine[Any, Any, NetworkResult]:
+        self,
+        network: Network[S],
+        task: str,
+        *,
+        state: S | dict[str, Any] | None = None,
+        name: str = "",
+    ) -> Coroutine[Any, Any, NetworkResult[S]]:
         """Let a network work on `task` and wait for what it did.
 
+        `state` is the first state: the network's `state` type, or a dict that fits it.
+
         Raises:
+            BudgetSpent: it used up the tokens of its `budget`.
             MaxTurns: its router did not say that it is done within `max_turns`.
             StepFailed: a model, router or agent failed for good.
         """
-        arguments = NetworkInput(network=network.name, input=task, state=state or {})
-        return self.call(network, arguments, name=name or network.name, note=network.name)
+        opening = network.task(task, state)
+        return self.call(network, opening, name=name or network.name, note=network.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,19 @@ that `import layby`, and with it the `layby` command, is there at once.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .actors.agent import Agent, AgentContext, tool_called
-    from .actors.network import Network
+    from .actors.agent import Agent, tool_called
+    from .actors.context import AgentContext
+    from .actors.history import Past, last_n, token_budget
+    from .actors.hooks import Halt
+    from .actors.network import Network, Tokens
+    from .actors.output import BadOutput
     from .actors.router import Done, Route, RoutingAgent
-    from .actors.turn import CallRecord, NetworkResult, TurnResult
+    from .actors.turn import CallOutcome, CallRecord, NetworkResult, TurnResult
     from .actors.workflow import WorkflowStep as Step
     from .app import App
     from .runtime.errors import (
         AskTimedOut,
+        BudgetSpent,
         LaybyError,
         MaxTurns,
         NonRetriableError,
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from .runtime.retry import Retry
     from .runtime.step import Answer
     from .tools.context import ToolContext
-    from .tools.errors import ToolError
+    from .tools.errors import Fatal, ToolError
     from .tools.tool import Tool, tool
 
 __all__ = [
@@ -34,13 +39,19 @@ __all__ = [
     "Answer",
     "App",
     "AskTimedOut",
+    "BadOutput",
+    "BudgetSpent",
+    "CallOutcome",
     "CallRecord",
     "Done",
+    "Fatal",
+    "Halt",
     "LaybyError",
     "MaxTurns",
     "Network",
     "NetworkResult",
     "NonRetriableError",
+    "Past",
     "QuestionLimit",
     "Retry",
     "RetryAfter",
@@ -48,27 +59,36 @@ __all__ = [
     "RoutingAgent",
     "Step",
     "StepFailed",
+    "Tokens",
     "Tool",
     "ToolContext",
     "ToolError",
     "TurnResult",
+    "last_n",
+    "token_budget",
     "tool",
     "tool_called",
 ]
 
 _HOMES = {
     "Agent": "actors.agent",
-    "AgentContext": "actors.agent",
+    "AgentContext": "actors.context",
     "Answer": "runtime.step",
     "App": "app",
     "AskTimedOut": "runtime.errors",
+    "BadOutput": "actors.output",
+    "BudgetSpent": "runtime.errors",
+    "CallOutcome": "actors.turn",
     "CallRecord": "actors.turn",
     "Done": "actors.router",
+    "Fatal": "tools.errors",
+    "Halt": "actors.hooks",
     "LaybyError": "runtime.errors",
     "MaxTurns": "runtime.errors",
     "Network": "actors.network",
     "NetworkResult": "actors.turn",
     "NonRetriableError": "runtime.errors",
+    "Past": "actors.history",
     "QuestionLimit": "runtime.errors",
     "Retry": "runtime.retry",
     "RetryAfter": "runtime.errors",
@@ -76,10 +96,13 @@ _HOMES = {
     "RoutingAgent": "actors.router",
     "Step": "actors.workflow:WorkflowStep",
     "StepFailed": "runtime.errors",
+    "Tokens": "actors.network",
     "Tool": "tools.tool",
     "ToolContext": "tools.context",
     "ToolError": "tools.errors",
     "TurnResult": "actors.turn",
+    "last_n": "actors.history",
+    "token_budget": "actors.history",
     "tool": "tools.tool",
     "tool_called": "actors.agent",
 }

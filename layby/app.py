@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,7 +38,7 @@ class App:
         self,
         name: str,
         *,
-        networks: Sequence[Network] = (),
+        networks: Sequence[Network[Any]] = (),
         roles: Sequence[str] = ("developer",),
         events: Sequence[str] = (),
         ask_timeout: str | float | timedelta = "4h",
@@ -67,7 +67,6 @@ class App:
             InvalidSetup: something is declared in a way that cannot work.
         """
         self.name = name
-        self.networks = {network.name: network for network in networks}
         self.roles = tuple(roles)
         self.events = tuple(checked_subject(subject) for subject in events)
         self.ask_timeout = seconds(ask_timeout)
@@ -77,8 +76,8 @@ class App:
         self.ack_wait = None if ack_wait is None else seconds(ack_wait)
         self.stream_text = stream_text
         self.workflows: dict[str, Workflow] = {}
-        self.agents = _agents(networks)
-        if len(self.networks) < len(networks):
+        self.networks, self.agents = _performers(networks)
+        if len({network.name for network in networks}) < len(networks):
             raise InvalidSetup(f"app {name!r} has two networks of one name")
         for role in self.roles:
             if not _ROLE.fullmatch(role):
@@ -118,7 +117,9 @@ class App:
         )
 
         def declare(fn: F) -> F:
-            self._declare(Workflow(fn, on=on, key=key, name=name, version=version, options=options))
+            self._declare(
+                Workflow(fn, on=on, key=key, name=name, version=version, options=options)
+            )
             return fn
 
         return declare
@@ -179,17 +180,24 @@ class App:
         return found
 
 
-def _agents(networks: Sequence[Network]) -> dict[str, Agent]:
-    found: dict[str, Agent] = {}
+def _performers(
+    networks: Sequence[Network[Any]],
+) -> tuple[dict[str, Network[Any]], dict[str, Agent]]:
+    """The networks by name, nested ones too, and the agents by address, those of tools too."""
+    inner: dict[str, Network[Any]] = {}
+    agents: dict[str, Agent] = {}
     for network in networks:
-        for agent in network.agents:
-            other = found.setdefault(agent.address, agent)
-            if other is not agent:
+        for performer in network.performers():
+            if isinstance(performer, Network):
+                known: Any = inner.setdefault(performer.name, performer)
+            else:
+                known = agents.setdefault(performer.address, performer)
+            if known is not performer:
                 raise InvalidSetup(
-                    f"two agents would share the mailbox {agent.address!r}: "
-                    f"{other.name!r} and {agent.name!r} of network {network.name!r}; rename one"
+                    f"two would share the mailbox {performer.address!r}: {known.name!r} and "
+                    f"{performer.name!r} of network {network.name!r}; rename one"
                 )
-    return found
+    return inner, agents
 
 
 def mail_of(address: str, ack_wait: float = 15.0) -> ConsumerSpec:

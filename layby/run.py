@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 import structlog
 
-from .actors.agent import AgentActor
 from .actors.children import ChildRuns
 from .actors.human import Human
-from .actors.network import Supervisor
+from .actors.loop import AgentActor
 from .actors.parked import Parking
+from .actors.supervisor import Supervisor
 from .actors.waits import WaitActor
 from .actors.workflow import WorkflowActor
 from .app import App, all_events, answers_of, due, events_of, mail_of
@@ -187,9 +187,10 @@ def _workflows(app: App, host: Host) -> list[Post]:
 
 
 def _networks(app: App, host: Host) -> list[Post]:
-    posts = [_mail(host, Supervisor(network)) for network in app.networks.values()]
-    models = {network.name: network.default_model for network in app.networks.values()}
-    return posts + [_mail(host, AgentActor(agent, models)) for agent in app.agents.values()]
+    networks = app.networks.values()
+    posts = [_mail(host, Supervisor(network), network.concurrency) for network in networks]
+    actors = [AgentActor(agent, app.networks) for agent in app.agents.values()]
+    return posts + [_mail(host, actor, actor.concurrency) for actor in actors]
 
 
 def _people(humans: dict[str, Human]) -> list[Post]:
@@ -200,11 +201,12 @@ def _people(humans: dict[str, Human]) -> list[Post]:
     return posts
 
 
-def _mail(host: Host, behaviour: Behaviour) -> Post:
+def _mail(host: Host, behaviour: Behaviour, concurrency: int = 64) -> Post:
     async def handle(delivery: Delivery) -> None:
         await host.mail(behaviour, delivery)
 
-    return Post(consumer=mail_of(behaviour.address), handle=handle)
+    consumer = mail_of(behaviour.address)
+    return Post(consumer=consumer, handle=handle, concurrency=concurrency)
 
 
 def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaitable[None]]:

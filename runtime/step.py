@@ -37,6 +37,7 @@ from .entry import (
 )
 from .errors import (
     AskTimedOut,
+    BudgetSpent,
     InvalidSetup,
     LaybyError,
     MaxTurns,
@@ -61,6 +62,7 @@ _IN_PROCESS = 1.0
 """Seconds of back-off that are waited for in the worker; longer ones are parked."""
 _RAISED: dict[str, type[LaybyError]] = {
     "AskTimedOut": AskTimedOut,
+    "BudgetSpent": BudgetSpent,
     "MaxTurns": MaxTurns,
     "QuestionLimit": QuestionLimit,
     "RunCancelled": RunCancelled,

@@ -2,7 +2,7 @@
 
 from .ask_developer import ask_developer, make_ask
 from .context import ToolContext
-from .errors import ToolError
+from .errors import Fatal, ToolError
 from .tool import Tool, tool
 
-__all__ = ["Tool", "ToolContext", "ToolError", "ask_developer", "make_ask", "tool"]
+__all__ = ["Fatal", "Tool", "ToolContext", "ToolError", "ask_developer", "make_ask", "tool"]

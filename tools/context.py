@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, cast
+
+from typing_extensions import TypeVar
 
 from ..runtime.step import Step
 
+S = TypeVar("S", default=dict[str, Any])
+
 
 @dataclass(frozen=True, kw_only=True)
-class ToolContext:
-    """The run, agent and state around a tool call."""
+class ToolContext(Generic[S]):
+    """The run, agent and state around a tool call; `ToolContext[MyState]` where it has a type."""
 
     run_id: str
     ticket: str
@@ -22,5 +26,7 @@ class ToolContext:
     """Durable verbs for the tool's own use: `run`, `sleep`, `ask` and the others."""
     idempotency_key: str
     """The same on every try of this call, for effects in the outside world."""
-    state: dict[str, Any] = field(default_factory=dict)
-    """The network's state. Keys that the tool sets are recorded with its result."""
+    state: S = field(default_factory=lambda: cast("Any", {}))
+    """The network's state. What the tool sets is validated and recorded with its result."""
+    agent_state: dict[str, Any] = field(default_factory=dict)
+    """The agent's own state, which no other agent sees; kept in the same way."""

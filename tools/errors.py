@@ -1,6 +1,7 @@
 """How a tool call goes wrong before or beside the tool's own code.
 
 LaybyError
+├─ Fatal               raised by a tool or tool hook: the run fails, the model is not told
 └─ ToolError          the model is told the message, and may try otherwise
    ├─ InvalidArguments   the arguments do not fit the tool's parameters; the tool did not run
    ├─ ToolTimedOut       the tool ran longer than its `timeout`; it may have done its work
@@ -17,6 +18,12 @@ from ..runtime.errors import LaybyError
 
 class ToolError(LaybyError):
     """A tool call failed; raise it in a tool to tell the model why, in words meant for it."""
+
+
+class Fatal(LaybyError):
+    """Raise it in a tool or tool hook to fail the run: no try and no model can mend this."""
+
+    retryable = False
 
 
 class InvalidArguments(ToolError):

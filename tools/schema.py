@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -51,30 +51,33 @@ class Arguments:
         try:  # as JSON, so that strict types take what JSON can say of them
             checked = self.model.model_validate_json(to_json(arguments))
         except ValidationError as error:
-            raise InvalidArguments(self._problems(tool, error)) from None
+            lines = problems(error, self.schema["properties"])
+            message = "\n".join([f"invalid arguments for {tool}:", *lines])
+            raise InvalidArguments(message) from None
         fields = type(checked).model_fields
         return {str(field.alias): getattr(checked, name) for name, field in fields.items()}
 
-    def _problems(self, tool: str, error: ValidationError) -> str:
-        problems = error.errors(include_url=False, include_context=False)
-        lines = [f"- {self._problem(problem)}" for problem in problems[:_SHOWN_PROBLEMS]]
-        hidden = len(problems) - len(lines)
-        more = [f"- and {hidden} more"] if hidden else []
-        return "\n".join([f"invalid arguments for {tool}:", *lines, *more])
 
-    def _problem(self, problem: ErrorDetails) -> str:
-        place = ".".join(str(part) for part in problem["loc"]) or "arguments"
-        match problem["type"]:
-            case "missing":
-                return f"{place}: required, but missing"
-            case "extra_forbidden" if len(problem["loc"]) == 1:
-                known = ", ".join(self.schema["properties"]) or "none"
-                return f"{place}: unexpected; the parameters are: {known}"
-            case "extra_forbidden":
-                return f"{place}: unexpected"
-            case _:
-                reason = problem["msg"].removeprefix("Value error, ")
-                return f"{place}: {reason} (got {_shortened(problem['input'])})"
+def problems(error: ValidationError, known: Iterable[str] = ()) -> list[str]:
+    """What is wrong, a line for each field, in words for a model; `known` are the field names."""
+    found = error.errors(include_url=False, include_context=False)
+    lines = [f"- {_problem(problem, known)}" for problem in found[:_SHOWN_PROBLEMS]]
+    hidden = len(found) - len(lines)
+    return [*lines, *([f"- and {hidden} more"] if hidden else [])]
+
+
+def _problem(problem: ErrorDetails, known: Iterable[str]) -> str:
+    place = ".".join(str(part) for part in problem["loc"]) or "arguments"
+    match problem["type"]:
+        case "missing":
+            return f"{place}: required, but missing"
+        case "extra_forbidden" if len(problem["loc"]) == 1:
+            return f"{place}: unexpected; the parameters are: {', '.join(known) or 'none'}"
+        case "extra_forbidden":
+            return f"{place}: unexpected"
+        case _:
+            reason = problem["msg"].removeprefix("Value error, ")
+            return f"{place}: {reason} (got {_shortened(problem['input'])})"
 
 
 def read_arguments(
@@ -99,7 +102,7 @@ def read_arguments(
     }
     model = _model(name, fields)
     return Arguments(
-        schema=_tidy_object(model.model_json_schema(schema_generator=_Schema)),
+        schema=tidy_object(model.model_json_schema(schema_generator=_Schema)),
         context=contexts[0] if contexts else None,
         model=model,
     )
@@ -221,7 +224,7 @@ def _shortened(value: Any) -> str:
     return text if len(text) <= _SHOWN_INPUT else f"{text[:_SHOWN_INPUT]}..."
 
 
-def _tidy_object(schema: dict[str, Any]) -> dict[str, Any]:
+def tidy_object(schema: dict[str, Any]) -> dict[str, Any]:
     """Pydantic's schema without its made-up titles, which would only cost tokens."""
     return {"type": "object", "properties": {}, **_tidy(schema)}
 

@@ -14,7 +14,9 @@ from typing_extensions import ParamSpec, TypeVar
 
 from ..runtime import duration
 from ..runtime.errors import InvalidSetup
+from ..runtime.step import Performer
 from . import docstring
+from .approval import Needs, checked
 from .context import ToolContext
 from .errors import ToolTimedOut
 
@@ -48,6 +50,14 @@ class Tool(Generic[P, R]):
     """Seconds that one try may take; None: no limit."""
     arguments: Arguments
     """Checks what a model sends."""
+    needs_approval: Needs = False
+    """Who must approve a call before it runs: see `approval`."""
+    approval_timeout: float | None = None
+    """Seconds that they have; None: the app's `ask_timeout`. Silence denies."""
+    calls: tuple[Performer[Any], ...] = ()
+    """The actors whom it calls, which need somebody to take their mail."""
+    hands_to: str = ""
+    """The agent that takes over when it was called."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself: no validation, no timeout, no thread."""
@@ -64,7 +74,7 @@ class Tool(Generic[P, R]):
         """
         return self.arguments.check(self.name, arguments)
 
-    async def invoke(self, ctx: ToolContext, validated: Mapping[str, Any]) -> Any:
+    async def invoke(self, ctx: ToolContext[Any], validated: Mapping[str, Any]) -> Any:
         """Run the function once with what `validate` returned.
 
         A function that is not async runs in a thread, with this task's context variables. When it
@@ -97,6 +107,8 @@ def tool(
     description: str | None = None,
     retries: int = 0,
     timeout: Timeout | None = None,
+    needs_approval: Needs = False,
+    approval_timeout: Timeout | None = None,
 ) -> Tool[_P, _R]: ...
 
 
@@ -107,6 +119,8 @@ def tool(
     description: str | None = None,
     retries: int = 0,
     timeout: Timeout | None = None,
+    needs_approval: Needs = False,
+    approval_timeout: Timeout | None = None,
 ) -> Callable[[Callable[_P, _R]], Tool[_P, _R]]: ...
 
 
@@ -118,6 +132,8 @@ def tool(
     description: str | None = None,
     retries: int = 0,
     timeout: Timeout | None = None,
+    needs_approval: Needs = False,
+    approval_timeout: Timeout | None = None,
 ) -> Any:
     """Make a typed function a tool: `@tool`, or `@tool(name=..., retries=..., timeout=...)`.
 
@@ -131,6 +147,9 @@ def tool(
         description: What it does; default: the first paragraph of the docstring.
         retries: How often a call that raised is tried again.
         timeout: How long one try may take: seconds, a `timedelta`, or text such as `30s`.
+        needs_approval: Who must approve a call before it runs: True for a developer, a role, or a
+            function of (ctx, arguments) that returns one of these or False.
+        approval_timeout: How long they have; default: the app's `ask_timeout`. Silence denies.
 
     Raises:
         InvalidSetup: the function cannot be a tool; the message says which part, and the fix.
@@ -147,6 +166,8 @@ def tool(
             function=function,
             retries=_checked_retries(own_name, retries),
             timeout=_seconds(own_name, timeout),
+            needs_approval=checked(own_name, needs_approval),
+            approval_timeout=_seconds(own_name, approval_timeout),
             arguments=arguments,
         )
 

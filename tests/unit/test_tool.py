@@ -493,7 +493,7 @@ def test_errors_pickle(error: LaybyError) -> None:
 def test_every_error_of_the_tools_is_tested_above() -> None:
     named = {name for name, value in vars(errors).items() if isinstance(value, type)}
     assert named - {"LaybyError", "Iterable", "Any"} == {
-        "ToolError", "InvalidArguments", "ToolTimedOut", "UnknownTool",
+        "Fatal", "ToolError", "InvalidArguments", "ToolTimedOut", "UnknownTool",
     }  # fmt: skip
 
 

@@ -1,0 +1,350 @@
+"""The agent loop: model, tools, model, until the turn is done, stopped or out of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from ..runtime.errors import BudgetSpent, InvalidSetup
+from ..runtime.journal import Frame, RunState
+from ..runtime.retry import NEVER, Retry
+from ..runtime.step import Step
+from .agent import Agent
+from .calling import Calls
+from .context import AgentContext
+from .history import Past, conversation, say
+from .hooks import Halt, settled
+from .model import (
+    Message,
+    Model,
+    ModelRequest,
+    ModelResponse,
+    Part,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from .output import BadOutput, finals, refused, taken
+from .state import StateType, Values
+from .turn import CallOutcome, CallRecord, NetworkInput, Stop, Thought, TurnInput, TurnResult
+
+_MODEL_RETRY = Retry(attempts=6, first=1.0, longest="1m")
+_ALONE = "Call it alone, once you have seen what the other tools give."
+
+
+class Surroundings(Protocol):
+    """What an agent needs of the network that it takes a turn in."""
+
+    @property
+    def default_model(self) -> Model | None:
+        """What its agents think with unless they have a model of their own."""
+        ...
+
+    @property
+    def state_type(self) -> StateType:
+        """The type of its state."""
+        ...
+
+
+class AgentActor:
+    """Takes the turns of one agent, in whichever network it is asked to."""
+
+    strict = False
+
+    def __init__(self, agent: Agent, networks: Mapping[str, Surroundings]) -> None:
+        self.agent = agent
+        self._networks = networks
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        return self.agent.address
+
+    @property
+    def concurrency(self) -> int:
+        """Turns that one worker takes at the same time."""
+        return self.agent.concurrency
+
+    async def enter(self, step: Step, frame: Frame, state: RunState) -> TurnResult:
+        """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
+        asked: TurnInput = await step.read(frame.input, TurnInput)
+        network = self._networks[asked.network]
+        if asked.task is None:
+            task: NetworkInput = await step.read(state.frames[frame.parent].input, NetworkInput)
+            past, shared, own = await conversation(step, state, frame, asked, task)
+        else:
+            task = asked.task
+            past, shared, own = Past(agent=asked.agent, input=task.input), dict(task.state), {}
+        values = Values(network.state_type, shared, own)
+        messages = await past.messages(self.agent.history)
+        model = self.agent.model or network.default_model
+        turn = Turn(
+            self.agent,
+            model,
+            step,
+            task=task,
+            before=messages,
+            values=values,
+            tokens=asked.tokens,
+        )
+        return await turn.take()
+
+
+class Turn:
+    """One turn under way: the conversation so far, and what its tools have set."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        model: Model | None,
+        step: Step,
+        *,
+        task: NetworkInput,
+        before: list[Message],
+        values: Values,
+        tokens: int | None = None,
+    ) -> None:
+        self._agent = agent
+        self._model = model
+        self._step = step
+        self._task = task
+        self._before = before
+        self._values = values
+        self._tokens = tokens
+        self._calling = Calls(agent, step, task.network, values)
+        self._added: list[Message] = []
+        self._calls: list[CallRecord] = []
+        self._usage = Usage()
+        self._said = ""
+        self._output: Any = None
+        self._answered = False
+        """Whether there is a final answer, which may well be None."""
+        self._bad_outputs = 0
+
+    async def take(self) -> TurnResult:
+        """Take the turn to its end."""
+        result = await self._play()
+        hook = self._agent.on_finish
+        if hook is None:
+            return result
+
+        async def effect() -> TurnResult:
+            changed = await settled(hook(self._context(), self._agent.typed(result)))
+            return result if changed is None else changed
+
+        finished: TurnResult = await self._step.perform(
+            "finish", effect, TurnResult, retry=NEVER, note="on_finish"
+        )
+        return finished
+
+    async def _play(self) -> TurnResult:
+        for number in range(self._agent.max_steps):
+            thought = await self._think(number)
+            if thought.message.tool_calls:
+                stop = await self._act(number, thought.message)
+            else:
+                stop = self._heard(thought)
+            if stop is not None:
+                return self._result(stop)
+        return self._result("max_steps")
+
+    # -- the model -----------------------------------------------------------------------------
+
+    async def _think(self, number: int) -> Thought:
+        self._must_afford()
+        key = f"model#{number}"
+        thought: Thought = await self._step.perform(
+            key, lambda: self._infer(key, number), Thought, retry=_MODEL_RETRY, note=_brief
+        )
+        self._usage += thought.usage
+        thought = await self._reconsidered(number, thought)
+        if thought.message.parts:
+            self._added.append(thought.message)
+        self._said = thought.message.text
+        return thought
+
+    def _must_afford(self) -> None:
+        used = self._usage.tokens
+        if self._tokens is not None and used >= self._tokens:
+            raise BudgetSpent(
+                f"agent {self._agent.name!r} has used {used} tokens in its turn; the budget of "
+                f"network {self._task.network!r} had {self._tokens} left for it"
+            )
+
+    async def _infer(self, key: str, number: int) -> Thought:
+        request = await self._request(number)
+        hook = self._agent.on_start
+        chosen = None if hook is None else await settled(hook(self._context(), request))
+        if isinstance(chosen, Halt):
+            said: list[Part] = [Text(text=chosen.text)] if chosen.text else []
+            message = Message(role="assistant", parts=said)
+            return Thought(message=message, stop_reason="end", halted=True)
+        with self._step.speaking(key, self._agent.name) as on_text:
+            response = await self._thinker().respond(chosen or request, on_text)
+        return Thought(**msgspec.structs.asdict(response))
+
+    async def _reconsidered(self, number: int, thought: Thought) -> Thought:
+        """The response as the `on_response` hook leaves it."""
+        hook = self._agent.on_response
+        if hook is None or thought.halted:
+            return thought
+
+        async def effect() -> ModelResponse:
+            changed = await settled(hook(self._context(), thought))
+            return thought if changed is None else changed
+
+        response: ModelResponse = await self._step.perform(
+            f"response#{number}", effect, ModelResponse, retry=NEVER, note="on_response"
+        )
+        return Thought(**msgspec.structs.asdict(response))
+
+    def _thinker(self) -> Model:
+        if self._model is None:
+            raise InvalidSetup(
+                f"agent {self._agent.name!r} has no model: give it one, "
+                f"or give network {self._task.network!r} a default_model"
+            )
+        return self._model
+
+    async def _request(self, number: int) -> ModelRequest:
+        return ModelRequest(
+            system=await self._system(),
+            messages=[*self._before, *self._added],
+            tools=self._agent.specs(),
+            tool_choice=self._choice(number),
+            max_tokens=self._agent.max_tokens,
+        )
+
+    def _choice(self, number: int) -> str:
+        last = number == self._agent.max_steps - 1
+        if self._agent.output is not None and last:
+            return self._agent.output.spec.name
+        return self._agent.tool_choice if number == 0 else "auto"
+
+    async def _system(self) -> str:
+        system = self._agent.system
+        return system if isinstance(system, str) else str(await settled(system(self._context())))
+
+    def _context(self) -> AgentContext[Any]:
+        view = self._values.view()
+        return AgentContext(
+            run_id=self._step.run_id,
+            ticket=self._step.ticket,
+            network=self._task.network,
+            input=self._task.input,
+            state=view.state,
+            agent=self._agent.name,
+            agent_state=view.agent_state,
+        )
+
+    def _heard(self, thought: Thought) -> Stop | None:
+        """What follows from a response without tool calls; None: ask the model again."""
+        if thought.halted:
+            return "halted"
+        if thought.stop_reason == "refusal":
+            return "refusal"
+        if thought.stop_reason == "max_tokens":
+            return "max_tokens"
+        if self._agent.output is None:
+            return "done"
+        judged = self._agent.output.of_text(thought.message.text)
+        if judged.problem:
+            self._count_bad_output(judged.problem)
+            self._added.append(say(judged.problem))
+            return None
+        self._output, self._answered = judged.value, True
+        return "done"
+
+    # -- the tools -----------------------------------------------------------------------------
+
+    async def _act(self, number: int, message: Message) -> Stop | None:
+        """Perform the calls of a response; why that ends the turn, None if it does not."""
+        calls = message.tool_calls
+        final = finals(message) if self._agent.output is not None else []
+        others = [call for call in calls if call not in final]
+        outcomes: list[CallOutcome] = await self._step.gather(
+            *(
+                self._calling.outcome(f"{number}.{place}", call)
+                for place, call in enumerate(calls)
+                if call not in final
+            )
+        )
+        results = {
+            call.id: self._noted(call, outcome)
+            for call, outcome in zip(others, outcomes, strict=True)
+        }
+        results |= {call.id: self._judged(call, alone=len(calls) == 1) for call in final}
+        self._added.append(Message(role="user", parts=[results[call.id] for call in calls]))
+        if self._answered:
+            return "done"
+        if self._successor():
+            return "handoff"
+        met = any(condition(self._calls) for condition in self._agent.stop_when)
+        return "stopped" if met else None
+
+    def _noted(self, call: ToolCall, outcome: CallOutcome) -> ToolResult:
+        """Take a call's outcome into the turn; what the model is told of it."""
+        self._values.take(outcome.state, outcome.agent_state)
+        arguments = call.arguments if outcome.arguments is None else outcome.arguments
+        content, is_error = outcome.content, outcome.is_error
+        self._calls.append(
+            CallRecord(name=call.name, arguments=arguments, content=content, is_error=is_error)
+        )
+        return ToolResult(id=call.id, name=call.name, content=content, is_error=is_error)
+
+    def _judged(self, call: ToolCall, *, alone: bool) -> ToolResult:
+        """Take a final answer if it fits."""
+        if not alone or self._agent.output is None:
+            return refused(call, _ALONE)
+        judged = self._agent.output.of_call(call)
+        if judged.problem:
+            self._count_bad_output(judged.problem)
+            return refused(call, judged.problem)
+        self._output, self._answered = judged.value, True
+        return taken(call)
+
+    def _count_bad_output(self, problem: str) -> None:
+        self._bad_outputs += 1
+        if self._bad_outputs >= self._agent.output_tries:
+            raise BadOutput(
+                f"agent {self._agent.name!r} gave no final answer of its output_type "
+                f"in {self._bad_outputs} tries; the last: {problem}"
+            )
+
+    def _successor(self) -> str:
+        """Who takes over, after a handoff."""
+        heirs = {tool.name: tool.hands_to for tool in self._agent.tools if tool.hands_to}
+        return next((heirs[c.name] for c in self._calls if c.name in heirs and not c.is_error), "")
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _result(self, stop: Stop) -> TurnResult:
+        return TurnResult(
+            agent=self._agent.name,
+            text=self._said or _shown(self._output),
+            calls=self._calls,
+            stop=stop,
+            messages=self._added,
+            usage=self._usage,
+            state=self._values.changed,
+            agent_state=self._values.own_changed,
+            output=self._output,
+            next=self._successor(),
+        )
+
+
+def _shown(output: Any) -> str:
+    return "" if output is None else msgspec.json.encode(output).decode()
+
+
+def _brief(response: ModelResponse) -> str:
+    """A response in a line, for the timeline."""
+    calls = [f"{call.name}({_arguments(call)})" for call in response.message.tool_calls]
+    return "; ".join([*calls, response.message.text][:8]).strip("; ")[:500]
+
+
+def _arguments(call: ToolCall) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in call.arguments.items())[:200]

@@ -1,0 +1,104 @@
+"""Final answers that have a type: the tool that a model gives them with, and what it is told.
+
+A tool and not a provider's own "structured output": any model that can call tools can do it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..runtime.errors import InvalidSetup, LaybyError
+from ..tools.schema import problems, tidy_object
+from .model import Message, ToolCall, ToolResult, ToolSpec
+
+FINAL = "final_answer"
+"""The tool's name."""
+_WRAPPED = "answer"
+"""The parameter that holds a value which is no object of its own."""
+
+
+class BadOutput(LaybyError):
+    """A model did not give a final answer of the agent's `output_type` in the tries it has."""
+
+    retryable = False
+
+
+class Judged(NamedTuple):
+    """A final answer that fits, as JSON data, or why it does not."""
+
+    value: Any = None
+    problem: str = ""
+
+
+class OutputType:
+    """The type of an agent's final answer."""
+
+    def __init__(self, wanted: Any) -> None:
+        """Take a pydantic model or any type that pydantic knows. Raises InvalidSetup."""
+        from pydantic import TypeAdapter  # noqa: PLC0415  slow to load, and seldom needed
+        from pydantic.errors import PydanticUserError  # noqa: PLC0415
+
+        try:
+            self._adapter: Any = TypeAdapter(wanted)
+            schema = self._adapter.json_schema()
+        except PydanticUserError as error:
+            raise InvalidSetup(f"no final answer can have the type {wanted!r}: {error}") from None
+        self._wraps = schema.get("type") != "object" or "properties" not in schema
+        if self._wraps:
+            definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+            inner = {"properties": {_WRAPPED: schema}, "required": [_WRAPPED], **definitions}
+            schema = {"type": "object", **inner}
+        self.spec = ToolSpec(
+            name=FINAL,
+            description="Give your final answer, when all other work is done. It ends your turn.",
+            parameters=tidy_object(schema),
+        )
+
+    def typed(self, value: Any) -> Any:
+        """A recorded final answer as the type. Raises ValueError when the type has changed."""
+        return None if value is None else self._adapter.validate_python(value)
+
+    def of_call(self, call: ToolCall) -> Judged:
+        """Judge the arguments of a call of the tool."""
+        if not self._wraps:
+            return self._judge(call.arguments)
+        if set(call.arguments) != {_WRAPPED}:
+            return Judged(problem=f"give one argument, {_WRAPPED!r}")
+        return self._judge(call.arguments[_WRAPPED])
+
+    def of_text(self, text: str) -> Judged:
+        """Judge a plain text: some models write the JSON instead of calling the tool."""
+        from pydantic_core import from_json  # noqa: PLC0415
+
+        try:
+            value = from_json(text.strip().removeprefix("```json").strip("`").strip())
+        except ValueError:
+            return Judged(problem=f"Call {FINAL} to give your final answer; text alone is none.")
+        judged = self._judge(value)
+        return judged._replace(problem=judged.problem and f"{judged.problem}\nCall {FINAL}.")
+
+    def _judge(self, value: Any) -> Judged:
+        from pydantic import ValidationError  # noqa: PLC0415
+        from pydantic_core import to_json  # noqa: PLC0415
+
+        try:  # as JSON, so that strict types take what JSON can say of them
+            checked = self._adapter.validate_json(to_json(value))
+        except ValidationError as error:
+            lines = "\n".join(problems(error))
+            return Judged(problem=f"the final answer does not fit:\n{lines}")
+        return Judged(self._adapter.dump_python(checked, mode="json"))
+
+
+def refused(call: ToolCall, problem: str) -> ToolResult:
+    """What the model is told about a final answer that is none."""
+    return ToolResult(id=call.id, name=call.name, content=problem, is_error=True)
+
+
+def taken(call: ToolCall) -> ToolResult:
+    """What the conversation keeps of a final answer that was taken."""
+    return ToolResult(id=call.id, name=call.name, content="taken")
+
+
+def finals(message: Message) -> list[ToolCall]:
+    """The calls of a message that give a final answer."""
+    return [call for call in message.tool_calls if call.name == FINAL]

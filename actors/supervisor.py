@@ -1,0 +1,205 @@
+"""The actor of a network: asks the router who is next, and lets them take their turns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..runtime.entry import Raw
+from ..runtime.errors import BudgetSpent, MaxTurns
+from ..runtime.journal import Frame, RunState
+from ..runtime.retry import Retry
+from ..runtime.step import Step
+from ..runtime.values import load
+from .history import Past, as_turn
+from .hooks import settled
+from .model import Usage
+from .network import Member, Network
+from .router import Route, RouterError, RoutingAgent, decision_of
+from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
+
+_ROUTE_RETRY = Retry(attempts=6, first=1.0, longest="1m")
+
+
+class Supervisor:
+    """The actor of one network: routes, calls agents, routes again."""
+
+    strict = False
+
+    def __init__(self, network: Network[Any]) -> None:
+        self._network = network
+        self._router = network.router or RoutingAgent(f"{network.name} router")
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        return self._network.address
+
+    @property
+    def concurrency(self) -> int:
+        """Runs of the network that one worker brings forward at the same time."""
+        return self._network.concurrency
+
+    async def enter(self, step: Step, frame: Frame, state: RunState) -> NetworkResult[Any]:
+        """Let agents take turns until the router says that it is done."""
+        del state
+        task: NetworkInput = await step.read(frame.input, NetworkInput)
+        return await _Session(self._network, self._router, step, task).work()
+
+
+class _Session:
+    """A network at work on one thing."""
+
+    def __init__(self, network: Network[Any], router: Any, step: Step, task: NetworkInput) -> None:
+        self._network = network
+        self._router = router
+        self._step = step
+        self._task = task
+        self._turns: list[TurnResult] = []
+        self._values = dict(task.state)
+        self._usage = Usage()
+
+    async def work(self) -> NetworkResult[Any]:
+        round_: list[TurnResult] = []
+        for number in range(self._network.max_turns + 1):
+            decision = await self._decide(number, round_)
+            self._usage += decision.usage
+            if not decision.agents:
+                return self._result(decision)
+            if number == self._network.max_turns:
+                break
+            self._left()
+            round_ = await self._round(number, decision)
+            for turn in round_:
+                self._turns.append(turn)
+                self._values.update(turn.state)
+                self._usage += turn.usage
+        raise MaxTurns(
+            f"network {self._network.name!r} took {self._network.max_turns} turns "
+            "without its router saying that it is done"
+        )
+
+    def _left(self) -> int | None:
+        """Tokens that may still be used; None: no limit. Raises BudgetSpent."""
+        budget = self._network.budget
+        limits = (None if budget is None else budget.limit, self._task.tokens)
+        known = [limit for limit in limits if limit is not None]
+        if not known:
+            return None
+        used, limit = self._usage.tokens, min(known)
+        if used >= limit:
+            name = self._network.name
+            raise BudgetSpent(f"network {name!r} has used {used} tokens; its budget is {limit}")
+        return limit - used
+
+    # -- who is next ---------------------------------------------------------------------------
+
+    async def _decide(self, number: int, round_: list[TurnResult]) -> Decision:
+        key = f"route#{number}"
+
+        async def effect() -> Decision:
+            return await self._choose(key, round_)
+
+        def told(decision: Decision) -> str:
+            who = ", ".join(decision.agents) or "done"
+            return f"{who} ({decision.by}{': ' if decision.summary else ''}{decision.summary})"
+
+        decision: Decision = await self._step.perform(
+            key, effect, Decision, retry=_ROUTE_RETRY, note=told
+        )
+        return decision
+
+    async def _choose(self, key: str, round_: list[TurnResult]) -> Decision:
+        route = await self._route()
+        heirs = [turn.next for turn in round_ if turn.next in route.agents]
+        if heirs:
+            return Decision(agents=list(dict.fromkeys(heirs)), by="handoff")
+        router = self._router
+        if not isinstance(router, RoutingAgent):
+            choice = await settled(router(route))
+            if not isinstance(choice, RoutingAgent):
+                return decision_of(choice, route, by="code")
+            router = choice
+        return await router.decide(route, self._network.default_model, self._step, key)
+
+    async def _route(self) -> Route[Any]:
+        everybody = {member.name: member for member in self._network.agents}
+        route = Route(
+            input=self._task.input,
+            turns=list(self._turns),
+            agents=everybody,
+            state=self._network.state_type.shown(self._values),
+            ticket=self._step.ticket,
+        )
+        off = [
+            name
+            for name, member in everybody.items()
+            if member.enabled is not None and not await settled(member.enabled(route))
+        ]
+        for name in off:
+            del everybody[name]
+        if not everybody:
+            raise RouterError(f"no agent of network {self._network.name!r} is enabled")
+        return route
+
+    # -- turns ---------------------------------------------------------------------------------
+
+    async def _round(self, number: int, decision: Decision) -> list[TurnResult]:
+        calls: list[Any] = []
+        for place, name in enumerate(decision.agents):
+            key = f"turn#{number}.{place}"
+            calls.append(self._call(key, number, self._network.find(name)))
+        if len(calls) == 1:
+            return [await calls[0]]
+        return await self._step.gather(*calls)
+
+    def _call(self, key: str, number: int, member: Member) -> Any:
+        if isinstance(member, Network):
+            inner = _Nested(member)
+            return self._step.call(inner, self._subtask(member), name=key, note=member.name)
+        asked = TurnInput(
+            agent=member.name, network=self._network.name, number=number, tokens=self._left()
+        )
+        return self._step.call(member, asked, name=key, note=member.name)
+
+    def _subtask(self, inner: Network[Any]) -> NetworkInput:
+        """What a nested network is to do: the same, knowing what has been done."""
+        past = Past(agent=inner.name, input=self._task.input, turns=self._turns)
+        known = inner.state_type.fields
+        values = {k: v for k, v in self._values.items() if known is None or k in known}
+        return NetworkInput(
+            network=inner.name,
+            input="\n\n".join(message.text for message in past.told()),
+            state=inner.state_type.opening(values),
+            tokens=self._left(),
+        )
+
+    def _result(self, decision: Decision) -> NetworkResult[Any]:
+        own: dict[str, dict[str, Any]] = {}
+        for turn in self._turns:
+            if turn.agent_state:
+                own.setdefault(turn.agent, {}).update(turn.agent_state)
+        said = next((turn.text for turn in reversed(self._turns) if turn.text), "")
+        return NetworkResult(
+            network=self._network.name,
+            text=said or decision.summary,
+            turns=self._turns,
+            state=self._values,
+            agent_states=own,
+            usage=self._usage,
+        )
+
+
+class _Nested:
+    """A network as an agent of the network around it."""
+
+    def __init__(self, network: Network[Any]) -> None:
+        self._network = network
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        return self._network.address
+
+    def accept(self, result: Raw) -> TurnResult:
+        """Read the network's work as one turn."""
+        return as_turn(load(result, NetworkResult))
