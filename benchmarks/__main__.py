@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from rich.console import Console
 from layby.bus.server import find_binary
 
 from . import floor, network, parked, scale, startup, steps, ticket
-from .measure import Figure
+from .measure import Figure, medians
 from .peers import PEERS, Unavailable
 from .reach import reached
 from .report import show, show_reach
@@ -46,7 +47,10 @@ def main() -> None:
     console = Console()
     bench = _Bench(console, QUICK if asked.quick else LONG if asked.long else NORMAL)
     syncs = (DEFAULT, ALWAYS) if asked.sync == "both" else (asked.sync,)
-    asyncio.run(bench.run(asked.only, syncs, asked.peers))
+    for number in range(asked.rounds):
+        console.print(f"[dim]round {number + 1} of {asked.rounds}[/]")
+        asyncio.run(bench.run(asked.only, syncs, asked.peers))
+    bench.figures = medians(bench.figures)
     show(console, bench.figures, bench.notes)
     aims = reached(bench.figures)
     show_reach(console, aims)
@@ -74,11 +78,11 @@ class _Bench:
             for sync in syncs if workload in _DURABILITY_MATTERS else syncs[:1]:
                 for measure in _WORKLOADS[workload]:
                     what = f"{measure.__module__.rpartition('.')[2]}, {workload}, sync {sync}"
-                    await self._take(what, lambda measure=measure, sync=sync: measure(sync, self._sizes))
+                    await self._take(what, partial(measure, sync, self._sizes))
         for name in peers:
             wanted = [w for w in workloads if w in {"ticket", "steps"}]
             if wanted:
-                await self._take(name, lambda name=name: PEERS[name](wanted, self._sizes))
+                await self._take(name, partial(PEERS[name], wanted, self._sizes))
 
     async def _take(self, what: str, work: Callable[[], Awaitable[list[Figure]]]) -> None:
         began = time.perf_counter()
@@ -104,6 +108,7 @@ def _arguments() -> Any:
     parser.add_argument("--only", type=_names(_WORKLOADS), default=list(_WORKLOADS))
     parser.add_argument("--peers", type=_names(PEERS), default=list(PEERS), help="or none")
     parser.add_argument("--sync", choices=[DEFAULT, ALWAYS, "both"], default="both")
+    parser.add_argument("--rounds", type=int, default=1, help="repeat all; medians are shown")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     return parser.parse_args()
 

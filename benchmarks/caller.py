@@ -103,4 +103,3 @@ class Caller:
         if last.status != "completed":
             raise Failed(f"{msg.subject}: {msg.data!r}")
         self._ended.note(_result(last.result).ticket)
-

@@ -15,7 +15,7 @@ from .measure import spread
 WITHIN = 60.0
 """Seconds that anything may take."""
 PAUSE = 0.02
-"""Seconds between parked and answered: work that trails behind a run's parking is over by then."""
+"""Seconds between parked and answered, in the variant with a pause."""
 
 
 class Desk(Protocol):
@@ -59,8 +59,8 @@ class Board:
         return future
 
 
-async def latency(desk: Desk, runs: int, prefix: str = "L") -> dict[str, float]:
-    """One ticket after another; milliseconds."""
+async def latency(desk: Desk, runs: int, prefix: str = "L", pause: float = 0.0) -> dict[str, float]:
+    """One ticket after another, each answered `pause` seconds after it parked; milliseconds."""
     park: list[float] = []
     finish: list[float] = []
     for number in range(runs):
@@ -69,7 +69,7 @@ async def latency(desk: Desk, runs: int, prefix: str = "L") -> dict[str, float]:
         await desk.open(ticket)
         await desk.parked(ticket)
         park.append((time.perf_counter() - began) * 1e3)
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(pause)
         began = time.perf_counter()
         answered = asyncio.ensure_future(desk.answer(ticket))
         await desk.ended(ticket)
@@ -78,6 +78,15 @@ async def latency(desk: Desk, runs: int, prefix: str = "L") -> dict[str, float]:
     return {
         **{f"start -> parked {name}": value for name, value in spread(park).items()},
         **{f"answer -> completed {name}": value for name, value in spread(finish).items()},
+    }
+
+
+async def both_latencies(desk: Desk, runs: int) -> dict[str, float]:
+    """Answered at once, and after a pause in which cores fall asleep and trailing work is done."""
+    found = await latency(desk, runs, prefix="L")
+    rested = await latency(desk, runs, prefix="R", pause=PAUSE)
+    return found | {
+        f"{name}, after a pause": value for name, value in rested.items() if "answer" in name
     }
 
 

@@ -22,7 +22,7 @@ from layby.bus.requests import Requests
 from layby.bus.topology import Provisioner, StreamSpec, Topology, bucket
 from layby.bus.wire import Message, Wire
 
-from .drive import Board, each, latency, throughput
+from .drive import Board, both_latencies, each, throughput
 from .measure import Cost, Figure
 from .server import server
 from .sizes import Sizes
@@ -171,9 +171,11 @@ def _streams() -> tuple[StreamSpec, ...]:
 async def measure_ticket(sync: str, sizes: Sizes) -> list[Figure]:
     """The workload `ticket`."""
     async with server(sync) as nats, Floor.at(nats.url) as floor:
-        await throughput(floor, 50, prefix="W")
-        found = await latency(floor, sizes.latency_runs)
-        figures = [Figure("ticket", name, value, "ms", SUBJECT, sync) for name, value in found.items()]
+        await throughput(floor, sizes.warm_up, prefix="W")
+        found = await both_latencies(floor, sizes.latency_runs)
+        figures = [
+            Figure("ticket", name, value, "ms", SUBJECT, sync) for name, value in found.items()
+        ]
         cost = Cost({"worker and driver": [os.getpid()], "server": [nats.pid]})
         found = await throughput(floor, sizes.throughput_runs)
         rates = [

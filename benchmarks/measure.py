@@ -35,6 +35,14 @@ class Figure(NamedTuple):
         return self._asdict()
 
 
+def medians(figures: Iterable[Figure]) -> list[Figure]:
+    """One figure of each kind, with the median of its values."""
+    kinds: dict[Figure, list[float]] = {}
+    for figure in figures:
+        kinds.setdefault(figure._replace(value=0.0), []).append(figure.value)
+    return [kind._replace(value=statistics.median(values)) for kind, values in kinds.items()]
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` (0 to 1) of `values` lie."""
     ranked = sorted(values)

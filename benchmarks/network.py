@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import desk
 from .caller import Caller
-from .drive import latency, throughput
+from .drive import both_latencies, throughput
 from .measure import Cost, Figure
 from .server import server
 from .sizes import Sizes
@@ -15,14 +15,17 @@ WORKLOAD = "network"
 
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
     """As `ticket`, but agents do the work and a scripted model decides."""
-    async with server(sync) as nats, workers(nats.url, nats.data) as team:
-        async with Caller.at(nats.url, desk.NETWORK) as caller:
-            await throughput(caller, sizes.warm_up, prefix="W")
-            found = await latency(caller, sizes.latency_runs)
-            figures = [Figure(WORKLOAD, name, value, "ms", sync=sync) for name, value in found.items()]
-            cost = Cost({"worker": [team[0].pid], "server": [nats.pid]})
-            found = await throughput(caller, sizes.network_runs)
-            rates = [
-                Figure(WORKLOAD, name, value, "runs/s", sync=sync) for name, value in found.items()
-            ]
-            return [*figures, *rates, *cost.figures(WORKLOAD, sizes.network_runs, sync=sync)]
+    async with (
+        server(sync) as nats,
+        workers(nats.url, nats.data) as team,
+        Caller.at(nats.url, desk.NETWORK) as caller,
+    ):
+        await throughput(caller, sizes.warm_up, prefix="W")
+        found = await both_latencies(caller, sizes.latency_runs)
+        figures = [Figure(WORKLOAD, name, value, "ms", sync=sync) for name, value in found.items()]
+        cost = Cost({"worker": [team[0].pid], "server": [nats.pid]})
+        found = await throughput(caller, sizes.network_runs)
+        rates = [
+            Figure(WORKLOAD, name, value, "runs/s", sync=sync) for name, value in found.items()
+        ]
+        return [*figures, *rates, *cost.figures(WORKLOAD, sizes.network_runs, sync=sync)]

@@ -26,9 +26,12 @@ _AGAIN = 0.01
 
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
     """Cost per parked run, latency beside them, recovery from `kill -9`."""
-    async with server(sync) as nats, workers(nats.url, nats.data) as team:
-        async with Caller.at(nats.url) as caller:
-            return await _Lot(nats, team[0], caller, sync, sizes).measure()
+    async with (
+        server(sync) as nats,
+        workers(nats.url, nats.data) as team,
+        Caller.at(nats.url) as caller,
+    ):
+        return await _Lot(nats, team[0], caller, sync, sizes).measure()
 
 
 class _Lot:

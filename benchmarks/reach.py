@@ -83,7 +83,9 @@ def _steps(table: _Table) -> Iterator[Reached]:
         yield from _value(f"steps: at least {limit:,.0f}/s at {name}", ours, "/s", at_least=limit)
     short = table.get("steps", "a step of a run of 10")
     long = table.get("steps", "a step of a run of 1,000")
-    yield from _ratio("steps: in a run of 1,000 no dearer than in one of 10", long, short, at_most=1.1)
+    yield from _ratio(
+        "steps: in a run of 1,000 no dearer than in one of 10", long, short, at_most=1.1
+    )
 
 
 def _parked(table: _Table) -> Iterator[Reached]:

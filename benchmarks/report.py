@@ -42,14 +42,14 @@ def _table(title: str, figures: Sequence[Figure]) -> Table:
     subjects = list(dict.fromkeys(figure.subject for figure in figures))
     peers = [subject for subject in subjects if subject not in {OURS, FLOOR}]
     table = Table(title=title, title_justify="left")
-    table.add_column("")
-    table.add_column("unit")
+    table.add_column("", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
     for subject in subjects:
-        table.add_column(subject, justify="right")
+        table.add_column(subject, justify="right", no_wrap=True)
     if FLOOR in subjects:
-        table.add_column("of the floor", justify="right")
+        table.add_column("of the floor", justify="right", no_wrap=True)
     if peers:
-        table.add_column("best peer", justify="right")
+        table.add_column("best peer", justify="right", no_wrap=True)
     for row in _rows(figures):
         cells = [number(row.values.get(subject)) for subject in subjects]
         if FLOOR in subjects:

@@ -14,8 +14,9 @@ class Sizes:
     warm_up: int = 100
     latency_runs: int = 300
     throughput_runs: int = 2_000
-    peer_runs: int = 1_000
-    """Of throughput with a peer, which takes its time."""
+    peer_latency_runs: int = 150
+    peer_runs: int = 600
+    """Peers take their time."""
     network_runs: int = 1_000
     parked_runs: int = 100_000
     parked_latency_runs: int = 200
@@ -29,6 +30,7 @@ QUICK = Sizes(
     warm_up=50,
     latency_runs=100,
     throughput_runs=500,
+    peer_latency_runs=50,
     peer_runs=200,
     network_runs=300,
     parked_runs=5_000,

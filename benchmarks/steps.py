@@ -21,16 +21,19 @@ _LONG = 1_000
 
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
     """Steps a second at 1 and 16 workflows, and microseconds a step at 10 and 1,000 steps."""
-    async with server(sync) as nats, workers(nats.url, nats.data) as team:
-        async with Caller.at(nats.url) as caller:
-            runner = _Runner(caller)
-            await runner.rate(16, _STEPS)
-            one = await runner.best(sizes.repeats * 3, 1, _STEPS)
-            cost = Cost({"worker": [team[0].pid], "server": [nats.pid]})
-            many = await runner.best(sizes.repeats, 16, _STEPS)
-            costs = cost.figures(WORKLOAD, sizes.repeats * 16 * _STEPS, sync=sync)
-            short = await runner.best(sizes.repeats * 5, 1, _SHORT)
-            long = await runner.best(sizes.repeats, 1, _LONG)
+    async with (
+        server(sync) as nats,
+        workers(nats.url, nats.data) as team,
+        Caller.at(nats.url) as caller,
+    ):
+        runner = _Runner(caller)
+        await runner.rate(16, _STEPS)
+        one = await runner.best(sizes.repeats * 3, 1, _STEPS)
+        cost = Cost({"worker": [team[0].pid], "server": [nats.pid]})
+        many = await runner.best(sizes.repeats, 16, _STEPS)
+        costs = cost.figures(WORKLOAD, sizes.repeats * 16 * _STEPS, sync=sync)
+        short = await runner.best(sizes.repeats * 5, 1, _SHORT)
+        long = await runner.best(sizes.repeats, 1, _LONG)
     return [
         Figure(WORKLOAD, "1 workflow", one, "steps/s", sync=sync),
         Figure(WORKLOAD, "16 workflows", many, "steps/s", sync=sync),

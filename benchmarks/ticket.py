@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 
 from .caller import Caller
-from .drive import latency, throughput
+from .drive import both_latencies, throughput
 from .measure import Cost, Figure
 from .server import server
 from .sizes import Sizes
 from .worker import workers
 
 WORKLOAD = "ticket"
-_WARM_UP = 50
 
 
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
@@ -21,9 +20,11 @@ async def measure(sync: str, sizes: Sizes) -> list[Figure]:
     async with server(sync) as nats, workers(nats.url, nats.data) as team:
         pids = [worker.pid for worker in team]
         async with Caller.at(nats.url) as caller:
-            await throughput(caller, _WARM_UP, prefix="W")
-            found = await latency(caller, sizes.latency_runs)
-            figures += [Figure(WORKLOAD, name, value, "ms", sync=sync) for name, value in found.items()]
+            await throughput(caller, sizes.warm_up, prefix="W")
+            found = await both_latencies(caller, sizes.latency_runs)
+            figures += [
+                Figure(WORKLOAD, name, value, "ms", sync=sync) for name, value in found.items()
+            ]
             cost = Cost({"worker": pids, "server": [nats.pid], "driver": [os.getpid()]})
             found = await throughput(caller, sizes.throughput_runs)
             figures += [
@@ -31,4 +32,3 @@ async def measure(sync: str, sizes: Sizes) -> list[Figure]:
             ]
             figures += cost.figures(WORKLOAD, sizes.throughput_runs, sync=sync)
     return figures
-

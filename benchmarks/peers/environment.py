@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 from ..measure import Figure
@@ -39,10 +39,10 @@ class Environment:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def new(cls, name: str) -> AsyncIterator[Environment]:
+    async def new(cls, name: str) -> AsyncGenerator[Environment]:
         """An empty one, removed at the end of the block."""
         with tempfile.TemporaryDirectory(prefix=f"layby-bench-{name}-") as folder:
-            Path(folder).chmod(0o755)  # a server that may not run as root looks into it
+            os.chmod(folder, 0o755)  # noqa: PTH101  for a server that may not run as root
             environment = cls(Path(folder))
             try:
                 yield environment
@@ -103,7 +103,7 @@ class Environment:
     ) -> int:
         """Start a process that ends with the environment; return its id."""
         with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603
                 words,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
                 cwd=self.folder,
@@ -119,7 +119,7 @@ class Environment:
         """Wait until something listens on `port`. Raises Unavailable when nothing does."""
         try:
             async with asyncio.timeout(_READY_WITHIN):
-                while not _listens(port):
+                while not _listens(port):  # noqa: ASYNC110  a process sets no event
                     await asyncio.sleep(_POLL)
         except TimeoutError:
             log = (self.folder / f"{name}.log").read_text(errors="replace")

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..drive import Desk, each, latency, throughput
+from ..drive import Desk, both_latencies, each, throughput
 from ..measure import cpu_seconds, family
 from ..sizes import Sizes
 
@@ -19,7 +19,7 @@ _STEPS = 100
 async def ticket(desk: Desk, sizes: Sizes, pids: dict[str, int]) -> dict[str, float]:
     """The workload `ticket`; `pids` names the roots of process trees whose CPU time is taken."""
     await throughput(desk, sizes.warm_up // 2, at_once=16, prefix="W")
-    found = await latency(desk, sizes.latency_runs)
+    found = await both_latencies(desk, sizes.peer_latency_runs)
     began = {name: cpu_seconds(family(pid)) for name, pid in pids.items()}
     runs = sizes.peer_runs
     found |= await throughput(desk, runs)

@@ -1,5 +1,6 @@
 """The caller of the Restate workflows, over HTTP. Runs in the peer's venv."""
-# pyright: basic, reportMissingImports=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false
 # mypy: ignore-errors
 
 from __future__ import annotations

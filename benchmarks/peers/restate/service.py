@@ -1,5 +1,6 @@
 """The workload as Restate workflows. Runs in the peer's venv, under hypercorn."""
-# pyright: basic, reportMissingImports=false
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportTypedDictNotRequiredAccess=false
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ async def row(ctx: WorkflowContext, request: dict) -> str:
 
 async def _ring(question: dict) -> None:
     """Publish a question: a line to the caller's socket."""
-    global _bell  # noqa: PLW0603  one connection for the process
+    global _bell
     if _bell is None:
         _, _bell = await asyncio.open_unix_connection(os.environ["BENCH_BELL"])
     _bell.write(json.dumps(question).encode() + b"\n")
