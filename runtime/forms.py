@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any, cast
-
-import jsonschema
-from jsonschema import exceptions
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import InvalidSetup
 from .values import BadValue
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
+
+def _validator(form: dict[str, Any]) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  slow to load, and seldom needed
+
+    return Draft202012Validator(form)
 
 
 def schema_of(wanted: Any) -> dict[str, Any]:
@@ -40,12 +46,14 @@ _WORDS = {"yes": True, "no": False, "true": True, "false": False}
 
 def fit(text: str, form: dict[str, Any]) -> str:
     """Why an answer does not satisfy `form`; empty when it does."""
-    validator = jsonschema.Draft202012Validator(form)
+    validator = _validator(form)
     for candidate in _candidates(text):
         if validator.is_valid(candidate):
             return ""
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
     errors = validator.iter_errors(_candidates(text)[0])
-    best = cast("Any", exceptions.best_match(errors))  # its types leave some open
+    best = cast("Any", best_match(errors))  # its types leave some open
     if best is None:
         return "the answer does not have the form that was asked for"
     where = ".".join(str(part) for part in best.absolute_path)
@@ -58,7 +66,7 @@ def answer_value(text: str, wanted: Any) -> Any:
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
     adapter: TypeAdapter[Any] = TypeAdapter(wanted)
-    validator = jsonschema.Draft202012Validator(adapter.json_schema())
+    validator = _validator(adapter.json_schema())
     for candidate in _candidates(text):
         if validator.is_valid(candidate):
             try:
