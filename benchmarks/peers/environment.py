@@ -42,7 +42,7 @@ class Environment:
     async def new(cls, name: str) -> AsyncGenerator[Environment]:
         """An empty one, removed at the end of the block."""
         with tempfile.TemporaryDirectory(prefix=f"layby-bench-{name}-") as folder:
-            os.chmod(folder, 0o755)  # noqa: PTH101  for a server that may not run as root
+            os.chmod(folder, 0o755)  # noqa: PTH101, S103  for a server that may not run as root
             environment = cls(Path(folder))
             try:
                 yield environment
