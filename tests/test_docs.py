@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -19,7 +20,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("examples/*
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-_HIDDEN = {"--help"}
 
 
 def named(page: Path) -> str:
@@ -48,21 +48,22 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_commands_exist(page: Path) -> None:
-    group = typer.main.get_command(app)
-    assert isinstance(group, typer.core.TyperGroup)
+    group: Any = typer.main.get_command(app)
     for words in commands(page):
         name = next((word for word in words if word in group.commands), None)
         assert name is not None, words
-        known = {o for p in [*group.commands[name].params, *group.params] for o in p.opts}
-        known |= {o for p in group.commands[name].params for o in p.secondary_opts} | _HIDDEN
+        known = {"--help"}
+        for each in [*group.commands[name].params, *group.params]:
+            known |= {*each.opts, *each.secondary_opts}
         options = [word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)]
         assert set(options) <= known, f"{words} in {named(page)}"
 
 
 def commands(page: Path) -> Iterator[list[str]]:
     """The calls of `layby` in a page's shell blocks, without the command itself."""
-    for language, block in _BLOCK.findall(page.read_text()):
-        for line in block.replace("\\\n", " ").splitlines() if language == "sh" else []:
+    shell = [block for language, block in _BLOCK.findall(page.read_text()) if language == "sh"]
+    for block in shell:
+        for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"&&|\|", line):
                 words = shlex.split(part, comments=True)
                 while words and re.match(r"[A-Z_]+=", words[0]):
