@@ -15,7 +15,7 @@ from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
 from ..runtime import crash
 from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
-from ..runtime.errors import InvalidSetup, WorkflowChanged
+from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
 from ..runtime.failure import failure_of
 from ..runtime.host import Hopeless, Host
 from ..runtime.ids import run_id
@@ -29,6 +29,8 @@ from .turn import NetworkResult, S
 WorkflowFunction = Callable[..., Awaitable[Any]]
 
 _LARGEST_EVENT = 512 * 1024
+_DIGEST = "source-"
+"""How a version begins that nobody named."""
 _ANY_OBJECT = (Any, dict, dict[str, Any])
 
 
@@ -121,8 +123,8 @@ class Workflow:
 
     async def enter(self, step: Step, frame: Frame, state: RunState) -> Any:
         """Run the function from its start, in the version that the run began in."""
-        mine = self.versions.get(state.version, self)
-        event = await step.read(frame.input, mine.event_type)
+        mine = self._in_version(state.version)
+        event = await step.read(state.event if state.frames else frame.input, mine.event_type)
         verbs = WorkflowStep.over(step)
         if step.begins:
             await self._watch(step)
@@ -137,6 +139,20 @@ class Workflow:
         except Exception as error:
             await self._failed(verbs, event, error)
             raise
+
+    def _in_version(self, version: str) -> Workflow:
+        """The function for a run that began in `version`.
+
+        A digest that is not ours means changed source: it is tried as it is now. A version that
+        somebody named means another release, whose workers are to take the run.
+        """
+        mine = self.versions.get(version or self.version)
+        if mine is None and not version.startswith(_DIGEST):
+            raise Undeclared(
+                f"the run began in version {version!r} of workflow {self.name!r}; this worker "
+                f"declares {', '.join(map(repr, self.versions))}"
+            )
+        return mine or self
 
     async def call(self, event: Any, verbs: WorkflowStep) -> Any:
         """Call the user's function."""
@@ -262,7 +278,7 @@ def _version_of(fn: WorkflowFunction) -> str:
         source = inspect.getsource(fn)
     except (OSError, TypeError):
         source = fn.__qualname__
-    return hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
+    return _DIGEST + hashlib.blake2b(source.encode(), digest_size=4).hexdigest()
 
 
 def _signature(fn: WorkflowFunction) -> tuple[Any, bool]:

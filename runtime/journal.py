@@ -92,6 +92,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     opened: int = 0
     """Position of the mail that opened it."""
     input: Raw = NULL
+    """What it was called with; of the root frame, see the run's `event`."""
     done: bool = False
     slots: dict[str, Slot] = {}
 
@@ -197,7 +198,7 @@ def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> No
     state.workflow, state.version = record.workflow, record.version
     state.ticket, state.event, state.parent = record.ticket, record.event, record.parent
     state.started_at = envelope.at
-    state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n, input=record.event)
+    state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n)
 
 
 def _stepped(state: RunState, record: Stepped, n: int, envelope: Envelope) -> None:
