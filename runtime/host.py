@@ -114,7 +114,7 @@ class Host:
         self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started
     ) -> None:
         """Handle an event: start its run, or go on with it when it has begun before."""
-        again = delivery.num_delivered > 1
+        again = self._may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
         if again or live.doubtful:
             await live.catch_up()
@@ -142,6 +142,10 @@ class Host:
             await self._drive(behaviour, activation)
         await self._finish(live)
 
+    def _may_repeat(self, delivery: Delivery) -> bool:
+        """Whether it was delivered before; a killed server forgets how often it was."""
+        return delivery.num_delivered > 1 or self.cache.may_repeat(delivery.at)
+
     async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`."""
         to, run, n = parse(delivery.subject)
@@ -151,7 +155,7 @@ class Host:
         )
 
     async def _mail(self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery) -> None:
-        again = delivery.num_delivered > 1 or live.doubtful
+        again = self._may_repeat(delivery) or live.doubtful
         if again:
             await live.catch_up()
         frame = addressee(live.state, decode(delivery.data).records[-1])
