@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..bus.errors import BusError
 from ..bus.log import NOBODY
 from . import crash
-from .entry import Record
+from .entry import Record, Started
 from .errors import Fenced, Interrupted, Parked, WorkflowChanged
 from .journal import Frame, Slot
 from .run import LiveRun
@@ -156,7 +156,9 @@ class Activation:
             if not self._expected:
                 return
             await asyncio.sleep(0 if turn < _TURNS // 2 else 0.001)
-        self.changed(min(self._expected))
+        frame = self.live.state.frames.get(self.frame.id)
+        recorded = frame.slots if frame else ()
+        self.changed(next((key for key in recorded if key in self._expected), min(self._expected)))
 
     def changed(self, key: str) -> None:
         """Raise WorkflowChanged for a recorded `key` that the body does not reach as recorded."""
@@ -169,6 +171,16 @@ class Activation:
         self._buffer.append((record, position))
         if self._flusher is None:
             self._flusher = self._loop.call_later(_VISIBLE_WITHIN, self._flush_soon)
+
+    async def before_effect(self) -> None:
+        """Append what is recorded, so that an effect never precedes what led to it.
+
+        The opening of a run that cannot have begun before may wait for its first step's result:
+        both then travel together.
+        """
+        opens = len(self._buffer) == 1 and isinstance(self._buffer[0][0], Started)
+        if self.redelivered or not opens:
+            await self.flush()
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
         """Append what is recorded as one message, `mail` last and addressed to actor `to`.

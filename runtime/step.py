@@ -236,7 +236,7 @@ class Step:
         self._consume_inner(f"{key}/")
         attempt = 1 + self._back_off(slot)
         await self._activation.must_be_live()
-        await self._activation.flush()
+        await self._activation.before_effect()
         crash.point("before_effect")
         began = time.perf_counter()
         raw, value = await self._attempt(key, effect, attempt, retry)
