@@ -93,7 +93,7 @@ async def test_a_log_may_have_more_entries_than_one_read_may_name(log: Log, coun
 
 
 async def test_a_log_may_be_larger_than_one_read_may_bring(log: Log) -> None:
-    written = await fill(log, "run", 60, size=200_000)  # 12 MB
+    written = await fill(log, "run", 80, size=1_000_000)  # the server sends 64 MiB at a time
     assert await log.load("run") == written
     assert await log.load("run", 3) == written[3:]
 
