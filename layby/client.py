@@ -25,6 +25,7 @@ from .bus.settings import ConnectionSettings
 from .bus.token import encode
 from .doctor import examine
 from .events import AnyEvent, number
+from .listing import all_rows
 from .rows import (
     DeadRow,
     Finding,
@@ -48,7 +49,7 @@ from .timeline import Narrator
 from .watch import Watch
 
 _UNENDED = frozenset({"running", "waiting"})
-_RUN_ID = re.compile(r"[a-z2-7]{16}")
+_RUN_ID = re.compile(r"[0-9a-f]{20}")
 
 
 class NoReceipt(LaybyError):
@@ -282,10 +283,7 @@ class Client:
                 raise
 
     async def _rows(self) -> dict[str, IndexRow]:
-        """The index; a row that changes while it is read counts as it was read last."""
-        decoder = msgspec.json.Decoder(IndexRow)
-        rows = [decoder.decode(item) async for item in self._items(self._index)]
-        return {row.id: row for row in rows}
+        return await all_rows(self._requests)
 
     async def _find(self, run: str) -> str:
         if _RUN_ID.fullmatch(run) and await self._log.load(run):
