@@ -23,8 +23,6 @@ from .times import iso
 
 log = structlog.get_logger("layby.index")
 
-_WINDOW = 0.01
-"""Seconds within which changes of a run become one write."""
 _LATER = 0.25
 """Seconds after which a run that is under way gets a row."""
 _TRIES = 20
@@ -63,50 +61,34 @@ class Index:
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._pending: dict[str, asyncio.Task[None]] = {}
         self._later: dict[str, LiveRun] = {}
+        self._writing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
     async def reflect(self, live: LiveRun) -> None:
         """Return when people can see the run as it is now, or will without our doing."""
         state = live.state
-        if not state.ended and (not state.waits or state.asking_since):
-            self._look_later(live)
-            return
-        pending = self._pending.get(live.id)
-        if pending is None:
-            pending = self._loop.create_task(self._write_soon(live))
-            self._pending[live.id] = pending
-        await asyncio.shield(pending)
-
-    def _look_later(self, live: LiveRun) -> None:
-        """Write a row in a while for a run that is still under way then."""
-        if live.id not in self._later:
+        if state.ended or (state.waits and not state.asking_since):
+            crash.point("before_index")
+            await self._write(live)
+            crash.point("after_index")
+        elif live.id not in self._later and not state.waits:
             self._later[live.id] = live
             self._loop.call_later(_LATER, self._look, live)
 
     def _look(self, live: LiveRun) -> None:
+        """Write a row for a run that is still under way."""
         self._later.pop(live.id, None)
-        state = live.state
-        if not state.ended and not state.waits and live.id not in self._pending:
+        if not live.state.ended and not live.state.waits:
             task = self._loop.create_task(self._write_behind(live))
-            self._pending[live.id] = task
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
 
     async def _write_behind(self, live: LiveRun) -> None:
         try:
-            await self._write_soon(live)
+            await self._write(live)
         except BusError as error:
             log.info("index.postponed", run=live.id, error=str(error))
-
-    async def _write_soon(self, live: LiveRun) -> None:
-        try:
-            await asyncio.sleep(_WINDOW)
-        finally:
-            # Changes from here on are not in this write.
-            self._pending.pop(live.id, None)
-        crash.point("before_index")
-        await self._write(live)
-        crash.point("after_index")
 
     async def _write(self, live: LiveRun) -> None:
         for _ in range(_TRIES):
