@@ -111,10 +111,8 @@ class Requests:
     def fail_denied(self, error: PermissionDenied) -> None:
         """Fail what was asked of a subject that the server refuses: it does not answer that."""
         for waiter in list(self._open.values()):
-            subject = waiter.subject
-            if subject.lower() == error.subject.lower():  # the client reports it in lower case
-                words = str(error).replace(error.subject, subject)
-                waiter.fail(PermissionDenied(words, subject=subject))
+            if waiter.subject.lower() == error.subject.lower():  # the client reports it in lower
+                waiter.fail(error)
 
     async def request(
         self,

@@ -1,0 +1,31 @@
+"""For tests of apps: scripted models, a server, a whole runtime, crashes and recorded histories.
+
+See docs/testing.md. Nothing here is needed to run an app.
+"""
+
+from __future__ import annotations
+
+from ..runtime.crash import POINTS as CRASH_POINTS
+from ..runtime.errors import WorkflowChanged
+from .history import History, record
+from .replay import replay
+from .runtime import Fired, RunFailed, TestRuntime, running
+from .script import ScriptedModel, calls, says
+from .server import server, wipe
+
+__all__ = [
+    "CRASH_POINTS",
+    "Fired",
+    "History",
+    "RunFailed",
+    "ScriptedModel",
+    "TestRuntime",
+    "WorkflowChanged",
+    "calls",
+    "record",
+    "replay",
+    "running",
+    "says",
+    "server",
+    "wipe",
+]

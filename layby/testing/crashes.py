@@ -1,0 +1,101 @@
+"""Workers that are killed at a named point, and what they leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncGenerator
+
+from ..bus.errors import LaybyError
+from ..bus.requests import Requests
+from ..bus.settings import ConnectionSettings
+from ..bus.topology import Topology
+from ..runtime.crash import POINTS
+
+_NANOS = 1_000_000_000
+_NOTICED = 0.3
+"""Seconds in which the server looks through what is unacknowledged, once ack-wait has changed."""
+_READY = b"ready on"
+
+
+class DoomedWorker:
+    """A `layby worker` in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.said = ""
+        """What it wrote to its standard error."""
+        self._ready = asyncio.Event()
+        self._reader = asyncio.ensure_future(self._read())
+
+    async def _read(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101  it was opened with a pipe
+        async for line in self._process.stderr:
+            self.said += line.decode(errors="replace")
+            if line.startswith(_READY):
+                self._ready.set()
+        self._ready.set()
+
+    async def ready(self) -> None:
+        """Return when it takes work, or is dead already."""
+        await self._ready.wait()
+
+    async def dead(self, within: float) -> bool:
+        """Whether it dies in time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), within)
+            return True
+        return False
+
+    async def bury(self) -> None:
+        """End it, if it lives, and forget it."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._reader
+
+
+@contextlib.asynccontextmanager
+async def doomed_worker(
+    target: str, settings: ConnectionSettings, point: str, after: int
+) -> AsyncGenerator[DoomedWorker]:
+    """A worker for "module:name" that is killed when it reaches `point` the `after`-th time."""
+    if point not in POINTS:
+        raise LaybyError(f"there is no crash point {point!r}; there are: {', '.join(POINTS)}")
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("NATS_")},
+        "NATS_URL": settings.servers[0],
+        "LAYBY_CRASH": f"{point}:{after}",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "layby", "worker", target,
+        env=environ, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    worker = DoomedWorker(process)
+    try:
+        await worker.ready()
+        yield worker
+    finally:
+        await worker.bury()
+
+
+async def redeliver(requests: Requests, topology: Topology) -> None:
+    """Have the server give out again, now, what a dead worker has not acknowledged.
+
+    It would do so by itself after each consumer's ack-wait. A shorter one makes it look at once;
+    what it then finds stays on its list.
+    """
+    await _set_ack_wait(requests, topology, 0.05)
+    await asyncio.sleep(_NOTICED)
+    await _set_ack_wait(requests, topology, None)
+
+
+async def _set_ack_wait(requests: Requests, topology: Topology, wait: float | None) -> None:
+    for spec in topology.consumers:
+        info = await requests.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
+        config = {**info["config"], "ack_wait": int((wait or spec.ack_wait) * _NANOS)}
+        body = {"stream_name": spec.stream, "config": config, "action": "update"}
+        await requests.api(f"CONSUMER.CREATE.{spec.stream}.{spec.name}.{spec.filter}", body)

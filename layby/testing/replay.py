@@ -1,0 +1,198 @@
+"""Enters a workflow's body over a recorded log, as a worker would, and without any effect.
+
+Every message of the log is a point at which a worker may have died, or parked the run: at each of
+them the body must still reach what was recorded until then, and nothing else before it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from ..actors.children import ChildRuns
+from ..actors.workflow import Workflow
+from ..app import App
+from ..bus.blobs import Blobs
+from ..bus.errors import LaybyError
+from ..bus.log import NOBODY, Log
+from ..bus.timers import Timers
+from ..runtime.activation import Activation, Strand, strand
+from ..runtime.entry import Awaited, Cancelled, Ended, Envelope, Raw, Record, decode
+from ..runtime.errors import Parked, Undeclared, WorkflowChanged
+from ..runtime.host import Host
+from ..runtime.journal import COMPLETED, RunState, fold
+from ..runtime.run import LiveRun
+from ..runtime.services import Services
+from ..runtime.step import Step
+from .history import History
+
+_NOBODY: Any = None
+"""In the place of what a replay never touches."""
+
+
+async def replay(app: App, history: History | str | Path) -> None:
+    """Hold a workflow of `app` against a recorded run.
+
+    No step, tool, model or person is asked again: the body gets what was recorded.
+
+    Raises:
+        WorkflowChanged: the body no longer matches; the message names the step.
+        LaybyError: the app has no such workflow.
+    """
+    if not isinstance(history, History):
+        history = History.load(history)
+    workflow = app.workflows.get(history.workflow)
+    if workflow is None:
+        raise LaybyError(f"app {app.name!r} has no workflow {history.workflow!r} any more")
+    services = _services(app, history)
+    envelopes = [decode(msgspec.json.encode(message.entry)) for message in history.messages]
+    for last in range(1, len(envelopes) + 1):
+        state, end = _fold(history.run, envelopes[:last])
+        upcoming = envelopes[last].records if last < len(envelopes) else None
+        await _Pass(workflow, state, services).hold(end or _end_in(upcoming))
+
+
+def _fold(run: str, envelopes: list[Envelope]) -> tuple[RunState, Record | None]:
+    """The state before the run ended, and how it did."""
+    state = RunState(id=run)
+    end: Record | None = None
+    for n, envelope in enumerate(envelopes, 1):
+        end = _end_in(envelope.records)
+        records = [each for each in envelope.records if each is not end]
+        fold(state, n, msgspec.structs.replace(envelope, records=records))
+    return state, end
+
+
+def _end_in(records: list[Record] | None) -> Record | None:
+    return next((r for r in records or () if isinstance(r, Ended | Cancelled)), None)
+
+
+class _Pass:
+    """One entering of the body."""
+
+    def __init__(self, workflow: Workflow, state: RunState, services: Services) -> None:
+        self._workflow = workflow
+        self._state = state
+        self._activation = _Replayed(LiveRun(cast("Log", _NOBODY), state))
+        self._step = Step(self._activation, services)
+
+    async def hold(self, end: Record | None) -> None:
+        """Raise WorkflowChanged unless the body ends, or waits, as the recorded run did next."""
+        self._activation.expect(set(self._state.root.slots))
+        token = strand.set(Strand(self._state.root.opened, self._state.root.opened))
+        try:
+            await self._workflow.enter(self._step, self._state.root, self._state)
+            await self._activation.must_be_replayed()
+        except Parked:
+            await self._activation.must_be_replayed()
+            self._must_wait(end)
+        except WorkflowChanged:
+            raise
+        except Undeclared as error:
+            raise WorkflowChanged(str(error)) from None
+        except Exception as error:  # noqa: BLE001  the body may raise anything
+            self._must_fail(end, error)
+        else:
+            self._must_be_over(end)
+        finally:
+            strand.reset(token)
+
+    def _must_wait(self, end: Record | None) -> None:
+        new = self._activation.new
+        if isinstance(end, Ended) and end.status == COMPLETED and new:
+            raise WorkflowChanged(
+                f"the body goes on to step {new[0]!r}, where the recorded run was complete"
+            )
+
+    def _must_fail(self, end: Record | None, error: Exception) -> None:
+        if not isinstance(end, Ended) or end.status == COMPLETED:
+            raise WorkflowChanged(
+                f"the body raises {type(error).__name__} ({error}) after {self._last}, "
+                "where the recorded run went on"
+            ) from error
+
+    def _must_be_over(self, end: Record | None) -> None:
+        if end is None and self._state.waits:
+            raise WorkflowChanged(
+                f"the body returns after {self._last}, where the recorded run waited"
+            )
+
+    @property
+    def _last(self) -> str:
+        return f"step {self._activation.last!r}" if self._activation.last else "its start"
+
+
+class _Replayed(Activation):
+    """An activation that ends where the record ends."""
+
+    def __init__(self, live: LiveRun) -> None:
+        super().__init__(live, live.state.root, 0, redelivered=False)
+        self.new: list[str] = []
+        """Keys that the body came to and that are not recorded."""
+        self.last = ""
+        """The key that it came to last."""
+
+    def reached(self, key: str) -> None:
+        super().reached(key)
+        if key.endswith("!"):  # of a question that was refused: there may be one
+            return
+        self.last = key
+        if self.slot(key) is None:
+            self.new.append(key)
+
+    def must_be_ours(self) -> None:
+        """Any mail's handler may go on: there is only this one."""
+
+    async def must_be_live(self) -> None:
+        await super().must_be_live()
+        raise Parked
+
+    def record(self, record: Record) -> None:
+        del record
+        raise Parked
+
+    async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
+        del to
+        if mail is not None:
+            raise Parked
+
+
+def _services(app: App, history: History) -> Services:
+    return Services(
+        timers=cast("Timers", _NOBODY),
+        blobs=_Values(history.values),
+        events=_NoEvents(),
+        children=ChildRuns(app.workflows, cast("Host", _NOBODY)),
+        ask_timeout=app.ask_timeout,
+        max_questions=app.max_questions,
+        roles=app.roles,
+        retry=app.retry,
+    )
+
+
+class _Values(Blobs):
+    """The big values of a history."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    async def deflate(self, raw: Raw) -> Raw:
+        return raw
+
+    async def inflate(self, raw: Raw) -> Raw:
+        data = bytes(raw)
+        if not data.startswith(b'{"$blob":'):
+            return raw
+        return Raw(msgspec.json.encode(self._values[msgspec.json.decode(data)["$blob"]]))
+
+
+class _NoEvents:
+    """Takes waits for events, which a replay never registers."""
+
+    def check(self, subject: str) -> None:
+        """Every subject will do."""
+
+    async def register(self, run: str, record: Awaited, since: float) -> None:
+        """Nobody waits."""

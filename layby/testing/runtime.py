@@ -1,0 +1,333 @@
+"""A server, a worker and a client in one context, and time that passes when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import re
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from ..app import App
+from ..bus.connection import Connection, connect
+from ..bus.errors import LaybyError
+from ..bus.log import Log
+from ..bus.requests import Requests
+from ..bus.settings import ConnectionSettings
+from ..bus.topology import Provisioner
+from ..client import Client
+from ..rows import QuestionRow, Receipt, RunDetail
+from ..run import working
+from ..runtime.ids import run_id
+from ..runtime.journal import NEVER, RunState
+from ..runtime.run import LiveRun
+from ..runtime.services import Due
+from ..runtime.values import dump
+from ..runtime.worker import Worker
+from .crashes import doomed_worker, redeliver
+from .history import History, read_history
+from .server import server
+
+T = TypeVar("T")
+
+_PAUSE = 0.01
+_RUN_ID = re.compile(r"[0-9a-f]{20}")
+_STORY = 15
+"""Lines of a run's story that an error shows."""
+
+
+class RunFailed(AssertionError):
+    """A run did not do what the test waits for; the message tells its story."""
+
+
+class Fired(NamedTuple):
+    """A deadline that came early."""
+
+    kind: str
+    """`question`, `sleep`, `step` (a back-off) or `event`."""
+    name: str
+    """The question's text, or the step's name."""
+    due: datetime
+    """When it would have come."""
+
+
+class _Pending(NamedTuple):
+    fired: Fired
+    body: Due
+
+
+class TestRuntime:
+    """What `running` gives a test. A `run` is named by its id or ticket; None: the newest sent."""
+
+    __test__ = False  # pytest: no tests in here
+
+    def __init__(
+        self,
+        app: App,
+        target: str,
+        settings: ConnectionSettings,
+        *,
+        client: Client,
+        requests: Requests,
+        within: float,
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        """Where the server is, for a client or worker of your own."""
+        self.client = client
+        """For everything that this class has no verb for."""
+        self._target = target
+        self._requests = requests
+        self._log = Log(requests)
+        self._within = within
+        self._sent: dict[str, str] = {}
+        self._newest = ""
+
+    # -- what happens outside ------------------------------------------------------------------
+
+    async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> str:
+        """Send an event; the id of the run that it starts.
+
+        Of several workflows on the subject, the run of the first; "" when it starts none.
+        """
+        event_id = event_id or uuid.uuid4().hex
+        body = bytes(dump(data))
+        await self.client.send(subject, body, event_id=event_id)
+        for workflow in self.app.workflows.values():
+            if workflow.on == subject:
+                self._newest = run_id(workflow.name, event_id)
+                self._sent[str(msgspec.json.decode(body).get(workflow.key))] = self._newest
+                return self._newest
+        return ""
+
+    async def question(self, run: str | None = None, *, role: str | None = None) -> QuestionRow:
+        """The open question of a run that was asked first, once there is one.
+
+        Raises:
+            RunFailed: there is none in time, or the run ends without one.
+        """
+        wanted = await self.find(run)
+
+        async def look() -> QuestionRow | None:
+            rows = [q for q in await self.client.questions(role) if q.run == wanted]
+            return min(rows, key=lambda row: row.asked_at, default=None)
+
+        return await self._wait(wanted, look, "a question")
+
+    async def answer(self, run: str | None, text: str, **options: Any) -> Receipt:
+        """Answer the oldest open question of a run, once there is one; the receipt.
+
+        `options` are those of `Client.answer`: `by`, `role`, `question_id`.
+        """
+        question = await self.question(run, role=options.get("role"))
+        named = {"role": question.role, "question_id": question.id, **options}
+        return await self.client.answer(question.ticket, text, timeout=self._within, **named)
+
+    async def advance(self, run: str | None = None) -> Fired:
+        """Let the next deadline, sleep or back-off of a run come now; what it was.
+
+        The wake-up is delivered early, and the runtime does with it what it does with any. Clocks
+        are not touched: `step.now()` tells the real time.
+
+        Raises:
+            RunFailed: the run waits for nothing of the kind, or ends.
+        """
+        wanted = await self.find(run)
+
+        async def look() -> _Pending | None:
+            return min(_pending(await self.state(wanted)), key=_when, default=None)
+
+        fired, body = await self._wait(wanted, look, "a deadline, sleep or back-off")
+        await self._requests.store(f"due.early-{uuid.uuid4().hex}", msgspec.json.encode(body))
+
+        async def gone() -> bool:
+            state = await self.state(wanted)
+            return state.ended or all(_same(body, p.body) is False for p in _pending(state))
+
+        await self._wait(wanted, gone, f"{fired.name!r} to be over", may_end=True)
+        return fired
+
+    # -- what came of it -----------------------------------------------------------------------
+
+    async def result(self, run: str | None = None) -> Any:
+        """What the workflow returned, as JSON, once the run is over.
+
+        Raises:
+            RunFailed: it did not complete, or not in time.
+        """
+        detail = await self.ended(run)
+        if detail.status != "completed":
+            raise RunFailed(f"{detail.status}: {detail.error}\n{await self.story(detail.id)}")
+        return detail.result
+
+    async def ended(self, run: str | None = None) -> RunDetail:
+        """The run once it is over, however it ended. Raises RunFailed when it is not in time."""
+        wanted = await self.find(run)
+
+        async def look() -> bool:
+            return (await self.state(wanted)).ended
+
+        await self._wait(wanted, look, "its end", may_end=True)
+        return await self.client.show(wanted)
+
+    async def state(self, run: str) -> RunState:
+        """What the log says of a run by now."""
+        live = LiveRun(self._log, RunState(id=run))
+        await live.catch_up()
+        return live.state
+
+    async def record(self, run: str | None = None) -> History:
+        """The run's history, for `replay`."""
+        return await read_history(self._requests, await self.find(run))
+
+    async def find(self, run: str | None = None) -> str:
+        """The id of a run, by its id or ticket; None: the newest that was sent here."""
+        found = self._newest if run is None else self._sent.get(run, "")
+        if not found and run is not None:
+            found = run if _RUN_ID.fullmatch(run) else (await self.client.show(run)).id
+        if not found:
+            raise LaybyError("no run was started here yet: send an event first, or name a run")
+        return found
+
+    async def story(self, run: str) -> str:
+        """The last lines of a run's story, for people."""
+        try:
+            steps = (await self.client.show(run)).steps
+        except LaybyError as error:
+            return f"  {error}"
+        lines = [f"  {step.n} {step.kind}: {step.name} {step.detail}" for step in steps]
+        return "\n".join(lines[-_STORY:])
+
+    # -- workers -------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def worker(self) -> AsyncGenerator[Worker]:
+        """One more worker in this process, while the block is open."""
+        async with working(self.app, self.settings) as worker:
+            yield worker
+
+    @contextlib.asynccontextmanager
+    async def crashing(self, point: str, *, after: int = 1) -> AsyncGenerator[None]:
+        """A worker in a process of its own, which is killed when it reaches `point`.
+
+        The points are `CRASH_POINTS`; `after` is how often it is reached. The block does what
+        brings the worker there (sends, answers); at its end the worker must be dead, and what it
+        held is free for another. `running` must have been given the app as "module:name".
+
+        Raises:
+            RunFailed: the point was not reached in time.
+        """
+        if not self._target:
+            raise LaybyError('name the app for the worker\'s process: running("module:name")')
+        async with doomed_worker(self._target, self.settings, point, after) as worker:
+            yield
+            if not await worker.dead(self._within):
+                story = await self.story(self._newest) if self._newest else ""
+                raise RunFailed(f"{point} (x{after}) was not reached\n{worker.said}\n{story}")
+        await redeliver(self._requests, self.app.topology())
+
+    async def crash(self, point: str, *, after: int = 1) -> None:
+        """Let a worker work until it reaches `point`, and is killed there. See `crashing`."""
+        async with self.crashing(point, after=after):
+            pass
+
+    async def _wait(
+        self, run: str, look: Callable[[], Awaitable[T | None]], what: str, *, may_end: bool = False
+    ) -> T:
+        try:
+            async with asyncio.timeout(self._within):
+                while not (found := await look()):
+                    if not may_end and (await self.state(run)).ended:
+                        break
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            found = None
+        if not found:
+            raise RunFailed(f"run {run} has not come to {what}:\n{await self.story(run)}")
+        return found
+
+
+def _pending(state: RunState) -> list[_Pending]:
+    """What a run waits for that comes by itself some day."""
+    found: list[_Pending] = []
+    for question in state.open_questions():
+        due = Due(
+            kind="question",
+            run=state.id,
+            at=time.time(),
+            role=question.role,
+            ticket=state.ticket,
+            question=question.id,
+        )
+        at = datetime.fromtimestamp(question.deadline, UTC)
+        found.append(_Pending(Fired("question", question.question, at), due))
+    for frame in state.frames.values():
+        for key, slot in frame.slots.items():
+            if slot.settled or not 0 < slot.wake_at < NEVER or frame.done:
+                continue
+            due = Due(kind="wake", run=state.id, at=slot.wake_at, frame=frame.id, key=key)
+            at = datetime.fromtimestamp(slot.wake_at, UTC)
+            found.append(_Pending(Fired(slot.kind, key, at), due))
+    return [] if state.ended else found
+
+
+def _when(pending: _Pending) -> datetime:
+    return pending.fired.due
+
+
+def _same(one: Due, other: Due) -> bool:
+    if one.kind == "question":
+        return one.question == other.question
+    return (one.frame, one.key, one.at) == (other.frame, other.key, other.at)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    app: App | str, *, url: str | None = None, workers: int = 1, within: float = 10.0
+) -> AsyncGenerator[TestRuntime]:
+    """A server, `workers` workers for `app` in this process, and a client, while the block is open.
+
+    Args:
+        app: The app, or where to import it from: "module:name".
+        url: A server that is there already; None: one of its own, in a temporary folder.
+        workers: How many; 0 for tests that start them later.
+        within: Seconds that anything may take before the test fails.
+    """
+    target = app if isinstance(app, str) else ""
+    loaded = _load(app) if isinstance(app, str) else app
+    async with contextlib.AsyncExitStack() as stack:
+        if url is None:
+            url = (await stack.enter_async_context(server())).url
+        settings = ConnectionSettings(servers=(url,))
+        requests = await stack.enter_async_context(_requests(settings))
+        await Provisioner(requests).ensure(loaded.topology())
+        client = await stack.enter_async_context(Client.connect(settings))
+        for _ in range(workers):
+            await stack.enter_async_context(working(loaded, settings))
+        yield TestRuntime(loaded, target, settings, client=client, requests=requests, within=within)
+
+
+@contextlib.asynccontextmanager
+async def _requests(settings: ConnectionSettings) -> AsyncGenerator[Requests]:
+    connection: Connection = await connect(settings, patient=False)
+    requests = Requests(connection.nc)
+    await requests.start()
+    try:
+        yield requests
+    finally:
+        await requests.stop()
+        await connection.close()
+
+
+def _load(target: str) -> App:
+    module, _, name = target.partition(":")
+    found = getattr(importlib.import_module(module), name or "app")
+    if not isinstance(found, App):
+        raise LaybyError(f"{target} is a {type(found).__name__}, not a layby App")
+    return found

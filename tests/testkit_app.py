@@ -1,0 +1,111 @@
+"""A small app for the tests of the test kit, importable by a worker's process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from layby import Agent, App, Network, Retry, Step, StepFailed, tool
+from layby.testing import ScriptedModel, calls
+from layby.tools import ask_developer
+
+
+def charge(order: str) -> str:
+    """Charge an order; each time it runs is a line in a file."""
+    path = os.environ.get("TESTKIT_CHARGES")
+    if path:
+        with Path(path).open("a") as file:
+            file.write(f"{order}\n")
+    return f"charged {order}"
+
+
+def fails_once(path: str) -> str:
+    """Fail when it is called for the first time."""
+    marker = Path(path)
+    if not marker.exists():
+        marker.touch()
+        raise RuntimeError("not yet")
+    return "done"
+
+
+async def always_fails() -> None:
+    """Fail."""
+    raise ValueError("no")
+
+
+@tool
+def look_up(keyword: str) -> str:
+    """Look something up."""
+    return f"found {keyword}"
+
+
+def script(request: Any) -> Any:
+    """Look something up, ask, and tell what was answered; follows from the request alone."""
+    results = [
+        part.content for m in request.messages for part in m.parts if hasattr(part, "content")
+    ]
+    if not results:
+        return calls("look_up", keyword="x")
+    if len(results) == 1:
+        return calls("ask_developer", question="Is it x?")
+    return f"They say: {results[-1]}"
+
+
+clerk = Agent("Clerk", system="Help.", tools=[look_up, ask_developer])
+desk = Network(
+    "desk",
+    agents=[clerk],
+    router=lambda route: None if route.turns else clerk,
+    default_model=ScriptedModel(script),
+)
+app = App("testkit", networks=[desk], events=["testkit.paid"])
+
+
+@app.workflow(on="testkit.order", key="order", version="1")
+async def order(event: dict[str, Any], step: Step) -> str:
+    """Charge, rest, ask."""
+    charged = await step.run("charge", charge, event["order"])
+    await step.sleep("3d")
+    answer = await step.ask("developer", f"Ship {event['order']}?", timeout="4h")
+    return f"{charged}, {answer.text}"
+
+
+@app.workflow(on="testkit.silent", key="order")
+async def silent(event: dict[str, Any], step: Step) -> str:
+    """Ask, and go on without an answer."""
+    del event
+    answer = await step.ask("developer", "Anybody?", default="nobody")
+    return str(answer.value)
+
+
+@app.workflow(on="testkit.retried", key="order")
+async def retried(event: dict[str, Any], step: Step) -> str:
+    """Back off for an hour."""
+    slow = Retry(attempts=2, first="1h")
+    return await step.run("flaky", fails_once, event["marker"], retry=slow)
+
+
+@app.workflow(on="testkit.waits", key="order")
+async def waits(event: dict[str, Any], step: Step) -> str:
+    """Wait for a payment, a day at most."""
+    paid = await step.wait_for_event("testkit.paid", match={"order": event["order"]}, timeout="1d")
+    return "nothing came" if paid is None else "paid"
+
+
+@app.workflow(on="testkit.fails", key="order")
+async def fails(event: dict[str, Any], step: Step) -> str:
+    """Fail for good."""
+    try:
+        await step.run("hopeless", always_fails, retry=Retry(attempts=1))
+    except StepFailed:
+        await step.run("note", charge, event["order"])
+        raise
+    return "never"
+
+
+@app.workflow(on="testkit.asks", key="order")
+async def asks(event: dict[str, Any], step: Step) -> str:
+    """Let the network work."""
+    result = await step.network(desk, f"Order {event['order']}")
+    return result.text
