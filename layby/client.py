@@ -117,9 +117,13 @@ class Client:
         role: str = "developer",
         question_id: str | None = None,
         by: str | None = None,
+        responder: str | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Receipt:
         """Answer a question on `ticket` and return the receipt.
+
+        `by` is what the answer says of its author. `responder` is a word of the subject that the
+        server can hold its user to (see deploy/permissions.conf), and counts more than `by`.
 
         Raises:
             InvalidTicket: no ticket can have that id.
@@ -137,7 +141,7 @@ class Client:
         sub = await nc.subscribe(f"{role}.receipt.{token}", cb=receive)
         try:
             await nc.flush(2)
-            subject = f"{role}.response.{token}"
+            subject = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
             ack = await self._ask(self._requests.store(subject, data), subject)
             async with asyncio.timeout(timeout):
                 while True:
