@@ -111,8 +111,10 @@ class Requests:
     def fail_denied(self, error: PermissionDenied) -> None:
         """Fail what was asked of a subject that the server refuses: it does not answer that."""
         for waiter in list(self._open.values()):
-            if waiter.subject.lower() == error.subject.lower():  # the client reports it in lower
-                waiter.fail(error)
+            subject = waiter.subject
+            if subject.lower() == error.subject.lower():  # the client reports it in lower case
+                words = str(error).replace(error.subject, subject)
+                waiter.fail(PermissionDenied(words, subject=subject))
 
     async def request(
         self,
