@@ -20,6 +20,8 @@ class Sizes:
     network_runs: int = 1_000
     parked_runs: int = 100_000
     parked_latency_runs: int = 200
+    rest: float = 150.0
+    """Seconds before memory is read: an idle nats-server collects its garbage every two minutes."""
     repeats: int = 3
     """Of short measurements; the median is taken."""
 
@@ -35,6 +37,7 @@ QUICK = Sizes(
     network_runs=300,
     parked_runs=5_000,
     parked_latency_runs=50,
+    rest=3.0,
     repeats=1,
 )
 LONG = Sizes(word="long", parked_runs=1_000_000)
