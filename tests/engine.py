@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from layby import Agent, App, Network
-from layby.actors.network import Router
-from layby.actors.router import RoutingAgent
+from layby.actors.router import Router, RoutingAgent
 from layby.bus.blobs import Blobs
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.log import Log
@@ -178,7 +177,7 @@ async def until(look: Callable[[], Awaitable[T]], within: float = WITHIN) -> T:
 
 
 def app_of(
-    fn: WorkflowFunction, *networks: Network, on: str = ON, version: str = "", **options: Any
+    fn: WorkflowFunction, *networks: Network[Any], on: str = ON, version: str = "", **options: Any
 ) -> App:
     """An app with one workflow."""
     app = App("desk", networks=networks, **options)

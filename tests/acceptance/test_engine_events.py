@@ -167,11 +167,12 @@ async def letters(engine: Engine, count: int) -> list[DeadLetter]:
     """The dead letters, once there are `count`."""
 
     async def look() -> list[DeadLetter]:
-        found: list[DeadLetter] = []
         body: dict[str, object] = {"seq": 1, "batch": 100, "next_by_subj": "dead.>"}
-        for message in await engine.wire.direct_get("DEAD", body):
-            if not message.status:
-                found.append(msgspec.json.decode(message.data, type=DeadLetter))
+        found = [
+            msgspec.json.decode(message.data, type=DeadLetter)
+            for message in await engine.wire.direct_get("DEAD", body)
+            if not message.status
+        ]
         return found if len(found) >= count else []
 
     return await until(look)

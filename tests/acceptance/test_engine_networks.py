@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from layby import Agent, Done, Network, Route, RoutingAgent, Step, tool, tool_called
-from layby.actors.agent import AgentContext
+from layby.actors.context import AgentContext
 from layby.actors.model import Message, ModelError, ModelRequest, ModelResponse, ToolResult
 from layby.tools import ToolContext, ask_developer
 from tests.engine import Engine, app_of, desk, once
@@ -272,9 +272,7 @@ async def test_an_agent_keeps_its_own_words_and_hears_of_the_others_turns(engine
 
 
 @pytest.mark.parametrize("stop", ["stopped", "max_steps"])
-async def test_a_turn_that_ended_with_a_tool_can_be_gone_on_from(
-    engine: Engine, stop: str
-) -> None:
+async def test_a_turn_that_ended_with_a_tool_can_be_gone_on_from(engine: Engine, stop: str) -> None:
     @tool
     async def reply() -> str:
         """Reply to the customer."""

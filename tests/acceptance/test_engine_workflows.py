@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from layby import App, NonRetriableError, Retry, RetryAfter, Step, StepFailed
+from layby.runtime.ids import run_id
 from tests.engine import Engine, app_of
 
 pytestmark = pytest.mark.nats
@@ -96,8 +98,6 @@ async def test_a_workflow_gets_its_event_as_the_declared_type(engine: Engine) ->
     async with engine.works(app):
         event = {"title": "T9", "opened": "2026-03-01T09:30:00Z"}
         await engine.client.send("desk.typed", event, event_id="e1")
-        from layby.runtime.ids import run_id
-
         assert await engine.result(run_id("typed", "e1")) == "T9 2026"
 
 
@@ -398,18 +398,10 @@ async def test_a_branch_that_takes_its_time_is_no_changed_body(engine: Engine) -
     async def handle(event: dict[str, Any], step: Step) -> list[Any]:
         del event
 
-        async def thoughtful() -> Any:
-            async with asyncio.timeout(0.6):
-                with_luck = asyncio.Event()
-                try:
-                    await with_luck.wait()
-                except asyncio.CancelledError:
-                    raise
         async def slow() -> Any:
-            try:
-                await thoughtful()
-            except TimeoutError:
-                pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.6):
+                    await asyncio.Event().wait()
             return await step.run("slow", effect, "slow")
 
         async def asking() -> Any:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -15,10 +14,10 @@ pytestmark = pytest.mark.nats
 
 
 @pytest.fixture
-async def things(bus: Bus) -> AsyncIterator[Bucket]:
+async def things(bus: Bus) -> Bucket:
     topology = Topology(streams=(bucket("things"),), consumers=())
     await Provisioner(bus.requests).ensure(topology)
-    yield Bucket(bus.requests, "things")
+    return Bucket(bus.requests, "things")
 
 
 async def keys(bucket: Bucket) -> list[str]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,9 +12,9 @@ pytestmark = pytest.mark.nats
 
 
 @pytest.fixture
-async def log(bus: Bus) -> AsyncIterator[Log]:
+async def log(bus: Bus) -> Log:
     await bus.stream("RUNS", "to.>")
-    yield Log(bus.requests)
+    return Log(bus.requests)
 
 
 async def fill(log: Log, run: str, count: int, size: int = 10) -> list[LogMessage]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -81,8 +81,8 @@ class Post:
 
 
 @pytest.fixture
-async def post(bus: Bus) -> AsyncIterator[Post]:
-    yield await post_on(bus)
+async def post(bus: Bus) -> Post:
+    return await post_on(bus)
 
 
 async def post_on(bus: Bus, **consumer: Any) -> Post:

@@ -65,7 +65,7 @@ async def test_an_expectation_that_does_not_hold_is_a_conflict(bus: Bus) -> None
     await bus.stream("S", "s")
     fence = {"Nats-Expected-Last-Subject-Sequence": "0"}
     await bus.requests.store("s", b"first", fence)
-    with pytest.raises(Conflict, match="'s'.*wrong last sequence") as caught:
+    with pytest.raises(Conflict, match=r"'s'.*wrong last sequence") as caught:
         await bus.requests.store("s", b"second", fence)
     assert caught.value.code == 10071
 
@@ -84,7 +84,7 @@ async def test_a_missing_stream_is_told_by_the_api_and_by_reads(bus: Bus) -> Non
 
 
 async def test_what_is_more_than_the_server_takes_is_not_sent(bus: Bus) -> None:
-    with pytest.raises(PayloadTooLarge, match="2000000 bytes for 's'.*max_payload of 1048576"):
+    with pytest.raises(PayloadTooLarge, match=r"2000000 bytes for 's'.*max_payload of 1048576"):
         await bus.requests.store("s", b"x" * 2_000_000)
 
 
@@ -178,7 +178,7 @@ async def test_no_subject_can_write_the_protocol(bus: Bus, subject: str) -> None
 async def test_a_refused_subject_is_told_at_once_and_by_name(guarded: EmbeddedServer) -> None:
     async with bus_at(guarded.url, user="clerk", password="clerk") as bus:  # noqa: S106
         async with asyncio.timeout(2):
-            with pytest.raises(PermissionDenied, match=r"'Secret.plan'|'secret.plan'"):
+            with pytest.raises(PermissionDenied, match="'secret.Plan'"):
                 await bus.requests.store("secret.Plan", b"")
             with pytest.raises(PermissionDenied, match=r"user clerk|clerk"):
                 await bus.stream("S", "s")

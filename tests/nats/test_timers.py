@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.server import EmbeddedServer
 from layby.bus.timers import STREAM, Timers
 from layby.bus.topology import ConsumerSpec, Provisioner, Topology, streams
+from tests.engine import until
 from tests.fix_bus import Bus, bus_at
 
 pytestmark = pytest.mark.nats
@@ -60,9 +61,9 @@ async def listening(bus: Bus) -> AsyncGenerator[Fired]:
 
 
 @pytest.fixture
-async def timers(bus: Bus) -> AsyncIterator[Timers]:
+async def timers(bus: Bus) -> Timers:
     await provision(bus)
-    yield Timers(bus.requests)
+    return Timers(bus.requests)
 
 
 async def test_a_timer_fires_when_it_is_due_with_its_body(bus: Bus, timers: Timers) -> None:
@@ -107,9 +108,10 @@ async def test_a_timer_that_has_fired_leaves_nothing(bus: Bus, timers: Timers) -
         await timers.arm("q1", time.time(), b"")
         await fired.until(lambda: bool(fired.came))
 
-    async with asyncio.timeout(5):
-        while (await bus.requests.api(f"STREAM.INFO.{STREAM}"))["state"]["messages"]:
-            await asyncio.sleep(0.01)
+    async def nothing_left() -> bool:
+        return not (await bus.requests.api(f"STREAM.INFO.{STREAM}"))["state"]["messages"]
+
+    await until(nothing_left)
 
 
 async def test_many_timers_at_once_all_fire_once(bus: Bus, timers: Timers) -> None:
