@@ -12,7 +12,7 @@ from ..bus.token import slug
 from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
-from ..tools.tool import Tool
+from ..tools.source import AnyTool, ToolSource, own
 from .context import AgentContext
 from .history import History, checked_history
 from .hooks import AfterTool, BeforeTool, Enabled, OnFinish, OnResponse, OnStart
@@ -22,7 +22,6 @@ from .turn import CallRecord, TurnResult
 if TYPE_CHECKING:
     from .output import OutputType
 
-AnyTool = Tool[..., Any]
 Condition = Callable[[list[CallRecord]], bool]
 """Looks at the calls of a turn so far; True ends the turn."""
 System = str | Callable[[AgentContext[Any]], str | Awaitable[str]]
@@ -42,7 +41,8 @@ class Agent:
     """What routers are told that it is for."""
     system: System = field(default="", kw_only=True)
     """Its instructions: text, or a function of the `AgentContext`, sync or async."""
-    tools: Sequence[AnyTool] = field(default=(), kw_only=True)
+    tools: Sequence[AnyTool | ToolSource] = field(default=(), kw_only=True)
+    """Tools, and sources that list theirs when a turn begins: an `mcp_server()`."""
     model: Model | None = field(default=None, kw_only=True)
     """None: the network's `default_model`."""
     max_steps: int = field(default=8, kw_only=True)
@@ -71,7 +71,7 @@ class Agent:
     output: OutputType | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        names = [tool.name for tool in self.tools]
+        names = [tool.name for tool in self.own_tools]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise InvalidSetup(f"agent {self.name!r} has two tools named {min(twice)!r}")
@@ -80,7 +80,8 @@ class Agent:
         for limit in ("max_steps", "output_tries", "max_parallel_tools", "concurrency"):
             if getattr(self, limit) < 1:
                 raise InvalidSetup(f"agent {self.name!r}: {limit} must be at least 1")
-        if self.tool_choice not in {"auto", "any", "none", *names}:
+        unlisted = len(names) < len(self.tools)
+        if not unlisted and self.tool_choice not in {"auto", "any", "none", *names}:
             raise InvalidSetup(
                 f"agent {self.name!r}: tool_choice {self.tool_choice!r} is none of auto, any, "
                 f"none, {', '.join(names)}"
@@ -97,6 +98,11 @@ class Agent:
                 f"agent {self.name!r}: a tool named {FINAL!r} is its output_type's; rename yours"
             )
         object.__setattr__(self, "output", OutputType(self.output_type))
+
+    @property
+    def own_tools(self) -> list[AnyTool]:
+        """Its tools without those of sources."""
+        return own(self.tools)
 
     @property
     def address(self) -> str:
@@ -116,14 +122,14 @@ class Agent:
     def performers(self) -> Iterator[Any]:
         """Everybody who must take mail for the agent to work, itself first; some twice."""
         yield self
-        yield from called_by(self.tools)
+        yield from called_by(self.own_tools)
 
     def specs(self) -> list[ToolSpec]:
         """Its tools as a model sees them."""
         final = [self.output.spec] if self.output else []
         return [
             ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
-            for tool in self.tools
+            for tool in self.own_tools
         ] + final
 
 

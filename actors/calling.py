@@ -50,7 +50,7 @@ class Calls:
         self._step = step
         self._network = network
         self._values = values
-        self._tools = {tool.name: tool for tool in agent.tools}
+        self._tools = {tool.name: tool for tool in agent.own_tools}
         self._free = asyncio.Semaphore(agent.max_parallel_tools)
 
     async def outcome(self, place: str, call: ToolCall) -> CallOutcome:

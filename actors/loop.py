@@ -29,6 +29,7 @@ from .model import (
 )
 from .output import BadOutput, finals, refused, taken
 from .state import StateType, Values
+from .toolbox import equipped
 from .turn import CallOutcome, CallRecord, NetworkInput, Stop, Thought, TurnInput, TurnResult
 
 _MODEL_RETRY = Retry(attempts=6, first=1.0, longest="1m")
@@ -82,7 +83,7 @@ class AgentActor:
         messages = await past.messages(self.agent.history)
         model = self.agent.model or network.default_model
         turn = Turn(
-            self.agent,
+            await equipped(self.agent, step),
             model,
             step,
             task=task,
@@ -316,7 +317,7 @@ class Turn:
 
     def _successor(self) -> str:
         """Who takes over, after a handoff."""
-        heirs = {tool.name: tool.hands_to for tool in self._agent.tools if tool.hands_to}
+        heirs = {tool.name: tool.hands_to for tool in self._agent.own_tools if tool.hands_to}
         return next((heirs[c.name] for c in self._calls if c.name in heirs and not c.is_error), "")
 
     # -- the end -------------------------------------------------------------------------------

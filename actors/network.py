@@ -67,7 +67,7 @@ class Network(Generic[S]):
 
     def _check_handoffs(self, names: list[str]) -> None:
         for agent in self.agents:
-            tools = agent.tools if isinstance(agent, Agent) else ()
+            tools = agent.own_tools if isinstance(agent, Agent) else ()
             heir = next((t.hands_to for t in tools if t.hands_to and t.hands_to not in names), None)
             if heir:
                 raise InvalidSetup(

@@ -14,7 +14,7 @@ from .model import Message, Model, ModelRequest, ToolCall, ToolResult, ToolSpec,
 from .turn import Decision, S, TurnResult
 
 if TYPE_CHECKING:
-    from .agent import AnyTool
+    from ..tools.source import AnyTool
     from .network import Member
 
 _TRIES = 3

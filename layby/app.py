@@ -23,6 +23,7 @@ from .bus.topology import ConsumerSpec, Topology, bucket, streams
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.retry import Retry
+from .tools.source import ToolSource, sources
 
 F = TypeVar("F", bound=WorkflowFunction)
 
@@ -139,6 +140,10 @@ class App:
         elif workflow.address in {other.address for other in self.workflows.values()}:
             raise InvalidSetup(f"two workflows would share the mailbox {workflow.address!r}")
         self.workflows[workflow.name] = workflow
+
+    def sources(self) -> list[ToolSource]:
+        """The sources that its agents' tools come from."""
+        return [source for agent in self.agents.values() for source in sources(agent.tools)]
 
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import msgspec
 import structlog
@@ -36,6 +36,7 @@ from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
 from .runtime.worker import CANCEL, Post, Worker
+from .tools.source import close
 
 log = structlog.get_logger("layby.worker")
 
@@ -49,7 +50,7 @@ class WorkerLost(LaybyError):
 @contextlib.asynccontextmanager
 async def working(app: App, settings: ConnectionSettings) -> AsyncIterator[Worker]:
     """A worker for `app`, taking work while the block is open and drained at its end."""
-    async with _opened(settings, patient=True) as (connection, requests):
+    async with _tools_of(app), _opened(settings, patient=True) as (connection, requests):
         await Provisioner(requests).ensure(app.topology())
         worker = assemble(app, connection, requests)
         await worker.start()
@@ -79,7 +80,7 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     lost: list[bool] = []
-    async with _opened(settings, patient=True) as (connection, requests):
+    async with _tools_of(app), _opened(settings, patient=True) as (connection, requests):
 
         def give_up() -> None:
             lost.append(True)
@@ -116,6 +117,15 @@ async def provision(app: App, settings: ConnectionSettings, *, replicas: int = 1
     if not changes:
         return [Finding(level="ok", subject=app.name, message="everything is there already")]
     return [Finding(level="ok", subject=app.name, message=change) for change in changes]
+
+
+@contextlib.asynccontextmanager
+async def _tools_of(app: App) -> AsyncGenerator[None]:
+    """Let go, at the end, of what the app's tools come from."""
+    try:
+        yield
+    finally:
+        await close(app.sources())
 
 
 @contextlib.asynccontextmanager

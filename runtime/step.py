@@ -157,6 +157,11 @@ class Step:
             after=self.state.tail,
         )
 
+    def has(self, name: str) -> bool:
+        """Whether the log holds the result of step `name` already; for actors and tools."""
+        slot = self._activation.slot(f"{self._prefix}{name}")
+        return slot is not None and slot.settled > 0
+
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""
         return load(await self._services.inflate(raw), wanted)
