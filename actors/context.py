@@ -22,5 +22,5 @@ class AgentContext(Generic[S]):
     """The network's state; a copy, for only tools change it."""
     agent: str = ""
     """The agent's name."""
-    agent_state: dict[str, Any] = field(default_factory=dict)
+    agent_state: dict[str, Any] = field(default_factory=dict[str, Any])
     """The agent's own state; a copy."""

@@ -31,7 +31,7 @@ class Past:
     """Whose turn it is."""
     input: str
     """What the network is to do."""
-    turns: list[TurnResult] = field(default_factory=list)
+    turns: list[TurnResult] = field(default_factory=list[TurnResult])
     """The turns so far, oldest first."""
 
     def told(self, turns: list[TurnResult] | None = None, note: str = "") -> list[Message]:

@@ -156,9 +156,10 @@ class Turn:
 
     async def _think(self, number: int) -> Thought:
         self._must_afford()
+        model = self._thinker()
         key = f"model#{number}"
         thought: Thought = await self._step.perform(
-            key, lambda: self._infer(key, number), Thought, retry=_MODEL_RETRY, note=_brief
+            key, lambda: self._infer(key, number, model), Thought, retry=_MODEL_RETRY, note=_brief
         )
         self._usage += thought.usage
         thought = await self._reconsidered(number, thought)
@@ -175,7 +176,7 @@ class Turn:
                 f"network {self._task.network!r} had {self._tokens} left for it"
             )
 
-    async def _infer(self, key: str, number: int) -> Thought:
+    async def _infer(self, key: str, number: int, model: Model) -> Thought:
         request = await self._request(number)
         hook = self._agent.on_start
         chosen = None if hook is None else await settled(hook(self._context(), request))
@@ -184,7 +185,7 @@ class Turn:
             message = Message(role="assistant", parts=said)
             return Thought(message=message, stop_reason="end", halted=True)
         with self._step.speaking(key, self._agent.name) as on_text:
-            response = await self._thinker().respond(chosen or request, on_text)
+            response = await model.respond(chosen or request, on_text)
         return Thought(**msgspec.structs.asdict(response))
 
     async def _reconsidered(self, number: int, thought: Thought) -> Thought:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -36,7 +36,7 @@ class Route(Generic[S]):
     input: str
     turns: list[TurnResult]
     """The turns taken so far."""
-    agents: dict[str, Member]
+    agents: Mapping[str, Member]
     """The agents of the network that may be chosen now, by name."""
     state: S
     """The network's state as its type; a copy, for only tools change it."""
@@ -131,9 +131,9 @@ class RoutingAgent:
             summary = str(call.arguments.get("summary", ""))
             return Decision(summary=summary, by=self.name, usage=usage)
         wanted = call.arguments.get("agent")
-        if call.name == _ROUTE and wanted in route.agents:
+        if call.name == _ROUTE and isinstance(wanted, str) and wanted in route.agents:
             reason = str(call.arguments.get("reason", ""))
-            return Decision(agents=[str(wanted)], summary=reason, by=self.name, usage=usage)
+            return Decision(agents=[wanted], summary=reason, by=self.name, usage=usage)
         return Message(role="user", parts=[_refused(c, call, route) for c in calls])
 
 
@@ -186,7 +186,7 @@ def decision_of(choice: Choice, route: Route[Any], *, by: str) -> Decision:
         return Decision(by=by)
     if isinstance(choice, Done):
         return Decision(summary=choice.summary, by=by)
-    several = list(choice) if isinstance(choice, list | tuple) else [choice]
+    several: list[Any] = [*choice] if isinstance(choice, list | tuple) else [choice]
     return Decision(agents=[_name_of(one, route) for one in several], by=by)
 
 

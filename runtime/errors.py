@@ -86,6 +86,8 @@ class WorkflowChanged(LaybyError):
 class InvalidSetup(LaybyError):
     """An app, workflow, agent, tool or network is declared in a way that cannot work."""
 
+    retryable = False
+
 
 class Parked(BaseException):
     """Leaves a body that waits for something outside. Let it pass; catch `LaybyError`."""

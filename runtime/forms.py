@@ -56,6 +56,8 @@ def fit(text: str, form: dict[str, Any]) -> str:
     best = cast("Any", best_match(errors))  # its types leave some open
     if best is None:
         return "the answer does not have the form that was asked for"
+    if "description" in form:  # the asker's own words are better than a schema's
+        return f"the answer cannot be understood for sure: {form['description']}"[:500]
     where = ".".join(str(part) for part in best.absolute_path)
     prefix = f"{where}: " if where else ""
     return f"the answer does not have the form that was asked for: {prefix}{best.message}"[:500]

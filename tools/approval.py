@@ -133,16 +133,14 @@ def read(value: Any) -> Ruling:
     """What an accepted answer says; anything that is not understood is a rejection."""
     if isinstance(value, str):
         return _read_words(value.strip())
-    match next(iter(value)):  # a pydantic model with one field
-        case "approve", _:
-            return Ruling("approve")
-        case "respond", str(text):
-            return Ruling("respond", text)
-        case "edit", dict(arguments):
-            return Ruling("edit", arguments=arguments)
-        case _, reason:
-            return Ruling("reject", str(reason).strip())
-    raise AssertionError("a pair is a pair")
+    [(kind, said)] = value  # a pydantic model with one field
+    if kind == "approve":
+        return Ruling("approve")
+    if kind == "respond":
+        return Ruling("respond", said)
+    if kind == "edit":
+        return Ruling("edit", arguments=said)
+    return Ruling("reject", str(said).strip())
 
 
 def _read_words(text: str) -> Ruling:

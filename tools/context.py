@@ -28,5 +28,5 @@ class ToolContext(Generic[S]):
     """The same on every try of this call, for effects in the outside world."""
     state: S = field(default_factory=lambda: cast("Any", {}))
     """The network's state. What the tool sets is validated and recorded with its result."""
-    agent_state: dict[str, Any] = field(default_factory=dict)
+    agent_state: dict[str, Any] = field(default_factory=dict[str, Any])
     """The agent's own state, which no other agent sees; kept in the same way."""

@@ -139,7 +139,10 @@ async def test_before_tool_may_change_the_arguments(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("reply", "told"),
-    [("never mind", ("never mind", False)), (CallOutcome(content="no", is_error=True), ("no", True))],
+    [
+        ("never mind", ("never mind", False)),
+        (CallOutcome(content="no", is_error=True), ("no", True)),
+    ],
 )
 async def test_before_tool_may_return_a_result_instead(
     engine: Engine, reply: Any, told: tuple[str, bool]
@@ -162,7 +165,7 @@ async def test_before_tool_may_return_a_result_instead(
 async def test_a_before_tool_that_raises_keeps_the_tool_from_running(
     engine: Engine, error: Exception
 ) -> None:
-    def before(ctx: ToolContext, call: ToolCall) -> None:
+    def before(_ctx: ToolContext, _call: ToolCall) -> None:
         raise error
 
     model = Scripted(calls(("pay", {"amount": 1})), says("Done."))

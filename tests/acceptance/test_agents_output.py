@@ -1,0 +1,142 @@
+"""Final answers that have a type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from layby import Agent, Network, Step, tool, tool_called
+from layby.models import ModelRequest, ModelResponse
+from tests.engine import Engine, app_of, once
+from tests.scripted import Scripted, calls, results, says
+
+pytestmark = pytest.mark.nats
+
+
+class Verdict(BaseModel):
+    """What came of a ticket."""
+
+    solved: bool
+    score: int = Field(ge=0, le=10)
+
+
+@tool
+def look() -> str:
+    """Look."""
+    return "seen"
+
+
+def final(**arguments: Any) -> ModelResponse:
+    return calls(("final_answer", arguments))
+
+
+def judge(model: Scripted, **options: Any) -> Network:
+    agent = Agent("Judge", tools=[look], output_type=Verdict, **options)
+    return Network("court", agents=[agent], router=once, default_model=model)
+
+
+async def verdict(engine: Engine, network: Network) -> Any:
+    async def handle(event: dict[str, Any], step: Step) -> dict[str, Any]:
+        result = await step.network(network, f"Judge {event['ticket']}")
+        assert result.output is None or isinstance(result.output, Verdict)
+        assert all(turn.output is result.output for turn in result.turns)
+        [turn] = result.turns
+        return {"output": result.output, "text": result.text, "stop": turn.stop}
+
+    async with engine.works(app_of(handle, network)):
+        return await engine.result(await engine.start())
+
+
+async def test_a_final_answer_is_the_turns_output(engine: Engine) -> None:
+    model = Scripted(calls(("look", {})), final(solved=True, score=7))
+    assert await verdict(engine, judge(model)) == {
+        "output": {"solved": True, "score": 7},
+        "text": '{"solved":true,"score":7}',
+        "stop": "done",
+    }
+    spec = model.requests[0].tools[-1]
+    assert spec.name == "final_answer"
+    assert spec.parameters["properties"]["score"] == {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 10,
+    }
+
+
+async def test_the_model_is_told_what_is_wrong_and_tries_again(engine: Engine) -> None:
+    model = Scripted(final(score=11), says("Solved!"), final(solved=False, score=1))
+    result = await verdict(engine, judge(model))
+    assert result["output"] == {"solved": False, "score": 1}
+    [told] = results(model.requests[1])
+    assert told.is_error
+    assert told.content.splitlines() == [
+        "the final answer does not fit:",
+        "- solved: required, but missing",
+        "- score: Input should be less than or equal to 10 (got 11)",
+    ]
+    assert "text alone is none" in model.requests[2].messages[-1].text
+
+
+async def test_the_tries_are_bounded(engine: Engine) -> None:
+    model = Scripted(final(), final())
+
+    async def handle(event: dict[str, Any], step: Step) -> None:
+        del event
+        await step.network(judge(model, output_tries=2), "Judge")
+
+    async with engine.works(app_of(handle, judge(model, output_tries=2))):
+        state = await engine.ended(await engine.start())
+    assert state.status == "failed"
+    assert "'Judge' gave no final answer of its output_type in 2 tries" in state.error
+
+
+async def test_a_final_answer_beside_other_calls_has_not_seen_their_results(
+    engine: Engine,
+) -> None:
+    both = calls(("look", {}), ("final_answer", {"solved": True, "score": 1}))
+    model = Scripted(both, final(solved=True, score=2))
+    assert (await verdict(engine, judge(model)))["output"]["score"] == 2
+    told = results(model.requests[1])
+    assert [(r.name, r.is_error) for r in told] == [("look", False), ("final_answer", True)]
+
+
+async def test_json_in_a_text_is_taken(engine: Engine) -> None:
+    model = Scripted(says('```json\n{"solved": true, "score": 3}\n```'))
+    assert (await verdict(engine, judge(model)))["output"] == {"solved": True, "score": 3}
+
+
+async def test_the_last_response_must_be_the_final_answer(engine: Engine) -> None:
+    def obedient(request: ModelRequest) -> ModelResponse:
+        forced = request.tool_choice == "final_answer"
+        return final(solved=False, score=0) if forced else calls(("look", {}))
+
+    result = await verdict(engine, judge(Scripted(obedient), max_steps=3))
+    assert result["output"] == {"solved": False, "score": 0}
+
+
+async def test_a_turn_that_is_stopped_has_no_output(engine: Engine) -> None:
+    model = Scripted(calls(("look", {})))
+    result = await verdict(engine, judge(model, stop_when=[tool_called("look")]))
+    assert (result["output"], result["stop"]) == (None, "stopped")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer", "value"), [(list[int], [1, 2], [1, 2]), (bool, False, False)]
+)
+async def test_a_value_that_is_no_object_is_wrapped(
+    engine: Engine, wanted: Any, answer: Any, value: Any
+) -> None:
+    model = Scripted(final(wrong=1), final(answer=answer))
+    network = Network(
+        "n", agents=[Agent("A", output_type=wanted)], router=once, default_model=model
+    )
+
+    async def handle(event: dict[str, Any], step: Step) -> Any:
+        del event
+        return (await step.network(network, "Count")).output
+
+    async with engine.works(app_of(handle, network)):
+        assert await engine.result(await engine.start()) == value
+    assert "give one argument, 'answer'" in results(model.requests[1])[0].content

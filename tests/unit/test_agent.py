@@ -1,0 +1,89 @@
+"""What an agent or network refuses when it is declared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from layby import Agent, App, Network, RoutingAgent, Tokens, tool
+from layby.runtime.errors import InvalidSetup
+
+
+@tool
+def look() -> None: ...
+
+
+@tool(name="final_answer")
+def clash() -> None: ...
+
+
+class Plain: ...
+
+
+class State(BaseModel):
+    n: int = 0
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"name": " "}, "needs a name"),
+        ({"tools": [look, look]}, "two tools named 'look'"),
+        ({"max_steps": 0}, "max_steps must be at least 1"),
+        ({"max_parallel_tools": 0}, "max_parallel_tools must be at least 1"),
+        ({"concurrency": 0}, "concurrency must be at least 1"),
+        ({"output_tries": 0}, "output_tries must be at least 1"),
+        ({"tool_choice": "loko"}, "is none of auto, any, none"),
+        ({"history": "mine"}, "history='mine' is none of 'shared', 'own'"),
+        ({"output_type": Plain}, "no final answer can have the type"),
+        ({"output_type": State, "tools": [clash]}, "a tool named 'final_answer'"),
+    ],
+)
+def test_an_agent_that_cannot_work(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidSetup, match=why):
+        Agent(options.pop("name", "A"), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"agents": []}, "has no agents"),
+        ({"agents": [Agent("A"), Agent("A")]}, "two agents of one name"),
+        ({"max_turns": 0}, "max_turns must be at least 1"),
+        ({"concurrency": 0}, "concurrency must be at least 1"),
+        ({"budget": Tokens(0)}, "a budget of 0 is none"),
+        ({"state": int}, "a state has named fields"),
+        ({"state": Plain}, "no state can have the type"),
+    ],
+)
+def test_a_network_that_cannot_work(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(InvalidSetup, match=why):
+        Network("n", agents=options.pop("agents", [Agent("A")]), **options)
+
+
+def test_the_first_state_must_fit() -> None:
+    network = Network("n", agents=[Agent("A")], state=State)
+    with pytest.raises(InvalidSetup, match="the initial state does not fit: n: Input should be"):
+        network.task("go", {"n": "many"})
+    assert network.task("go").state == {"n": 0}
+    assert network.task("go", State(n=3)).state == {"n": 3}
+
+
+def test_two_agents_whose_names_are_one_in_subjects() -> None:
+    networks = [
+        Network("a", agents=[Agent("Help Desk")]),
+        Network("b", agents=[Agent("help desk")]),
+    ]
+    with pytest.raises(InvalidSetup, match="share the mailbox"):
+        App("x", networks=networks)
+
+
+def test_a_network_within_a_network_is_found_once() -> None:
+    agent = Agent("A")
+    inner = Network("inner", agents=[agent])
+    outer = Network("outer", agents=[agent, inner], router=RoutingAgent("r"))
+    app = App("x", networks=[outer, inner])
+    assert sorted(app.networks) == ["inner", "outer"]
+    assert [a.name for a in app.agents.values()] == ["A"]
