@@ -101,14 +101,19 @@ def print_end(console: Console, detail: RunDetail) -> None:
 
 
 async def _follow(client: Client, detail: RunDetail, *, quiet: bool) -> RunDetail:
+    from .speech import Speech
     from .timeline import Timeline
 
     console = stdout()
+    speech = Speech(console)
     if not quiet:
         print_head(console, detail)
     timeline = Timeline(console, start=detail.started_at)
-    async for line in client.follow(detail.id):
-        if not quiet:
+    async for line in client.follow(detail.id, text=speech.heard and not quiet):
+        if line.kind == "text.delta":
+            speech.delta(line)
+        elif not quiet:
+            speech.end()
             timeline.line(line)
         if line.kind == "run.ended":
             break

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from layby.cli import times
 from layby.cli.demo_screen import Screen
 from layby.cli.ending import ending
 from layby.cli.show import print_run
+from layby.cli.speech import Speech
 from layby.cli.tables import STATUS_STYLE, finding_table, question_table, run_table
 from layby.cli.timeline import Timeline
 from layby.rows import (
@@ -237,3 +239,20 @@ def test_a_refused_answer_says_why() -> None:
     receipt = Receipt(outcome="too_late", ticket="T125", reason="ada was first")
     Screen(target, typing=True).refused(receipt)
     assert "too late: ada was first" in text_of(target)
+
+
+def test_what_models_say_is_printed_as_it_comes() -> None:
+    target = console(tty=True)
+    speech = Speech(target)
+    assert speech.heard
+    for answer, actor, text in [("a", "Ann", "Hel"), ("a", "Ann", "lo\n"), ("b", "Bob", HOSTILE)]:
+        data = {"step": "model#0", "answer": answer, "index": 0}
+        said = TimelineLine(
+            at="", run="r", ticket="T", kind="text.delta", actor=actor, detail=text, data=data
+        )
+        speech.delta(said)
+    speech.end()
+    speech.end()
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text_of(target))
+    assert plain == "Ann: Hello\n\nBob: \\x1b[2Jwiped\\x07\n"
+    assert not Speech(console()).heard
