@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -193,8 +193,9 @@ def _performers(
     agents: dict[str, Agent] = {}
     for network in networks:
         for performer in network.performers():
+            known: Any
             if isinstance(performer, Network):
-                known: Any = inner.setdefault(performer.name, performer)
+                known = inner.setdefault(performer.name, cast("Any", performer))
             else:
                 known = agents.setdefault(performer.address, performer)
             if known is not performer:
