@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import msgspec
 
@@ -225,7 +225,7 @@ class Workflow:
             raise Hopeless(f"the event is no JSON: {error}") from None
         if not isinstance(event, dict):
             raise Hopeless(f"the event is a JSON {type(event).__name__}, not an object")
-        return event
+        return cast("dict[str, Any]", event)
 
     def _ticket(self, event: dict[str, Any]) -> str:
         value = event.get(self.key)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import msgspec
 import structlog
@@ -48,7 +48,7 @@ class WorkerLost(LaybyError):
 
 
 @contextlib.asynccontextmanager
-async def working(app: App, settings: ConnectionSettings) -> AsyncIterator[Worker]:
+async def working(app: App, settings: ConnectionSettings) -> AsyncGenerator[Worker]:
     """A worker for `app`, taking work while the block is open and drained at its end."""
     async with _tools_of(app), _opened(settings, patient=True) as (connection, requests):
         await Provisioner(requests).ensure(app.topology())
@@ -131,7 +131,7 @@ async def _tools_of(app: App) -> AsyncGenerator[None]:
 @contextlib.asynccontextmanager
 async def _opened(
     settings: ConnectionSettings, *, patient: bool
-) -> AsyncIterator[tuple[Connection, Requests]]:
+) -> AsyncGenerator[tuple[Connection, Requests]]:
     connection = await connect(settings, patient=patient)
     requests = Requests(connection.nc)
     connection.on_denied.append(requests.fail_denied)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -307,7 +307,7 @@ def _inner(kind: str, record: Stepped) -> dict[str, Any]:
     if kind != "tool.called":
         return {"kind": kind, "title": title}
     outcome = _json(record.result)
-    failed = isinstance(outcome, dict) and bool(outcome.get("is_error"))
+    failed = isinstance(outcome, dict) and bool(cast("Any", outcome).get("is_error"))
     return {"kind": "tool.failed" if failed else kind, "title": title, "detail": _cut(rest)}
 
 

@@ -50,10 +50,10 @@ def fit(text: str, form: dict[str, Any]) -> str:
     for candidate in _candidates(text):
         if validator.is_valid(candidate):
             return ""
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
+    from jsonschema import exceptions  # noqa: PLC0415
 
     errors = validator.iter_errors(_candidates(text)[0])
-    best = cast("Any", best_match(errors))  # its types leave some open
+    best = cast("Any", exceptions.best_match(errors))  # its types leave some open
     if best is None:
         return "the answer does not have the form that was asked for"
     if "description" in form:  # the asker's own words are better than a schema's

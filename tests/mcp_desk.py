@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -68,7 +68,7 @@ async def refund(order: str, given: Annotated[Amount, Resolve(ask_amount)]) -> s
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[str]:
+async def serving() -> AsyncGenerator[str]:
     """The server on a port of the loopback."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -167,7 +168,7 @@ async def test_a_model_that_asks_and_asks_is_stopped(engine: Engine) -> None:
     async with engine.works(desk(Agent("A", tools=[ask_developer]), model=model, max_questions=2)):
         run = await engine.start()
         for number in "12":
-            await until(lambda number=number: _asked(engine, f"{number}?"))
+            await until(partial(_asked, engine, f"{number}?"))
             await engine.answer(text="no")
         result = await engine.result(run)
     assert result["text"] == "enough"
@@ -217,7 +218,6 @@ async def test_a_limit_that_nobody_catches_fails_the_run(engine: Engine) -> None
         ({"text": "ship it", "other": 1}, "ship it", ""),
         ({"answer": True}, "true", ""),
         ({"answer": 42}, "42", ""),
-        ({"answer": ["a", "b"]}, '["a", "b"]', ""),
         ('["not", "an", "object"]', '["not", "an", "object"]', ""),
         ('"quoted"', '"quoted"', ""),
     ],
@@ -269,6 +269,7 @@ async def test_the_tool_gives_the_model_the_answer_who_gave_it_and_when(engine: 
         ({"anser": "yes"}, "none of the fields"),
         ({"answer": ""}, "empty"),
         ({"answer": None}, "null"),
+        ({"answer": ["a", "b"]}, "must be text"),
         ('{"answer": "\\ud800"}', "UTF-8"),
         ('{"answer": "yes", "by": "\\ud800"}', "UTF-8"),
         ({"answer": "yes", "by": 7}, "must be text"),
@@ -487,7 +488,7 @@ async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
     async with engine.works(app):
         assert await engine.result(run) == "in time"
         await engine.wire.api("CONSUMER.PAUSE.ANSWERS.answers-developer", {})
-        outcomes = {}
+        outcomes: dict[int, str] = {}
         for _ in range(2 + len(also)):
             receipt = msgspec.json.decode((await receipts.next_msg(10)).data)
             outcomes[receipt["seq"]] = receipt["outcome"]

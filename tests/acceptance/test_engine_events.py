@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -185,7 +186,7 @@ async def test_broken_events_are_kept_with_their_reason_and_disturb_nobody(engin
         after = await engine.start("after")
         dead = {letter.seq: letter for letter in await letters(engine, len(BROKEN))}
         for ticket in ("before", "after"):
-            await until(lambda t=ticket: _asks(engine, t))
+            await until(partial(_asks, engine, ticket))
             await engine.answer(ticket, "fine")
         assert await engine.result(before) == ["before", "fine"]
         assert await engine.result(after) == ["after", "fine"]

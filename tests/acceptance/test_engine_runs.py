@@ -172,7 +172,7 @@ async def test_a_cancelled_turn_stops_model_and_tools(engine: Engine) -> None:
         """Never end."""
         await began.wait()
         try:
-            return await asyncio.get_running_loop().create_future()
+            return str(await asyncio.get_running_loop().create_future())
         finally:
             task = asyncio.ensure_future(ended.wait())
             tasks.append(task)
@@ -263,6 +263,8 @@ async def test_the_index_agrees_with_the_logs(engine: Engine) -> None:
                 await step.ask("developer", "?")
             case "sleeps":
                 await step.sleep("1h")
+            case _:
+                pass
         return "fine"
 
     wanted = {

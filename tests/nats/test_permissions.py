@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -112,9 +112,8 @@ async def test_a_worker_that_may_create_nothing_does_everything(house: House) ->
         assert b'"by":"ada"' in receipt.data
         run = run_id("support_ticket", "e1")
         async with asyncio.timeout(WITHIN):
-            async for line in observer.follow(run):
-                last = line
-        assert (last.kind, last.data["result"]) == ("run.ended", "It is.")
+            lines = [line async for line in observer.follow(run)]
+        assert (lines[-1].kind, lines[-1].data["result"]) == ("run.ended", "It is.")
 
         async def done() -> bool:
             return bool(await observer.runs("completed"))
@@ -199,11 +198,15 @@ FORBIDDEN = [
 ]
 
 
+def noting(denied: list[str]) -> Callable[[PermissionDenied], None]:
+    return lambda error: denied.append(error.subject)
+
+
 async def test_nobody_may_do_more_than_that(house: House) -> None:
     for user in USERS:
         async with house.connection(user) as connection:
             denied: list[str] = []
-            connection.on_denied.append(lambda error, denied=denied: denied.append(error.subject))
+            connection.on_denied.append(noting(denied))
             subjects = [subject for name, subject in FORBIDDEN if name == user]
             for subject in subjects:
                 await connection.nc.publish(subject, b"")

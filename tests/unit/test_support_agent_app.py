@@ -19,7 +19,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TicketStore:
 
 
 def result(*calls: CallRecord) -> NetworkResult:
-    return NetworkResult(network="support", turns=[TurnResult(agent="A", calls=list(calls))])
+    turn = TurnResult(agent="A", calls=list(calls))
+    return NetworkResult(network="support", turns=[turn], state={})
 
 
 def reply(message: str, *, is_error: bool = False) -> CallRecord:
