@@ -16,7 +16,7 @@ from ..runtime.times import iso
 
 _KEPT = 32
 """Closed questions that a record remembers."""
-_REMEMBERED = 1_024
+_REMEMBERED = 4_096
 """Records that a worker remembers at a time."""
 _LARGEST = 128 * 1024
 """Bytes of parked state that a record carries; a larger run is read from its log again."""
@@ -91,6 +91,8 @@ def with_question(
         questions.append(parked_question(run, question, since))
     elif questions[known].status == "open":
         questions[known] = parked_question(run, question, since or questions[known].since)
+    else:
+        return record  # closed before, and a question closes once
     closed = [q for q in questions if q.status != "open"]
     forgotten = {q.id for q in closed[:-_KEPT]}
     waits = {q.run for q in questions if q.status == "open"}
@@ -162,7 +164,7 @@ class Parking:
             record, revision = seen
             old = record or ParkedRecord(ticket=ticket)
             new = update(old)
-            if new == old:
+            if new is old:
                 return
             waits = any(q.status == "open" for q in new.questions)
             ttl = None if waits else self._keep
