@@ -81,7 +81,7 @@ def test_the_quickstart_runs(tmp_path: Path) -> None:
     # The workflow of the first half is driven as the text says: event, question, answer.
     (tmp_path / "test_app.py").write_text(_DRIVEN)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."],
+        [sys.executable, "-m", "pytest", "-q", "-o", "asyncio_mode=auto", "--rootdir", "."],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -93,35 +93,17 @@ def test_the_quickstart_runs(tmp_path: Path) -> None:
 
 
 _DRIVEN = """
-import asyncio
-
 from app import app
 
-from layby.bus.server import EmbeddedServer
-from layby.bus.settings import ConnectionSettings
-from layby.client import Client
-from layby.run import working
+from layby.testing import running
 
 
-async def story(folder):
-    async with EmbeddedServer(folder) as server:
-        settings = ConnectionSettings(servers=(server.url,))
-        async with working(app, settings), Client.connect(settings) as client:
-            await client.send("shop.refund.requested", {"orderId": "1001", "amount": 25})
-            async with asyncio.timeout(10):
-                while not (questions := await client.questions()):
-                    pass
-            unclear = await client.answer("1001", "perhaps", role="manager", by="ada")
-            assert unclear.outcome == "invalid"
-            receipt = await client.answer("1001", "yes", role="manager", by="ada")
-            assert receipt.outcome == "accepted"
-            async for _ in client.follow(questions[0].run):
-                pass
-            assert (await client.show("1001")).result == "25.00 paid back for 1001"
-
-
-def test_story(tmp_path):
-    asyncio.run(story(tmp_path))
+async def test_as_the_text_says():
+    async with running(app) as rt:
+        await rt.send("shop.refund.requested", {"orderId": "1001", "amount": 25})
+        assert (await rt.answer("1001", "perhaps", by="ada")).outcome == "invalid"
+        assert (await rt.answer("1001", "yes", by="ada")).outcome == "accepted"
+        assert await rt.result("1001") == "25.00 paid back for 1001"
 """
 
 

@@ -309,7 +309,8 @@ async def test_an_event_sent_again_long_after_starts_nothing(engine: Engine) -> 
 async def test_an_event_sent_again_while_its_run_is_busy_does_not_run_it_twice(
     engine: Engine,
 ) -> None:
-    go_on, ran = asyncio.Event(), []
+    go_on = asyncio.Event()
+    ran: list[str] = []
 
     async def handle(event: dict[str, Any], step: Step) -> None:
         del event
