@@ -77,7 +77,7 @@ def read(data: bytes, ticket: str) -> Given | Refused:
 
 def _from_object(body: dict[str, Any], ticket: str) -> Given | Refused:
     named = body.get("ticketId", body.get("ticket", ticket))
-    if named != ticket:
+    if str(named) != ticket:  # it may be a number, as in an event
         return Refused(f"the answer says it is for ticket {str(named)[:200]!r}, not {ticket!r}")
     key = next((key for key in _KEYS if key in body), None)
     if key is None:
@@ -99,6 +99,10 @@ def _from_object(body: dict[str, Any], ticket: str) -> Given | Refused:
 def _given(text: str, question_id: str = "", by: str = "") -> Given | Refused:
     if not text:
         return Refused("the answer is empty: silence is never a yes")
+    try:
+        f"{text}{question_id}{by}".encode()
+    except UnicodeEncodeError:  # JSON can write one with an escape
+        return Refused("the answer holds half of a surrogate pair, which is no UTF-8 text")
     if len(text) > _LONGEST:
         return Refused(f"the answer has {len(text)} characters, more than {_LONGEST}")
     return Given(text, question_id, by)
