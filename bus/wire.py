@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
 from .errors import BusError, NotConnected, PayloadTooLarge
+from .parser import MessageParser
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Message:
 
     __slots__ = ("_block", "_headers", "data", "reply", "subject")
 
-    def __init__(self, subject: str, reply: str, data: bytes, block: bytes | None) -> None:
+    def __init__(self, subject: str, reply: str, data: bytes, block: bytes) -> None:
         self.subject = subject
         self.reply = reply
         self.data = data
@@ -45,7 +46,7 @@ class Message:
     def status(self) -> str:
         """The status code of a message that is one, else an empty string."""
         block = self._block
-        if block is None or block[_STATUS.start - 1 : _STATUS.start] != b" ":
+        if not block or block[_STATUS.start - 1 : _STATUS.start] != b" ":
             return ""
         return block[_STATUS].decode()
 
@@ -66,8 +67,10 @@ class Wire(Client):
 
     def __init__(self) -> None:
         super().__init__()
+        self._ps = MessageParser(self, self._take, self._process_msg)
         self._takers: dict[int, Taker] = {}
-        self._written: asyncio.Future[None] | None = None
+        self._due = False
+        """Whether what is pending is written at the end of this turn of the event loop."""
 
     async def open_inbox(self, take: Taker, below: str = "") -> Subscription:
         """Subscribe to a new inbox (and to `below` it, `.*` for instance); see `Taker`."""
@@ -90,17 +93,17 @@ class Wire(Client):
             PayloadTooLarge: it is more than the server takes.
             BusError: nothing can be sent to such a subject.
         """
-        if not self.is_connected or self.is_draining_pubs:
+        if self._status != Client.CONNECTED:
             raise NotConnected(f"cannot publish to {subject!r}: there is no connection now")
         if subject.split() != [subject] or (reply and reply.split() != [reply]):
             # It would end early, and let a caller write commands of the protocol.
             raise BusError(f"{subject!r} is no subject: it is empty or has white space in it")
         block = _block(headers) if headers else b""
         size = len(block) + len(data)
-        if size > self.max_payload:
+        if size > self._max_payload:
             raise PayloadTooLarge(
                 f"{size} bytes for {subject!r} are more than the server's max_payload of "
-                f"{self.max_payload}: send less, or raise max_payload in its configuration"
+                f"{self._max_payload}: send less, or raise max_payload in its configuration"
             )
         if block:
             line = f"HPUB {subject} {reply} {len(block)} {size}\r\n".encode()
@@ -111,37 +114,33 @@ class Wire(Client):
     def _write(self, frame: bytes) -> None:
         self._pending.append(frame)
         self._pending_data_size += len(frame)
-        queue = self._flush_queue
-        if queue is not None and queue.empty():
-            queue.put_nowait(self._nobody)
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._write_through)
 
-    @property
-    def _nobody(self) -> asyncio.Future[None]:
-        """Who waits for the flusher of nats-py to have written: nobody does."""
-        if self._written is None:
-            self._written = asyncio.get_running_loop().create_future()
-            self._written.set_result(None)
-        return self._written
-
-    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        """Ping, after what was sent before: nats-py's ping overtakes it, and `flush` is one."""
-        if self._transport is not None and self._pending:
+    def _write_through(self) -> None:
+        """Write what is there: nats-py's flusher is slower, and may not survive a connection."""
+        self._due = False
+        if self._transport is not None and self._pending and self.is_connected:
             self._transport.writelines(self._pending)
             self._pending = []
             self._pending_data_size = 0
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """Ping, after what was sent before: nats-py's ping overtakes it, and `flush` is one."""
+        self._write_through()
         await super()._send_ping(future)
 
-    async def _process_msg(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
-    ) -> None:
+    def _take(self, sid: int, subject: bytes, reply: bytes, data: bytes, block: bytes) -> bool:
+        """Hand a message to the inbox it came to; False when it came to none of ours."""
         take = self._takers.get(sid)
         if take is None:
-            await super()._process_msg(sid, subject, reply, data, headers)
-            return
+            return False
         try:
-            take(Message(subject.decode(), reply.decode(), data, headers))
+            take(Message(subject.decode(), reply.decode(), data, block))
         except Exception:  # noqa: BLE001  or the client would stop reading
             _log.exception("taker_failed subject=%r", subject)
+        return True
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._takers.pop(sid, None)
@@ -150,13 +149,11 @@ class Wire(Client):
 
 def _block(headers: Mapping[str, str]) -> bytes:
     """Headers as they travel. Line breaks in values become blanks, or they would end the value."""
-    lines = [_VERSION]
-    for name, value in headers.items():
-        if "\n" in value or "\r" in value:
-            value = _BREAK.sub(" ", value)  # noqa: PLW2901
-        lines.append(f"{_checked(name)}: {value}")
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode()
+    lines = [f"{_checked(name)}: {value}\r\n" for name, value in headers.items()]
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+        text = "".join(_BREAK.sub(" ", line[:-2]) + "\r\n" for line in lines)
+    return f"{_VERSION}\r\n{text}\r\n".encode()
 
 
 @lru_cache(maxsize=64)
@@ -166,8 +163,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _read(block: bytes | None) -> dict[str, str]:
-    if block is None:
+def _read(block: bytes) -> dict[str, str]:
+    if not block:
         return {}
     first, *lines = block.decode("utf-8", "replace").split("\r\n")
     found: dict[str, Any] = {}
