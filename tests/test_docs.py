@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from layby import App
 from layby.cli.entry import app
 
 ROOT = Path(__file__).parent.parent
@@ -105,6 +106,13 @@ async def test_as_the_text_says():
         assert (await rt.answer("1001", "yes", by="ada")).outcome == "accepted"
         assert await rt.result("1001") == "25.00 paid back for 1001"
 """
+
+
+def test_the_retention_of_every_stream_is_told() -> None:
+    table = (ROOT / "docs" / "operations.md").read_text().partition("## Retention")[2]
+    waiting = App("waiting", events=["something.happened"])
+    for stream in waiting.topology().streams:
+        assert f"| {stream.name} |" in table
 
 
 def test_the_readmes_example_is_an_app() -> None:
