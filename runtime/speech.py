@@ -97,6 +97,12 @@ class Speech:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._window, self._flush)
 
+    def restart(self) -> None:
+        """Begin another answer: what was told so far is of one that broke off."""
+        self._flush()
+        self._names["answer"] = secrets.token_hex(4)
+        self._told = 0
+
     def close(self) -> None:
         """Tell what is left; what comes later is dropped."""
         self._closed = True

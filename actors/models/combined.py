@@ -64,6 +64,8 @@ class _Fallback:
                     raise
                 log.warning("model.fallback", model=model.name, error=str(error))
                 errors.append(error)
+                if restart := getattr(on_text, "restart", None):
+                    restart()  # who listens shall not take two halves for one answer
         raise _all_failed(errors)
 
 

@@ -38,6 +38,8 @@ from layby.models import (
     with_timeout,
 )
 from layby.runtime.errors import InvalidSetup
+from layby.runtime.speech import Stage, TextDelta
+from layby.testing import ScriptedModel
 from tests.scripted import Scripted, says
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -194,6 +196,24 @@ async def test_when_all_fail(
 async def test_only_a_models_failure_is_passed_over() -> None:
     with pytest.raises(KeyError):
         await fallback(Scripted(KeyError("ours")), Scripted(says("Hello"))).respond(ask())
+
+
+async def test_text_of_a_model_that_broke_off_is_told_apart() -> None:
+    class Breaks:
+        name = "breaks"
+
+        async def respond(self, request: ModelRequest, on_text: Any = None) -> ModelResponse:
+            del request
+            on_text("Hel")
+            raise ModelError("the line broke", retryable=True)
+
+    told: list[bytes] = []
+    stage = Stage(lambda _, body: told.append(body))
+    with stage.speech(run="r", step="s", agent="a", after=1) as speech:
+        await fallback(Breaks(), ScriptedModel(["Hello you"])).respond(ask(), speech)
+    deltas = [msgspec.json.decode(body, type=TextDelta) for body in told]
+    assert [(delta.text, delta.index) for delta in deltas] == [("Hel", 0), ("Hello you", 0)]
+    assert len({delta.answer for delta in deltas}) == 2
 
 
 def test_a_fallback_of_one() -> None:
