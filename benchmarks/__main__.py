@@ -20,7 +20,7 @@ from rich.console import Console
 
 from layby.bus.server import find_binary
 
-from . import floor, network, parked, scale, startup, steps, ticket
+from . import floor, network, parked, scale, startup, steps, streams, ticket
 from .measure import Figure, medians
 from .peers import PEERS, Unavailable
 from .reach import reached
@@ -34,10 +34,10 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "ticket": [floor.measure_ticket, ticket.measure],
     "steps": [floor.measure_steps, steps.measure],
     "network": [network.measure],
-    "scale": [scale.measure],
+    "scale": [scale.measure, streams.measure],
     "parked": [parked.measure],
 }
-_DURABILITY_MATTERS = ("ticket", "steps", "network")
+_DURABILITY_MATTERS = ("ticket", "steps", "network", "scale")
 """Workloads that are measured at both settings; the others at the server's default."""
 
 
