@@ -31,6 +31,14 @@ def _enc_hook(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be recorded: return JSON-able data")
 
 
+def _dec_hook(wanted: type[Any], value: Any) -> Any:
+    """Read a pydantic model that stands in a dataclass or struct."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and issubclass(wanted, pydantic.BaseModel):
+        return wanted.model_validate_json(msgspec.json.encode(value))
+    raise ValueError(f"a {wanted.__name__} cannot be read back from JSON")
+
+
 _encode = msgspec.json.Encoder(enc_hook=_enc_hook).encode
 
 
@@ -40,13 +48,15 @@ def dump(value: Any) -> msgspec.Raw:
         return msgspec.Raw(_encode(value))
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise BadValue(str(error)) from None
+    except RecursionError:
+        raise BadValue("a value that holds itself, or is too deep, cannot be recorded") from None
 
 
 def load(raw: msgspec.Raw | bytes, annotation: Any = Any) -> Any:
     """Read JSON as `annotation`. Raises BadValue when it does not fit."""
     try:
         return _reader(annotation)(bytes(raw))
-    except (msgspec.MsgspecError, ValueError) as error:  # pydantic's is a ValueError
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # pydantic's: a ValueError
         name = getattr(annotation, "__name__", str(annotation))
         raise BadValue(f"a recorded value is no {name}: {error}") from None
 
@@ -85,7 +95,7 @@ def _make_reader(annotation: Any) -> Callable[[bytes], Any]:
         return msgspec.json.decode
     if not _needs_pydantic(annotation):
         try:
-            return msgspec.json.Decoder(annotation).decode
+            return msgspec.json.Decoder(annotation, dec_hook=_dec_hook).decode
         except TypeError:
             pass
     from pydantic import TypeAdapter  # noqa: PLC0415  slow to load, and seldom needed
