@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
-from .duration import seconds
+from .duration import LONGEST, seconds
 from .errors import NonRetriableError, RetryAfter
+
+_GROWS = 60
+"""Tries after which a wait has long reached its longest, whatever the factor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,8 @@ class Retry:
         wished = retry_after(error)
         if wished is not None:
             return wished
-        ceiling = min(seconds(self.longest), seconds(self.first) * self.factor ** (attempt - 1))
+        growth = self.factor ** min(attempt - 1, _GROWS)
+        ceiling = min(seconds(self.longest), seconds(self.first) * growth)
         return ceiling / 2 + random.random() * ceiling / 2  # noqa: S311
 
 
@@ -45,8 +50,9 @@ def is_final(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """The wait in seconds that the error itself asks for."""
-    if isinstance(error, RetryAfter):
-        return error.seconds
-    wished = getattr(error, "retry_after", None)
-    return float(wished) if isinstance(wished, int | float) else None
+    """The wait in seconds that the error itself asks for, within what can be waited."""
+    own = error.seconds if isinstance(error, RetryAfter) else None
+    wished = getattr(error, "retry_after", own)
+    if not isinstance(wished, int | float) or math.isnan(wished):
+        return None
+    return min(max(float(wished), 0.0), LONGEST)
