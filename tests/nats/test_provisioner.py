@@ -153,7 +153,7 @@ async def test_nothing_can_be_removed_from_the_answers(bus: Bus) -> None:
     await Provisioner(bus.requests).ensure(app_of(nothing).topology())
     ack = await bus.requests.store("developer.response.T1", b"yes")
     for verb, body in (("MSG.DELETE", {"seq": ack.seq}), ("PURGE", {})):
-        with pytest.raises(Exception, match="not permitted|denied|sealed"):
+        with pytest.raises(Exception, match=r"not permitted|denied|sealed"):
             await bus.requests.api(f"STREAM.{verb}.ANSWERS", body)
     for headers in (
         {"Nats-Rollup": "sub"},

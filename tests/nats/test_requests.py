@@ -71,7 +71,7 @@ async def test_an_expectation_that_does_not_hold_is_a_conflict(bus: Bus) -> None
 
 
 async def test_a_subject_without_a_stream_is_told_at_once(bus: Bus) -> None:
-    with pytest.raises(StreamMissing, match="no stream covers the subject 'nobody.here'"):
+    with pytest.raises(StreamMissing, match=r"no stream covers the subject 'nobody\.here'"):
         await bus.requests.store("nobody.here", b"")
 
 
@@ -178,7 +178,7 @@ async def test_no_subject_can_write_the_protocol(bus: Bus, subject: str) -> None
 async def test_a_refused_subject_is_told_at_once_and_by_name(guarded: EmbeddedServer) -> None:
     async with bus_at(guarded.url, user="clerk", password="clerk") as bus:  # noqa: S106
         async with asyncio.timeout(2):
-            with pytest.raises(PermissionDenied, match="'secret.Plan'"):
+            with pytest.raises(PermissionDenied, match=r"'secret\.Plan'"):
                 await bus.requests.store("secret.Plan", b"")
             with pytest.raises(PermissionDenied, match=r"user clerk|clerk"):
                 await bus.stream("S", "s")

@@ -1,0 +1,271 @@
+"""What people send as an answer, and which question it closes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from layby.actors.answer import Given, Receipt, Refused, Verdict, judge, lost, read
+from layby.actors.parked import ParkedQuestion, ParkedRecord
+from layby.runtime.index import iso
+
+TICKET = "T1"
+
+
+def taken(text: str, question_id: str = "", by: str = "", *, structured: bool = False) -> Given:
+    return Given(text, question_id, by, structured)
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        (b"yes", taken("yes")),
+        (b" yes \n", taken("yes")),
+        ("Größe ✓".encode(), taken("Größe ✓")),
+        (b'"quoted"', taken('"quoted"')),
+        (b"[1, 2]", taken("[1, 2]")),
+        (b"42", taken("42")),
+        (b'{"answer": "yes"}', taken("yes")),
+        (b'{"response": "yes"}', taken("yes")),
+        (b'{"text": "yes"}', taken("yes")),
+        (b'{"text": "no", "answer": "yes"}', taken("yes")),
+        (b'{"answer": " yes ", "questionId": "q1", "by": "ada"}', taken("yes", "q1", "ada")),
+        (b'{"answer": "yes", "question_id": "q1"}', taken("yes", "q1")),
+        (b'{"answer": "yes", "questionId": null, "by": null}', taken("yes")),
+        (b'{"answer": "yes", "ticketId": "T1"}', taken("yes")),
+        (b'{"answer": "yes", "ticket": "T1"}', taken("yes")),
+        (b'{"answer": true}', taken("true")),
+        (b'{"answer": 0}', taken("0")),
+        (b'{"answer": 1.5}', taken("1.5")),
+        ('{"answer": ["ä"]}'.encode(), taken('["ä"]', structured=True)),
+        (b'{"answer": {"a": 1}}', taken('{"a": 1}', structured=True)),
+    ],
+)
+def test_answers_that_can_be_understood(data: bytes, wanted: Given) -> None:
+    assert read(data, TICKET) == wanted
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b" \t\n", "empty"),
+        (b"\xff", "not UTF-8"),
+        (b"{", "begins like JSON but is none"),
+        (b'{"answer": "yes"', "begins like JSON but is none"),
+        (b"{}", "none of the fields"),
+        (b'{"Answer": "yes"}', "none of the fields"),
+        (b'{"answer": ""}', "empty"),
+        (b'{"answer": "  "}', "empty"),
+        (b'{"answer": null}', "null"),
+        (b'{"answer": null, "text": "yes"}', "null"),
+        (b'{"answer": "yes", "by": ["ada"]}', "must be text"),
+        (b'{"answer": "yes", "questionId": 7}', "must be text"),
+        (b'{"answer": "yes", "ticketId": "T2"}', "for ticket 'T2', not 'T1'"),
+        (b'{"answer": "yes", "ticket": null}', "for ticket 'None', not 'T1'"),
+        (b'{"answer": "\\ud800"}', "surrogate"),
+        (b'{"answer": "yes", "by": "\\udfff"}', "surrogate"),
+        (b'{"answer": "yes", "questionId": "\\ud800"}', "surrogate"),
+        (b"x" * 32_001, "32001 characters, more than 32000"),
+        (b'{"a":' * 50_000, "begins like JSON but is none"),
+    ],
+)
+def test_answers_that_cannot_be_understood(data: bytes, reason: str) -> None:
+    refused = read(data, TICKET)
+    assert isinstance(refused, Refused)
+    assert reason in refused.reason
+    assert len(refused.reason) < 500
+
+
+def test_a_ticket_that_is_a_number_may_be_named_as_one() -> None:
+    assert read(b'{"answer": "yes", "ticketId": 4521}', "4521") == taken("yes")
+
+
+def test_a_long_name_is_cut() -> None:
+    answer = read(json.dumps({"answer": "yes", "by": "a" * 500}).encode(), TICKET)
+    assert isinstance(answer, Given)
+    assert len(answer.by) == 200
+
+
+calmly = settings(
+    deadline=None, database=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow]
+)
+text = st.text(st.sampled_from('aB1 ä✓\ud800\0\n"{}[]'), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+fields = st.sampled_from(
+    ["answer", "response", "text", "questionId", "question_id", "question", "by", "ticketId", "x"]
+)
+
+
+@calmly
+@given(st.binary(max_size=200) | st.dictionaries(fields, values).map(lambda b: json.dumps(b).encode()))
+@example(b'{"answer": ' + b"[" * 800 + b"]" * 800 + b"}")
+@example(b'{"answer": 1e999}')
+@example(b'{"answer": NaN}')
+@example(b'{"answer": ' + b"9" * 5_000 + b"}")
+@example(b"\xef\xbb\xbf" + b'{"answer": "with a BOM"}')
+def test_whatever_is_sent_reading_never_raises_and_can_be_recorded(data: bytes) -> None:
+    answer = read(data, TICKET)
+    if isinstance(answer, Given):
+        assert answer.text.strip() == answer.text != ""
+        msgspec.json.encode([answer.text, answer.by, answer.question_id])
+    else:
+        msgspec.json.encode(answer.reason)
+        assert answer.reason
+
+
+# -- judging -----------------------------------------------------------------------------------
+
+
+def asked(ref: str, *, role: str = "developer", since: float = 10.0, **more: Any) -> ParkedQuestion:
+    return ParkedQuestion(
+        id=ref,
+        run=f"run-of-{ref}",
+        role=role,
+        question="?",
+        asked_at=iso(since),
+        deadline=iso(since + 100),
+        since=since,
+        **more,
+    )
+
+
+def answered(ref: str, by_seq: int, **more: Any) -> ParkedQuestion:
+    return asked(ref, status="answered", seq=by_seq, by="ada", closed_at=iso(50.0), **more)
+
+
+def record(*questions: ParkedQuestion) -> ParkedRecord:
+    return ParkedRecord(ticket=TICKET, questions=questions)
+
+
+def verdict(
+    questions: list[ParkedQuestion], named: str = "", *, seq: int = 7, at: float = 60.0
+) -> tuple[str, str]:
+    found = judge(record(*questions), "developer", taken("yes", named), seq=seq, at=at)
+    return found.outcome, found.question.id if found.question else ""
+
+
+def test_a_ticket_without_a_record_is_unknown() -> None:
+    found = judge(None, "developer", taken("yes"), seq=1, at=1.0)
+    assert found == Verdict("unknown_ticket", reason="no question has been asked on this ticket")
+
+
+def test_without_a_name_the_oldest_open_question_is_meant() -> None:
+    assert verdict([asked("a"), asked("b", since=20.0)]) == ("accepted", "a")
+    assert verdict([answered("a", 3), asked("b")]) == ("accepted", "b")
+
+
+def test_with_a_name_that_question_is_meant_alone() -> None:
+    questions = [asked("a"), answered("b", 3)]
+    assert verdict(questions, "a") == ("accepted", "a")
+    assert verdict(questions, "b") == ("already_answered", "b")
+    assert verdict(questions, "c") == ("invalid", "")
+
+
+def test_a_name_may_come_before_its_question_is_stored() -> None:
+    """Who knows the id has seen the question, whatever the clocks say."""
+    assert verdict([asked("a", since=100.0)], "a", at=60.0) == ("accepted", "a")
+
+
+def test_a_question_of_another_role_is_not_there() -> None:
+    assert verdict([asked("a", role="legal")]) == ("unknown_ticket", "")
+    assert verdict([asked("a", role="legal")], "a") == ("unknown_ticket", "")
+    assert verdict([asked("a", role="legal"), asked("b")], "a") == ("invalid", "")
+
+
+def test_an_answer_without_a_name_closes_nothing_that_was_asked_after_it() -> None:
+    assert verdict([asked("a", since=100.0)], at=60.0) == ("unknown_ticket", "")
+    questions = [answered("a", 3), asked("b", since=100.0)]
+    assert verdict(questions, at=60.0) == ("already_answered", "a")
+
+
+def test_an_answer_that_was_taken_is_accepted_again_when_it_comes_again() -> None:
+    assert verdict([answered("a", 7), asked("b")], seq=7) == ("accepted", "a")
+
+
+def test_an_answer_that_lost_stays_lost_although_another_question_is_open() -> None:
+    """It was sent when `a` was open, and a later answer has closed that: not a word on `b`."""
+    assert verdict([answered("a", 9), asked("b")], seq=7) == ("already_answered", "a")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "reason"),
+    [
+        ("answered", "already_answered", "ada answered at 1970"),
+        ("expired", "too_late", "the deadline passed at 1970"),
+        ("cancelled", "too_late", "the run ended at 1970"),
+    ],
+)
+def test_what_is_closed_says_how(status: str, outcome: str, reason: str) -> None:
+    question = asked("a", status=status, by="ada", closed_at=iso(50.0))
+    found = lost(question)
+    assert found.outcome == outcome
+    assert found.reason.startswith(reason)
+    assert found == judge(record(question), "developer", taken("yes", "a"), seq=7, at=60.0)
+
+
+questions_st = st.lists(
+    st.builds(
+        lambda ref, role, since, status, seq, closed: asked(
+            f"q{ref}",
+            role=role,
+            since=since,
+            status=status,
+            seq=seq if status == "answered" else 0,
+            closed_at="" if status == "open" else iso(closed),
+        ),
+        st.integers(0, 5),
+        st.sampled_from(["developer", "legal"]),
+        st.floats(0, 100),
+        st.sampled_from(["open", "open", "answered", "expired", "cancelled"]),
+        st.integers(1, 20),
+        st.floats(0, 100),
+    ),
+    max_size=5,
+    unique_by=lambda question: question.id,
+)
+
+
+@calmly
+@given(
+    questions_st,
+    st.sampled_from(["", *(f"q{n}" for n in range(6)), "other"]),
+    st.integers(1, 20),
+    st.floats(0, 100),
+)
+def test_a_verdict_never_means_a_question_that_the_answer_cannot_have_meant(
+    questions: list[ParkedQuestion], named: str, seq: int, at: float
+) -> None:
+    found = judge(record(*questions), "developer", taken("yes", named), seq=seq, at=at)
+    question = found.question
+    if question is not None:
+        assert question in questions
+        assert question.role == "developer"
+        won_before = question.seq == seq and question.status == "answered"
+        assert won_before or named in {"", question.id}
+        assert won_before or named or question.since <= at
+    if found.outcome == "accepted":
+        assert question is not None
+        assert question.status == "open" or (question.status, question.seq) == ("answered", seq)
+    else:
+        assert found.reason
+        assert question is None or question.status != "open"
+    again = judge(record(*questions), "developer", taken("yes", named), seq=seq, at=at)
+    assert again == found
+
+
+def test_a_receipt_is_read_as_it_was_written() -> None:
+    receipt = Receipt(outcome="too_late", ticket=TICKET, question="a", reason="late", seq=3)
+    assert msgspec.json.decode(msgspec.json.encode(receipt), type=Receipt) == receipt
