@@ -116,6 +116,15 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     """Upper bound of the response; None: the model's own default."""
 
+    def showing(self, *parts: Part) -> ModelRequest:
+        """The request with `parts`, an `Image` say, added to its first message: the task itself."""
+        first = Message(role="user", parts=[])
+        rest = self.messages
+        if rest and rest[0].role == "user":
+            first, *rest = rest
+        first = msgspec.structs.replace(first, parts=[*first.parts, *parts])
+        return msgspec.structs.replace(self, messages=[first, *rest])
+
 
 class ModelResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a model answered; recorded in the run's log."""

@@ -218,7 +218,8 @@ class TestRuntime:
 
         The points are `CRASH_POINTS`; `after` is how often it is reached. The block does what
         brings the worker there (sends, answers); at its end the worker must be dead, and what it
-        held is free for another. `running` must have been given the app as "module:name".
+        held is free for another. `running` must have been given the app as "module:name", and
+        `workers=0`: it is to be this worker that takes the mail.
 
         Raises:
             RunFailed: the point was not reached in time.

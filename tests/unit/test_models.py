@@ -126,6 +126,15 @@ def test_attachments_as_anthropic_takes_them() -> None:
     ]
 
 
+def test_a_request_that_shows_something() -> None:
+    picture = Image(data=PNG)
+    plain = ask(user("Look"), Message(role="assistant", parts=[Text(text="Hm")]))
+    shown = plain.showing(picture)
+    assert shown.messages == [user("Look", picture), plain.messages[1]]
+    assert plain.messages[0] == user("Look")
+    assert ModelRequest(system="", messages=[]).showing(picture).messages == [user(picture)]
+
+
 # -- prices
 
 
