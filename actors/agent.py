@@ -14,9 +14,10 @@ from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
 from ..tools.source import AnyTool, ToolSource, own
 from .context import AgentContext
+from .delegation import as_tool
 from .history import History, checked_history
 from .hooks import AfterTool, BeforeTool, Enabled, OnFinish, OnResponse, OnStart
-from .model import Model, ToolSpec
+from .model import Message, Model, ToolSpec
 from .turn import CallRecord, TurnResult
 
 if TYPE_CHECKING:
@@ -123,6 +124,34 @@ class Agent:
         """Everybody who must take mail for the agent to work, itself first; some twice."""
         yield self
         yield from called_by(self.own_tools)
+
+    def as_tool(self, *, name: str | None = None, description: str | None = None) -> AnyTool:
+        """A tool with which other agents let this one work on a task: see `delegation.as_tool`."""
+        return as_tool(self, name=name, description=description)
+
+    async def run(
+        self,
+        task: str,
+        *,
+        model: Model | None = None,
+        state: Any = None,
+        messages: Sequence[Message] = (),
+    ) -> TurnResult:
+        """Take one turn in this process, without a server: nothing is kept, nothing outlives it.
+
+        Args:
+            task: What it is to do.
+            model: What it thinks with, where it has no model of its own.
+            state: What its tools see as the network's state: a dict, or a model's instance.
+            messages: What was said before: the `messages` of earlier results, one after another.
+
+        Raises:
+            NeedsServer: it asked a person, or did something else that takes a server.
+            StepFailed: the model failed for good.
+        """
+        from .alone import run_alone  # noqa: PLC0415  nobody else needs it
+
+        return await run_alone(self, task, model=model, state=state, messages=messages)
 
     def specs(self) -> list[ToolSpec]:
         """Its tools as a model sees them."""

@@ -45,7 +45,11 @@ class _Cleared(NamedTuple):
 class Calls:
     """The tool calls of one turn."""
 
-    def __init__(self, agent: Agent, step: Step, network: str, values: Values) -> None:
+    def __init__(
+        self, agent: Agent, step: Step, network: str, values: Values, prefix: str = ""
+    ) -> None:
+        """Prepare; `prefix` is the key of the step that the calls are a part of."""
+        self._prefix = prefix
         self._agent = agent
         self._step = step
         self._network = network
@@ -56,13 +60,13 @@ class Calls:
     async def outcome(self, place: str, call: ToolCall) -> CallOutcome:
         """What comes of a call; `place` tells it from the turn's others."""
         tool = self._tools.get(call.name)
-        prepared = await self._prepare(f"before#{place}", tool, call)
-        cleared = await self._clear(f"approve#{place}", tool, prepared)
-        outcome = await self._run(f"tool#{place}", call, prepared, cleared)
+        prepared = await self._prepare(f"{self._prefix}before#{place}", tool, call)
+        cleared = await self._clear(f"{self._prefix}approve#{place}", tool, prepared)
+        outcome = await self._run(f"{self._prefix}tool#{place}", call, prepared, cleared)
         if outcome.arguments is None and cleared.arguments != call.arguments:
             outcome = msgspec.structs.replace(outcome, arguments=cleared.arguments)
         actual = msgspec.structs.replace(call, arguments=cleared.arguments)
-        outcome = await self._after(f"after#{place}", actual, prepared, outcome)
+        outcome = await self._after(f"{self._prefix}after#{place}", actual, prepared, outcome)
         return msgspec.structs.replace(
             outcome,
             state={**prepared.state, **outcome.state},
@@ -202,12 +206,15 @@ class Calls:
         if actual != cleared.digest:
             return _failed(_CHANGED.format(name))
         view = self._values.with_changes(prepared.state, prepared.agent_state).view()
-        content = render(await tool.invoke(self._context(key, view), validated))
-        if cleared.edited:
-            shown = json.dumps(cleared.arguments, ensure_ascii=False)
-            content = f"[A person changed the arguments to {shown}]\n{content}"
+        value = await tool.invoke(self._context(key, view), validated)
+        outcome = value if isinstance(value, CallOutcome) else CallOutcome(content=render(value))
         state, own = view.changes()
-        return CallOutcome(content=content, state=state, agent_state=own)
+        return msgspec.structs.replace(
+            outcome,
+            content=f"{_edit_note(cleared)}{outcome.content}",
+            state={**state, **outcome.state},
+            agent_state={**own, **outcome.agent_state},
+        )
 
     def _context(self, key: str, view: View) -> ToolContext[Any]:
         return ToolContext(
@@ -252,6 +259,14 @@ class Calls:
 
 
 _CHANGED = "{} was not run: its arguments are not what was approved any more"
+
+
+def _edit_note(cleared: _Cleared) -> str:
+    """What the model should know when it did not choose the arguments itself."""
+    if not cleared.edited:
+        return ""
+    shown = json.dumps(cleared.arguments, ensure_ascii=False)
+    return f"[A person changed the arguments to {shown}]\n"
 
 
 def _failed(content: str) -> CallOutcome:

@@ -14,10 +14,10 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from ..runtime.errors import InvalidSetup
-from ..runtime.journal import Frame, RunState
+from ..runtime.journal import Frame, RunState, Slot
 from ..runtime.step import Step
 from .model import Message, Part, Text, ToolCall, ToolResult
-from .turn import NetworkInput, NetworkResult, TurnInput, TurnResult
+from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
 
 _LETTERS_A_TOKEN = 4
 """A rough measure that needs no provider's tokenizer."""
@@ -143,30 +143,35 @@ async def conversation(
     step: Step, state: RunState, frame: Frame, asked: TurnInput, task: NetworkInput
 ) -> tuple[Past, dict[str, Any], dict[str, Any]]:
     """What happened before a turn, and the network's and the agent's state at its beginning."""
-    turns = await turns_before(step, state, frame, asked)
+    turns: list[TurnResult] = []
     values, own_values = dict(task.state), dict[str, Any]()
-    for turn in turns:
-        values.update(turn.state)
-        if turn.agent == asked.agent:
-            own_values.update(turn.agent_state)
+    slots = state.frames[frame.parent].slots
+    for number in range(asked.number + 1):
+        decision: Decision = await step.read(slots[f"route#{number}"].result, Decision)
+        values.update(decision.state)
+        if number == asked.number:
+            break
+        for turn in await _round(step, state, slots, number):
+            turns.append(turn)
+            values.update(turn.state)
+            if turn.agent == asked.agent:
+                own_values.update(turn.agent_state)
     return Past(agent=asked.agent, input=task.input, turns=turns), values, own_values
 
 
-async def turns_before(
-    step: Step, state: RunState, frame: Frame, asked: TurnInput
+async def _round(
+    step: Step, state: RunState, slots: dict[str, Slot], number: int
 ) -> list[TurnResult]:
-    """The finished turns of the network frame that `frame` is a turn of, in order."""
-    slots = state.frames[frame.parent].slots
+    """The turns of one round of a network, in the order in which the router named them."""
     found: list[TurnResult] = []
-    for number in range(asked.number):
-        for key, slot in slots.items():
-            if key.startswith(f"turn#{number}.") and slot.settled and slot.error is None:
-                actor = state.frames[slot.ref].actor
-                if actor.startswith("network-"):
-                    result: NetworkResult[Any] = await step.read(slot.result, NetworkResult)
-                    found.append(as_turn(result))
-                else:
-                    found.append(await step.read(slot.result, TurnResult))
+    place = 0
+    while (slot := slots.get(f"turn#{number}.{place}")) is not None:
+        place += 1
+        if state.frames[slot.ref].actor.startswith("network-"):
+            result: NetworkResult[Any] = await step.read(slot.result, NetworkResult)
+            found.append(as_turn(result))
+        else:
+            found.append(await step.read(slot.result, TurnResult))
     return found
 
 

@@ -290,6 +290,7 @@ class Turn:
     def _noted(self, call: ToolCall, outcome: CallOutcome) -> ToolResult:
         """Take a call's outcome into the turn; what the model is told of it."""
         self._values.take(outcome.state, outcome.agent_state)
+        self._usage += outcome.usage
         arguments = call.arguments if outcome.arguments is None else outcome.arguments
         content, is_error = outcome.content, outcome.is_error
         self._calls.append(

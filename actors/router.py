@@ -7,19 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from ..runtime.errors import InvalidSetup, LaybyError
-from ..runtime.step import Step
-from .history import retold, say
-from .hooks import settled
-from .model import Message, Model, ModelRequest, ToolCall, ToolResult, ToolSpec, Usage
+from .model import Model
 from .turn import Decision, S, TurnResult
 
 if TYPE_CHECKING:
     from ..tools.source import AnyTool
     from .network import Member
 
-_TRIES = 3
-_ROUTE = "route_to_agent"
-_DONE = "done"
+ROUTE = "route_to_agent"
+DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,9 @@ Choice = Any
 Router = Callable[[Route[Any]], Choice | Awaitable[Choice]]
 
 
+OnRoute = Callable[[Route[Any], Decision], Choice | Awaitable[Choice]]
+
+
 class RouterError(LaybyError):
     """A router named somebody who is not in the network, or could not decide."""
 
@@ -80,104 +79,18 @@ class RoutingAgent:
     tools: Sequence[AnyTool] = field(default=(), kw_only=True)
     """What it may do before it decides: look something up, ask a person."""
     model: Model | None = field(default=None, kw_only=True)
+    max_steps: int = field(default=8, kw_only=True)
+    """Responses that a decision may take of its model, where it has tools."""
+    on_route: OnRoute | None = field(default=None, kw_only=True)
+    """Called with each decision before it counts: another choice, or None to leave it."""
 
-    async def decide(
-        self, route: Route[Any], default_model: Model | None, step: Step, key: str
-    ) -> Decision:
-        """Rules, then the model."""
-        del step, key
-        for rule in self.rules:
-            choice = await settled(rule(route))
-            if choice is not None:
-                return decision_of(choice, route, by="rule")
-        model = self.model or default_model
-        if model is None:
+    def __post_init__(self) -> None:
+        taken = {tool.name for tool in self.tools} & {ROUTE, DONE}
+        if taken:
             raise InvalidSetup(
-                f"routing agent {self.name!r} has no model: give it one, "
-                "or give its network a default_model"
+                f"routing agent {self.name!r} has {ROUTE} and {DONE} already; rename "
+                f"your tool {min(taken)!r}"
             )
-        return await self._ask(model, route)
-
-    async def _ask(self, model: Model, route: Route[Any]) -> Decision:
-        messages = [say(route.input), *(say(retold(turn)) for turn in route.turns)]
-        messages.append(say("Decide who is next, or that the work is done."))
-        usage = Usage()
-        for _ in range(_TRIES):
-            response = await model.respond(
-                ModelRequest(
-                    system=f"{self.system}\n\n{_described(route)}".strip(),
-                    messages=messages,
-                    tools=_tools(route),
-                    tool_choice="any",
-                )
-            )
-            usage += response.usage
-            decided = self._read(response.message, route, usage)
-            if isinstance(decided, Decision):
-                return decided
-            messages = [*messages, response.message, decided]
-        raise RouterError(
-            f"routing agent {self.name!r} named nobody of the network in {_TRIES} tries; "
-            f"the agents are: {', '.join(route.agents)}"
-        )
-
-    def _read(self, message: Message, route: Route[Any], usage: Usage) -> Decision | Message:
-        """The decision in a response, or what to tell the model about it."""
-        calls = message.tool_calls
-        if not calls:
-            return say(f"Call {_ROUTE} or {_DONE}; text alone decides nothing.")
-        call = calls[0]
-        if call.name == _DONE:
-            summary = str(call.arguments.get("summary", ""))
-            return Decision(summary=summary, by=self.name, usage=usage)
-        wanted = call.arguments.get("agent")
-        if call.name == _ROUTE and isinstance(wanted, str) and wanted in route.agents:
-            reason = str(call.arguments.get("reason", ""))
-            return Decision(agents=[wanted], summary=reason, by=self.name, usage=usage)
-        return Message(role="user", parts=[_refused(c, call, route) for c in calls])
-
-
-def _refused(call: ToolCall, first: ToolCall, route: Route[Any]) -> ToolResult:
-    if call is not first:
-        text = "Ignored: decide one thing at a time."
-    elif call.name != _ROUTE:
-        text = f"There is no tool {call.name!r} here; call {_ROUTE} or {_DONE}."
-    else:
-        text = (
-            f"There is no agent named {call.arguments.get('agent')!r}. "
-            f"The agents are: {', '.join(route.agents)}."
-        )
-    return ToolResult(id=call.id, name=call.name, content=text, is_error=True)
-
-
-def _described(route: Route[Any]) -> str:
-    agents = "\n".join(f"- {a.name}: {a.description}" for a in route.agents.values())
-    return f"The agents are:\n{agents}"
-
-
-def _tools(route: Route[Any]) -> list[ToolSpec]:
-    return [
-        ToolSpec(
-            name=_ROUTE,
-            description="Let an agent take the next turn.",
-            parameters={
-                "type": "object",
-                "properties": {
-                    "agent": {"type": "string", "enum": list(route.agents)},
-                    "reason": {"type": "string", "description": "Why this agent"},
-                },
-                "required": ["agent"],
-            },
-        ),
-        ToolSpec(
-            name=_DONE,
-            description="The work is done; nobody needs another turn.",
-            parameters={
-                "type": "object",
-                "properties": {"summary": {"type": "string", "description": "What came of it"}},
-            },
-        ),
-    ]
 
 
 def decision_of(choice: Choice, route: Route[Any], *, by: str) -> Decision:

@@ -15,6 +15,8 @@ from .hooks import settled
 from .model import Usage
 from .network import Member, Network
 from .router import Route, RouterError, RoutingAgent, decision_of
+from .routing import Setting, decide
+from .state import Values
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
 
 _ROUTE_RETRY = Retry(attempts=6, first=1.0, longest="1m")
@@ -63,6 +65,7 @@ class _Session:
         for number in range(self._network.max_turns + 1):
             decision = await self._decide(number, round_)
             self._usage += decision.usage
+            self._values.update(decision.state)
             if not decision.agents:
                 return self._result(decision)
             if number == self._network.max_turns:
@@ -119,7 +122,14 @@ class _Session:
             if not isinstance(choice, RoutingAgent):
                 return decision_of(choice, route, by="code")
             router = choice
-        return await router.decide(route, self._network.default_model, self._step, key)
+        setting = Setting(
+            network=self._network.name,
+            default_model=self._network.default_model,
+            step=self._step,
+            key=key,
+            values=Values(self._network.state_type, self._values),
+        )
+        return await decide(router, route, setting)
 
     async def _route(self) -> Route[Any]:
         everybody = {member.name: member for member in self._network.agents}

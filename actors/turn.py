@@ -42,6 +42,8 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The keys of the agent's own state that the tool set."""
     arguments: dict[str, Any] | None = None
     """What the tool ran with, where that is not what the model sent."""
+    usage: Usage = Usage()
+    """Of the agents that the tool called."""
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -138,3 +140,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     """`rule`, `code`, `handoff`, or the routing agent's name."""
     usage: Usage = Usage()
+    state: dict[str, Any] = {}
+    """The keys of the network's state that the router's tools set."""

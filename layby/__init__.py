@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .actors.agent import Agent, tool_called
+    from .actors.alone import NeedsServer
     from .actors.context import AgentContext
+    from .actors.delegation import handoff
     from .actors.history import Past, last_n, token_budget
     from .actors.hooks import Halt
     from .actors.network import Network, Tokens
@@ -48,6 +50,7 @@ __all__ = [
     "Halt",
     "LaybyError",
     "MaxTurns",
+    "NeedsServer",
     "Network",
     "NetworkResult",
     "NonRetriableError",
@@ -64,6 +67,7 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "TurnResult",
+    "handoff",
     "last_n",
     "token_budget",
     "tool",
@@ -85,6 +89,7 @@ _HOMES = {
     "Halt": "actors.hooks",
     "LaybyError": "runtime.errors",
     "MaxTurns": "runtime.errors",
+    "NeedsServer": "actors.alone",
     "Network": "actors.network",
     "NetworkResult": "actors.turn",
     "NonRetriableError": "runtime.errors",
@@ -101,6 +106,7 @@ _HOMES = {
     "ToolContext": "tools.context",
     "ToolError": "tools.errors",
     "TurnResult": "actors.turn",
+    "handoff": "actors.delegation",
     "last_n": "actors.history",
     "token_budget": "actors.history",
     "tool": "tools.tool",

@@ -186,7 +186,7 @@ def app_of(
 
 
 def desk(
-    *agents: Agent,
+    *agents: Agent | Network[Any],
     router: Router | RoutingAgent | None = None,
     model: Scripted | None = None,
     max_turns: int = 10,

@@ -1,0 +1,81 @@
+"""How agents put other agents to work: as a tool, or by handing over to them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+from ..bus.token import slug
+from ..runtime.values import dump, load
+from ..tools.context import ToolContext
+from ..tools.render import render
+from ..tools.tool import Tool, tool
+from .turn import CallOutcome, NetworkInput, TurnInput, TurnResult
+
+if TYPE_CHECKING:
+    from .agent import Agent
+    from .network import Network
+
+_UNFINISHED = {"max_steps", "refusal", "max_tokens"}
+
+
+def as_tool(
+    agent: Agent, *, name: str | None = None, description: str | None = None
+) -> Tool[..., Any]:
+    """A tool that lets `agent` take a turn on a task of the caller's, and returns what it said.
+
+    The turn is a durable call of its own: the caller's worker is free meanwhile, and what the agent
+    has done is not done again. It sees the task and the network's state, not the conversation; what
+    its tools set in the state counts for the network, and its tokens for the caller.
+    """
+
+    async def delegate(
+        ctx: ToolContext[Any], task: Annotated[str, "What it is to do, complete in itself"]
+    ) -> CallOutcome:
+        state = load(dump(ctx.state), dict[str, Any])
+        work = NetworkInput(network=ctx.network, input=task, state=state)
+        asked = TurnInput(agent=agent.name, network=ctx.network, task=work)
+        turn = await ctx.step.call(agent, asked, name=agent.address, note=agent.name)
+        return _outcome(turn)
+
+    made = tool(
+        name=name or _named("ask", agent.name),
+        description=description or f"Let {agent.name} work on a task. {agent.description}".strip(),
+    )(delegate)
+    return dataclasses.replace(made, calls=(agent,))
+
+
+def _outcome(turn: TurnResult) -> CallOutcome:
+    text = turn.text if turn.output is None else render(turn.output)
+    return CallOutcome(
+        content=text or f"{turn.agent} ended without a word: {turn.stop}",
+        is_error=turn.stop in _UNFINISHED,
+        state=turn.state,
+        usage=turn.usage,
+    )
+
+
+def handoff(
+    to: Agent | Network[Any] | str, *, name: str | None = None, description: str | None = None
+) -> Tool[..., Any]:
+    """A tool that ends the turn and lets `to`, an agent of the same network, take the next one.
+
+    The router is not asked. `to` may be a name: two agents can then hand over to each other.
+    """
+    heir = to if isinstance(to, str) else to.name
+    about = "" if isinstance(to, str) else to.description
+
+    async def hand_over(
+        reason: Annotated[str, "What they need to know, and why it is theirs"] = "",
+    ) -> str:
+        return f"{heir} takes over{': ' if reason else ''}{reason}"
+
+    made = tool(
+        name=name or _named("hand_off_to", heir),
+        description=description or f"Let {heir} take over. It ends your turn. {about}".strip(),
+    )(hand_over)
+    return dataclasses.replace(made, hands_to=heir)
+
+
+def _named(verb: str, agent: str) -> str:
+    return f"{verb}_{slug(agent).replace('-', '_')}"[:64]

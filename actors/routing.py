@@ -1,0 +1,225 @@
+"""How a routing agent comes to a decision: its rules, then its model, then its `on_route`.
+
+A decision is one step of the network. Where the agent has tools of its own, each response and each
+call is recorded within that step, so that nothing is paid or done again when a tool waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..runtime.errors import InvalidSetup, StepFailed
+from ..runtime.retry import Retry
+from ..runtime.step import Step
+from .agent import Agent
+from .calling import Calls
+from .history import retold, say
+from .hooks import settled
+from .model import (
+    Message,
+    Model,
+    ModelRequest,
+    ModelResponse,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    Usage,
+)
+from .router import DONE, ROUTE, Route, RouterError, RoutingAgent, decision_of
+from .state import Values
+from .turn import Decision
+
+_TRIES = 3
+_RETRY = Retry(attempts=6, first=1.0, longest="1m")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where a decision is made."""
+
+    network: str
+    default_model: Model | None
+    step: Step
+    key: str
+    """The step that the decision is."""
+    values: Values
+
+
+async def decide(router: RoutingAgent, route: Route[Any], setting: Setting) -> Decision:
+    """Who is next. Raises RouterError when the model comes to no decision."""
+    decision = await _by_rule(router, route)
+    if decision is None:
+        try:
+            decision = await _Deliberation(router, route, setting).decide()
+        except StepFailed as error:  # tried again already
+            raise RouterError(f"routing agent {router.name!r} failed: {error}") from error
+    choice = None if router.on_route is None else await settled(router.on_route(route, decision))
+    if choice is None or isinstance(choice, Decision):
+        return choice or decision
+    changed = decision_of(choice, route, by="on_route")
+    return msgspec.structs.replace(changed, usage=decision.usage, state=decision.state)
+
+
+async def _by_rule(router: RoutingAgent, route: Route[Any]) -> Decision | None:
+    for rule in router.rules:
+        choice = await settled(rule(route))
+        if choice is not None:
+            return decision_of(choice, route, by="rule")
+    return None
+
+
+class _Deliberation:
+    """A model on its way to a decision."""
+
+    def __init__(self, router: RoutingAgent, route: Route[Any], setting: Setting) -> None:
+        model = router.model or setting.default_model
+        if model is None:
+            raise InvalidSetup(
+                f"routing agent {router.name!r} has no model: give it one, "
+                "or give its network a default_model"
+            )
+        self._model = model
+        self._router = router
+        self._route = route
+        self._setting = setting
+        tools = Agent(router.name, tools=router.tools)
+        self._specs = [*tools.specs(), *_specs(route)]
+        self._calls = Calls(
+            tools, setting.step, setting.network, setting.values, prefix=f"{setting.key}/"
+        )
+        self._own = {tool.name for tool in router.tools}
+        self._messages = [say(route.input), *(say(retold(turn)) for turn in route.turns)]
+        self._messages.append(say("Decide who is next, or that the work is done."))
+        self._usage = Usage()
+
+    async def decide(self) -> Decision:
+        tries = 0
+        for number in range(self._router.max_steps):
+            message = await self._think(number)
+            if message.tool_calls and message.tool_calls[0].name in self._own:
+                told = await self._act(number, message.tool_calls)
+            else:
+                decided = self._read(message)
+                if isinstance(decided, Decision):
+                    return decided
+                tries += 1
+                if tries == _TRIES:
+                    break
+                told = decided
+            self._messages = [*self._messages, message, told]
+        raise RouterError(
+            f"routing agent {self._router.name!r} named nobody of the network in {tries} tries; "
+            f"the agents are: {', '.join(self._route.agents)}"
+            if tries
+            else f"routing agent {self._router.name!r} did not decide within "
+            f"{self._router.max_steps} responses"
+        )
+
+    async def _think(self, number: int) -> Message:
+        request = ModelRequest(
+            system=f"{self._router.system}\n\n{_described(self._route)}".strip(),
+            messages=self._messages,
+            tools=self._specs,
+            tool_choice="any",
+        )
+        if self._own:
+            response: ModelResponse = await self._setting.step.perform(
+                f"{self._setting.key}/model#{number}",
+                lambda: self._model.respond(request),
+                ModelResponse,
+                retry=_RETRY,
+                note=self._router.name,
+            )
+        else:
+            response = await self._model.respond(request)
+        self._usage += response.usage
+        return response.message
+
+    async def _act(self, number: int, calls: list[ToolCall]) -> Message:
+        """Perform the calls of the router's own tools."""
+        own = [call for call in calls if call.name in self._own]
+        outcomes = await self._setting.step.gather(
+            *(self._calls.outcome(f"{number}.{place}", call) for place, call in enumerate(own))
+        )
+        results: dict[str, ToolResult] = {}
+        for call, outcome in zip(own, outcomes, strict=True):
+            self._setting.values.take(outcome.state, outcome.agent_state)
+            self._usage += outcome.usage
+            results[call.id] = ToolResult(
+                id=call.id, name=call.name, content=outcome.content, is_error=outcome.is_error
+            )
+        ignored = "Ignored: decide once you have seen what the tools give."
+        return Message(
+            role="user",
+            parts=[results.get(call.id) or _error(call, ignored) for call in calls],
+        )
+
+    def _read(self, message: Message) -> Decision | Message:
+        """The decision in a response, or what to tell the model about it."""
+        calls = message.tool_calls
+        if not calls:
+            return say(f"Call {ROUTE} or {DONE}; text alone decides nothing.")
+        call = calls[0]
+        if call.name == DONE:
+            return self._decision([], call.arguments.get("summary", ""))
+        wanted = call.arguments.get("agent")
+        if call.name == ROUTE and isinstance(wanted, str) and wanted in self._route.agents:
+            return self._decision([wanted], call.arguments.get("reason", ""))
+        return Message(role="user", parts=[self._refused(c, call) for c in calls])
+
+    def _decision(self, agents: list[str], summary: Any) -> Decision:
+        return Decision(
+            agents=agents,
+            summary=str(summary),
+            by=self._router.name,
+            usage=self._usage,
+            state=self._setting.values.changed,
+        )
+
+    def _refused(self, call: ToolCall, first: ToolCall) -> ToolResult:
+        if call is not first:
+            return _error(call, "Ignored: decide one thing at a time.")
+        if call.name != ROUTE:
+            return _error(call, f"There is no tool {call.name!r} here; call {ROUTE} or {DONE}.")
+        return _error(
+            call,
+            f"There is no agent named {call.arguments.get('agent')!r}. "
+            f"The agents are: {', '.join(self._route.agents)}.",
+        )
+
+
+def _error(call: ToolCall, text: str) -> ToolResult:
+    return ToolResult(id=call.id, name=call.name, content=text, is_error=True)
+
+
+def _described(route: Route[Any]) -> str:
+    agents = "\n".join(f"- {a.name}: {a.description}" for a in route.agents.values())
+    return f"The agents are:\n{agents}"
+
+
+def _specs(route: Route[Any]) -> list[ToolSpec]:
+    return [
+        ToolSpec(
+            name=ROUTE,
+            description="Let an agent take the next turn.",
+            parameters={
+                "type": "object",
+                "properties": {
+                    "agent": {"type": "string", "enum": list(route.agents)},
+                    "reason": {"type": "string", "description": "Why this agent"},
+                },
+                "required": ["agent"],
+            },
+        ),
+        ToolSpec(
+            name=DONE,
+            description="The work is done; nobody needs another turn.",
+            parameters={
+                "type": "object",
+                "properties": {"summary": {"type": "string", "description": "What came of it"}},
+            },
+        ),
+    ]

@@ -1,0 +1,231 @@
+"""Routing agents with tools and hooks, the default router, and budgets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from layby import (
+    Agent,
+    BudgetSpent,
+    Done,
+    Network,
+    Route,
+    RoutingAgent,
+    Step,
+    Tokens,
+    ToolContext,
+    tool,
+)
+from layby.actors.turn import Decision
+from layby.runtime.errors import InvalidSetup
+from layby.tools import ask_developer
+from tests.engine import Engine, app_of, desk, once
+from tests.scripted import Scripted, asks, calls, done, results, routes, says
+
+pytestmark = pytest.mark.nats
+
+
+async def test_without_a_router_a_model_chooses(engine: Engine) -> None:
+    model = Scripted(routes("B", reason="b knows"), says("B is done"), done("All done"))
+    network = Network("n", agents=[Agent("A"), Agent("B")], default_model=model)
+
+    async def handle(event: dict[str, Any], step: Step) -> Any:
+        del event
+        result = await step.network(network, "?")
+        return [turn.agent for turn in result.turns], result.text
+
+    async with engine.works(app_of(handle, network)):
+        assert await engine.result(await engine.start()) == [["B"], "B is done"]
+    assert [spec.name for spec in model.requests[0].tools] == ["route_to_agent", "done"]
+
+
+async def test_a_routing_agent_may_look_things_up_and_ask_before_it_decides(
+    engine: Engine,
+) -> None:
+    looked: list[str] = []
+
+    @tool
+    def look_up(ctx: ToolContext, name: str) -> str:
+        """Look up who is on duty."""
+        looked.append(name)
+        ctx.state["on_duty"] = "B"
+        return "B is on duty"
+
+    boss = Scripted(
+        calls(("look_up", {"name": "duty"}), ("route_to_agent", {"agent": "A"})),
+        asks("Is B well?"),
+        routes("B"),
+        done(),
+    )
+    router = RoutingAgent("Boss", tools=[look_up, ask_developer], model=boss)
+    seen: list[str] = []
+
+    def system(ctx: Any) -> str:
+        seen.append(ctx.state["on_duty"])
+        return ""
+
+    agents = [Agent(name, model=Scripted(says("ok")), system=system) for name in ("A", "B")]
+    app = desk(*agents, router=router)
+    async with engine.works(app):
+        run = await engine.start()
+        assert (await engine.question()).agent == "Boss"
+    async with engine.works(app):
+        await engine.answer()
+        result = await engine.result(run)
+    assert [name for name, *_ in result["turns"]] == ["B"]
+    assert result["state"] == {"on_duty": "B"}
+    assert looked == ["duty"]
+    assert boss.paid == 4
+    assert result["usage"] == 50
+    told = results(boss.requests[1])
+    assert [(r.name, r.is_error) for r in told] == [("look_up", False), ("route_to_agent", True)]
+    assert seen == ["B"]
+
+
+async def test_a_routing_agent_that_never_decides_fails_the_run(engine: Engine) -> None:
+    @tool
+    def dither() -> None:
+        """Think about it."""
+
+    boss = Scripted(lambda _request: calls(("dither", {})))
+    router = RoutingAgent("Boss", tools=[dither], model=boss, max_steps=3)
+    async with engine.works(desk(Agent("A"), router=router)):
+        state = await engine.ended(await engine.start())
+    assert state.status == "failed"
+    assert state.error == "routing agent 'Boss' did not decide within 3 responses"
+    assert boss.paid == 3
+
+
+def test_a_router_s_own_tools_have_names_of_their_own() -> None:
+    @tool(name="done")
+    def finish() -> None: ...
+
+    with pytest.raises(InvalidSetup, match="rename your tool 'done'"):
+        RoutingAgent("Boss", tools=[finish])
+
+
+async def test_on_route_may_change_a_decision(engine: Engine) -> None:
+    decided: list[list[str]] = []
+
+    async def on_route(route: Route, decision: Decision) -> Any:
+        decided.append(decision.agents)
+        return Done("enough") if route.turns else ("A" if decision.agents == ["B"] else None)
+
+    router = RoutingAgent("Boss", model=Scripted(routes("B"), routes("B")), on_route=on_route)
+    agents = [Agent(name, model=Scripted(says(f"I am {name}"))) for name in ("A", "B")]
+    async with engine.works(desk(*agents, router=router)):
+        result = await engine.result(await engine.start())
+    assert result["turns"] == [["A", "I am A", "done"]]
+    assert decided == [["B"], ["B"]]
+    assert result["usage"] == 30
+
+
+async def test_a_function_may_leave_the_decision_to_a_model(engine: Engine) -> None:
+    boss = RoutingAgent("Boss", model=Scripted(routes("B"), done()))
+
+    def route(route: Route) -> Any:
+        return "A" if not route.turns else boss
+
+    agents = [Agent(name, model=Scripted(says("ok"))) for name in ("A", "B")]
+    async with engine.works(desk(*agents, router=route)):
+        result = await engine.result(await engine.start())
+    assert [name for name, *_ in result["turns"]] == ["A", "B"]
+
+
+# -- budgets -----------------------------------------------------------------------------------
+
+
+async def spent(engine: Engine, network: Network) -> Any:
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        if event.get("catch"):
+            try:
+                await step.network(network, "Work")
+            except BudgetSpent as error:
+                return str(error)
+        return (await step.network(network, "Work")).text
+
+    async with engine.works(app_of(handle, network)):
+        caught = await engine.result(await engine.start(catch=True))
+        state = await engine.ended(await engine.start())
+    assert state.status == "failed"
+    assert state.error == caught
+    return caught
+
+
+@tool
+def work() -> None:
+    """Work on."""
+
+
+async def test_a_budget_ends_a_turn_amid_its_steps(engine: Engine) -> None:
+    model = Scripted(lambda _request: calls(("work", {})))  # 11 tokens each
+    network = Network(
+        "n", agents=[Agent("A", tools=[work], model=model)], router=once, budget=Tokens(30)
+    )
+    why = await spent(engine, network)
+    assert why == (
+        "agent 'A' has used 33 tokens in its turn; the budget of network 'n' had 30 left for it"
+    )
+    assert model.paid == 6
+
+
+async def test_a_budget_ends_a_network_between_turns(engine: Engine) -> None:
+    model = Scripted(lambda _request: says("again"))
+    network = Network(
+        "n", agents=[Agent("A", model=model)], router=lambda _route: "A", budget=Tokens(20)
+    )
+    assert await spent(engine, network) == "network 'n' has used 22 tokens; its budget is 20"
+
+
+async def test_a_budget_holds_for_a_network_within(engine: Engine) -> None:
+    model = Scripted(lambda _request: says("again"))
+    inner = Network("inner", agents=[Agent("A", model=model)], router=lambda _route: "A")
+    outer = Network("outer", agents=[inner], router=once, budget=Tokens(20))
+    assert await spent(engine, outer) == "network 'inner' has used 22 tokens; its budget is 20"
+
+
+# -- how much at a time ------------------------------------------------------------------------
+
+
+async def test_the_tools_of_a_turn_are_bounded(engine: Engine) -> None:
+    busy, most = 0, 0
+
+    @tool
+    async def slow(n: int) -> int:
+        """Take a moment."""
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.01)
+        busy -= 1
+        return n
+
+    model = Scripted(calls(*(("slow", {"n": n}) for n in range(7))), says("Done."))
+    agent = Agent("A", tools=[slow], max_parallel_tools=3)
+    async with engine.works(desk(agent, model=model)):
+        result = await engine.result(await engine.start())
+    assert [content for _, content, _ in result["calls"]] == [str(n) for n in range(7)]
+    assert most == 3
+
+
+async def test_the_turns_of_a_worker_are_bounded(engine: Engine) -> None:
+    busy, most = 0, 0
+
+    async def hold(ctx: Any) -> str:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await asyncio.sleep(0.05)
+        busy -= 1
+        return str(ctx.ticket)
+
+    model = Scripted(lambda _request: says("ok"))
+    agent = Agent("A", system=hold, concurrency=2)
+    async with engine.works(desk(agent, model=model)):
+        runs = [await engine.start(f"T{n}") for n in range(6)]
+        for run in runs:
+            await engine.result(run)
+    assert most == 2
