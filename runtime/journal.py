@@ -443,7 +443,7 @@ def _never(_: RunState, __: Record) -> bool:
 
 def _is_settled(state: RunState, record: Stepped | Failed) -> bool:
     slot = state.slot(record.frame, record.key)
-    taken = slot is not None and bool(slot.settled or slot.wake_at)
+    taken = slot is not None and bool(slot.kind != "step" or slot.settled or slot.wake_at)
     return taken or _over(state, record.frame)
 
 
