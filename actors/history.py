@@ -17,6 +17,7 @@ from ..runtime.errors import InvalidSetup
 from ..runtime.journal import Frame, RunState, Slot
 from ..runtime.step import Step
 from .model import Message, Part, Text, ToolCall, ToolResult
+from .thread import messages_of
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
 
 _LETTERS_A_TOKEN = 4
@@ -33,6 +34,8 @@ class Past:
     """What the network is to do."""
     turns: list[TurnResult] = field(default_factory=list[TurnResult])
     """The turns so far, oldest first."""
+    before: list[Message] = field(default_factory=list[Message])
+    """The thread before this run; every policy's messages come after it."""
 
     def told(self, turns: list[TurnResult] | None = None, note: str = "") -> list[Message]:
         """These turns (default: all) as messages: the agent's own in full, others retold."""
@@ -45,7 +48,8 @@ class Past:
         """The messages that `policy` lets the agent see, fit for a model."""
         chosen = _NAMED[policy] if isinstance(policy, str) else policy
         found = chosen(self)
-        return repaired(await found if inspect.isawaitable(found) else found, self.input)
+        messages = await found if inspect.isawaitable(found) else found
+        return repaired([*self.before, *messages], self.input)
 
 
 Policy: TypeAlias = Callable[[Past], list[Message] | Awaitable[list[Message]]]
@@ -156,7 +160,9 @@ async def conversation(
             values.update(turn.state)
             if turn.agent == asked.agent:
                 own_values.update(turn.agent_state)
-    return Past(agent=asked.agent, input=task.input, turns=turns), values, own_values
+    before = messages_of(task.before, asked.agent)
+    past = Past(agent=asked.agent, input=task.input, turns=turns, before=before)
+    return past, values, own_values
 
 
 async def _round(

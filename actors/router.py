@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ..runtime.errors import InvalidSetup, LaybyError
 from .model import Model
-from .turn import Decision, S, TurnResult
+from .turn import Decision, S, Said, TurnResult
 
 if TYPE_CHECKING:
     from ..tools.source import AnyTool
@@ -37,6 +37,8 @@ class Route(Generic[S]):
     state: S
     """The network's state as its type; a copy, for only tools change it."""
     ticket: str = ""
+    before: list[Said] = field(default_factory=list[Said])
+    """What was said in the thread before this run."""
 
     @property
     def last(self) -> TurnResult | None:

@@ -30,6 +30,7 @@ from .model import (
 )
 from .router import DONE, ROUTE, Route, RouterError, RoutingAgent, decision_of
 from .state import Values
+from .thread import messages_of
 from .turn import Decision
 
 _TRIES = 3
@@ -91,7 +92,8 @@ class _Deliberation:
             tools, setting.step, setting.network, setting.values, prefix=f"{setting.key}/"
         )
         self._own = {tool.name for tool in router.tools}
-        self._messages = [say(route.input), *(say(retold(turn)) for turn in route.turns)]
+        self._messages = messages_of(route.before, router.name)
+        self._messages += [say(route.input), *(say(retold(turn)) for turn in route.turns)]
         self._messages.append(say("Decide who is next, or that the work is done."))
         self._usage = Usage()
 

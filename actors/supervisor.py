@@ -139,6 +139,7 @@ class _Session:
             agents=everybody,
             state=self._network.state_type.shown(self._values),
             ticket=self._step.ticket,
+            before=self._task.before,
         )
         off = [
             name
@@ -181,6 +182,7 @@ class _Session:
             input="\n\n".join(message.text for message in past.told()),
             state=inner.state_type.opening(values),
             tokens=self._left(),
+            before=self._task.before,
         )
 
     def _result(self, decision: Decision) -> NetworkResult[Any]:

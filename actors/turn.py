@@ -31,6 +31,24 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_error: bool = False
 
 
+USER = ""
+"""Who has said what no agent said."""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that was said in a thread."""
+
+    key: str
+    """What wrote it: the run, and which call of a network in it."""
+    at: str
+    """When, ISO 8601 in UTC."""
+    who: str = USER
+    """The agent; empty for the user."""
+    text: str = ""
+    calls: list[CallRecord] = []
+    """The tools that the agent called on the way, their results cut to 2,000 letters."""
+
+
 class CallOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a tool call is recorded as."""
 
@@ -75,6 +93,8 @@ class NetworkInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     state: dict[str, Any] = {}
     tokens: int | None = None
     """Tokens that it may use, where a network around it has a budget."""
+    before: list[Said] = []
+    """What was said in the thread before."""
 
 
 class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

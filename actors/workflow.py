@@ -24,7 +24,8 @@ from ..runtime.step import Step
 from ..runtime.values import BadValue, load
 from .cancel import CANCEL_KEY
 from .network import Network
-from .turn import NetworkResult, S
+from .thread import Conversation
+from .turn import NetworkInput, NetworkResult, S
 
 WorkflowFunction = Callable[..., Awaitable[Any]]
 
@@ -43,11 +44,14 @@ class WorkflowStep(Step):
         task: str,
         *,
         state: S | dict[str, Any] | None = None,
+        thread: str = "",
         name: str = "",
     ) -> Coroutine[Any, Any, NetworkResult[S]]:
         """Let a network work on `task` and wait for what it did.
 
-        `state` is the first state: the network's `state` type, or a dict that fits it.
+        `state` is the first state: the network's `state` type, or a dict that fits it. With
+        `thread` the work goes on with a conversation that the app's `history` keeps: the agents
+        see what was said in it before, and what is said now is added to it.
 
         Raises:
             BudgetSpent: it used up the tokens of its `budget`.
@@ -55,7 +59,21 @@ class WorkflowStep(Step):
             StepFailed: a model, router or agent failed for good.
         """
         opening = network.task(task, state)
-        return self.call(network, opening, name=name or network.name, note=network.name)
+        key = self._key(name or network.name)
+        if not thread:
+            return self._call(key, network, opening, network.name)
+        # All keys now, in the order of the calls: branches side by side get to them in any order.
+        keys = (self._key(f"{key} thread"), self._key(f"{key} kept"))
+        return self._continued(key, network, opening, Conversation(self, thread, *keys))
+
+    async def _continued(
+        self, key: str, network: Network[S], opening: NetworkInput, conversation: Conversation
+    ) -> NetworkResult[S]:
+        before = await conversation.begin(opening.input)
+        opening = msgspec.structs.replace(opening, before=before)
+        result = await self._call(key, network, opening, network.name)
+        await conversation.end(result.turns)
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ import msgspec
 
 from .actors.agent import Agent
 from .actors.network import Network
+from .actors.thread import HistoryStore, checked_store
+from .actors.thread_nats import NatsHistory
 from .actors.workflow import (
     RunFailure,
     Workflow,
@@ -48,6 +50,7 @@ class App:
         keep: str | float | timedelta = "7d",
         ack_wait: str | float | timedelta | None = None,
         stream_text: bool = True,
+        history: HistoryStore | None = None,
     ) -> None:
         """Declare an app.
 
@@ -63,6 +66,7 @@ class App:
             ack_wait: How long a worker may be silent before its mail is given to another;
                 default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
             stream_text: Tell what models say while they say it, on `events.<run>`.
+            history: Keeps the conversations of `step.network(..., thread=...)`.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -76,6 +80,7 @@ class App:
         self.keep = seconds(keep)
         self.ack_wait = None if ack_wait is None else seconds(ack_wait)
         self.stream_text = stream_text
+        self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
         self.networks, self.agents = _performers(networks)
         if len({network.name for network in networks}) < len(networks):
@@ -118,9 +123,7 @@ class App:
         )
 
         def declare(fn: F) -> F:
-            self._declare(
-                Workflow(fn, on=on, key=key, name=name, version=version, options=options)
-            )
+            self._declare(Workflow(fn, on=on, key=key, name=name, version=version, options=options))
             return fn
 
         return declare
@@ -150,6 +153,8 @@ class App:
         needed = streams(self.kept(), self.roles)
         if self.watches:
             needed = (*needed, bucket("waits"))
+        if isinstance(self.history, NatsHistory):
+            needed = (*needed, *self.history.streams())
         consumers = tuple(self.tuned(consumer) for consumer in self._consumers())
         return Topology(streams=needed, consumers=consumers)
 

@@ -17,6 +17,8 @@ from .actors.human import Human
 from .actors.loop import AgentActor
 from .actors.parked import Parking
 from .actors.supervisor import Supervisor
+from .actors.thread import HistoryStore
+from .actors.thread_nats import NatsHistory
 from .actors.waits import WaitActor
 from .actors.workflow import WorkflowActor
 from .app import App, all_events, answers_of, due, events_of, mail_of
@@ -126,6 +128,8 @@ async def _tools_of(app: App) -> AsyncGenerator[None]:
         yield
     finally:
         await close(app.sources())
+        if app.history is not None:
+            await app.history.aclose()
 
 
 @contextlib.asynccontextmanager
@@ -141,6 +145,11 @@ async def _opened(
     finally:
         await requests.stop()
         await connection.close()
+
+
+def _history(app: App, requests: Requests) -> HistoryStore | None:
+    kept = app.history
+    return kept.over(requests) if isinstance(kept, NatsHistory) else kept
 
 
 def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
@@ -162,6 +171,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         max_questions=app.max_questions,
         roles=app.roles,
         retry=app.retry,
+        history=_history(app, requests),
         stage=Stage(connection.nc.send) if app.stream_text else None,
     )
     host = Host(

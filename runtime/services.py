@@ -78,6 +78,8 @@ class Services:
     publish: Publish | None = None
     announce_end: Callable[[str], Awaitable[None]] | None = None
     """Tells all workers to stop working on a run that was ended from outside."""
+    history: Any = None
+    """Where conversations are kept, an `actors.thread.HistoryStore`; None: nowhere."""
     stage: Stage | None = None
     """Where models are heard while they speak; None: they are not."""
     max_questions: int = 5

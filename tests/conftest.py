@@ -13,5 +13,6 @@ pytest_plugins = [
     "tests.fix_engine",
     "tests.fix_messages",
     "tests.fix_nats",
+    "tests.fix_postgres",
     "tests.fix_proxy",
 ]

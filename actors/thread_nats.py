@@ -1,0 +1,66 @@
+"""Threads in JetStream: nothing beside NATS is needed to keep conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..bus.requests import Requests
+from ..bus.threads import ThreadLog, stream
+from ..bus.topology import StreamSpec
+from ..runtime.errors import InvalidSetup
+from .thread import LAST, checked_last
+from .turn import Said
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[Said]).decode
+
+
+class NatsHistory:
+    """A `HistoryStore` in the stream THREADS, made by `nats_history()`. Each worker binds it."""
+
+    def __init__(self, last: int, log: ThreadLog | None = None) -> None:
+        self._last = last
+        self._log = log
+
+    def streams(self) -> tuple[StreamSpec, ...]:
+        """What must exist on the server."""
+        return (stream(),)
+
+    def over(self, requests: Requests) -> NatsHistory:
+        """The same store over a worker's own connection."""
+        return NatsHistory(self._last, ThreadLog(requests))
+
+    async def create_thread(self, thread: str) -> None:
+        """Nothing to make ready: the first entry makes the thread."""
+
+    async def load(self, thread: str) -> list[Said]:
+        """What was said, the newest `last` of it, oldest first."""
+        found = [said for entry in await self._bound.load(thread) for said in _decode(entry)]
+        return found[-self._last :]
+
+    async def append_user_message(self, thread: str, key: str, said: Said) -> None:
+        """Add what a user said."""
+        await self._bound.append(thread, f"{key}-user", _encode([said]))
+
+    async def append_results(self, thread: str, key: str, said: Sequence[Said]) -> None:
+        """Add what agents said."""
+        await self._bound.append(thread, f"{key}-results", _encode(said))
+
+    async def aclose(self) -> None:
+        """The connection is the worker's."""
+
+    @property
+    def _bound(self) -> ThreadLog:
+        if self._log is None:
+            raise InvalidSetup("nats_history() belongs to an app: App(history=nats_history())")
+        return self._log
+
+
+def nats_history(*, last: int = LAST) -> NatsHistory:
+    """Keep threads in JetStream: `App(history=nats_history())`. Provisions the stream THREADS.
+
+    A network is told the newest `last` things that were said; the stream keeps all.
+    """
+    return NatsHistory(checked_last(last))

@@ -1,0 +1,224 @@
+"""Conversations that go on over several runs, wherever they are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from layby import Agent, App, Network, RoutingAgent, Step, tool
+from layby.bus.errors import BusError
+from layby.bus.topology import Provisioner, Topology
+from layby.history import (
+    HistoryLost,
+    HistoryStore,
+    MemoryHistory,
+    Said,
+    nats_history,
+    postgres_history,
+)
+from layby.runtime.errors import InvalidSetup
+from tests.engine import Engine, app_of, once
+from tests.scripted import Scripted, calls, done, read, routes, says
+
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+
+KINDS = ["memory", "nats", "postgres"]
+
+
+@pytest.fixture(params=KINDS)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[HistoryStore]:
+    """A store as an app is given it."""
+    kind: str = request.param
+    if kind == "postgres":
+        pytest.importorskip("psycopg")
+        url: str = request.getfixturevalue("postgres_url")
+        kept: HistoryStore = postgres_history(url, table=f"threads_{uuid.uuid4().hex[:8]}", last=4)
+    else:
+        kept = MemoryHistory(last=4) if kind == "memory" else nats_history(last=4)
+    yield kept
+    await kept.aclose()
+
+
+@pytest.fixture
+async def bound(store: HistoryStore, engine: Engine) -> HistoryStore:
+    """The store as a worker has it."""
+    made = nats_history(last=4)
+    if not isinstance(store, type(made)):
+        return store
+    await Provisioner(engine.wire).ensure(Topology(streams=store.streams(), consumers=()))
+    return store.over(engine.wire)
+
+
+def said(text: str, key: str = "k", who: str = "") -> Said:
+    return Said(key=key, at="2026-03-01T12:00:00.000Z", who=who, text=text)
+
+
+async def test_a_store_keeps_threads_apart_and_each_entry_once(bound: HistoryStore) -> None:
+    for thread in ("T-1", "T 2/*", "T-1"):
+        await bound.create_thread(thread)
+    assert await bound.load("T-1") == []
+    question, reply = said("Why?"), [said("So.", who="Ann"), said("And so. \x00", who="Bob")]
+    for _ in range(3):
+        await bound.append_user_message("T-1", "run1", question)
+        await bound.append_results("T-1", "run1", reply)
+    await bound.append_user_message("T 2/*", "run1", said("Other"))
+    assert await bound.load("T-1") == [question, *reply]
+    assert await bound.load("T 2/*") == [said("Other")]
+    more = [said(str(n)) for n in range(3)]
+    for n, each in enumerate(more):
+        await bound.append_user_message("T-1", f"more{n}", each)
+    assert await bound.load("T-1") == [reply[1], *more]
+
+
+async def test_many_writers_at_once_lose_nothing(bound: HistoryStore) -> None:
+    await bound.create_thread("T")
+    keys = [f"k{n % 4}" for n in range(16)]
+    await asyncio.gather(*(bound.append_user_message("T", key, said(key)) for key in keys))
+    assert sorted(each.text for each in await bound.load("T")) == ["k0", "k1", "k2", "k3"]
+
+
+@tool
+async def refund(order: str) -> str:
+    """Refund."""
+    return f"refunded {order}"
+
+
+def talking(store: HistoryStore | None, model: Scripted, router: Any = once) -> App:
+    """An app whose runs go on with the ticket's thread."""
+    agents = [Agent("Clerk", tools=[refund]), Agent("Boss")]
+    desk = Network("desk", agents=agents, default_model=model, router=router)
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        result = await step.network(desk, event["text"], thread=f"thread of {event['ticket']}")
+        return result.text
+
+    return app_of(handle, desk, history=store)
+
+
+async def test_a_conversation_goes_on_over_several_runs(
+    engine: Engine, store: HistoryStore
+) -> None:
+    model = Scripted(
+        calls(("refund", {"order": "A1"})),
+        says("A1 is refunded."),
+        says("B2 as well."),
+        says("Hm."),
+    )
+    app = talking(store, model)
+    async with engine.works(app):
+        assert await engine.result(await engine.start("T1", text="Refund A1")) == "A1 is refunded."
+    async with engine.works(app):  # another worker
+        assert await engine.result(await engine.start("T1", text="And B2?")) == "B2 as well."
+        assert await engine.result(await engine.start("T2", text="Hello")) == "Hm."
+    second, third = model.requests[2], model.requests[3]
+    assert [(m.role, m.text) for m in second.messages] == [
+        ("user", "Refund A1"),
+        ("assistant", "A1 is refunded."),
+        ("user", "And B2?"),
+    ]
+    assert [m.text for m in third.messages] == ["Hello"]
+
+
+async def test_other_agents_and_the_router_hear_what_was_said(
+    engine: Engine, store: HistoryStore
+) -> None:
+    model = Scripted(
+        routes("Clerk"),
+        calls(("refund", {"order": "A1"})),
+        says("A1 is refunded."),
+        done(),
+        routes("Boss"),
+        says("Well done."),
+        done(),
+    )
+    app = talking(store, model, router=RoutingAgent("Router"))
+    async with engine.works(app):
+        await engine.result(await engine.start("T1", text="Refund A1"))
+        await engine.result(await engine.start("T1", text="Is that right?"))
+    router, boss = model.requests[4], model.requests[5]
+    for request in (router, boss):
+        told = read(request)
+        assert "Refund A1" in told
+        assert "It called refund with {'order': 'A1'}: refunded A1" in told
+        assert told.index("A1 is refunded.") < told.index("Is that right?")
+
+
+async def test_what_was_said_is_read_once_and_added_once(
+    engine: Engine, store: HistoryStore
+) -> None:
+    model = Scripted(says("One."), says("Two."))
+    desk = Network("desk", agents=[Agent("Clerk")], router=once, default_model=model)
+
+    async def handle(event: dict[str, Any], step: Step) -> list[str]:
+        first = await step.network(desk, "First", thread=event["ticket"])
+        answer = await step.ask("developer", "Go on?")  # the body is entered again after this
+        second = await step.network(desk, answer.text, thread=event["ticket"])
+        return [first.text, second.text]
+
+    app = app_of(handle, desk, history=store)
+    async with engine.works(app):
+        run = await engine.start("T1")
+        await engine.question(run=run)
+    async with engine.works(app):
+        await engine.answer("T1", "Second")
+        assert await engine.result(run) == ["One.", "Two."]
+        bound = store.over(engine.wire) if isinstance(store, type(nats_history())) else store
+        kept = [(each.who, each.text) for each in await bound.load("T1")]
+    assert kept == [("", "First"), ("Clerk", "One."), ("", "Second"), ("Clerk", "Two.")]
+    assert [m.text for m in model.requests[1].messages] == ["First", "One.", "Second"]
+    told = [line.detail for line in await engine.lines(run) if "thread" in line.title]
+    assert told == ["thread T1: 0 before", "thread T1: 2 before"]
+
+
+async def test_a_long_thread_is_read_whole(engine: Engine) -> None:
+    store = nats_history(last=5_000)
+    await Provisioner(engine.wire).ensure(Topology(streams=store.streams(), consumers=()))
+    bound = store.over(engine.wire)
+    for first in range(0, 1_100, 100):
+        writes = (
+            bound.append_user_message("T", f"k{n}", said(str(n))) for n in range(first, first + 100)
+        )
+        await asyncio.gather(*writes)
+    assert sorted(int(each.text) for each in await bound.load("T")) == list(range(1_100))
+
+
+async def test_a_thread_without_a_store_fails_with_advice(engine: Engine) -> None:
+    async with engine.works(talking(None, Scripted())):
+        state = await engine.ended(await engine.start("T1", text="Hello"))
+    assert state.status == "failed"
+    assert "App(history=nats_history())" in state.error
+
+
+async def test_a_database_that_is_not_there_is_worth_another_try() -> None:
+    pytest.importorskip("psycopg")
+    store = postgres_history("host=/nowhere user=layby password=s3cret")
+    with pytest.raises(HistoryLost) as told:
+        await store.load("T")
+    assert told.value.retryable
+    assert "s3cret" not in f"{told.value}{store!r}"
+
+
+def test_what_cannot_be_a_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidSetup, match="is no store"):
+        App("desk", history="nats")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSetup, match="give 1 or more"):
+        nats_history(last=0)
+    with pytest.raises(InvalidSetup, match="lower-case"):
+        postgres_history("", table="a; drop table b")
+
+    def nothing(name: str, package: str | None = None) -> None:
+        del name, package
+
+    monkeypatch.setattr(importlib.util, "find_spec", nothing)
+    with pytest.raises(InvalidSetup, match=r"pip install 'layby\[postgres\]'"):
+        postgres_history("")
+
+
+async def test_only_an_apps_worker_can_use_nats_history() -> None:
+    with pytest.raises((InvalidSetup, BusError), match="belongs to an app"):
+        await nats_history().load("T")
