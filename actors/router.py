@@ -47,9 +47,7 @@ class Route(Generic[S]):
 
     def called(self, tool: str) -> bool:
         """Whether any turn has called `tool` without an error."""
-        return any(
-            call.name == tool and not call.is_error for turn in self.turns for call in turn.calls
-        )
+        return any(turn.called(tool) for turn in self.turns)
 
 
 Choice = Any

@@ -130,6 +130,10 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next: str = ""
     """Who takes over, after a handoff."""
 
+    def called(self, tool: str) -> bool:
+        """Whether it has called `tool` without an error."""
+        return any(call.name == tool and not call.is_error for call in self.calls)
+
 
 class NetworkResult(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """What a network did."""

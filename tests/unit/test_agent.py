@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,3 +91,20 @@ def test_a_network_within_a_network_is_found_once() -> None:
     app = App("x", networks=[outer, inner])
     assert sorted(app.networks) == ["inner", "outer"]
     assert [a.name for a in app.agents.values()] == ["A"]
+
+
+def test_the_code_in_the_documents_is_what_it_says(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    code = tmp_path / "agents_page.py"
+    code.write_text("\n".join(["from __future__ import annotations", *blocks]))
+    names = runpy.run_path(str(code), run_name="agents_page")
+    declared = {value.name for value in names.values() if isinstance(value, Agent | Network)}
+    assert {"Clerk", "Judge", "investigation", "complaints", "office"} <= declared
+    assert names["refund"].needs_approval == "manager"
+
+
+def test_an_agent_with_another_model_keeps_everything_else() -> None:
+    agent = Agent("A", output_type=State, tools=[look])
+    other = dataclasses.replace(agent, max_steps=2)
+    assert [spec.name for spec in other.specs()] == ["look", "final_answer"]
