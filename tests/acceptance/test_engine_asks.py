@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from layby import Agent, AskTimedOut, QuestionLimit, Step, tool
+from layby import Agent, AskTimedOut, Network, QuestionLimit, Step, tool
 from layby.bus.bucket import Bucket
 from layby.bus.token import encode
 from layby.client import NoReceipt
 from layby.rows import QuestionRow
 from layby.tools import ToolContext, ask_developer, make_ask
-from tests.engine import Engine, app_of, desk, until
+from tests.engine import Engine, app_of, desk, once, until
 from tests.scripted import Scripted, asks, calls, results, says
 
 pytestmark = pytest.mark.nats
@@ -548,3 +548,25 @@ async def test_the_record_of_a_ticket_is_one_key_of_its_token(engine: Engine) ->
     assert record["ticket"] == "#45 21"
     assert [q.get("status", "open") for q in record["questions"]] == ["open"]
     assert len(record["runs"]) == 1
+
+
+async def test_what_a_lost_race_asked_within_a_network_is_closed(engine: Engine) -> None:
+    agent = Agent("A", tools=[ask_developer], model=Scripted(asks("Still there?")))
+    network = Network("team", agents=[agent], router=once)
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+
+        async def patience() -> str:
+            await step.sleep("400ms")
+            return "too slow"
+
+        await step.first(step.network(network, "Help!"), patience())
+        return (await step.ask("developer", "What now?")).text
+
+    async with engine.works(app_of(handle, network)):
+        run = await engine.start()
+        await until(lambda: _asked(engine, "Still there?"))
+        await until(lambda: _asked(engine, "What now?"))  # and that alone
+        await engine.answer(text="go on without")
+        assert await engine.result(run) == "go on without"
