@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from layby.actors.workflow import RunFailure
 from layby import Agent, App, Network, Retry, Step, StepFailed, tool
 from layby.testing import ScriptedModel, calls
 from layby.tools import ask_developer
@@ -109,3 +110,51 @@ async def asks(event: dict[str, Any], step: Step) -> str:
     """Let the network work."""
     result = await step.network(desk, f"Order {event['order']}")
     return result.text
+
+
+@app.workflow(on="testkit.branches", key="order")
+async def branches(event: dict[str, Any], step: Step) -> list[Any]:
+    """Several things at once, in a mixed order."""
+
+    async def asked(who: str) -> str:
+        before = await step.run(f"before {who}", charge, who)
+        answer = await step.ask("developer", f"{who}?", name=f"ask {who}")
+        return f"{before}, {answer.text}"
+
+    both = await step.gather(asked("ada"), asked("bob"), step.run("alone", charge, event["order"]))
+    return [*both, await step.uuid()]
+
+
+@app.workflow(on="testkit.race", key="order")
+async def race(event: dict[str, Any], step: Step) -> str:
+    """Whoever is first."""
+
+    async def asked() -> str:
+        return (await step.ask("developer", f"{event['order']}?")).text
+
+    async def rested() -> str:
+        await step.sleep("1h")
+        return "nobody"
+
+    won = await step.first(asked(), rested())
+    return await step.run("won", charge, won)
+
+
+@app.workflow(on="testkit.parent", key="order")
+async def parent(event: dict[str, Any], step: Step) -> str:
+    """Let another workflow do it, and tell about it."""
+    await step.send_event("testkit.paid", {"order": event["order"]})
+    said = await step.workflow(silent, event)
+    return f"the child says {said}"
+
+
+async def sorry(failure: RunFailure, step: Step) -> None:
+    """Take note of a failed run."""
+    await step.run("sorry", charge, failure.ticket)
+
+
+@app.workflow(on="testkit.guarded", key="order", on_failure=sorry)
+async def guarded(event: dict[str, Any], step: Step) -> str:
+    """Ask somebody who is not there."""
+    answer = await step.ask("developer", f"{event['order']}?")
+    return answer.text

@@ -50,8 +50,10 @@ async def replay(app: App, history: History | str | Path) -> None:
     envelopes = [decode(msgspec.json.encode(message.entry)) for message in history.messages]
     for last in range(1, len(envelopes) + 1):
         state, end = _fold(history.run, envelopes[:last])
-        upcoming = envelopes[last].records if last < len(envelopes) else None
-        await _Pass(workflow, state, services).hold(end or _end_in(upcoming))
+        upcoming = envelopes[last].records if last < len(envelopes) else []
+        if end is None and len(upcoming) == 1:
+            end = _end_in(upcoming)
+        await _Pass(workflow, state, services).hold(end)
 
 
 def _fold(run: str, envelopes: list[Envelope]) -> tuple[RunState, Record | None]:
@@ -65,8 +67,8 @@ def _fold(run: str, envelopes: list[Envelope]) -> tuple[RunState, Record | None]
     return state, end
 
 
-def _end_in(records: list[Record] | None) -> Record | None:
-    return next((r for r in records or () if isinstance(r, Ended | Cancelled)), None)
+def _end_in(records: list[Record]) -> Record | None:
+    return next((r for r in records if isinstance(r, Ended | Cancelled)), None)
 
 
 class _Pass:

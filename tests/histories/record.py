@@ -41,6 +41,31 @@ async def main() -> None:
         await rt.send("testkit.paid", {"order": "A5"})
         await rt.result()
         (await rt.record()).save(FOLDER / "waits_arrived.json")
+        await rt.send("testkit.branches", {"order": "A7"}, event_id="branches")
+        await rt.answer(None, "first")
+        (await rt.record()).save(FOLDER / "branches_half.json")
+        await rt.answer(None, "second")
+        await rt.result()
+        (await rt.record()).save(FOLDER / "branches_completed.json")
+        for order, story in (("A8", "answered"), ("A9", "slept")):
+            await rt.send("testkit.race", {"order": order}, event_id=order)
+            await rt.question()
+            if story == "answered":
+                await rt.answer(None, "me")
+            else:
+                await rt.advance()
+            await rt.result()
+            (await rt.record()).save(FOLDER / f"race_{story}.json")
+        run = await rt.send("testkit.parent", {"order": "B1"}, event_id="parent")
+        while not (asked := await rt.client.questions()):
+            pass
+        await rt.advance(asked[0].run)
+        await rt.result(run)
+        (await rt.record(run)).save(FOLDER / "parent_completed.json")
+        await rt.send("testkit.guarded", {"order": "B2"}, event_id="guarded")
+        await rt.advance()
+        await rt.ended()
+        (await rt.record()).save(FOLDER / "guarded_timed_out.json")
     async with running(before) as rt:
         await rt.send("testkit.order", {"order": "A6"}, event_id="billed")
         await rt.answer(None, "yes")
