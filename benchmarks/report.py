@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import Console
@@ -15,7 +15,9 @@ OURS = "layby"
 FLOOR = "floor"
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """One line of a table: a figure of everybody who has it."""
+
     name: str
     unit: str
     values: dict[str, float]
@@ -23,9 +25,8 @@ class _Row(NamedTuple):
 
 def show(console: Console, figures: Sequence[Figure], notes: Sequence[str]) -> None:
     """Print one table for each workload and durability."""
-    for workload, sync in dict.fromkeys((f.workload, f.sync) for f in figures):
-        chosen = [f for f in figures if (f.workload, f.sync) == (workload, sync)]
-        console.print(_table(f"{workload}, sync_interval {sync}", chosen))
+    for title, chosen in parts(figures):
+        console.print(_table(title, chosen))
     for note in notes:
         console.print(f"[dim]{note}[/]")
 
@@ -39,33 +40,60 @@ def show_reach(console: Console, reached: Sequence[Reached]) -> None:
 
 
 def _table(title: str, figures: Sequence[Figure]) -> Table:
-    subjects = list(dict.fromkeys(figure.subject for figure in figures))
-    peers = [subject for subject in subjects if subject not in {OURS, FLOOR}]
     table = Table(title=title, title_justify="left")
-    table.add_column("", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    for subject in subjects:
-        table.add_column(subject, justify="right", no_wrap=True)
-    if FLOOR in subjects:
-        table.add_column("of the floor", justify="right", no_wrap=True)
-    if peers:
-        table.add_column("best peer", justify="right", no_wrap=True)
-    for row in _rows(figures):
-        cells = [number(row.values.get(subject)) for subject in subjects]
-        if FLOOR in subjects:
-            cells.append(_times(row, row.values.get(FLOOR)))
-        if peers:
-            cells.append(_times(row, _best(row, peers)))
-        table.add_row(row.name, row.unit, *cells)
+    for place, heading in enumerate(headings(figures)):
+        table.add_column(heading, justify="right" if place > 1 else "left", no_wrap=True)
+    for row in rows(figures):
+        table.add_row(row.name, row.unit, *cells(row, figures))
     return table
 
 
-def _rows(figures: Iterable[Figure]) -> list[_Row]:
-    rows: dict[str, _Row] = {}
+def parts(figures: Sequence[Figure]) -> Iterator[tuple[str, list[Figure]]]:
+    """The figures of each table, with its title; a peer has one durability and stands in each."""
+    for workload, sync in dict.fromkeys((f.workload, f.sync) for f in figures):
+        chosen = [
+            figure
+            for figure in figures
+            if figure.workload == workload and (figure.sync == sync or _peers([figure.subject]))
+        ]
+        yield f"{workload}, sync_interval {sync}", chosen
+
+
+def headings(figures: Iterable[Figure]) -> list[str]:
+    """What the columns of a workload's table hold."""
+    subjects = _subjects(figures)
+    ratios = ["of the floor"] if FLOOR in subjects and OURS in subjects else []
+    return ["", "unit", *subjects, *ratios, *(["best peer"] if _peers(subjects) else [])]
+
+
+def cells(row: Row, figures: Iterable[Figure]) -> list[str]:
+    """A row's values and how ours compares, below its name and unit."""
+    subjects = _subjects(figures)
+    found = [number(row.values.get(subject)) for subject in subjects]
+    if FLOOR in subjects and OURS in subjects:
+        found.append(_times(row, row.values.get(FLOOR)))
+    if peers := _peers(subjects):
+        found.append(_times(row, _best(row, peers)))
+    return found
+
+
+def rows(figures: Iterable[Figure]) -> list[Row]:
+    """The figures of one workload, those of one name in one row."""
+    found: dict[str, Row] = {}
     for figure in figures:
-        row = rows.setdefault(figure.name, _Row(figure.name, figure.unit, {}))
+        row = found.setdefault(figure.name, Row(figure.name, figure.unit, {}))
         row.values[figure.subject] = figure.value
-    return list(rows.values())
+    return list(found.values())
+
+
+def _subjects(figures: Iterable[Figure]) -> list[str]:
+    found = {figure.subject for figure in figures}
+    peers = sorted(found - {OURS, FLOOR})
+    return [subject for subject in (FLOOR, OURS, *peers) if subject in found]
+
+
+def _peers(subjects: Iterable[str]) -> list[str]:
+    return [subject for subject in subjects if subject not in {OURS, FLOOR}]
 
 
 def more_is_better(unit: str) -> bool:
@@ -73,14 +101,14 @@ def more_is_better(unit: str) -> bool:
     return unit.endswith("/s")
 
 
-def _best(row: _Row, peers: Iterable[str]) -> float | None:
+def _best(row: Row, peers: Iterable[str]) -> float | None:
     found = [row.values[peer] for peer in peers if peer in row.values]
     if not found:
         return None
     return max(found) if more_is_better(row.unit) else min(found)
 
 
-def _times(row: _Row, other: float | None) -> str:
+def _times(row: Row, other: float | None) -> str:
     """How many times better ours is than the other, below 1 when it is worse."""
     ours = row.values.get(OURS)
     if not ours or not other:
