@@ -174,6 +174,8 @@ class Human:
 
     async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken:
         """Close the question that an answer is for, unless something closed it before."""
+        if self._host.may_repeat(delivery):
+            await self._catch_up(ticket)
         record, _ = await self._parking.get(ticket)
         verdict = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
         if verdict.outcome != "accepted":
@@ -202,9 +204,25 @@ class Human:
         """Somebody was faster: the answer is too late, or meant for the next question."""
         record, _ = await self._parking.get_newest(ticket)
         again = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
-        if again.outcome == "accepted" and again.question and again.question.id != question.id:
-            return await self._take(ticket, given, delivery)
-        return _Taken(lost(parked_question(live.state, question)))
+        if again.outcome != "accepted" or again.question is None:
+            return _Taken(again)
+        if again.question.id == question.id:
+            return _Taken(lost(parked_question(live.state, question)))
+        return await self._take(ticket, given, delivery)
+
+    async def _catch_up(self, ticket: str) -> None:
+        """Close in a ticket's record what its runs' logs have closed: a crash may lie between.
+
+        An answer that comes again is then told what it was told before.
+        """
+        record, _ = await self._parking.get_newest(ticket)
+        for shown in record.questions if record else ():
+            if shown.role == self.role and shown.status == "open":
+                live = await self._live(shown.run, record)
+                await live.catch_up()
+                question = live.state.questions.get(shown.id)
+                if question is not None and question.status != "open":
+                    await self._record_closed(live, question)
 
     async def _live(self, run: str, record: ParkedRecord | None) -> LiveRun:
         """The run, from memory, from its parked state, or from its log."""

@@ -104,6 +104,8 @@ class Host:
         self._active: dict[str, set[Activation]] = {}
         self._failures: dict[tuple[str, int], int] = {}
         """How often handlers have failed for a message; crashes and outages do not count."""
+        self._under_way: set[tuple[str, int]] = set()
+        """The messages in our hands: none is handled twice at once here."""
 
     def stop_run(self, run_id: str) -> None:
         """End the run's activations in this worker at once, for it was cancelled."""
@@ -114,7 +116,7 @@ class Host:
         self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started
     ) -> None:
         """Handle an event: start its run, or go on with it when it has begun before."""
-        again = self._may_repeat(delivery)
+        again = self.may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
         if again or live.doubtful:
             await live.catch_up()
@@ -142,7 +144,7 @@ class Host:
             await self._drive(behaviour, activation)
         await self._finish(live)
 
-    def _may_repeat(self, delivery: Delivery) -> bool:
+    def may_repeat(self, delivery: Delivery) -> bool:
         """Whether it was delivered before; a killed server forgets how often it was."""
         return delivery.num_delivered > 1 or self.cache.may_repeat(delivery.at)
 
@@ -155,7 +157,7 @@ class Host:
         )
 
     async def _mail(self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery) -> None:
-        again = self._may_repeat(delivery) or live.doubtful
+        again = self.may_repeat(delivery) or live.doubtful
         if again:
             await live.catch_up()
         frame = addressee(live.state, decode(delivery.data).records[-1])
@@ -331,6 +333,20 @@ class Host:
         self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
     ) -> None:
         """Handle a delivery; give it up with its reason when it fails again and again."""
+        key = (mailbox, delivery.seq)
+        if key in self._under_way:
+            # It is still being handled here: the server forgot, or we were silent for too long.
+            await delivery.nak(1.0)
+            return
+        self._under_way.add(key)
+        try:
+            await self._guarded(mailbox, delivery, handle)
+        finally:
+            self._under_way.discard(key)
+
+    async def _guarded(
+        self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
+    ) -> None:
         try:
             await handle(delivery)
             self._failures.pop((mailbox, delivery.seq), None)
