@@ -145,6 +145,14 @@ class Activation:
         await self.must_be_replayed()
         self.must_be_ours()
 
+    async def must_be_undone(self, key: str) -> None:
+        """See that nobody has done the step while we waited to try again. Raises Fenced."""
+        if self.redelivered:
+            await self.live.catch_up()
+        slot = self.slot(key)
+        if slot is not None and slot.settled:
+            raise Fenced(f"run {self.live.id}: step {key!r} was done meanwhile")
+
     def must_be_ours(self) -> None:
         """Leave the body where another mail's handler is the one to go on. Raises Parked."""
         if not strand.get().goes_on_with(self.cause):
