@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from layby.actors.workflow import RunFailure
 from layby import Agent, App, Network, Retry, Step, StepFailed, tool
+from layby.actors.workflow import RunFailure
 from layby.testing import ScriptedModel, calls
 from layby.tools import ask_developer
 

@@ -10,67 +10,84 @@ from pathlib import Path
 from typing import Any
 
 from layby import App, Step
-from layby.testing import running
+from layby.testing import TestRuntime, running
 from tests.testkit_app import app, charge
 
 FOLDER = Path(__file__).parent
 
 
+async def save(rt: TestRuntime, name: str, run: str | None = None) -> None:
+    """Save the history of a run, the newest by default."""
+    (await rt.record(run)).save(FOLDER / f"{name}.json")
+
+
+async def people(rt: TestRuntime) -> None:
+    """Runs that ask, and are answered or not."""
+    await rt.send("testkit.order", {"order": "A1"}, event_id="order")
+    await rt.advance()
+    await rt.question()
+    await save(rt, "order_waiting")
+    await rt.answer(None, "yes", by="ada")
+    await rt.result()
+    await save(rt, "order_completed")
+    await rt.send("testkit.asks", {"order": "A2"}, event_id="asks")
+    await rt.answer(None, "It is.")
+    await rt.result()
+    await save(rt, "asks_completed")
+    await rt.send("testkit.silent", {"order": "A4"}, event_id="silent")
+    await rt.advance()
+    await rt.result()
+    await save(rt, "silent_expired")
+
+
+async def others(rt: TestRuntime) -> None:
+    """Runs that wait for events and other runs, and runs that fail."""
+    await rt.send("testkit.fails", {"order": "A3"}, event_id="fails")
+    await rt.ended()
+    await save(rt, "fails_failed")
+    await rt.send("testkit.waits", {"order": "A5"}, event_id="waits")
+    await rt.send("testkit.paid", {"order": "A5"})
+    await rt.result()
+    await save(rt, "waits_arrived")
+    run = await rt.send("testkit.parent", {"order": "B1"}, event_id="parent")
+    while not (asked := await rt.client.questions()):
+        pass
+    await rt.advance(asked[0].run)
+    await rt.result(run)
+    await save(rt, "parent_completed", run)
+    await rt.send("testkit.guarded", {"order": "B2"}, event_id="guarded")
+    await rt.advance()
+    await rt.ended()
+    await save(rt, "guarded_timed_out")
+
+
+async def branches(rt: TestRuntime) -> None:
+    """Runs that do several things at once."""
+    await rt.send("testkit.branches", {"order": "A7"}, event_id="branches")
+    await rt.answer(None, "first")
+    await save(rt, "branches_half")
+    await rt.answer(None, "second")
+    await rt.result()
+    await save(rt, "branches_completed")
+    for ticket, story in (("A8", "answered"), ("A9", "slept")):
+        await rt.send("testkit.race", {"order": ticket}, event_id=ticket)
+        await rt.question()
+        await (rt.answer(None, "me") if story == "answered" else rt.advance())
+        await rt.result()
+        await save(rt, f"race_{story}")
+
+
 async def main() -> None:
     """Play each story, and save it."""
     async with running(app) as rt:
-        await rt.send("testkit.order", {"order": "A1"}, event_id="order")
-        await rt.advance()
-        await rt.question()
-        (await rt.record()).save(FOLDER / "order_waiting.json")
-        await rt.answer(None, "yes", by="ada")
-        await rt.result()
-        (await rt.record()).save(FOLDER / "order_completed.json")
-        await rt.send("testkit.asks", {"order": "A2"}, event_id="asks")
-        await rt.answer(None, "It is.")
-        await rt.result()
-        (await rt.record()).save(FOLDER / "asks_completed.json")
-        await rt.send("testkit.fails", {"order": "A3"}, event_id="fails")
-        await rt.ended()
-        (await rt.record()).save(FOLDER / "fails_failed.json")
-        await rt.send("testkit.silent", {"order": "A4"}, event_id="silent")
-        await rt.advance()
-        await rt.result()
-        (await rt.record()).save(FOLDER / "silent_expired.json")
-        await rt.send("testkit.waits", {"order": "A5"}, event_id="waits")
-        await rt.send("testkit.paid", {"order": "A5"})
-        await rt.result()
-        (await rt.record()).save(FOLDER / "waits_arrived.json")
-        await rt.send("testkit.branches", {"order": "A7"}, event_id="branches")
-        await rt.answer(None, "first")
-        (await rt.record()).save(FOLDER / "branches_half.json")
-        await rt.answer(None, "second")
-        await rt.result()
-        (await rt.record()).save(FOLDER / "branches_completed.json")
-        for order, story in (("A8", "answered"), ("A9", "slept")):
-            await rt.send("testkit.race", {"order": order}, event_id=order)
-            await rt.question()
-            if story == "answered":
-                await rt.answer(None, "me")
-            else:
-                await rt.advance()
-            await rt.result()
-            (await rt.record()).save(FOLDER / f"race_{story}.json")
-        run = await rt.send("testkit.parent", {"order": "B1"}, event_id="parent")
-        while not (asked := await rt.client.questions()):
-            pass
-        await rt.advance(asked[0].run)
-        await rt.result(run)
-        (await rt.record(run)).save(FOLDER / "parent_completed.json")
-        await rt.send("testkit.guarded", {"order": "B2"}, event_id="guarded")
-        await rt.advance()
-        await rt.ended()
-        (await rt.record()).save(FOLDER / "guarded_timed_out.json")
+        await people(rt)
+        await others(rt)
+        await branches(rt)
     async with running(before) as rt:
         await rt.send("testkit.order", {"order": "A6"}, event_id="billed")
         await rt.answer(None, "yes")
         await rt.result()
-        (await rt.record()).save(FOLDER / "must_fail_order_billed.json")
+        await save(rt, "must_fail_order_billed")
 
 
 before = App("testkit")
