@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, Self, TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -18,12 +18,14 @@ from ..runtime.entry import Raw
 from ..runtime.errors import LaybyError, StepFailed
 from ..runtime.failure import failure_of
 from ..runtime.retry import Retry
-from ..runtime.step import Performer, Step
+from ..runtime.step import Step
 from ..runtime.values import dump, load, returned_type
+from ..runtime.waiting import Performer
 from .history import Past, repaired, say
 from .loop import Turn
 from .model import Message, Model
 from .state import StateType, Values
+from .toolbox import equipped
 from .turn import NetworkInput, TurnInput, TurnResult
 
 if TYPE_CHECKING:
@@ -69,10 +71,11 @@ async def _play(
     messages: Sequence[Message] = (),
 ) -> TurnResult:
     past = await Past(agent=agent.name, input=work.input).messages(agent.history)
+    step = MemoryStep(around, run_id)
     turn = Turn(
-        agent,
+        await equipped(agent, step),
         agent.model or around.default_model,
-        MemoryStep(around, run_id),
+        step,
         task=work,
         before=repaired([*messages, *past], work.input),
         values=Values(around.state_type, work.state),
@@ -99,13 +102,18 @@ class MemoryStep(Step):
         """There is none."""
         return ""
 
-    def under(self, name: str) -> Step:
+    def under(self, name: str) -> Self:
         """The same verbs, named apart."""
-        return MemoryStep(self._around, self._run, f"{self._prefix}{name}/")
+        return type(self)(self._around, self._run, f"{self._prefix}{name}/")
 
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value as `wanted`."""
         return load(raw, wanted)
+
+    def has(self, name: str) -> bool:
+        """Nothing is kept."""
+        del name
+        return False
 
     def idempotency_key(self, name: str = "") -> str:
         """A key for the outside world that is the same on every try."""

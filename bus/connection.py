@@ -106,6 +106,11 @@ class Connection:
         """The client, for what this class does not offer."""
         return self._client
 
+    @property
+    def server_version(self) -> str:
+        """What the server says its version is."""
+        return self._client.version
+
     def __repr__(self) -> str:
         state = "connected" if self.nc.is_connected else "not connected"
         return f"<Connection {self.settings.shown} {state}>"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .actors.turn import CallOutcome, CallRecord, NetworkResult, TurnResult
     from .actors.workflow import WorkflowStep as Step
     from .app import App
+    from .runtime.asking import Answer
     from .runtime.errors import (
         AskTimedOut,
         BudgetSpent,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         StepFailed,
     )
     from .runtime.retry import Retry
-    from .runtime.step import Answer
     from .tools.context import ToolContext
     from .tools.errors import Fatal, ToolError
     from .tools.tool import Tool, tool
@@ -77,7 +77,7 @@ __all__ = [
 _HOMES = {
     "Agent": "actors.agent",
     "AgentContext": "actors.context",
-    "Answer": "runtime.step",
+    "Answer": "runtime.asking",
     "App": "app",
     "AskTimedOut": "runtime.errors",
     "BadOutput": "actors.output",

@@ -49,7 +49,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
 
 
 def _server(connection: Connection) -> Finding:
-    version = connection.nc.version
+    version = connection.server_version
     where = connection.settings.shown
     return Finding(level="ok", subject="server", message=f"nats-server {version} at {where}")
 

@@ -14,7 +14,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from ..runtime import duration
 from ..runtime.errors import InvalidSetup
-from ..runtime.step import Performer
+from ..runtime.waiting import Performer
 from . import docstring
 from .approval import Needs, checked
 from .context import ToolContext

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from layby.actors.answer import Given, Receipt, Refused, Verdict, judge, lost, read
 from layby.actors.parked import ParkedQuestion, ParkedRecord
-from layby.runtime.index import iso
+from layby.runtime.times import iso
 
 TICKET = "T1"
 

@@ -1,0 +1,131 @@
+"""Questions to people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from .body import Body
+from .duration import seconds
+from .entry import Asked, Failure, Stepped
+from .errors import AskTimedOut, InvalidSetup, Parked, QuestionLimit
+from .forms import answer_value, schema_of
+from .ids import question_id
+from .journal import Question
+
+RAISE: Any = object()
+"""As the `default` of a question: there is none, so raise when nobody answers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a person answered."""
+
+    text: str
+    value: Any
+    """The answer as the type that was asked for; the text itself unless one was."""
+    by: str
+    """Who, as far as is known; empty when the answer did not say."""
+    at: datetime
+    question_id: str
+
+
+class Asking(Body):
+    """The verb for asking a person."""
+
+    def ask(
+        self,
+        role: str,
+        question: str,
+        *,
+        context: str = "",
+        timeout: str | float | timedelta | None = None,
+        answer: Any = str,
+        default: Any = RAISE,
+        agent: str = "",
+        name: str = "ask",
+    ) -> Coroutine[Any, Any, Answer]:
+        """Ask a person and wait, without holding a worker, until they answer.
+
+        Args:
+            role: Who is asked.
+            question: The question, complete in itself.
+            context: What they need to know.
+            timeout: How long they have; the app's `ask_timeout` unless given.
+            answer: The type of the answer's `value`: `bool`, a `Literal`, a pydantic model. An
+                answer that does not fit is refused with the reason, and the question stays open.
+            default: The `value` when nobody answers; without it, that raises AskTimedOut.
+            agent: Who asks, for the person to see.
+            name: The step's name.
+
+        Raises:
+            AskTimedOut: nobody answered before the deadline, and there is no `default`.
+            QuestionLimit: the run has asked as many questions as the app allows.
+        """
+        key = self._key(name)
+        self._activation.reached(f"{key}!")
+        wait = self._services.ask_timeout if timeout is None else seconds(timeout)
+        asked = Asked(
+            frame=self._frame,
+            key=key,
+            id=question_id(self.run_id, self._frame, key),
+            role=role,
+            question=question,
+            context=context,
+            agent=agent,
+            deadline=round(time.time() + wait, 3),
+            form=None if answer is str else schema_of(answer),
+        )
+        return self._ask(asked, answer, default)
+
+    async def _ask(self, asked: Asked, wanted: Any, default: Any) -> Answer:
+        self._check_role(asked.role)
+        refused = self._slot(f"{asked.key}!", "step")
+        if refused is not None:
+            return cast("Answer", await self._replay(asked.key, refused, Any))
+        slot = self._open(asked.key, "ask")
+        if slot is None:
+            await self._activation.must_be_live()
+            self._check_limit(asked.key)
+            await self._activation.flush(to=f"human-{asked.role}", mail=asked)
+            raise Parked
+        question = self._activation.live.state.questions[slot.ref]
+        if question.status == "answered":
+            return _answer(question, wanted)
+        if default is not RAISE:
+            at = datetime.fromtimestamp(question.deadline, UTC)
+            return Answer(text="", value=default, by="", at=at, question_id=question.id)
+        deadline = datetime.fromtimestamp(question.deadline, UTC).isoformat(timespec="seconds")
+        raise AskTimedOut(
+            f"nobody with the role {question.role!r} answered by {deadline}: {question.question!r}",
+            question.id,
+        )
+
+    def _check_role(self, role: str) -> None:
+        roles = self._services.roles
+        if role not in roles:
+            raise InvalidSetup(
+                f"nobody has the role {role!r}: declare it with App(roles=[...]); "
+                f"declared: {', '.join(roles)}"
+            )
+
+    def _check_limit(self, key: str) -> None:
+        """Refuse a question too many; recorded, so that every later pass is refused here too."""
+        asked = len(self._activation.live.state.questions)
+        if asked < self._services.max_questions:
+            return
+        message = (
+            f"this run has asked {asked} questions, as many as it may: go on without an answer"
+        )
+        failure = Failure(type="QuestionLimit", message=message)
+        self._record(Stepped(frame=self._frame, key=f"{key}!", error=failure))
+        raise QuestionLimit(message)
+
+
+def _answer(question: Question, wanted: Any) -> Answer:
+    value = question.text if wanted is str else answer_value(question.text, wanted)
+    at = datetime.fromtimestamp(question.at, UTC)
+    return Answer(text=question.text, value=value, by=question.by, at=at, question_id=question.id)

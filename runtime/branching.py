@@ -1,0 +1,148 @@
+"""Parts of a body side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any, NamedTuple
+
+from ..bus.log import NOBODY
+from .activation import Strand, strand
+from .body import Body
+from .entry import Stepped, Withdrawn
+from .errors import Parked
+from .journal import RunState, Slot
+from .values import dump, load
+
+
+class Branching(Body):
+    """The verbs for doing several things at once."""
+
+    async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
+        """Run branches side by side; their results in order.
+
+        All branches go as far as they can. If some failed, the first error in the order of the log
+        is raised, so that it is the same error on every pass.
+        """
+        ends = await self._side_by_side(branches)
+        errors = [
+            (end.line.position, end.error) for end in ends if isinstance(end.error, Exception)
+        ]
+        if errors:
+            raise min(errors, key=lambda each: each[0])[1]
+        if any(end.error for end in ends):
+            raise Parked
+        return [end.value for end in ends]
+
+    async def first(self, *branches: Awaitable[Any]) -> Any:
+        """Run branches side by side; return what the first to end returned, or raise its error.
+
+        The others are stopped, and what they wait for is withdrawn: their questions are closed.
+        """
+        key = self._key("first")
+        slot = self._slot(key, "step")
+        decided = load(slot.result, int) if slot is not None and slot.settled else None
+        ends = await self._side_by_side(branches, race=decided is None, winner=decided)
+        if slot is not None and decided is not None:
+            strand.get().consume(slot.settled, slot.owner)
+        else:
+            over = [n for n, end in enumerate(ends) if not isinstance(end.error, Parked)]
+            if not over:
+                raise Parked
+            await self._activation.must_be_live()
+            decided = min(over, key=lambda n: ends[n].line.position)
+            self._record(Stepped(frame=self._frame, key=key, result=dump(decided)))
+            await self._activation.flush()
+        await self._withdraw([e.line for n, e in enumerate(ends) if n != decided])
+        won = ends[decided]
+        if isinstance(won.error, Exception):
+            raise won.error
+        return won.value
+
+    async def _withdraw(self, lines: Sequence[Strand]) -> None:
+        state = self._activation.live.state
+        for frame, key, slot in _waits(state, self._frame, [k for li in lines for k in li.touched]):
+            role = state.questions[slot.ref].role if slot.kind == "ask" else ""
+            withdrawn = Withdrawn(frame=frame, key=key)
+            to = f"human-{role}" if role else NOBODY
+            await self._activation.flush(to=to, mail=withdrawn)
+
+    async def _side_by_side(
+        self,
+        branches: Sequence[Awaitable[Any]],
+        *,
+        race: bool = False,
+        winner: int | None = None,
+    ) -> list[_End]:
+        """Run branches in tasks. In a race, stop the others when one has ended."""
+        lines = [strand.get().fork() for _ in branches]
+        for number, line in enumerate(lines):
+            line.frozen = line.frozen or winner not in {None, number}
+        tasks = [
+            asyncio.ensure_future(_branch(branch, line))
+            for branch, line in zip(branches, lines, strict=True)
+        ]
+        try:
+            await _until_over(tasks, race=race)
+        finally:
+            await _stop(tasks)
+        ends = [
+            _End(line, None, Parked()) if task.cancelled() else task.result()
+            for task, line in zip(tasks, lines, strict=True)
+        ]
+        parent = strand.get()
+        for number, end in enumerate(ends):
+            if winner in {None, number}:
+                parent.join(end.line)
+        return ends
+
+
+class _End(NamedTuple):
+    """How a branch ended."""
+
+    line: Strand
+    value: Any
+    error: BaseException | None
+
+
+async def _branch(branch: Awaitable[Any], line: Strand) -> _End:
+    """Run a branch in a task, and so a context, of its own."""
+    strand.set(line)
+    try:
+        return _End(line, await branch, None)
+    except (Exception, Parked) as error:  # noqa: BLE001  told to whoever waits for all branches
+        return _End(line, None, error)
+
+
+async def _until_over(tasks: Sequence[asyncio.Task[_End]], *, race: bool) -> None:
+    """Wait for all tasks; in a race, until one has ended rather than parked."""
+    left = set(tasks)
+    while left:
+        when = asyncio.FIRST_COMPLETED if race else asyncio.FIRST_EXCEPTION
+        done, left = await asyncio.wait(left, return_when=when)
+        ends = [task.result() for task in done]  # raises what fences the activation
+        if race and any(not isinstance(end.error, Parked) for end in ends):
+            return
+
+
+def _waits(state: RunState, frame: str, keys: Sequence[str]) -> list[tuple[str, str, Slot]]:
+    """What is still waited for under `keys`, the innermost first."""
+    found: list[tuple[str, str, Slot]] = []
+    for key in dict.fromkeys(keys):
+        slot = state.slot(frame, key)
+        if slot is None or slot.settled:
+            continue
+        child = state.frames.get(slot.ref) if slot.kind == "call" else None
+        if child is not None:
+            found += _waits(state, child.id, list(child.slots))
+        found.append((frame, key, slot))
+    return found
+
+
+async def _stop(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """End the tasks that still run; a fenced activation must leave nothing behind."""
+    left = [task for task in tasks if not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left)

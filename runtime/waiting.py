@@ -1,0 +1,165 @@
+"""Sleeps, events, other actors and other runs: what a body waits for without holding a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from .body import Body, raise_failure
+from .duration import seconds
+from .entry import Awaited, Called, Origin, Raw, Slept, Spawned
+from .errors import InvalidSetup, Parked
+from .services import EventBook
+from .values import dump, load
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Performer(Protocol[T_co]):
+    """An actor that a body can call and wait for."""
+
+    @property
+    def address(self) -> str:
+        """The actor's name in subjects."""
+        ...
+
+    def accept(self, result: Raw) -> T_co:
+        """Read what the actor returned."""
+        ...
+
+
+class Waiting(Body):
+    """The verbs for waiting."""
+
+    def sleep(self, duration: str | float | timedelta) -> Coroutine[Any, Any, None]:
+        """Wait without holding a worker, for months if need be."""
+        until = time.time() + seconds(duration)
+        return self._sleep_until(self._key("sleep"), until)
+
+    def sleep_until(self, when: datetime) -> Coroutine[Any, Any, None]:
+        """Wait until a point in time, which must have a time zone."""
+        if when.tzinfo is None:
+            raise InvalidSetup(f"{when!r} has no time zone: give it one, tzinfo=UTC for instance")
+        return self._sleep_until(self._key("sleep"), when.timestamp())
+
+    async def _sleep_until(self, key: str, until: float) -> None:
+        if self._open(key, "sleep") is not None:
+            return
+        await self._activation.must_be_live()
+        self._record(Slept(frame=self._frame, key=key, until=until))
+        await self._activation.flush()
+        await self._arm(key, until)
+        raise Parked
+
+    def call(
+        self, performer: Performer[T], arguments: Any, *, name: str = "", note: str = ""
+    ) -> Coroutine[Any, Any, T]:
+        """Let another actor do something, and wait for it without holding a worker."""
+        key = self._key(name or performer.address)
+        return self._call(key, performer, arguments, note)
+
+    async def _call(self, key: str, performer: Performer[T], arguments: Any, note: str) -> T:
+        slot = self._open(key, "call")
+        if slot is None:
+            await self._activation.must_be_live()
+            called = Called(
+                frame=self._frame,
+                key=key,
+                child=f"{self._frame}/{key}",
+                actor=performer.address,
+                input=await self._services.deflate(dump(arguments)),
+                note=note,
+            )
+            await self._activation.flush(to=performer.address, mail=called)
+            raise Parked
+        if slot.error is not None:
+            raise_failure(key, slot.error)
+        return performer.accept(await self._services.inflate(slot.result))
+
+    def wait_for_event(
+        self,
+        subject: str,
+        *,
+        match: dict[str, Any] | None = None,
+        timeout: str | float | timedelta | None = None,
+        name: str = "",
+    ) -> Coroutine[Any, Any, Any]:
+        """Wait for an event on `subject` whose fields are equal to `match`; return it as JSON.
+
+        An event that was published since the run began counts, however early. Returns None when
+        none came within `timeout`. The subject must be one of the app's `events` or triggers.
+        """
+        if self._services.events is None:
+            raise InvalidSetup(f"declare the event with App(events=[{subject!r}]) to wait for it")
+        self._services.events.check(subject)
+        awaited = Awaited(
+            frame=self._frame,
+            key=self._key(name or subject),
+            subject=subject,
+            match=match or {},
+            until=0.0 if timeout is None else round(time.time() + seconds(timeout), 3),
+        )
+        return self._wait_for(self._services.events, awaited)
+
+    async def _wait_for(self, events: EventBook, awaited: Awaited) -> Any:
+        state = self._activation.live.state
+        if self._activation.redelivered and self._is_open(awaited.key):
+            await events.register(self.run_id, awaited, state.started_at)
+        slot = self._open(awaited.key, "event")
+        if slot is not None:
+            return load(await self._services.inflate(slot.result))
+        await self._activation.must_be_live()
+        self._record(awaited)
+        await self._activation.flush()
+        if awaited.until:
+            await self._arm(awaited.key, awaited.until)
+        await events.register(self.run_id, awaited, self._activation.live.state.started_at)
+        raise Parked
+
+    def send_event(self, subject: str, data: Any) -> Coroutine[Any, Any, None]:
+        """Publish an event once; JetStream has it when this returns."""
+        key = self._key(f"send {subject}")
+        publish = self._services.publish
+        body = bytes(dump(data))
+
+        async def effect() -> None:
+            if publish is not None:
+                await publish(subject, body, self.idempotency_key(key))
+
+        return self.perform(key, effect, retry=self._services.retry, note=subject)
+
+    def workflow(
+        self, workflow: Callable[..., Any] | str, data: Any, *, name: str = ""
+    ) -> Coroutine[Any, Any, Any]:
+        """Run another workflow of the app as a run of its own, and wait for its result.
+
+        Raises:
+            StepFailed: it failed; its own log says why.
+            RunCancelled: it was cancelled.
+        """
+        target = workflow if isinstance(workflow, str) else workflow.__name__
+        return self._spawn(self._key(name or target), target, data)
+
+    async def _spawn(self, key: str, target: str, data: Any) -> Any:
+        children = self._services.children
+        if children is None:
+            raise InvalidSetup("this worker cannot start other workflows")
+        origin = Origin(run=self.run_id, frame=self._frame, key=key)
+        run, started, actor = children.prepare(target, data, origin)
+        if self._activation.redelivered and self._is_open(key):
+            await children.ensure(run, started, actor)
+        slot = self._open(key, "child")
+        if slot is None:
+            await self._activation.must_be_live()
+            self._record(
+                Spawned(frame=self._frame, key=key, run=run, workflow=target, event=started.event)
+            )
+            await self._activation.flush()
+            await children.ensure(run, started, actor)
+            raise Parked
+        if slot.error is not None:
+            raise_failure(key, slot.error)
+        return load(await self._services.inflate(slot.result))
