@@ -10,6 +10,8 @@ import msgspec
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .requests import Requests
 
+OWN_WORDS = frozenset({"to", "timer", "due", "dead", "blob", "layby"})
+"""First words of Layby's own subjects: no event and no role may have them."""
 _NANOS = 1_000_000_000
 _DAY = 86_400
 _NO_STREAM = 10059
