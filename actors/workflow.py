@@ -13,6 +13,7 @@ import msgspec
 from ..bus.errors import InvalidTicket
 from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
+from ..bus.topology import OWN_WORDS
 from ..runtime import crash
 from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
@@ -283,7 +284,7 @@ def checked_subject(subject: str) -> str:
             f"{subject!r} is no subject an event can be sent to: use words joined by dots, "
             "'support.ticket.created' for instance, without wildcards"
         )
-    if tokens[0] in {"to", "timer", "due", "dead", "layby"} or tokens[0].startswith("$"):
+    if tokens[0] in OWN_WORDS or tokens[0].startswith(("$", "_")):
         raise InvalidSetup(
             f"subjects under {tokens[0]!r} are Layby's own: choose another for {subject!r}"
         )
