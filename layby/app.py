@@ -21,7 +21,7 @@ from .actors.workflow import (
     WorkflowStep,
     checked_subject,
 )
-from .bus.topology import ConsumerSpec, Topology, bucket, streams
+from .bus.topology import OWN_WORDS, ConsumerSpec, Topology, bucket, streams
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.retry import Retry
@@ -82,14 +82,12 @@ class App:
         self.stream_text = stream_text
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
+        for subject in self.events:
+            self._check_trigger(subject)
         self.networks, self.agents = _performers(networks)
         if len({network.name for network in networks}) < len(networks):
             raise InvalidSetup(f"app {name!r} has two networks of one name")
-        for role in self.roles:
-            if not _ROLE.fullmatch(role):
-                raise InvalidSetup(
-                    f"role {role!r}: use a lower-case letter, then letters, digits, - and _"
-                )
+        self._check_roles()
 
     def workflow(
         self,
@@ -128,7 +126,27 @@ class App:
 
         return declare
 
+    def _check_roles(self) -> None:
+        for role in self.roles:
+            if not _ROLE.fullmatch(role):
+                raise InvalidSetup(
+                    f"role {role!r}: use a lower-case letter, then letters, digits, - and _"
+                )
+            if role in OWN_WORDS:
+                raise InvalidSetup(f"subjects under {role!r} are Layby's own: rename the role")
+            if self.roles.count(role) > 1:
+                raise InvalidSetup(f"app {self.name!r} declares the role {role!r} twice")
+
+    def _check_trigger(self, subject: str) -> None:
+        role, _, rest = subject.partition(".")
+        if role in self.roles and rest.partition(".")[0] in {"question", "receipt", "response"}:
+            raise InvalidSetup(
+                f"{subject!r} belongs to the questions of the role {role!r}: choose another subject"
+            )
+
     def _declare(self, workflow: Workflow) -> None:
+        for subject in (workflow.on, workflow.options.cancel_on):
+            self._check_trigger(subject)
         older = self.workflows.get(workflow.name)
         if older is not None:
             if workflow.version in older.versions or (older.on, older.key) != (
@@ -195,12 +213,14 @@ def _performers(
 ) -> tuple[dict[str, Network[Any]], dict[str, Agent]]:
     """The networks by name, nested ones too, and the agents by address, those of tools too."""
     inner: dict[str, Network[Any]] = {}
+    boxes: dict[str, Network[Any]] = {}
     agents: dict[str, Agent] = {}
     for network in networks:
         for performer in network.performers():
             known: Any
             if isinstance(performer, Network):
-                known = inner.setdefault(performer.name, cast("Any", performer))
+                known = boxes.setdefault(performer.address, cast("Any", performer))
+                inner[performer.name] = cast("Any", performer)
             else:
                 known = agents.setdefault(performer.address, performer)
             if known is not performer:
