@@ -100,7 +100,8 @@ def token_budget(tokens: int) -> Policy:
 
 def _newest(past: Past, kept: int) -> list[Message]:
     left_out = len(past.turns) - kept
-    note = f"[{left_out} earlier turns are left out.]" if left_out else ""
+    what = "turn is" if left_out == 1 else "turns are"
+    note = f"[{left_out} earlier {what} left out.]" if left_out else ""
     return past.told(past.turns[left_out:], note)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from ..runtime.step import Step
 from .agent import Agent
 from .calling import Calls
 from .context import AgentContext
-from .history import Past, conversation, say
+from .history import History, Past, conversation, say
 from .hooks import Halt, settled
 from .model import (
     Message,
@@ -80,7 +81,7 @@ class AgentActor:
             task = asked.task
             past, shared, own = Past(agent=asked.agent, input=task.input), dict(task.state), {}
         values = Values(network.state_type, shared, own)
-        messages = await past.messages(self.agent.history)
+        messages = await _remembered(step, past, self.agent.history)
         model = self.agent.model or network.default_model
         turn = Turn(
             await equipped(self.agent, step),
@@ -337,6 +338,16 @@ class Turn:
             output=self._output,
             next=self._successor(),
         )
+
+
+async def _remembered(step: Step, past: Past, policy: History) -> list[Message]:
+    """What a policy lets the agent see. An async one may ask a model, so it runs once a turn."""
+    if not inspect.iscoroutinefunction(policy):
+        return await past.messages(policy)
+    messages: list[Message] = await step.perform(
+        "history", lambda: past.messages(policy), list[Message], retry=_MODEL_RETRY, note="history"
+    )
+    return messages
 
 
 def _shown(output: Any) -> str:

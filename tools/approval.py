@@ -77,7 +77,7 @@ def question(tool: Tool[..., Any], agent: str, full: Mapping[str, Any], problem:
 
 def context(tool: Tool[..., Any], full: Mapping[str, Any], digest: str) -> str:
     """All that a person needs to know, and how to answer. Nothing is cut."""
-    written = json.dumps(_plain(full), indent=2, ensure_ascii=False)
+    written = _written(_plain(full), indent=2)
     about = f"{tool.name}: {tool.description}\n" if tool.description else ""
     return (
         f"{about}arguments: {written}\ndigest: {digest}\n"
@@ -162,6 +162,12 @@ def _plain(full: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def _written(value: Any, indent: int | None = None) -> str:
+    """JSON that looks like what it says: marks that hide or turn letters are escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = _written(value)
     return text if len(text) <= _ASIDE else f"{text[:_ASIDE]}…"

@@ -64,6 +64,20 @@ async def test_a_person_sees_the_whole_call_and_what_they_approve_runs(engine: E
     assert bank.told == ("paid 10", False)
 
 
+async def test_no_letter_of_a_call_is_hidden(engine: Engine) -> None:
+    bank = Bank()
+    order = "A1\u202e\u200b\x1b[2K" + "x" * 300
+    bank.model = Scripted(calls(("refund", {"order": order})), says("Done."))
+    async with engine.works(desk(bank.agent())):
+        run = await engine.start()
+        question = await engine.question()
+        await engine.answer(text="reject")
+        await engine.result(run)
+    for text in (question.question, question.context):
+        assert r"A1\u202e\u200b\u001b[2Kx" in text
+    assert "x" * 300 in question.context
+
+
 @pytest.mark.parametrize("answer", ["approve", "yes", "APPROVED", '{"approve": true}'])
 async def test_a_clear_yes(engine: Engine, answer: str) -> None:
     bank = Bank()
