@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
-from .model import Usage
-
 _MILLION = 1_000_000
+
+
+class Counted(Protocol):
+    """What has a price: a `Usage`, or the `usage` event of a run."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens of input that the provider's cache had no part in."""
+        ...
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens that the model wrote."""
+        ...
+
+    @property
+    def cache_read_tokens(self) -> int:
+        """Tokens of input that came from the cache."""
+        ...
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Tokens of input that went into the cache."""
+        ...
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +50,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"Price: {name}={value} is negative")
 
 
-def cost(usage: Usage, price: Price) -> float:
-    """What `usage` costs at `price`, in the price's currency."""
+def cost(usage: Counted, price: Price) -> float:
+    """What the tokens of `usage` cost at `price`, in the price's currency."""
     read = price.input if price.cache_read is None else price.cache_read
     write = price.input if price.cache_write is None else price.cache_write
     total = (

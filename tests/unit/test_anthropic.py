@@ -345,6 +345,7 @@ async def test_what_will_not_pass_says_what_to_do(
     error = await failure(make())
     assert advice in str(error)
     assert (error.retryable, error.retry_after) == (False, None)
+    assert error.bad_request is (status in {400, 413, 422})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from pydantic_ai.usage import RequestUsage
 
 from layby.actors.models.anthropic_wire import write_messages
 from layby.actors.models.pydantic_ai_wire import PROVIDER
+from layby.events import UsageReported
 from layby.models import (
     Document,
     Image,
@@ -149,6 +150,8 @@ def test_cost() -> None:
     assert cost(usage, price) == pytest.approx(1.0 + 0.5 + 0.2 + 0.5)
     assert cost(usage, Price(input=1.0, output=5.0)) == pytest.approx(1.0 + 0.5 + 2.0 + 0.4)
     assert cost(Usage(), price) == 0
+    event = UsageReported(id="1", run="r", at="", model="m", input_tokens=500_000)
+    assert cost(event, price) == pytest.approx(0.5)
 
 
 def test_a_price_is_not_negative() -> None:
