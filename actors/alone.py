@@ -21,6 +21,7 @@ from ..runtime.retry import Retry
 from ..runtime.step import Step
 from ..runtime.values import dump, load, returned_type
 from ..runtime.waiting import Performer
+from ..tools.source import close, sources
 from .history import Past, repaired, say
 from .loop import Turn
 from .model import Message, Model
@@ -59,7 +60,10 @@ async def run_alone(
     kind = StateType(None if state is None or isinstance(state, dict) else type(state))
     around = _Alone(model, kind)
     work = NetworkInput(network="", input=task, state=kind.opening(state))
-    turn = await _play(agent, around, work, uuid.uuid4().hex, messages)
+    try:
+        turn = await _play(agent, around, work, uuid.uuid4().hex, messages)
+    finally:
+        await close(source for each in agent.performers() for source in sources(each.tools))
     return agent.typed(msgspec.structs.replace(turn, messages=[say(task), *turn.messages]))
 
 
@@ -105,6 +109,11 @@ class MemoryStep(Step):
     def under(self, name: str) -> Self:
         """The same verbs, named apart."""
         return type(self)(self._around, self._run, f"{self._prefix}{name}/")
+
+    def has(self, name: str) -> bool:
+        """Nothing is kept."""
+        del name
+        return False
 
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value as `wanted`."""

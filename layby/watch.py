@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
@@ -21,6 +21,9 @@ from .tail import Tail
 from .timeline import Narrator
 
 _ENDED = "run.ended"
+_FIRST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.5
+"""Seconds after which a position that was heard of counts as refused."""
 
 
 class Watch:
@@ -65,31 +68,38 @@ class Watch:
                         return
 
     async def every_line(self) -> AsyncGenerator[TimelineLine]:
-        """The lines of all runs, from now on."""
-        messages: asyncio.Queue[tuple[str, LogMessage]] = asyncio.Queue()
+        """The lines of all runs that something happens in from now on."""
+        heard: dict[str, int] = {}
+        woken = asyncio.Event()
 
         async def receive(msg: Any) -> None:
-            to, run_id, n = parse(msg.subject)
-            messages.put_nowait((run_id, LogMessage(n, to, msg.data)))
+            _, run, n = parse(msg.subject)
+            heard[run] = max(n, heard.get(run, 0))
+            woken.set()
 
         nc = self._connection.nc
         sub = await nc.subscribe("to.*.*.*", cb=receive)
+        tellers: dict[str, _Teller] = {}
         try:
             await nc.flush(2)
-            tellers: dict[str, _Teller] = {}
             while True:
-                run_id, message = await messages.get()
-                teller = tellers.setdefault(run_id, _Teller(run_id, self._log))
-                async for line in teller.tell(message):
-                    yield line
-                    if line.kind == _ENDED:
-                        tellers.pop(run_id, None)
+                await woken.wait()
+                woken.clear()
+                now, heard = heard, {}
+                for run in now:
+                    tellers.setdefault(run, _Teller(run, self._log))
+                for lines in await asyncio.gather(*(tellers[r].up_to(n) for r, n in now.items())):
+                    for line in lines:
+                        yield line
+                        if line.kind == _ENDED:
+                            tellers.pop(line.run, None)
         finally:
-            await sub.unsubscribe()
+            with contextlib.suppress(Exception):  # the connection may be gone
+                await sub.unsubscribe()
 
 
 class _Teller:
-    """Tells one run in the order of its log, whatever order its messages come in."""
+    """Tells one run as its log has it; what is heard of it only says that there is more."""
 
     def __init__(self, run: str, log: Log) -> None:
         self._run = run
@@ -97,18 +107,18 @@ class _Teller:
         self._narrator = Narrator(run)
         self._told = 0
 
-    async def tell(self, message: LogMessage) -> AsyncIterator[TimelineLine]:
-        """The lines up to `message`, without those that were told before."""
-        if message.n <= self._told:
-            return
-        missing = [message]
-        if message.n > self._told + 1:
-            missing = await self._log.load(self._run, self._told)
-        for each in missing:
-            if each.n == self._told + 1:
-                self._told = each.n
-                for line, _ in self._narrator.tell(each):
-                    yield line
+    async def up_to(self, n: int) -> list[TimelineLine]:
+        """The lines up to position `n` that were not told, as soon as the stream has it."""
+        lines: list[TimelineLine] = []
+        pause = _FIRST_PAUSE
+        while self._told < n and pause < _LONGEST_PAUSE:
+            for message in await self._log.load(self._run, self._told):
+                self._told = message.n
+                lines += [line for line, _ in self._narrator.tell(message)]
+            if self._told < n:  # heard of before it was stored
+                await asyncio.sleep(pause)
+                pause *= 2
+        return lines
 
 
 def _steps_done(message: LogMessage) -> set[str]:

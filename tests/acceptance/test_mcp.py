@@ -144,6 +144,13 @@ async def test_silence_is_no_yes(engine: Engine) -> None:
     assert not [call for call in mcp_desk.calls if call.startswith("refund C3")]
 
 
+async def test_an_agent_alone_in_a_script_has_them_too() -> None:
+    model = Scripted(calls(("desk-add", {"a": 1, "b": 2})), says("3."))
+    agent = Agent("Clerk", tools=[over_stdio()], model=model)
+    turn = await agent.run("What is 1 + 2?")
+    assert [(call.name, call.content) for call in turn.calls] == [("desk-add", "3")]
+
+
 async def test_the_list_of_tools_is_kept_for_a_while() -> None:
     server = over_stdio()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -27,6 +28,8 @@ from layby.events import (
     decode,
     number,
 )
+from layby.models import fallback
+from layby.rows import TimelineLine
 from layby.runtime.entry import Ended, Envelope, encode
 from layby.runtime.speech import TextDelta
 from layby.tools import ask_developer
@@ -240,6 +243,7 @@ async def test_an_entry_that_the_log_refused_is_not_told(engine: Engine) -> None
         run = await engine.start()
         watching = asyncio.create_task(all_of(engine.client, run))
         lines = asyncio.create_task(engine.lines(run))
+        all_lines = asyncio.create_task(until_ended(engine.client))
         await engine.question(run=run)
         n = (await engine.state(run)).tail + 1
         forged = encode(Envelope(op="x", at=0.0, records=[Ended(status="failed", error="forged")]))
@@ -258,6 +262,34 @@ async def test_an_entry_that_the_log_refused_is_not_told(engine: Engine) -> None
         assert isinstance(told[-1], RunEnded)
         assert (told[-1].status, told[-1].result) == ("completed", "go")
         assert (await lines)[-1].data["status"] == "completed"
+        assert (await all_lines)[-1].data["status"] == "completed"
+
+
+async def until_ended(client: Client) -> list[TimelineLine]:
+    """What is told of all runs until one has ended."""
+    seen: list[TimelineLine] = []
+    async with asyncio.timeout(WITHIN), aclosing(client.follow()) as lines:
+        async for line in lines:
+            seen.append(line)
+            if line.kind == "run.ended":
+                break
+    return seen
+
+
+async def test_a_model_that_falls_back_begins_anew(engine: Engine) -> None:
+    broken, whole = Speaker("Hel", breaks=1), Speaker("Goodbye")
+    async with engine.works(speaking(fallback(broken, whole))):
+        run = await engine.start()
+        events = engine.client.events(run)
+        first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        broken.let_on()
+        second = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        whole.let_on()
+        assert isinstance(first, TextDelta)
+        assert isinstance(second, TextDelta)
+        assert (second.text, second.index, second.step) == ("Goodbye", 0, first.step)
+        assert second.answer != first.answer
+        await until_seen(events, lambda e: isinstance(e, RunEnded))
 
 
 async def test_failures_and_the_end_are_told(engine: Engine) -> None:
