@@ -110,7 +110,9 @@ fields = st.sampled_from(
 
 
 @calmly
-@given(st.binary(max_size=200) | st.dictionaries(fields, values).map(lambda b: json.dumps(b).encode()))
+@given(
+    st.binary(max_size=200) | st.dictionaries(fields, values).map(lambda b: json.dumps(b).encode())
+)
 @example(b'{"answer": ' + b"[" * 800 + b"]" * 800 + b"}")
 @example(b'{"answer": 1e999}')
 @example(b'{"answer": NaN}')

@@ -164,7 +164,12 @@ def test_networks_and_agents_cannot_share_mailboxes() -> None:
     with pytest.raises(InvalidSetup):
         app(networks=[one, other])
     with pytest.raises(InvalidSetup):
-        app(networks=[Network("My Net", agents=[Agent("A")]), Network("my net", agents=[Agent("B")])])
+        app(
+            networks=[
+                Network("My Net", agents=[Agent("A")]),
+                Network("my net", agents=[Agent("B")]),
+            ]
+        )
     with pytest.raises(InvalidSetup, match="share the mailbox 'agent-a-b'"):
         app(networks=[Network("n", agents=[Agent("A b")]), Network("m", agents=[Agent("a B")])])
 

@@ -410,9 +410,7 @@ records_st = st.one_of(
     st.builds(lambda key: Woken(frame=ROOT, key=key), st.sampled_from(KEYS)),
     st.builds(lambda key: Withdrawn(frame=ROOT, key=key), st.sampled_from(KEYS)),
     st.builds(called, st.sampled_from(KEYS)),
-    st.builds(
-        lambda key: Returned(frame=f"{ROOT}/{key}", result=Raw(b"1")), st.sampled_from(KEYS)
-    ),
+    st.builds(lambda key: Returned(frame=f"{ROOT}/{key}", result=Raw(b"1")), st.sampled_from(KEYS)),
     st.just(Cancelled()),
     st.just(Ended(status="completed")),
 )

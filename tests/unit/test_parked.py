@@ -39,7 +39,10 @@ def test_a_question_is_shown_with_its_run() -> None:
     record = with_question(EMPTY, state, asked, since=9.5)
     [shown] = record.questions
     assert (shown.id, shown.run, shown.status, shown.since) == ("q1", "run", "open", 9.5)
-    assert (shown.asked_at, shown.deadline) == ("1970-01-01T00:00:10.000Z", "1970-01-01T00:00:20.000Z")
+    assert (shown.asked_at, shown.deadline) == (
+        "1970-01-01T00:00:10.000Z",
+        "1970-01-01T00:00:20.000Z",
+    )
     assert record.runs == {"run": state}
 
 
@@ -123,9 +126,7 @@ def test_what_was_written_by_a_newer_release_can_be_read() -> None:
 
 
 changes = st.lists(
-    st.tuples(
-        st.integers(0, 4), st.sampled_from(["open", "answered", "expired", "cancelled"])
-    ),
+    st.tuples(st.integers(0, 4), st.sampled_from(["open", "answered", "expired", "cancelled"])),
     max_size=20,
 )
 

@@ -18,9 +18,7 @@ calmly = settings(deadline=None, database=None, max_examples=200)
 
 
 @calmly
-@given(
-    st.integers(1, 10_000), st.floats(0.001, 1e4), st.floats(1.0, 10.0), st.floats(0.001, 1e5)
-)
+@given(st.integers(1, 10_000), st.floats(0.001, 1e4), st.floats(1.0, 10.0), st.floats(0.001, 1e5))
 def test_a_wait_lies_between_half_and_all_of_its_ceiling(
     attempt: int, first: float, factor: float, longest: float
 ) -> None:

@@ -196,7 +196,7 @@ def test_what_is_not_a_number_is_read_as_none() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("ab ä\0\"\\", max_size=5),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text('ab ä\0"\\', max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner),
     max_leaves=8,
 )
