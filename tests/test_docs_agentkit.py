@@ -42,6 +42,8 @@ def test_its_code_runs(number: int) -> None:
         ("from layby import App; it = App.workflow", "on key version on_failure timeout cancel_on"),
         ("from layby import Step; it = Step.ask", "answer default timeout context"),
         ("from layby import Step; it = Step.wait_for_event", "match timeout"),
+        ("from layby import Step; it = Step.network", "state thread"),
+        ("from layby import App as it", "networks roles retry history"),
         ("from layby.client import Client; it = Client.send", "event_id"),
     ],
 )
