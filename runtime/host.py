@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
@@ -254,6 +255,9 @@ class Host:
     ) -> None:
         """Run the frame's body as far as it goes, and append how it was left."""
         live, frame = activation.live, activation.frame
+        # Each delivery has a task, and so a context, of its own: nothing to unbind.
+        ticket = opening.ticket if opening is not None else live.state.ticket
+        bind_contextvars(run=live.id, ticket=ticket, actor=behaviour.address)
         active = self._active.setdefault(live.id, set())
         active.add(activation)
 
