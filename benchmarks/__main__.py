@@ -50,18 +50,22 @@ def main() -> None:
     for number in range(asked.rounds):
         console.print(f"[dim]round {number + 1} of {asked.rounds}[/]")
         asyncio.run(bench.run(asked.only, syncs, asked.peers))
-    bench.figures = medians(bench.figures)
-    show(console, bench.figures, bench.notes)
-    aims = reached(bench.figures)
-    show_reach(console, aims)
-    if asked.out:
-        document = {
-            "about": _about(),
-            "notes": bench.notes,
-            "figures": [figure.as_dict() for figure in bench.figures],
-            "reach": [line._asdict() for line in aims],
-        }
-        asked.out.write_text(json.dumps(document, indent=1) + "\n")
+        if asked.out:
+            _write(asked.out, bench)
+    figures = medians(bench.figures)
+    show(console, figures, bench.notes)
+    show_reach(console, reached(figures))
+
+
+def _write(path: Path, bench: _Bench) -> None:
+    figures = medians(bench.figures)
+    document = {
+        "about": _about(),
+        "notes": bench.notes,
+        "figures": [figure.as_dict() for figure in figures],
+        "reach": [line._asdict() for line in reached(figures)],
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 class _Bench:
