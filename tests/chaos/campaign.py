@@ -143,6 +143,7 @@ class Campaign:
             seconds=time.monotonic() - self._began,
             repeated=checker.repeated,
             zombies=checker.zombies,
+            raced=checker.raced,
         )
 
     def violations(self) -> list[Violation]:

@@ -32,6 +32,7 @@ class Report(msgspec.Struct, kw_only=True):
     details: list[str]
     repeated: int
     zombies: int
+    raced: int
     overtaken: int
     recovery: tuple[float, float, float]
     """Seconds from a fault to the next progress of a run that was under way: p50, p99, max."""
@@ -57,8 +58,8 @@ class Report(msgspec.Struct, kw_only=True):
             f"p50 {p50:.2f} s, p99 {p99:.2f} s, max {worst:.2f} s"
         )
         rest = (
-            f"  steps tried again {self.repeated}, effects of stopped processes {self.zombies}, "
-            f"answers overtaken {self.overtaken}"
+            f"  steps tried again {self.repeated}, of these raced {self.raced}, by processes that "
+            f"had been stopped {self.zombies}; answers overtaken {self.overtaken}"
         )
         verdict = f"  violations of {len(KINDS)} kinds: {found}"
         lines = [head, sizes, f"  faults: {faults}", verdict, recovery, rest]
@@ -76,6 +77,7 @@ def report(
     seconds: float,
     repeated: int,
     zombies: int,
+    raced: int,
 ) -> Report:
     """The figures of what `driver` recorded."""
     history = driver.history
@@ -93,6 +95,7 @@ def report(
         details=[f"{violation.kind}: {violation.what}" for violation in violations],
         repeated=repeated,
         zombies=zombies,
+        raced=raced,
         overtaken=driver.overtaken,
         recovery=(_at(waits, 0.5), _at(waits, 0.99), waits[-1] if waits else 0.0),
         measured=len(waits),
