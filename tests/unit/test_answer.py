@@ -218,25 +218,35 @@ def test_what_is_closed_says_how(status: str, outcome: str, reason: str) -> None
     assert found == judge(record(question), "developer", taken("yes", "a"), seq=7, at=60.0)
 
 
+def some_question(
+    *, number: int, role: str, since: float, status: str, seq: int, closed: float
+) -> ParkedQuestion:
+    return asked(
+        f"q{number}",
+        role=role,
+        since=since,
+        status=status,
+        seq=seq if status == "answered" else 0,
+        closed_at="" if status == "open" else iso(closed),
+    )
+
+
+def id_of(question: ParkedQuestion) -> str:
+    return question.id
+
+
 questions_st = st.lists(
     st.builds(
-        lambda ref, role, since, status, seq, closed: asked(
-            f"q{ref}",
-            role=role,
-            since=since,
-            status=status,
-            seq=seq if status == "answered" else 0,
-            closed_at="" if status == "open" else iso(closed),
-        ),
-        st.integers(0, 5),
-        st.sampled_from(["developer", "legal"]),
-        st.floats(0, 100),
-        st.sampled_from(["open", "open", "answered", "expired", "cancelled"]),
-        st.integers(1, 20),
-        st.floats(0, 100),
+        some_question,
+        number=st.integers(0, 5),
+        role=st.sampled_from(["developer", "legal"]),
+        since=st.floats(0, 100),
+        status=st.sampled_from(["open", "open", "answered", "expired", "cancelled"]),
+        seq=st.integers(1, 20),
+        closed=st.floats(0, 100),
     ),
     max_size=5,
-    unique_by=lambda question: question.id,
+    unique_by=id_of,
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,7 +27,8 @@ def declare(
     fn: Callable[..., Awaitable[Any]] = handle, *, to: App | None = None, **options: Any
 ) -> App:
     found = to or app()
-    found.workflow(**{"on": "desk.opened", "key": "ticket", "name": "w", **options})(fn)
+    given: dict[str, Any] = {"on": "desk.opened", "key": "ticket", "name": "w", **options}
+    found.workflow(**given)(fn)
     return found
 
 
@@ -95,8 +96,9 @@ def test_a_workflow_takes_an_event_and_a_step_or_an_event_alone() -> None:
 def test_a_type_that_cannot_be_found_is_named() -> None:
     async def typed(event: Nowhere, step: Step) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
+    lost: Any = typed
     with pytest.raises(InvalidSetup, match="'typed': name 'Nowhere' is not defined"):
-        declare(typed)
+        declare(lost)
 
 
 def test_two_workflows_cannot_share_a_name_or_a_mailbox() -> None:
@@ -257,6 +259,6 @@ def test_a_bucket_is_safe_against_revived_deletes() -> None:
 
 
 def test_a_partial_function_is_no_workflow_by_accident() -> None:
-    bound = functools.partial(handle, step=None)
+    bound: Any = functools.partial(handle, step=cast("Any", None))
     with pytest.raises((InvalidSetup, AttributeError)):
         declare(bound, name="")

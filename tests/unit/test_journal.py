@@ -398,19 +398,52 @@ def test_what_the_log_says_already_cannot_be_said_again(
 
 
 KEYS = ["a", "b", "ask1", "ask2"]
+
+
+def failed_try(key: str) -> Failed:
+    return Failed(frame=ROOT, key=key, error=BAD, retry_at=5.0)
+
+
+def ask_of(number: int) -> Asked:
+    return asked(f"q{number}", f"ask{number}")
+
+
+def answer_to(number: int) -> Answered:
+    return Answered(id=f"q{number}", text="x")
+
+
+def end_of(number: int) -> Expired:
+    return Expired(id=f"q{number}")
+
+
+def sleep(key: str) -> Slept:
+    return Slept(frame=ROOT, key=key, until=5.0)
+
+
+def waking(key: str) -> Woken:
+    return Woken(frame=ROOT, key=key)
+
+
+def withdrawal(key: str) -> Withdrawn:
+    return Withdrawn(frame=ROOT, key=key)
+
+
+def return_of(key: str) -> Returned:
+    return Returned(frame=f"{ROOT}/{key}", result=Raw(b"1"))
+
+
+keys, numbers = st.sampled_from(KEYS), st.integers(1, 2)
 records_st = st.one_of(
-    st.builds(stepped, st.sampled_from(KEYS)),
-    st.builds(
-        lambda key: Failed(frame=ROOT, key=key, error=BAD, retry_at=5.0), st.sampled_from(KEYS)
-    ),
-    st.builds(lambda n: asked(f"q{n}", f"ask{n}"), st.integers(1, 2)),
-    st.builds(lambda n: Answered(id=f"q{n}", text="x"), st.integers(1, 2)),
-    st.builds(lambda n: Expired(id=f"q{n}"), st.integers(1, 2)),
-    st.builds(lambda key: Slept(frame=ROOT, key=key, until=5.0), st.sampled_from(KEYS)),
-    st.builds(lambda key: Woken(frame=ROOT, key=key), st.sampled_from(KEYS)),
-    st.builds(lambda key: Withdrawn(frame=ROOT, key=key), st.sampled_from(KEYS)),
-    st.builds(called, st.sampled_from(KEYS)),
-    st.builds(lambda key: Returned(frame=f"{ROOT}/{key}", result=Raw(b"1")), st.sampled_from(KEYS)),
+    keys.map(stepped),
+    keys.map(failed_try),
+    numbers.map(ask_of),
+    numbers.map(answer_to),
+    numbers.map(end_of),
+    keys.map(sleep),
+    keys.map(waking),
+    keys.map(withdrawal),
+    keys.map(called),
+    keys.map(return_of),
     st.just(Cancelled()),
     st.just(Ended(status="completed")),
 )

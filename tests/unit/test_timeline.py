@@ -126,7 +126,7 @@ def test_decisions_responses_and_calls_are_told_as_such() -> None:
     response = says("Hello")
     told = line(TEAM, TURN, step("model#0", response, "w/team/turn#0.0", note="Hello"))
     assert (told.kind, told.title, told.actor) == ("model.responded", "Hello", "Anna")
-    outcome = {"content": "found: it"}
+    outcome: dict[str, Any] = {"content": "found: it"}
     told = line(TEAM, TURN, step("tool#0.0", outcome, "w/team/turn#0.0", note="look: found: it"))
     assert (told.kind, told.title, told.detail) == ("tool.called", "look", "found: it")
     outcome = {"content": "no", "is_error": True}

@@ -45,7 +45,7 @@ class Order(msgspec.Struct):
 @dataclass
 class Note:
     text: str
-    tags: set[str] = field(default_factory=set)
+    tags: set[str] = field(default_factory=set[str])
 
 
 @dataclass
@@ -230,6 +230,9 @@ def unknown() -> Nowhere:  # type: ignore[name-defined]  # noqa: F821
     return 1
 
 
+NOWHERE: Any = unknown
+
+
 class Caller:
     def method(self) -> int:
         return 1
@@ -244,7 +247,7 @@ class Caller:
         (returns_order, Order),
         (returns_list, list[Customer]),
         (says_nothing, Any),
-        (unknown, Any),
+        (NOWHERE, Any),
         (functools.partial(returns_order), Order),
         (Caller().method, int),
         (lambda: 1, Any),
