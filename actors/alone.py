@@ -63,7 +63,8 @@ async def run_alone(
     try:
         turn = await _play(agent, around, work, uuid.uuid4().hex, messages)
     finally:
-        await close(source for each in agent.performers() for source in sources(each.tools))
+        each_tools = (getattr(each, "tools", ()) for each in agent.performers())
+        await close(source for tools in each_tools for source in sources(tools))
     return agent.typed(msgspec.structs.replace(turn, messages=[say(task), *turn.messages]))
 
 
@@ -118,11 +119,6 @@ class MemoryStep(Step):
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value as `wanted`."""
         return load(raw, wanted)
-
-    def has(self, name: str) -> bool:
-        """Nothing is kept."""
-        del name
-        return False
 
     def idempotency_key(self, name: str = "") -> str:
         """A key for the outside world that is the same on every try."""

@@ -14,6 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from .errors import BusError, Conflict
+from .reading import newest
 from .requests import Requests
 
 STREAM = "BLOBS"
@@ -80,20 +81,8 @@ class Blobs:
         subjects = [f"blob.{reference.digest}.{number}" for number in range(count)]
         chunks: dict[str, bytes] = {}
         for at in range(0, count, _PAGE):
-            body: dict[str, object] = {"multi_last": subjects[at : at + _PAGE]}
-            while messages := await self._requests.direct_get(STREAM, body):
-                for message in messages:
-                    if not message.status:
-                        chunks[message.headers["Nats-Subject"]] = message.data
-                end = messages[-1].headers
-                last = next((m for m in reversed(messages) if not m.status), None)
-                if last is None or int(end.get("Nats-Num-Pending", "0")) == 0:
-                    break
-                body = {
-                    "multi_last": subjects[at : at + _PAGE],
-                    "seq": int(last.headers["Nats-Sequence"]) + 1,
-                    "up_to_seq": int(end["Nats-UpTo-Sequence"]),
-                }
+            for message in await newest(self._requests, STREAM, subjects[at : at + _PAGE]):
+                chunks[message.headers["Nats-Subject"]] = message.data
         data = b"".join(chunks.get(subject, b"") for subject in subjects)
         if hashlib.sha256(data).hexdigest() != reference.digest:
             raise BusError(f"the big value {reference.digest[:12]} is not whole")

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from .errors import BusError, StreamMissing
+from .reading import every, sequence
 from .requests import Requests
 
-_PAGE = 256
 _NO_RESPONDERS = "503"
 _NO_MESSAGE = 10037
 
@@ -85,17 +85,7 @@ class Bucket:
 
     async def items(self) -> AsyncIterator[Item]:
         """Every key with its newest value, oldest write first."""
-        body: dict[str, object] = {"seq": 1, "batch": _PAGE, "next_by_subj": f"{self._prefix}>"}
-        while messages := await self._requests.direct_get(f"KV_{self.name}", body):
-            last = 0
-            for msg in messages:
-                headers = msg.headers
-                if msg.status:
-                    continue
-                last = int(headers["Nats-Sequence"])
-                if msg.data:
-                    key = headers["Nats-Subject"].removeprefix(self._prefix)
-                    yield Item(key, msg.data, last)
-            if not last:
-                return
-            body["seq"] = last + 1
+        async for message in every(self._requests, f"KV_{self.name}", f"{self._prefix}>"):
+            if message.data:
+                key = message.headers["Nats-Subject"].removeprefix(self._prefix)
+                yield Item(key, message.data, sequence(message))

@@ -8,6 +8,7 @@ import msgspec
 
 from .errors import BusError
 from .mailbox import Delivery
+from .reading import every, sequence
 from .requests import Requests
 
 STREAM = "DEAD"
@@ -55,18 +56,8 @@ class DeadLetters:
 
     async def list(self) -> list[tuple[int, DeadLetter]]:
         """Every letter with its number, oldest first."""
-        found: list[tuple[int, DeadLetter]] = []
-        body: dict[str, object] = {"seq": 1, "batch": _PAGE, "next_by_subj": "dead.>"}
-        while messages := await self._requests.direct_get(STREAM, body):
-            last = 0
-            for message in messages:
-                if not message.status:
-                    last = int(message.headers["Nats-Sequence"])
-                    found.append((last, _decode(message.data)))
-            if not last:
-                break
-            body["seq"] = last + 1
-        return found
+        letters = every(self._requests, STREAM, "dead.>", _PAGE)
+        return [(sequence(message), _decode(message.data)) async for message in letters]
 
     async def get(self, number: int) -> DeadLetter:
         """One letter. Raises NoSuchLetter."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .errors import BusError, Conflict
+from .reading import newest
 from .requests import Requests
+from .wire import Message
 
 STREAM = "RUNS"
 NOBODY = "log"
@@ -86,26 +88,13 @@ class Log:
             size = _PAGE
 
     async def _get(self, subjects: list[str]) -> list[LogMessage]:
-        body: dict[str, object] = {"multi_last": subjects}
-        found: list[LogMessage] = []
-        while messages := await self._requests.direct_get(STREAM, body):
-            last = 0
-            for msg in messages:
-                headers = msg.headers
-                if msg.status:
-                    continue
-                to, _, n = parse(headers["Nats-Subject"])
-                last = int(headers["Nats-Sequence"])
-                found.append(LogMessage(n, to, msg.data))
-            end = messages[-1].headers
-            if int(end.get("Nats-Num-Pending", "0")) == 0 or not last:
-                break
-            body = {
-                "multi_last": subjects,
-                "seq": last + 1,
-                "up_to_seq": int(end["Nats-UpTo-Sequence"]),
-            }
-        return found
+        found = await newest(self._requests, STREAM, subjects)
+        return [_read(message) for message in found]
+
+
+def _read(message: Message) -> LogMessage:
+    to, _, n = parse(message.headers["Nats-Subject"])
+    return LogMessage(n, to, message.data)
 
 
 def _contiguous(found: list[LogMessage], after: int) -> list[LogMessage]:

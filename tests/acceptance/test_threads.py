@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
-from layby import Agent, App, Network, RoutingAgent, Step, tool
+from layby import Agent, App, Network, Retry, RoutingAgent, Step, tool
 from layby.bus.errors import BusError
 from layby.bus.topology import Provisioner, Topology
 from layby.history import (
@@ -173,6 +173,40 @@ async def test_what_was_said_is_read_once_and_added_once(
     assert [m.text for m in model.requests[1].messages] == ["First", "One.", "Second"]
     told = [line.detail for line in await engine.lines(run) if "thread" in line.title]
     assert told == ["thread T1: 0 before", "thread T1: 2 before"]
+
+
+class Shaky(MemoryHistory):
+    """A store that has done each thing when it says, the first time, that it could not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed: set[str] = set()
+
+    def _fail_once(self, what: str) -> None:
+        if what not in self.failed:
+            self.failed.add(what)
+            raise ConnectionError(what)
+
+    async def append_user_message(self, thread: str, key: str, said: Said) -> None:
+        await super().append_user_message(thread, key, said)
+        self._fail_once("user")
+
+    async def append_results(self, thread: str, key: str, said: Sequence[Said]) -> None:
+        await super().append_results(thread, key, said)
+        self._fail_once("results")
+
+
+async def test_a_store_that_fails_is_asked_again_and_nothing_is_said_twice(engine: Engine) -> None:
+    store, model = Shaky(), Scripted(says("One."), says("Two."))
+    app = talking(store, model)
+    app.retry = Retry(attempts=3, first="10ms")
+    async with engine.works(app):
+        for text in ("First", "Second"):
+            await engine.result(await engine.start("T1", text=text))
+    assert store.failed == {"user", "results"}
+    assert [m.text for m in model.requests[0].messages] == ["First"]
+    kept = [(each.who, each.text) for each in await store.load("thread of T1")]
+    assert kept == [("", "First"), ("Clerk", "One."), ("", "Second"), ("Clerk", "Two.")]
 
 
 async def test_a_long_thread_is_read_whole(engine: Engine) -> None:
