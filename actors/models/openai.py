@@ -148,9 +148,10 @@ class OpenAIModel:
         except (InvalidSetup, ModelError):
             raise
         except Exception as error:
-            secrets = [client.api_key] if client is not None and client.api_key else []
-            server = self._server
-            explained = explain(error, self.name, server, reading=reading, hide=secrets)
+            # No variable may hold the key here: there are loggers that show them.
+            explained = explain(
+                error, self.name, self._server, reading=reading, hide=_secrets(client)
+            )
             if explained is None:
                 raise
             # The cause holds the request, and with it the key: it shall reach no traceback.
@@ -209,6 +210,11 @@ class OpenAIModel:
         if unknown:
             params["extra_body"] = {**unknown, **params.get("extra_body", {})}
         return params
+
+
+def _secrets(client: AsyncOpenAI | None) -> list[str]:
+    """What a gateway may repeat in its error, and nobody may read there."""
+    return [client.api_key] if client is not None and client.api_key else []
 
 
 def _load_sdk() -> Any:
