@@ -50,6 +50,7 @@ class Calls:
     ) -> None:
         """Prepare; `prefix` is the key of the step that the calls are a part of."""
         self._prefix = prefix
+        self.tokens_left: int | None = None
         self._agent = agent
         self._step = step
         self._network = network
@@ -226,6 +227,7 @@ class Calls:
             idempotency_key=self._step.idempotency_key(key),
             state=view.state,
             agent_state=view.agent_state,
+            tokens_left=self.tokens_left,
         )
 
     # -- after ---------------------------------------------------------------------------------

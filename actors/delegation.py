@@ -34,7 +34,7 @@ def as_tool(
     ) -> CallOutcome:
         state = load(dump(ctx.state), dict[str, Any])
         work = NetworkInput(network=ctx.network, input=task, state=state)
-        asked = TurnInput(agent=agent.name, network=ctx.network, task=work)
+        asked = TurnInput(agent=agent.name, network=ctx.network, task=work, tokens=ctx.tokens_left)
         turn = await ctx.step.call(agent, asked, name=agent.address, note=agent.name)
         return _outcome(turn)
 

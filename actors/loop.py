@@ -169,12 +169,15 @@ class Turn:
         self._said = thought.message.text
         return thought
 
+    def _left(self) -> int | None:
+        """Tokens that the turn may still use; None: no limit."""
+        return None if self._tokens is None else max(0, self._tokens - self._usage.tokens)
+
     def _must_afford(self) -> None:
-        used = self._usage.tokens
-        if self._tokens is not None and used >= self._tokens:
+        if self._left() == 0:
             raise BudgetSpent(
-                f"agent {self._agent.name!r} has used {used} tokens in its turn; the budget of "
-                f"network {self._task.network!r} had {self._tokens} left for it"
+                f"agent {self._agent.name!r} has used {self._usage.tokens} tokens in its turn; the "
+                f"budget of network {self._task.network!r} had {self._tokens} left for it"
             )
 
     async def _infer(self, key: str, number: int, model: Model) -> Thought:
@@ -268,6 +271,7 @@ class Turn:
         calls = message.tool_calls
         final = finals(message) if self._agent.output is not None else []
         others = [call for call in calls if call not in final]
+        self._calling.tokens_left = self._left()
         outcomes: list[CallOutcome] = await self._step.gather(
             *(
                 self._calling.outcome(f"{number}.{place}", call)

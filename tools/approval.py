@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, cast
 
 from ..runtime.errors import InvalidSetup
 from .context import ToolContext
@@ -91,16 +91,15 @@ def answer_type(tool: Tool[..., Any], digest: str) -> Any:
     from pydantic import (  # noqa: PLC0415  slow to load, and seldom needed
         ConfigDict,
         Field,
-        SkipValidation,
         StringConstraints,
+        WithJsonSchema,
         create_model,
     )
 
     closed = ConfigDict(extra="forbid")
     yes: Any = Literal[(True, digest)]
     # The tool's parameters are the schema; the tool itself checks them, and says what is wrong.
-    skipped: Any = SkipValidation
-    edited = skipped[tool.arguments.model]
+    edited = Annotated[dict[str, Any], WithJsonSchema(_inlined(tool.parameters))]
     written = Annotated[str, Field(min_length=1)]
     wanted: Any = (
         Annotated[str, StringConstraints(pattern=_pattern(digest))]
@@ -114,6 +113,27 @@ def answer_type(tool: Tool[..., Any], digest: str) -> Any:
         '{"edit": {...all arguments, as the tool takes them...}}'
     )
     return Annotated[wanted, Field(description=hint)]
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without references, which would point elsewhere within another schema."""
+    definitions = {f"#/$defs/{name}": inner for name, inner in schema.get("$defs", {}).items()}
+
+    def inline(part: Any, within: tuple[str, ...]) -> Any:
+        if isinstance(part, list):
+            return [inline(item, within) for item in cast("list[Any]", part)]
+        if not isinstance(part, dict):
+            return part
+        fields = cast("dict[str, Any]", part)
+        reference = fields.get("$ref")
+        if not isinstance(reference, str):
+            return {k: inline(v, within) for k, v in fields.items() if k != "$defs"}
+        if reference in within or reference not in definitions:
+            return {}  # it contains itself: anything may stand here, and the tool checks it
+        return inline(definitions[reference], (*within, reference))
+
+    whole: dict[str, Any] = inline(schema, ())
+    return whole
 
 
 def _pattern(digest: str) -> str:

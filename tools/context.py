@@ -30,3 +30,5 @@ class ToolContext(Generic[S]):
     """The network's state. What the tool sets is validated and recorded with its result."""
     agent_state: dict[str, Any] = field(default_factory=dict[str, Any])
     """The agent's own state, which no other agent sees; kept in the same way."""
+    tokens_left: int | None = None
+    """Tokens that the network's budget had left when the call began; None: it has none."""

@@ -201,6 +201,41 @@ async def _asked_after(engine: Engine, known: str) -> list[Any]:
     return await until(look)
 
 
+class Tree(BaseModel):
+    name: str
+    parts: list[Tree] = []
+
+
+@pytest.mark.parametrize(
+    ("edit", "outcome"),
+    [
+        ('{"name": "b", "parts": [{"name": "c", "parts": []}]}', "accepted"),
+        ('{"name": 7}', "invalid"),
+        ('{"parts": []}', "invalid"),
+    ],
+)
+async def test_the_form_of_an_edit_follows_the_tools_schema(
+    engine: Engine, edit: str, outcome: str
+) -> None:
+    planted: list[Tree] = []
+
+    @tool(needs_approval=True)
+    def plant(tree: Tree) -> None:
+        """Plant a tree of parts that are trees."""
+        planted.append(tree)
+
+    model = Scripted(calls(("plant", {"tree": {"name": "a"}})), says("Done."))
+    async with engine.works(desk(Agent("A", tools=[plant]), model=model)):
+        run = await engine.start()
+        await engine.question()
+        receipt = await engine.answer(text=f'{{"edit": {{"tree": {edit}}}}}')
+        assert receipt.outcome == outcome
+        if outcome == "invalid":
+            await engine.answer(text="reject")
+        await engine.result(run)
+    assert [tree.name for tree in planted] == (["b"] if outcome == "accepted" else [])
+
+
 async def test_silence_denies(engine: Engine) -> None:
     bank = Bank(within=0.3)
     async with engine.works(desk(bank.agent())):

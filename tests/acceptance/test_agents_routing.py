@@ -187,6 +187,14 @@ async def test_a_budget_holds_for_a_network_within(engine: Engine) -> None:
     assert await spent(engine, outer) == "network 'inner' has used 22 tokens; its budget is 20"
 
 
+async def test_a_budget_holds_for_agents_that_are_tools(engine: Engine) -> None:
+    expert = Agent("Expert", tools=[work], model=Scripted(lambda _request: calls(("work", {}))))
+    model = Scripted(lambda _request: calls(("ask_expert", {"task": "?"})))
+    agent = Agent("A", tools=[expert.as_tool()], model=model)
+    network = Network("n", agents=[agent], router=once, budget=Tokens(30))
+    assert (await spent(engine, network)).startswith("agent 'Expert' has used 22 tokens")
+
+
 # -- how much at a time ------------------------------------------------------------------------
 
 
