@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from layby import Agent, Retry, Step, tool
+from layby import Agent, Network, Retry, Step, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.bus.errors import Conflict
 from layby.bus.server import EmbeddedServer
@@ -33,7 +33,7 @@ from layby.rows import TimelineLine
 from layby.runtime.entry import Ended, Envelope, encode
 from layby.runtime.speech import TextDelta
 from layby.tools import ask_developer
-from tests.engine import WITHIN, Engine, app_of, desk, until
+from tests.engine import WITHIN, Engine, app_of, desk, once, until
 from tests.scripted import Scripted, asks, calls, says
 
 pytestmark = pytest.mark.nats
@@ -339,3 +339,33 @@ async def _answer_both(url: str, run: str) -> None:
             await until(asked)
             await engine.answer("T1", text)
         await engine.ended(run)
+
+
+async def test_hooks_approvals_and_networks_within_networks_are_told(engine: Engine) -> None:
+    @tool(needs_approval=True)
+    async def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {amount}"
+
+    model = Scripted(calls(("pay", {"amount": 5})), says("Paid."))
+    payer = Agent("Payer", tools=[pay], before_tool=lambda *_: None)
+    inner = Network("inner", agents=[payer], router=once, default_model=model)
+    outer = Network("outer", agents=[inner], router=once)
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        return (await step.network(outer, event["ticket"])).text
+
+    async with engine.works(app_of(handle, outer)):
+        run = await engine.start()
+        await engine.question(run=run)
+        await engine.answer("T1", "yes", by="ann")
+        told = await all_of(engine.client, run)
+    kinds = [type(event).__name__ for event in told]
+    assert kinds.count("NetworkStarted") == kinds.count("NetworkEnded") == 2
+    [done] = [event for event in told if isinstance(event, ToolDone)]
+    [called] = [event for event in told if isinstance(event, ToolCalled)]
+    assert (done.tool, done.output, done.agent) == ("pay", "paid 5", "Payer")
+    assert (done.call, done.step) == (called.call, called.step)
+    assert [e.agent for e in told if isinstance(e, QuestionAsked)] == ["Payer"]
+    assert isinstance(told[-1], RunEnded)
+    assert told[-1].result == "Paid."
