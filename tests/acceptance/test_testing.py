@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from examples.support_agent.app import app as support
 from layby import App, Step
 from layby.bus.errors import LaybyError
 from layby.models import Message, ModelError, ModelRequest, Text
@@ -181,6 +182,11 @@ async def test_recorded_runs_still_match(path: Path) -> None:
             await replay(app, path)
     else:
         await replay(app, path)
+
+
+@pytest.mark.parametrize("ticket", ["T123", "T124", "T125"])
+async def test_the_support_agent_matches_its_recorded_runs(ticket: str) -> None:
+    await replay(support, HISTORIES / "support_agent" / f"{ticket}.json")
 
 
 def test_there_are_recorded_runs_of_both_kinds() -> None:

@@ -6,6 +6,8 @@ Only for a change that is meant to break them: they stand for runs that are park
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,22 @@ async def main() -> None:
         await rt.answer(None, "yes")
         await rt.result()
         await save(rt, "must_fail_order_billed")
+    await support_agent()
+
+
+async def support_agent() -> None:
+    """The example's three tickets; one of them asks a developer."""
+    with tempfile.TemporaryDirectory() as data:
+        os.environ["LAYBY_DATA"] = data
+        from examples.support_agent.app import app as support  # noqa: PLC0415  reads it
+
+        async with running(support) as rt:
+            for ticket in ("T123", "T124", "T125"):
+                await rt.send("support.ticket.created", {"ticketId": ticket}, event_id=ticket)
+                if ticket == "T125":
+                    await rt.answer(ticket, "Fixed in v1.1.4, please upgrade.", by="ada")
+                await rt.result()
+                await save(rt, f"support_agent/{ticket}")
 
 
 before = App("testkit")
