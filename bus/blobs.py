@@ -44,9 +44,9 @@ class Blobs:
         self._held = 0
 
     async def deflate(self, raw: msgspec.Raw) -> msgspec.Raw:
-        """`raw`, or a reference to it when it is larger than 64 KiB."""
+        """`raw`, or a reference to it when it is larger than 64 KiB or could pass for one."""
         data = bytes(raw)
-        if len(data) <= self._above:
+        if len(data) <= self._above and not data.startswith(_MARK):
             return raw
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._recent:
