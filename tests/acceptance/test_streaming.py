@@ -347,8 +347,11 @@ async def test_hooks_approvals_and_networks_within_networks_are_told(engine: Eng
         """Pay."""
         return f"paid {amount}"
 
+    def allow(*about: Any) -> None:
+        del about
+
     model = Scripted(calls(("pay", {"amount": 5})), says("Paid."))
-    payer = Agent("Payer", tools=[pay], before_tool=lambda *_: None)
+    payer = Agent("Payer", tools=[pay], before_tool=allow)
     inner = Network("inner", agents=[payer], router=once, default_model=model)
     outer = Network("outer", agents=[inner], router=once)
 
