@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from ..runtime.errors import InvalidSetup
 from .context import ToolContext
@@ -120,11 +120,12 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
     definitions = {f"#/$defs/{name}": inner for name, inner in schema.get("$defs", {}).items()}
 
     def inline(part: Any, within: tuple[str, ...]) -> Any:
+        loose: Any = part  # what `isinstance` leaves of Any is half known to some checkers
         if isinstance(part, list):
-            return [inline(item, within) for item in cast("list[Any]", part)]
+            return [inline(item, within) for item in loose]
         if not isinstance(part, dict):
             return part
-        fields = cast("dict[str, Any]", part)
+        fields: dict[str, Any] = loose
         reference = fields.get("$ref")
         if not isinstance(reference, str):
             return {k: inline(v, within) for k, v in fields.items() if k != "$defs"}
