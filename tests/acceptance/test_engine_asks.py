@@ -487,7 +487,8 @@ async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
     await engine.wire.api("CONSUMER.PAUSE.ANSWERS.answers-developer", {"pause_until": later})
     async with engine.works(app):
         assert await engine.result(run) == "in time"
-        await engine.wire.api("CONSUMER.PAUSE.ANSWERS.answers-developer", {})
+    await engine.wire.api("CONSUMER.PAUSE.ANSWERS.answers-developer", {})
+    async with engine.works(app):
         outcomes: dict[int, str] = {}
         for _ in range(2 + len(also)):
             receipt = msgspec.json.decode((await receipts.next_msg(10)).data)

@@ -96,7 +96,7 @@ def test_a_workflow_takes_an_event_and_a_step_or_an_event_alone() -> None:
 def test_a_type_that_cannot_be_found_is_named() -> None:
     async def typed(event: Nowhere, step: Step) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    lost: Any = typed
+    lost: Any = typed  # pyright: ignore[reportUnknownVariableType]
     with pytest.raises(InvalidSetup, match="'typed': name 'Nowhere' is not defined"):
         declare(lost)
 

@@ -230,7 +230,7 @@ def unknown() -> Nowhere:  # type: ignore[name-defined]  # noqa: F821
     return 1
 
 
-NOWHERE: Any = unknown
+NOWHERE: Any = unknown  # pyright: ignore[reportUnknownVariableType]
 
 
 class Caller:
