@@ -152,6 +152,7 @@ class Body:
             except Exception as error:  # noqa: BLE001  user code may raise anything
                 await self._failed(key, error, attempt, retry)
                 attempt += 1
+                await self._activation.must_be_undone(key)
 
     @property
     def _frame(self) -> str:
