@@ -56,7 +56,9 @@ class OutputType:
 
     def typed(self, value: Any) -> Any:
         """A recorded final answer as the type. Raises ValueError when the type has changed."""
-        return None if value is None else self._adapter.validate_python(value)
+        if value is None:
+            return None
+        return self._adapter.validate_python(value, by_alias=True, by_name=True)
 
     def of_call(self, call: ToolCall) -> Judged:
         """Judge the arguments of a call of the tool."""

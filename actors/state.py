@@ -46,7 +46,7 @@ class StateType:
         """A copy for the user's code. Raises ValueError when the values do not fit."""
         if self._adapter is None:
             return copy.deepcopy(values)
-        return self._adapter.validate_json(bytes(dump(values)))
+        return self._adapter.validate_json(bytes(dump(values)), by_alias=True, by_name=True)
 
     def changes(self, before: dict[str, Any], shown: Any) -> dict[str, Any]:
         """What user code has changed, as JSON. Raises ToolError when it does not fit the type."""
@@ -62,7 +62,7 @@ class StateType:
     def _written(self, value: Any) -> dict[str, Any]:
         """Its JSON, validated on the way: a changed field of a model was not."""
         plain = self._adapter.dump_json(value, warnings=False)
-        again = self._adapter.validate_json(plain)
+        again = self._adapter.validate_json(plain, by_alias=True, by_name=True)
         written: dict[str, Any] = self._adapter.dump_python(again, mode="json")
         return written
 

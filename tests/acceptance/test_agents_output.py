@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from layby import Agent, Network, Step, tool, tool_called
+from layby import Agent, Network, Step, ToolContext, tool, tool_called
 from layby.models import ModelRequest, ModelResponse
 from tests.engine import Engine, app_of, once
 from tests.scripted import Scripted, calls, results, says
@@ -100,6 +101,32 @@ async def test_a_final_answer_beside_other_calls_has_not_seen_their_results(
     assert (await verdict(engine, judge(model)))["output"]["score"] == 2
     told = results(model.requests[1])
     assert [(r.name, r.is_error) for r in told] == [("look", False), ("final_answer", True)]
+
+
+class Named(BaseModel):
+    """A type whose fields have other names on the wire."""
+
+    sent_at: datetime = Field(alias="sentAt")
+
+
+async def test_a_type_may_have_aliases(engine: Engine) -> None:
+    @tool
+    def stamp(ctx: ToolContext[Named]) -> None:
+        """Move the time."""
+        ctx.state.sent_at += timedelta(days=1)
+
+    model = Scripted(calls(("stamp", {})), final(sentAt="2026-01-02T03:04:05Z"))
+    agent = Agent("A", output_type=Named, tools=[stamp])
+    network = Network("n", agents=[agent], router=once, default_model=model, state=Named)
+
+    async def handle(event: dict[str, Any], step: Step) -> list[str]:
+        del event
+        result = await step.network(network, "When?", state={"sentAt": "2026-01-01T00:00:00Z"})
+        return [result.state.sent_at.isoformat(), result.output.sent_at.isoformat()]
+
+    async with engine.works(app_of(handle, network)):
+        told = await engine.result(await engine.start())
+    assert told == ["2026-01-02T00:00:00+00:00", "2026-01-02T03:04:05+00:00"]
 
 
 async def test_json_in_a_text_is_taken(engine: Engine) -> None:
