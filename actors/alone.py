@@ -111,6 +111,11 @@ class MemoryStep(Step):
         """The same verbs, named apart."""
         return type(self)(self._around, self._run, f"{self._prefix}{name}/")
 
+    def has(self, name: str) -> bool:
+        """Nothing is kept."""
+        del name
+        return False
+
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value as `wanted`."""
         return load(raw, wanted)
