@@ -56,7 +56,7 @@ class Supervision:
         while True:
             try:
                 await child()
-            except Exception as error:  # noqa: BLE001  whatever it was, the child starts again
+            except Exception as error:
                 deaths.append(loop.time())
                 log.exception("child.died", child=name, deaths=len(deaths), error=repr(error))
             else:
