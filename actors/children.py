@@ -10,8 +10,8 @@ from ..runtime.entry import Failure, Joined, Origin, Started
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.ids import run_id
-from ..runtime.journal import COMPLETED
 from ..runtime.run import LiveRun
+from ..runtime.state import COMPLETED
 from ..runtime.values import dump
 from .workflow import Workflow
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from ..runtime.errors import InvalidSetup
-from ..runtime.journal import Frame, RunState, Slot
+from ..runtime.state import Frame, RunState, Slot
 from ..runtime.step import Step
 from .model import Message, Part, Text, ToolCall, ToolResult
 from .thread import messages_of

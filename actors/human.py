@@ -24,9 +24,9 @@ from ..runtime import crash
 from ..runtime.entry import Answered, Asked, Expired, Withdrawn, decode
 from ..runtime.errors import Fenced
 from ..runtime.host import Host
-from ..runtime.journal import Question, RunState
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
+from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read, unfit
 from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question

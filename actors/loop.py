@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from ..runtime.errors import BudgetSpent, InvalidSetup
-from ..runtime.journal import Frame, RunState
 from ..runtime.retry import NEVER, Retry
+from ..runtime.state import Frame, RunState
 from ..runtime.step import Step
 from .agent import Agent
 from .calling import Calls

@@ -11,7 +11,7 @@ import msgspec
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.token import encode
-from ..runtime.journal import Question, RunState
+from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 
 _KEPT = 32

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..runtime.entry import Raw
 from ..runtime.errors import BudgetSpent, MaxTurns
-from ..runtime.journal import Frame, RunState
 from ..runtime.retry import Retry
+from ..runtime.state import Frame, RunState
 from ..runtime.step import Step
 from ..runtime.values import load
 from .history import Past, as_turn

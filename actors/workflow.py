@@ -20,7 +20,7 @@ from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
 from ..runtime.failure import failure_of
 from ..runtime.host import Hopeless, Host
 from ..runtime.ids import run_id
-from ..runtime.journal import Frame, RunState
+from ..runtime.state import Frame, RunState
 from ..runtime.step import Step
 from ..runtime.values import BadValue, load
 from .cancel import CANCEL_KEY

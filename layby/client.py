@@ -41,8 +41,8 @@ from .rows import (
 from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
 from .runtime.index import IndexRow
-from .runtime.journal import RunState
 from .runtime.run import LiveRun
+from .runtime.state import RunState
 from .runtime.times import iso
 from .runtime.worker import CANCEL
 from .timeline import Narrator

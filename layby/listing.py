@@ -10,7 +10,7 @@ from .bus.bucket import Bucket
 from .bus.errors import StreamMissing
 from .bus.requests import Requests
 from .runtime.index import IndexRow
-from .runtime.journal import RUNNING, WAITING
+from .runtime.state import RUNNING, WAITING
 
 _decode_row = msgspec.json.Decoder(IndexRow).decode
 

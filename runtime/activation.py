@@ -16,8 +16,8 @@ from ..bus.log import NOBODY
 from . import crash
 from .entry import Record, Started
 from .errors import Fenced, Interrupted, Parked, WorkflowChanged
-from .journal import Frame, Slot
 from .run import LiveRun
+from .state import Frame, Slot
 
 _VISIBLE_WITHIN = 0.005
 """Seconds after which a record is appended although nothing waits for it."""

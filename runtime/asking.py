@@ -14,7 +14,7 @@ from .entry import Asked, Failure, Stepped
 from .errors import AskTimedOut, InvalidSetup, Parked, QuestionLimit
 from .forms import answer_value, schema_of
 from .ids import question_id
-from .journal import Question
+from .state import Question
 
 RAISE: Any = object()
 """As the `default` of a question: there is none, so raise when nobody answers."""

@@ -23,10 +23,10 @@ from .errors import (
 )
 from .failure import failure_of
 from .ids import timer_name
-from .journal import RunState, Slot
 from .retry import Retry
 from .services import Services
 from .speech import Speech, step_name
+from .state import RunState, Slot
 from .values import dump, load
 
 _IN_PROCESS = 1.0

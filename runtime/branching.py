@@ -11,7 +11,7 @@ from .activation import Strand, strand
 from .body import Body
 from .entry import Stepped, Withdrawn
 from .errors import Parked
-from .journal import RunState, Slot
+from .state import RunState, Slot
 from .values import dump, load
 
 

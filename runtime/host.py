@@ -42,17 +42,9 @@ from .errors import AskTimedOut, Fenced, Interrupted, LaybyError, MaxTurns, RunC
 from .failure import failure_of, told
 from .ids import timer_name
 from .index import Index
-from .journal import (
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    MAX_TURNS,
-    TIMED_OUT,
-    Frame,
-    RunState,
-)
 from .run import LiveRun, RunCache
 from .services import Due, Services
+from .state import CANCELLED, COMPLETED, FAILED, MAX_TURNS, TIMED_OUT, Frame, RunState
 from .step import Step
 from .values import dump
 

@@ -17,8 +17,8 @@ import structlog
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from . import crash
-from .journal import RunState
 from .run import LiveRun
+from .state import RunState
 from .times import iso
 
 log = structlog.get_logger("layby.index")

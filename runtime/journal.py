@@ -3,19 +3,13 @@
 Nothing here awaits, reads a clock or draws a random number: two workers that have read the same
 log hold the same state.
 
-*Who may go on.* Several mails of one run may be handled at once (two answers, two agents), so
-each settled thing has an **owner**: the position whose handler may continue from it. Mail owns
-itself; a record written while handling mail m is owned by m. A strand of work that has consumed
-several things belongs to the owner of the last of them, in log order. As the log is a total
-order, exactly one handler goes on from any point.
+Which handler may go on from a settled thing is its owner's: see `state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import msgspec
 
 from .entry import (
     NULL,
@@ -30,9 +24,7 @@ from .entry import (
     Envelope,
     Expired,
     Failed,
-    Failure,
     Joined,
-    Origin,
     Raw,
     Record,
     Returned,
@@ -43,129 +35,7 @@ from .entry import (
     Withdrawn,
     Woken,
 )
-
-OPEN = "open"
-RUNNING = "running"
-WAITING = "waiting"
-COMPLETED = "completed"
-FAILED = "failed"
-TIMED_OUT = "timed_out"
-MAX_TURNS = "max_turns"
-CANCELLED = "cancelled"
-NEVER = 1e12
-"""A deadline that does not come, Unix seconds."""
-STATUSES = (RUNNING, WAITING, COMPLETED, FAILED, TIMED_OUT, MAX_TURNS, CANCELLED)
-
-
-class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One key of a frame: a step, a call, a question, a sleep."""
-
-    kind: str
-    settled: int = 0
-    """Position of the record that settled it; 0 while it is open."""
-    owner: int = 0
-    """The mail whose handler may go on from it."""
-    result: Raw = NULL
-    error: Failure | None = None
-    ref: str = ""
-    """The id of the question, or of the child frame."""
-    attempts: int = 0
-    """Failed attempts so far."""
-    wake_at: float = 0.0
-    """When an open sleep or back-off is over, Unix seconds."""
-    woken: int = 0
-    """Position of the mail that ended the last back-off."""
-    match: dict[str, Any] = {}
-    """Of an awaited event: the fields and their values."""
-    dropped: bool = False
-    """Withdrawn: nobody waits for it any more."""
-
-
-class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """One body of code that the run has entered: workflow, network or turn."""
-
-    id: str
-    actor: str
-    parent: str = ""
-    key: str = ""
-    """The parent's key that this frame settles."""
-    opened: int = 0
-    """Position of the mail that opened it."""
-    input: Raw = NULL
-    """What it was called with; of the root frame, see the run's `event`."""
-    done: bool = False
-    slots: dict[str, Slot] = {}
-
-
-class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A question to a person, open or closed. Closes once."""
-
-    id: str
-    frame: str
-    key: str
-    role: str
-    question: str
-    context: str = ""
-    agent: str = ""
-    form: dict[str, Any] | None = None
-    asked_at: float = 0.0
-    deadline: float = 0.0
-    status: str = OPEN
-    """open, answered, expired or cancelled."""
-    text: str = ""
-    by: str = ""
-    at: float = 0.0
-    seq: int = 0
-
-
-class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Everything the log says about a run."""
-
-    id: str
-    tail: int = 0
-    """The last position folded."""
-    workflow: str = ""
-    version: str = ""
-    ticket: str = ""
-    event: Raw = NULL
-    parent: Origin | None = None
-    status: str = RUNNING
-    result: Raw = NULL
-    error: str = ""
-    started_at: float = 0.0
-    updated_at: float = 0.0
-    frames: dict[str, Frame] = {}
-    questions: dict[str, Question] = {}
-    asking_since: float = 0.0
-    """Since when people are being asked without a break; 0 while nobody is."""
-    people_took: float = 0.0
-    """Seconds for which people were being asked, up to the last answer."""
-    waits: int = 0
-    """Open questions, sleeps, back-offs, awaited events and child runs."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the run is over."""
-        return self.status not in {RUNNING, WAITING}
-
-    @property
-    def root(self) -> Frame:
-        """The frame of the workflow function."""
-        return self.frames[ROOT]
-
-    def busy_for(self, now: float) -> float:
-        """Seconds since the run began that people did not take."""
-        asking = now - self.asking_since if self.asking_since else 0.0
-        return now - self.started_at - self.people_took - asking
-
-    def open_questions(self) -> list[Question]:
-        """What people are being asked, oldest first."""
-        return [q for q in self.questions.values() if q.status == OPEN]
-
-    def slot(self, frame: str, key: str) -> Slot | None:
-        """What is known of `key` in `frame`."""
-        found = self.frames.get(frame)
-        return found.slots.get(key) if found else None
+from .state import CANCELLED, NEVER, OPEN, RUNNING, WAITING, Frame, Question, RunState, Slot
 
 
 def fold(state: RunState, n: int, envelope: Envelope) -> None:

@@ -15,7 +15,8 @@ from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
 from .entry import Envelope, Record, Started, decode, encode
 from .errors import Fenced
-from .journal import RunState, clashes, fold
+from .journal import clashes, fold
+from .state import RunState
 
 log = structlog.get_logger("layby.run")
 

@@ -22,8 +22,8 @@ from layby.client import Client
 from layby.rows import QuestionRow, Receipt, TimelineLine
 from layby.run import working
 from layby.runtime.ids import run_id
-from layby.runtime.journal import RunState
 from layby.runtime.run import LiveRun
+from layby.runtime.state import RunState
 from layby.runtime.worker import Worker
 from tests.scripted import Scripted
 

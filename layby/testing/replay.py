@@ -22,9 +22,10 @@ from ..runtime.activation import Activation, Strand, strand
 from ..runtime.entry import Awaited, Cancelled, Ended, Envelope, Raw, Record, decode
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
 from ..runtime.host import Host
-from ..runtime.journal import COMPLETED, RunState, fold
+from ..runtime.journal import fold
 from ..runtime.run import LiveRun
 from ..runtime.services import Services
+from ..runtime.state import COMPLETED, RunState
 from ..runtime.step import Step
 from .history import History
 

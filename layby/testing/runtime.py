@@ -25,9 +25,9 @@ from ..client import Client
 from ..rows import QuestionRow, Receipt, RunDetail
 from ..run import working
 from ..runtime.ids import run_id
-from ..runtime.journal import NEVER, RunState
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
+from ..runtime.state import NEVER, RunState
 from ..runtime.values import dump
 from ..runtime.worker import Worker
 from .crashes import doomed_worker, redeliver

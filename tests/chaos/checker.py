@@ -14,7 +14,8 @@ from layby.runtime.entry import (
     Expired,
     Stepped,
 )
-from layby.runtime.journal import RunState, clashes, fold
+from layby.runtime.journal import clashes, fold
+from layby.runtime.state import RunState
 
 from .app import EXPIRED, Op
 from .driver import Driver

@@ -17,8 +17,8 @@ from layby.bus.log import Log
 from layby.bus.requests import PubAck, Requests
 from layby.runtime.entry import Cancelled
 from layby.runtime.errors import Fenced
-from layby.runtime.journal import RunState
 from layby.runtime.run import LiveRun
+from layby.runtime.state import RunState
 
 from .app import TRIGGER, Opened
 from .history import History, Stored

@@ -17,7 +17,8 @@ from layby.bus.log import parse
 from layby.bus.requests import Requests
 from layby.runtime.entry import Envelope, decode
 from layby.runtime.index import IndexRow
-from layby.runtime.journal import RunState, fold
+from layby.runtime.journal import fold
+from layby.runtime.state import RunState
 
 _PAGE = 500
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from layby.runtime.entry import Answered
-from layby.runtime.journal import RUNNING, RunState, fold
+from layby.runtime.journal import fold
+from layby.runtime.state import RUNNING, RunState
 
 from .checker import KINDS, Violation, count
 from .driver import Driver

@@ -9,8 +9,8 @@ from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.topology import Provisioner, StreamSpec, Topology
 from layby.runtime.entry import Raw, Started
-from layby.runtime.journal import RunState
 from layby.runtime.run import LiveRun
+from layby.runtime.state import RunState
 
 OPENING = Started(workflow="w", actor="workflow-w", version="1", ticket="T1", event=Raw(b"{}"))
 RUNS = StreamSpec(name="RUNS", subjects=("to.>",), config={"allow_direct": True})

@@ -36,7 +36,8 @@ from layby.runtime.entry import (
     decode,
     encode,
 )
-from layby.runtime.journal import RunState, Slot, clashes, fold
+from layby.runtime.journal import clashes, fold
+from layby.runtime.state import RunState, Slot
 
 STARTED = Started(workflow="w", actor="workflow-w", version="1", ticket="T1", event=Raw(b'{"a":1}'))
 BAD = Failure(type="OSError", message="down", attempts=2)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layby.actors.parked import ParkedRecord, decode, parked_question, with_question
-from layby.runtime.journal import Question, RunState
+from layby.runtime.state import Question, RunState
 
 EMPTY = ParkedRecord(ticket="T1")
 
