@@ -12,9 +12,11 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
 
+from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
@@ -23,6 +25,8 @@ from .parser import MessageParser
 
 _log = logging.getLogger(__name__)
 
+_HEARD_WITHIN: Final = 2
+"""Seconds that the server may take to hear that an inbox is closed."""
 _VERSION: Final = "NATS/1.0"
 _STATUS: Final = slice(len(_VERSION) + 1, len(_VERSION) + 4)
 """Where the status code stands in a header block that has one."""
@@ -78,6 +82,19 @@ class Wire(Client):
         # Nobody knows the subject before, so nothing has come yet.
         self._takers[subscription._id] = take  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return subscription
+
+    async def close_inbox(self, subscription: Subscription) -> None:
+        """Unsubscribe. What the server had sent before it heard of that is still handed over."""
+        sid = subscription._id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        take = self._takers.get(sid)
+        try:
+            with suppress(nats_errors.Error, TimeoutError):
+                await subscription.unsubscribe()
+                if take is not None:
+                    self._takers[sid] = take
+                await self.flush(_HEARD_WITHIN)
+        finally:
+            self._takers.pop(sid, None)
 
     def send(
         self,
