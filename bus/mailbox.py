@@ -178,8 +178,7 @@ class Mailbox:
         """Take nothing new, give what is running `grace` seconds, hand back the rest."""
         self.stop()
         if self._sub is not None:
-            with suppress(nats_errors.Error):
-                await self._sub.unsubscribe()
+            await self.nc.close_inbox(self._sub)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         for task in list(self._tasks):
@@ -188,6 +187,8 @@ class Mailbox:
             await asyncio.wait(self._tasks, timeout=1.0)
         for delivery in list(self._held):
             await delivery.nak()
+        with suppress(nats_errors.Error, TimeoutError):
+            await self.nc.flush(2)  # or others wait for what is handed back
 
     def released(self, delivery: Delivery) -> None:
         """Forget a delivery that was acknowledged one way or another."""
@@ -199,9 +200,11 @@ class Mailbox:
             self._on_status(status, msg)
             return
         self._asked = max(0, self._asked - 1)
-        self._busy += 1
         delivery = Delivery(self, msg)
         self._held.add(delivery)
+        if not self._pulling:
+            return  # it came while the mailbox is drained, which hands it back
+        self._busy += 1
         task = self._loop.create_task(self._handle(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._done)
