@@ -60,8 +60,8 @@ class Agent:
     """What it sees of the turns before its own: see `history`."""
     max_parallel_tools: int = field(default=8, kw_only=True)
     """Tools of one turn that run at the same time."""
-    concurrency: int = field(default=64, kw_only=True)
-    """Turns that one worker takes at the same time."""
+    concurrency: int | None = field(default=None, kw_only=True)
+    """Turns that one worker takes at the same time. None: the app's `concurrency`."""
     enabled: Enabled | None = field(default=None, kw_only=True)
     """Whether routers may choose it now; None: always."""
     on_start: OnStart | None = field(default=None, kw_only=True)
@@ -79,7 +79,7 @@ class Agent:
         if not self.name.strip():
             raise InvalidSetup("an agent needs a name")
         for limit in ("max_steps", "output_tries", "max_parallel_tools", "concurrency"):
-            if getattr(self, limit) < 1:
+            if getattr(self, limit) is not None and getattr(self, limit) < 1:
                 raise InvalidSetup(f"agent {self.name!r}: {limit} must be at least 1")
         unlisted = len(names) < len(self.tools)
         if not unlisted and self.tool_choice not in {"auto", "any", "none", *names}:

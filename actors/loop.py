@@ -66,8 +66,8 @@ class AgentActor:
         return self.agent.address
 
     @property
-    def concurrency(self) -> int:
-        """Turns that one worker takes at the same time."""
+    def concurrency(self) -> int | None:
+        """Turns that one worker takes at the same time; None: as the app says."""
         return self.agent.concurrency
 
     async def enter(self, step: Step, frame: Frame, state: RunState) -> TurnResult:

@@ -47,8 +47,8 @@ class Network(Generic[S]):
     """What a run may use; when it is spent the run fails with `BudgetSpent`."""
     enabled: Enabled | None = field(default=None, kw_only=True)
     """Whether the routers of a network around it may choose it now; None: always."""
-    concurrency: int = field(default=64, kw_only=True)
-    """Runs of the network that one worker brings forward at the same time."""
+    concurrency: int | None = field(default=None, kw_only=True)
+    """Runs of the network that one worker routes at the same time. None: the app's."""
     state_type: StateType = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class Network(Generic[S]):
         if len(set(names)) < len(names):
             raise InvalidSetup(f"network {self.name!r} has two agents of one name: {names}")
         for limit in ("max_turns", "concurrency"):
-            if getattr(self, limit) < 1:
+            if getattr(self, limit) is not None and getattr(self, limit) < 1:
                 raise InvalidSetup(f"network {self.name!r}: {limit} must be at least 1")
         if self.budget is not None and self.budget.limit < 1:
             raise InvalidSetup(f"network {self.name!r}: a budget of {self.budget.limit} is none")

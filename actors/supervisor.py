@@ -37,8 +37,8 @@ class Supervisor:
         return self._network.address
 
     @property
-    def concurrency(self) -> int:
-        """Runs of the network that one worker brings forward at the same time."""
+    def concurrency(self) -> int | None:
+        """Runs of the network that one worker routes at the same time; None: as the app says."""
         return self._network.concurrency
 
     async def enter(self, step: Step, frame: Frame, state: RunState) -> NetworkResult[Any]:

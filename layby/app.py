@@ -50,6 +50,7 @@ class App:
         keep: str | float | timedelta = "7d",
         ack_wait: str | float | timedelta | None = None,
         stream_text: bool = True,
+        concurrency: int = 64,
         history: HistoryStore | None = None,
     ) -> None:
         """Declare an app.
@@ -65,6 +66,8 @@ class App:
             keep: How long a closed question is remembered, for the receipts of late answers.
             ack_wait: How long a worker may be silent before its mail is given to another;
                 default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
+            concurrency: How many messages of each workflow, network and agent a worker handles at
+                the same time, unless the network or agent says otherwise.
             stream_text: Tell what models say while they say it, on `events.<run>`.
             history: Keeps the conversations of `step.network(..., thread=...)`.
 
@@ -80,6 +83,9 @@ class App:
         self.keep = seconds(keep)
         self.ack_wait = None if ack_wait is None else seconds(ack_wait)
         self.stream_text = stream_text
+        self.concurrency = concurrency
+        if concurrency < 1:
+            raise InvalidSetup(f"app {name!r}: concurrency must be at least 1")
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
         for subject in self.events:

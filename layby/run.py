@@ -201,16 +201,19 @@ def _workflows(app: App, host: Host) -> list[Post]:
     posts: list[Post] = []
     for workflow in app.workflows.values():
         actor = WorkflowActor(workflow, host)
-        posts.append(Post(consumer=events_of(workflow), handle=actor.event))
-        posts.append(_mail(host, workflow))
+        events = events_of(workflow)
+        posts.append(Post(consumer=events, handle=actor.event, concurrency=app.concurrency))
+        posts.append(_mail(host, workflow, app.concurrency))
     return posts
 
 
 def _networks(app: App, host: Host) -> list[Post]:
-    networks = app.networks.values()
-    posts = [_mail(host, Supervisor(network), network.concurrency) for network in networks]
-    actors = [AgentActor(agent, app.networks) for agent in app.agents.values()]
-    return posts + [_mail(host, actor, actor.concurrency) for actor in actors]
+    supervisors = [Supervisor(network) for network in app.networks.values()]
+    agents = [AgentActor(agent, app.networks) for agent in app.agents.values()]
+    return [
+        _mail(host, actor, actor.concurrency or app.concurrency)
+        for actor in (*supervisors, *agents)
+    ]
 
 
 def _people(humans: dict[str, Human]) -> list[Post]:
@@ -221,7 +224,7 @@ def _people(humans: dict[str, Human]) -> list[Post]:
     return posts
 
 
-def _mail(host: Host, behaviour: Behaviour, concurrency: int = 64) -> Post:
+def _mail(host: Host, behaviour: Behaviour, concurrency: int) -> Post:
     async def handle(delivery: Delivery) -> None:
         await host.mail(behaviour, delivery)
 

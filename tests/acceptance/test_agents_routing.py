@@ -219,7 +219,10 @@ async def test_the_tools_of_a_turn_are_bounded(engine: Engine) -> None:
     assert most == 3
 
 
-async def test_the_turns_of_a_worker_are_bounded(engine: Engine) -> None:
+@pytest.mark.parametrize(("agents", "apps"), [(2, 64), (None, 2)])
+async def test_the_turns_of_a_worker_are_bounded(
+    engine: Engine, agents: int | None, apps: int
+) -> None:
     busy, most = 0, 0
 
     async def hold(ctx: Any) -> str:
@@ -231,8 +234,8 @@ async def test_the_turns_of_a_worker_are_bounded(engine: Engine) -> None:
         return str(ctx.ticket)
 
     model = Scripted(lambda _request: says("ok"))
-    agent = Agent("A", system=hold, concurrency=2)
-    async with engine.works(desk(agent, model=model)):
+    agent = Agent("A", system=hold, concurrency=agents)
+    async with engine.works(desk(agent, model=model, concurrency=apps)):
         runs = [await engine.start(f"T{n}") for n in range(6)]
         for run in runs:
             await engine.result(run)

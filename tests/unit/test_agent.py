@@ -84,6 +84,11 @@ def test_two_agents_whose_names_are_one_in_subjects() -> None:
         App("x", networks=networks)
 
 
+def test_an_app_works_on_something() -> None:
+    with pytest.raises(InvalidSetup, match="concurrency must be at least 1"):
+        App("x", concurrency=0)
+
+
 def test_a_network_within_a_network_is_found_once() -> None:
     agent = Agent("A")
     inner = Network("inner", agents=[agent])
