@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from layby import Agent, AskTimedOut, Network, QuestionLimit, Step, tool
 from layby.bus.bucket import Bucket
+from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.token import encode
 from layby.client import NoReceipt
 from layby.rows import QuestionRow
@@ -482,13 +485,10 @@ async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
     await engine.drop("late")
     receipts = await engine.connection.nc.subscribe("developer.receipt.T1")
     await engine.connection.nc.flush()
-    # The deadline is seen first; the answers are read when it has been handled.
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    await engine.wire.api("CONSUMER.PAUSE.ANSWERS.answers-developer", {"pause_until": later})
-    async with engine.works(app):
+    # The deadline is seen first: somebody else holds the answers until it has been handled.
+    async with holding(engine, 2 + len(also)) as let_go, engine.works(app):
         assert await engine.result(run) == "in time"
-    await engine.wire.api("CONSUMER.PAUSE.ANSWERS.answers-developer", {})
-    async with engine.works(app):
+        await let_go()
         outcomes: dict[int, str] = {}
         for _ in range(2 + len(also)):
             receipt = msgspec.json.decode((await receipts.next_msg(10)).data)
@@ -496,6 +496,29 @@ async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
     assert outcomes.pop(seq) == "accepted"
     assert outcomes.pop(max(outcomes)) == "already_answered"
     assert set(outcomes.values()) <= {"invalid"}
+
+
+@asynccontextmanager
+async def holding(engine: Engine, count: int) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
+    """Take so many answers out of the workers' hands; call it to hand them back."""
+    held: list[Delivery] = []
+
+    async def hold(delivery: Delivery) -> None:
+        held.append(delivery)
+
+    async def let_go() -> None:
+        for delivery in held:
+            await delivery.nak()
+
+    async def all_held() -> bool:
+        return len(held) == count
+
+    mailbox = Mailbox(engine.connection.nc, "ANSWERS", "answers-developer", hold, concurrency=count)
+    await mailbox.start()
+    await until(all_held)
+    mailbox.stop()
+    yield let_go
+    await mailbox.drain(1)
 
 
 # -- tools that ask by themselves --------------------------------------------------------------

@@ -403,3 +403,19 @@ def test_both_forms_of_an_ack_subject_are_read() -> None:
     fields = module._ack_fields(old)
     assert module._ack_fields(new)[: len(fields)] == fields
     assert (fields[4], fields[5], fields[7]) == ("2", "7", "1700000000000000000")
+
+
+async def test_what_comes_while_a_mailbox_is_drained_goes_to_others_at_once(bus: Bus) -> None:
+    """And not after the ack-wait: 30 s in which nobody knows who has it."""
+    post, other = await post_on(bus), Post(bus)
+    published = 0
+    for _ in range(10):
+        async with post.read(concurrency=8, grace=0.5):
+            burst = asyncio.ensure_future(post.publish(*(f"m{n}" for n in range(50))))
+            await post.until(lambda: len(post.came) > 0)
+        await burst
+        await post.publish("after")
+        published += 51
+    async with other.read():
+        await other.idle()
+    assert len(post.came) + len(other.came) >= published
