@@ -208,12 +208,9 @@ def _workflows(app: App, host: Host) -> list[Post]:
 
 
 def _networks(app: App, host: Host) -> list[Post]:
-    supervisors = [Supervisor(network) for network in app.networks.values()]
-    agents = [AgentActor(agent, app.networks) for agent in app.agents.values()]
-    return [
-        _mail(host, actor, actor.concurrency or app.concurrency)
-        for actor in (*supervisors, *agents)
-    ]
+    actors: list[Supervisor | AgentActor] = [Supervisor(each) for each in app.networks.values()]
+    actors += [AgentActor(agent, app.networks) for agent in app.agents.values()]
+    return [_mail(host, actor, actor.concurrency or app.concurrency) for actor in actors]
 
 
 def _people(humans: dict[str, Human]) -> list[Post]:
