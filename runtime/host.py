@@ -111,7 +111,8 @@ class Host:
         """Handle an event: start its run, or go on with it when it has begun before."""
         again = self.may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
-        if again or live.doubtful:
+        again = again or live.doubtful
+        if again:
             await live.catch_up()
         await self._hold(
             live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again=again)
@@ -132,7 +133,9 @@ class Host:
             else:
                 await self._finish(live)
                 return
-        if not live.state.ended:
+        # What is new to us and has begun was begun by another event of the same id: its own mail
+        # goes on with it, and may be in the midst of a step right now.
+        if again and not live.state.ended:
             activation = Activation(live, live.state.root, 1, redelivered=True)
             await self._drive(behaviour, activation)
         await self._finish(live)
