@@ -40,6 +40,8 @@ class RetryAfter(LaybyError):
 class StepFailed(LaybyError):
     """A step failed for good; `type_name` is the name of the error it last raised."""
 
+    retryable = False  # its end is recorded: trying again what it was a part of would meet it again
+
     def __init__(self, step: str, message: str, type_name: str = "", attempts: int = 1) -> None:
         super().__init__(message)
         self.step = step
