@@ -82,6 +82,8 @@ class Services:
     """Where conversations are kept, an `actors.thread.HistoryStore`; None: nowhere."""
     stage: Stage | None = None
     """Where models are heard while they speak; None: they are not."""
+    actors: frozenset[str] | None = None
+    """Addresses that somebody takes mail for; None: unknown."""
     max_questions: int = 5
     roles: tuple[str, ...] = ("developer",)
     retry: Retry = field(default_factory=Retry)
