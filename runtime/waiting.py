@@ -65,6 +65,7 @@ class Waiting(Body):
         slot = self._open(key, "call")
         if slot is None:
             await self._activation.must_be_live()
+            self._check_employed(performer)
             called = Called(
                 frame=self._frame,
                 key=key,
@@ -78,6 +79,15 @@ class Waiting(Body):
         if slot.error is not None:
             raise_failure(key, slot.error)
         return performer.accept(await self._services.inflate(slot.result))
+
+    def _check_employed(self, performer: Performer[Any]) -> None:
+        actors = self._services.actors
+        if actors is not None and performer.address not in actors:
+            name = getattr(performer, "name", performer.address)
+            raise InvalidSetup(
+                f"the app does not have {name!r}, so nobody would take its mail: "
+                "declare it with App(networks=[...])"
+            )
 
     def wait_for_event(
         self,
