@@ -170,6 +170,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
+        actors=frozenset([*(network.address for network in app.networks.values()), *app.agents]),
         retry=app.retry,
         history=_history(app, requests),
         stage=Stage(connection.nc.send) if app.stream_text else None,
