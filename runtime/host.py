@@ -114,16 +114,21 @@ class Host:
         again = again or live.doubtful
         if again:
             await live.catch_up()
+        # An event with an id of its own may have been sent before.
+        fresh = not again and "Nats-Msg-Id" not in delivery.headers
         await self._hold(
-            live, behaviour, delivery, lambda: self._start(behaviour, live, opening, again=again)
+            live,
+            behaviour,
+            delivery,
+            lambda: self._start(behaviour, live, opening, again=again, fresh=fresh),
         )
 
     async def _start(
-        self, behaviour: Behaviour, live: LiveRun, opening: Started, *, again: bool
+        self, behaviour: Behaviour, live: LiveRun, opening: Started, *, again: bool, fresh: bool
     ) -> None:
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
-            activation = Activation(live, frame, 1, redelivered=again)
+            activation = Activation(live, frame, 1, redelivered=not fresh)
             try:
                 await self._drive(behaviour, activation, opening)
             except Fenced:
