@@ -109,9 +109,7 @@ def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, 
             subjects=("dead.>", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
         ),
-        StreamSpec(
-            name="BLOBS", subjects=("blob.>",), config={"allow_direct": True}
-        ),
+        StreamSpec(name="BLOBS", subjects=("blob.>",), config={"allow_direct": True}),
         bucket("parked"),
         bucket("runs"),
     )
