@@ -164,9 +164,11 @@ class Parking:
             record, revision = seen
             old = record or ParkedRecord(ticket=ticket)
             new = update(old)
-            if new is old:
-                return
             waits = any(q.status == "open" for q in new.questions)
+            if new is old:
+                # What another worker has written must not be judged by our older copy for ever.
+                self._remember(ticket, seen, waits=waits)
+                return
             ttl = None if waits else self._keep
             try:
                 revision = await self._bucket.put(key, _encoded(new), revision=revision, ttl=ttl)
