@@ -50,6 +50,8 @@ class Started(_Record, frozen=True, kw_only=True, gc=False, tag="started"):
     ticket: str
     event: Raw
     parent: Origin | None = None
+    seq: int = 0
+    """The event's sequence in the stream of events; 0: unknown."""
 
 
 class Stepped(_Record, frozen=True, kw_only=True, gc=False, tag="step"):
