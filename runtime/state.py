@@ -100,6 +100,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     ticket: str = ""
     event: Raw = NULL
     parent: Origin | None = None
+    seq: int = 0
+    """The sequence of the event that started it; 0: unknown."""
     status: str = RUNNING
     result: Raw = NULL
     error: str = ""
