@@ -67,6 +67,7 @@ def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> No
         return
     state.workflow, state.version = record.workflow, record.version
     state.ticket, state.event, state.parent = record.ticket, record.event, record.parent
+    state.seq = record.seq
     state.started_at = envelope.at
     state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n)
 
