@@ -138,9 +138,10 @@ class Host:
             else:
                 await self._finish(live)
                 return
-        # What is new to us and has begun was begun by another event of the same id: its own mail
-        # goes on with it, and may be in the midst of a step right now.
-        if again and not live.state.ended:
+        # A run that another event of the same id has begun is that event's to go on with, which may
+        # be in the midst of a step right now.
+        ours = live.state.seq in {0, opening.seq}
+        if ours and again and not live.state.ended:
             activation = Activation(live, live.state.root, 1, redelivered=True)
             await self._drive(behaviour, activation)
         await self._finish(live)
