@@ -35,12 +35,20 @@ class Figure(NamedTuple):
         return self._asdict()
 
 
-def medians(figures: Iterable[Figure]) -> list[Figure]:
-    """One figure of each kind, with the median of its values."""
+def more_is_better(unit: str) -> bool:
+    """Whether a figure in this unit is a rate."""
+    return unit.endswith("/s")
+
+
+def best(figures: Iterable[Figure]) -> list[Figure]:
+    """One figure of each kind, the best of its values: what disturbs a round only makes it worse."""
     kinds: dict[Figure, list[float]] = {}
     for figure in figures:
         kinds.setdefault(figure._replace(value=0.0), []).append(figure.value)
-    return [kind._replace(value=statistics.median(values)) for kind, values in kinds.items()]
+    return [
+        kind._replace(value=(max if more_is_better(kind.unit) else min)(values))
+        for kind, values in kinds.items()
+    ]
 
 
 def percentile(values: Sequence[float], share: float) -> float:

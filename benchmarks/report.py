@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from .measure import Figure
+from .measure import Figure, more_is_better
 from .reach import Reached
 
 OURS = "layby"
@@ -94,11 +94,6 @@ def _subjects(figures: Iterable[Figure]) -> list[str]:
 
 def _peers(subjects: Iterable[str]) -> list[str]:
     return [subject for subject in subjects if subject not in {OURS, FLOOR}]
-
-
-def more_is_better(unit: str) -> bool:
-    """Whether a figure in this unit is a rate."""
-    return unit.endswith("/s")
 
 
 def _best(row: Row, peers: Iterable[str]) -> float | None:
