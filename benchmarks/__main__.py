@@ -112,9 +112,7 @@ def _arguments() -> Any:
     parser.add_argument("--only", type=_names(_WORKLOADS), default=list(_WORKLOADS))
     parser.add_argument("--peers", type=_names(PEERS), default=list(PEERS), help="or none")
     parser.add_argument("--sync", choices=[DEFAULT, ALWAYS, "both"], default="both")
-    parser.add_argument(
-        "--rounds", type=int, default=1, help="repeat all; the best of each is shown"
-    )
+    parser.add_argument("--rounds", type=int, default=1, help="repeat; the best is shown")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     return parser.parse_args()
 

@@ -41,7 +41,7 @@ def more_is_better(unit: str) -> bool:
 
 
 def best(figures: Iterable[Figure]) -> list[Figure]:
-    """One figure of each kind, the best of its values: what disturbs a round only makes it worse."""
+    """One figure of each kind, the best: what disturbs a round only makes it worse."""
     kinds: dict[Figure, list[float]] = {}
     for figure in figures:
         kinds.setdefault(figure._replace(value=0.0), []).append(figure.value)
