@@ -10,6 +10,7 @@ LaybyError              defined in `bus.errors`, the lowest floor; the base of a
 ├─ BudgetSpent         a network used up its tokens
 ├─ MaxTurns            a network took its last turn without being done
 ├─ RunCancelled        the run a caller waited for was cancelled
+├─ Exited              user code called `sys.exit()` or the like
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
 BaseException: Parked, Fenced, Interrupted, Undeclared   (signals of the runtime: let them pass)
@@ -87,6 +88,12 @@ class WorkflowChanged(LaybyError):
 
 class InvalidSetup(LaybyError):
     """An app, workflow, agent, tool or network is declared in a way that cannot work."""
+
+    retryable = False
+
+
+class Exited(LaybyError):
+    """User code tried to end the process, which is the worker's: `sys.exit()` for instance."""
 
     retryable = False
 
