@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from .entry import Failure
-from .errors import StepFailed
+from .errors import Exited, StepFailed
 
 _LONGEST = 2_000
 
@@ -33,3 +33,10 @@ def failure_of(error: BaseException, attempts: int = 1) -> Failure:
             type=error.type_name or "StepFailed", message=str(error), attempts=error.attempts
         )
     return Failure(type=type(error).__name__, message=told(error), attempts=attempts)
+
+
+def as_error(error: BaseException) -> Exception:
+    """`error`, or what stands for one that would end the process."""
+    if isinstance(error, Exception):
+        return error
+    return Exited(f"it would have ended the worker's process: {error!r}")
