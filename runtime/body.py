@@ -21,7 +21,7 @@ from .errors import (
     RunCancelled,
     StepFailed,
 )
-from .failure import failure_of
+from .failure import as_error, failure_of
 from .ids import timer_name
 from .retry import Retry
 from .services import Services
@@ -149,8 +149,8 @@ class Body:
             try:
                 value = await effect()
                 return dump(value), value
-            except Exception as error:  # noqa: BLE001  user code may raise anything
-                await self._failed(key, error, attempt, retry)
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  user code
+                await self._failed(key, as_error(error), attempt, retry)
                 attempt += 1
                 await self._activation.must_be_undone(key)
 
