@@ -11,6 +11,7 @@ from .activation import Strand, strand
 from .body import Body
 from .entry import Stepped, Withdrawn
 from .errors import Parked
+from .failure import as_error
 from .state import RunState, Slot
 from .values import dump, load
 
@@ -110,8 +111,10 @@ async def _branch(branch: Awaitable[Any], line: Strand) -> _End:
     strand.set(line)
     try:
         return _End(line, await branch, None)
-    except (Exception, Parked) as error:  # noqa: BLE001  told to whoever waits for all branches
-        return _End(line, None, error)
+    except Parked as parked:
+        return _End(line, None, parked)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  told by who waits
+        return _End(line, None, as_error(error))
 
 
 async def _until_over(tasks: Sequence[asyncio.Task[_End]], *, race: bool) -> None:
