@@ -15,7 +15,8 @@ from ..bus.errors import BusError
 from ..bus.log import NOBODY
 from . import crash
 from .entry import Record, Started
-from .errors import Fenced, Interrupted, Parked, WorkflowChanged
+from .errors import Fenced, Interrupted, InvalidSetup, Parked, WorkflowChanged
+from .failure import as_error
 from .run import LiveRun
 from .state import Frame, Slot
 
@@ -267,10 +268,12 @@ class Activation:
             raise self._stopped from None
         except WorkflowChanged as error:
             return Outcome(parked=False, error=error)
-        except Exception as error:  # noqa: BLE001  user code may raise anything
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  user code
             if not strand.get().goes_on_with(self.cause):
                 return Outcome(parked=True)
-            return Outcome(parked=False, error=error)
+            return Outcome(parked=False, error=as_error(error))
+        except BaseExceptionGroup as group:
+            return Outcome(parked=False, error=_ungrouped(group))
         finally:
             strand.reset(token)
 
@@ -297,6 +300,20 @@ class Activation:
             await self.flush(to=to, mail=mail)
         finally:
             strand.reset(token)
+
+
+def _ungrouped(group: BaseExceptionGroup[BaseException]) -> Exception:
+    """What to tell of a signal that an `asyncio.TaskGroup` has caught. Raises what fences."""
+    signals = group.subgroup((Fenced, Interrupted))
+    while signals is not None:
+        first = signals.exceptions[0]
+        if not isinstance(first, BaseExceptionGroup):
+            raise first
+        signals = first
+    return InvalidSetup(
+        "a body that waits for several steps at once must do so with step.gather, "
+        "not with asyncio.TaskGroup"
+    )
 
 
 def _uncancel() -> None:
