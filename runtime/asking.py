@@ -20,6 +20,19 @@ RAISE: Any = object()
 """As the `default` of a question: there is none, so raise when nobody answers."""
 
 
+_LONGEST = 256_000
+"""Characters in the longest question, with its context."""
+
+
+def _check_size(asked: Asked) -> None:
+    size = len(asked.question) + len(asked.context)
+    if size > _LONGEST:
+        raise InvalidSetup(
+            f"a question of {size} characters, its context included, is more than {_LONGEST}: "
+            "put the bulk where people can look it up"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a person answered."""
@@ -89,6 +102,7 @@ class Asking(Body):
         slot = self._open(asked.key, "ask")
         if slot is None:
             await self._activation.must_be_live()
+            _check_size(asked)
             self._check_limit(asked.key)
             await self._activation.flush(to=f"human-{asked.role}", mail=asked)
             raise Parked
