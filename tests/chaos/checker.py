@@ -19,7 +19,7 @@ from layby.runtime.state import RunState
 
 from .app import EXPIRED, Op
 from .driver import Driver
-from .history import AnswerSent, History
+from .history import AnswerSent, History, Stored
 from .ledger import Entry as LedgerEntry
 from .plan import Ticket
 
@@ -32,12 +32,15 @@ KINDS = (
     "lost acked answer",
     "answer without receipt",
     "accepted but not applied",
+    "answer closed another question",
+    "answer closed an unseen question",
     "answer in time refused",
     "receipts disagree",
     "wrong receipt",
     "effect applied 0 times",
     "effect applied 2 times",
     "recorded step ran again",
+    "step ran twice without a fault",
     "fence broken",
     "status disagrees",
     "unfoldable log",
@@ -71,11 +74,18 @@ class Checker:
     """Judges what a driver's history holds once the faults are over."""
 
     def __init__(
-        self, driver: Driver, effects: Iterable[LedgerEntry], pauses: Sequence[Pause] = ()
+        self,
+        driver: Driver,
+        effects: Iterable[LedgerEntry],
+        pauses: Sequence[Pause] = (),
+        *,
+        calm: bool = False,
     ) -> None:
         self._driver = driver
         self._history: History = driver.history
         self._pauses = pauses
+        self._calm = calm
+        """Nothing was made to fail: then nothing has a reason to run twice."""
         self._by_effect: dict[str, list[LedgerEntry]] = defaultdict(list)
         self._by_key: dict[str, list[LedgerEntry]] = defaultdict(list)
         self.zombies = 0
@@ -144,6 +154,8 @@ class Checker:
             self.repeated += max(0, sum(not entry.made for entry in tries) - 1)
             if done and not made:
                 yield Violation("effect applied 0 times", f"{effect} of run {run.id}")
+            if self._calm and sum(entry.made for entry in tries) > 1:
+                yield Violation("step ran twice without a fault", f"{effect} of run {run.id}")
             if len(made) > 1:
                 yield Violation("effect applied 2 times", f"{effect}: keys {sorted(made)}")
 
@@ -198,6 +210,7 @@ class Checker:
                 yield from self._in_time(run, question.id, question.deadline, name)
             if question.status == "answered":
                 yield from self._applied(question.seq, question.id, name)
+                yield from self._meant(question.seq, question.id, name, shown)
 
     def _closings(self, run: str) -> dict[str, float]:
         return {
@@ -217,6 +230,22 @@ class Checker:
                 yield Violation(
                     "answer in time refused", f"{name}: answer {answer.seq}, {early:.3f} s early"
                 )
+
+    def _meant(
+        self, seq: int, question: str, name: str, shown: Stored | None
+    ) -> Iterator[Violation]:
+        """Whether an answer was for the question that it closed, and could have been."""
+        answer = self._history.answers.get(seq)
+        if answer is None or answer.given is None:
+            return
+        if answer.given.question_id not in {"", question}:
+            named = answer.given.question_id
+            yield Violation("answer closed another question", f"{name}: answer {seq} to {named}")
+        if shown is not None and shown.at > answer.at:
+            early = shown.at - answer.at
+            yield Violation(
+                "answer closed an unseen question", f"{name}: answer {seq}, {early:.3f} s early"
+            )
 
     def _applied(self, seq: int, question: str, name: str) -> Iterator[Violation]:
         outcomes = {(r.outcome, r.question) for _, r in self._history.receipts if r.seq == seq}

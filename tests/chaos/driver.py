@@ -50,6 +50,7 @@ class Driver:
         self.overtaken = 0
         """Unnamed answers that lost to a later one while a question stayed open: sent again."""
         self._asked: set[str] = set()
+        self._asked_on: set[str] = set()
         self._nagged: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.failures: list[BaseException] = []
@@ -135,6 +136,7 @@ class Driver:
     async def _reply(self, question_id: str, stored: Stored) -> None:
         asked = msgspec.json.decode(stored.data)
         ticket = self.tickets[asked["ticket"]]
+        self._asked_on.add(ticket.id)
         deadline = _unix(asked["deadline"])
         await asyncio.sleep(ticket.delay)
         person = Person(self, ticket, question_id, asked["question"], deadline)
@@ -178,6 +180,10 @@ class Driver:
                 return await call()
             except BusError:
                 await asyncio.sleep(_PAUSE)
+
+    def was_asked(self, ticket: Ticket) -> bool:
+        """Whether a question on the ticket was shown."""
+        return ticket.id in self._asked_on
 
     # -- what it waits for ---------------------------------------------------------------------
 

@@ -1,7 +1,251 @@
-"""Seeded faults of the engine, put into a worker before it starts."""
+"""Seeded faults of the engine, put into a worker before it starts: what the checker must catch.
+
+Each takes away one guard. A mutant whose target is gone raises, rather than passing for a survivor.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from layby.actors import answer, human, parked, workflow
+from layby.bus import bucket, log, mailbox, requests
+from layby.runtime import activation, body, host, index, run
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault, and the campaigns that should catch it, the likeliest first."""
+
+    apply: Callable[[], None]
+    scenarios: tuple[str, ...]
+
 
 def apply(name: str) -> None:
-    raise NotImplementedError(name)
+    """Put a fault into this process."""
+    MUTANTS[name].apply()
+
+
+def _set(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace an attribute by what `make` makes of it; it must be there."""
+    setattr(owner, name, make(getattr(owner, name)))
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    """Do not do it."""
+
+
+def no_fence() -> None:
+    """Append without expecting the position to be free."""
+
+    async def append(self: log.Log, run_id: str, n: int, to: str, data: bytes) -> None:
+        await self._requests.store(log.subject(to, run_id, n), data)  # pyright: ignore[reportPrivateUsage]
+
+    _set(log.Log, "append", lambda _: append)
+
+
+def no_second_look() -> None:
+    """After a lost append, try the next position without asking whether it still makes sense."""
+    _set(run, "clashes", lambda _: lambda *_: False)
+
+
+def ack_before_append() -> None:
+    """Acknowledge mail before it is handled."""
+
+    def make(guarded: Any) -> Any:
+        async def early(self: Any, name: str, delivery: mailbox.Delivery, handle: Any) -> None:
+            await delivery.ack()
+            await guarded(self, name, delivery, handle)
+
+        return early
+
+    _set(host.Host, "guarded", make)
+
+
+def record_not_written() -> None:
+    """Show questions without their record."""
+
+    def make(change: Any) -> Any:
+        async def only_closed(self: Any, ticket: str, update: Any, *seen: Any) -> None:
+            new = update(parked.ParkedRecord(ticket=ticket))
+            if all(question.status != "open" for question in new.questions):
+                await change(self, ticket, update, *seen)
+
+        return only_closed
+
+    _set(parked.Parking, "change", make)
+
+
+def question_not_published() -> None:
+    """Ask without telling anybody."""
+
+    def make(store: Any) -> Any:
+        async def unless_question(self: Any, subject: str, *more: Any, **options: Any) -> Any:
+            if ".question." in subject:
+                return requests.PubAck()
+            return await store(self, subject, *more, **options)
+
+        return unless_question
+
+    _set(requests.Requests, "store", make)
+
+
+def timer_before_question() -> None:
+    """Arm the deadline, and show the question when it has passed."""
+
+    def make(show: Any) -> Any:
+        async def late(self: human.Human, state: Any, question: Any, since: float) -> None:
+            due = human.Due(
+                kind="question",
+                run=state.id,
+                at=question.deadline,
+                role=self.role,
+                ticket=state.ticket,
+                question=question.id,
+            )
+            data = human.msgspec.json.encode(due)
+            timers = self._timers  # pyright: ignore[reportPrivateUsage]
+            await timers.arm(question.id, question.deadline, data)
+            human.crash.point("before_record_put")
+            await show(self, state, question, since)
+
+        return late
+
+    _set(human.Human, "_show", make)
+
+
+def answer_not_bound() -> None:
+    """Let an answer that names a question close whichever is the oldest."""
+
+    def make(judge: Any) -> Any:
+        def anyhow(record: Any, role: str, given: answer.Given, **where: Any) -> Any:
+            return judge(record, role, given._replace(question_id=""), **where)
+
+        return anyhow
+
+    _set(human, "judge", make)
+
+
+def answer_closes_later_question() -> None:
+    """Let an answer that names none close a question that was asked after it."""
+
+    def make(judge: Any) -> Any:
+        def timeless(record: Any, role: str, given: Any, *, seq: int, at: float) -> Any:
+            del at
+            return judge(record, role, given, seq=seq, at=1e12)
+
+        return timeless
+
+    _set(human, "judge", make)
+
+
+def everybody_goes_on() -> None:
+    """Let any mail's handler go on, whoever owns the strand."""
+    _set(activation.Strand, "goes_on_with", lambda _: lambda *_: True)
+
+
+def no_receipts() -> None:
+    """Tell nobody what became of an answer that lost."""
+
+    def make(issue: Any) -> Any:
+        async def only_good(self: Any, receipt: answer.Receipt, *more: Any) -> None:
+            if receipt.outcome == "accepted":
+                await issue(self, receipt, *more)
+
+        return only_good
+
+    _set(human.Human, "_issue", make)
+
+
+def ended_not_tidied() -> None:
+    """Leave the questions of a cancelled run open in the record."""
+    _set(human.Human, "tidy", lambda _: _nothing)
+
+
+def record_without_compare() -> None:
+    """Write records and rows over whatever is there."""
+
+    def make(put: Any) -> Any:
+        async def anyhow(self: Any, key: str, value: bytes, **options: Any) -> int:
+            options["revision"] = None
+            return int(await put(self, key, value, **options))
+
+        return anyhow
+
+    _set(bucket.Bucket, "put", make)
+
+
+def effect_before_record() -> None:
+    """Begin the next effect before the result of the last is recorded."""
+    _set(activation.Activation, "before_effect", lambda _: _nothing)
+    _set(activation, "_VISIBLE_WITHIN", lambda _: 1e6)
+
+
+def expiry_ignores_answers() -> None:
+    """Let a deadline win over an answer that was in time and is not read yet."""
+    _set(human.Human, "_answer_in_time", lambda _: _nothing)
+
+
+def no_catching_up() -> None:
+    """Trust what is in memory when mail comes again."""
+    _set(host.Host, "may_repeat", lambda _: lambda *_: False)
+    _set(run.RunCache, "doubt", lambda _: lambda *_: None)
+
+
+def sleeps_not_armed_again() -> None:
+    """Forget a wake-up when the worker dies between its record and its timer."""
+    _set(host.Host, "_rearm", lambda _: _nothing)
+
+
+def no_index() -> None:
+    """Never write the rows that people list."""
+    _set(index.Index, "reflect", lambda _: _nothing)
+
+
+def event_starts_a_run_each_time() -> None:
+    """Let every delivery of an event start a run of its own."""
+
+    _set(workflow, "run_id", lambda _: lambda *_: os.urandom(8).hex())
+
+
+def key_of_each_try() -> None:
+    """Give each try of a step another idempotency key."""
+
+    def make(key: Any) -> Any:
+        return lambda self, name="": f"{key(self, name)}/{os.urandom(4).hex()}"
+
+    _set(body.Body, "idempotency_key", make)
+
+
+def stale_no() -> None:
+    """Say no to an answer or deadline from what this worker remembers."""
+    _set(parked.Parking, "get_newest", lambda _: parked.Parking.get)
+
+
+MUTANTS: dict[str, Mutant] = {
+    made.__name__: Mutant(made, scenarios)
+    for made, scenarios in (
+        (no_fence, ("zombies", "random_kills", "race")),
+        (no_second_look, ("zombies", "random_kills", "race")),
+        (ack_before_append, ("crash_points", "random_kills")),
+        (record_not_written, ("race",)),
+        (question_not_published, ("race", "random_kills")),
+        (timer_before_question, ("crash_points", "random_kills")),
+        (answer_not_bound, ("race", "all_down")),
+        (answer_closes_later_question, ("crash_points", "race")),
+        (everybody_goes_on, ("race", "random_kills")),
+        (no_receipts, ("race",)),
+        (ended_not_tidied, ("race", "crash_points")),
+        (record_without_compare, ("race", "random_kills")),
+        (effect_before_record, ("random_kills", "crash_points")),
+        (expiry_ignores_answers, ("all_down", "race")),
+        (no_catching_up, ("server_kills", "random_kills")),
+        (sleeps_not_armed_again, ("crash_points", "random_kills")),
+        (no_index, ("race",)),
+        (event_starts_a_run_each_time, ("crash_points", "random_kills")),
+        (key_of_each_try, ("crash_points", "random_kills")),
+        (stale_no, ("race", "random_kills")),
+    )
+}

@@ -116,6 +116,35 @@ def one_of_each(n: int) -> Ticket:
     )
 
 
+def answered_thrice(n: int) -> Ticket:
+    """A small ticket whose questions, one after the other, get three answers each."""
+    return Ticket(
+        n=n,
+        manner="twice",
+        ops=[
+            Op(kind="ask", name="0-ask", seconds=_PATIENT),
+            Op(kind="ask", name="1-ask", seconds=_PATIENT),
+            Op(kind="step", name="2-last"),
+        ],
+    )
+
+
+def sleeping(n: int) -> Ticket:
+    """A small ticket that begins with a sleep."""
+    ops = [Op(kind="sleep", name="0-sleep", seconds=0.2), Op(kind="step", name="1-last")]
+    return Ticket(n=n, ops=ops)
+
+
+def answered_in_time(n: int) -> Ticket:
+    """A small ticket whose question is answered shortly before its deadline."""
+    return Ticket(
+        n=n,
+        manner="named",
+        delay=0.6,
+        ops=[Op(kind="ask", name="0-ask", seconds=1.5), Op(kind="step", name="1-last")],
+    )
+
+
 def expiring(n: int, seconds: float = 0.3) -> Ticket:
     """A small ticket whose question nobody answers."""
     return Ticket(

@@ -11,7 +11,15 @@ from layby.runtime.crash import POINTS
 
 from .campaign import Campaign
 from .fleet import Worker
-from .plan import Ticket, expiring, one_of_each, plans
+from .plan import (
+    Ticket,
+    answered_in_time,
+    answered_thrice,
+    expiring,
+    one_of_each,
+    plans,
+    sleeping,
+)
 from .report import Report
 
 _SETTLE = 40.0
@@ -50,7 +58,7 @@ def _small(n: int, point: str) -> list[Ticket]:
     if point in _EXPIRY:
         return [expiring(n + i) for i in range(1, 7)]
     cancelled = msgspec.structs.replace(one_of_each(n + 3), cancel_after=0.1)
-    return [one_of_each(n + 1), one_of_each(n + 2), cancelled]
+    return [one_of_each(n + 1), answered_thrice(n + 2), cancelled, sleeping(n + 4)]
 
 
 def _over(c: Campaign, tickets: list[Ticket]) -> bool:
@@ -128,8 +136,9 @@ async def all_down(c: Campaign, *, tickets: int = 30) -> Report:
     """Deadlines fall, and answers are sent, while no worker is up and then no server either."""
     await c.start(2)
     todo = plans(c.seed, tickets)
-    c.driver.open(*todo, *(expiring(tickets + n, 1.0) for n in range(1, 11)))
-    await c.until(lambda: len(c.driver.history.questions) >= tickets // 2, 20, "questions")
+    close = [answered_in_time(tickets + n) for n in range(1, 11)]
+    c.driver.open(*todo, *close, *(expiring(tickets + n, 1.0) for n in range(11, 21)))
+    await c.until(lambda: all(c.driver.was_asked(one) for one in close), 20, "questions")
     await asyncio.gather(*(c.kill(worker) for worker in c.fleet.living))
     await c.while_looking(1.0)
     await c.restart_server(0.5)

@@ -1,8 +1,8 @@
-"""The decisions alone, in virtual time: writers with stale views, mail that comes late, twice or out
-of order, crashes anywhere; drawn from a seed.
+"""The decisions alone, in virtual time, on schedules drawn from a seed.
 
-The pure parts are the engine's own: `fold`, `clashes`, `judge`, the record of a ticket, the owner of
-a strand. What performs them is played by generators that can be stopped at every `yield`, where the
+Writers have stale views, mail comes late, twice or out of order, and crashes come anywhere. The
+pure parts are the engine's own: `fold`, `clashes`, `judge`, the record of a ticket, the owner of a
+strand. What performs them is played by generators that may be stopped at every `yield`, where the
 engine awaits.
 """
 
@@ -42,16 +42,16 @@ class Broken(AssertionError):
     """A promise that a schedule has broken."""
 
 
-class _Fenced(Exception):  # noqa: N818  a signal, as in the engine
+class _Fenced(Exception):
     pass
 
 
-class _Parked(Exception):  # noqa: N818  a signal, as in the engine
+class _Parked(Exception):
     pass
 
 
 class Mail(NamedTuple):
-    """Something to deliver, at least once: a position, an answer's sequence, a deadline, a wake-up."""
+    """Something to deliver, at least once: a position, an answer, a deadline, a wake-up."""
 
     kind: str
     n: int = 0
@@ -175,9 +175,7 @@ class World:
         for n in range(writer.view.tail, len(self.log)):
             journal.fold(writer.view, n + 1, self.log[n][1])
 
-    def _append(
-        self, writer: Writer, to: str, cause: int, *records: Record, op: str = ""
-    ) -> Play:
+    def _append(self, writer: Writer, to: str, cause: int, *records: Record, op: str = "") -> Play:
         """The fence: position n is created once; a loser looks again."""
         envelope = Envelope(op=op, at=self.now, cause=cause, records=list(records))
         while True:
@@ -364,9 +362,7 @@ class World:
             return
         if question.id not in writer.view.questions:
             self._catch_up(writer)
-        yield from self._close(
-            writer, Answered(id=question.id, text=given.text, at=at, seq=mail.n)
-        )
+        yield from self._close(writer, Answered(id=question.id, text=given.text, at=at, seq=mail.n))
         yield from self._change(writer, question.id)
         won = writer.view.questions[question.id]
         if won.seq == mail.n and won.status == "answered":
@@ -438,6 +434,12 @@ class World:
         _must(status == question.status, f"{question.id}: {question.status}, parked {status}")
 
     def _judge_receipts(self, state: journal.RunState) -> None:
+        for question in state.questions.values():
+            if question.status == "answered":
+                at, given = self.answers[question.seq - 1]
+                named = given.question_id or question.id
+                _must(named == question.id, f"{question.id} was closed by an answer to {named}")
+                _must(at >= question.asked_at, f"{question.id} was closed by an earlier answer")
         won = {q.seq: q.id for q in state.questions.values() if q.status == "answered"}
         for seq in range(1, len(self.answers) + 1):
             told = self.receipts.get(seq, set())

@@ -1,4 +1,4 @@
-"""Many schedules of the decisions alone. LAYBY_SCHEDULES sets how many, LAYBY_SEED where to begin."""
+"""Many schedules of the decisions alone: LAYBY_SCHEDULES says how many, LAYBY_SEED the first."""
 
 from __future__ import annotations
 

@@ -1,0 +1,199 @@
+"""Campaigns against three servers on loopback, and over a network that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.errors import BusError
+from layby.bus.requests import Requests
+from layby.bus.server import EmbeddedServer
+from layby.bus.topology import Provisioner
+from tests.fix_proxy import Proxy
+
+from .app import app
+from .campaign import Campaign, campaign
+from .driver import Driver
+from .fleet import Fleet
+from .plan import plans
+from .report import Report
+
+_NODES = 3
+_READY = 60.0
+_EXTRA = """
+server_name: "n{number}"
+cluster {{
+  name: chaos
+  listen: "127.0.0.1:{port}"
+  routes: [{routes}]
+}}
+"""
+
+
+class Cluster:
+    """Three nats-servers that know each other."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = [_free_port() for _ in range(_NODES)]
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
+        self.nodes = [
+            EmbeddedServer(
+                folder / f"node{number}",
+                extra=_EXTRA.format(number=number, port=port, routes=routes),
+            )
+            for number, port in enumerate(ports, 1)
+        ]
+
+    @property
+    def url(self) -> str:
+        """All nodes, joined by commas."""
+        return ",".join(node.url for node in self.nodes)
+
+    async def start(self) -> None:
+        """Start all nodes and create the app's streams, three times replicated."""
+        await asyncio.gather(*(node.start() for node in self.nodes))
+        async with asyncio.timeout(_READY):
+            while True:
+                with contextlib.suppress(BusError):
+                    await self._provision()
+                    return
+                await asyncio.sleep(0.2)
+
+    async def _provision(self) -> None:
+        settings = ConnectionSettings(servers=tuple(self.url.split(",")))
+        async with await connect(settings, patient=False) as connection:
+            requests = Requests(connection.nc)
+            await requests.start()
+            try:
+                await Provisioner(requests, replicas=_NODES).ensure(app.topology())
+            finally:
+                await requests.stop()
+
+    async def leader(self, requests: Requests, stream: str) -> EmbeddedServer | None:
+        """The node that leads a stream, None while there is none."""
+        with contextlib.suppress(BusError):
+            info = await requests.api(f"STREAM.INFO.{stream}", timeout=2)
+            name = str(info.get("cluster", {}).get("leader", ""))
+            if name:
+                return self.nodes[int(name.removeprefix("n")) - 1]
+        return None
+
+    def kill(self) -> None:
+        """Kill what still runs."""
+        for node in self.nodes:
+            node.kill()
+
+
+@contextlib.asynccontextmanager
+async def clustered(name: str, folder: Path, seed: int) -> AsyncGenerator[tuple[Campaign, Cluster]]:
+    """A campaign against three nodes."""
+    cluster = Cluster(folder)
+    try:
+        await cluster.start()
+        async with (
+            Fleet(folder, cluster.url, ack_wait=3.0, ask_timeout=5.0) as fleet,
+            Driver.connected(cluster.url) as driver,
+        ):
+            one = Campaign(
+                name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=None
+            )
+            yield one, cluster
+    finally:
+        cluster.kill()
+
+
+async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
+    """The leader of one stream or another is killed and comes back, again and again."""
+    async with clustered("leader_kills", folder, seed) as (c, cluster):
+        await c.start(3)
+        kills = max(2, round(20 * size))
+        todo = plans(seed, max(20, round(300 * size)))
+        batch = -(-len(todo) // kills)
+        for number in range(kills):
+            c.driver.open(*todo[number * batch : (number + 1) * batch])
+            await c.while_looking(c.draw.uniform(0.2, 2.0))
+            stream = c.draw.choice(["RUNS", "ANSWERS", "KV_parked", "TIMERS"])
+            node = await cluster.leader(c.driver.requests, stream)
+            if node is not None:
+                node.kill()
+                c.note(f"leader of {stream} killed")
+                await c.while_looking(c.draw.uniform(0.5, 3.0))
+                await node.start()
+                await c.while_looking(2.0)
+        return await c.settle(120)
+
+
+async def rolling_restart(folder: Path, seed: int, size: float = 1.0) -> Report:
+    """Each node is stopped cleanly and started; then two of three are killed and come back."""
+    async with clustered("rolling_restart", folder, seed) as (c, cluster):
+        await c.start(3)
+        todo = plans(seed, max(20, round(100 * size)))
+        half = len(todo) // 2
+        c.driver.open(*todo[:half])
+        for node in cluster.nodes:
+            await c.while_looking(1.0)
+            await node.restart()
+            c.note("node restarted")
+            await c.while_looking(3.0)
+        c.driver.open(*todo[half:])
+        await c.while_looking(0.5)
+        for node in cluster.nodes[:2]:
+            node.kill()
+        c.note("two of three nodes killed")
+        await asyncio.sleep(2.0)
+        await asyncio.gather(*(node.start() for node in cluster.nodes[:2]))
+        return await c.settle(120)
+
+
+async def partitions(folder: Path, seed: int, size: float = 1.0) -> Report:
+    """One worker's network goes deaf, is cut, or is gone, while another's is well."""
+    async with campaign("partitions", folder, seed=seed) as c:
+        proxy = Proxy(c.server.url)
+        await proxy.start()
+        try:
+            await c.start()
+            await c.start(url=proxy.url)
+            draw = random.Random(seed)  # noqa: S311
+            times = max(3, round(20 * size))
+            todo = plans(seed, max(30, round(200 * size)))
+            batch = -(-len(todo) // times)
+            for number in range(times):
+                c.driver.open(*todo[number * batch : (number + 1) * batch])
+                await c.while_looking(draw.uniform(0.1, 0.6))
+                await _fail(c, proxy, draw.choice(["deaf", "cut", "gone"]), draw.uniform(0.5, 4.0))
+            return await c.settle(60)
+        finally:
+            await proxy.stop()
+
+
+async def _fail(c: Campaign, proxy: Proxy, how: str, seconds: float) -> None:
+    c.note(f"worker's network {how}")
+    if how == "deaf":
+        proxy.deaf()
+        await c.while_looking(seconds)
+        proxy.hear()
+    elif how == "cut":
+        proxy.cut()
+        await c.while_looking(0.3)
+    else:
+        await proxy.stop()
+        await c.while_looking(seconds)
+        await proxy.start()
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+SCENARIOS: dict[str, Callable[[Path, int, float], Awaitable[Report]]] = {
+    "leader_kills": leader_kills,
+    "rolling_restart": rolling_restart,
+    "partitions": partitions,
+}

@@ -1,0 +1,85 @@
+"""The checker sees what it should: a few seeded faults of the engine, each of which it must catch.
+
+All of them: `python -m tests.chaos mutants`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from layby.actors.parked import ParkedRecord
+from layby.runtime import activation, journal
+from tests.chaos import simulation
+from tests.chaos.__main__ import caught
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.simulation import Broken, World
+
+
+@pytest.mark.nats
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mutant", ["no_receipts", "answer_not_bound"])
+async def test_the_checker_catches(mutant: str) -> None:
+    by, _ = await caught(mutant, seed=1)
+    assert by, f"{mutant} survived {MUTANTS[mutant].scenarios}"
+
+
+def broken(schedules: int = 3_000) -> bool:
+    """Whether some schedule breaks a promise."""
+    for seed in range(1, schedules):
+        try:
+            World(seed).run()
+        except (Broken, AssertionError, ValueError, KeyError):
+            return True
+    return False
+
+
+def test_the_simulation_catches_a_writer_that_does_not_look_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(journal, "clashes", lambda *_: False)
+    assert broken()
+
+
+def test_the_simulation_catches_a_handler_that_goes_on_with_what_is_not_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(activation.Strand, "goes_on_with", lambda *_: True)
+    assert broken()
+
+
+def test_the_simulation_catches_a_record_that_is_not_kept_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def first_only(record: ParkedRecord, *more: object) -> ParkedRecord:
+        return record if record.questions else simulation_with(record, *more)
+
+    simulation_with = simulation.with_question
+    monkeypatch.setattr(simulation, "with_question", first_only)
+    assert broken()
+
+
+def test_the_simulation_catches_an_answer_that_closes_a_later_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = simulation.judge
+    monkeypatch.setattr(
+        simulation,
+        "judge",
+        lambda record, role, given, *, seq, at: judge(record, role, given, seq=seq, at=at + 1e12),
+    )
+    assert broken()
+
+
+def test_the_simulation_catches_an_answer_that_is_not_bound_to_its_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge = simulation.judge
+    monkeypatch.setattr(
+        simulation,
+        "judge",
+        lambda record, role, given, **where: judge(
+            record, role, given._replace(question_id=""), **where
+        ),
+    )
+    assert broken()
