@@ -91,8 +91,6 @@ class InvalidSetup(LaybyError):
 
     retryable = False
 
-    retryable = False
-
 
 class Exited(LaybyError):
     """User code tried to end the process, which is the worker's: `sys.exit()` for instance."""
