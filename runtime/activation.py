@@ -23,7 +23,7 @@ from .state import Frame, Slot
 _VISIBLE_WITHIN = 0.005
 """Seconds after which a record is appended although nothing waits for it."""
 _TURNS = 400
-"""Turns of the loop that parallel strands get to reach their records."""
+"""Turns of the loop that strands get to reach their records once none seems to move."""
 
 
 class Position:
@@ -114,6 +114,10 @@ class Activation:
         self._stopped: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._expected: set[str] = set()
+        self.parallel = 0
+        """Branches of the body that have not ended."""
+        self.idle = 0
+        """How many of them wait: for each other, or for branches of their own."""
 
     def slot(self, key: str) -> Slot | None:
         """What the log says of `key`."""
@@ -125,6 +129,10 @@ class Activation:
         if frame is None:
             return []
         return [slot for key, slot in frame.slots.items() if key.startswith(prefix)]
+
+    def branch_ended(self, _: object) -> None:
+        """Note that a branch of the body has ended."""
+        self.parallel -= 1
 
     def reached(self, key: str) -> None:
         """Note that the body has come to `key`."""
@@ -160,11 +168,23 @@ class Activation:
             raise Parked
 
     async def must_be_replayed(self) -> None:
-        """Let parallel strands reach their records. Raises WorkflowChanged if they do not."""
-        for turn in range(_TURNS):
-            if not self._expected:
-                return
-            await asyncio.sleep(0 if turn < _TURNS // 2 else 0.001)
+        """Let parallel strands reach their records, as long as any of them moves.
+
+        Raises:
+            WorkflowChanged: none moves, and they have not reached them.
+        """
+        inside = self.parallel > 0
+        self.idle += inside
+        try:
+            turn = 0
+            while self._expected and turn < _TURNS:
+                moving = self.parallel > self.idle
+                turn = 0 if moving else turn + 1
+                await asyncio.sleep(0.001 if moving or turn > _TURNS // 2 else 0)
+        finally:
+            self.idle -= inside
+        if not self._expected:
+            return
         frame = self.live.state.frames.get(self.frame.id)
         recorded = frame.slots if frame else ()
         self.changed(next((key for key in recorded if key in self._expected), min(self._expected)))
