@@ -79,13 +79,20 @@ class Branching(Body):
         lines = [strand.get().fork() for _ in branches]
         for number, line in enumerate(lines):
             line.frozen = line.frozen or winner not in {None, number}
+        activation = self._activation
+        inside = activation.parallel > 0  # a branch of a branch: its parent waits
         tasks = [
             asyncio.ensure_future(_branch(branch, line))
             for branch, line in zip(branches, lines, strict=True)
         ]
+        activation.parallel += len(tasks)
+        activation.idle += inside
+        for task in tasks:
+            task.add_done_callback(activation.branch_ended)
         try:
             await _until_over(tasks, race=race)
         finally:
+            activation.idle -= inside
             await _stop(tasks)
         ends = [
             _End(line, None, Parked()) if task.cancelled() else task.result()
