@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from layby.actors import answer, human, parked, workflow
 from layby.bus import bucket, log, mailbox, requests
-from layby.runtime import activation, body, host, index, run
+from layby.runtime import activation, body, crash, host, index, run
+from layby.runtime.services import Due
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,18 @@ def _set(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
     setattr(owner, name, make(getattr(owner, name)))
 
 
+def _no(*_: Any) -> bool:
+    return False
+
+
+def _yes(*_: Any) -> bool:
+    return True
+
+
+def _silent(*_: Any) -> None:
+    """Do not do it."""
+
+
 async def _nothing(*_: Any, **__: Any) -> None:
     """Do not do it."""
 
@@ -48,7 +63,7 @@ def no_fence() -> None:
 
 def no_second_look() -> None:
     """After a lost append, try the next position without asking whether it still makes sense."""
-    _set(run, "clashes", lambda _: lambda *_: False)
+    _set(run, "clashes", lambda _: _no)
 
 
 def ack_before_append() -> None:
@@ -97,7 +112,7 @@ def timer_before_question() -> None:
 
     def make(show: Any) -> Any:
         async def late(self: human.Human, state: Any, question: Any, since: float) -> None:
-            due = human.Due(
+            due = Due(
                 kind="question",
                 run=state.id,
                 at=question.deadline,
@@ -105,10 +120,10 @@ def timer_before_question() -> None:
                 ticket=state.ticket,
                 question=question.id,
             )
-            data = human.msgspec.json.encode(due)
+            data = msgspec.json.encode(due)
             timers = self._timers  # pyright: ignore[reportPrivateUsage]
             await timers.arm(question.id, question.deadline, data)
-            human.crash.point("before_record_put")
+            crash.point("before_record_put")
             await show(self, state, question, since)
 
         return late
@@ -143,7 +158,7 @@ def answer_closes_later_question() -> None:
 
 def everybody_goes_on() -> None:
     """Let any mail's handler go on, whoever owns the strand."""
-    _set(activation.Strand, "goes_on_with", lambda _: lambda *_: True)
+    _set(activation.Strand, "goes_on_with", lambda _: _yes)
 
 
 def no_receipts() -> None:
@@ -190,8 +205,8 @@ def expiry_ignores_answers() -> None:
 
 def no_catching_up() -> None:
     """Trust what is in memory when mail comes again."""
-    _set(host.Host, "may_repeat", lambda _: lambda *_: False)
-    _set(run.RunCache, "doubt", lambda _: lambda *_: None)
+    _set(host.Host, "may_repeat", lambda _: _no)
+    _set(run.RunCache, "doubt", lambda _: _silent)
 
 
 def sleeps_not_armed_again() -> None:
@@ -204,17 +219,24 @@ def no_index() -> None:
     _set(index.Index, "reflect", lambda _: _nothing)
 
 
+def _any_id(*_: Any) -> str:
+    return os.urandom(8).hex()
+
+
 def event_starts_a_run_each_time() -> None:
     """Let every delivery of an event start a run of its own."""
 
-    _set(workflow, "run_id", lambda _: lambda *_: os.urandom(8).hex())
+    _set(workflow, "run_id", lambda _: _any_id)
 
 
 def key_of_each_try() -> None:
     """Give each try of a step another idempotency key."""
 
     def make(key: Any) -> Any:
-        return lambda self, name="": f"{key(self, name)}/{os.urandom(4).hex()}"
+        def new(self: Any, name: str = "") -> str:
+            return f"{key(self, name)}/{os.urandom(4).hex()}"
+
+        return new
 
     _set(body.Body, "idempotency_key", make)
 

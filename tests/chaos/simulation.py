@@ -30,6 +30,7 @@ from layby.runtime.entry import (
     Stepped,
     Woken,
 )
+from layby.runtime.state import OPEN, Question, RunState
 
 Play: TypeAlias = Generator[None, None, None]
 ROLE = "developer"
@@ -69,7 +70,7 @@ class Writer:
     """One worker: what it believes of the run."""
 
     def __init__(self) -> None:
-        self.view = journal.RunState(id=RUN)
+        self.view = RunState(id=RUN)
         self.plays: list[tuple[Mail, Play]] = []
 
 
@@ -335,7 +336,7 @@ class World:
             yield
         asked = self.log[mail.n - 1][1].records[-1]
         assert isinstance(asked, Asked)
-        if writer.view.questions[asked.id].status == journal.OPEN:
+        if writer.view.questions[asked.id].status == OPEN:
             yield from self._change(writer, asked.id, self.stored_at[mail.n - 1])
             if asked.id not in self.shown:
                 self.shown.add(asked.id)
@@ -411,9 +412,9 @@ class World:
         for record in self.refused:
             _must(journal.clashes(state, record), f"{record} was refused and is not in the way")
 
-    def _refold(self) -> journal.RunState:
+    def _refold(self) -> RunState:
         """Fold again from nothing: every prefix folds, and nothing in it had lost already."""
-        state = journal.RunState(id=RUN)
+        state = RunState(id=RUN)
         ends = 0
         for n, (_, envelope) in enumerate(self.log, 1):
             for record in envelope.records:
@@ -427,13 +428,13 @@ class World:
             _must(writer.view == state, "two writers read one log differently")
         return state
 
-    def _judge_record(self, question: journal.Question) -> None:
+    def _judge_record(self, question: Question) -> None:
         record = self.record or ParkedRecord(ticket="T")
         shown = next((q for q in record.questions if q.id == question.id), None)
         status = shown.status if shown else "missing"
         _must(status == question.status, f"{question.id}: {question.status}, parked {status}")
 
-    def _judge_receipts(self, state: journal.RunState) -> None:
+    def _judge_receipts(self, state: RunState) -> None:
         for question in state.questions.values():
             if question.status == "answered":
                 at, given = self.answers[question.seq - 1]

@@ -5,9 +5,13 @@ All of them: `python -m tests.chaos mutants`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from layby.actors.parked import ParkedRecord
+from layby.actors import answer
+from layby.actors.answer import Given, Verdict
+from layby.actors.parked import ParkedRecord, with_question
 from layby.runtime import activation, journal
 from tests.chaos import simulation
 from tests.chaos.__main__ import caught
@@ -24,6 +28,14 @@ async def test_the_checker_catches(mutant: str) -> None:
     assert by, f"{mutant} survived {MUTANTS[mutant].scenarios}"
 
 
+def _no(*_: object) -> bool:
+    return False
+
+
+def _yes(*_: object) -> bool:
+    return True
+
+
 def broken(schedules: int = 3_000) -> bool:
     """Whether some schedule breaks a promise."""
     for seed in range(1, schedules):
@@ -37,24 +49,24 @@ def broken(schedules: int = 3_000) -> bool:
 def test_the_simulation_catches_a_writer_that_does_not_look_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(journal, "clashes", lambda *_: False)
+    monkeypatch.setattr(journal, "clashes", _no)
     assert broken()
 
 
 def test_the_simulation_catches_a_handler_that_goes_on_with_what_is_not_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(activation.Strand, "goes_on_with", lambda *_: True)
+    monkeypatch.setattr(activation.Strand, "goes_on_with", _yes)
     assert broken()
 
 
 def test_the_simulation_catches_a_record_that_is_not_kept_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def first_only(record: ParkedRecord, *more: object) -> ParkedRecord:
+    def first_only(record: ParkedRecord, *more: Any) -> ParkedRecord:
         return record if record.questions else simulation_with(record, *more)
 
-    simulation_with = simulation.with_question
+    simulation_with = with_question
     monkeypatch.setattr(simulation, "with_question", first_only)
     assert broken()
 
@@ -62,24 +74,22 @@ def test_the_simulation_catches_a_record_that_is_not_kept_up(
 def test_the_simulation_catches_an_answer_that_closes_a_later_question(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    judge = simulation.judge
-    monkeypatch.setattr(
-        simulation,
-        "judge",
-        lambda record, role, given, *, seq, at: judge(record, role, given, seq=seq, at=at + 1e12),
-    )
+    judge = answer.judge
+
+    def timeless(record: Any, role: str, given: Given, *, seq: int, at: float) -> Verdict:
+        return judge(record, role, given, seq=seq, at=at + 1e12)
+
+    monkeypatch.setattr(simulation, "judge", timeless)
     assert broken()
 
 
 def test_the_simulation_catches_an_answer_that_is_not_bound_to_its_question(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    judge = simulation.judge
-    monkeypatch.setattr(
-        simulation,
-        "judge",
-        lambda record, role, given, **where: judge(
-            record, role, given._replace(question_id=""), **where
-        ),
-    )
+    judge = answer.judge
+
+    def unbound(record: Any, role: str, given: Given, *, seq: int, at: float) -> Verdict:
+        return judge(record, role, given._replace(question_id=""), seq=seq, at=at)
+
+    monkeypatch.setattr(simulation, "judge", unbound)
     assert broken()
