@@ -6,6 +6,7 @@ closes it by who is first to append to the run's log, and issues a receipt for e
 
 from __future__ import annotations
 
+import base64
 import time
 from datetime import datetime
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from ..bus.errors import InvalidTicket
+from ..bus.errors import BusError, InvalidTicket
 from ..bus.log import LogMessage, parse
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
@@ -35,8 +36,21 @@ log = structlog.get_logger("layby.human")
 
 _EARLY = 0.5
 """Seconds by which a deadline may fire early before it is sent back."""
+_FRESH = 120.0
+"""Seconds after its publication in which a question may still lack its record."""
+_MOMENT = 0.2
+"""Seconds after which an answer is looked at again whose question is just being shown."""
+_PATIENCE = 300
+"""Deliveries of such an answer, about a minute."""
+_NO_MESSAGE = 10037
 _ANSWERS = 200
 """Answers to one ticket that are looked at when a deadline falls."""
+
+
+class _Shown(msgspec.Struct):
+    """What is read of a published question."""
+
+    id: str
 
 
 class _Stored(NamedTuple):
@@ -85,7 +99,7 @@ class Human:
         if isinstance(record, Asked):
             question = live.state.questions[record.id]
             if question.status == "open":
-                await self._show(live.state, question, delivery.at)
+                await self._show(live.state, question)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:
@@ -93,19 +107,25 @@ class Human:
         crash.point("before_ack")
         await delivery.ack()
 
-    async def _show(self, state: RunState, question: Question, since: float) -> None:
+    async def _show(self, state: RunState, question: Question) -> None:
+        """Publish a question, open its record, arm its deadline: each repeatable, in this order.
+
+        A question that has a record can be answered, so it must have been seen first. The record
+        notes when that was, by the server's clock: who answered before meant another.
+        """
+        token = encode_token(state.ticket)
+        ack = await self._requests.store(
+            f"{self.role}.question.{token}",
+            msgspec.json.encode(self._published(state, question)),
+            {"Nats-Msg-Id": question.id},
+        )
+        crash.point("after_question")
+        since = await self._stored_at(ack.seq)
         crash.point("before_record_put")
         await self._parking.change(
             state.ticket, lambda record: with_question(record, state, question, since)
         )
         crash.point("after_record_put")
-        ticket = encode_token(state.ticket)
-        await self._requests.store(
-            f"{self.role}.question.{ticket}",
-            msgspec.json.encode(self._published(state, question)),
-            {"Nats-Msg-Id": question.id},
-        )
-        crash.point("after_question")
         due = Due(
             kind="question",
             run=state.id,
@@ -124,6 +144,11 @@ class Human:
             role=self.role,
             deadline=iso(question.deadline),
         )
+
+    async def _stored_at(self, seq: int) -> float:
+        """When a question was published, Unix seconds by the server's clock."""
+        reply = await self._requests.api("STREAM.MSG.GET.QUESTIONS", {"seq": seq})
+        return datetime.fromisoformat(reply["message"]["time"]).timestamp()
 
     def _published(self, state: RunState, question: Question) -> dict[str, object]:
         subject = f"{self.role}.response.{encode_token(state.ticket)}"
@@ -164,7 +189,11 @@ class Human:
         if isinstance(given, Refused):
             taken = _Taken(Verdict("invalid", reason=given.reason))
         else:
-            taken = await self._take(ticket, given, delivery)
+            took = await self._take(ticket, given, delivery)
+            if took is None:
+                await delivery.nak(_MOMENT)
+                return
+            taken = took
         by = given.by if isinstance(given, Given) else responder
         await self._issue(_receipt(ticket, taken.verdict, by, delivery.seq), token)
         if taken.live is not None and taken.question is not None:
@@ -172,8 +201,31 @@ class Human:
             crash.point("after_record_closed")
         await delivery.ack()
 
-    async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken:
-        """Close the question that an answer is for, unless something closed it before."""
+    async def _being_shown(
+        self, ticket: str, record: ParkedRecord | None, delivery: Delivery
+    ) -> bool:
+        """Whether a question was published whose record is still to come."""
+        if delivery.num_delivered > _PATIENCE:
+            return False
+        body = {"last_by_subj": f"{self.role}.question.{encode_token(ticket)}"}
+        try:
+            reply = await self._requests.api("STREAM.MSG.GET.QUESTIONS", body)
+        except BusError as error:
+            if error.code != _NO_MESSAGE:
+                raise
+            return False
+        message = reply["message"]
+        shown_at = datetime.fromisoformat(message["time"]).timestamp()
+        if delivery.at - shown_at > _FRESH:
+            return False
+        question = msgspec.json.decode(base64.b64decode(message["data"]), type=_Shown).id
+        return all(known.id != question for known in (record.questions if record else ()))
+
+    async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken | None:
+        """Close the question that an answer is for, unless something closed it before.
+
+        None: the question that it may be for is just being shown; look again in a moment.
+        """
         if self._host.may_repeat(delivery):
             await self._catch_up(ticket)
         record, _ = await self._parking.get(ticket)
@@ -182,6 +234,8 @@ class Human:
             # A copy may lag behind; only the leader's word is enough to say no.
             record, _ = await self._parking.get_newest(ticket)
             verdict = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
+            if verdict.outcome != "accepted" and await self._being_shown(ticket, record, delivery):
+                return None
         shown = verdict.question
         if verdict.outcome != "accepted" or shown is None:
             return _Taken(verdict)
@@ -200,7 +254,7 @@ class Human:
 
     async def _lost(
         self, ticket: str, given: Given, delivery: Delivery, question: Question, live: LiveRun
-    ) -> _Taken:
+    ) -> _Taken | None:
         """Somebody was faster: the answer is too late, or meant for the next question."""
         record, _ = await self._parking.get_newest(ticket)
         again = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
