@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Self
 
 from . import crash
@@ -14,6 +15,7 @@ from .entry import Failed, Failure, Raw, Stepped
 from .errors import (
     AskTimedOut,
     BudgetSpent,
+    InvalidSetup,
     LaybyError,
     MaxTurns,
     Parked,
@@ -38,6 +40,10 @@ _RAISED: dict[str, type[LaybyError]] = {
     "QuestionLimit": QuestionLimit,
     "RunCancelled": RunCancelled,
 }
+
+
+_within: ContextVar[str] = ContextVar("_within", default="")
+"""The key of the step whose function is running."""
 
 
 class Body:
@@ -145,6 +151,15 @@ class Body:
         self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
     ) -> tuple[Raw, Any]:
         """Try until it works. Raises Parked for a long back-off, StepFailed at the end."""
+        within = _within.set(key)
+        try:
+            return await self._tries(key, effect, attempt, retry)
+        finally:
+            _within.reset(within)
+
+    async def _tries(
+        self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
+    ) -> tuple[Raw, Any]:
         while True:
             try:
                 value = await effect()
@@ -159,6 +174,12 @@ class Body:
         return self._activation.frame.id
 
     def _key(self, name: str) -> str:
+        within = _within.get()
+        if within and not self._prefix.startswith(f"{within}/"):
+            raise InvalidSetup(
+                f"step {name!r} begins inside of step {within!r}, whose result alone is kept: "
+                "begin it before or after that one"
+            )
         count = self._used[name] = self._used.get(name, 0) + 1
         key = f"{self._prefix}{name}" if count == 1 else f"{self._prefix}{name}#{count}"
         self._activation.reached(key)
