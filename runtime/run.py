@@ -73,11 +73,20 @@ class LiveRun:
         self._fold(message.n, message.data)
         return True
 
-    async def catch_up(self) -> None:
-        """Fold everything that the log holds by now."""
+    async def load(self) -> None:
+        """Fold what some copy of the log holds by now; an append will tell if there is more."""
         async with self._lock:
             self.doubtful = False
             await self._reload()
+
+    async def catch_up(self) -> None:
+        """Fold everything that the log holds by now, by its leader's word."""
+        async with self._lock:
+            self.doubtful = False
+            await self._reload()
+            while await self._log.exists(self.id, self.state.tail + 1):
+                await asyncio.sleep(_FIRST_PAUSE)
+                await self._reload()
 
     async def append(
         self,
@@ -194,7 +203,7 @@ class RunCache:
         if held is not None:
             return held
         live = LiveRun(self._log, RunState(id=run_id))
-        await live.catch_up()
+        await live.load()
         return self._held.setdefault(run_id, live)
 
     def seed(self, state: RunState) -> LiveRun:
