@@ -98,7 +98,7 @@ async def test_a_tool_error_is_told_in_the_tools_own_words(engine: Engine) -> No
     ]
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
 async def test_a_tool_that_exits_fails_like_any_other(engine: Engine, error: BaseException) -> None:
     @tool
     async def leave() -> str:

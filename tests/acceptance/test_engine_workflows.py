@@ -451,6 +451,37 @@ async def test_a_body_that_lost_a_recorded_step_is_told_with_both_versions(engin
     assert len(effect.ran) == 1
 
 
+async def test_a_branch_that_lost_a_recorded_step_is_told(engine: Engine) -> None:
+    effect = Counter()
+
+    def body(*, weighs: bool) -> Any:
+        async def handle(event: dict[str, Any], step: Step) -> list[Any]:
+            del event
+
+            async def left() -> None:
+                if weighs:
+                    await step.run("weigh", effect)
+                await step.ask("developer", "Left?", name="left")
+
+            async def right() -> None:
+                await step.ask("developer", "Right?", name="right")
+                await step.run("ship", effect)
+
+            return await step.gather(left(), right())
+
+        return handle
+
+    async with engine.works(app_of(body(weighs=True))):
+        run = await engine.start()
+        asked = {q.question: q.id for q in await engine.questions(2)}
+    async with engine.works(app_of(body(weighs=False))):
+        await engine.answer(question_id=asked["Right?"])
+        state = await engine.ended(run)
+    assert state.status == "failed"
+    assert "'weigh'" in state.error
+    assert len(effect.ran) == 1
+
+
 async def test_a_step_that_became_a_question_is_told(engine: Engine) -> None:
     effect = Counter()
 
@@ -499,25 +530,22 @@ async def test_steps_may_be_added_after_the_recorded_ones(engine: Engine) -> Non
 # -- what users do without meaning harm --------------------------------------------------------
 
 
-async def test_a_step_inside_a_step_is_recorded_and_no_changed_body(engine: Engine) -> None:
+async def test_a_step_inside_a_step_is_refused_in_words(engine: Engine) -> None:
     effect = Counter()
 
-    async def handle(event: dict[str, Any], step: Step) -> str:
+    async def handle(event: dict[str, Any], step: Step) -> None:
         del event
 
         async def outer() -> Any:
             return await step.run("inner", effect, "inner")
 
         await step.run("outer", outer)
-        answer = await step.ask("developer", "And?")
-        return str(await step.run("after", effect, answer.text))
 
     async with engine.works(app_of(handle)):
-        run = await engine.start()
-        await engine.question()
-        await engine.answer(text="after")
-        assert await engine.result(run) == "after"
-    assert effect.ran == ["inner", "after"]
+        state = await engine.ended(await engine.start())
+    assert state.status == "failed"
+    assert "step 'inner' begins inside of step 'outer'" in state.error
+    assert effect.ran == []
 
 
 async def test_a_step_that_exits_ends_its_run_and_not_its_worker(engine: Engine) -> None:
