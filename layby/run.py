@@ -34,6 +34,7 @@ from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
 from .bus.topology import Provisioner
 from .rows import Finding
+from .runtime import telemetry
 from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
@@ -136,6 +137,8 @@ async def _tools_of(app: App) -> AsyncGenerator[None]:
 async def _opened(
     settings: ConnectionSettings, *, patient: bool
 ) -> AsyncGenerator[tuple[Connection, Requests]]:
+    if not structlog.is_configured():
+        telemetry.configure()  # structlog's own choice prints variables, and keys with them
     connection = await connect(settings, patient=patient)
     requests = Requests(connection.nc)
     connection.on_denied.append(requests.fail_denied)
