@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -43,6 +44,7 @@ _DURABILITY_MATTERS = ("ticket", "steps", "network", "scale")
 
 def main() -> None:
     """Read the command line and run."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, too
     asked = _arguments()
     console = Console()
     bench = _Bench(console, QUICK if asked.quick else LONG if asked.long else NORMAL)
