@@ -157,7 +157,10 @@ class Activation:
     async def must_be_undone(self, key: str) -> None:
         """See that nobody has done the step while we waited to try again. Raises Fenced."""
         if self.redelivered:
-            await self.live.catch_up()
+            try:
+                await self.live.catch_up()
+            except BusError as error:
+                raise Interrupted(str(error)) from error
         slot = self.slot(key)
         if slot is not None and slot.settled:
             raise Fenced(f"run {self.live.id}: step {key!r} was done meanwhile")
