@@ -259,7 +259,7 @@ MUTANTS: dict[str, Mutant] = {
         (answer_closes_later_question, ("crash_points", "race")),
         (everybody_goes_on, ("race", "random_kills")),
         (no_receipts, ("race",)),
-        (ended_not_tidied, ("race", "crash_points")),
+        (ended_not_tidied, ("crash_points", "race")),
         (record_without_compare, ("race", "random_kills")),
         (effect_before_record, ("random_kills", "crash_points")),
         (expiry_ignores_answers, ("all_down", "race")),

@@ -57,7 +57,7 @@ def _small(n: int, point: str) -> list[Ticket]:
     """A few tickets that pass a crash point."""
     if point in _EXPIRY:
         return [expiring(n + i) for i in range(1, 7)]
-    cancelled = msgspec.structs.replace(one_of_each(n + 3), cancel_after=0.1)
+    cancelled = msgspec.structs.replace(one_of_each(n + 3), manner="never", cancel_after=0.3)
     return [one_of_each(n + 1), answered_thrice(n + 2), cancelled, sleeping(n + 4)]
 
 
