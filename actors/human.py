@@ -36,6 +36,8 @@ log = structlog.get_logger("layby.human")
 
 _EARLY = 0.5
 """Seconds by which a deadline may fire early before it is sent back."""
+_BEFORE = 0.05
+"""Seconds by which somebody may see a question before its stream stamps it."""
 _FRESH = 120.0
 """Seconds after its publication in which a question may still lack its record."""
 _MOMENT = 0.2
@@ -99,7 +101,7 @@ class Human:
         if isinstance(record, Asked):
             question = live.state.questions[record.id]
             if question.status == "open":
-                await self._show(live.state, question)
+                await self._show(live.state, question, delivery)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:
@@ -107,20 +109,23 @@ class Human:
         crash.point("before_ack")
         await delivery.ack()
 
-    async def _show(self, state: RunState, question: Question) -> None:
+    async def _show(self, state: RunState, question: Question, delivery: Delivery) -> None:
         """Publish a question, open its record, arm its deadline: each repeatable, in this order.
 
         A question that has a record can be answered, so it must have been seen first. The record
         notes when that was, by the server's clock: who answered before meant another.
         """
         token = encode_token(state.ticket)
+        prompt = self._is_prompt(delivery)
         ack = await self._requests.store(
             f"{self.role}.question.{token}",
             msgspec.json.encode(self._published(state, question)),
             {"Nats-Msg-Id": question.id},
         )
         crash.point("after_question")
-        since = await self._stored_at(ack.seq)
+        since = delivery.at
+        if ack.duplicate or not prompt:
+            since = max(since, await self._stored_at(ack.seq) - _BEFORE)
         crash.point("before_record_put")
         await self._parking.change(
             state.ticket, lambda record: with_question(record, state, question, since)
@@ -144,6 +149,11 @@ class Human:
             role=self.role,
             deadline=iso(question.deadline),
         )
+
+    def _is_prompt(self, delivery: Delivery) -> bool:
+        """Whether a question is shown as soon as it was asked: then that is since when."""
+        late = time.time() - delivery.at
+        return 0.0 <= late <= _BEFORE and not self._host.may_repeat(delivery)
 
     async def _stored_at(self, seq: int) -> float:
         """When a question was published, Unix seconds by the server's clock."""
