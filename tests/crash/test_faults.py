@@ -29,7 +29,7 @@ def kept(report: Report) -> Report:
 async def test_a_worker_may_die_at_any_point(tmp_path: Path) -> None:
     async with campaign("crash points", tmp_path) as c:
         report = kept(await scenarios.crash_points(c))
-    assert len(report.faults) == len(POINTS)
+    assert {f"worker killed at {point}" for point in POINTS} <= set(report.faults)
 
 
 @pytest.mark.timeout(90)
