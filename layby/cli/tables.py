@@ -45,7 +45,7 @@ def question_table(rows: Iterable[QuestionRow], *, now: datetime | None = None) 
     table = _table("ticket", "role", "question", "asked by", "deadline")
     for row in rows:
         table.add_row(
-            Text(one_line(row.ticket), style="bold"),
+            Text.assemble((one_line(row.ticket), "bold"), "\n", (row.id, "dim")),
             row.role,
             _question(row),
             Text(f"{one_line(row.agent)}\n{times.ago(row.asked_at, since=now)}", style="dim"),
