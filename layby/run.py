@@ -248,6 +248,8 @@ def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaita
         elif wanted.role in humans:
             await humans[wanted.role].due(wanted, delivery)
         else:
-            raise Hopeless(f"a deadline for the role {wanted.role!r}, which the app does not have")
+            # Another app's people: its workers read the same deadlines.
+            log.warning("deadline.left", role=wanted.role, question=wanted.question)
+            await delivery.nak(min(30.0, 0.25 * 2 ** min(delivery.num_delivered, 8)))
 
     return handle
