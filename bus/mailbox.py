@@ -29,6 +29,8 @@ _HEARTBEAT = 5.0
 _MISSED = 2.5
 """Heartbeats that may be missed before a pull counts as lost."""
 _RETRY = 0.25
+_SHARE = 4
+"""A mailbox asks for a quarter of what it may hold at least, unless it has asked for nothing."""
 _V1_FIELDS = 9
 _NANOS = 1_000_000_000
 
@@ -240,6 +242,8 @@ class Mailbox:
         want = self._concurrency - self._busy - self._asked
         if not self._pulling or want <= 0:
             return
+        if self._asked and want * _SHARE < self._concurrency:
+            return  # the server serves requests in turn: many small ones would starve new workers
         self._asked += want
         body = {
             "batch": want,

@@ -86,6 +86,7 @@ class Index:
 
     async def _write_behind(self, live: LiveRun) -> None:
         try:
+            await live.load()  # another worker may have ended the run by now
             await self._write(live)
         except BusError as error:
             log.info("index.postponed", run=live.id, error=str(error))

@@ -348,7 +348,8 @@ async def test_mail_comes_again_after_a_restart_of_the_server(own_server: Embedd
             await back.wait()
             await post.publish("after")
             await post.idle()
-    assert post.came == [("before", 1), ("after", 1)]
+    # What was acknowledged just before may come again: a single server may forget it.
+    assert {name for name, _ in post.came} == {"before", "after"}
 
 
 async def test_what_was_in_hand_when_the_server_was_killed_is_not_lost(
