@@ -6,6 +6,7 @@ closes it by who is first to append to the run's log, and issues a receipt for e
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from datetime import datetime
@@ -83,6 +84,8 @@ class Human:
         self._parking = parking
         self._requests = requests
         self._timers = timers
+        self._showing: dict[str, set[asyncio.Future[None]]] = {}
+        """Tickets whose questions this worker is showing right now."""
 
     @property
     def address(self) -> str:
@@ -115,6 +118,25 @@ class Human:
         A question that has a record can be answered, so it must have been seen first. The record
         notes when that was, by the server's clock: who answered before meant another.
         """
+        shown = asyncio.get_running_loop().create_future()
+        self._showing.setdefault(state.ticket, set()).add(shown)
+        try:
+            await self._open(state, question, delivery)
+        finally:
+            shown.set_result(None)
+            self._showing[state.ticket].discard(shown)
+            if not self._showing[state.ticket]:
+                del self._showing[state.ticket]
+        log.debug(
+            "question.asked",
+            run=state.id,
+            ticket=state.ticket,
+            question=question.id,
+            role=self.role,
+            deadline=iso(question.deadline),
+        )
+
+    async def _open(self, state: RunState, question: Question, delivery: Delivery) -> None:
         token = encode_token(state.ticket)
         prompt = self._is_prompt(delivery)
         ack = await self._requests.store(
@@ -141,14 +163,6 @@ class Human:
         )
         await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
         crash.point("after_timer")
-        log.debug(
-            "question.asked",
-            run=state.id,
-            ticket=state.ticket,
-            question=question.id,
-            role=self.role,
-            deadline=iso(question.deadline),
-        )
 
     def _is_prompt(self, delivery: Delivery) -> bool:
         """Whether a question is shown as soon as it was asked: then that is since when."""
@@ -236,6 +250,8 @@ class Human:
 
         None: the question that it may be for is just being shown; look again in a moment.
         """
+        if showing := self._showing.get(ticket):
+            await asyncio.wait(set(showing), timeout=_MOMENT)  # a quick answer: its record comes
         if self._host.may_repeat(delivery):
             await self._catch_up(ticket)
         record, _ = await self._parking.get(ticket)
