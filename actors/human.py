@@ -1,6 +1,6 @@
 """A person is an actor too: gets questions as mail, and sends answers when it suits them.
 
-The actor shows a question (record, then the question itself, then its deadline, each repeatable),
+The actor shows a question (the question, then its record, then its deadline, each repeatable),
 closes it by who is first to append to the run's log, and issues a receipt for every answer.
 """
 
