@@ -7,7 +7,6 @@ closes it by who is first to append to the run's log, and issues a receipt for e
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from datetime import datetime
 from typing import NamedTuple
@@ -45,7 +44,6 @@ _MOMENT = 0.2
 """Seconds after which an answer is looked at again whose question is just being shown."""
 _PATIENCE = 300
 """Deliveries of such an answer, about a minute."""
-_NO_MESSAGE = 10037
 _ANSWERS = 200
 """Answers to one ticket that are looked at when a deadline falls."""
 
@@ -171,8 +169,10 @@ class Human:
 
     async def _stored_at(self, seq: int) -> float:
         """When a question was published, Unix seconds by the server's clock."""
-        reply = await self._requests.api("STREAM.MSG.GET.QUESTIONS", {"seq": seq})
-        return datetime.fromisoformat(reply["message"]["time"]).timestamp()
+        stored = await self._requests.stored("QUESTIONS", seq=seq)
+        if stored is None:
+            raise BusError(f"question {seq} is not in its stream any more")
+        return stored.at
 
     def _published(self, state: RunState, question: Question) -> dict[str, object]:
         subject = f"{self.role}.response.{encode_token(state.ticket)}"
@@ -231,18 +231,11 @@ class Human:
         """Whether a question was published whose record is still to come."""
         if delivery.num_delivered > _PATIENCE:
             return False
-        body = {"last_by_subj": f"{self.role}.question.{encode_token(ticket)}"}
-        try:
-            reply = await self._requests.api("STREAM.MSG.GET.QUESTIONS", body)
-        except BusError as error:
-            if error.code != _NO_MESSAGE:
-                raise
+        subject = f"{self.role}.question.{encode_token(ticket)}"
+        newest = await self._requests.stored("QUESTIONS", last=subject)
+        if newest is None or delivery.at - newest.at > _FRESH:
             return False
-        message = reply["message"]
-        shown_at = datetime.fromisoformat(message["time"]).timestamp()
-        if delivery.at - shown_at > _FRESH:
-            return False
-        question = msgspec.json.decode(base64.b64decode(message["data"]), type=_Shown).id
+        question = msgspec.json.decode(newest.data, type=_Shown).id
         return all(known.id != question for known in (record.questions if record else ()))
 
     async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken | None:

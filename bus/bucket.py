@@ -6,16 +6,14 @@ history whose every write carries `Nats-Rollup: sub` do not have that fault (mea
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from .errors import BusError, StreamMissing
+from .errors import StreamMissing
 from .reading import every, sequence
 from .requests import Requests
 
 _NO_RESPONDERS = "503"
-_NO_MESSAGE = 10037
 
 
 class Item(NamedTuple):
@@ -49,16 +47,8 @@ class Bucket:
 
     async def get_newest(self, key: str) -> Item | None:
         """The newest value by the stream's leader, where a lagging copy would do harm."""
-        verb = f"STREAM.MSG.GET.KV_{self.name}"
-        try:
-            reply = await self._requests.api(verb, {"last_by_subj": f"{self._prefix}{key}"})
-        except BusError as error:
-            if error.code != _NO_MESSAGE:
-                raise
-            return None
-        message = reply["message"]
-        value = base64.b64decode(message.get("data", ""))
-        return Item(key, value, int(message["seq"])) if value else None
+        stored = await self._requests.stored(f"KV_{self.name}", last=f"{self._prefix}{key}")
+        return Item(key, stored.data, stored.seq) if stored and stored.data else None
 
     async def put(
         self, key: str, value: bytes, *, revision: int | None = None, ttl: float | None = None

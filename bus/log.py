@@ -18,7 +18,6 @@ NOBODY = "log"
 """The address of an entry that is nobody's mail."""
 _PAGE = 256
 _TOO_MANY = 413
-_NO_MESSAGE = 10037
 _SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 _SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 
@@ -78,14 +77,7 @@ class Log:
 
     async def exists(self, run: str, n: int) -> bool:
         """Whether position `n` exists by the word of the stream's leader, which no copy outruns."""
-        body = {"last_by_subj": f"to.*.{run}.{n}"}
-        try:
-            await self._requests.api(f"STREAM.MSG.GET.{STREAM}", body)
-        except BusError as error:
-            if error.code != _NO_MESSAGE:
-                raise
-            return False
-        return True
+        return await self._requests.stored(STREAM, last=f"to.*.{run}.{n}") is not None
 
     async def _pages(self, run: str, after: int) -> list[LogMessage]:
         everything: list[LogMessage] = []

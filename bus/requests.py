@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,6 +24,7 @@ from .wire import Message, Wire
 _SWEEP = 0.25
 _END_OF_BATCH = "204"
 _NO_RESPONDERS = "503"
+_NO_MESSAGE = 10037
 
 
 class PubAck(msgspec.Struct, frozen=True):
@@ -30,6 +33,16 @@ class PubAck(msgspec.Struct, frozen=True):
     stream: str = ""
     seq: int = 0
     duplicate: bool = False
+
+
+class Stored(NamedTuple):
+    """A message in a stream."""
+
+    subject: str
+    seq: int
+    data: bytes
+    at: float
+    """When it was stored, Unix seconds by the server's clock."""
 
 
 class _ApiError(msgspec.Struct, frozen=True):
@@ -191,6 +204,28 @@ class Requests:
         if error := reply.get("error"):
             raise _refusal(verb, msgspec.convert(error, _ApiError))
         return reply
+
+    async def stored(
+        self, stream: str, *, seq: int | None = None, last: str | None = None
+    ) -> Stored | None:
+        """A message by its sequence, or a subject's last, by the word of the stream's leader.
+
+        For decisions that a lagging copy would spoil. None when there is no such message.
+        """
+        body = {"seq": seq} if last is None else {"last_by_subj": last}
+        try:
+            reply = await self.api(f"STREAM.MSG.GET.{stream}", body)
+        except BusError as error:
+            if error.code != _NO_MESSAGE:
+                raise
+            return None
+        message = reply["message"]
+        return Stored(
+            subject=message["subject"],
+            seq=int(message["seq"]),
+            data=base64.b64decode(message.get("data", "")),
+            at=datetime.fromisoformat(message["time"]).timestamp(),
+        )
 
     async def direct_get(self, stream: str, body: Any) -> list[Message]:
         """Read a batch of messages straight from a stream; empty when nothing matches.
