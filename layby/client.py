@@ -25,6 +25,7 @@ from .bus.settings import ConnectionSettings
 from .bus.token import encode
 from .doctor import examine
 from .events import AnyEvent, number
+from .handle import Run
 from .listing import all_rows
 from .rows import (
     DeadRow,
@@ -38,6 +39,7 @@ from .rows import (
     StepRow,
     TimelineLine,
 )
+from .runtime import ids
 from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
 from .runtime.index import IndexRow
@@ -200,6 +202,14 @@ class Client:
                 await self._requests.tell(f"{CANCEL}.{run_id}")
                 return _state_row(live.state)
         raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
+
+    def run(self, run: str) -> Run:
+        """A handle of a run, by its id, by the beginning of its id, or by its ticket."""
+        return Run(self, run)
+
+    def run_of(self, workflow: str, event_id: str) -> Run:
+        """A handle of the run that `workflow` starts for the event sent with `event_id`."""
+        return Run(self, ids.run_id(workflow, event_id))
 
     def events(self, run: str, after: str | int | None = None) -> AsyncGenerator[AnyEvent]:
         """What a run tells of itself, typed: what has happened, then what happens, to its end.

@@ -14,7 +14,7 @@ from layby import Agent, Network, Retry, Step, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.bus.errors import Conflict
 from layby.bus.server import EmbeddedServer
-from layby.client import Client
+from layby.client import Client, NoSuchRun, RunOver
 from layby.events import (
     AnyEvent,
     ErrorRaised,
@@ -33,7 +33,7 @@ from layby.rows import TimelineLine
 from layby.runtime.entry import Ended, Envelope, encode
 from layby.runtime.speech import TextDelta
 from layby.tools import ask_developer
-from tests.engine import WITHIN, Engine, app_of, desk, once, until
+from tests.engine import WITHIN, WORKFLOW, Engine, app_of, desk, once, until
 from tests.scripted import Scripted, asks, calls, says
 
 pytestmark = pytest.mark.nats
@@ -111,6 +111,34 @@ async def test_text_is_told_while_the_model_still_speaks(engine: Engine) -> None
         assert (whole.text, whole.step) == ("Hello", first.step)
         rest = await until_seen(events, lambda e: isinstance(e, RunEnded))
         assert not any(isinstance(event, TextDelta) for event in rest)
+
+
+async def test_a_handle_tells_what_the_client_tells(engine: Engine) -> None:
+    async with engine.works(speaking(Scripted(asks("May I?"), says("Done.")))):
+        early = engine.client.run_of(WORKFLOW, "e1")
+        waiting = asyncio.create_task(early.ended())  # before there is such a run
+        run = await engine.start("T7", event_id="e1")
+        await engine.question(run=run)
+        handle = engine.client.run("T7")
+        assert (await handle.show()).status == "waiting"
+        live = asyncio.create_task(until_seen(handle.events(after="2"), lambda _: True))
+        await engine.answer("T7")
+        assert (await waiting).status == "completed"
+        told = await all_of(engine.client, run)
+        assert await live == [next(e for e in told if number(e.id) > number("2"))]
+        assert [event async for event in handle.events()] == told
+        assert [event async for event in handle.events(told[-2].id)] == told[-1:]
+        assert (handle.name, await early.id()) == (run, run)
+        with pytest.raises(RunOver):
+            await handle.cancel()
+
+
+async def test_a_handle_of_nothing_says_so(engine: Engine) -> None:
+    async with engine.works(speaking(Scripted())):
+        with pytest.raises(NoSuchRun):
+            await anext(engine.client.run("T7").events())
+        with pytest.raises(ValueError, match="no event's number"):
+            engine.client.run("T7").events("soon")
 
 
 async def test_a_run_tells_everything_in_the_order_of_its_log(engine: Engine) -> None:
