@@ -13,6 +13,7 @@ from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
 from ..tools.source import AnyTool, ToolSource, own
+from .attachment import Attachment
 from .context import AgentContext
 from .delegation import as_tool
 from .history import History, checked_history
@@ -136,6 +137,7 @@ class Agent:
         model: Model | None = None,
         state: Any = None,
         messages: Sequence[Message] = (),
+        attachments: Sequence[Attachment] = (),
     ) -> TurnResult:
         """Take one turn in this process, without a server: nothing is kept, nothing outlives it.
 
@@ -144,6 +146,7 @@ class Agent:
             model: What it thinks with, where it has no model of its own.
             state: What its tools see as the network's state: a dict, or a model's instance.
             messages: What was said before: the `messages` of earlier results, one after another.
+            attachments: Pictures and documents that belong to the task.
 
         Raises:
             NeedsServer: it asked a person, or did something else that takes a server.
@@ -151,7 +154,9 @@ class Agent:
         """
         from .alone import run_alone  # noqa: PLC0415  nobody else needs it
 
-        return await run_alone(self, task, model=model, state=state, messages=messages)
+        return await run_alone(
+            self, task, model=model, state=state, messages=messages, attachments=attachments
+        )
 
     def specs(self) -> list[ToolSpec]:
         """Its tools as a model sees them."""

@@ -22,7 +22,8 @@ from ..runtime.step import Step
 from ..runtime.values import dump, load, returned_type
 from ..runtime.waiting import Performer
 from ..tools.source import close, sources
-from .history import Past, repaired, say
+from .attachment import Attachment, checked_attachments
+from .history import past_of, repaired, say
 from .loop import Turn
 from .model import Message, Model
 from .state import StateType, Values
@@ -55,17 +56,19 @@ async def run_alone(
     model: Model | None = None,
     state: Any = None,
     messages: Sequence[Message] = (),
+    attachments: Sequence[Attachment] = (),
 ) -> TurnResult:
     """Let `agent` take one turn in memory; see `Agent.run`."""
     kind = StateType(None if state is None or isinstance(state, dict) else type(state))
     around = _Alone(model, kind)
-    work = NetworkInput(network="", input=task, state=kind.opening(state))
+    shown = checked_attachments(f"agent {agent.name!r}", attachments)
+    work = NetworkInput(network="", input=task, state=kind.opening(state), attachments=shown)
     try:
         turn = await _play(agent, around, work, uuid.uuid4().hex, messages)
     finally:
         each_tools = (getattr(each, "tools", ()) for each in agent.performers())
         await close(source for tools in each_tools for source in sources(tools))
-    return agent.typed(msgspec.structs.replace(turn, messages=[say(task), *turn.messages]))
+    return agent.typed(msgspec.structs.replace(turn, messages=[say(task, shown), *turn.messages]))
 
 
 async def _play(
@@ -75,14 +78,14 @@ async def _play(
     run_id: str,
     messages: Sequence[Message] = (),
 ) -> TurnResult:
-    past = await Past(agent=agent.name, input=work.input).messages(agent.history)
+    past = past_of(agent.name, work)
     step = MemoryStep(around, run_id)
     turn = Turn(
         await equipped(agent, step),
         agent.model or around.default_model,
         step,
         task=work,
-        before=repaired([*messages, *past], work.input),
+        before=repaired([*messages, *await past.messages(agent.history)], past.task()),
         values=Values(around.state_type, work.state),
     )
     return await turn.take()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import msgspec
+
+from ..runtime.errors import InvalidSetup
 
 _MAGIC = {
     b"\x89PNG\r\n": "image/png",
@@ -87,6 +90,31 @@ class Document(_Attachment, frozen=True, kw_only=True, omit_defaults=True, tag="
     def text(self) -> str:
         """Its data as text."""
         return self.data.decode("utf-8", "replace")
+
+
+Attachment: TypeAlias = Image | Document
+
+
+def checked_attachments(where: str, given: Sequence[Any]) -> list[Attachment]:
+    """`given`, if it is pictures and documents. Raises InvalidSetup."""
+    for each in given:
+        if not isinstance(each, Image | Document):
+            raise InvalidSetup(
+                f"{where}: attachments are Image(...) and Document(...), "
+                f"not a {type(each).__name__}"
+            )
+    return list(given)
+
+
+def mentioning(text: str, attachments: Sequence[Attachment]) -> str:
+    """`text`, and a line for each attachment, where the attachments themselves do not go."""
+    return "\n".join([text, *(f"[Attached: {_mention(each)}]" for each in attachments)])
+
+
+def _mention(attachment: Attachment) -> str:
+    kind = "a picture" if isinstance(attachment, Image) else "a document"
+    name = attachment.name if isinstance(attachment, Document) else ""
+    return ", ".join(filter(None, [name or kind, attachment.media_type, attachment.url]))
 
 
 def _guess(path: str | Path) -> str:

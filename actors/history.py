@@ -7,7 +7,7 @@ what the network is to do, and every tool call is followed by its result.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +16,7 @@ import msgspec
 from ..runtime.errors import InvalidSetup
 from ..runtime.state import Frame, RunState, Slot
 from ..runtime.step import Step
+from .attachment import Attachment
 from .model import Message, Part, Text, ToolCall, ToolResult
 from .thread import messages_of
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
@@ -36,10 +37,16 @@ class Past:
     """The turns so far, oldest first."""
     before: list[Message] = field(default_factory=list[Message])
     """The thread before this run; every policy's messages come after it."""
+    attachments: list[Attachment] = field(default_factory=list[Attachment])
+    """What was given with the input: pictures and documents."""
+
+    def task(self, note: str = "") -> Message:
+        """What the network is to do, as the message that every conversation begins with."""
+        return say(f"{self.input}\n\n{note}" if note else self.input, self.attachments)
 
     def told(self, turns: list[TurnResult] | None = None, note: str = "") -> list[Message]:
         """These turns (default: all) as messages: the agent's own in full, others retold."""
-        messages = [say(f"{self.input}\n\n{note}" if note else self.input)]
+        messages = [self.task(note)]
         for turn in self.turns if turns is None else turns:
             messages += turn.messages if turn.agent == self.agent else [say(retold(turn))]
         return messages
@@ -49,7 +56,7 @@ class Past:
         chosen = _NAMED[policy] if isinstance(policy, str) else policy
         found = chosen(self)
         messages = await found if inspect.isawaitable(found) else found
-        return repaired([*self.before, *messages], self.input)
+        return repaired([*self.before, *messages], self.task())
 
 
 Policy: TypeAlias = Callable[[Past], list[Message] | Awaitable[list[Message]]]
@@ -118,7 +125,7 @@ def checked_history(agent: str, policy: Any) -> None:
         )
 
 
-def repaired(messages: list[Message], task: str) -> list[Message]:
+def repaired(messages: list[Message], task: Message) -> list[Message]:
     """`messages` as models take them: calls with results, a user's message first and last."""
     whole: list[Message] = []
     for place, message in enumerate(messages):
@@ -128,7 +135,7 @@ def repaired(messages: list[Message], task: str) -> list[Message]:
         if parts:
             whole.append(Message(role=message.role, parts=parts))
     if not whole or whole[0].role == "assistant":
-        whole.insert(0, say(task))
+        whole.insert(0, task)
     if whole[-1].role == "assistant":
         whole.append(say("It is your turn again."))
     return whole
@@ -162,8 +169,13 @@ async def conversation(
             if turn.agent == asked.agent:
                 own_values.update(turn.agent_state)
     before = messages_of(task.before, asked.agent)
-    past = Past(agent=asked.agent, input=task.input, turns=turns, before=before)
+    past = past_of(asked.agent, task, turns=turns, before=before)
     return past, values, own_values
+
+
+def past_of(agent: str, task: NetworkInput, **what: Any) -> Past:
+    """What has happened before a turn of `agent`, of a network that works on `task`."""
+    return Past(agent=agent, input=task.input, attachments=task.attachments, **what)
 
 
 async def _round(
@@ -194,9 +206,9 @@ def as_turn(result: NetworkResult[Any]) -> TurnResult:
     )
 
 
-def say(text: str) -> Message:
+def say(text: str, attachments: Sequence[Attachment] = ()) -> Message:
     """A user message."""
-    return Message(role="user", parts=[Text(text=text)])
+    return Message(role="user", parts=[Text(text=text), *attachments])
 
 
 def retold(turn: TurnResult) -> str:

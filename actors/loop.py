@@ -15,7 +15,7 @@ from ..runtime.step import Step
 from .agent import Agent
 from .calling import Calls
 from .context import AgentContext
-from .history import History, Past, conversation, say
+from .history import History, Past, conversation, past_of, say
 from .hooks import Halt, settled
 from .model import (
     Message,
@@ -79,7 +79,7 @@ class AgentActor:
             past, shared, own = await conversation(step, state, frame, asked, task)
         else:
             task = asked.task
-            past, shared, own = Past(agent=asked.agent, input=task.input), dict(task.state), {}
+            past, shared, own = past_of(asked.agent, task), dict(task.state), {}
         values = Values(network.state_type, shared, own)
         messages = await _remembered(step, past, self.agent.history)
         model = self.agent.model or network.default_model

@@ -13,6 +13,7 @@ from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
 from .agent import Agent, called_by
+from .attachment import Attachment, checked_attachments
 from .hooks import Enabled
 from .model import Model
 from .router import Router, RoutingAgent
@@ -88,9 +89,19 @@ class Network(Generic[S]):
         state = self.state_type.shown(done.state)
         return msgspec.structs.replace(done, turns=turns, state=state)
 
-    def task(self, input: str, state: Any = None) -> NetworkInput:  # noqa: A002
-        """What the network is called with. Raises InvalidSetup when the state does not fit."""
-        return NetworkInput(network=self.name, input=input, state=self.state_type.opening(state))
+    def task(
+        self,
+        input: str,  # noqa: A002
+        state: Any = None,
+        attachments: Sequence[Attachment] = (),
+    ) -> NetworkInput:
+        """What the network is called with. Raises InvalidSetup when something does not fit."""
+        return NetworkInput(
+            network=self.name,
+            input=input,
+            state=self.state_type.opening(state),
+            attachments=checked_attachments(f"network {self.name!r}", attachments),
+        )
 
     def find(self, name: str) -> Member:
         """The agent or network of that name."""

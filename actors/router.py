@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from ..runtime.errors import InvalidSetup, LaybyError
+from .attachment import Attachment
 from .model import Model
 from .turn import Decision, S, Said, TurnResult
 
@@ -39,6 +40,8 @@ class Route(Generic[S]):
     ticket: str = ""
     before: list[Said] = field(default_factory=list[Said])
     """What was said in the thread before this run."""
+    attachments: list[Attachment] = field(default_factory=list[Attachment])
+    """Pictures and documents that belong to `input`."""
 
     @property
     def last(self) -> TurnResult | None:
@@ -81,6 +84,8 @@ class RoutingAgent:
     model: Model | None = field(default=None, kw_only=True)
     max_steps: int = field(default=8, kw_only=True)
     """Responses that a decision may take of its model, where it has tools."""
+    sees_attachments: bool = field(default=True, kw_only=True)
+    """Whether its model is shown the task's pictures and documents; False: it is told of them."""
     on_route: OnRoute | None = field(default=None, kw_only=True)
     """Called with each decision before it counts: another choice, or None to leave it."""
 

@@ -15,6 +15,7 @@ from ..runtime.errors import InvalidSetup, StepFailed
 from ..runtime.retry import Retry
 from ..runtime.step import Step
 from .agent import Agent
+from .attachment import mentioning
 from .calling import Calls
 from .history import retold, say
 from .hooks import settled
@@ -93,7 +94,7 @@ class _Deliberation:
         )
         self._own = {tool.name for tool in router.tools}
         self._messages = messages_of(route.before, router.name)
-        self._messages += [say(route.input), *(say(retold(turn)) for turn in route.turns)]
+        self._messages += [_task(router, route), *(say(retold(turn)) for turn in route.turns)]
         self._messages.append(say("Decide who is next, or that the work is done."))
         self._usage = Usage()
 
@@ -195,6 +196,12 @@ class _Deliberation:
 
 def _error(call: ToolCall, text: str) -> ToolResult:
     return ToolResult(id=call.id, name=call.name, content=text, is_error=True)
+
+
+def _task(router: RoutingAgent, route: Route[Any]) -> Message:
+    if router.sees_attachments:
+        return say(route.input, route.attachments)
+    return say(mentioning(route.input, route.attachments))
 
 
 def _described(route: Route[Any]) -> str:

@@ -140,6 +140,7 @@ class _Session:
             state=self._network.state_type.shown(self._values),
             ticket=self._step.ticket,
             before=self._task.before,
+            attachments=self._task.attachments,
         )
         off = [
             name
@@ -183,6 +184,7 @@ class _Session:
             state=inner.state_type.opening(values),
             tokens=self._left(),
             before=self._task.before,
+            attachments=self._task.attachments,
         )
 
     def _result(self, decision: Decision) -> NetworkResult[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal
 import msgspec
 from typing_extensions import TypeVar
 
+from .attachment import Attachment
 from .model import Message, ModelResponse, Usage
 
 Stop = Literal["done", "max_steps", "stopped", "halted", "handoff", "refusal", "max_tokens"]
@@ -95,6 +96,8 @@ class NetworkInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Tokens that it may use, where a network around it has a budget."""
     before: list[Said] = []
     """What was said in the thread before."""
+    attachments: list[Attachment] = []
+    """Pictures and documents that belong to `input`."""
 
 
 class TurnInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

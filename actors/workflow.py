@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_type_hints
 
@@ -23,6 +23,7 @@ from ..runtime.ids import run_id
 from ..runtime.state import Frame, RunState
 from ..runtime.step import Step
 from ..runtime.values import BadValue, load
+from .attachment import Attachment, mentioning
 from .cancel import CANCEL_KEY
 from .network import Network
 from .thread import Conversation
@@ -46,20 +47,23 @@ class WorkflowStep(Step):
         *,
         state: S | dict[str, Any] | None = None,
         thread: str = "",
+        attachments: Sequence[Attachment] = (),
         name: str = "",
     ) -> Coroutine[Any, Any, NetworkResult[S]]:
         """Let a network work on `task` and wait for what it did.
 
         `state` is the first state: the network's `state` type, or a dict that fits it. With
         `thread` the work goes on with a conversation that the app's `history` keeps: the agents
-        see what was said in it before, and what is said now is added to it.
+        see what was said in it before, and what is said now is added to it. `attachments` are
+        pictures and documents that belong to `task`; they are recorded with it, so where they come
+        from the world outside, have a step fetch them.
 
         Raises:
             BudgetSpent: it used up the tokens of its `budget`.
             MaxTurns: its router did not say that it is done within `max_turns`.
             StepFailed: a model, router or agent failed for good.
         """
-        opening = network.task(task, state)
+        opening = network.task(task, state, attachments)
         key = self._key(name or network.name)
         if not thread:
             return self._call(key, network, opening, network.name)
@@ -70,7 +74,7 @@ class WorkflowStep(Step):
     async def _continued(
         self, key: str, network: Network[S], opening: NetworkInput, conversation: Conversation
     ) -> NetworkResult[S]:
-        before = await conversation.begin(opening.input)
+        before = await conversation.begin(mentioning(opening.input, opening.attachments))
         opening = msgspec.structs.replace(opening, before=before)
         result = await self._call(key, network, opening, network.name)
         await conversation.end(result.turns)

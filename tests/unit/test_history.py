@@ -122,11 +122,11 @@ messages = st.builds(
 
 @given(st.lists(messages, max_size=8))
 def test_whatever_comes_in_valid_messages_come_out(given_: list[Message]) -> None:
-    mended = repaired(given_, TASK)
+    mended = repaired(given_, say(TASK))
     assert_valid(mended)
-    assert repaired(mended, TASK) == mended
+    assert repaired(mended, say(TASK)) == mended
 
 
 def test_valid_messages_stay_as_they_are() -> None:
     whole = [say(TASK), *turn("A", 1).messages, say("Go on.")]
-    assert repaired(whole, TASK) == whole
+    assert repaired(whole, say(TASK)) == whole
