@@ -35,6 +35,7 @@ from .bus.timers import Timers
 from .bus.topology import Provisioner
 from .rows import Finding
 from .runtime import telemetry
+from .runtime.doubt import Doubt
 from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
@@ -182,6 +183,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         log_=Log(requests),
         runs=Bucket(requests, "runs"),
         dead=DeadLetters(requests),
+        doubt=Doubt(requests),
         services=services,
     )
     parking = Parking(Bucket(requests, "parked"), app.keep)

@@ -21,6 +21,7 @@ from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
 from .activation import Activation, Outcome
+from .doubt import Doubt
 from .duration import human
 from .entry import (
     NULL,
@@ -88,12 +89,15 @@ Tidy = Callable[[LiveRun], Awaitable[None]]
 class Host:
     """Brings runs forward in one worker."""
 
-    def __init__(self, *, log_: Log, runs: Bucket, dead: DeadLetters, services: Services) -> None:
+    def __init__(
+        self, *, log_: Log, runs: Bucket, dead: DeadLetters, services: Services, doubt: Doubt
+    ) -> None:
         self.cache = RunCache(log_)
         self.index = Index(runs)
         self.services = services
         self.dead = dead
         self.tidiers: list[Tidy] = []
+        self._doubt = doubt
         self._active: dict[str, set[Activation]] = {}
         self._failures: dict[tuple[str, int], int] = {}
         """How often handlers have failed for a message; crashes and outages do not count."""
@@ -148,7 +152,16 @@ class Host:
 
     def may_repeat(self, delivery: Delivery) -> bool:
         """Whether it was delivered before; a killed server forgets how often it was."""
-        return delivery.num_delivered > 1 or self.cache.may_repeat(delivery.at)
+        return delivery.num_delivered > 1 or self._doubt.covers(delivery)
+
+    def interrupted(self) -> None:
+        """Take note that the server may have forgotten what it delivered.
+
+        It may deliver mail as new that another worker has handled in part, and what is recorded
+        must not run again.
+        """
+        self._doubt.renew()
+        self.cache.doubt()
 
     async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`."""

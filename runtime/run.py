@@ -24,8 +24,6 @@ _WRITER = secrets.token_hex(4)
 _OPS = itertools.count(1)
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-_SKEW = 2.0
-"""Seconds by which the server's clock may be behind ours."""
 _EVICT = 8
 """Runs looked at for eviction at a time."""
 
@@ -181,7 +179,6 @@ class RunCache:
         self._size = size
         self._held: OrderedDict[str, LiveRun] = OrderedDict()
         self._bytes = 0
-        self._doubted_at = time.time()
 
     def fresh(self, run_id: str) -> LiveRun:
         """A run that is believed not to exist yet (an append at position 1 will tell)."""
@@ -213,17 +210,8 @@ class RunCache:
             held = self._held[state.id] = LiveRun(self._log, state)
         return held
 
-    def may_repeat(self, stored_at: float) -> bool:
-        """Whether mail stored then (Unix seconds) may have been delivered before, uncounted."""
-        return stored_at < self._doubted_at + _SKEW
-
     def doubt(self) -> None:
-        """Trust no state until its log was read again.
-
-        A server that was killed, or a consumer whose leader changed, may deliver mail as new that
-        another worker has handled in part. What is recorded must not run again.
-        """
-        self._doubted_at = time.time()
+        """Trust no state until its log was read again."""
         for held in self._held.values():
             held.doubtful = True
 

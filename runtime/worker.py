@@ -57,7 +57,7 @@ class Worker:
             handle,
             concurrency=post.concurrency,
             ack_wait=post.consumer.ack_wait,
-            on_interrupted=self._host.cache.doubt,
+            on_interrupted=self._host.interrupted,
         )
 
     async def start(self) -> None:
@@ -88,7 +88,7 @@ class Worker:
         self._requests.fail_all("the connection was lost")
 
     def _back(self) -> None:
-        self._host.cache.doubt()
+        self._host.interrupted()
         for mailbox in self._mailboxes:
             mailbox.reconnected()
 
