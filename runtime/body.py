@@ -221,10 +221,10 @@ class Body:
         inner = self._activation.slots_under(prefix)
         if not inner:
             return
-        last = max(inner, key=lambda slot: slot.settled)
-        if not last.settled:
+        last = max(inner, key=_moved)
+        if not _moved(last):
             raise Parked
-        strand.get().consume(last.settled, last.owner)
+        strand.get().consume(_moved(last), last.owner if last.settled else last.woken)
 
     def _back_off(self, slot: Slot | None) -> int:
         """Failed tries so far. Raises Parked while their back-off lasts."""
@@ -259,6 +259,11 @@ class Body:
 
     def _record(self, record: Any) -> None:
         self._activation.record(record)
+
+
+def _moved(slot: Slot) -> int:
+    """The last position that let the body go on at `slot`; 0: none has."""
+    return slot.settled or slot.woken
 
 
 def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> None:
