@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.log import NOBODY, mail
 from layby.bus.requests import Requests
 
 from . import desk
@@ -64,7 +65,7 @@ class Caller:
             caller = cls(requests, trigger)
             connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
             await connection.nc.subscribe("developer.question.*", cb=caller.see_question)
-            await connection.nc.subscribe("to.log.*.*", cb=caller.see_entry)
+            await connection.nc.subscribe(mail(NOBODY), cb=caller.see_entry)
             await connection.nc.flush()
             try:
                 yield caller

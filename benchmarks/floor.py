@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.log import STREAM, mail, parse, position, shares, subject
 from layby.bus.requests import Requests
 from layby.bus.topology import Provisioner, StreamSpec, Topology, bucket
 from layby.bus.wire import Message, Wire
@@ -57,9 +58,9 @@ class Floor:
             await Provisioner(requests).ensure(Topology(streams=_streams(), consumers=()))
             floor = cls(connection.nc, requests)
             await floor._consume("EVENTS", "floor.opened", floor._on_event)
-            await floor._consume("RUNS", "to.human.>", floor._on_asked)
+            await floor._consume(STREAM, mail("human"), floor._on_asked)
             await floor._consume("ANSWERS", "developer.response.>", floor._on_answer)
-            await floor._consume("RUNS", "to.workflow.>", floor._on_answered)
+            await floor._consume(STREAM, mail("workflow"), floor._on_answered)
             try:
                 yield floor
             finally:
@@ -111,30 +112,30 @@ class Floor:
         await self._put(ticket, {"status": "answered"})
 
     async def _on_answered(self, msg: Message) -> None:
-        run = msg.subject.split(".")[2]
+        _, run, _ = parse(msg.subject)
         await self._append(run, 4, "log", {"k": "ended", "said": _decode(msg.data)["text"]})
         self._ended.note(run)
 
     async def _append(self, run: str, n: int, to: str, body: dict[str, Any]) -> None:
         headers = {
             "Nats-Expected-Last-Subject-Sequence": "0",
-            "Nats-Expected-Last-Subject-Sequence-Subject": f"to.*.{run}.{n}",
+            "Nats-Expected-Last-Subject-Sequence-Subject": position(run, n),
         }
-        await self._requests.store(f"to.{to}.{run}.{n}", _encode(body), headers)
+        await self._requests.store(subject(to, run, n), _encode(body), headers)
 
     async def _put(self, ticket: str, body: dict[str, Any]) -> None:
         await self._requests.store(f"$KV.parked.{ticket}", _encode(body), {"Nats-Rollup": "sub"})
 
-    async def _consume(self, stream: str, subject: str, handler: Handler) -> None:
-        name = f"floor-{subject.split('.')[1]}"
+    async def _consume(self, stream: str, wanted: str, handler: Handler) -> None:
+        name = f"floor-{handler.__name__}"
         config = {
             "durable_name": name,
-            "filter_subject": subject,
+            "filter_subject": wanted,
             "ack_policy": "explicit",
             "max_ack_pending": 5_000,
         }
         body = {"stream_name": stream, "config": config}
-        await self._requests.api(f"CONSUMER.CREATE.{stream}.{name}.{subject}", body)
+        await self._requests.api(f"CONSUMER.CREATE.{stream}.{name}.{wanted}", body)
         pull = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"
         more = b'{"batch":%d,"expires":600000000000}' % (_PULL // 2)
         got = 0
@@ -161,7 +162,7 @@ def _streams() -> tuple[StreamSpec, ...]:
     schedules = {"allow_msg_schedules": True}
     return (
         StreamSpec(name="EVENTS", subjects=("floor.opened",)),
-        StreamSpec(name="RUNS", subjects=("to.>",), config={"allow_direct": True}),
+        StreamSpec(name=STREAM, subjects=shares(1)[STREAM], config={"allow_direct": True}),
         StreamSpec(name="ANSWERS", subjects=("developer.response.>",)),
         StreamSpec(name="QUESTIONS", subjects=("developer.question.>", "due.>"), config=schedules),
         bucket("parked"),

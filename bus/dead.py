@@ -51,7 +51,7 @@ class DeadLetters:
             body=delivery.data[:_SHOWN].decode("utf-8", "replace"),
             num_delivered=delivery.num_delivered,
         )
-        headers = {"Nats-Msg-Id": f"{mailbox}.{delivery.seq}"}
+        headers = {"Nats-Msg-Id": f"{mailbox}.{delivery.stream}.{delivery.seq}"}
         await self._requests.store(f"dead.{mailbox}", msgspec.json.encode(letter), headers)
 
     async def list(self) -> list[tuple[int, DeadLetter]]:

@@ -1,21 +1,33 @@
-"""The log of a run, which is its mail: entry n is the message `to.<actor>.<run>.<n>`.
+"""The log of a run, which is its mail: entry n is the message `to.<p>.<actor>.<run>.<n>`.
 
 The fence is the pair of headers of `append`: position n of a run can be created once, whoever
 it is addressed to. It needs no sequence of the server, and holds on R1 and R3.
+
+`p` is the run's partition, one of 16: the first hex digit of its id. One stream holds all of them,
+or 2, 4, 8 or 16 streams hold an equal share each. Whoever publishes or subscribes need not know
+how many there are; whoever reads from a stream must.
 """
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from .errors import BusError, Conflict
+from .errors import BusError, Conflict, TopologyMismatch
 from .reading import newest
 from .requests import Requests
 from .wire import Message
 
 STREAM = "RUNS"
+"""The stream of logs, the first of them when there are several."""
+COUNTS = (1, 2, 4, 8, 16)
+"""How many streams of logs there may be."""
 NOBODY = "log"
 """The address of an entry that is nobody's mail."""
+ALL = "to.*.*.*.*"
+"""The subjects of all entries of all runs."""
+_PARTITIONS = "0123456789abcdef"
 _PAGE = 256
 _TOO_MANY = 413
 _SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
@@ -30,24 +42,94 @@ class LogMessage(NamedTuple):
     data: bytes
 
 
+def partition(run: str) -> str:
+    """The partition of a run, the same for ever: where its id begins with no hex digit, a hash."""
+    first = run[:1]
+    if first and first in _PARTITIONS:
+        return first
+    return _PARTITIONS[zlib.crc32(run.encode()) % len(_PARTITIONS)]
+
+
 def subject(to: str, run: str, n: int) -> str:
     """The subject of position `n` of `run`, addressed to actor `to`."""
-    return f"to.{to}.{run}.{n}"
+    return f"to.{partition(run)}.{to}.{run}.{n}"
+
+
+def position(run: str, n: int | str) -> str:
+    """The subjects of position `n` of `run`, whoever it is addressed to; n = "*": of all."""
+    return f"to.{partition(run)}.*.{run}.{n}"
+
+
+def mail(actor: str) -> str:
+    """The subjects of an actor's mail."""
+    return f"to.*.{actor}.>"
 
 
 def parse(text: str) -> tuple[str, str, int]:
     """Split a log subject into actor, run and position. Raises BusError when it is none."""
     parts = text.split(".")
-    if len(parts) != 4 or parts[0] != "to" or not parts[3].isdigit():  # noqa: PLR2004
+    if len(parts) != 5 or parts[0] != "to" or not parts[4].isdigit():  # noqa: PLR2004
         raise BusError(f"{text!r} is not a position of a run's log")
-    return parts[1], parts[2], int(parts[3])
+    if parts[1] != partition(parts[3]):
+        raise BusError(f"{text!r} is not where the log of run {parts[3]} is")
+    return parts[2], parts[3], int(parts[4])
+
+
+def shares(count: int) -> dict[str, tuple[str, ...]]:
+    """The names of `count` streams of logs, and the subjects that each holds.
+
+    A name tells the first partition of its stream: `RUNS_8` holds what begins with 8.
+    """
+    if count == 1:
+        return {STREAM: ("to.>",)}
+    share = len(_PARTITIONS) // count
+    return {
+        _name(first): tuple(f"to.{p}.>" for p in _PARTITIONS[first : first + share])
+        for first in range(0, len(_PARTITIONS), share)
+    }
+
+
+def stream_of(run: str, count: int) -> str:
+    """The stream of a run's log when there are `count`."""
+    share = len(_PARTITIONS) // count
+    return _name(_PARTITIONS.index(partition(run)) // share * share)
+
+
+def count_of(subjects: Iterable[str]) -> int:
+    """How many streams of logs there are where the first holds these subjects; 0 when unknown."""
+    held = set(subjects)
+    return next((count for count in COUNTS if set(shares(count)[STREAM]) == held), 0)
+
+
+def _name(first: int) -> str:
+    return f"{STREAM}_{_PARTITIONS[first]}" if first else STREAM
 
 
 class Log:
     """Appends to and reads the logs of runs."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, streams: int = 0) -> None:
+        """`streams` is how many streams of logs there are; 0: the server is asked, once."""
         self._requests = requests
+        self._streams = streams
+
+    async def streams(self) -> int:
+        """How many streams hold the logs.
+
+        Raises:
+            StreamMissing: nothing was ever provisioned.
+            TopologyMismatch: the stream of logs is not one of Layby's.
+        """
+        if not self._streams:
+            info = await self._requests.api(f"STREAM.INFO.{STREAM}")
+            held = info["config"].get("subjects") or []
+            self._streams = count_of(held)
+            if not self._streams:
+                raise TopologyMismatch(
+                    f"stream {STREAM} holds {', '.join(held)}, which is no share of Layby's logs: "
+                    "it was made or changed by somebody else"
+                )
+        return self._streams
 
     async def append(self, run: str, n: int, to: str, data: bytes) -> None:
         """Create position `n`.
@@ -56,7 +138,7 @@ class Log:
             Conflict: the position exists already: look again.
             PublishUnconfirmed: it may or may not exist: look again.
         """
-        headers = {_SEQUENCE: "0", _SUBJECT: f"to.*.{run}.{n}"}
+        headers = {_SEQUENCE: "0", _SUBJECT: position(run, n)}
         await self._requests.store(subject(to, run, n), data, headers)
 
     async def load(self, run: str, after: int = 0) -> list[LogMessage]:
@@ -68,7 +150,7 @@ class Log:
         if after:
             return await self._pages(run, after)
         try:
-            found = await self._get([f"to.*.{run}.*"])
+            found = await self._get(run, [position(run, "*")])
         except BusError as error:
             if error.code != _TOO_MANY:
                 raise
@@ -77,13 +159,20 @@ class Log:
 
     async def exists(self, run: str, n: int) -> bool:
         """Whether position `n` exists by the word of the stream's leader, which no copy outruns."""
-        return await self._requests.stored(STREAM, last=f"to.*.{run}.{n}") is not None
+        stream = await self._stream(run)
+        return await self._requests.stored(stream, last=position(run, n)) is not None
+
+    async def purge(self, run: str) -> int:
+        """Remove a run's log; return how many positions it had."""
+        stream = await self._stream(run)
+        reply = await self._requests.api(f"STREAM.PURGE.{stream}", {"filter": position(run, "*")})
+        return int(reply.get("purged", 0))
 
     async def _pages(self, run: str, after: int) -> list[LogMessage]:
         everything: list[LogMessage] = []
         size = 16 if after else _PAGE
         while True:
-            page = await self._get([f"to.*.{run}.{after + i + 1}" for i in range(size)])
+            page = await self._get(run, [position(run, after + i + 1) for i in range(size)])
             page = _contiguous(page, after)
             everything += page
             after += len(page)
@@ -91,9 +180,12 @@ class Log:
                 return everything
             size = _PAGE
 
-    async def _get(self, subjects: list[str]) -> list[LogMessage]:
-        found = await newest(self._requests, STREAM, subjects)
+    async def _get(self, run: str, subjects: list[str]) -> list[LogMessage]:
+        found = await newest(self._requests, await self._stream(run), subjects)
         return [_read(message) for message in found]
+
+    async def _stream(self, run: str) -> str:
+        return stream_of(run, self._streams or await self.streams())
 
 
 def _read(message: Message) -> LogMessage:
@@ -109,4 +201,20 @@ def _contiguous(found: list[LogMessage], after: int) -> list[LogMessage]:
     return found
 
 
-__all__ = ["NOBODY", "STREAM", "Conflict", "Log", "LogMessage", "parse", "subject"]
+__all__ = [
+    "ALL",
+    "COUNTS",
+    "NOBODY",
+    "STREAM",
+    "Conflict",
+    "Log",
+    "LogMessage",
+    "count_of",
+    "mail",
+    "parse",
+    "partition",
+    "position",
+    "shares",
+    "stream_of",
+    "subject",
+]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from . import log
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .requests import Requests
 
@@ -14,9 +17,12 @@ OWN_WORDS = frozenset({"to", "timer", "due", "dead", "blob", "layby"})
 """First words of Layby's own subjects: no event and no role may have them."""
 _NANOS = 1_000_000_000
 _DAY = 86_400
-_NO_STREAM = 10059
 _NO_CONSUMER = 10014
 _OVERLAP = 10065
+_TRIES = 8
+"""Times that a stream's subjects are added before somebody else is blamed for removing them."""
+_PAUSE = 0.05
+"""Seconds, at most, by which each further try waits longer than the one before."""
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +31,8 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     subjects: tuple[str, ...]
     config: dict[str, Any] = {}
+    exact: bool = False
+    """It must hold these subjects and no others; otherwise those that lack are added."""
 
 
 class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +70,9 @@ def bucket(name: str) -> StreamSpec:
     )
 
 
-def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, ...]:
+def streams(
+    triggers: Iterable[str], roles: Iterable[str], log_streams: int = 1
+) -> tuple[StreamSpec, ...]:
     """The streams of an app with these trigger subjects and these roles of people."""
     roles = tuple(roles)
     hardened = {"deny_delete": True, "deny_purge": True, "discard": "new"}
@@ -72,7 +82,10 @@ def streams(triggers: Iterable[str], roles: Iterable[str]) -> tuple[StreamSpec, 
             subjects=tuple(dict.fromkeys(triggers)),
             config={"max_age": 30 * _DAY * _NANOS, "allow_direct": True},
         ),
-        StreamSpec(name="RUNS", subjects=("to.>",), config={"allow_direct": True}),
+        *(
+            StreamSpec(name=name, subjects=subjects, config={"allow_direct": True}, exact=True)
+            for name, subjects in log.shares(log_streams).items()
+        ),
         StreamSpec(
             name="QUESTIONS",
             subjects=tuple(
@@ -131,15 +144,65 @@ class Provisioner:
         """
         changes: list[str] = []
         fresh: set[str] = set()
+        extended: list[StreamSpec] = []
         for stream in topology.streams:
             if stream.subjects:
-                changes += await self._ensure_stream(stream, fresh)
+                made = await self._ensure_stream(stream, fresh)
+                if made and not made[0].startswith("created"):
+                    extended.append(stream)
+                changes += made
         for consumer in topology.consumers:
             changes += await self._ensure_consumer(consumer, fresh)
+        for stream in extended:  # somebody may have written over it from what he had read before
+            changes += await self._ensure_stream(stream, fresh)
         return changes
 
     async def _ensure_stream(self, spec: StreamSpec, fresh: set[str]) -> list[str]:
-        wanted: dict[str, Any] = {
+        found = await self._found(spec)
+        if found is None:
+            found = await self._create_stream(spec)
+            if found is None:
+                fresh.update(spec.subjects)
+                return [f"created stream {spec.name}"]
+        return await self._extend_stream(spec, found, fresh)
+
+    async def _extend_stream(
+        self, spec: StreamSpec, found: dict[str, Any], fresh: set[str]
+    ) -> list[str]:
+        """Add the subjects that lack, until they are there.
+
+        An update writes the whole configuration, so another app that adds subjects of its own at
+        the same moment may take ours away again.
+        """
+        changes: list[str] = []
+        for attempt in range(_TRIES):
+            _verify(spec, found)
+            missing = [subject for subject in spec.subjects if subject not in found["subjects"]]
+            if not missing:
+                return changes
+            merged = {**found, "subjects": [*found["subjects"], *missing]}
+            await self._requests.api(f"STREAM.UPDATE.{spec.name}", merged)
+            fresh.update(missing)
+            changes = changes or [f"added {', '.join(missing)} to stream {spec.name}"]
+            await asyncio.sleep(random.uniform(0, _PAUSE * attempt))  # noqa: S311  rivals spread out
+            found = await self._found(spec) or found
+        raise TopologyMismatch(
+            f"stream {spec.name} does not keep the subjects {', '.join(spec.subjects)}: somebody "
+            "else changes it at the same time; try again"
+        )
+
+    async def _found(self, spec: StreamSpec) -> dict[str, Any] | None:
+        """A stream's configuration as it is, None when there is no such stream."""
+        try:
+            info = await self._requests.api(f"STREAM.INFO.{spec.name}")
+        except StreamMissing:
+            return None
+        found: dict[str, Any] = info["config"]
+        return found
+
+    async def _create_stream(self, spec: StreamSpec) -> dict[str, Any] | None:
+        """Make a stream; what there is instead when somebody else was faster."""
+        config: dict[str, Any] = {
             # A full block of JSON shrinks to a third on disk, once, and costs nothing until then.
             "compression": "s2",
             "name": spec.name,
@@ -149,32 +212,13 @@ class Provisioner:
             **spec.config,
         }
         try:
-            info = await self._requests.api(f"STREAM.INFO.{spec.name}")
-        except BusError as error:
-            if error.code != _NO_STREAM:
-                raise
-            await self._create_stream(spec.name, wanted)
-            fresh.update(spec.subjects)
-            return [f"created stream {spec.name}"]
-        found: dict[str, Any] = info["config"]
-        _verify(spec, found)
-        missing = [s for s in spec.subjects if s not in found["subjects"]]
-        if not missing:
-            return []
-        fresh.update(missing)
-        merged = {**found, "subjects": [*found["subjects"], *missing]}
-        await self._requests.api(f"STREAM.UPDATE.{spec.name}", merged)
-        return [f"added {', '.join(missing)} to stream {spec.name}"]
-
-    async def _create_stream(self, name: str, config: dict[str, Any]) -> None:
-        try:
-            await self._requests.api(f"STREAM.CREATE.{name}", config, timeout=10)
+            await self._requests.api(f"STREAM.CREATE.{spec.name}", config, timeout=10)
         except BusError as why:
-            # Another worker may have been first; then its stream is as good as ours.
-            try:
-                await self._requests.api(f"STREAM.INFO.{name}")
-            except StreamMissing:
-                raise _not_made(f"stream {name}", why) from None
+            found = await self._found(spec)
+            if found is None:
+                raise _not_made(f"stream {spec.name}", why) from None
+            return found
+        return None
 
     async def _ensure_consumer(self, spec: ConsumerSpec, fresh: set[str]) -> list[str]:
         name = f"{spec.stream}.{spec.name}"
@@ -232,6 +276,8 @@ def _not_made(what: str, why: BusError) -> BusError:
 
 def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
     """Refuse settings under which promises would not hold; sizes and ages are the owner's."""
+    if spec.exact and set(found["subjects"]) != set(spec.subjects):
+        raise _other_share(spec, found["subjects"])
     for key in (
         "retention",
         "allow_rollup_hdrs",
@@ -250,3 +296,24 @@ def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
             f"stream {spec.name} does not allow direct get, which Layby reads with: "
             f"nats stream edit {spec.name} --allow-direct"
         )
+
+
+def _other_share(spec: StreamSpec, held: list[str]) -> TopologyMismatch:
+    there = log.count_of(held) if spec.name == log.STREAM else 0
+    if not there:
+        return TopologyMismatch(
+            f"stream {spec.name} holds {', '.join(held)}, and Layby needs it to hold "
+            f"{', '.join(spec.subjects)}: it was made or changed by somebody else; put that right, "
+            "or remove it if it is empty"
+        )
+    asked = next(count for count in log.COUNTS if log.shares(count)[spec.name] == spec.subjects)
+    return TopologyMismatch(
+        f"the logs of runs are in {_streams(there)} here ({', '.join(log.shares(there))}), and the "
+        f"app asks for {_streams(asked)}. The number is fixed once an account is provisioned: "
+        f"declare App(log_streams={there}), or give the app an account of its own. Where no run is "
+        "needed any more, stop all workers, remove those streams, and provision again"
+    )
+
+
+def _streams(count: int) -> str:
+    return f"{count} stream{'s' if count > 1 else ''}"

@@ -21,6 +21,7 @@ from .actors.workflow import (
     WorkflowStep,
     checked_subject,
 )
+from .bus import log
 from .bus.topology import OWN_WORDS, ConsumerSpec, Topology, bucket, streams
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
@@ -30,6 +31,7 @@ from .tools.source import ToolSource, sources
 F = TypeVar("F", bound=WorkflowFunction)
 
 _ROLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_MAIL_WAIT = 15.0
 _HUMAN_WAIT = 10.0
 """Ack-wait in seconds of mail that is handled in milliseconds."""
 
@@ -52,6 +54,7 @@ class App:
         stream_text: bool = True,
         concurrency: int = 64,
         history: HistoryStore | None = None,
+        log_streams: int = 1,
     ) -> None:
         """Declare an app.
 
@@ -67,9 +70,13 @@ class App:
             ack_wait: How long a worker may be silent before its mail is given to another;
                 default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
             concurrency: How many messages of each workflow, network and agent a worker handles at
-                the same time, unless the network or agent says otherwise.
+                the same time, unless the network or agent says otherwise; shared out equally over
+                the streams of logs.
             stream_text: Tell what models say while they say it, on `events.<run>`.
             history: Keeps the conversations of `step.network(..., thread=...)`.
+            log_streams: Over how many streams the logs of runs are split: 1, 2, 4, 8 or 16. More
+                than one where a stream's leader, or its disk, is the limit. Chosen when an account
+                is first provisioned, and fixed from then on.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -86,6 +93,9 @@ class App:
         self.concurrency = concurrency
         if concurrency < 1:
             raise InvalidSetup(f"app {name!r}: concurrency must be at least 1")
+        if log_streams not in log.COUNTS:
+            raise InvalidSetup(f"app {name!r}: log_streams must be 1, 2, 4, 8 or 16")
+        self.log_streams = log_streams
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
         for subject in self.events:
@@ -174,7 +184,7 @@ class App:
 
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
-        needed = streams(self.kept(), self.roles)
+        needed = streams(self.kept(), self.roles, self.log_streams)
         if self.watches:
             needed = (*needed, bucket("waits"))
         if isinstance(self.history, NatsHistory):
@@ -199,17 +209,26 @@ class App:
             return consumer
         return msgspec.structs.replace(consumer, ack_wait=self.ack_wait)
 
+    def mail_of(self, address: str, ack_wait: float = _MAIL_WAIT) -> tuple[ConsumerSpec, ...]:
+        """The consumers of an actor's mail, one in each stream of logs."""
+        return tuple(
+            ConsumerSpec(stream=stream, name=address, filter=log.mail(address), ack_wait=ack_wait)
+            for stream in log.shares(self.log_streams)
+        )
+
     def _consumers(self) -> list[ConsumerSpec]:
         found = [due()]
         if self.watches:
             found.append(all_events())
         for workflow in self.workflows.values():
             found.append(events_of(workflow))
-            found.append(mail_of(workflow.address))
-        found += [mail_of(network.address) for network in self.networks.values()]
-        found += [mail_of(agent.address) for agent in self.agents.values()]
+            found += self.mail_of(workflow.address)
+        for network in self.networks.values():
+            found += self.mail_of(network.address)
+        for agent in self.agents.values():
+            found += self.mail_of(agent.address)
         for role in self.roles:
-            found.append(mail_of(f"human-{role}", ack_wait=_HUMAN_WAIT))
+            found += self.mail_of(f"human-{role}", ack_wait=_HUMAN_WAIT)
             found.append(answers_of(role))
         return found
 
@@ -235,11 +254,6 @@ def _performers(
                     f"{performer.name!r} of network {network.name!r}; rename one"
                 )
     return inner, agents
-
-
-def mail_of(address: str, ack_wait: float = 15.0) -> ConsumerSpec:
-    """The consumer of an actor's mail."""
-    return ConsumerSpec(stream="RUNS", name=address, filter=f"to.{address}.>", ack_wait=ack_wait)
 
 
 def events_of(workflow: Workflow) -> ConsumerSpec:

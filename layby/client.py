@@ -263,17 +263,16 @@ class Client:
     async def purge(self, older_than: float) -> Purged:
         """Remove runs that ended more than `older_than` seconds ago, logs and rows.
 
-        Runs that have not ended stay, however old. Needs the right to purge the stream RUNS.
+        Runs that have not ended stay, however old. Needs the right to purge the streams of logs.
         """
         before = iso(time.time() - older_than)
         runs = messages = 0
         for row in (await self._rows()).values():
             if row.status in _UNENDED or row.updated_at >= before:
                 continue
-            reply = await self._requests.api("STREAM.PURGE.RUNS", {"filter": f"to.*.{row.id}.*"})
+            messages += await self._log.purge(row.id)
             await self._index.forget(row.id)
             runs += 1
-            messages += int(reply.get("purged", 0))
         return Purged(runs=runs, messages=messages)
 
     # ------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from .actors.parked import decode as decode_record
 from .bus.bucket import Bucket
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
-from .bus.errors import BusError
+from .bus.errors import BusError, StreamMissing, TopologyMismatch
+from .bus.log import Log, shares
 from .bus.requests import Requests
 from .bus.topology import streams
 from .listing import all_rows
@@ -37,11 +38,17 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
             *findings,
             Finding(level="error", subject="JetStream", message=str(error), advice=advice),
         ]
-    found, missing = await _streams(requests)
+    try:
+        logs = await Log(requests).streams()
+    except StreamMissing:
+        logs = 1
+    except TopologyMismatch as error:
+        return [*findings, Finding(level="error", subject="logs", message=str(error))]
+    found, whole = await _streams(requests, logs)
     findings += found
-    if missing:
+    if not whole:
         return findings
-    findings += await _consumers(requests)
+    findings += await _consumers(requests, list(shares(logs)))
     findings += await _questions(requests)
     findings += await _runs(requests)
     findings += await _dead(requests)
@@ -54,8 +61,9 @@ def _server(connection: Connection) -> Finding:
     return Finding(level="ok", subject="server", message=f"nats-server {version} at {where}")
 
 
-async def _streams(requests: Requests) -> tuple[list[Finding], bool]:
-    wanted = [spec.name for spec in streams(["x"], ["x"])]
+async def _streams(requests: Requests, logs: int) -> tuple[list[Finding], bool]:
+    """What is told of the streams, and whether all are there; `logs` of them hold logs."""
+    wanted = [spec.name for spec in streams(["x"], ["x"], logs)]
     listed: dict[str, Any] = {}
     for name in wanted:
         try:
@@ -71,11 +79,14 @@ async def _streams(requests: Requests) -> tuple[list[Finding], bool]:
                 message=f"missing: {', '.join(missing)}",
                 advice="Run `layby provision APP`, or start a worker that may create them.",
             )
-        ], True
+        ], False
     messages = sum(info["state"]["messages"] for info in listed.values())
     size = sum(info["state"]["bytes"] for info in listed.values())
     text = f"{len(wanted)} streams, {messages} messages, {size / 1e6:.1f} MB"
-    findings = [Finding(level="ok", subject="streams", message=text)]
+    findings = [
+        Finding(level="ok", subject="streams", message=text),
+        _logs({name: listed[name]["state"]["messages"] for name in shares(logs)}),
+    ]
     single = [name for name, info in listed.items() if info["config"].get("num_replicas", 1) == 1]
     if single and any(info.get("cluster", {}).get("replicas") for info in listed.values()):
         findings.append(
@@ -86,12 +97,18 @@ async def _streams(requests: Requests) -> tuple[list[Finding], bool]:
                 advice="Provision with three replicas on a cluster.",
             )
         )
-    return findings, False
+    return findings, True
 
 
-async def _consumers(requests: Requests) -> list[Finding]:
+def _logs(entries: dict[str, int]) -> Finding:
+    each = ", ".join(f"{name} {count}" for name, count in entries.items())
+    text = f"the logs of runs are in {len(entries)} stream{'s' if len(entries) > 1 else ''}: {each}"
+    return Finding(level="ok", subject="logs", message=text)
+
+
+async def _consumers(requests: Requests, logs: list[str]) -> list[Finding]:
     findings: list[Finding] = []
-    for stream in ("EVENTS", "RUNS", "ANSWERS", "TIMERS"):
+    for stream in ("EVENTS", *logs, "ANSWERS", "TIMERS"):
         reply = await requests.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
         consumers: list[dict[str, Any]] = reply.get("consumers") or []
         findings += [finding for each in consumers for finding in _consumer(each)]

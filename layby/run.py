@@ -21,7 +21,7 @@ from .actors.thread import HistoryStore
 from .actors.thread_nats import NatsHistory
 from .actors.waits import WaitActor
 from .actors.workflow import WorkflowActor
-from .app import App, all_events, answers_of, due, events_of, mail_of
+from .app import App, all_events, answers_of, due, events_of
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
 from .bus.connection import Connection, connect
@@ -180,7 +180,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         stage=Stage(connection.nc.send) if app.stream_text else None,
     )
     host = Host(
-        log_=Log(requests),
+        log_=Log(requests, app.log_streams),
         runs=Bucket(requests, "runs"),
         dead=DeadLetters(requests),
         doubt=Doubt(requests),
@@ -192,14 +192,17 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     host.tidiers += [human.tidy for human in humans.values()]
     host.tidiers.append(children.tidy)
     services.children = children
-    posts = [*_workflows(app, host), *_networks(app, host), *_people(humans)]
+    posts = [*_workflows(app, host), *_networks(app, host), *_people(app, humans)]
     if app.watches:
         waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), requests, host)
         services.events = waits
         host.tidiers.append(waits.tidy)
-        posts.append(Post(consumer=all_events(), handle=waits.event))
-    posts.append(Post(consumer=due(), handle=_on_due(host, humans)))
-    tuned = [dataclasses.replace(post, consumer=app.tuned(post.consumer)) for post in posts]
+        posts.append(Post(consumers=(all_events(),), handle=waits.event))
+    posts.append(Post(consumers=(due(),), handle=_on_due(host, humans)))
+    tuned = [
+        dataclasses.replace(post, consumers=tuple(app.tuned(each) for each in post.consumers))
+        for post in posts
+    ]
     return Worker(connection, requests, host, tuned)
 
 
@@ -207,32 +210,32 @@ def _workflows(app: App, host: Host) -> list[Post]:
     posts: list[Post] = []
     for workflow in app.workflows.values():
         actor = WorkflowActor(workflow, host)
-        events = events_of(workflow)
-        posts.append(Post(consumer=events, handle=actor.event, concurrency=app.concurrency))
-        posts.append(_mail(host, workflow, app.concurrency))
+        events = (events_of(workflow),)
+        posts.append(Post(consumers=events, handle=actor.event, concurrency=app.concurrency))
+        posts.append(_mail(app, host, workflow, app.concurrency))
     return posts
 
 
 def _networks(app: App, host: Host) -> list[Post]:
     actors: list[Supervisor | AgentActor] = [Supervisor(each) for each in app.networks.values()]
     actors += [AgentActor(agent, app.networks) for agent in app.agents.values()]
-    return [_mail(host, actor, actor.concurrency or app.concurrency) for actor in actors]
+    return [_mail(app, host, actor, actor.concurrency or app.concurrency) for actor in actors]
 
 
-def _people(humans: dict[str, Human]) -> list[Post]:
+def _people(app: App, humans: dict[str, Human]) -> list[Post]:
     posts: list[Post] = []
     for role, human in humans.items():
-        posts.append(Post(consumer=mail_of(human.address), handle=human.mail))
-        posts.append(Post(consumer=answers_of(role), handle=human.answer))
+        posts.append(Post(consumers=app.mail_of(human.address), handle=human.mail))
+        posts.append(Post(consumers=(answers_of(role),), handle=human.answer))
     return posts
 
 
-def _mail(host: Host, behaviour: Behaviour, concurrency: int) -> Post:
+def _mail(app: App, host: Host, behaviour: Behaviour, concurrency: int) -> Post:
     async def handle(delivery: Delivery) -> None:
         await host.mail(behaviour, delivery)
 
-    consumer = mail_of(behaviour.address)
-    return Post(consumer=consumer, handle=handle, concurrency=concurrency)
+    consumers = app.mail_of(behaviour.address)
+    return Post(consumers=consumers, handle=handle, concurrency=concurrency)
 
 
 def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaitable[None]]:

@@ -11,7 +11,8 @@ import msgspec
 
 from .bus.blobs import Blobs
 from .bus.connection import Connection
-from .bus.log import Log, LogMessage, parse
+from .bus.errors import BusError
+from .bus.log import ALL, Log, LogMessage, parse
 from .events import AnyEvent, RunEnded, number
 from .rows import TimelineLine
 from .runtime.entry import Stepped, decode
@@ -73,12 +74,13 @@ class Watch:
         woken = asyncio.Event()
 
         async def receive(msg: Any) -> None:
-            _, run, n = parse(msg.subject)
-            heard[run] = max(n, heard.get(run, 0))
-            woken.set()
+            with contextlib.suppress(BusError):
+                _, run, n = parse(msg.subject)
+                heard[run] = max(n, heard.get(run, 0))
+                woken.set()
 
         nc = self._connection.nc
-        sub = await nc.subscribe("to.*.*.*", cb=receive)
+        sub = await nc.subscribe(ALL, cb=receive)
         tellers: dict[str, _Teller] = {}
         try:
             await nc.flush(2)

@@ -82,6 +82,9 @@ class Behaviour(Protocol):
         ...
 
 
+_Key = tuple[str, str, int]
+"""A mailbox, and the stream and sequence of a message in it."""
+
 Tidy = Callable[[LiveRun], Awaitable[None]]
 """Clears away what a run that is over has left outside its log. Idempotent."""
 
@@ -99,9 +102,9 @@ class Host:
         self.tidiers: list[Tidy] = []
         self._doubt = doubt
         self._active: dict[str, set[Activation]] = {}
-        self._failures: dict[tuple[str, int], int] = {}
+        self._failures: dict[_Key, int] = {}
         """How often handlers have failed for a message; crashes and outages do not count."""
-        self._under_way: set[tuple[str, int]] = set()
+        self._under_way: set[_Key] = set()
         """The messages in our hands: none is handled twice at once here."""
 
     def stop_run(self, run_id: str) -> None:
@@ -351,23 +354,24 @@ class Host:
         self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
     ) -> None:
         """Handle a delivery; give it up with its reason when it fails again and again."""
-        key = (mailbox, delivery.seq)
+        key = (mailbox, delivery.stream, delivery.seq)
         if key in self._under_way:
             # It is still being handled here: the server forgot, or we were silent for too long.
             await delivery.nak(1.0)
             return
         self._under_way.add(key)
         try:
-            await self._guarded(mailbox, delivery, handle)
+            await self._guarded(key, delivery, handle)
         finally:
             self._under_way.discard(key)
 
     async def _guarded(
-        self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
+        self, key: _Key, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
     ) -> None:
+        mailbox = key[0]
         try:
             await handle(delivery)
-            self._failures.pop((mailbox, delivery.seq), None)
+            self._failures.pop(key, None)
         except (NotConnected, PublishUnconfirmed, StreamMissing, Interrupted) as error:
             log.info("delivery.postponed", mailbox=mailbox, error=str(error))
             await delivery.nak(0.5)
@@ -380,12 +384,12 @@ class Host:
                 error=told(error),
                 exc_info=None if isinstance(error, LaybyError) else error,
             )
-            failures = self._failures.get((mailbox, delivery.seq), 0) + 1
+            failures = self._failures.get(key, 0) + 1
             if failures >= _GIVE_UP or isinstance(error, Hopeless):
-                self._failures.pop((mailbox, delivery.seq), None)
+                self._failures.pop(key, None)
                 await self._give_up(mailbox, delivery, error)
             else:
-                self._failures[mailbox, delivery.seq] = failures
+                self._failures[key] = failures
                 await delivery.nak(min(10.0, 0.1 * 2**failures))
 
     async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:

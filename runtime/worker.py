@@ -20,14 +20,18 @@ log = structlog.get_logger("layby.worker")
 CANCEL = "layby.cancel"
 """Subject prefix of the word to all workers that a run was cancelled."""
 
+Handle = Callable[[Delivery], Awaitable[None]]
+"""Handles one delivery, and acknowledges it last."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """One consumer and who handles what it delivers."""
+    """Consumers of one kind, in one stream or several, and who handles what they deliver."""
 
-    consumer: ConsumerSpec
-    handle: Callable[[Delivery], Awaitable[None]]
+    consumers: tuple[ConsumerSpec, ...]
+    handle: Handle
     concurrency: int = 64
+    """How many messages are handled at the same time, of all consumers together."""
 
 
 class Worker:
@@ -39,25 +43,35 @@ class Worker:
         self._connection = connection
         self._requests = requests
         self._host = host
-        self._mailboxes = [self._mailbox(post) for post in posts]
+        self._mailboxes = [mailbox for post in posts for mailbox in self._boxes(post)]
         self._supervision = Supervision(on_give_up=self._gave_up)
         self.on_give_up: list[Callable[[], None]] = []
         """Called when a part of the worker cannot be kept alive: end the process."""
 
-    def _mailbox(self, post: Post) -> Mailbox:
-        name = post.consumer.name
+    def _boxes(self, post: Post) -> list[Mailbox]:
+        """A mailbox for each consumer of a post, each with an equal share of its concurrency.
 
-        async def handle(delivery: Delivery) -> None:
-            await self._host.guarded(name, delivery, post.handle)
+        Where there are more consumers than messages may be handled, each may hold one, and they
+        take turns.
+        """
+        count = len(post.consumers)
+        handle, share = post.handle, max(1, post.concurrency // count)
+        if share * count > post.concurrency:
+            handle = _in_turns(handle, post.concurrency)
+        return [self._mailbox(consumer, handle, share) for consumer in post.consumers]
+
+    def _mailbox(self, consumer: ConsumerSpec, handle: Handle, concurrency: int) -> Mailbox:
+        async def guarded(delivery: Delivery) -> None:
+            await self._host.guarded(consumer.name, delivery, handle)
 
         return Mailbox(
             self._connection.nc,
-            post.consumer.stream,
-            name,
-            handle,
-            concurrency=post.concurrency,
-            ack_wait=post.consumer.ack_wait,
-            on_interrupted=self._host.interrupted,
+            consumer.stream,
+            consumer.name,
+            guarded,
+            concurrency=concurrency,
+            ack_wait=consumer.ack_wait,
+            on_interrupted=self._host.cache.doubt,
         )
 
     async def start(self) -> None:
@@ -95,3 +109,13 @@ class Worker:
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
         self._host.stop_run(run)
+
+
+def _in_turns(handle: Handle, at_once: int) -> Handle:
+    slots = asyncio.Semaphore(at_once)
+
+    async def in_turn(delivery: Delivery) -> None:
+        async with slots:
+            await handle(delivery)
+
+    return in_turn

@@ -13,6 +13,7 @@ import pytest
 from layby import Agent, Network, Retry, Step, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.bus.errors import Conflict
+from layby.bus.log import NOBODY, position, subject
 from layby.bus.server import EmbeddedServer
 from layby.client import Client, NoSuchRun, RunOver
 from layby.events import (
@@ -276,11 +277,11 @@ async def test_an_entry_that_the_log_refused_is_not_told(engine: Engine) -> None
         n = (await engine.state(run)).tail + 1
         forged = encode(Envelope(op="x", at=0.0, records=[Ended(status="failed", error="forged")]))
         refusing = engine.wire.store(
-            f"to.log.{run}.{n}",
+            subject(NOBODY, run, n),
             forged,
             {
                 "Nats-Expected-Last-Subject-Sequence": "1",
-                "Nats-Expected-Last-Subject-Sequence-Subject": f"to.*.{run}.{n}",
+                "Nats-Expected-Last-Subject-Sequence-Subject": position(run, n),
             },
         )
         with pytest.raises(Conflict):

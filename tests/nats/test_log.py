@@ -109,7 +109,9 @@ def test_a_subject_is_read_as_it_was_written() -> None:
     assert parse(subject("agent-anna", "run", 12)) == ("agent-anna", "run", 12)
 
 
-@pytest.mark.parametrize("text", ["", "to", "to.a.b", "to.a.b.x", "to.a.b.1.2", "in.a.b.1"])
+@pytest.mark.parametrize(
+    "text", ["", "to", "to.a.b.1", "to.a.b.a1.x", "to.a.b.a1.1.2", "in.a.b.a1.1"]
+)
 def test_other_subjects_are_refused(text: str) -> None:
     with pytest.raises(BusError, match="is not a position"):
         parse(text)
