@@ -71,7 +71,7 @@ class Worker:
             guarded,
             concurrency=concurrency,
             ack_wait=consumer.ack_wait,
-            on_interrupted=self._host.cache.doubt,
+            on_interrupted=self._host.interrupted,
         )
 
     async def start(self) -> None:
