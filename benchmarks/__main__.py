@@ -35,10 +35,11 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "ticket": [floor.measure_ticket, ticket.measure],
     "steps": [floor.measure_steps, steps.measure],
     "network": [network.measure],
-    "scale": [scale.measure, streams.measure],
+    "scale": [scale.measure],
+    "streams": [streams.measure],
     "parked": [parked.measure],
 }
-_DURABILITY_MATTERS = ("ticket", "steps", "network", "scale")
+_DURABILITY_MATTERS = ("ticket", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""
 
 

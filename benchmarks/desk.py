@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import BaseModel
 
 from layby import Agent, App, Done, Network, Route, RoutingAgent, Step, tool, tool_called
@@ -12,6 +14,8 @@ from .script import AGENT, Script
 TICKET = "bench.ticket.opened"
 STEPS = "bench.steps.started"
 NETWORK = "bench.network.opened"
+LOG_STREAMS = "LAYBY_BENCH_LOG_STREAMS"
+"""Environment variable: over how many streams the logs are split."""
 _BLOB = "x" * 1_000
 
 
@@ -45,7 +49,7 @@ support = Network(
     router=RoutingAgent("Supervisor", system="Route the ticket.", rules=[replied]),
     default_model=Script(),
 )
-app = App("bench", networks=[support])
+app = App("bench", networks=[support], log_streams=int(os.environ.get(LOG_STREAMS, "1")))
 
 
 class Opened(BaseModel):

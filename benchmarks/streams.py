@@ -1,58 +1,107 @@
-"""Where one stream's leader is the limit: the same appends over one, two and four streams.
+"""Where one stream's leader is the limit: logs of runs over one, two and four streams.
 
-Logs go to streams by their run, so that each log stays whole. With `sync_interval always` a
-stream waits for the disk at each message, and several streams wait at the same time.
+With `sync_interval always` a stream waits for the disk at each message, and several streams wait
+at the same time. Appends alone show what the logs gain; tickets show what is left of it when each
+run also writes its event, question, answer, record, deadline and index, each into one stream.
 """
 
 from __future__ import annotations
 
 import time
-import zlib
+from collections.abc import Iterable
 
+from layby.bus import log
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.requests import Requests
-from layby.bus.topology import Provisioner, StreamSpec, Topology
+from layby.bus.topology import Provisioner, Topology, streams
+from layby.runtime.ids import run_id
 
-from .drive import each
-from .measure import Figure
+from .caller import Caller
+from .desk import LOG_STREAMS
+from .drive import each, throughput
+from .measure import Cost, Figure
 from .server import server
 from .sizes import Sizes
+from .worker import workers
 
-WORKLOAD = "scale"
+WORKLOAD = "streams"
 _COUNTS = (1, 2, 4)
 _ENTRIES = 20
 _BODY = b"x" * 300
 
 
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
-    """Appends a second over so many streams."""
+    """Appends and tickets over so many streams, and what one ticket stores in each."""
     figures: list[Figure] = []
     for count in _COUNTS:
-        name = f"appends over {count} stream{'s' if count > 1 else ''}"
-        rate = await _rate(sync, count, sizes.throughput_runs)
+        rate = await _appends(sync, count, sizes.throughput_runs)
+        name = f"appends, {_streams(count)}"
         figures.append(Figure(WORKLOAD, name, rate, "entries/s", "floor", sync))
+    for count in _COUNTS:
+        figures += await _tickets(sync, count, sizes)
     return figures
 
 
-async def _rate(sync: str, count: int, appends: int) -> float:
-    settings = [StreamSpec(name=f"RUNS_{n}", subjects=(f"to{n}.>",)) for n in range(count)]
+async def _appends(sync: str, count: int, appends: int) -> float:
     async with (
         server(sync) as nats,
         await connect(ConnectionSettings(servers=(nats.url,))) as connection,
     ):
         requests = Requests(connection.nc)
         await requests.start()
-        await Provisioner(requests).ensure(Topology(streams=tuple(settings), consumers=()))
+        logs = [spec for spec in streams([], [], count) if spec.name in log.shares(count)]
+        await Provisioner(requests).ensure(Topology(streams=tuple(logs), consumers=()))
+        entries = log.Log(requests, count)
 
         async def append(run: str) -> None:
-            stream = zlib.crc32(run.encode()) % count
-            for n in range(_ENTRIES):
-                subject = f"to{stream}.log.{run}.{n}"
-                await requests.store(subject, _BODY, {"Nats-Expected-Last-Subject-Sequence": "0"})
+            for n in range(1, _ENTRIES + 1):
+                await entries.append(run, n, log.NOBODY, _BODY)
 
-        runs = [f"r{number}" for number in range(appends * 2 // _ENTRIES)]
+        runs = [run_id("bench", str(number)) for number in range(appends * 2 // _ENTRIES)]
         began = time.perf_counter()
         await each(runs, append, 64)
         rate = len(runs) * _ENTRIES / (time.perf_counter() - began)
         await requests.stop()
     return rate
+
+
+async def _tickets(sync: str, count: int, sizes: Sizes) -> list[Figure]:
+    figures: list[Figure] = []
+    name = f"ticket, {_streams(count)}"
+    runs = sizes.throughput_runs
+    environ = {LOG_STREAMS: str(count)}
+    async with (
+        server(sync) as nats,
+        workers(nats.url, nats.data, environ=environ) as team,
+        Caller.at(nats.url) as caller,
+        await connect(ConnectionSettings(servers=(nats.url,))) as connection,
+    ):
+        requests = Requests(connection.nc)
+        await requests.start()
+        await throughput(caller, sizes.warm_up, prefix="W")
+        before = await _stored(requests, count)
+        cost = Cost({"worker": [worker.pid for worker in team], "server": [nats.pid]})
+        found = await throughput(caller, runs)
+        rates = [Figure(WORKLOAD, what, rate, "runs/s", sync=sync) for what, rate in found.items()]
+        figures += [
+            figure._replace(name=f"{name}: {figure.name}")
+            for figure in (*rates, *cost.figures(WORKLOAD, runs, sync=sync))
+        ]
+        if count == 1:
+            after = await _stored(requests, count)
+            for stream, stored in after.items():
+                what, each_run = f"stored in {stream}", (stored - before[stream]) / runs
+                figures.append(Figure(WORKLOAD, what, each_run, "messages/run", sync=sync))
+        await requests.stop()
+    return figures
+
+
+async def _stored(requests: Requests, count: int) -> dict[str, int]:
+    """How many messages each stream has ever stored."""
+    names: Iterable[str] = (spec.name for spec in streams(["x"], ["x"], count))
+    found = [(name, await requests.api(f"STREAM.INFO.{name}")) for name in names]
+    return {name: int(info["state"]["last_seq"]) for name, info in found}
+
+
+def _streams(count: int) -> str:
+    return f"{count} log stream{'s' if count > 1 else ''}"

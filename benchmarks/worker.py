@@ -7,8 +7,9 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).parent.parent
 _READY_WITHIN = 60.0
@@ -18,13 +19,16 @@ _POLL = 0.002
 class WorkerProcess:
     """One `layby worker`, its log in a file."""
 
-    def __init__(self, url: str, folder: Path, name: str, app: str) -> None:
+    def __init__(
+        self, url: str, folder: Path, name: str, app: str, environ: Mapping[str, str]
+    ) -> None:
         self._log = folder / f"{name}.log"
         clean = {key: value for key, value in os.environ.items() if not key.startswith("NATS_")}
+        ours = {"NATS_URL": url, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "layby", "worker", app],
-                env={**clean, "NATS_URL": url, "PYTHONPATH": str(ROOT), "HOME": str(folder)},
+                env={**clean, **environ, **ours},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -58,10 +62,15 @@ class WorkerProcess:
 
 @contextlib.asynccontextmanager
 async def workers(
-    url: str, folder: Path, count: int = 1, app: str = "benchmarks.desk:app"
+    url: str,
+    folder: Path,
+    count: int = 1,
+    app: str = "benchmarks.desk:app",
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncGenerator[list[WorkerProcess]]:
-    """So many workers, ready, for as long as the block is open."""
-    team = [WorkerProcess(url, folder, f"worker-{number}", app) for number in range(count)]
+    """So many workers, ready, for as long as the block is open; `environ` comes on top of ours."""
+    names = [f"worker-{number}" for number in range(count)]
+    team = [WorkerProcess(url, folder, name, app, environ) for name in names]
     try:
         for worker in team:
             await worker.ready()
