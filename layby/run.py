@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 import structlog
@@ -39,7 +39,7 @@ from .runtime.doubt import Doubt
 from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
-from .runtime.worker import CANCEL, Post, Worker
+from .runtime.worker import CANCEL, Handle, Post, Worker
 from .tools.source import close
 
 log = structlog.get_logger("layby.worker")
@@ -198,7 +198,11 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         services.events = waits
         host.tidiers.append(waits.tidy)
         posts.append(Post(consumers=(all_events(),), handle=waits.event))
-    posts.append(Post(consumers=(due(),), handle=_on_due(host, humans)))
+
+    def human(role: str) -> Human:
+        return humans.get(role) or Human(role, host, parking, requests, timers)
+
+    posts.append(Post(consumers=(due(),), handle=_on_due(host, human)))
     tuned = [
         dataclasses.replace(post, consumers=tuple(app.tuned(each) for each in post.consumers))
         for post in posts
@@ -238,7 +242,8 @@ def _mail(app: App, host: Host, behaviour: Behaviour, concurrency: int) -> Post:
     return Post(consumers=consumers, handle=handle, concurrency=concurrency)
 
 
-def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaitable[None]]:
+def _on_due(host: Host, human: Callable[[str], Human]) -> Handle:
+    """Handle what is due, of whichever app of the account: what it means is in the run's log."""
     decode = msgspec.json.Decoder(Due).decode
 
     async def handle(delivery: Delivery) -> None:
@@ -250,11 +255,7 @@ def _on_due(host: Host, humans: dict[str, Human]) -> Callable[[Delivery], Awaita
             await host.woken(wanted, delivery)
         elif wanted.kind == "run":
             await host.limited(wanted, delivery)
-        elif wanted.role in humans:
-            await humans[wanted.role].due(wanted, delivery)
         else:
-            # Another app's people: its workers read the same deadlines.
-            log.warning("deadline.left", role=wanted.role, question=wanted.question)
-            await delivery.nak(min(30.0, 0.25 * 2 ** min(delivery.num_delivered, 8)))
+            await human(wanted.role).due(wanted, delivery)
 
     return handle

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from layby import Agent, AskTimedOut, Network, QuestionLimit, Step, tool
+from layby import Agent, App, AskTimedOut, Network, QuestionLimit, Step, tool
 from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.token import encode
@@ -594,3 +594,32 @@ async def test_what_a_lost_race_asked_within_a_network_is_closed(engine: Engine)
         await until(lambda: _asked(engine, "What now?"))  # and that alone
         await engine.answer(text="go on without")
         assert await engine.result(run) == "go on without"
+
+
+# -- two apps in one account -------------------------------------------------------------------
+
+
+async def test_a_deadline_is_kept_by_whichever_app_has_a_worker(engine: Engine) -> None:
+    """Its own app may have been renamed, or have no worker right now."""
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        try:
+            return (await step.ask("developer", "Anybody?", timeout=0.4)).text
+        except AskTimedOut:
+            return "nobody"
+
+    async def wait(event: dict[str, Any], step: Step) -> None:
+        await step.ask("legal", str(event))
+
+    other = App("renamed", roles=["legal"])
+    other.workflow(on="other.opened", key="ticket", name="other")(wait)
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        await engine.question()
+    await engine.due()
+    assert (await engine.state(run)).status == "waiting"
+    async with engine.works(other):
+        await engine.told(run, "question.expired")
+    async with engine.works(app_of(handle)):
+        assert await engine.result(run) == "nobody"
