@@ -36,13 +36,19 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
 }
 
 
-async def one(name: str, seed: int, size: float) -> Report:
-    """Run one campaign in its long form."""
+async def one(name: str, seed: int, size: float, keep: Path | None = None) -> Report:
+    """Run one campaign in its long form; what it leaves behind goes to `keep`, or nowhere."""
+    if keep is not None:
+        return await _in(keep, name, seed, size)
     with tempfile.TemporaryDirectory(prefix="layby-chaos-") as folder:
-        if name in cluster.SCENARIOS:
-            return await cluster.SCENARIOS[name](Path(folder), seed, size)
-        async with campaign(name, Path(folder), seed=seed) as c:
-            return await LONG[name](c, size)
+        return await _in(Path(folder), name, seed, size)
+
+
+async def _in(folder: Path, name: str, seed: int, size: float) -> Report:
+    if name in cluster.SCENARIOS:
+        return await cluster.SCENARIOS[name](folder, seed, size)
+    async with campaign(name, folder, seed=seed) as c:
+        return await LONG[name](c, size)
 
 
 async def caught(mutant: str, seed: int) -> tuple[str, Report | None]:
@@ -65,10 +71,10 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _campaigns(names: list[str], seed: int, size: float) -> list[Report]:
+async def _campaigns(names: list[str], seed: int, size: float, keep: Path | None) -> list[Report]:
     reports: list[Report] = []
     for name in names:
-        reports.append(await one(name, seed, size))
+        reports.append(await one(name, seed, size, keep and keep / name))
         _say(reports[-1].text())
     return reports
 
@@ -89,7 +95,7 @@ async def _main(options: argparse.Namespace) -> int:
     known = [*LONG, *cluster.SCENARIOS]
     names: list[str] = options.names or [*known, "mutants"]
     reports = await _campaigns(
-        [name for name in names if name in known], options.seed, options.size
+        [name for name in names if name in known], options.seed, options.size, options.keep
     )
     faulty = [name for name in names if name in MUTANTS]
     faulty += list(MUTANTS) if "mutants" in names else []
@@ -105,6 +111,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="campaigns, seeded faults, or `mutants` for all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=float, default=1.0, help="1 is the full size")
+    parser.add_argument("--keep", type=Path, help="keep logs, stores and ledgers in this folder")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     sys.exit(asyncio.run(_main(parser.parse_args())))
 

@@ -17,8 +17,8 @@ from layby.runtime.entry import (
 from layby.runtime.journal import clashes, fold
 from layby.runtime.state import RunState
 
-from .app import EXPIRED, Op
 from .driver import Driver
+from .expectation import effects_of, expected, in_order, plain
 from .history import AnswerSent, History, Stored
 from .ledger import Entry as LedgerEntry
 from .plan import Ticket
@@ -40,6 +40,7 @@ KINDS = (
     "effect applied 0 times",
     "effect applied 2 times",
     "recorded step ran again",
+    "effect before the last record",
     "step ran twice without a fault",
     "fence broken",
     "status disagrees",
@@ -54,6 +55,13 @@ class Violation(NamedTuple):
 
     kind: str
     what: str
+
+
+class Recorded(NamedTuple):
+    """Where the result of a step is in the log, and when it was stored there."""
+
+    n: int
+    at: float
 
 
 class Pause(NamedTuple):
@@ -127,6 +135,7 @@ class Checker:
         for run in runs:
             yield from self._end(ticket, run)
             yield from self._effects(ticket, run)
+            yield from self._order(ticket, run)
 
     def _end(self, ticket: Ticket, run: RunState) -> Iterator[Violation]:
         name = f"{ticket.id} (run {run.id})"
@@ -142,13 +151,14 @@ class Checker:
             return
         if wanted == "completed":
             result = msgspec.json.decode(run.result)
-            expected = [_expected(op, ticket, run) for op in ticket.ops]
-            if _plain(result) != _plain(expected):
-                yield Violation("wrong end", f"{name}: result {result} instead of {expected}")
+            wanted_result = [expected(op, ticket, run) for op in ticket.ops]
+            if plain(result) != plain(wanted_result):
+                text = f"{name}: result {result} instead of {wanted_result}"
+                yield Violation("wrong end", text)
 
     def _effects(self, ticket: Ticket, run: RunState) -> Iterator[Violation]:
         done = run.status == "completed"
-        for effect in _effects_of(ticket):
+        for effect in effects_of(ticket):
             tries = self._by_effect.get(effect, [])
             made = {entry.key for entry in tries if entry.made}
             self.repeated += max(0, sum(not entry.made for entry in tries) - 1)
@@ -158,6 +168,42 @@ class Checker:
                 yield Violation("step ran twice without a fault", f"{effect} of run {run.id}")
             if len(made) > 1:
                 yield Violation("effect applied 2 times", f"{effect}: keys {sorted(made)}")
+
+    def _order(self, ticket: Ticket, run: RunState) -> Iterator[Violation]:
+        """An effect that began, in whatever process, before what precedes it was recorded.
+
+        Log and outside world are stamped by one clock here, the machine's. Two results in one
+        message show it without any: the second step began while the first was in memory alone.
+        """
+        recorded = self._recorded(run.id)
+        for before, after in in_order(ticket):
+            begun = [entry.at for entry in self._by_effect.get(after, ()) if not entry.made]
+            if not begun:
+                continue
+            first, second = self._place(recorded, before), self._place(recorded, after)
+            if first is None:
+                how = "never recorded"
+            elif first.at > min(begun):
+                how = f"recorded {first.at - min(begun):.3f} s later"
+            elif second is not None and second.n <= first.n:
+                how = f"recorded with it at {first.n}"
+            else:
+                continue
+            text = f"{after} of run {run.id} began; {before}, which precedes it, was {how}"
+            yield Violation("effect before the last record", text)
+
+    def _place(self, recorded: dict[str, Recorded], effect: str) -> Recorded | None:
+        keys = {entry.key for entry in self._by_effect.get(effect, ())}
+        return next((recorded[key] for key in keys if key in recorded), None)
+
+    def _recorded(self, run: str) -> dict[str, Recorded]:
+        """The results that a run's log holds, by idempotency key."""
+        return {
+            f"{run}/{record.frame}/{record.key}": Recorded(entry.n, entry.at)
+            for entry in self._history.logs[run]
+            for record in entry.envelope.records
+            if isinstance(record, Stepped)
+        }
 
     # -- logs ------------------------------------------------------------------------------------
 
@@ -338,68 +384,3 @@ def _open(run: RunState) -> str:
         if not slot.settled
     ]
     return ", ".join(waits)
-
-
-def _effects_of(ticket: Ticket) -> Iterator[str]:
-    for op in ticket.ops:
-        match op.kind:
-            case "step" | "flaky" | "backoff":
-                yield f"{ticket.n}/{op.name}"
-            case "asks":
-                yield from (f"{ticket.n}/{op.name}.{i}.then" for i in range(op.count))
-            case "side_by_side":
-                yield f"{ticket.n}/{op.name}.0.then"
-                yield f"{ticket.n}/{op.name}.beside"
-            case "network":
-                for word in (word for words in op.rounds for word in words):
-                    kind, _, name = word.partition(":")
-                    if kind == "effect":
-                        yield f"{ticket.n}/{name}"
-            case _:
-                pass
-
-
-def _said(ticket: Ticket, run: RunState, name: str) -> str:
-    """What the log says that the answer to a question was."""
-    text = f"{ticket.n}/{name}"
-    question = next((q for q in run.questions.values() if q.question == text), None)
-    if question is None:
-        return "(never asked)"
-    return question.text if question.status == "answered" else EXPIRED
-
-
-def _expected(op: Op, ticket: Ticket, run: RunState) -> Any:
-    did = f"did {ticket.n}/"
-    match op.kind:
-        case "ask":
-            return _said(ticket, run, op.name)
-        case "asks":
-            return [
-                [_said(ticket, run, f"{op.name}.{i}"), f"{did}{op.name}.{i}.then"]
-                for i in range(op.count)
-            ]
-        case "sleep":
-            return "slept"
-        case "side_by_side":
-            first = [_said(ticket, run, f"{op.name}.0"), f"{did}{op.name}.0.then"]
-            return [first, None, f"{did}{op.name}.beside"]
-        case "network":
-            return [_heard(word, ticket, run) for words in op.rounds for word in words]
-        case _:
-            return f"{did}{op.name}"
-
-
-def _heard(word: str, ticket: Ticket, run: RunState) -> Any:
-    kind, _, name = word.partition(":")
-    return f"did {ticket.n}/{name}" if kind == "effect" else _said(ticket, run, name)
-
-
-def _plain(value: Any) -> Any:
-    """A result in which the rendered result of the tool that asks is the answer alone."""
-    if isinstance(value, list):
-        return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, str) and value.startswith("{"):
-        return msgspec.json.decode(value)["answer"]
-    if isinstance(value, str) and value.startswith("nobody with the role"):
-        return EXPIRED
-    return value

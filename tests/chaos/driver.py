@@ -29,6 +29,8 @@ T = TypeVar("T")
 _PAUSE = 0.05
 _EDGE = 0.3
 _NAG_AFTER = 1.0
+_GIVE_UP = 180.0
+"""Seconds after which the driver takes the server for lost; no fault lasts as long."""
 _SILENT = {"never", "edge", "late"}
 
 
@@ -174,11 +176,14 @@ class Driver:
 
     @staticmethod
     async def _surely(call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat until the server confirms it."""
+        """Repeat until the server confirms it. Raises what it says after minutes."""
+        deadline = time.monotonic() + _GIVE_UP
         while True:
             try:
                 return await call()
             except BusError:
+                if time.monotonic() > deadline:
+                    raise
                 await asyncio.sleep(_PAUSE)
 
     def was_asked(self, ticket: Ticket) -> bool:

@@ -198,6 +198,15 @@ def effect_before_record() -> None:
     _set(activation, "_VISIBLE_WITHIN", lambda _: 1e6)
 
 
+def effect_beside_record() -> None:
+    """Begin the next effect while the result of the last is on its way to the server."""
+
+    async def at_once(self: activation.Activation) -> None:
+        self._flush_soon()  # pyright: ignore[reportPrivateUsage]
+
+    _set(activation.Activation, "before_effect", lambda _: at_once)
+
+
 def expiry_ignores_answers() -> None:
     """Let a deadline win over an answer that was in time and is not read yet."""
     _set(human.Human, "_answer_in_time", lambda _: _nothing)
@@ -261,7 +270,8 @@ MUTANTS: dict[str, Mutant] = {
         (no_receipts, ("race",)),
         (ended_not_tidied, ("crash_points", "race")),
         (record_without_compare, ("race", "random_kills")),
-        (effect_before_record, ("random_kills", "crash_points")),
+        (effect_before_record, ("race", "random_kills")),
+        (effect_beside_record, ("race", "random_kills")),
         (expiry_ignores_answers, ("all_down", "race")),
         (no_catching_up, ("server_kills", "random_kills")),
         (sleeps_not_armed_again, ("crash_points", "random_kills")),
