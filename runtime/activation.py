@@ -110,6 +110,10 @@ class Activation:
         self._buffer: list[tuple[Record, Position]] = []
         self._flusher: asyncio.TimerHandle | None = None
         self._flushing: set[asyncio.Task[None]] = set()
+        self._landing: set[asyncio.Future[None]] = set()
+        """Appends on their way, whoever made them."""
+        self._failed: Fenced | Interrupted | None = None
+        """Why one of them failed."""
         self._task: asyncio.Task[Any] | None = None
         self._stopped: BaseException | None = None
         self._loop = asyncio.get_running_loop()
@@ -213,6 +217,10 @@ class Activation:
         opens = len(self._buffer) == 1 and isinstance(self._buffer[0][0], Started)
         if self.redelivered or not opens:
             await self.flush()
+        while self._landing:  # what led to it may be on its way in the hands of a branch beside
+            await asyncio.wait(set(self._landing))
+        if self._failed is not None:
+            raise self._failed
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
         """Append what is recorded as one message, `mail` last and addressed to actor `to`.
@@ -229,14 +237,26 @@ class Activation:
         if not batch:
             return
         crash.point("before_append")
-        try:
-            n = await self.live.append([record for record, _ in batch], to=to, cause=self.cause)
-        except BusError as error:
-            raise Interrupted(str(error)) from error
+        n = await self._append([record for record, _ in batch], to)
         crash.point("after_append")
         self.appended += 1
         for _, position in batch:
             position.n = n
+
+    async def _append(self, records: list[Record], to: str) -> int:
+        landing = self._loop.create_future()
+        self._landing.add(landing)
+        try:
+            return await self.live.append(records, to=to, cause=self.cause)
+        except BusError as error:
+            self._failed = Interrupted(str(error))
+            raise self._failed from error
+        except Fenced as error:
+            self._failed = error
+            raise
+        finally:
+            self._landing.discard(landing)
+            landing.set_result(None)
 
     def _flush_soon(self) -> None:
         self._flusher = None
