@@ -31,7 +31,16 @@ from .model import (
 from .output import BadOutput, finals, refused, taken
 from .state import StateType, Values
 from .toolbox import equipped
-from .turn import CallOutcome, CallRecord, NetworkInput, Stop, Thought, TurnInput, TurnResult
+from .turn import (
+    CallOutcome,
+    CallRecord,
+    NetworkInput,
+    Stop,
+    Thought,
+    TurnInput,
+    TurnResult,
+    brief,
+)
 
 _MODEL_RETRY = Retry(attempts=6, first=1.0, longest="1m")
 _ALONE = "Call it alone, once you have seen what the other tools give."
@@ -160,7 +169,7 @@ class Turn:
         model = self._thinker()
         key = f"model#{number}"
         thought: Thought = await self._step.perform(
-            key, lambda: self._infer(key, number, model), Thought, retry=_MODEL_RETRY, note=_brief
+            key, lambda: self._infer(key, number, model), Thought, retry=_MODEL_RETRY, note=brief
         )
         self._usage += thought.usage
         thought = await self._reconsidered(number, thought)
@@ -356,13 +365,3 @@ async def _remembered(step: Step, past: Past, policy: History) -> list[Message]:
 
 def _shown(output: Any) -> str:
     return "" if output is None else msgspec.json.encode(output).decode()
-
-
-def _brief(response: ModelResponse) -> str:
-    """A response in a line, for the timeline."""
-    calls = [f"{call.name}({_arguments(call)})" for call in response.message.tool_calls]
-    return "; ".join([*calls, response.message.text][:8]).strip("; ")[:500]
-
-
-def _arguments(call: ToolCall) -> str:
-    return ", ".join(f"{key}={value!r}" for key, value in call.arguments.items())[:200]

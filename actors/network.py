@@ -12,6 +12,7 @@ from ..bus.token import slug
 from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
+from ..tools.source import own
 from .agent import Agent, called_by
 from .attachment import Attachment, checked_attachments
 from .hooks import Enabled
@@ -113,7 +114,7 @@ class Network(Generic[S]):
         for member in self.agents:
             yield from member.performers()
         if isinstance(self.router, RoutingAgent):
-            yield from called_by(self.router.tools)
+            yield from called_by(own(self.router.tools))
 
 
 Member: TypeAlias = "Agent | Network[Any]"

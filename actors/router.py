@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from ..runtime.errors import InvalidSetup, LaybyError
+from ..tools.source import AnyTool, ToolSource, own
 from .attachment import Attachment
 from .model import Model
-from .turn import Decision, S, Said, TurnResult
+from .turn import DONE, ROUTE, Decision, S, Said, TurnResult
 
 if TYPE_CHECKING:
-    from ..tools.source import AnyTool
     from .network import Member
-
-ROUTE = "route_to_agent"
-DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -79,8 +76,9 @@ class RoutingAgent:
     system: str = field(default="", kw_only=True)
     rules: Sequence[Router] = field(default=(), kw_only=True)
     """Functions of the `Route`; the first that returns something other than None decides."""
-    tools: Sequence[AnyTool] = field(default=(), kw_only=True)
-    """What it may do before it decides: look something up, ask a person."""
+    tools: Sequence[AnyTool | ToolSource] = field(default=(), kw_only=True)
+    """What it may do before it decides: look something up, ask a person. Sources too, such as an
+    `mcp_server()`: they list theirs when a decision begins."""
     model: Model | None = field(default=None, kw_only=True)
     max_steps: int = field(default=8, kw_only=True)
     """Responses that a decision may take of its model, where it has tools."""
@@ -90,7 +88,11 @@ class RoutingAgent:
     """Called with each decision before it counts: another choice, or None to leave it."""
 
     def __post_init__(self) -> None:
-        taken = {tool.name for tool in self.tools} & {ROUTE, DONE}
+        self.check(own(self.tools))
+
+    def check(self, tools: Sequence[AnyTool]) -> None:
+        """Raise InvalidSetup for a tool that is named as one of those that every router has."""
+        taken = {tool.name for tool in tools} & {ROUTE, DONE}
         if taken:
             raise InvalidSetup(
                 f"routing agent {self.name!r} has {ROUTE} and {DONE} already; rename "

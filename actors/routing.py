@@ -1,7 +1,7 @@
 """How a routing agent comes to a decision: its rules, then its model, then its `on_route`.
 
-A decision is one step of the network. Where the agent has tools of its own, each response and each
-call is recorded within that step, so that nothing is paid or done again when a tool waits.
+A decision is one step of the network. Each response and each call is recorded within that step, so
+that nothing is paid or done again when a tool waits.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .model import (
     Message,
     Model,
     ModelRequest,
-    ModelResponse,
     ToolCall,
     ToolResult,
     ToolSpec,
     Usage,
 )
-from .router import DONE, ROUTE, Route, RouterError, RoutingAgent, decision_of
+from .router import Route, RouterError, RoutingAgent, decision_of
 from .state import Values
 from .thread import messages_of
-from .turn import Decision
+from .toolbox import equipped
+from .turn import DONE, ROUTE, Advice, Decision, brief
 
 _TRIES = 3
 _RETRY = Retry(attempts=6, first=1.0, longest="1m")
@@ -48,6 +48,8 @@ class Setting:
     key: str
     """The step that the decision is."""
     values: Values
+    tokens: int | None = None
+    """Tokens that may still be used; None: no limit."""
 
 
 async def decide(router: RoutingAgent, route: Route[Any], setting: Setting) -> Decision:
@@ -55,7 +57,7 @@ async def decide(router: RoutingAgent, route: Route[Any], setting: Setting) -> D
     decision = await _by_rule(router, route)
     if decision is None:
         try:
-            decision = await _Deliberation(router, route, setting).decide()
+            decision = await (await _Deliberation.begin(router, route, setting)).decide()
         except StepFailed as error:  # tried again already
             raise RouterError(f"routing agent {router.name!r} failed: {error}") from error
     choice = None if router.on_route is None else await settled(router.on_route(route, decision))
@@ -76,27 +78,38 @@ async def _by_rule(router: RoutingAgent, route: Route[Any]) -> Decision | None:
 class _Deliberation:
     """A model on its way to a decision."""
 
-    def __init__(self, router: RoutingAgent, route: Route[Any], setting: Setting) -> None:
+    def __init__(
+        self, router: RoutingAgent, model: Model, tools: Agent, route: Route[Any], setting: Setting
+    ) -> None:
+        self._model = model
+        self._router = router
+        self._route = route
+        self._setting = setting
+        self._specs = [*tools.specs(), *_specs(route)]
+        self._calls = Calls(
+            tools, setting.step, setting.network, setting.values, prefix=f"{setting.key}/"
+        )
+        self._own = {tool.name for tool in tools.own_tools}
+        self._messages = messages_of(route.before, router.name)
+        self._messages += [_task(router, route), *(say(retold(turn)) for turn in route.turns)]
+        self._messages.append(say("Decide who is next, or that the work is done."))
+        self._usage = Usage()
+
+    @classmethod
+    async def begin(
+        cls, router: RoutingAgent, route: Route[Any], setting: Setting
+    ) -> _Deliberation:
+        """Get its tools. Raises InvalidSetup, StepFailed."""
         model = router.model or setting.default_model
         if model is None:
             raise InvalidSetup(
                 f"routing agent {router.name!r} has no model: give it one, "
                 "or give its network a default_model"
             )
-        self._model = model
-        self._router = router
-        self._route = route
-        self._setting = setting
-        tools = Agent(router.name, tools=router.tools)
-        self._specs = [*tools.specs(), *_specs(route)]
-        self._calls = Calls(
-            tools, setting.step, setting.network, setting.values, prefix=f"{setting.key}/"
-        )
-        self._own = {tool.name for tool in router.tools}
-        self._messages = messages_of(route.before, router.name)
-        self._messages += [_task(router, route), *(say(retold(turn)) for turn in route.turns)]
-        self._messages.append(say("Decide who is next, or that the work is done."))
-        self._usage = Usage()
+        agent = Agent(router.name, tools=router.tools)
+        tools = await equipped(agent, setting.step, f"{setting.key}/")
+        router.check(tools.own_tools)
+        return cls(router, model, tools, route, setting)
 
     async def decide(self) -> Decision:
         tries = 0
@@ -128,27 +141,29 @@ class _Deliberation:
             tools=self._specs,
             tool_choice="any",
         )
-        if self._own:
-            response: ModelResponse = await self._setting.step.perform(
-                f"{self._setting.key}/model#{number}",
-                lambda: self._model.respond(request),
-                ModelResponse,
-                retry=_RETRY,
-                note=self._router.name,
-            )
-        else:
-            response = await self._model.respond(request)
-        self._usage += response.usage
-        return response.message
+        key = f"{self._setting.key}/model#{number}"
+
+        async def effect() -> Advice:
+            with self._setting.step.speaking(key, self._router.name) as on_text:
+                response = await self._model.respond(request, on_text)
+            return Advice(**msgspec.structs.asdict(response), by=self._router.name)
+
+        advice: Advice = await self._setting.step.perform(
+            key, effect, Advice, retry=_RETRY, note=brief
+        )
+        self._usage += advice.usage
+        return advice.message
 
     async def _act(self, number: int, calls: list[ToolCall]) -> Message:
         """Perform the calls of the router's own tools."""
-        own = [call for call in calls if call.name in self._own]
+        own = {place: call for place, call in enumerate(calls) if call.name in self._own}
+        limit = self._setting.tokens
+        self._calls.tokens_left = None if limit is None else max(0, limit - self._usage.tokens)
         outcomes = await self._setting.step.gather(
-            *(self._calls.outcome(f"{number}.{place}", call) for place, call in enumerate(own))
+            *(self._calls.outcome(f"{number}.{place}", call) for place, call in own.items())
         )
         results: dict[str, ToolResult] = {}
-        for call, outcome in zip(own, outcomes, strict=True):
+        for call, outcome in zip(own.values(), outcomes, strict=True):
             self._setting.values.take(outcome.state, outcome.agent_state)
             self._usage += outcome.usage
             results[call.id] = ToolResult(

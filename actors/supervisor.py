@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..runtime.entry import Raw
@@ -19,6 +20,7 @@ from .routing import Setting, decide
 from .state import Values
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
 
+Meet = Callable[[RoutingAgent], None]
 _ROUTE_RETRY = Retry(attempts=6, first=1.0, longest="1m")
 
 
@@ -27,9 +29,11 @@ class Supervisor:
 
     strict = False
 
-    def __init__(self, network: Network[Any]) -> None:
+    def __init__(self, network: Network[Any], met: Meet | None = None) -> None:
+        """Prepare; `met` hears of each routing agent that the network's function returns."""
         self._network = network
         self._router = network.router or RoutingAgent(f"{network.name} router")
+        self._met = met
 
     @property
     def address(self) -> str:
@@ -45,14 +49,22 @@ class Supervisor:
         """Let agents take turns until the router says that it is done."""
         del state
         task: NetworkInput = await step.read(frame.input, NetworkInput)
-        return await _Session(self._network, self._router, step, task).work()
+        return await _Session(self._network, self._router, step, task, self._met).work()
 
 
 class _Session:
     """A network at work on one thing."""
 
-    def __init__(self, network: Network[Any], router: Any, step: Step, task: NetworkInput) -> None:
+    def __init__(
+        self,
+        network: Network[Any],
+        router: Any,
+        step: Step,
+        task: NetworkInput,
+        met: Meet | None,
+    ) -> None:
         self._network = network
+        self._met = met
         self._router = router
         self._step = step
         self._task = task
@@ -81,18 +93,26 @@ class _Session:
             "without its router saying that it is done"
         )
 
-    def _left(self) -> int | None:
-        """Tokens that may still be used; None: no limit. Raises BudgetSpent."""
+    def _limit(self) -> int | None:
+        """Tokens that may be used in all; None: no limit."""
         budget = self._network.budget
         limits = (None if budget is None else budget.limit, self._task.tokens)
-        known = [limit for limit in limits if limit is not None]
-        if not known:
-            return None
-        used, limit = self._usage.tokens, min(known)
-        if used >= limit:
-            name = self._network.name
-            raise BudgetSpent(f"network {name!r} has used {used} tokens; its budget is {limit}")
-        return limit - used
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _remaining(self) -> int | None:
+        """Tokens that may still be used; None: no limit."""
+        limit = self._limit()
+        return None if limit is None else max(0, limit - self._usage.tokens)
+
+    def _left(self) -> int | None:
+        """Tokens that may still be used; None: no limit. Raises BudgetSpent for none."""
+        remaining = self._remaining()
+        if remaining == 0:
+            name, used = self._network.name, self._usage.tokens
+            raise BudgetSpent(
+                f"network {name!r} has used {used} tokens; its budget is {self._limit()}"
+            )
+        return remaining
 
     # -- who is next ---------------------------------------------------------------------------
 
@@ -122,12 +142,15 @@ class _Session:
             if not isinstance(choice, RoutingAgent):
                 return decision_of(choice, route, by="code")
             router = choice
+            if self._met is not None:
+                self._met(choice)
         setting = Setting(
             network=self._network.name,
             default_model=self._network.default_model,
             step=self._step,
             key=key,
             values=Values(self._network.state_type, self._values),
+            tokens=self._remaining(),
         )
         return await decide(router, route, setting)
 

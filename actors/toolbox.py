@@ -14,11 +14,11 @@ _STEP = "tools"
 _RETRY = Retry(attempts=6, first=1.0, longest="1m")
 
 
-async def equipped(agent: Agent, step: Step) -> Agent:
+async def equipped(agent: Agent, step: Step, prefix: str = "") -> Agent:
     """The agent with the tools of its sources in their place; itself when it has none.
 
-    The turn's first listing is a step: a source that cannot be reached is tried again durably.
-    When a turn goes on later it is only waited for.
+    The turn's first listing is a step, whose key begins with `prefix`: a source that cannot be
+    reached is tried again durably. When a turn goes on later it is only waited for.
 
     Raises:
         StepFailed: a source cannot be reached.
@@ -27,7 +27,8 @@ async def equipped(agent: Agent, step: Step) -> Agent:
     found = sources(agent.tools)
     if not found:
         return agent
-    began = step.has(_STEP)
+    key = f"{prefix}{_STEP}"
+    began = step.has(key)
 
     async def effect() -> list[str]:
         return [tool.name for tool in await listed(agent.tools)]
@@ -35,7 +36,7 @@ async def equipped(agent: Agent, step: Step) -> Agent:
     def told(names: list[str]) -> str:
         return f"{len(names)} tools, also of {', '.join(source.name for source in found)}"
 
-    await step.perform(_STEP, effect, list[str], retry=_RETRY, note=told)
+    await step.perform(key, effect, list[str], retry=_RETRY, note=told)
     try:
         return dataclasses.replace(agent, tools=await listed(agent.tools))
     except LaybyError as error:

@@ -8,7 +8,7 @@ import msgspec
 from typing_extensions import TypeVar
 
 from .attachment import Attachment
-from .model import Message, ModelResponse, Usage
+from .model import Message, ModelResponse, ToolCall, Usage
 
 Stop = Literal["done", "max_steps", "stopped", "halted", "handoff", "refusal", "max_tokens"]
 """Why a turn ended.
@@ -32,6 +32,9 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_error: bool = False
 
 
+ROUTE = "route_to_agent"
+DONE = "done"
+"""The tools with which a routing agent's model says what it has decided."""
 USER = ""
 """Who has said what no agent said."""
 
@@ -84,6 +87,23 @@ class Thought(ModelResponse, frozen=True, kw_only=True, omit_defaults=True):
 
     halted: bool = False
     """The `on_start` hook has ended the turn; the model was not asked."""
+
+
+class Advice(ModelResponse, frozen=True, kw_only=True, omit_defaults=True):
+    """A response of a routing agent's model, as its decision records it."""
+
+    by: str = ""
+    """The routing agent's name."""
+
+
+def brief(response: ModelResponse) -> str:
+    """A response in a line, for the timeline."""
+    calls = [f"{call.name}({_arguments(call)})" for call in response.message.tool_calls]
+    return "; ".join([*calls, response.message.text][:8]).strip("; ")[:500]
+
+
+def _arguments(call: ToolCall) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in call.arguments.items())[:200]
 
 
 class NetworkInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

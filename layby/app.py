@@ -11,6 +11,7 @@ import msgspec
 
 from .actors.agent import Agent
 from .actors.network import Network
+from .actors.router import RoutingAgent
 from .actors.thread import HistoryStore, checked_store
 from .actors.thread_nats import NatsHistory
 from .actors.workflow import (
@@ -98,6 +99,7 @@ class App:
         self.log_streams = log_streams
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
+        self._met: list[RoutingAgent] = []
         for subject in self.events:
             self._check_trigger(subject)
         self.networks, self.agents = _performers(networks)
@@ -179,8 +181,16 @@ class App:
         self.workflows[workflow.name] = workflow
 
     def sources(self) -> list[ToolSource]:
-        """The sources that its agents' tools come from."""
-        return [source for agent in self.agents.values() for source in sources(agent.tools)]
+        """The sources that the tools of its agents and routing agents come from."""
+        routers = [*(network.router for network in self.networks.values()), *self._met]
+        tools = [agent.tools for agent in self.agents.values()]
+        tools += [router.tools for router in routers if isinstance(router, RoutingAgent)]
+        return [source for each in tools for source in sources(each)]
+
+    def meet(self, router: RoutingAgent) -> None:
+        """Take note of a routing agent that a network's function has returned."""
+        if not any(router is known for known in self._met):
+            self._met.append(router)
 
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""

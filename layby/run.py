@@ -221,7 +221,9 @@ def _workflows(app: App, host: Host) -> list[Post]:
 
 
 def _networks(app: App, host: Host) -> list[Post]:
-    actors: list[Supervisor | AgentActor] = [Supervisor(each) for each in app.networks.values()]
+    actors: list[Supervisor | AgentActor] = [
+        Supervisor(each, app.meet) for each in app.networks.values()
+    ]
     actors += [AgentActor(agent, app.networks) for agent in app.agents.values()]
     return [_mail(app, host, actor, actor.concurrency or app.concurrency) for actor in actors]
 

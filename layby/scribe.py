@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from . import events
-from .actors.model import ModelResponse, ToolCall, Usage
-from .actors.turn import CallOutcome, Decision, NetworkResult, TurnResult
+from .actors.model import ToolCall, Usage
+from .actors.turn import DONE, ROUTE, Advice, CallOutcome, Decision, NetworkResult, TurnResult
 from .bus.blobs import Blobs
 from .bus.log import LogMessage
 from .runtime import entry
@@ -33,6 +33,8 @@ class Scribe:
         self._asked: dict[tuple[str, str], str] = {}
         self._askers: dict[str, entry.Asked] = {}
         self._calls: dict[tuple[str, str], list[ToolCall]] = {}
+        self._deciders: dict[tuple[str, str], str] = {}
+        """Which routing agent came to a decision, by its frame and the keys within it."""
         self._spent = Usage()
         self.answered: set[str] = set()
         """Steps whose text is complete: what is still said of them is old."""
@@ -108,35 +110,55 @@ class Scribe:
         """A step, a routing decision, a model's answer, or a tool call."""
         about = self._about(record.frame, record.key)
         seconds = round(record.ms / 1e3, 4)
-        name, _, number = record.key.partition("#")
-        kind = name if "/" not in record.key else ""
-        actor = self._actors.get(record.frame, "")
+        kind, scope, number = self._kind(record)
         if kind == "model":
             self.answered.add(about["step"])
         if record.error is not None:
             yield _error(about, record.error)
-        elif kind == "model" and actor.startswith(_AGENT):
-            yield from self._answer(record, about, number, seconds)
-        elif kind == "tool" and actor.startswith(_AGENT):
-            yield self._outcome(record, about, number, seconds)
-        elif kind == "route" and actor.startswith(_NETWORK):
+        elif kind == "model":
+            yield from self._answer(record, about, scope, number, seconds)
+        elif kind == "tool":
+            yield self._outcome(record, about, scope, number, seconds)
+        elif kind == "route":
             yield from self._route(record, about)
         else:
             fields = {"result": _json(record.result), "note": record.note, "seconds": seconds}
             yield events.StepDone, {**about, **fields}
 
+    def _kind(self, record: entry.Stepped) -> tuple[str, str, str]:
+        """Which kind of step it is, in which decision of a router, and its number there."""
+        actor = self._actors.get(record.frame, "")
+        outer, slash, inner = record.key.partition("/")
+        if actor.startswith(_NETWORK) and outer.startswith("route#"):
+            kind, _, number = inner.partition("#")
+            if not slash:
+                return "route", "", ""
+            return (kind if kind in _WITHIN and "/" not in number else ""), f"{outer}/", number
+        kind, _, number = outer.partition("#")
+        known = actor.startswith(_AGENT) and kind in _WITHIN and not slash
+        return (kind if known else ""), "", number
+
     def _answer(
-        self, record: entry.Stepped, about: dict[str, Any], number: str, seconds: float
+        self,
+        record: entry.Stepped,
+        about: dict[str, Any],
+        scope: str,
+        number: str,
+        seconds: float,
     ) -> _Facts:
-        response: ModelResponse = load(record.result, ModelResponse)
-        self._calls[record.frame, number] = response.message.tool_calls
+        response: Advice = load(record.result, Advice)
+        if scope:
+            about["agent"] = self._deciders[record.frame, scope] = response.by or record.note
+        self._calls[record.frame, f"{scope}{number}"] = response.message.tool_calls
         fields = {"text": response.message.text, "stop_reason": response.stop_reason}
         yield (
             events.ModelResponded,
             {**about, **fields, "model": response.model, "seconds": seconds},
         )
         for place, call in enumerate(response.message.tool_calls):
-            step = step_name(record.frame, f"tool#{number}.{place}")
+            if scope and call.name in _DECISIONS:
+                continue  # the `route` event tells it
+            step = step_name(record.frame, f"{scope}tool#{number}.{place}")
             named = {"call": call.id, "tool": call.name, "arguments": call.arguments}
             yield events.ToolCalled, {**about, "step": step, **named}
         yield self._usage(about, response.usage, response.model)
@@ -154,11 +176,18 @@ class Scribe:
         return events.UsageReported, {**about, "model": model, **fields}
 
     def _outcome(
-        self, record: entry.Stepped, about: dict[str, Any], number: str, seconds: float
+        self,
+        record: entry.Stepped,
+        about: dict[str, Any],
+        scope: str,
+        number: str,
+        seconds: float,
     ) -> _Fact:
         outcome: CallOutcome = load(record.result, CallOutcome)
         response, _, place = number.partition(".")
-        calls = self._calls.get((record.frame, response), [])
+        calls = self._calls.get((record.frame, f"{scope}{response}"), [])
+        if scope:
+            about["agent"] = self._deciders.get((record.frame, scope), about["agent"])
         call = calls[int(place)] if place.isdigit() and int(place) < len(calls) else None
         fields = {
             "call": call.id if call else "",
@@ -173,8 +202,8 @@ class Scribe:
         decision: Decision = load(record.result, Decision)
         fields = {"agents": decision.agents, "by": decision.by, "summary": decision.summary}
         yield events.Routed, {**about, **fields}
-        if decision.usage != Usage():
-            yield self._usage(about, decision.usage, "")
+        if decision.usage != Usage() and (record.frame, f"{record.key}/") not in self._deciders:
+            yield self._usage(about, decision.usage, "")  # of a log that has only the sum
 
     def failed(self, record: entry.Failed) -> _Facts:
         """A try that is repeated."""
@@ -260,6 +289,8 @@ class Scribe:
 
 _Fact = tuple[type[Any], dict[str, Any]]
 _Facts = Iterator[_Fact]
+_WITHIN = {"model", "tool"}
+_DECISIONS = {ROUTE, DONE}
 _AGENT = "agent-"
 _NETWORK = "network-"
 

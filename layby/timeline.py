@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from .actors.turn import DONE, ROUTE
 from .bus.log import LogMessage
 from .rows import StepRow, TimelineLine
 from .runtime.entry import (
@@ -47,6 +48,7 @@ class Narrator:
         self._names: dict[str, str] = {}
         self._questions: dict[str, Asked] = {}
         self._tools: dict[tuple[str, str], str] = {}
+        self._deciders: dict[tuple[str, str], str] = {}
 
     def tell(self, message: LogMessage) -> list[tuple[TimelineLine, StepRow]]:
         """The lines of one message of the log, in order."""
@@ -95,35 +97,43 @@ class Narrator:
             "data": {"event": _json(record.event)},
         }
 
-    def stepped(self, record: Stepped) -> dict[str, Any]:
+    def stepped(self, record: Stepped) -> dict[str, Any] | None:
         """A step, a routing decision, a model's response, or a tool call."""
         line = {"actor": self.who(record.frame), "seconds": round(record.ms / 1e3, 4)}
         if record.error is not None:
             detail = f"{record.error.type}: {record.error.message}"
             title = self._title(record.frame, record.key)
             return {**line, "kind": "step.failed", "title": title, "detail": _cut(detail)}
-        kind = _INNER.get(record.key.partition("#")[0])
-        if record.frame != ROOT and kind is not None and "/" not in record.key:
-            if kind == "model.responded":
-                self._learn_calls(record)
+        scope, inner = _scope(record.key)
+        kind = _INNER.get(inner.partition("#")[0])
+        if record.frame != ROOT and kind is not None and "/" not in inner:
+            names = self._learn_calls(record, scope, inner) if kind == "model.responded" else []
+            if scope and names and _DECISIONS.issuperset(names):
+                return None  # the decision has a line of its own
+            line["actor"] = self._deciders.get((record.frame, scope), line["actor"])
             return {**line, **_inner(kind, record)}
         detail = record.note or bytes(record.result).decode()
         title = self._title(record.frame, record.key)
         return {**line, "kind": "step.done", "title": title, "detail": _cut(detail)}
 
-    def _learn_calls(self, record: Stepped) -> None:
+    def _learn_calls(self, record: Stepped, scope: str, inner: str) -> list[str]:
         """Take note of what the tools are called that a response calls."""
         response = _json(record.result)
         parts = response.get("message", {}).get("parts", ())  # none where it was put away
         names = [part["name"] for part in parts if part.get("type") == "tool_call"]
-        number = record.key.partition("#")[2]
+        number = inner.partition("#")[2]
         for place, name in enumerate(names):
-            self._tools[record.frame, f"tool#{number}.{place}"] = name
+            self._tools[record.frame, f"{scope}tool#{number}.{place}"] = name
+        if scope:
+            self._deciders[record.frame, scope] = response.get("by") or self.who(record.frame)
+        return names
 
     def _title(self, frame: str, key: str) -> str:
         """A key as people know it: `order/pay` for what the log calls `tool#0.1/pay`."""
-        call, slash, inner = key.partition("/")
-        return f"{self._tools.get((frame, call), call)}{slash}{inner}"
+        scope, rest = _scope(key)
+        call, slash, inner = rest.partition("/")
+        name = self._tools.get((frame, f"{scope}{call}"))
+        return f"{name or f'{scope}{call}'}{slash}{inner}"
 
     def failed(self, record: Failed) -> dict[str, Any]:
         """A failed try that is repeated."""
@@ -280,6 +290,7 @@ class Narrator:
         }
 
 
+_DECISIONS = frozenset({ROUTE, DONE})
 _INNER = {"route": "route", "model": "model.responded", "tool": "tool.called"}
 _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] = {
     Started: Narrator.started,
@@ -300,6 +311,12 @@ _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] =
     Cancelled: Narrator.cancelled,
     Ended: Narrator.ended,
 }
+
+
+def _scope(key: str) -> tuple[str, str]:
+    """A key's part that is a router's decision, `route#1/`, and the rest of it."""
+    outer, slash, inner = key.partition("/")
+    return (f"{outer}/", inner) if slash and outer.startswith("route#") else ("", key)
 
 
 def _inner(kind: str, record: Stepped) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 
-from layby import Agent, App, RetryAfter, RoutingAgent, ToolContext, tool
+from layby import Agent, App, RetryAfter, RoutingAgent, Tool, ToolContext, tool
 from layby.actors.router import Router
 from layby.models import ModelError
 from layby.testing import ScriptedModel, TestRuntime, calls
+from layby.tools.mcp import McpLost
 from tests.engine import ON, desk
 
 pytestmark = pytest.mark.nats
@@ -99,3 +100,56 @@ async def test_a_router_that_looks_things_up_is_asked_again(layby_running: Runni
             assert (await rt.advance()).kind == "step"
         assert await text(rt) == "Hi."
     assert boss.left == 0
+
+
+class Shaky:
+    """A source of one tool that cannot be reached at first."""
+
+    name = "shaky"
+
+    def __init__(self, tool: Tool[..., Any], failures: int) -> None:
+        self._tool = tool
+        self.failures = failures
+        self.is_open = True
+
+    async def list_tools(self) -> Sequence[Tool[..., Any]]:
+        if self.failures:
+            self.failures -= 1
+            raise McpLost("it cannot be reached")
+        return [self._tool]
+
+    async def aclose(self) -> None:
+        self.is_open = False
+
+
+async def test_a_routers_source_of_tools_is_asked_again(layby_running: Running) -> None:
+    @tool
+    def duty() -> str:
+        """Who is on duty."""
+        return "A"
+
+    source = Shaky(duty, failures=2)
+    boss = ScriptedModel([calls("duty"), calls("route_to_agent", agent="A"), calls("done")])
+    router = RoutingAgent("Boss", tools=[source], model=boss)
+    async with layby_running(working(ScriptedModel(["Hi."]), router=router)) as rt:
+        await rt.send(ON, {"ticket": "T1"})
+        while source.failures:
+            assert (await rt.advance()).name == "route#0/tools"
+        assert await text(rt) == "Hi."
+        was_open = source.is_open
+    assert (was_open, source.is_open) == (True, False)
+
+
+async def test_a_source_may_not_name_its_tools_as_the_routers_own(layby_running: Running) -> None:
+    @tool(name="done")
+    def finish() -> str:
+        """Finish."""
+        return "finished"
+
+    source = Shaky(finish, failures=0)
+    router = RoutingAgent("Boss", tools=[source], model=ScriptedModel([]))
+    async with layby_running(working(ScriptedModel([]), router=router)) as rt:
+        await rt.send(ON, {"ticket": "T1"})
+        ended = await rt.ended()
+    assert ended.status == "failed"
+    assert "rename your tool 'done'" in (ended.error or "")

@@ -14,7 +14,7 @@ import structlog
 
 pytest.importorskip("mcp")
 
-from layby import Agent, App
+from layby import Agent, App, Route, RoutingAgent
 from layby.bus.bucket import Bucket
 from layby.runtime.errors import InvalidSetup
 from layby.tools import mcp_server
@@ -22,7 +22,7 @@ from layby.tools.mcp import McpLost, McpServer
 from layby.tools.mcp_wire import name_of
 from tests import mcp_desk
 from tests.engine import Engine, desk, until
-from tests.scripted import Scripted, calls, says
+from tests.scripted import Scripted, calls, done, results, routes, says
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -72,15 +72,44 @@ async def test_a_worker_that_drains_ends_the_child_process(engine: Engine) -> No
     async with engine.works(app):
         [[_, pid, _]] = await outcomes(engine, await engine.start())
         os.kill(int(pid), 0)
+    await gone(int(pid))
 
-    async def gone() -> bool:
+
+async def gone(pid: int) -> None:
+    """Return when the process has ended."""
+
+    async def look() -> bool:
         try:
-            os.kill(int(pid), 0)
+            os.kill(pid, 0)
         except ProcessLookupError:
             return True
         return False
 
-    assert await until(gone)
+    await until(look)
+
+
+@pytest.mark.parametrize("returned", [[], ["by a function"]])
+async def test_a_routing_agent_has_them_too(engine: Engine, returned: list[str]) -> None:
+    boss = Scripted(calls(("desk-process", {})), routes("Clerk"), done())
+    router = RoutingAgent("Boss", tools=[over_stdio(only=["process"])], model=boss)
+
+    def choose(_route: Route) -> RoutingAgent:
+        return router
+
+    model = Scripted(says("Hi."))
+    app = desk(Agent("Clerk"), model=model, router=choose if returned else router)
+    async with engine.works(app):
+        result = await engine.result(await engine.start())
+        assert result["text"] == "Hi."
+        [told] = results(boss.requests[1])
+        pid = int(told.content)
+        os.kill(pid, 0)
+    assert [spec.name for spec in boss.requests[0].tools] == [
+        "desk-process",
+        "route_to_agent",
+        "done",
+    ]
+    await gone(pid)
 
 
 async def test_a_server_that_dies_is_told_to_the_model_and_started_anew(engine: Engine) -> None:

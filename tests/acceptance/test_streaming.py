@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from layby import Agent, Network, Retry, Step, tool
+from layby import Agent, Done, Network, Retry, RoutingAgent, Step, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.bus.errors import Conflict
 from layby.bus.log import NOBODY, position, subject
@@ -35,7 +35,7 @@ from layby.runtime.entry import Ended, Envelope, encode
 from layby.runtime.speech import TextDelta
 from layby.tools import ask_developer
 from tests.engine import WITHIN, WORKFLOW, Engine, app_of, desk, once, until
-from tests.scripted import Scripted, asks, calls, says
+from tests.scripted import Scripted, asks, calls, done, routes, says
 
 pytestmark = pytest.mark.nats
 
@@ -45,9 +45,13 @@ class Speaker:
 
     name = "speaker"
 
-    def __init__(self, *pieces: str, breaks: int = 0) -> None:
+    def __init__(
+        self, *pieces: str, breaks: int = 0, then: tuple[str, dict[str, Any]] | None = None
+    ) -> None:
         self.pieces = pieces
         self.breaks = breaks
+        self.then = then
+        """What it calls at the end."""
         self.held = asyncio.Semaphore(0)
 
     async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
@@ -59,7 +63,8 @@ class Speaker:
         if self.breaks:
             self.breaks -= 1
             raise ModelError("the line broke", retryable=True, retry_after=0.01)
-        return says("".join(self.pieces))
+        text = "".join(self.pieces)
+        return calls(self.then, text=text) if self.then else says(text)
 
     def let_on(self, times: int = 1) -> None:
         for _ in range(times):
@@ -247,6 +252,70 @@ async def test_an_answer_that_breaks_off_begins_anew(engine: Engine) -> None:
         assert first.answer != second.answer
         assert (first.index, second.index) == (0, 0)
         await until_seen(events, lambda e: isinstance(e, RunEnded))
+
+
+async def test_a_routing_agent_is_heard_like_any_other(engine: Engine) -> None:
+    thinking = Speaker("It is ", "for A.", then=("route_to_agent", {"agent": "A"}))
+    boss = RoutingAgent(
+        "Boss", model=thinking, rules=[lambda route: Done() if route.turns else None]
+    )
+    async with engine.works(desk(Agent("A"), model=Scripted(says("Hi.")), router=boss)):
+        run = await engine.start()
+        events = engine.client.events(run)
+        first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
+        assert isinstance(first, TextDelta)
+        assert (first.text, first.agent, first.step) == ("It is ", "Boss", "team/route#0/model#0")
+        thinking.let_on(2)
+        rest = await until_seen(events, lambda e: isinstance(e, RunEnded))
+        whole = next(event for event in rest if isinstance(event, ModelResponded))
+        assert (whole.text, whole.agent, whole.step) == ("It is for A.", "Boss", first.step)
+        late = rest[rest.index(whole) :]
+        assert not any(isinstance(event, TextDelta) for event in late)
+        usage = [event for event in rest if isinstance(event, UsageReported)]
+        assert [(e.agent, e.run_input_tokens) for e in usage] == [("Boss", 10), ("A", 20)]
+        lines = await engine.lines(run)
+        assert [line.title for line in lines if line.kind == "route"] == ["A (Boss)", "done (rule)"]
+        assert [line.actor for line in lines if line.kind == "model.responded"] == ["A"]
+
+
+async def test_an_app_may_keep_its_routers_text_to_itself(engine: Engine) -> None:
+    thinking = Speaker("secret", then=("done", {}))
+    thinking.let_on()
+    boss = RoutingAgent("Boss", model=thinking)
+    async with engine.works(desk(Agent("A"), router=boss, stream_text=False)):
+        assert await _heard_of_a_run(engine) == []
+
+
+async def test_what_a_routing_agent_does_is_told_as_its_own(engine: Engine) -> None:
+    boss = RoutingAgent("Boss", tools=[add, ask_developer])
+    looking = calls(("add", {"a": 1, "b": 2}), ("route_to_agent", {"agent": "A"}))
+    model = Scripted(looking, asks("May I?"), routes("A"), says("Hi."), done())
+    async with engine.works(desk(Agent("A"), model=model, router=boss)):
+        run = await engine.start()
+        await engine.question(run=run)
+        await engine.answer()
+        told = await all_of(engine.client, run)
+        lines = await engine.lines(run)
+    called = [e for e in told if isinstance(e, ToolCalled)]
+    finished = [e for e in told if isinstance(e, ToolDone)]
+    assert [(e.agent, e.tool, e.step) for e in called] == [
+        ("Boss", "add", "team/route#0/tool#0.0"),
+        ("Boss", "ask_developer", "team/route#0/tool#1.0"),
+    ]
+    assert [(e.agent, e.tool, e.step, e.call) for e in finished] == [
+        (e.agent, e.tool, e.step, e.call) for e in called
+    ]
+    assert finished[0].output == "3"
+    usage = [e.run_input_tokens for e in told if isinstance(e, UsageReported)]
+    assert usage == [10, 20, 30, 40, 50]
+    boss_s = [(line.kind, line.title) for line in lines if line.actor == "Boss"]
+    assert boss_s == [
+        ("model.responded", "add(a=1, b=2); route_to_agent(agent='A')"),
+        ("tool.called", "add"),
+        ("model.responded", "ask_developer(question='May I?')"),
+        ("question.asked", "asks a developer"),
+        ("tool.called", "ask_developer"),
+    ]
 
 
 async def test_text_that_comes_too_late_is_not_told(engine: Engine) -> None:
