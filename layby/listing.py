@@ -8,6 +8,7 @@ from .actors.parked import ParkedQuestion, ParkedRecord
 from .actors.parked import decode as decode_record
 from .bus.bucket import Bucket
 from .bus.errors import StreamMissing
+from .bus.log import Log
 from .bus.requests import Requests
 from .runtime.index import IndexRow
 from .runtime.state import RUNNING, WAITING
@@ -22,11 +23,20 @@ async def all_rows(requests: Requests) -> dict[str, IndexRow]:
         async for item in Bucket(requests, "runs").items():
             row = _decode_row(item.value)
             rows[row.id] = row
+        listed = set(rows)
         async for item in Bucket(requests, "parked").items():
             _add_asked(rows, decode_record(item.value))
+        for run in await _purged(requests, [rows[run] for run in rows.keys() - listed]):
+            del rows[run]
     except StreamMissing:
         return rows  # nothing was ever provisioned
     return rows
+
+
+async def _purged(requests: Requests, rows: list[IndexRow]) -> set[str]:
+    """Runs that only a closed question shows, which is remembered for longer than their logs."""
+    closed = {row.id for row in rows if row.status == RUNNING}
+    return closed - await Log(requests).existing(closed) if closed else closed
 
 
 def _add_asked(rows: dict[str, IndexRow], record: ParkedRecord) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -25,6 +26,8 @@ _ENDED = "run.ended"
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.5
 """Seconds after which a position that was heard of counts as refused."""
+_REMEMBERED = 1_000
+"""Runs that are over, of which nothing more is told."""
 
 
 class Watch:
@@ -82,12 +85,14 @@ class Watch:
         nc = self._connection.nc
         sub = await nc.subscribe(ALL, cb=receive)
         tellers: dict[str, _Teller] = {}
+        over: OrderedDict[str, None] = OrderedDict()
         try:
             await nc.flush(2)
             while True:
                 await woken.wait()
                 woken.clear()
                 now, heard = heard, {}
+                now = {run: n for run, n in now.items() if run not in over}
                 for run in now:
                     tellers.setdefault(run, _Teller(run, self._log))
                 for lines in await asyncio.gather(*(tellers[r].up_to(n) for r, n in now.items())):
@@ -95,6 +100,9 @@ class Watch:
                         yield line
                         if line.kind == _ENDED:
                             tellers.pop(line.run, None)
+                            over[line.run] = None  # its last entries may be heard of only now
+                            if len(over) > _REMEMBERED:
+                                over.popitem(last=False)
         finally:
             with contextlib.suppress(Exception):  # the connection may be gone
                 await sub.unsubscribe()

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from layby.bus.errors import BusError, Conflict, StreamMissing
-from layby.bus.log import NOBODY, Log, LogMessage, parse, subject
+from layby.bus.errors import BusError, Conflict, StreamMissing, TopologyMismatch
+from layby.bus.log import NOBODY, Log, LogMessage, parse, partition, shares, subject
+from layby.bus.requests import Requests
 from tests.fix_bus import Bus
 
 pytestmark = pytest.mark.nats
 
 
-@pytest.fixture
-async def log(bus: Bus) -> Log:
-    await bus.stream("RUNS", "to.>")
+@pytest.fixture(params=[1, 4])
+async def log(bus: Bus, request: pytest.FixtureRequest) -> Log:
+    """Logs in one stream and in four; the log finds out."""
+    for name, subjects in shares(request.param).items():
+        await bus.stream(name, *subjects)
     return Log(bus.requests)
 
 
@@ -95,6 +99,66 @@ async def test_a_log_may_be_larger_than_one_read_may_bring(log: Log) -> None:
     written = await fill(log, "run", 80, size=1_000_000)  # the server sends 64 MiB at a time
     assert await log.load("run") == written
     assert await log.load("run", 3) == written[3:]
+
+
+RUNS = [f"{digit}run" for digit in "0123456789abcdef"]
+
+
+async def test_runs_of_every_partition_have_a_log(bus: Bus, log: Log) -> None:
+    assert {partition(run) for run in RUNS} == set("0123456789abcdef")
+    for run in RUNS:
+        for n in (1, 2):
+            await log.append(run, n, NOBODY, run.encode())
+        with pytest.raises(Conflict):
+            await log.append(run, 2, "workflow-a", b"")
+    for run in RUNS:
+        assert [m.data for m in await log.load(run)] == [run.encode()] * 2
+        assert [m.n for m in await log.load(run, after=1)] == [2]
+        assert [await log.exists(run, n) for n in (2, 3)] == [True, False]
+    stored = [await bus.requests.api(f"STREAM.INFO.{name}") for name in shares(await log.streams())]
+    each = 2 * len(RUNS) // len(stored)
+    assert [info["state"]["messages"] for info in stored] == [each] * len(stored)
+
+
+async def test_a_purged_run_is_gone_and_no_other(log: Log) -> None:
+    for run in RUNS:
+        for n in (1, 2):
+            await log.append(run, n, NOBODY, b"")
+    assert await log.purge("5run") == 2
+    assert [run for run in RUNS if not await log.load(run)] == ["5run"]
+    assert await log.purge("5run") == 0
+
+
+class Counted(Requests):
+    """Counts what the API is asked."""
+
+    asked: list[str]
+
+    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+        self.asked.append(verb)
+        return await super().api(verb, body, timeout=timeout)
+
+
+async def test_the_number_of_streams_is_asked_for_once_and_never_when_known(
+    bus: Bus, log: Log
+) -> None:
+    requests = Counted(bus.connection.nc)
+    requests.asked = []
+    await requests.start()
+    count = await log.streams()
+    for lazy, asked in ((Log(requests), ["STREAM.INFO.RUNS"]), (Log(requests, count), [])):
+        for run in RUNS:
+            assert await lazy.load(run) == []
+        assert await lazy.streams() == count
+        assert requests.asked == asked
+        requests.asked.clear()
+    await requests.stop()
+
+
+async def test_a_stream_of_somebody_else_is_told(bus: Bus) -> None:
+    await bus.stream("RUNS", "runs.>")
+    with pytest.raises(TopologyMismatch, match=r"RUNS holds runs\.>.*somebody else"):
+        await Log(bus.requests).load("run")
 
 
 async def test_a_missing_stream_is_told(bus: Bus) -> None:

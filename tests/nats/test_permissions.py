@@ -62,7 +62,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield House(server.url)
 
 
-def desk() -> App:
+def desk(log_streams: int = 1) -> App:
     """An app that does a bit of everything: steps, turns, questions, sleeps, big values."""
 
     @tool
@@ -73,7 +73,7 @@ def desk() -> App:
     model = Scripted(calls(("read_book", {})), asks("Is it known?"), says("It is."))
     agent = Agent("Technical Support", tools=[ask_developer, read_book])
     network = Network("support", agents=[agent], router=once, default_model=model)
-    app = App("support", networks=[network])
+    app = App("support", networks=[network], log_streams=log_streams)
 
     @app.workflow(on="support.ticket.created", key="ticketId", name="support_ticket")
     async def support_ticket(event: dict[str, Any], step: Step) -> str:
@@ -91,8 +91,11 @@ async def the_question(client: Client) -> QuestionRow:
     return (await until(client.questions))[0]
 
 
-async def test_a_worker_that_may_create_nothing_does_everything(house: House) -> None:
-    app = desk()
+@pytest.mark.parametrize("log_streams", [1, 4])
+async def test_a_worker_that_may_create_nothing_does_everything(
+    house: House, log_streams: int
+) -> None:
+    app = desk(log_streams)
     await provision(app, house.settings("provisioner"))
     async with (
         working(app, house.settings("worker")),
@@ -141,8 +144,11 @@ async def test_a_person_sees_the_open_questions(house: House) -> None:
         assert (receipt.outcome, receipt.by) == ("accepted", "ada")
 
 
-async def test_an_operator_may_cancel_and_an_observer_may_not(house: House) -> None:
-    app = desk()
+@pytest.mark.parametrize("log_streams", [1, 4, 16])
+async def test_an_operator_may_cancel_and_purge_and_an_observer_may_not(
+    house: House, log_streams: int
+) -> None:
+    app = desk(log_streams)
     await provision(app, house.settings("provisioner"))
     async with (
         working(app, house.settings("worker")),
@@ -159,6 +165,14 @@ async def test_an_operator_may_cancel_and_an_observer_may_not(house: House) -> N
         with pytest.raises(PermissionDenied):
             await observer.cancel("long")
         assert (await operator.cancel("long", "enough")).status == "cancelled"
+
+        async def cancelled() -> bool:
+            return bool(await observer.runs("cancelled"))
+
+        await until(cancelled)
+        with pytest.raises(PermissionDenied):
+            await observer.purge(0)
+        assert (await operator.purge(0)).runs == 1
 
 
 async def test_a_worker_on_an_empty_server_says_who_can_help(house: House) -> None:

@@ -7,6 +7,8 @@ import pytest
 
 from layby import App
 from layby.bus.errors import TopologyMismatch
+from layby.bus.log import COUNTS, NOBODY, Log, shares, stream_of, subject
+from layby.bus.requests import Requests
 from layby.bus.topology import ConsumerSpec, Provisioner, StreamSpec, Topology, streams
 from layby.run import provision
 from tests.engine import Engine, app_of
@@ -80,6 +82,120 @@ async def test_an_app_with_more_triggers_extends_the_stream(bus: Bus) -> None:
     assert {"one.opened", "two.opened"} <= set(info["config"]["subjects"])
     answers = await bus.requests.api("STREAM.INFO.ANSWERS")
     assert answers["config"]["subjects"] == ["developer.response.>", "legal.response.>"]
+
+
+class Meeting(Requests):
+    """Requests of which those that begin with `verb` wait for each other, the first time."""
+
+    def at(self, verb: str, gate: asyncio.Barrier) -> None:
+        self._verb, self._gate = verb, gate
+
+    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+        if verb == self._verb:
+            self._verb = ""
+            await self._gate.wait()
+        return await super().api(verb, body, timeout=timeout)
+
+
+async def at_once(url: str, verb: str, *wanted: Topology) -> list[list[str] | BaseException]:
+    """Provision these, all of whom have read what is there before one of them does `verb`."""
+    gate = asyncio.Barrier(len(wanted))
+
+    async def ensure(topology: Topology) -> list[str]:
+        async with bus_at(url) as bus:
+            requests = Meeting(bus.connection.nc)
+            requests.at(verb, gate)
+            await requests.start()
+            try:
+                return await Provisioner(requests).ensure(topology)
+            finally:
+                await requests.stop()
+
+    return await asyncio.gather(*(ensure(each) for each in wanted), return_exceptions=True)
+
+
+async def test_apps_that_extend_a_stream_at_once_all_get_what_they_need(clean_nats: str) -> None:
+    async with bus_at(clean_nats) as bus:
+        await Provisioner(bus.requests).ensure(of(stream("S", "base")))
+        names = [f"app-{number}" for number in range(4)]
+        wanted = [
+            of(stream("S", name), ConsumerSpec(stream="S", name=name, filter=name))
+            for name in names
+        ]
+        found = await at_once(clean_nats, "STREAM.UPDATE.S", *wanted)
+        assert [changes[0] for changes in found if isinstance(changes, list)] == [
+            f"added {name} to stream S" for name in names
+        ]
+        info = await bus.requests.api("STREAM.INFO.S")
+        assert set(info["config"]["subjects"]) == {"base", *names}
+
+
+async def test_what_was_written_over_before_the_end_is_added_again(bus: Bus) -> None:
+    """Another app had read the stream before we added ours, and writes after we have looked."""
+    provisioner = Provisioner(bus.requests)
+    await provisioner.ensure(of(stream("S", "base")))
+    before = (await bus.requests.api("STREAM.INFO.S"))["config"]
+
+    class Overtaken(Requests):
+        async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+            if verb.startswith("CONSUMER.CREATE"):
+                theirs = {**before, "subjects": ["base", "theirs", "ours.x"]}
+                await super().api("STREAM.UPDATE.S", theirs)
+            return await super().api(verb, body, timeout=timeout)
+
+    requests = Overtaken(bus.connection.nc)
+    await requests.start()
+    box = ConsumerSpec(stream="S", name="box", filter="ours.x")
+    await Provisioner(requests).ensure(of(stream("S", "ours", "ours.x"), box))
+    await requests.stop()
+    info = await bus.requests.api("STREAM.INFO.S")
+    assert set(info["config"]["subjects"]) == {"base", "theirs", "ours.x", "ours"}
+
+
+# -- over how many streams the logs are split --------------------------------------------------
+
+
+def logs_of(count: int) -> Topology:
+    return of(*streams([], [], count))
+
+
+@pytest.mark.parametrize("count", COUNTS)
+async def test_logs_are_in_as_many_streams_as_asked(bus: Bus, count: int) -> None:
+    await Provisioner(bus.requests).ensure(logs_of(count))
+    assert await Provisioner(bus.requests).ensure(logs_of(count)) == []
+    assert await Log(bus.requests).streams() == count
+    for run in [f"{digit}run" for digit in "0123456789abcdef"]:
+        ack = await bus.requests.store(subject(NOBODY, run, 1), b"")
+        assert ack.stream == stream_of(run, count)
+
+
+@pytest.mark.parametrize(("there", "asked"), [(1, 4), (4, 1), (4, 2), (2, 4), (16, 8)])
+async def test_another_number_is_refused_and_nothing_changed(
+    bus: Bus, there: int, asked: int
+) -> None:
+    provisioner = Provisioner(bus.requests)
+    await provisioner.ensure(logs_of(there))
+    held = rf"in {there} streams? here \({', '.join(shares(there))}\).*asks for {asked} stream"
+    with pytest.raises(TopologyMismatch, match=rf"{held}.*App\(log_streams={there}\)"):
+        await provisioner.ensure(logs_of(asked))
+    assert await provisioner.ensure(logs_of(there)) == []
+
+
+async def test_of_two_numbers_at_once_one_wins_and_the_other_is_told(clean_nats: str) -> None:
+    found = await at_once(clean_nats, "STREAM.CREATE.RUNS", *map(logs_of, (1, 2, 4)))
+    refused = [error for error in found if isinstance(error, TopologyMismatch)]
+    assert len(refused) == 2, found
+    assert all("App(log_streams=" in str(error) for error in refused)
+    async with bus_at(clean_nats) as bus:
+        count = await Log(bus.requests).streams()
+        assert await Provisioner(bus.requests).ensure(logs_of(count)) == []
+
+
+async def test_a_worker_that_asks_for_another_number_does_not_start(engine: Engine) -> None:
+    await provision(app_of(nothing, log_streams=4), engine.settings)
+    with pytest.raises(TopologyMismatch, match="in 4 streams here"):
+        async with engine.works(app_of(nothing)):
+            pass
 
 
 async def test_extending_keeps_what_the_owner_has_set(bus: Bus) -> None:
