@@ -17,7 +17,7 @@ import structlog
 from ..bus.errors import BusError, InvalidTicket
 from ..bus.log import LogMessage, parse
 from ..bus.mailbox import Delivery
-from ..bus.requests import Requests
+from ..bus.requests import PubAck, Requests
 from ..bus.timers import Timers
 from ..bus.token import decode as decode_token
 from ..bus.token import encode as encode_token
@@ -45,7 +45,11 @@ _MOMENT = 0.2
 _PATIENCE = 300
 """Deliveries of such an answer, about a minute."""
 _ANSWERS = 200
-"""Answers to one ticket that are looked at when a deadline falls."""
+"""Answers or questions of one ticket that are looked at."""
+
+
+class _Others(Exception):
+    """A ticket's record holds other questions too."""
 
 
 class _Shown(msgspec.Struct):
@@ -117,9 +121,11 @@ class Human:
         notes when that was, by the server's clock: who answered before meant another.
         """
         shown = asyncio.get_running_loop().create_future()
-        self._showing.setdefault(state.ticket, set()).add(shown)
+        showing = self._showing.setdefault(state.ticket, set())
+        before = showing.copy()
+        showing.add(shown)
         try:
-            await self._open(state, question, delivery)
+            await self._open(state, question, delivery, before)
         finally:
             shown.set_result(None)
             self._showing[state.ticket].discard(shown)
@@ -134,7 +140,13 @@ class Human:
             deadline=iso(question.deadline),
         )
 
-    async def _open(self, state: RunState, question: Question, delivery: Delivery) -> None:
+    async def _open(
+        self,
+        state: RunState,
+        question: Question,
+        delivery: Delivery,
+        before: set[asyncio.Future[None]],
+    ) -> None:
         token = encode_token(state.ticket)
         prompt = self._is_prompt(delivery)
         ack = await self._requests.store(
@@ -143,13 +155,10 @@ class Human:
             {"Nats-Msg-Id": question.id},
         )
         crash.point("after_question")
-        since = delivery.at
-        if ack.duplicate or not prompt:
-            since = max(since, await self._stored_at(ack.seq) - _BEFORE)
         crash.point("before_record_put")
-        await self._parking.change(
-            state.ticket, lambda record: with_question(record, state, question, since)
-        )
+        if before:
+            await asyncio.wait(before)  # the record has them in the order of their asking
+        await self._record_open(state, question, delivery, ack, prompt=prompt)
         crash.point("after_record_put")
         due = Due(
             kind="question",
@@ -161,6 +170,37 @@ class Human:
         )
         await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
         crash.point("after_timer")
+
+    async def _record_open(
+        self,
+        state: RunState,
+        question: Question,
+        delivery: Delivery,
+        ack: PubAck,
+        *,
+        prompt: bool,
+    ) -> None:
+        """Put a question into its ticket's record, with the time since when it can be answered.
+
+        An unnamed answer to a ticket's only question can mean no other. Where there are others, it
+        must not close what its sender cannot have seen: the stream's own stamp is read.
+        """
+        since = delivery.at
+        if ack.duplicate or not prompt:
+            since = max(since, await self._stored_at(ack.seq) - _BEFORE)
+
+        def alone(record: ParkedRecord) -> ParkedRecord:
+            if any(other.id != question.id for other in record.questions):
+                raise _Others
+            return with_question(record, state, question, since)
+
+        try:
+            await self._parking.change(state.ticket, alone)
+        except _Others:
+            stamp = await self._stored_at(ack.seq)
+            await self._parking.change(
+                state.ticket, lambda record: with_question(record, state, question, stamp)
+            )
 
     def _is_prompt(self, delivery: Delivery) -> bool:
         """Whether a question is shown as soon as it was asked: then that is since when."""
@@ -226,17 +266,25 @@ class Human:
         await delivery.ack()
 
     async def _being_shown(
-        self, ticket: str, record: ParkedRecord | None, delivery: Delivery
+        self, ticket: str, record: ParkedRecord | None, given: Given, delivery: Delivery
     ) -> bool:
-        """Whether a question was published whose record is still to come."""
+        """Whether the question that an answer may be for was published and has no record yet."""
         if delivery.num_delivered > _PATIENCE:
             return False
+        known = {question.id for question in record.questions} if record else set[str]()
+        coming = await self._published_before(ticket, delivery.at) - known
+        return given.question_id in coming if given.question_id else bool(coming)
+
+    async def _published_before(self, ticket: str, at: float) -> set[str]:
+        """The questions on a ticket that were published shortly before, or after."""
         subject = f"{self.role}.question.{encode_token(ticket)}"
         newest = await self._requests.stored("QUESTIONS", last=subject)
-        if newest is None or delivery.at - newest.at > _FRESH:
-            return False
-        question = msgspec.json.decode(newest.data, type=_Shown).id
-        return all(known.id != question for known in (record.questions if record else ()))
+        if newest is None or at - newest.at > _FRESH:
+            return set()
+        body = {"next_by_subj": subject, "batch": _ANSWERS, "start_time": iso(at - _FRESH)}
+        found = await self._requests.direct_get("QUESTIONS", body)
+        texts = [newest.data, *(msg.data for msg in found if not msg.status)]
+        return {msgspec.json.decode(text, type=_Shown).id for text in texts}
 
     async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken | None:
         """Close the question that an answer is for, unless something closed it before.
@@ -253,7 +301,9 @@ class Human:
             # A copy may lag behind; only the leader's word is enough to say no.
             record, _ = await self._parking.get_newest(ticket)
             verdict = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
-            if verdict.outcome != "accepted" and await self._being_shown(ticket, record, delivery):
+            if verdict.outcome != "accepted" and await self._being_shown(
+                ticket, record, given, delivery
+            ):
                 return None
         shown = verdict.question
         if verdict.outcome != "accepted" or shown is None:

@@ -88,9 +88,10 @@ def with_question(
     questions = list(record.questions)
     known = next((i for i, q in enumerate(questions) if q.id == question.id), None)
     if known is None:
+        # Always last: an answer that is judged again must find the same oldest question.
         questions.append(parked_question(run, question, since))
     elif questions[known].status == "open":
-        questions[known] = parked_question(run, question, since or questions[known].since)
+        questions[known] = parked_question(run, question, questions[known].since or since)
     else:
         return record  # closed before, and a question closes once
     closed = [q for q in questions if q.status != "open"]
