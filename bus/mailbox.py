@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import structlog
@@ -35,6 +35,15 @@ _V1_FIELDS = 9
 _NANOS = 1_000_000_000
 
 
+class _Meta(NamedTuple):
+    """What the server says of a delivery, in its ack subject."""
+
+    stream: str
+    num_delivered: int
+    seq: int
+    at: float
+
+
 class Delivery:
     """One message in a worker's hands."""
 
@@ -43,7 +52,7 @@ class Delivery:
     def __init__(self, mailbox: Mailbox, msg: Message) -> None:
         self._mailbox = mailbox
         self._msg = msg
-        self._meta: list[str] | None = None
+        self._meta: _Meta | None = None
         self.closed = False
 
     @property
@@ -64,27 +73,28 @@ class Delivery:
     @property
     def num_delivered(self) -> int:
         """How often it was delivered, this time included."""
-        return int(self._field(4))
+        return self._told.num_delivered
 
     @property
     def stream(self) -> str:
         """The stream that it comes from."""
-        return self._field(2)
+        return self._told.stream
 
     @property
     def seq(self) -> int:
         """Its sequence in the stream."""
-        return int(self._field(5))
+        return self._told.seq
 
     @property
     def at(self) -> float:
         """When the stream stored it, Unix seconds by the server's clock."""
-        return int(self._field(7)) / _NANOS
+        return self._told.at
 
-    def _field(self, index: int) -> str:
+    @property
+    def _told(self) -> _Meta:
         if self._meta is None:
-            self._meta = _ack_fields(self._msg.reply)
-        return self._meta[index]
+            self._meta = _meta(self._msg.reply)
+        return self._meta
 
     async def ack(self) -> None:
         """Tell the server that it need not be delivered again. May be forgotten by a crash."""
@@ -114,12 +124,15 @@ class Delivery:
             self._mailbox.nc.send(self._msg.reply, word)
 
 
-def _ack_fields(reply: str) -> list[str]:
-    """The tokens of an ack subject, v2 (with domain and account) brought to the form of v1."""
+def _meta(reply: str) -> _Meta:
+    """Read an ack subject, `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>`...
+
+    Its second form (ADR-15) has the domain and the account before the stream.
+    """
     fields = reply.split(".")
-    if len(fields) <= _V1_FIELDS:
-        return fields
-    return ["$JS", "ACK", *fields[4:]]
+    if len(fields) > _V1_FIELDS:
+        fields = ["$JS", "ACK", *fields[4:]]
+    return _Meta(fields[2], int(fields[4]), int(fields[5]), int(fields[7]) / _NANOS)
 
 
 Handler = Callable[[Delivery], Awaitable[None]]

@@ -9,6 +9,7 @@ tokens, and none can pass for another.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from .errors import InvalidTicket
@@ -29,6 +30,7 @@ def encode(ticket: str) -> str:
     Raises:
         InvalidTicket: if it is not text, is empty, has over 200 characters or is not valid Unicode.
     """
+    _demand_text(ticket, "ticket id", LONGEST_TICKET)
     return _encode(ticket, "ticket id")
 
 
@@ -63,6 +65,7 @@ def slug(name: str) -> str:
     return _encode(re.sub(r"[ _]", "-", name.lower()), "actor name")
 
 
+@lru_cache(maxsize=4_096)
 def _encode(name: str, what: str) -> str:
     _demand_text(name, what, LONGEST_TICKET)
     try:

@@ -21,7 +21,7 @@ from .run import LiveRun
 from .state import Frame, Slot
 
 _VISIBLE_WITHIN = 0.005
-"""Seconds after which a record is appended although nothing waits for it."""
+"""Seconds, once or twice, after which a record is appended although nothing waits for it."""
 _TURNS = 400
 """Turns of the loop that strands get to reach their records once none seems to move."""
 
@@ -98,17 +98,48 @@ class Outcome(NamedTuple):
     error: Exception | None = None
 
 
+class Trail:
+    """Appends what was recorded a moment ago and nothing has appended since: one timer for all."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fresh: list[Activation] = []
+        self._due: list[Activation] = []
+        self._armed = False
+
+    def add(self, activation: Activation) -> None:
+        """Look after an activation that has recorded something."""
+        self._fresh.append(activation)
+        if not self._armed:
+            self._arm()
+
+    def _arm(self) -> None:
+        self._armed = True
+        self._loop.call_later(_VISIBLE_WITHIN, self._sweep)
+
+    def _sweep(self) -> None:
+        due, self._due, self._fresh = self._due, self._fresh, []
+        for activation in due:
+            activation.flush_soon()
+        self._armed = False
+        if self._due:
+            self._arm()
+
+
 class Activation:
     """The handling of mail `cause` for one frame of a run."""
 
-    def __init__(self, live: LiveRun, frame: Frame, cause: int, *, redelivered: bool) -> None:
+    def __init__(
+        self, live: LiveRun, frame: Frame, cause: int, trail: Trail, *, redelivered: bool
+    ) -> None:
         self.live = live
         self.frame = frame
         self.cause = cause
         self.redelivered = redelivered
         self.appended = 0
         self._buffer: list[tuple[Record, Position]] = []
-        self._flusher: asyncio.TimerHandle | None = None
+        self._trail = trail
+        self._trails = False
         self._flushing: set[asyncio.Task[None]] = set()
         self._landing: set[asyncio.Future[None]] = set()
         """Appends on their way, whoever made them."""
@@ -205,8 +236,9 @@ class Activation:
         position = Position()
         strand.get().own = position
         self._buffer.append((record, position))
-        if self._flusher is None:
-            self._flusher = self._loop.call_later(_VISIBLE_WITHIN, self._flush_soon)
+        if not self._trails:
+            self._trails = True
+            self._trail.add(self)
 
     async def before_effect(self) -> None:
         """Append what is recorded, so that an effect never precedes what led to it.
@@ -258,8 +290,9 @@ class Activation:
             self._landing.discard(landing)
             landing.set_result(None)
 
-    def _flush_soon(self) -> None:
-        self._flusher = None
+    def flush_soon(self) -> None:
+        """Append what is recorded, if anything is, beside the body."""
+        self._trails = False
         if not self._buffer:
             return
         task = self._loop.create_task(self._flush_behind())
@@ -323,9 +356,6 @@ class Activation:
     async def _settle(self) -> None:
         token = strand.set(Strand(0, 0))
         try:
-            if self._flusher is not None:
-                self._flusher.cancel()
-                self._flusher = None
             if self._flushing:
                 await asyncio.wait(self._flushing)
             if self._stopped is not None:
@@ -338,8 +368,6 @@ class Activation:
         """Append the last records of the frame."""
         token = strand.set(Strand(0, 0))
         try:
-            if self._flusher is not None:
-                self._flusher.cancel()
             await self.flush(to=to, mail=mail)
         finally:
             strand.reset(token)

@@ -20,7 +20,7 @@ from ..bus.errors import NotConnected, PublishUnconfirmed, StreamMissing
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
-from .activation import Activation, Outcome
+from .activation import Activation, Outcome, Trail
 from .doubt import Doubt
 from .duration import human
 from .entry import (
@@ -101,6 +101,7 @@ class Host:
         self.dead = dead
         self.tidiers: list[Tidy] = []
         self._doubt = doubt
+        self._trail = Trail()
         self._active: dict[str, set[Activation]] = {}
         self._failures: dict[_Key, int] = {}
         """How often handlers have failed for a message; crashes and outages do not count."""
@@ -135,7 +136,7 @@ class Host:
     ) -> None:
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
-            activation = Activation(live, frame, 1, redelivered=not fresh)
+            activation = Activation(live, frame, 1, self._trail, redelivered=not fresh)
             try:
                 await self._drive(behaviour, activation, opening)
             except Fenced:
@@ -149,7 +150,7 @@ class Host:
         # be in the midst of a step right now.
         ours = live.state.seq in {0, opening.seq}
         if ours and again and not live.state.ended:
-            activation = Activation(live, live.state.root, 1, redelivered=True)
+            activation = Activation(live, live.state.root, 1, self._trail, redelivered=True)
             await self._drive(behaviour, activation)
         await self._finish(live)
 
@@ -181,7 +182,7 @@ class Host:
         frame = addressee(live.state, decode(delivery.data).records[-1])
         if frame is not None and not frame.done and not live.state.ended:
             redelivered = again or live.state.tail > n
-            activation = Activation(live, frame, n, redelivered=redelivered)
+            activation = Activation(live, frame, n, self._trail, redelivered=redelivered)
             await self._drive(behaviour, activation)
         await self._finish(live)
 

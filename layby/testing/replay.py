@@ -18,7 +18,7 @@ from ..bus.blobs import Blobs
 from ..bus.errors import LaybyError
 from ..bus.log import NOBODY, Log
 from ..bus.timers import Timers
-from ..runtime.activation import Activation, Strand, strand
+from ..runtime.activation import Activation, Strand, Trail, strand
 from ..runtime.entry import Awaited, Cancelled, Ended, Envelope, Raw, Record, decode
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
 from ..runtime.host import Host
@@ -131,7 +131,7 @@ class _Replayed(Activation):
     """An activation that ends where the record ends."""
 
     def __init__(self, live: LiveRun) -> None:
-        super().__init__(live, live.state.root, 0, redelivered=False)
+        super().__init__(live, live.state.root, 0, Trail(), redelivered=False)
         self.new: list[str] = []
         """Keys that the body came to and that are not recorded."""
         self.last = ""
