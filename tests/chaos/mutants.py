@@ -202,7 +202,7 @@ def effect_beside_record() -> None:
     """Begin the next effect while the result of the last is on its way to the server."""
 
     async def at_once(self: activation.Activation) -> None:
-        self._flush_soon()  # pyright: ignore[reportPrivateUsage]
+        self.flush_soon()
 
     _set(activation.Activation, "before_effect", lambda _: at_once)
 
