@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from layby import Agent, App, Retry, Step, tool
 from layby.bus.bucket import Bucket
+from layby.bus.errors import Conflict
 from layby.bus.log import subject
 from layby.client import NoSuchRun, RunOver
 from layby.rows import RunRow
@@ -412,6 +414,40 @@ async def test_all_runs_can_be_followed_at_once(engine: Engine) -> None:
     for ticket in "abc":
         assert seen[ticket][0] == "run.started"
         assert seen[ticket][-1] == "run.ended"
+
+
+async def test_a_run_that_is_over_is_told_once(engine: Engine) -> None:
+    """Whoever follows all runs may hear of its last entries after it has read them."""
+    ended: Counter[str] = Counter()
+
+    async def follow() -> None:
+        async for line in engine.client.follow():
+            ended[line.run] += line.kind == "run.ended"
+
+    async def end_one(ticket: str) -> str:
+        run = await engine.start(ticket)
+        await engine.answer((await engine.question(run=run)).ticket)
+        await engine.ended(run)
+        return run
+
+    async def told() -> bool:  # the follower subscribes in its own time
+        await end_one("warm up")
+        return bool(+ended)
+
+    async with engine.works(app_of(echo)):
+        follower = asyncio.ensure_future(follow())
+        await until(told)
+        [first, *_] = +ended
+        with pytest.raises(Conflict):
+            await engine.log.append(first, (await engine.state(first)).tail, "late", b"{}")
+        last = await end_one("the last")
+
+        async def last_told() -> bool:
+            return ended[last] > 0
+
+        await until(last_told)
+        follower.cancel()
+    assert ended[first] == 1
 
 
 async def _asked(engine: Engine, tickets: set[str]) -> bool:
