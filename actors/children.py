@@ -15,7 +15,12 @@ from ..runtime.state import COMPLETED
 from ..runtime.values import dump
 from .workflow import Workflow
 
-_TYPES = {"cancelled": "RunCancelled", "timed_out": "AskTimedOut", "max_turns": "MaxTurns"}
+_TYPES = {
+    "budget_spent": "BudgetSpent",
+    "cancelled": "RunCancelled",
+    "max_turns": "MaxTurns",
+    "timed_out": "AskTimedOut",
+}
 
 
 class ChildRuns:

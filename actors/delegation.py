@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .agent import Agent
     from .network import Network
 
-_UNFINISHED = {"max_steps", "refusal", "max_tokens"}
+_UNFINISHED = {"max_steps", "budget_spent", "refusal", "max_tokens"}
 
 
 def as_tool(

@@ -199,6 +199,7 @@ def as_turn(result: NetworkResult[Any]) -> TurnResult:
     return TurnResult(
         agent=result.network,
         text=result.text,
+        stop=result.status,
         calls=[call for turn in result.turns for call in turn.calls],
         usage=result.usage,
         state=result.state,

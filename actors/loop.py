@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..runtime.errors import BudgetSpent, InvalidSetup
+from ..runtime.errors import InvalidSetup
 from ..runtime.retry import NEVER, Retry
 from ..runtime.state import Frame, RunState
 from ..runtime.step import Step
@@ -153,6 +153,8 @@ class Turn:
 
     async def _play(self) -> TurnResult:
         for number in range(self._agent.max_steps):
+            if self._left() == 0:
+                return self._result("budget_spent")
             thought = await self._think(number)
             if thought.message.tool_calls:
                 stop = await self._act(number, thought.message)
@@ -165,7 +167,6 @@ class Turn:
     # -- the model -----------------------------------------------------------------------------
 
     async def _think(self, number: int) -> Thought:
-        self._must_afford()
         model = self._thinker()
         key = f"model#{number}"
         thought: Thought = await self._step.perform(
@@ -181,13 +182,6 @@ class Turn:
     def _left(self) -> int | None:
         """Tokens that the turn may still use; None: no limit."""
         return None if self._tokens is None else max(0, self._tokens - self._usage.tokens)
-
-    def _must_afford(self) -> None:
-        if self._left() == 0:
-            raise BudgetSpent(
-                f"agent {self._agent.name!r} has used {self._usage.tokens} tokens in its turn; the "
-                f"budget of network {self._task.network!r} had {self._tokens} left for it"
-            )
 
     async def _infer(self, key: str, number: int, model: Model) -> Thought:
         request = await self._request(number)

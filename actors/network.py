@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias
 
 import msgspec
 
@@ -46,7 +46,10 @@ class Network(Generic[S]):
     state: type[S] | None = field(default=None, kw_only=True)
     """The type of the state: a pydantic model or dataclass. None: a plain dict."""
     budget: Tokens | None = field(default=None, kw_only=True)
-    """What a run may use; when it is spent the run fails with `BudgetSpent`."""
+    """What a run may use; when it is spent the run ends as `budget_spent`."""
+    at_limit: Literal["raise", "return"] = field(default="raise", kw_only=True)
+    """What comes of the last turn, or of a spent budget, without a router's word that it is done:
+    `raise` MaxTurns or BudgetSpent, or `return` what was done; its `status` then says why."""
     enabled: Enabled | None = field(default=None, kw_only=True)
     """Whether the routers of a network around it may choose it now; None: always."""
     concurrency: int | None = field(default=None, kw_only=True)
@@ -64,6 +67,8 @@ class Network(Generic[S]):
                 raise InvalidSetup(f"network {self.name!r}: {limit} must be at least 1")
         if self.budget is not None and self.budget.limit < 1:
             raise InvalidSetup(f"network {self.name!r}: a budget of {self.budget.limit} is none")
+        if self.at_limit not in {"raise", "return"}:
+            raise InvalidSetup(f"network {self.name!r}: at_limit is 'raise' or 'return'")
         object.__setattr__(self, "state_type", StateType(self.state))
         self._check_handoffs(names)
 

@@ -60,7 +60,9 @@ async def decide(router: RoutingAgent, route: Route[Any], setting: Setting) -> D
             decision = await (await _Deliberation.begin(router, route, setting)).decide()
         except StepFailed as error:  # tried again already
             raise RouterError(f"routing agent {router.name!r} failed: {error}") from error
-    choice = None if router.on_route is None else await settled(router.on_route(route, decision))
+    if decision.spent or router.on_route is None:
+        return decision
+    choice = await settled(router.on_route(route, decision))
     if choice is None or isinstance(choice, Decision):
         return choice or decision
     changed = decision_of(choice, route, by="on_route")
@@ -114,6 +116,8 @@ class _Deliberation:
     async def decide(self) -> Decision:
         tries = 0
         for number in range(self._router.max_steps):
+            if self._left() == 0:
+                return msgspec.structs.replace(self._decision([], "no tokens left"), spent=True)
             message = await self._think(number)
             if message.tool_calls and message.tool_calls[0].name in self._own:
                 told = await self._act(number, message.tool_calls)
@@ -133,6 +137,11 @@ class _Deliberation:
             else f"routing agent {self._router.name!r} did not decide within "
             f"{self._router.max_steps} responses"
         )
+
+    def _left(self) -> int | None:
+        """Tokens that may still be used; None: no limit."""
+        limit = self._setting.tokens
+        return None if limit is None else max(0, limit - self._usage.tokens)
 
     async def _think(self, number: int) -> Message:
         request = ModelRequest(
@@ -157,8 +166,7 @@ class _Deliberation:
     async def _act(self, number: int, calls: list[ToolCall]) -> Message:
         """Perform the calls of the router's own tools."""
         own = {place: call for place, call in enumerate(calls) if call.name in self._own}
-        limit = self._setting.tokens
-        self._calls.tokens_left = None if limit is None else max(0, limit - self._usage.tokens)
+        self._calls.tokens_left = self._left()
         outcomes = await self._setting.step.gather(
             *(self._calls.outcome(f"{number}.{place}", call) for place, call in own.items())
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..runtime.entry import Raw
-from ..runtime.errors import BudgetSpent, MaxTurns
+from ..runtime.errors import BudgetSpent, LaybyError, MaxTurns
 from ..runtime.retry import Retry
 from ..runtime.state import Frame, RunState
 from ..runtime.step import Step
@@ -18,7 +18,7 @@ from .network import Member, Network
 from .router import Route, RouterError, RoutingAgent, decision_of
 from .routing import Setting, decide
 from .state import Values
-from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
+from .turn import Decision, NetworkInput, NetworkResult, Status, TurnInput, TurnResult
 
 Meet = Callable[[RoutingAgent], None]
 _ROUTE_RETRY = Retry(attempts=6, first=1.0, longest="1m")
@@ -52,6 +52,15 @@ class Supervisor:
         return await _Session(self._network, self._router, step, task, self._met).work()
 
 
+class _Limit(Exception):
+    """The network may not go on."""
+
+    def __init__(self, status: Status, error: LaybyError) -> None:
+        super().__init__(status)
+        self.status: Status = status
+        self.error = error
+
+
 class _Session:
     """A network at work on one thing."""
 
@@ -73,25 +82,50 @@ class _Session:
         self._usage = Usage()
 
     async def work(self) -> NetworkResult[Any]:
+        try:
+            return await self._work()
+        except _Limit as limit:
+            if self._network.at_limit == "return" or self._is_others(limit):
+                return self._result(limit.status)
+            raise limit.error from None
+
+    def _is_others(self, limit: _Limit) -> bool:
+        """Whether it is a budget of the network around this one, which is to say what follows."""
+        return limit.status == "budget_spent" and self._limit() == self._task.tokens
+
+    async def _work(self) -> NetworkResult[Any]:
+        """Take turns until the router says that it is done. Raises _Limit."""
         round_: list[TurnResult] = []
         for number in range(self._network.max_turns + 1):
             decision = await self._decide(number, round_)
             self._usage += decision.usage
             self._values.update(decision.state)
-            if not decision.agents:
-                return self._result(decision)
-            if number == self._network.max_turns:
+            if decision.spent:
                 break
-            self._left()
+            if not decision.agents:
+                return self._result("done", decision.summary)
+            if number == self._network.max_turns:
+                raise _Limit("max_turns", MaxTurns(self._out_of_turns()))
+            if self._remaining() == 0:
+                break
             round_ = await self._round(number, decision)
             for turn in round_:
                 self._turns.append(turn)
                 self._values.update(turn.state)
                 self._usage += turn.usage
-        raise MaxTurns(
+            if self._remaining() == 0 and any(turn.stop == "budget_spent" for turn in round_):
+                break
+        raise _Limit("budget_spent", BudgetSpent(self._out_of_tokens()))
+
+    def _out_of_turns(self) -> str:
+        return (
             f"network {self._network.name!r} took {self._network.max_turns} turns "
             "without its router saying that it is done"
         )
+
+    def _out_of_tokens(self) -> str:
+        name, used = self._network.name, self._usage.tokens
+        return f"network {name!r} has used {used} tokens; its budget is {self._limit()}"
 
     def _limit(self) -> int | None:
         """Tokens that may be used in all; None: no limit."""
@@ -104,16 +138,6 @@ class _Session:
         limit = self._limit()
         return None if limit is None else max(0, limit - self._usage.tokens)
 
-    def _left(self) -> int | None:
-        """Tokens that may still be used; None: no limit. Raises BudgetSpent for none."""
-        remaining = self._remaining()
-        if remaining == 0:
-            name, used = self._network.name, self._usage.tokens
-            raise BudgetSpent(
-                f"network {name!r} has used {used} tokens; its budget is {self._limit()}"
-            )
-        return remaining
-
     # -- who is next ---------------------------------------------------------------------------
 
     async def _decide(self, number: int, round_: list[TurnResult]) -> Decision:
@@ -123,7 +147,7 @@ class _Session:
             return await self._choose(key, round_)
 
         def told(decision: Decision) -> str:
-            who = ", ".join(decision.agents) or "done"
+            who = ", ".join(decision.agents) or ("nobody" if decision.spent else "done")
             return f"{who} ({decision.by}{': ' if decision.summary else ''}{decision.summary})"
 
         decision: Decision = await self._step.perform(
@@ -192,7 +216,7 @@ class _Session:
             inner = _Nested(member)
             return self._step.call(inner, self._subtask(member), name=key, note=member.name)
         asked = TurnInput(
-            agent=member.name, network=self._network.name, number=number, tokens=self._left()
+            agent=member.name, network=self._network.name, number=number, tokens=self._remaining()
         )
         return self._step.call(member, asked, name=key, note=member.name)
 
@@ -205,12 +229,12 @@ class _Session:
             network=inner.name,
             input="\n\n".join(message.text for message in past.told()),
             state=inner.state_type.opening(values),
-            tokens=self._left(),
+            tokens=self._remaining(),
             before=self._task.before,
             attachments=self._task.attachments,
         )
 
-    def _result(self, decision: Decision) -> NetworkResult[Any]:
+    def _result(self, status: Status, summary: str = "") -> NetworkResult[Any]:
         own: dict[str, dict[str, Any]] = {}
         for turn in self._turns:
             if turn.agent_state:
@@ -218,7 +242,8 @@ class _Session:
         said = next((turn.text for turn in reversed(self._turns) if turn.text), "")
         return NetworkResult(
             network=self._network.name,
-            text=said or decision.summary,
+            status=status,
+            text=said or summary,
             turns=self._turns,
             state=self._values,
             agent_states=own,

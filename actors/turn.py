@@ -10,13 +10,26 @@ from typing_extensions import TypeVar
 from .attachment import Attachment
 from .model import Message, ModelResponse, ToolCall, Usage
 
-Stop = Literal["done", "max_steps", "stopped", "halted", "handoff", "refusal", "max_tokens"]
+Stop = Literal[
+    "done",
+    "max_steps",
+    "budget_spent",
+    "stopped",
+    "halted",
+    "handoff",
+    "refusal",
+    "max_tokens",
+    "max_turns",
+]
 """Why a turn ended.
 
-`done`: the model had said everything. `max_steps`: it had not. `stopped`: a `stop_when` held.
-`halted`: the `on_start` hook ended it. `handoff`: another agent takes over. `refusal` and
-`max_tokens`: the model's own reasons.
+`done`: the model had said everything. `max_steps`: it had not. `budget_spent`: it had not, and the
+network's tokens are used up. `stopped`: a `stop_when` held. `halted`: the `on_start` hook ended it.
+`handoff`: another agent takes over. `refusal` and `max_tokens`: the model's own reasons.
+`max_turns`: of a network within a network, its last turn is taken.
 """
+Status = Literal["done", "max_turns", "budget_spent"]
+"""Why a network ended."""
 
 S = TypeVar("S", default=dict[str, Any])
 """The type of a network's state."""
@@ -162,7 +175,8 @@ class NetworkResult(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     """What a network did."""
 
     network: str
-    status: Literal["done"] = "done"
+    status: Status = "done"
+    """`done`; another only where the network's `at_limit` is `return`."""
     text: str = ""
     """What was said last, or the router's summary."""
     turns: list[TurnResult] = []
@@ -189,3 +203,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage = Usage()
     state: dict[str, Any] = {}
     """The keys of the network's state that the router's tools set."""
+    spent: bool = False
+    """There is none: the budget has no tokens left for the routing agent's model."""

@@ -33,6 +33,8 @@ class NetworkEnded(Event, frozen=True, kw_only=True, tag="network.ended"):
 
     network: str
     text: str = ""
+    status: str = "done"
+    """`done`; `max_turns` or `budget_spent` where its `at_limit` is `return`."""
 
 
 class AgentStarted(Event, frozen=True, kw_only=True, tag="agent.started"):

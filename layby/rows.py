@@ -11,7 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 RunStatus = Literal[
-    "running", "waiting", "completed", "failed", "timed_out", "max_turns", "cancelled"
+    "running",
+    "waiting",
+    "completed",
+    "failed",
+    "timed_out",
+    "max_turns",
+    "budget_spent",
+    "cancelled",
 ]
 """`waiting` is parked: it waits for a person, a timer or a child and holds no worker."""
 

@@ -104,7 +104,8 @@ class Scribe:
             yield events.AgentEnded, {**about, "text": turn.text, "stop": turn.stop}
         elif actor.startswith(_NETWORK):
             done: NetworkResult = load(record.result, NetworkResult)
-            yield events.NetworkEnded, {**about, "network": done.network, "text": done.text}
+            fields = {"network": done.network, "text": done.text, "status": done.status}
+            yield events.NetworkEnded, {**about, **fields}
 
     def stepped(self, record: entry.Stepped) -> _Facts:
         """A step, a routing decision, a model's answer, or a tool call."""

@@ -69,7 +69,7 @@ class QuestionLimit(LaybyError):
 
 
 class BudgetSpent(LaybyError):
-    """A network has used as many tokens as its `budget` allows; the run fails."""
+    """A network has used as many tokens as its `budget` allows."""
 
     retryable = False
 

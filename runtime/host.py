@@ -39,13 +39,22 @@ from .entry import (
     Woken,
     decode,
 )
-from .errors import AskTimedOut, Fenced, Interrupted, LaybyError, MaxTurns, RunCancelled, Undeclared
+from .errors import (
+    AskTimedOut,
+    BudgetSpent,
+    Fenced,
+    Interrupted,
+    LaybyError,
+    MaxTurns,
+    RunCancelled,
+    Undeclared,
+)
 from .failure import failure_of, told
 from .ids import timer_name
 from .index import Index
 from .run import LiveRun, RunCache
 from .services import Due, Services
-from .state import CANCELLED, COMPLETED, FAILED, MAX_TURNS, TIMED_OUT, Frame, RunState
+from .state import BUDGET_SPENT, CANCELLED, COMPLETED, FAILED, MAX_TURNS, TIMED_OUT, Frame, RunState
 from .step import Step
 from .values import dump
 
@@ -59,6 +68,7 @@ _SAME = 0.001
 """Seconds by which two readings of one deadline may differ."""
 _STATUS: dict[type[Exception], str] = {
     AskTimedOut: TIMED_OUT,
+    BudgetSpent: BUDGET_SPENT,
     MaxTurns: MAX_TURNS,
     RunCancelled: CANCELLED,
 }

@@ -22,10 +22,20 @@ COMPLETED = "completed"
 FAILED = "failed"
 TIMED_OUT = "timed_out"
 MAX_TURNS = "max_turns"
+BUDGET_SPENT = "budget_spent"
 CANCELLED = "cancelled"
 NEVER = 1e12
 """A deadline that does not come, Unix seconds."""
-STATUSES = (RUNNING, WAITING, COMPLETED, FAILED, TIMED_OUT, MAX_TURNS, CANCELLED)
+STATUSES = (
+    RUNNING,
+    WAITING,
+    COMPLETED,
+    FAILED,
+    TIMED_OUT,
+    MAX_TURNS,
+    BUDGET_SPENT,
+    CANCELLED,
+)
 
 
 class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

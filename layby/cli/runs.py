@@ -28,7 +28,7 @@ def runs(
         str | None,
         typer.Option(
             help="Only runs with this status: running, waiting, completed, failed, timed_out, "
-            "max_turns or cancelled.",
+            "max_turns, budget_spent or cancelled.",
             show_default=False,
         ),
     ] = None,

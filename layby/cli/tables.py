@@ -19,6 +19,7 @@ STATUS_STYLE: Mapping[str, str] = {
     "failed": "red",
     "timed_out": "red",
     "max_turns": "magenta",
+    "budget_spent": "magenta",
     "cancelled": "dim",
 }
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "error": "bold red"}

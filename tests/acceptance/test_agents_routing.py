@@ -150,7 +150,7 @@ async def spent(engine: Engine, network: Network) -> Any:
     async with engine.works(app_of(handle, network)):
         caught = await engine.result(await engine.start(catch=True))
         state = await engine.ended(await engine.start())
-    assert state.status == "failed"
+    assert state.status == "budget_spent"
     assert state.error == caught
     return caught
 
@@ -165,10 +165,7 @@ async def test_a_budget_ends_a_turn_amid_its_steps(engine: Engine) -> None:
     network = Network(
         "n", agents=[Agent("A", tools=[work], model=model)], router=once, budget=Tokens(30)
     )
-    why = await spent(engine, network)
-    assert why == (
-        "agent 'A' has used 33 tokens in its turn; the budget of network 'n' had 30 left for it"
-    )
+    assert await spent(engine, network) == "network 'n' has used 33 tokens; its budget is 30"
     assert model.paid == 6
 
 
@@ -184,7 +181,10 @@ async def test_a_budget_holds_for_a_network_within(engine: Engine) -> None:
     model = Scripted(lambda _request: says("again"))
     inner = Network("inner", agents=[Agent("A", model=model)], router=lambda _route: "A")
     outer = Network("outer", agents=[inner], router=once, budget=Tokens(20))
-    assert await spent(engine, outer) == "network 'inner' has used 22 tokens; its budget is 20"
+    assert await spent(engine, outer) == "network 'outer' has used 22 tokens; its budget is 20"
+    own = Network("own", agents=inner.agents, router=lambda _route: "A", budget=Tokens(20))
+    around = Network("around", agents=[own], router=once, budget=Tokens(30))
+    assert await spent(engine, around) == "network 'own' has used 22 tokens; its budget is 20"
 
 
 async def test_a_budget_holds_for_agents_that_are_tools(engine: Engine) -> None:
@@ -192,7 +192,128 @@ async def test_a_budget_holds_for_agents_that_are_tools(engine: Engine) -> None:
     model = Scripted(lambda _request: calls(("ask_expert", {"task": "?"})))
     agent = Agent("A", tools=[expert.as_tool()], model=model)
     network = Network("n", agents=[agent], router=once, budget=Tokens(30))
-    assert (await spent(engine, network)).startswith("agent 'Expert' has used 22 tokens")
+    assert await spent(engine, network) == "network 'n' has used 33 tokens; its budget is 30"
+    told = results(model.requests[-1]) if model.paid > 2 else []
+    assert not told  # nobody is asked any more once the expert has used it up
+
+
+async def test_a_budget_holds_for_the_routers_model(engine: Engine) -> None:
+    boss = Scripted(lambda _request: routes("A"))
+    model = Scripted(lambda _request: says("Hi."))
+    network = Network(
+        "n",
+        agents=[Agent("A", model=model)],
+        router=RoutingAgent("B", model=boss),
+        budget=Tokens(20),
+    )
+    assert await spent(engine, network) == "network 'n' has used 22 tokens; its budget is 20"
+    assert (boss.paid, model.paid) == (2, 2)  # in two runs
+
+
+async def test_a_rule_that_costs_nothing_may_end_what_has_used_its_budget(engine: Engine) -> None:
+    model = Scripted(says("Hi."))
+    network = Network("n", agents=[Agent("A", model=model)], router=once, budget=Tokens(11))
+
+    async def handle(event: dict[str, Any], step: Step) -> Any:
+        del event
+        result = await step.network(network, "Work")
+        return result.status, result.text
+
+    async with engine.works(app_of(handle, network)):
+        assert await engine.result(await engine.start()) == ["done", "Hi."]
+
+
+async def limited(engine: Engine, network: Network) -> Any:
+    async def handle(event: dict[str, Any], step: Step) -> Any:
+        del event
+        result = await step.network(network, "Work")
+        turns = [[turn.agent, turn.stop, len(turn.calls)] for turn in result.turns]
+        return result.status, turns, result.state, result.usage.tokens
+
+    async with engine.works(app_of(handle, network)):
+        return await engine.result(await engine.start())
+
+
+async def test_a_network_may_return_what_it_did_within_its_budget(engine: Engine) -> None:
+    @tool
+    def note(ctx: ToolContext, fact: str) -> None:
+        """Note a fact."""
+        ctx.state["fact"] = fact
+
+    model = Scripted(calls(("note", {"fact": "x"})), calls(("note", {"fact": "y"})))
+    network = Network(
+        "n",
+        agents=[Agent("A", tools=[note], model=model)],
+        router=once,
+        budget=Tokens(20),
+        at_limit="return",
+    )
+    assert await limited(engine, network) == [
+        "budget_spent",
+        [["A", "budget_spent", 2]],
+        {"fact": "y"},
+        22,
+    ]
+
+
+async def test_a_network_may_return_what_it_did_in_its_turns(engine: Engine) -> None:
+    model = Scripted(lambda _request: says("again"))
+    inner = Network(
+        "inner",
+        agents=[Agent("A", model=model)],
+        router=lambda _route: "A",
+        max_turns=2,
+        at_limit="return",
+    )
+    assert await limited(engine, inner) == [
+        "max_turns",
+        [["A", "done", 0], ["A", "done", 0]],
+        {},
+        22,
+    ]
+    outer = Network("outer", agents=[inner], router=once)
+    assert await limited(engine, outer) == ["done", [["inner", "max_turns", 0]], {}, 22]
+
+
+async def test_a_budget_of_the_network_around_is_its_to_tell(engine: Engine) -> None:
+    model = Scripted(lambda _request: says("again"))
+    inner = Network("inner", agents=[Agent("A", model=model)], router=lambda _route: "A")
+    outer = Network("outer", agents=[inner], router=once, budget=Tokens(20), at_limit="return")
+    assert await limited(engine, outer) == [
+        "budget_spent",
+        [["inner", "budget_spent", 0]],
+        {},
+        22,
+    ]
+
+
+async def test_a_parent_learns_that_its_childs_budget_is_spent(engine: Engine) -> None:
+    model = Scripted(lambda _request: says("again"))
+    network = Network(
+        "n", agents=[Agent("A", model=model)], router=lambda _route: "A", budget=Tokens(20)
+    )
+
+    async def child(event: dict[str, Any], step: Step) -> str:
+        del event
+        return (await step.network(network, "Work")).text
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        try:
+            await step.workflow("child", event)
+        except BudgetSpent as error:
+            return str(error)
+        return "no error"
+
+    app = app_of(handle, network)
+    app.workflow(on="desk.child", key="ticket", name="child")(child)
+    async with engine.works(app):
+        told = await engine.result(await engine.start())
+    assert told == "network 'n' has used 22 tokens; its budget is 20"
+
+
+def test_what_comes_of_a_limit_is_one_of_two() -> None:
+    with pytest.raises(InvalidSetup, match="at_limit is 'raise' or 'return'"):
+        Network("n", agents=[Agent("A")], at_limit="stop")  # type: ignore[arg-type]
 
 
 # -- how much at a time ------------------------------------------------------------------------
