@@ -11,6 +11,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ PayloadTooLarge       the caller: the message is larger than the server takes
    ├─ Conflict              nobody: somebody else wrote first; read again and decide again
    ├─ PublishUnconfirmed    nobody: no ack came; the message may or may not be stored
+   ├─ StoreFull             the operator: the disk, a quota or a limit of a stream is used up
    ├─ StreamMissing         the operator: no stream covers the subject; provision first
    ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
    ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
@@ -87,6 +88,12 @@ class Conflict(BusError):
 
 class PublishUnconfirmed(BusError):
     """No acknowledgement came: the message may or may not be stored. Look before repeating it."""
+
+
+class StoreFull(BusError):
+    """The stream takes nothing more: its disk, quota or limit is used up. Nothing was stored."""
+
+    codes = (10002, 10023, 10028, 10047, 10077)
 
 
 class StreamMissing(BusError):

@@ -16,7 +16,7 @@ from structlog.contextvars import bind_contextvars
 
 from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
-from ..bus.errors import NotConnected, PublishUnconfirmed, StreamMissing
+from ..bus.errors import NotConnected, PublishUnconfirmed, StoreFull, StreamMissing
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
@@ -383,7 +383,7 @@ class Host:
         try:
             await handle(delivery)
             self._failures.pop(key, None)
-        except (NotConnected, PublishUnconfirmed, StreamMissing, Interrupted) as error:
+        except (NotConnected, PublishUnconfirmed, StoreFull, StreamMissing, Interrupted) as error:
             log.info("delivery.postponed", mailbox=mailbox, error=str(error))
             await delivery.nak(0.5)
         except Exception as error:

@@ -27,6 +27,8 @@ class Proxy:
         self._ends: set[_End] = set()
         self._links: set[asyncio.Task[None]] = set()
         self.is_deaf = False
+        self.held: frozenset[bool] = frozenset()
+        """Whose bytes are kept back: True those of clients, False those of the server."""
         self.passed = bytearray()
         """What clients have sent."""
 
@@ -68,6 +70,16 @@ class Proxy:
         self.is_deaf = False
         self.cut()
 
+    def hold(self, *, clients: bool = True, server: bool = True) -> None:
+        """Let nothing pass, and lose nothing: a route that hangs, and that nobody resets."""
+        self.held = frozenset(who for who, holds in ((True, clients), (False, server)) if holds)
+
+    def release(self) -> None:
+        """Let pass what was kept back, in its order, and then the ends of connections."""
+        self.held = frozenset()
+        for end in tuple(self._ends):
+            end.pass_late()
+
     def cut(self) -> None:
         """Reset every connection; new ones are welcome."""
         for end in tuple(self._ends):
@@ -106,6 +118,8 @@ class _End(asyncio.Protocol):
         self.is_client = is_client
         self._proxy = proxy
         self._early: list[bytes] = []
+        self._late: list[bytes] = []
+        self._is_over = False
         self._peer: _End | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -123,6 +137,9 @@ class _End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._proxy.is_deaf:
             return
+        if self.is_client in self._proxy.held:
+            self._late.append(data)
+            return
         if self.is_client:
             self._proxy.passed += data
         if self._peer is None:
@@ -131,10 +148,21 @@ class _End(asyncio.Protocol):
             self._peer.write(data)
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    def pass_late(self) -> None:
+        """Pass on what was kept back."""
+        late, self._late = self._late, []
+        for data in late:
+            self.data_received(data)
+        if self._is_over:
+            self.connection_lost(None)
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        if self._proxy.held:
+            self._is_over = True  # a route that hangs does not tell of it
+            return
         self._proxy.lost(self)
         if self._peer is not None and self._peer._transport is not None:
             self._peer._transport.close()
