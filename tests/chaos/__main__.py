@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from . import cluster, scenarios
+from . import cluster, disk, network, scenarios
 from .campaign import Campaign, campaign
 from .mutants import MUTANTS
 from .report import Report
@@ -27,13 +27,21 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
         c, tickets=round(1000 * x), kills=round(250 * x), workers=4
     ),
     "server_kills": lambda c, x: scenarios.server_kills(
-        c, tickets=round(500 * x), kills=round(50 * x), every=(0.1, 2.0)
+        c, tickets=round(500 * x), kills=round(60 * x), every=(1.5, 3.5)
     ),
+    "server_storm": lambda c, x: scenarios.server_kills(
+        c, tickets=round(250 * x), kills=round(50 * x), every=(0.05, 0.8)
+    ),
+    "handovers": lambda c, x: scenarios.handovers(c, rounds=round(12 * x)),
     "zombies": lambda c, x: scenarios.zombies(c, tickets=round(200 * x), pauses=round(12 * x)),
     "race": lambda c, x: scenarios.race(c, tickets=round(300 * x), workers=16),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }
+
+
+APART = {**network.SCENARIOS, **disk.SCENARIOS, **cluster.SCENARIOS}
+"""Campaigns with a server, or a way to it, of their own."""
 
 
 async def one(name: str, seed: int, size: float, keep: Path | None = None) -> Report:
@@ -45,8 +53,8 @@ async def one(name: str, seed: int, size: float, keep: Path | None = None) -> Re
 
 
 async def _in(folder: Path, name: str, seed: int, size: float) -> Report:
-    if name in cluster.SCENARIOS:
-        return await cluster.SCENARIOS[name](folder, seed, size)
+    if name in APART:
+        return await APART[name](folder, seed, size)
     async with campaign(name, folder, seed=seed) as c:
         return await LONG[name](c, size)
 
@@ -92,7 +100,7 @@ async def _mutants(names: list[str], seed: int) -> list[str]:
 
 
 async def _main(options: argparse.Namespace) -> int:
-    known = [*LONG, *cluster.SCENARIOS]
+    known = [*LONG, *APART]
     names: list[str] = options.names or [*known, "mutants"]
     reports = await _campaigns(
         [name for name in names if name in known], options.seed, options.size, options.keep

@@ -25,6 +25,8 @@ from .ledger import Ledger
 TRIGGER = "chaos.ticket.opened"
 ACK_WAIT = "CHAOS_ACK_WAIT"
 """Environment variable: the ack-wait of all consumers, seconds."""
+LOG_STREAMS = "CHAOS_LOG_STREAMS"
+"""Environment variable: over how many streams the logs are split."""
 EXPIRED = "(expired)"
 _SHORT = 0.2
 _RETRY = Retry(attempts=30, first=0.02, longest=0.05)
@@ -193,6 +195,7 @@ app = App(
     ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
     max_questions=50,
     ack_wait=float(os.environ.get(ACK_WAIT, "2")),
+    log_streams=int(os.environ.get(LOG_STREAMS, "1")),
 )
 
 

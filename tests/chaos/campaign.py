@@ -114,6 +114,13 @@ class Campaign:
                 self.fleet.order(mutant=self.mutant)
             await asyncio.sleep(_POLL)
 
+    # -- what is seen ----------------------------------------------------------------------------
+
+    def begun(self, effects: set[str]) -> dict[str, int]:
+        """Which of these effects have begun, and in which process first."""
+        entries = [entry for entry in self._ledger.read() if entry.effect in effects]
+        return {entry.effect: entry.pid for entry in reversed(entries)}
+
     # -- waiting ---------------------------------------------------------------------------------
 
     async def while_looking(self, seconds: float) -> None:
@@ -170,10 +177,11 @@ async def campaign(
     ask_timeout: float = 3.0,
     sync_always: bool = False,
     mutant: str = "",
+    extra: str = "",
 ) -> AsyncGenerator[Campaign]:
     """A campaign against one server of its own, all in `folder`."""
     async with (
-        EmbeddedServer(folder / "nats", sync_always=sync_always) as server,
+        EmbeddedServer(folder / "nats", sync_always=sync_always, extra=extra) as server,
         Fleet(
             folder,
             server.url,

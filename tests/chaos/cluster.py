@@ -1,23 +1,24 @@
-"""Campaigns against three servers on loopback, and over a network that fails."""
+"""Campaigns against three servers on loopback."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
+import os
+import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BusError
+from layby.bus.log import shares
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.topology import Provisioner
-from tests.fix_proxy import Proxy
 
 from .app import app
-from .campaign import Campaign, campaign
+from .campaign import Campaign
 from .driver import Driver
 from .fleet import Fleet
 from .plan import plans
@@ -25,6 +26,7 @@ from .report import Report
 
 _NODES = 3
 _READY = 60.0
+_SILENCE = 30.0
 _EXTRA = """
 server_name: "n{number}"
 cluster {{
@@ -117,7 +119,7 @@ async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
         for number in range(kills):
             c.driver.open(*todo[number * batch : (number + 1) * batch])
             await c.while_looking(c.draw.uniform(0.2, 2.0))
-            stream = c.draw.choice(["RUNS", "ANSWERS", "KV_parked", "TIMERS"])
+            stream = c.draw.choice([*shares(app.log_streams), "ANSWERS", "KV_parked", "TIMERS"])
             node = await cluster.leader(c.driver.requests, stream)
             if node is not None:
                 node.kill()
@@ -150,40 +152,25 @@ async def rolling_restart(folder: Path, seed: int, size: float = 1.0) -> Report:
         return await c.settle(120)
 
 
-async def partitions(folder: Path, seed: int, size: float = 1.0) -> Report:
-    """One worker's network goes deaf, is cut, or is gone, while another's is well."""
-    async with campaign("partitions", folder, seed=seed) as c:
-        proxy = Proxy(c.server.url)
-        await proxy.start()
-        try:
-            await c.start()
-            await c.start(url=proxy.url)
-            draw = random.Random(seed)  # noqa: S311
-            times = max(3, round(20 * size))
-            todo = plans(seed, max(30, round(200 * size)))
-            batch = -(-len(todo) // times)
-            for number in range(times):
-                c.driver.open(*todo[number * batch : (number + 1) * batch])
-                await c.while_looking(draw.uniform(0.1, 0.6))
-                await _fail(c, proxy, draw.choice(["deaf", "cut", "gone"]), draw.uniform(0.5, 4.0))
-            return await c.settle(60)
-        finally:
-            await proxy.stop()
-
-
-async def _fail(c: Campaign, proxy: Proxy, how: str, seconds: float) -> None:
-    c.note(f"worker's network {how}")
-    if how == "deaf":
-        proxy.deaf()
-        await c.while_looking(seconds)
-        proxy.hear()
-    elif how == "cut":
-        proxy.cut()
-        await c.while_looking(0.3)
-    else:
-        await proxy.stop()
-        await c.while_looking(seconds)
-        await proxy.start()
+async def silent_leader(folder: Path, seed: int, size: float = 1.0) -> Report:
+    """The leader of a stream says nothing for a while, without a reset, and then goes on."""
+    async with clustered("silent_leader", folder, seed) as (c, cluster):
+        await c.start(3)
+        times = max(1, round(4 * size))
+        todo = plans(seed, max(20, round(100 * size)))
+        batch = -(-len(todo) // times)
+        for number in range(times):
+            c.driver.open(*todo[number * batch : (number + 1) * batch])
+            await c.while_looking(c.draw.uniform(0.2, 1.0))
+            stream = ["RUNS", "ANSWERS", "KV_parked", "TIMERS"][number % 4]
+            node = await cluster.leader(c.driver.requests, stream)
+            if node is not None:
+                os.kill(node.pid, signal.SIGSTOP)
+                c.note(f"leader of {stream} silent for {_SILENCE:g} s")
+                await asyncio.sleep(_SILENCE)
+                os.kill(node.pid, signal.SIGCONT)
+                await c.while_looking(2.0)
+        return await c.settle(120)
 
 
 def _free_port() -> int:
@@ -195,5 +182,5 @@ def _free_port() -> int:
 SCENARIOS: dict[str, Callable[[Path, int, float], Awaitable[Report]]] = {
     "leader_kills": leader_kills,
     "rolling_restart": rolling_restart,
-    "partitions": partitions,
+    "silent_leader": silent_leader,
 }

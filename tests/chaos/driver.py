@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 import zlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -51,6 +52,8 @@ class Driver:
         """Answers that JetStream has acknowledged, by sequence."""
         self.overtaken = 0
         """Unnamed answers that lost to a later one while a question stayed open: sent again."""
+        self.refusals: Counter[str] = Counter()
+        """What the server or the network said to the driver while something failed."""
         self._asked: set[str] = set()
         self._asked_on: set[str] = set()
         self._nagged: dict[str, float] = {}
@@ -174,14 +177,14 @@ class Driver:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failures.append(error)
 
-    @staticmethod
-    async def _surely(call: Callable[[], Awaitable[T]]) -> T:
+    async def _surely(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat until the server confirms it. Raises what it says after minutes."""
         deadline = time.monotonic() + _GIVE_UP
         while True:
             try:
                 return await call()
-            except BusError:
+            except BusError as error:
+                self.refusals[_kind(error)] += 1
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(_PAUSE)
@@ -282,6 +285,11 @@ class Person:
     async def late(self) -> None:
         await self._driver.closed(self._id)
         await self.named()
+
+
+def _kind(error: BusError) -> str:
+    """What a publisher can tell an error by."""
+    return f"{type(error).__name__} {error.code}" if error.code else type(error).__name__
 
 
 def _unix(text: str) -> float:

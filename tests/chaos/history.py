@@ -13,12 +13,14 @@ from layby.actors.parked import ParkedRecord
 from layby.actors.parked import decode as decode_record
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
-from layby.bus.log import parse
+from layby.bus.log import parse, shares
 from layby.bus.requests import Requests
 from layby.runtime.entry import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
 from layby.runtime.state import RunState
+
+from .app import app
 
 _PAGE = 500
 
@@ -88,7 +90,8 @@ class History:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
-        self._tails = {name: Tail(requests, name) for name in ("RUNS", "QUESTIONS", "ANSWERS")}
+        self._logs = [Tail(requests, name) for name in shares(app.log_streams)]
+        self._tails = {name: Tail(requests, name) for name in ("QUESTIONS", "ANSWERS")}
         self.logs: dict[str, list[Entry]] = {}
         self.states: dict[str, RunState] = {}
         self.questions: dict[str, Stored] = {}
@@ -103,8 +106,9 @@ class History:
 
     async def refresh(self) -> None:
         """Read what is new in the streams."""
-        for stored in await self._tails["RUNS"].more():
-            self._entry(stored)
+        for log in self._logs:
+            for stored in await log.more():
+                self._entry(stored)
         for stored in await self._tails["QUESTIONS"].more():
             self._question_or_receipt(stored)
         for stored in await self._tails["ANSWERS"].more():

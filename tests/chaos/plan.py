@@ -129,6 +129,27 @@ def answered_thrice(n: int) -> Ticket:
     )
 
 
+def two_at_once(n: int) -> Ticket:
+    """A small ticket with two open questions, one of which gets an answer that names neither."""
+    ops = [Op(kind="asks", name="0-asks", seconds=_PATIENT, count=2)]
+    return Ticket(n=n, delay=0.3, ops=[*ops, Op(kind="step", name="1-last")])
+
+
+def handed_over(n: int) -> Ticket:
+    """A small ticket whose answer is followed by a step, and by one that takes a while."""
+    return Ticket(
+        n=n,
+        manner="named",
+        ops=[
+            Op(kind="step", name="0-step"),
+            Op(kind="ask", name="1-ask", seconds=_PATIENT),
+            Op(kind="step", name="2-step"),
+            Op(kind="step", name="3-slow", seconds=1.5),
+            Op(kind="step", name="4-last"),
+        ],
+    )
+
+
 def sleeping(n: int) -> Ticket:
     """A small ticket that begins with a sleep."""
     ops = [Op(kind="sleep", name="0-sleep", seconds=0.2), Op(kind="step", name="1-last")]

@@ -35,6 +35,8 @@ class Report(msgspec.Struct, kw_only=True):
     zombies: int
     raced: int
     overtaken: int
+    refusals: dict[str, int]
+    """What those who publish and read were told, by the error."""
     recovery: tuple[float, float, float]
     """Seconds from a fault to the next progress of a run that was under way: p50, p99, max."""
     measured: int
@@ -62,6 +64,8 @@ class Report(msgspec.Struct, kw_only=True):
             f"  steps tried again {self.repeated}, of these raced {self.raced}, by processes that "
             f"had been stopped {self.zombies}; answers overtaken {self.overtaken}"
         )
+        told = ", ".join(f"{n} {kind}" for kind, n in sorted(self.refusals.items())) or "nothing"
+        rest += f"\n  errors that the outside world was told: {told}"
         verdict = f"  violations of {len(KINDS)} kinds: {found}"
         lines = [head, sizes, f"  faults: {faults}", verdict, recovery, rest]
         return "\n".join([*lines, *(f"    {detail}" for detail in self.details[:20])])
@@ -98,6 +102,7 @@ def report(
         zombies=zombies,
         raced=raced,
         overtaken=driver.overtaken,
+        refusals=dict(driver.refusals),
         recovery=(_at(waits, 0.5), _at(waits, 0.99), waits[-1] if waits else 0.0),
         measured=len(waits),
     )

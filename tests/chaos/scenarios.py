@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 
 import msgspec
 
@@ -16,9 +17,11 @@ from .plan import (
     answered_in_time,
     answered_thrice,
     expiring,
+    handed_over,
     one_of_each,
     plans,
     sleeping,
+    two_at_once,
 )
 from .report import Report
 
@@ -27,6 +30,7 @@ _VISITS = 12
 _SHIFT = 5
 """Crash points that one healthy worker sees."""
 _EXPIRY = {"before_expired", "after_expired"}
+_SHOWING = {"before_record_put", "after_record_put", "after_question", "after_timer"}
 
 
 async def crash_points(c: Campaign, *, rounds: int = 1, points: tuple[str, ...] = POINTS) -> Report:
@@ -64,6 +68,9 @@ def _small(n: int, point: str) -> list[Ticket]:
     """A few tickets that pass a crash point."""
     if point in _EXPIRY:
         return [expiring(n + i) for i in range(1, 7)]
+    if point in _SHOWING:
+        # Deadlines before anybody else gets the mail, and an answer to the other question.
+        return [*(expiring(n + i) for i in range(1, 4)), two_at_once(n + 4), two_at_once(n + 5)]
     cancelled = msgspec.structs.replace(one_of_each(n + 3), manner="never", cancel_after=0.3)
     return [one_of_each(n + 1), answered_thrice(n + 2), cancelled, sleeping(n + 4)]
 
@@ -122,6 +129,23 @@ async def zombies(
         await c.while_looking(c.draw.uniform(0.05, 0.4))
         await c.pause(c.draw.choice(c.fleet.living), 3 * ack_wait)
         await c.while_looking(0.5)
+    return await c.settle(_SETTLE)
+
+
+async def handovers(c: Campaign, *, rounds: int = 2, tickets: int = 8) -> Report:
+    """The worker of a mail dies amid it; the one that gets it next has an old copy of the run."""
+    for _ in range(rounds):
+        await c.start(2 - len(c.fleet.living))
+        first = len(c.driver.tickets)
+        todo = [handed_over(first + i) for i in range(1, tickets + 1)]
+        c.driver.open(*todo)
+        slow = {f"{ticket.n}/3-slow" for ticket in todo}
+        await c.until(lambda: len(c.begun(slow)) == tickets, 30, "slow steps")  # noqa: B023
+        [(busiest, _)] = Counter(c.begun(slow).values()).most_common(1)
+        for worker in c.fleet.living:
+            if worker.pid == busiest:
+                await c.kill(worker)
+        await c.until(lambda: _over(c, todo), 30, "the other worker goes on")  # noqa: B023
     return await c.settle(_SETTLE)
 
 
