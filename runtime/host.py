@@ -231,7 +231,7 @@ class Host:
         await live.catch_up()
         left = due.limit - live.state.busy_for(delivery.at)
         if live.state.frames and not live.state.ended:
-            if left > _SAME:
+            if left > _SAME and not due.early:
                 await self.services.arm_limit(due.run, delivery.at + max(left, 1.0), due.limit)
             else:
                 error = f"it took longer than {human(due.limit)}, without the time people took"

@@ -36,6 +36,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str = ""
     limit: float = 0.0
     """Seconds that the run may take, without the time that people take."""
+    early: bool = False
+    """Of a run's timeout: it is to count as passed; tests do not wait."""
 
 
 class EventBook(Protocol):

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -38,6 +38,13 @@ T = TypeVar("T")
 
 _PAUSE = 0.01
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
+_WHAT = {
+    "": "a deadline, sleep, back-off or timeout",
+    "question": "a question's deadline",
+    "step": "a back-off",
+    "event": "the timeout of a wait for an event",
+    "timeout": "a timeout whose time passes",
+}
 _STORY = 15
 """Lines of a run's story that an error shows."""
 
@@ -46,13 +53,16 @@ class RunFailed(AssertionError):
     """A run did not do what the test waits for; the message tells its story."""
 
 
+Kind: TypeAlias = Literal["question", "sleep", "step", "event", "timeout"]
+
+
 class Fired(NamedTuple):
     """A deadline that came early."""
 
     kind: str
-    """`question`, `sleep`, `step` (a back-off) or `event`."""
+    """`question`, `sleep`, `step` (a back-off), `event`, or `timeout` (the workflow's own)."""
     name: str
-    """The question's text, or the step's name."""
+    """The question's text, or the name of the step or workflow."""
     due: datetime
     """When it would have come."""
 
@@ -129,11 +139,18 @@ class TestRuntime:
         named = {"role": question.role, "question_id": question.id, **options}
         return await self.client.answer(question.ticket, text, timeout=self._within, **named)
 
-    async def advance(self, run: str | None = None) -> Fired:
-        """Let the next deadline, sleep or back-off of a run come now; what it was.
+    async def advance(self, run: str | None = None, *, kind: Kind | None = None) -> Fired:
+        """Let the next deadline, sleep, back-off or timeout of a run come now; what it was.
 
         The wake-up is delivered early, and the runtime does with it what it does with any. Clocks
-        are not touched: `step.now()` tells the real time.
+        are not touched: `step.now()` tells the real time. Which would come first is told by the
+        clock; the workflow's own timeout counts only once the run waits for something, and not
+        while a person is asked, whose time it leaves out.
+
+        Args:
+            run: Which run.
+            kind: Only this: `question`, `sleep`, `step` (a back-off), `event` or `timeout`. With
+                `timeout` the run need not wait: it is ended in the midst of its work.
 
         Raises:
             RunFailed: the run waits for nothing of the kind, or ends.
@@ -141,17 +158,33 @@ class TestRuntime:
         wanted = await self.find(run)
 
         async def look() -> _Pending | None:
-            return min(_pending(await self.state(wanted)), key=_when, default=None)
+            state = await self.state(wanted)
+            found = _pending(state)
+            if state.waits or kind == "timeout":
+                found += self._timeout(state)
+            of_kind = [each for each in found if kind in {None, each.fired.kind}]
+            return min(of_kind, key=_when, default=None)
 
-        fired, body = await self._wait(wanted, look, "a deadline, sleep or back-off")
+        fired, body = await self._wait(wanted, look, _WHAT.get(kind or "", f"a {kind}"))
         await self._requests.store(f"due.early-{uuid.uuid4().hex}", msgspec.json.encode(body))
 
         async def gone() -> bool:
             state = await self.state(wanted)
-            return state.ended or all(_same(body, p.body) is False for p in _pending(state))
+            left = [*_pending(state), *self._timeout(state)]
+            return state.ended or all(_same(body, p.body) is False for p in left)
 
         await self._wait(wanted, gone, f"{fired.name!r} to be over", may_end=True)
         return fired
+
+    def _timeout(self, state: RunState) -> list[_Pending]:
+        """The workflow's own timeout, where it has one and its time passes."""
+        workflow = self.app.workflows.get(state.workflow)
+        limit = workflow.options.timeout if workflow is not None else None
+        if limit is None or state.ended or state.asking_since:
+            return []
+        at = state.started_at + state.people_took + limit
+        due = Due(kind="run", run=state.id, at=at, limit=limit, early=True)
+        return [_Pending(Fired("timeout", state.workflow, datetime.fromtimestamp(at, UTC)), due)]
 
     # -- what came of it -----------------------------------------------------------------------
 
@@ -283,6 +316,8 @@ def _when(pending: _Pending) -> datetime:
 
 
 def _same(one: Due, other: Due) -> bool:
+    if one.kind != other.kind:
+        return False
     if one.kind == "question":
         return one.question == other.question
     return (one.frame, one.key, one.at) == (other.frame, other.key, other.at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -80,6 +81,62 @@ async def test_back_offs_and_waits_for_events_come_early(
         await rt.send("testkit.waits", {"order": "A2"})
         assert (await rt.advance()).kind == "event"
         assert await rt.result("A2") == "nothing came"
+
+
+def limited() -> App:
+    """An app whose workflow may take half an hour."""
+    app = App("limited")
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    @app.workflow(on="limited.work", key="order", timeout="30m")
+    async def work(event: dict[str, Any], step: Step) -> str:
+        for nap in event.get("naps", []):
+            await step.sleep(nap)
+        if event.get("asks"):
+            return (await step.ask("developer", "Well?", timeout="1d")).text
+        if event.get("hangs"):
+            await step.run("hang", hang)
+        return "rested"
+
+    return app
+
+
+TIMED_OUT = "it took longer than 30 min, without the time people took"
+
+
+async def test_a_workflows_own_timeout_comes_when_it_would(layby_running: Running) -> None:
+    async with layby_running(limited()) as rt:
+        await rt.send("limited.work", {"order": "A1", "naps": ["10m", "2h"]})
+        first, second = await rt.advance(), await rt.advance()
+        assert (first.kind, second.kind, second.name) == ("sleep", "timeout", "work")
+        assert abs((second.due - first.due).total_seconds() - 20 * 60) < 60
+        ended = await rt.ended()
+        assert (ended.status, ended.error) == ("timed_out", TIMED_OUT)
+        await rt.send("limited.work", {"order": "A2", "naps": ["10m"]})
+        assert (await rt.advance()).kind == "sleep"
+        assert await rt.result() == "rested"
+
+
+async def test_a_step_that_hangs_meets_the_workflows_timeout(layby_running: Running) -> None:
+    async with layby_running(limited()) as rt:
+        await rt.send("limited.work", {"order": "A1", "hangs": True})
+        assert (await rt.advance(kind="timeout")).kind == "timeout"
+        assert (await rt.ended()).status == "timed_out"
+
+
+async def test_a_persons_time_is_not_the_workflows(layby_running: Running) -> None:
+    async with layby_running(limited(), within=0.5) as rt:
+        await rt.send("limited.work", {"order": "A1", "asks": True})
+        await rt.question()
+        with pytest.raises(RunFailed, match="not come to a timeout whose time passes"):
+            await rt.advance(kind="timeout")
+        with pytest.raises(RunFailed, match="not come to a sleep"):
+            await rt.advance(kind="sleep")
+        assert (await rt.advance()).kind == "question"
+        ended = await rt.ended()
+        assert ended.error != TIMED_OUT
 
 
 async def test_an_event_that_is_waited_for_starts_no_run(layby_running: Running) -> None:
