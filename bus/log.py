@@ -122,7 +122,7 @@ class Log:
         """
         if not self._streams:
             info = await self._requests.api(f"STREAM.INFO.{STREAM}")
-            held = info["config"].get("subjects") or []
+            held: list[str] = info["config"].get("subjects") or []
             self._streams = count_of(held)
             if not self._streams:
                 raise TopologyMismatch(

@@ -63,7 +63,7 @@ async def test_an_actor_handles_no_more_at_once_than_it_may(engine: Engine, at_o
 
     async def all_held() -> bool:
         found = [await engine.wire.api(f"CONSUMER.INFO.{name}.box") for name in shares(COUNT)]
-        return sum(info["num_ack_pending"] for info in found) == held
+        return sum(int(info["num_ack_pending"]) for info in found) == held
 
     async def all_done() -> bool:
         return len(done) == len(runs)
