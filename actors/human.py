@@ -259,10 +259,12 @@ class Human:
                 return
             taken = took
         by = given.by if isinstance(given, Given) else responder
-        await self._issue(_receipt(ticket, taken.verdict, by, delivery.seq), token)
+        issued = self._issue(_receipt(ticket, taken.verdict, by, delivery.seq), token)
         if taken.live is not None and taken.question is not None:
-            await self._record_closed(taken.live, taken.question)
+            await asyncio.gather(issued, self._record_closed(taken.live, taken.question))
             crash.point("after_record_closed")
+        else:
+            await issued
         await delivery.ack()
 
     async def _being_shown(
@@ -379,8 +381,8 @@ class Human:
             return
 
     async def _issue(self, receipt: Receipt, token: str) -> None:
-        """Publish a receipt; what follows on the same connection reaches the server after it."""
-        await self._requests.tell(f"{self.role}.receipt.{token}", msgspec.json.encode(receipt))
+        """Publish a receipt; return when it is stored, for the answer is acknowledged next."""
+        await self._requests.store(f"{self.role}.receipt.{token}", msgspec.json.encode(receipt))
         crash.point("after_receipt")
 
     # -- deadlines and ends --------------------------------------------------------------------
