@@ -44,6 +44,10 @@ class HistoryStore(Protocol):
         """Add what agents said, when their network is done. All of it or nothing."""
         ...
 
+    async def erase(self, thread: str) -> int:
+        """Forget a thread for good; how many entries it had. 0 for one that there is not."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of connections; they open again when they are needed."""
         ...
@@ -72,6 +76,10 @@ class MemoryHistory:
     async def append_results(self, thread: str, key: str, said: Sequence[Said]) -> None:
         """Add what agents said."""
         self._threads[thread].setdefault(f"{key}-results", list(said))
+
+    async def erase(self, thread: str) -> int:
+        """Forget a thread; how many entries it had."""
+        return len(self._threads.pop(thread, {}))
 
     async def aclose(self) -> None:
         """Nothing is open."""

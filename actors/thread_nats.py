@@ -48,6 +48,14 @@ class NatsHistory:
         """Add what agents said."""
         await self._bound.append(thread, f"{key}-results", _encode(said))
 
+    async def erase(self, thread: str) -> int:
+        """Forget a thread for good; how many entries it had.
+
+        Raises:
+            PermissionDenied: the connection has no right to purge the stream THREADS.
+        """
+        return await self._bound.erase(thread)
+
     async def aclose(self) -> None:
         """The connection is the worker's."""
 

@@ -65,6 +65,14 @@ class PostgresHistory:
         """Add what agents said. Raises HistoryLost."""
         await self._append(thread, f"{key}-results", said)
 
+    async def erase(self, thread: str) -> int:
+        """Forget a thread for good; how many entries it had. Raises HistoryLost."""
+        rows = await self._run(
+            f"delete from {self._table} where thread = %s returning 1",  # noqa: S608  checked
+            (thread,),
+        )
+        return len(rows)
+
     async def aclose(self) -> None:
         """Close the connection."""
         connection, self._connection = self._connection, None

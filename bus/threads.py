@@ -37,6 +37,12 @@ class ThreadLog:
         with suppress(Conflict):
             await self._requests.store(subject, data, {_SEQUENCE: "0"})
 
+    async def erase(self, thread: str) -> int:
+        """Remove every entry of a thread; how many there were. Raises InvalidTicket, BusError."""
+        body = {"filter": f"{_PREFIX}.{encode(thread)}.*"}
+        reply = await self._requests.api(f"STREAM.PURGE.{STREAM}", body)
+        return int(reply.get("purged", 0))
+
     async def load(self, thread: str) -> list[bytes]:
         """Every entry of a thread, oldest first. Raises InvalidTicket."""
         subjects = f"{_PREFIX}.{encode(thread)}.*"

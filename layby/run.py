@@ -36,6 +36,7 @@ from .bus.topology import Provisioner
 from .rows import Finding
 from .runtime import telemetry
 from .runtime.doubt import Doubt
+from .runtime.errors import InvalidSetup
 from .runtime.host import Behaviour, Hopeless, Host
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
@@ -121,6 +122,28 @@ async def provision(app: App, settings: ConnectionSettings, *, replicas: int = 1
     if not changes:
         return [Finding(level="ok", subject=app.name, message="everything is there already")]
     return [Finding(level="ok", subject=app.name, message=change) for change in changes]
+
+
+async def erase_thread(app: App, settings: ConnectionSettings, thread: str) -> int:
+    """Forget a thread that `app` keeps, for good and wherever it is; how many entries it had.
+
+    For scripts: it opens and closes connections of its own.
+
+    Raises:
+        InvalidSetup: the app keeps no threads.
+        InvalidTicket: no thread can have that name.
+        PermissionDenied: `settings` lead to a user who may not purge the stream THREADS.
+    """
+    store = app.history
+    if store is None:
+        raise InvalidSetup(f"app {app.name!r} keeps no threads: it has no history=")
+    if isinstance(store, NatsHistory):
+        async with _opened(settings, patient=False) as (_, requests):
+            return await store.over(requests).erase(thread)
+    try:
+        return await store.erase(thread)
+    finally:
+        await store.aclose()
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""`layby dead` and `layby purge`: what could not be handled, and what need not be kept."""
+"""`layby dead`, `purge` and `erase`: what could not be handled, and what need not be kept."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import typer
 
 from .connected import with_client
 from .invocation import Invocation, command, group
+from .load import load_app
 from .output import print_json, stdout
 from .times import duration
+from .worker import AppPath, required_settings
 
 _Number = Annotated[int, typer.Argument(metavar="ID", help="Its number.", show_default=False)]
 
@@ -26,6 +28,7 @@ def register(app: typer.Typer) -> None:
     letters.command()(drop)
     app.add_typer(letters, name="dead")
     app.command()(purge)
+    app.command()(erase)
 
 
 @command
@@ -105,3 +108,32 @@ def purge(
         print_json(purged)
     else:
         stdout().print(f"removed {purged.runs} runs, {purged.messages} messages")
+
+
+@command
+def erase(
+    call: Invocation,
+    app: AppPath,
+    thread: Annotated[str, typer.Argument(help="The thread's name.", show_default=False)],
+) -> None:
+    """Forget a conversation for good, wherever the app keeps it.
+
+    The logs of its runs are another matter: see `layby purge`.
+
+    Example: layby erase desk:app T125
+    """
+    settings = required_settings(call, app)
+    loaded = load_app(app)
+
+    import asyncio
+
+    from ..run import erase_thread
+
+    entries = asyncio.run(erase_thread(loaded, settings, thread))
+    if call.json:
+        print_json({"thread": thread, "entries": entries})
+    else:
+        from .foreign import one_line
+
+        what = "entry" if entries == 1 else "entries"
+        stdout().print(f"erased {entries} {what} of {one_line(thread)}", markup=False)

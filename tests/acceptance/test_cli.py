@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
+from layby.bus.threads import ThreadLog
 from layby.bus.token import encode
 from tests.fix_layby import APP, WITHIN, Desk, left_over
 
@@ -34,6 +38,26 @@ def desk(tmp_path: Path, own_server: EmbeddedServer) -> Iterator[Desk]:
         yield made
     finally:
         made.stop_workers()
+
+
+def test_a_conversation_is_erased(desk: Desk) -> None:
+    talks = "from layby import App\nfrom layby.history import nats_history\n"
+    (desk.folder / "talks.py").write_text(f"{talks}app = App('talks', history=nats_history())\n")
+    desk.json("provision", "talks:app")
+
+    async def write() -> None:
+        async with await connect(ConnectionSettings(servers=(desk.url,))) as connection:
+            requests = Requests(connection.nc)
+            await requests.start()
+            for key in ("a", "b"):
+                await ThreadLog(requests).append("T 1", key, b"[]")
+            await requests.stop()
+
+    asyncio.run(write())
+    assert desk.json("erase", "talks:app", "T 1") == {"thread": "T 1", "entries": 2}
+    assert "erased 0 entries of T 1" in desk.run("erase", "talks:app", "T 1").stdout
+    failed = desk.json("erase", "desk:app", "T 1", code=1)
+    assert "'desk' keeps no threads" in failed["error"]["message"]
 
 
 def test_a_ticket_from_event_to_result(desk: Desk) -> None:

@@ -21,6 +21,7 @@ from layby.history import (
     nats_history,
     postgres_history,
 )
+from layby.run import erase_thread
 from layby.runtime.errors import InvalidSetup
 from tests.engine import Engine, app_of, once
 from tests.scripted import Scripted, calls, done, read, routes, says
@@ -73,6 +74,40 @@ async def test_a_store_keeps_threads_apart_and_each_entry_once(bound: HistorySto
     for n, each in enumerate(more):
         await bound.append_user_message("T-1", f"more{n}", each)
     assert await bound.load("T-1") == [reply[1], *more]
+
+
+async def test_a_thread_is_erased_and_no_other(bound: HistoryStore) -> None:
+    threads = ("T-1", "T-10", "T 2/*", "*", ">")
+    for thread in threads:
+        await bound.create_thread(thread)
+        await bound.append_user_message(thread, "run1", said("Why?"))
+        await bound.append_results(thread, "run1", [said("So.", who="Ann"), said("Well.")])
+    for erased in ("T-1", "*", ">"):
+        assert await bound.erase(erased) == 2
+        assert await bound.load(erased) == []
+        assert await bound.erase(erased) == 0
+    for kept in ("T-10", "T 2/*"):
+        assert len(await bound.load(kept)) == 3
+    await bound.create_thread("T-1")
+    await bound.append_user_message("T-1", "run1", said("Again?"))  # under a key of before
+    assert await bound.load("T-1") == [said("Again?")]
+
+
+async def test_a_script_erases_what_an_app_keeps(engine: Engine, store: HistoryStore) -> None:
+    model = Scripted(says("One."), says("Two."))
+    app = talking(store, model)
+    async with engine.works(app):
+        await engine.result(await engine.start("T1", text="First"))
+    assert await erase_thread(app, engine.settings, "thread of T1") == 2
+    assert await erase_thread(app, engine.settings, "thread of T2") == 0
+    async with engine.works(app):
+        await engine.result(await engine.start("T1", text="Second"))
+    assert [m.text for m in model.requests[1].messages] == ["Second"]
+
+
+async def test_an_app_without_a_store_has_nothing_to_erase(engine: Engine) -> None:
+    with pytest.raises(InvalidSetup, match="'desk' keeps no threads"):
+        await erase_thread(talking(None, Scripted()), engine.settings, "T")
 
 
 async def test_many_writers_at_once_lose_nothing(bound: HistoryStore) -> None:

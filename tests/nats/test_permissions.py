@@ -15,10 +15,13 @@ import pytest
 from layby import Agent, App, Network, Step, tool
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.errors import BusError, PermissionDenied
+from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer, find_binary
+from layby.bus.threads import ThreadLog
 from layby.client import Client
+from layby.history import nats_history
 from layby.rows import QuestionRow
-from layby.run import provision, working
+from layby.run import erase_thread, provision, working
 from layby.runtime.ids import run_id
 from layby.tools import ask_developer
 from tests.engine import once, until
@@ -173,6 +176,20 @@ async def test_an_operator_may_cancel_and_purge_and_an_observer_may_not(
         with pytest.raises(PermissionDenied):
             await observer.purge(0)
         assert (await operator.purge(0)).runs == 1
+
+
+async def test_an_operator_may_erase_threads_and_a_worker_may_not(house: House) -> None:
+    app = App("talks", history=nats_history())
+    await provision(app, house.settings("provisioner"))
+    async with house.connection("worker") as connection:
+        requests = Requests(connection.nc)
+        await requests.start()
+        await ThreadLog(requests).append("T1", "k", b"[]")
+        await requests.stop()
+    for user in ("worker", "observer"):
+        with pytest.raises(PermissionDenied, match=r"STREAM\.PURGE\.THREADS"):
+            await erase_thread(app, house.settings(user), "T1")
+    assert await erase_thread(app, house.settings("operator"), "T1") == 1
 
 
 async def test_a_worker_on_an_empty_server_says_who_can_help(house: House) -> None:
