@@ -12,7 +12,10 @@ from ..bus.errors import LaybyError
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 from ..bus.topology import Topology
+from ..rows import QuestionRow, Receipt
 from ..runtime.crash import POINTS
+from ..runtime.state import Question
+from ..runtime.times import iso
 
 _NANOS = 1_000_000_000
 _NOTICED = 0.3
@@ -80,6 +83,18 @@ async def doomed_worker(
         yield worker
     finally:
         await worker.bury()
+
+
+def owed(question: QuestionRow, taken: Question) -> Receipt:
+    """The receipt for an answer that the log holds, and whose worker died before it gave one."""
+    return Receipt(
+        outcome="accepted",
+        ticket=question.ticket,
+        question=question.id,
+        by=taken.by or None,
+        at=iso(taken.at),
+        seq=taken.seq,
+    )
 
 
 async def redeliver(requests: Requests, topology: Topology) -> None:

@@ -30,7 +30,7 @@ from ..runtime.services import Due
 from ..runtime.state import NEVER, RunState
 from ..runtime.values import dump
 from ..runtime.worker import Worker
-from .crashes import doomed_worker, redeliver
+from .crashes import DoomedWorker, doomed_worker, owed, redeliver
 from .history import History, read_history
 from .server import server
 
@@ -98,6 +98,8 @@ class TestRuntime:
         self._within = within
         self._sent: dict[str, str] = {}
         self._newest = ""
+        self._doomed: DoomedWorker | None = None
+        """The worker that is to be killed in the block `crashing`."""
 
     # -- what happens outside ------------------------------------------------------------------
 
@@ -133,11 +135,23 @@ class TestRuntime:
     async def answer(self, run: str | None, text: str, **options: Any) -> Receipt:
         """Answer the oldest open question of a run, once there is one; the receipt.
 
-        `options` are those of `Client.answer`: `by`, `role`, `question_id`.
+        `options` are those of `Client.answer`: `by`, `role`, `question_id`. A worker that is killed
+        when it has taken the answer may owe the receipt; then the run's log says what it will be.
         """
         question = await self.question(run, role=options.get("role"))
         named = {"role": question.role, "question_id": question.id, **options}
-        return await self.client.answer(question.ticket, text, timeout=self._within, **named)
+        asking = asyncio.ensure_future(
+            self.client.answer(question.ticket, text, timeout=self._within, **named)
+        )
+        if self._doomed is not None:
+            death = asyncio.ensure_future(self._doomed.dead(self._within))
+            await asyncio.wait({asking, death}, return_when=asyncio.FIRST_COMPLETED)
+            death.cancel()
+            taken = (await self.state(question.run)).questions[question.id]
+            if not asking.done() and taken.status == "answered":
+                asking.cancel()
+                return owed(question, taken)
+        return await asking
 
     async def advance(self, run: str | None = None, *, kind: Kind | None = None) -> Fired:
         """Let the next deadline, sleep, back-off or timeout of a run come now; what it was.
@@ -260,7 +274,11 @@ class TestRuntime:
         if not self._target:
             raise LaybyError('name the app for the worker\'s process: running("module:name")')
         async with doomed_worker(self._target, self.settings, point, after) as worker:
-            yield
+            self._doomed = worker
+            try:
+                yield
+            finally:
+                self._doomed = None
             if not await worker.dead(self._within):
                 story = await self.story(self._newest) if self._newest else ""
                 raise RunFailed(f"{point} (x{after}) was not reached\n{worker.said}\n{story}")
