@@ -1,7 +1,7 @@
 """A person is an actor too: gets questions as mail, and sends answers when it suits them.
 
-The actor shows a question (the question, then its record, then its deadline, each repeatable),
-closes it by who is first to append to the run's log, and issues a receipt for every answer.
+The actor shows a question, closes it by who is first to append to the run's log, and issues a
+receipt for every answer.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from ..bus.errors import BusError, InvalidTicket
+from ..bus.errors import InvalidTicket
 from ..bus.log import LogMessage, parse
 from ..bus.mailbox import Delivery
-from ..bus.requests import PubAck, Requests
+from ..bus.requests import Requests
 from ..bus.timers import Timers
 from ..bus.token import decode as decode_token
 from ..bus.token import encode as encode_token
@@ -27,35 +27,22 @@ from ..runtime.errors import Fenced
 from ..runtime.host import Host
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
-from ..runtime.state import Question, RunState
+from ..runtime.state import Question
 from ..runtime.times import iso
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read, unfit
 from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question
+from .showing import Showing
 
 log = structlog.get_logger("layby.human")
 
 _EARLY = 0.5
 """Seconds by which a deadline may fire early before it is sent back."""
-_BEFORE = 0.05
-"""Seconds by which somebody may see a question before its stream stamps it."""
-_FRESH = 120.0
-"""Seconds after its publication in which a question may still lack its record."""
 _MOMENT = 0.2
 """Seconds after which an answer is looked at again whose question is just being shown."""
 _PATIENCE = 300
 """Deliveries of such an answer, about a minute."""
 _ANSWERS = 200
-"""Answers or questions of one ticket that are looked at."""
-
-
-class _Others(Exception):
-    """A ticket's record holds other questions too."""
-
-
-class _Shown(msgspec.Struct):
-    """What is read of a published question."""
-
-    id: str
+"""Answers to one ticket that are looked at when a deadline falls."""
 
 
 class _Stored(NamedTuple):
@@ -85,9 +72,7 @@ class Human:
         self._host = host
         self._parking = parking
         self._requests = requests
-        self._timers = timers
-        self._showing: dict[str, set[asyncio.Future[None]]] = {}
-        """Tickets whose questions this worker is showing right now."""
+        self._showing = Showing(role, host, parking, requests, timers)
 
     @property
     def address(self) -> str:
@@ -106,134 +91,13 @@ class Human:
         if isinstance(record, Asked):
             question = live.state.questions[record.id]
             if question.status == "open":
-                await self._show(live.state, question, delivery)
+                await self._showing.show(live.state, question, delivery)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:
                 await self._record_closed(live, live.state.questions[slot.ref])
         crash.point("before_ack")
         await delivery.ack()
-
-    async def _show(self, state: RunState, question: Question, delivery: Delivery) -> None:
-        """Publish a question, open its record, arm its deadline: each repeatable, in this order.
-
-        A question that has a record can be answered, so it must have been seen first. The record
-        notes when that was, by the server's clock: who answered before meant another.
-        """
-        shown = asyncio.get_running_loop().create_future()
-        showing = self._showing.setdefault(state.ticket, set())
-        before = showing.copy()
-        showing.add(shown)
-        try:
-            await self._open(state, question, delivery, before)
-        finally:
-            shown.set_result(None)
-            self._showing[state.ticket].discard(shown)
-            if not self._showing[state.ticket]:
-                del self._showing[state.ticket]
-        log.debug(
-            "question.asked",
-            run=state.id,
-            ticket=state.ticket,
-            question=question.id,
-            role=self.role,
-            deadline=iso(question.deadline),
-        )
-
-    async def _open(
-        self,
-        state: RunState,
-        question: Question,
-        delivery: Delivery,
-        before: set[asyncio.Future[None]],
-    ) -> None:
-        token = encode_token(state.ticket)
-        prompt = self._is_prompt(delivery)
-        ack = await self._requests.store(
-            f"{self.role}.question.{token}",
-            msgspec.json.encode(self._published(state, question)),
-            {"Nats-Msg-Id": question.id},
-        )
-        crash.point("after_question")
-        crash.point("before_record_put")
-        if before:
-            await asyncio.wait(before)  # the record has them in the order of their asking
-        await self._record_open(state, question, delivery, ack, prompt=prompt)
-        crash.point("after_record_put")
-        due = Due(
-            kind="question",
-            run=state.id,
-            at=question.deadline,
-            role=self.role,
-            ticket=state.ticket,
-            question=question.id,
-        )
-        await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
-        crash.point("after_timer")
-
-    async def _record_open(
-        self,
-        state: RunState,
-        question: Question,
-        delivery: Delivery,
-        ack: PubAck,
-        *,
-        prompt: bool,
-    ) -> None:
-        """Put a question into its ticket's record, with the time since when it can be answered.
-
-        An unnamed answer to a ticket's only question can mean no other. Where there are others, it
-        must not close what its sender cannot have seen: the stream's own stamp is read.
-        """
-        since = delivery.at
-        if ack.duplicate or not prompt:
-            since = max(since, await self._stored_at(ack.seq) - _BEFORE)
-
-        def alone(record: ParkedRecord) -> ParkedRecord:
-            if any(other.id != question.id for other in record.questions):
-                raise _Others
-            return with_question(record, state, question, since)
-
-        try:
-            await self._parking.change(state.ticket, alone)
-        except _Others:
-            stamp = await self._stored_at(ack.seq)
-            await self._parking.change(
-                state.ticket, lambda record: with_question(record, state, question, stamp)
-            )
-
-    def _is_prompt(self, delivery: Delivery) -> bool:
-        """Whether a question is shown as soon as it was asked: then that is since when."""
-        late = time.time() - delivery.at
-        return 0.0 <= late <= _BEFORE and not self._host.may_repeat(delivery)
-
-    async def _stored_at(self, seq: int) -> float:
-        """When a question was published, Unix seconds by the server's clock."""
-        stored = await self._requests.stored("QUESTIONS", seq=seq)
-        if stored is None:
-            raise BusError(f"question {seq} is not in its stream any more")
-        return stored.at
-
-    def _published(self, state: RunState, question: Question) -> dict[str, object]:
-        subject = f"{self.role}.response.{encode_token(state.ticket)}"
-        shown = parked_question(state, question)
-        return {
-            "id": shown.id,
-            "ticket": state.ticket,
-            "role": shown.role,
-            "question": shown.question,
-            "context": shown.context,
-            "agent": shown.agent,
-            "run": shown.run,
-            "asked_at": shown.asked_at,
-            "deadline": shown.deadline,
-            "answer": {
-                "subject": subject,
-                "receipt": f"{self.role}.receipt.{encode_token(state.ticket)}",
-                "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
-                **({"schema": shown.form} if shown.form is not None else {}),
-            },
-        }
 
     # -- answers -------------------------------------------------------------------------------
 
@@ -259,12 +123,14 @@ class Human:
                 return
             taken = took
         by = given.by if isinstance(given, Given) else responder
-        issued = self._issue(_receipt(ticket, taken.verdict, by, delivery.seq), token)
-        if taken.live is not None and taken.question is not None:
-            await asyncio.gather(issued, self._record_closed(taken.live, taken.question))
-            crash.point("after_record_closed")
-        else:
-            await issued
+        receipt = _receipt(ticket, taken.verdict, by, delivery.seq)
+        issuing = asyncio.ensure_future(self._issue(receipt, token))
+        try:
+            if taken.live is not None and taken.question is not None:
+                await self._record_closed(taken.live, taken.question)
+                crash.point("after_record_closed")
+        finally:
+            await issuing
         await delivery.ack()
 
     async def _being_shown(
@@ -274,27 +140,15 @@ class Human:
         if delivery.num_delivered > _PATIENCE:
             return False
         known = {question.id for question in record.questions} if record else set[str]()
-        coming = await self._published_before(ticket, delivery.at) - known
+        coming = await self._showing.published_before(ticket, delivery.at) - known
         return given.question_id in coming if given.question_id else bool(coming)
-
-    async def _published_before(self, ticket: str, at: float) -> set[str]:
-        """The questions on a ticket that were published shortly before, or after."""
-        subject = f"{self.role}.question.{encode_token(ticket)}"
-        newest = await self._requests.stored("QUESTIONS", last=subject)
-        if newest is None or at - newest.at > _FRESH:
-            return set()
-        body = {"next_by_subj": subject, "batch": _ANSWERS, "start_time": iso(at - _FRESH)}
-        found = await self._requests.direct_get("QUESTIONS", body)
-        texts = [newest.data, *(msg.data for msg in found if not msg.status)]
-        return {msgspec.json.decode(text, type=_Shown).id for text in texts}
 
     async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken | None:
         """Close the question that an answer is for, unless something closed it before.
 
         None: the question that it may be for is just being shown; look again in a moment.
         """
-        if showing := self._showing.get(ticket):
-            await asyncio.wait(set(showing), timeout=_MOMENT)  # a quick answer: its record comes
+        await self._showing.shown(ticket, _MOMENT)  # a quick answer: its record comes
         if self._host.may_repeat(delivery):
             await self._catch_up(ticket)
         record, _ = await self._parking.get(ticket)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from layby.actors import answer, human, parked, workflow
+from layby.actors import answer, human, parked, showing, workflow
 from layby.bus import bucket, log, mailbox, requests
 from layby.runtime import activation, body, host, index, run
 
@@ -132,7 +132,7 @@ def question_shown_last() -> None:
     """Put the record and arm the deadline before the question is shown."""
 
     def make(open_: Any) -> Any:
-        async def last(self: human.Human, *more: Any) -> None:
+        async def last(self: showing.Showing, *more: Any) -> None:
             twin: Any = copy.copy(self)
             twin._requests = later = _Later(twin._requests)
             await open_(twin, *more)
@@ -141,7 +141,7 @@ def question_shown_last() -> None:
 
         return last
 
-    _set(human.Human, "_open", make)
+    _set(showing.Showing, "_open", make)
 
 
 def answer_not_bound() -> None:

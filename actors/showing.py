@@ -1,0 +1,192 @@
+"""How a question is shown to people: published, recorded under its ticket, its deadline armed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+import structlog
+
+from ..bus.errors import BusError
+from ..bus.mailbox import Delivery
+from ..bus.requests import PubAck, Requests
+from ..bus.timers import Timers
+from ..bus.token import encode
+from ..runtime import crash
+from ..runtime.host import Host
+from ..runtime.services import Due
+from ..runtime.state import Question, RunState
+from ..runtime.times import iso
+from .parked import ParkedRecord, Parking, parked_question, with_question
+
+log = structlog.get_logger("layby.human")
+
+_BEFORE = 0.05
+"""Seconds by which somebody may see a question before its stream stamps it."""
+_FRESH = 120.0
+"""Seconds after its publication in which a question may still lack its record."""
+_QUESTIONS = 200
+"""Questions of one ticket that are looked at."""
+
+
+class _Others(Exception):
+    """A ticket's record holds other questions too."""
+
+
+class _Shown(msgspec.Struct):
+    """What is read of a published question."""
+
+    id: str
+
+
+class Showing:
+    """Shows the questions to one role of people."""
+
+    def __init__(
+        self, role: str, host: Host, parking: Parking, requests: Requests, timers: Timers
+    ) -> None:
+        self._role = role
+        self._host = host
+        self._parking = parking
+        self._requests = requests
+        self._timers = timers
+        self._under_way: dict[str, set[asyncio.Future[None]]] = {}
+        """Tickets whose questions this worker is showing right now."""
+
+    async def show(self, state: RunState, question: Question, delivery: Delivery) -> None:
+        """Publish a question, open its record, arm its deadline: each repeatable, in this order.
+
+        A question that has a record can be answered, so it must have been seen first. The record
+        notes when that was, by the server's clock: who answered before meant another.
+        """
+        shown = asyncio.get_running_loop().create_future()
+        showing = self._under_way.setdefault(state.ticket, set())
+        before = showing.copy()
+        showing.add(shown)
+        try:
+            await self._open(state, question, delivery, before)
+        finally:
+            shown.set_result(None)
+            self._under_way[state.ticket].discard(shown)
+            if not self._under_way[state.ticket]:
+                del self._under_way[state.ticket]
+        log.debug(
+            "question.asked",
+            run=state.id,
+            ticket=state.ticket,
+            question=question.id,
+            role=self._role,
+            deadline=iso(question.deadline),
+        )
+
+    async def _open(
+        self,
+        state: RunState,
+        question: Question,
+        delivery: Delivery,
+        before: set[asyncio.Future[None]],
+    ) -> None:
+        token = encode(state.ticket)
+        prompt = self._is_prompt(delivery)
+        ack = await self._requests.store(
+            f"{self._role}.question.{token}",
+            msgspec.json.encode(self._published(state, question)),
+            {"Nats-Msg-Id": question.id},
+        )
+        crash.point("after_question")
+        crash.point("before_record_put")
+        if before:
+            await asyncio.wait(before)  # the record has them in the order of their asking
+        await self._record_open(state, question, delivery, ack, prompt=prompt)
+        crash.point("after_record_put")
+        due = Due(
+            kind="question",
+            run=state.id,
+            at=question.deadline,
+            role=self._role,
+            ticket=state.ticket,
+            question=question.id,
+        )
+        await self._timers.arm(question.id, question.deadline, msgspec.json.encode(due))
+        crash.point("after_timer")
+
+    async def _record_open(
+        self,
+        state: RunState,
+        question: Question,
+        delivery: Delivery,
+        ack: PubAck,
+        *,
+        prompt: bool,
+    ) -> None:
+        """Put a question into its ticket's record, with the time since when it can be answered.
+
+        An unnamed answer to a ticket's only question can mean no other. Where there are others, it
+        must not close what its sender cannot have seen: the stream's own stamp is read.
+        """
+        since = delivery.at
+        if ack.duplicate or not prompt:
+            since = max(since, await self._stored_at(ack.seq) - _BEFORE)
+
+        def alone(record: ParkedRecord) -> ParkedRecord:
+            if any(other.id != question.id for other in record.questions):
+                raise _Others
+            return with_question(record, state, question, since)
+
+        try:
+            await self._parking.change(state.ticket, alone)
+        except _Others:
+            stamp = await self._stored_at(ack.seq)
+            await self._parking.change(
+                state.ticket, lambda record: with_question(record, state, question, stamp)
+            )
+
+    def _is_prompt(self, delivery: Delivery) -> bool:
+        """Whether a question is shown as soon as it was asked: then that is since when."""
+        late = time.time() - delivery.at
+        return 0.0 <= late <= _BEFORE and not self._host.may_repeat(delivery)
+
+    async def _stored_at(self, seq: int) -> float:
+        """When a question was published, Unix seconds by the server's clock."""
+        stored = await self._requests.stored("QUESTIONS", seq=seq)
+        if stored is None:
+            raise BusError(f"question {seq} is not in its stream any more")
+        return stored.at
+
+    def _published(self, state: RunState, question: Question) -> dict[str, object]:
+        subject = f"{self._role}.response.{encode(state.ticket)}"
+        shown = parked_question(state, question)
+        return {
+            "id": shown.id,
+            "ticket": state.ticket,
+            "role": shown.role,
+            "question": shown.question,
+            "context": shown.context,
+            "agent": shown.agent,
+            "run": shown.run,
+            "asked_at": shown.asked_at,
+            "deadline": shown.deadline,
+            "answer": {
+                "subject": subject,
+                "receipt": f"{self._role}.receipt.{encode(state.ticket)}",
+                "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
+                **({"schema": shown.form} if shown.form is not None else {}),
+            },
+        }
+
+    async def published_before(self, ticket: str, at: float) -> set[str]:
+        """The questions on a ticket that were published shortly before, or after."""
+        subject = f"{self._role}.question.{encode(ticket)}"
+        newest = await self._requests.stored("QUESTIONS", last=subject)
+        if newest is None or at - newest.at > _FRESH:
+            return set()
+        body = {"next_by_subj": subject, "batch": _QUESTIONS, "start_time": iso(at - _FRESH)}
+        found = await self._requests.direct_get("QUESTIONS", body)
+        texts = [newest.data, *(msg.data for msg in found if not msg.status)]
+        return {msgspec.json.decode(text, type=_Shown).id for text in texts}
+
+    async def shown(self, ticket: str, within: float) -> None:
+        """Return when what this worker is showing on `ticket` has its record, or after `within`."""
+        if under_way := self._under_way.get(ticket):
+            await asyncio.wait(set(under_way), timeout=within)
