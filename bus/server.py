@@ -25,8 +25,9 @@ from .errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStart
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-READY_WITHIN: Final = 30.0
-"""Seconds to come up: usually 0.1, but a large store is read back first."""
+READY_WITHIN: Final = 300.0
+"""Seconds to come up: usually 0.1, but after a crash a large store is read back first, for 34 s with
+1,000,000 parked runs. Whoever gives up on that and tries again begins anew."""
 GRACE: Final = 10.0
 """Seconds a server may take to stop before it is killed."""
 
@@ -118,7 +119,7 @@ class EmbeddedServer:
             BinaryMissing: if there is no nats-server; the message says how to install one.
             PortTaken: if another program listens on `port`.
             DataFolderUnusable: if `data` cannot be written or another server runs in it.
-            ServerNotStarted: if it gave up for another reason, or is not ready within 30 s.
+            ServerNotStarted: if it gave up for another reason, or is not ready in `READY_WITHIN`.
         """
         if self.running:
             return
