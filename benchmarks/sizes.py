@@ -20,8 +20,9 @@ class Sizes:
     network_runs: int = 1_000
     parked_runs: int = 100_000
     parked_latency_runs: int = 200
-    rest: float = 150.0
-    """Seconds before memory is read: an idle nats-server collects its garbage every two minutes."""
+    rest: float = 390.0
+    """Seconds before memory is read. An idle nats-server collects its garbage every two minutes:
+    once for what is not used, once for pools of buffers, once to give it back to the system."""
     repeats: int = 3
     """Of short measurements; the median is taken."""
 
