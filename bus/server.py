@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 READY_WITHIN: Final = 300.0
-"""Seconds to come up: usually 0.1, but after a crash a large store is read back first, for 34 s with
+"""Seconds to come up: usually 0.1, but after a crash a large store is read back first: 34 s with
 1,000,000 parked runs. Whoever gives up on that and tries again begins anew."""
 GRACE: Final = 10.0
 """Seconds a server may take to stop before it is killed."""
