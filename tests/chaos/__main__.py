@@ -1,4 +1,4 @@
-"""The long form: `python -m tests.chaos [--seed N] [--size X] [--json FILE] [campaign ...]`.
+"""The long form: `python -m tests.chaos [--seed N] [--size X] [--jobs N] [name ...]`.
 
 Without names it runs every campaign, then every seeded fault. The exit code is 1 when a promise was
 broken or a seeded fault was not caught.
@@ -8,70 +8,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+import time
 from pathlib import Path
 
 import msgspec
 
-from . import cluster, disk, network, scenarios
-from .campaign import Campaign, campaign
+from layby.runtime import telemetry
+
+from .longform import APART, LONG, caught, one
 from .mutants import MUTANTS
 from .report import Report
 
-_IMPATIENT = 12.0
-LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
-    "crash_points": lambda c, x: scenarios.crash_points(c, rounds=round(20 * x)),
-    "random_kills": lambda c, x: scenarios.random_kills(
-        c, tickets=round(1000 * x), kills=round(250 * x), workers=4
-    ),
-    "server_kills": lambda c, x: scenarios.server_kills(
-        c, tickets=round(500 * x), kills=round(60 * x), every=(1.5, 3.5)
-    ),
-    "server_storm": lambda c, x: scenarios.server_kills(
-        c, tickets=round(250 * x), kills=round(50 * x), every=(0.05, 0.8)
-    ),
-    "handovers": lambda c, x: scenarios.handovers(c, rounds=round(12 * x)),
-    "zombies": lambda c, x: scenarios.zombies(c, tickets=round(200 * x), pauses=round(12 * x)),
-    "race": lambda c, x: scenarios.race(c, tickets=round(300 * x), workers=16),
-    "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
-    "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
-}
 
+class Result(msgspec.Struct, kw_only=True):
+    """What came of everything that was run."""
 
-APART = {**network.SCENARIOS, **disk.SCENARIOS, **cluster.SCENARIOS}
-"""Campaigns with a server, or a way to it, of their own."""
+    reports: list[Report] = []
+    caught: list[str] = []
+    survivors: list[str] = []
+    broken: list[str] = []
+    """What ended without a result: a fault of the campaign itself."""
 
-
-async def one(name: str, seed: int, size: float, keep: Path | None = None) -> Report:
-    """Run one campaign in its long form; what it leaves behind goes to `keep`, or nowhere."""
-    if keep is not None:
-        return await _in(keep, name, seed, size)
-    with tempfile.TemporaryDirectory(prefix="layby-chaos-") as folder:
-        return await _in(Path(folder), name, seed, size)
-
-
-async def _in(folder: Path, name: str, seed: int, size: float) -> Report:
-    if name in APART:
-        return await APART[name](folder, seed, size)
-    async with campaign(name, folder, seed=seed) as c:
-        return await LONG[name](c, size)
-
-
-async def caught(mutant: str, seed: int) -> tuple[str, Report | None]:
-    """The campaign that catches a seeded fault, and its report; an empty name for a survivor."""
-    for name in MUTANTS[mutant].scenarios:
-        with tempfile.TemporaryDirectory(prefix="layby-chaos-") as folder:
-            async with campaign(name, Path(folder), seed=seed, mutant=mutant) as c:
-                c.patience = _IMPATIENT
-                try:
-                    found: Report = await getattr(scenarios, name)(c)
-                except AssertionError:  # it came to a standstill
-                    return name, None
-        if not found.clean:
-            return name, found
-    return "", None
+    @property
+    def good(self) -> bool:
+        """Whether every promise was kept and every seeded fault caught."""
+        clean = all(report.clean for report in self.reports)
+        return clean and not self.survivors and not self.broken
 
 
 def _say(text: str) -> None:
@@ -79,38 +44,73 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _campaigns(names: list[str], seed: int, size: float, keep: Path | None) -> list[Report]:
-    reports: list[Report] = []
+async def run(names: list[str], options: argparse.Namespace) -> Result:
+    """Run campaigns and seeded faults one after another."""
+    result = Result()
     for name in names:
-        reports.append(await one(name, seed, size, keep and keep / name))
-        _say(reports[-1].text())
-    return reports
+        if name not in MUTANTS:
+            keep = options.keep / name if options.keep else None
+            result.reports.append(await one(name, options.seed, options.size, keep))
+            _say(result.reports[-1].text())
+            continue
+        by, kinds = await caught(name, options.seed)
+        _say(f"{name}: " + (f"caught by {by} ({', '.join(kinds)})" if by else "SURVIVED"))
+        (result.caught if by else result.survivors).append(name)
+    return result
 
 
-async def _mutants(names: list[str], seed: int) -> list[str]:
-    survivors: list[str] = []
-    for name in names:
-        by, found = await caught(name, seed)
-        kinds = ", ".join(k for k, n in found.violations.items() if n) if found else "standstill"
-        _say(f"{name}: " + (f"caught by {by} ({kinds})" if by else "SURVIVED"))
-        if not by:
-            survivors.append(name)
-    _say(f"{len(names) - len(survivors)} of {len(names)} seeded faults caught")
-    return survivors
+async def side_by_side(names: list[str], options: argparse.Namespace) -> Result:
+    """Run each in a process of its own, a few at a time."""
+    free, result = asyncio.Semaphore(options.jobs), Result()
+    began, done = time.monotonic(), 0
+
+    async def job(name: str, folder: Path) -> None:
+        nonlocal done
+        async with free:
+            part = await _apart(name, folder, options)
+        result.reports += part.reports
+        result.caught += part.caught
+        result.survivors += part.survivors
+        result.broken += part.broken
+        done += 1
+        _say(f"-- {done} of {len(names)} done after {time.monotonic() - began:.0f} s")
+
+    with tempfile.TemporaryDirectory(prefix="layby-chaos-") as folder:
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(job(name, Path(folder)))
+    return result
+
+
+async def _apart(name: str, folder: Path, options: argparse.Namespace) -> Result:
+    file = folder / f"{name}.json"
+    words = ["--seed", str(options.seed), "--size", str(options.size), "--json", str(file), name]
+    words += ["--keep", str(options.keep)] if options.keep else []
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.chaos", *words), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    _say(said.decode().rstrip())
+    if not file.exists():
+        return Result(broken=[f"{name} ended with {process.returncode}"])
+    return msgspec.json.decode(file.read_bytes(), type=Result)
 
 
 async def _main(options: argparse.Namespace) -> int:
-    known = [*LONG, *APART]
-    names: list[str] = options.names or [*known, "mutants"]
-    reports = await _campaigns(
-        [name for name in names if name in known], options.seed, options.size, options.keep
-    )
-    faulty = [name for name in names if name in MUTANTS]
-    faulty += list(MUTANTS) if "mutants" in names else []
-    survivors = await _mutants(faulty, options.seed) if faulty else []
+    names: list[str] = options.names or [*LONG, *APART, "mutants"]
+    if "mutants" in names:
+        names = [*(name for name in names if name != "mutants"), *MUTANTS]
+    result = await (side_by_side if options.jobs > 1 else run)(names, options)
+    if len(names) > 1:
+        kept = sum(report.clean for report in result.reports)
+        _say(f"{kept} of {len(result.reports)} campaigns kept every promise")
+        faults = len(result.caught) + len(result.survivors)
+        _say(f"{len(result.caught)} of {faults} seeded faults were caught")
+        for problem in (*result.survivors, *result.broken):
+            _say(f"NOT GOOD: {problem}")
     if options.json:
-        options.json.write_bytes(msgspec.json.encode({"reports": reports, "survivors": survivors}))
-    return 1 if survivors or not all(report.clean for report in reports) else 0
+        options.json.write_bytes(msgspec.json.encode(result))
+    return 0 if result.good else 1
 
 
 def main() -> None:
@@ -119,8 +119,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="campaigns, seeded faults, or `mutants` for all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=float, default=1.0, help="1 is the full size")
+    parser.add_argument("--jobs", type=int, default=1, help="how many to run side by side")
     parser.add_argument("--keep", type=Path, help="keep logs, stores and ledgers in this folder")
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    telemetry.configure(level=logging.ERROR)
     sys.exit(asyncio.run(_main(parser.parse_args())))
 
 

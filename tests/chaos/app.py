@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
@@ -40,6 +41,8 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     seconds: float = 0.0
     """Deadline of a question, length of a sleep."""
+    at: float = 0.0
+    """Deadline of a question in Unix seconds, instead of `seconds`."""
     count: int = 0
     """Tries that fail, questions at once."""
     rounds: list[list[str]] = []
@@ -109,8 +112,9 @@ class Body:
     async def do_ask(self, op: Op, suffix: str = "") -> str:
         name = op.name + suffix
         question = f"{self._event.n}/{name}"
+        timeout = max(_SHORT, op.at - time.time()) if op.at else op.seconds
         try:
-            answer = await self._step.ask("developer", question, timeout=op.seconds, name=name)
+            answer = await self._step.ask("developer", question, timeout=timeout, name=name)
         except AskTimedOut:
             return EXPIRED
         return answer.text

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -20,6 +21,8 @@ from .ledger import Ledger
 from .report import Report, report
 
 _POLL = 0.02
+_TELL = 20.0
+"""Seconds between two lines that say how far a campaign is."""
 _ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0}
 """Where nothing fails, nothing may be taken for dead because the machine is slow."""
 
@@ -116,6 +119,29 @@ class Campaign:
 
     # -- what is seen ----------------------------------------------------------------------------
 
+    @contextlib.asynccontextmanager
+    async def telling(self) -> AsyncGenerator[None]:
+        """Say on standard error how far it is, now and then, while the block is open."""
+        teller = asyncio.create_task(self._tell())
+        try:
+            yield
+        finally:
+            teller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await teller
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_TELL)
+            states = self.driver.history.states.values()
+            over = sum(state.ended for state in states)
+            faults = sum(self.faults.values())
+            spent = time.monotonic() - self._began
+            sys.stderr.write(
+                f"{self.name}: {spent:.0f} s, {over} of {len(states)} runs over, "
+                f"{len(self.driver.acked)} answers acked, {faults} faults\n"
+            )
+
     def begun(self, effects: set[str]) -> dict[str, int]:
         """Which of these effects have begun, and in which process first."""
         entries = [entry for entry in self._ledger.read() if entry.effect in effects]
@@ -178,6 +204,7 @@ async def campaign(
     sync_always: bool = False,
     mutant: str = "",
     extra: str = "",
+    log_streams: int = 0,
 ) -> AsyncGenerator[Campaign]:
     """A campaign against one server of its own, all in `folder`."""
     async with (
@@ -187,6 +214,7 @@ async def campaign(
             server.url,
             ack_wait=ack_wait or _ACK_WAITS.get(name, 1.5),
             ask_timeout=ask_timeout,
+            log_streams=log_streams,
         ) as fleet,
         Driver.connected(server.url) as driver,
     ):
@@ -194,7 +222,8 @@ async def campaign(
             name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=server
         )
         one.mutant = mutant
-        yield one
+        async with one.telling():
+            yield one
 
 
 Scenario = Callable[[Campaign], Awaitable[Report]]

@@ -110,8 +110,11 @@ class Checker:
         """Everything that is wrong."""
         self.zombies = self.raced = self.repeated = 0
         found: list[Violation] = []
+        runs: dict[str, list[RunState]] = defaultdict(list)
+        for state in self._history.states.values():
+            runs[state.ticket].append(state)
         for ticket in self._driver.tickets.values():
-            found += self._ticket(ticket)
+            found += self._ticket(ticket, runs[ticket.id])
         for run, state in self._history.states.items():
             found += self._log(run)
             found += self._questions(state)
@@ -125,8 +128,7 @@ class Checker:
 
     # -- runs ------------------------------------------------------------------------------------
 
-    def _ticket(self, ticket: Ticket) -> Iterator[Violation]:
-        runs = [s for s in self._history.states.values() if s.ticket == ticket.id]
+    def _ticket(self, ticket: Ticket, runs: list[RunState]) -> Iterator[Violation]:
         if not runs:
             yield Violation("lost run", f"{ticket.id}: no run")
             return

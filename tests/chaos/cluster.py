@@ -104,7 +104,8 @@ async def clustered(name: str, folder: Path, seed: int) -> AsyncGenerator[tuple[
             one = Campaign(
                 name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=None
             )
-            yield one, cluster
+            async with one.telling():
+                yield one, cluster
     finally:
         cluster.kill()
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import msgspec
 
-from .app import ACK_WAIT
+from .app import ACK_WAIT, LOG_STREAMS
 from .ledger import LEDGER
 from .nursery import Order
 
@@ -53,7 +53,13 @@ class Fleet:
     """Makes workers for the server at `url`; all die with the block."""
 
     def __init__(
-        self, folder: Path, url: str, *, ack_wait: float = 1.5, ask_timeout: float = 20.0
+        self,
+        folder: Path,
+        url: str,
+        *,
+        ack_wait: float = 1.5,
+        ask_timeout: float = 20.0,
+        log_streams: int = 0,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +71,7 @@ class Fleet:
             "PYTHONPATH": str(ROOT),
             LEDGER: str(folder / "ledger.jsonl"),
             ACK_WAIT: str(ack_wait),
+            **({LOG_STREAMS: str(log_streams)} if log_streams else {}),
             "CHAOS_ASK_TIMEOUT": str(ask_timeout),
         }
         self._process: asyncio.subprocess.Process | None = None

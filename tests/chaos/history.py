@@ -13,14 +13,12 @@ from layby.actors.parked import ParkedRecord
 from layby.actors.parked import decode as decode_record
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
-from layby.bus.log import parse, shares
+from layby.bus.log import Log, parse, shares
 from layby.bus.requests import Requests
 from layby.runtime.entry import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
 from layby.runtime.state import RunState
-
-from .app import app
 
 _PAGE = 500
 
@@ -90,7 +88,7 @@ class History:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
-        self._logs = [Tail(requests, name) for name in shares(app.log_streams)]
+        self._logs: list[Tail] = []
         self._tails = {name: Tail(requests, name) for name in ("QUESTIONS", "ANSWERS")}
         self.logs: dict[str, list[Entry]] = {}
         self.states: dict[str, RunState] = {}
@@ -106,6 +104,9 @@ class History:
 
     async def refresh(self) -> None:
         """Read what is new in the streams."""
+        if not self._logs:
+            streams = shares(await Log(self._requests).streams())
+            self._logs = [Tail(self._requests, name) for name in streams]
         for log in self._logs:
             for stored in await log.more():
                 self._entry(stored)

@@ -19,10 +19,12 @@ from layby.runtime import activation, body, host, index, run
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault, and the campaigns that should catch it, the likeliest first."""
+    """One fault, the campaigns that should catch it, the likeliest first, and as what."""
 
     apply: Callable[[], None]
     scenarios: tuple[str, ...]
+    shows: tuple[str, ...]
+    """Kinds of violation; others may come with them, from a slow machine too."""
 
 
 def apply(name: str) -> None:
@@ -268,29 +270,47 @@ def stale_no() -> None:
     _set(parked.Parking, "get_newest", lambda _: parked.Parking.get)
 
 
+_TWICE = ("step ran twice without a fault", "recorded step ran again")
+
 MUTANTS: dict[str, Mutant] = {
-    made.__name__: Mutant(made, scenarios)
-    for made, scenarios in (
-        (no_fence, ("zombies", "random_kills", "race")),
-        (no_second_look, ("zombies", "random_kills", "race")),
-        (ack_before_append, ("crash_points", "random_kills")),
-        (record_not_written, ("race",)),
-        (question_not_published, ("race", "random_kills")),
-        (question_shown_last, ("crash_points", "random_kills")),
-        (answer_not_bound, ("race", "all_down")),
-        (answer_closes_later_question, ("crash_points", "race")),
-        (everybody_goes_on, ("race", "random_kills")),
-        (no_receipts, ("race",)),
-        (ended_not_tidied, ("crash_points", "race")),
-        (record_without_compare, ("race", "random_kills")),
-        (effect_before_record, ("race", "random_kills")),
-        (effect_beside_record, ("race", "random_kills")),
-        (expiry_ignores_answers, ("all_down", "race")),
-        (no_catching_up, ("handovers", "server_kills")),
-        (sleeps_not_armed_again, ("crash_points", "random_kills")),
-        (no_index, ("race",)),
-        (event_starts_a_run_each_time, ("crash_points", "random_kills")),
-        (key_of_each_try, ("crash_points", "random_kills")),
-        (stale_no, ("race", "random_kills")),
+    made.__name__: Mutant(made, scenarios, shows)
+    for made, scenarios, shows in (
+        (
+            no_fence,
+            ("zombies", "random_kills", "race"),
+            ("fence broken", "unfoldable log", "wrong end"),
+        ),
+        (
+            no_second_look,
+            ("zombies", "random_kills", "race"),
+            ("fence broken", "effect applied 2 times"),
+        ),
+        (ack_before_append, ("crash_points", "random_kills"), ("stuck run", "lost run")),
+        (record_not_written, ("race",), ("wrong receipt", "answer without receipt", "stuck run")),
+        (question_not_published, ("race", "random_kills"), ("lost question",)),
+        (
+            question_shown_last,
+            ("crash_points", "random_kills"),
+            ("lost question", "answer closed an unseen question"),
+        ),
+        (answer_not_bound, ("race", "all_down"), ("answer closed another question",)),
+        (
+            answer_closes_later_question,
+            ("crash_points", "race"),
+            ("answer closed an unseen question",),
+        ),
+        (everybody_goes_on, ("race", "random_kills"), (*_TWICE, "effect before the last record")),
+        (no_receipts, ("race",), ("answer without receipt",)),
+        (ended_not_tidied, ("crash_points", "race"), ("status disagrees",)),
+        (record_without_compare, ("race", "random_kills"), ("status disagrees", "stuck run")),
+        (effect_before_record, ("race", "random_kills"), ("effect before the last record",)),
+        (effect_beside_record, ("race", "random_kills"), ("effect before the last record",)),
+        (expiry_ignores_answers, ("all_down", "race"), ("answer in time refused",)),
+        (no_catching_up, ("handovers", "server_kills"), ("recorded step ran again",)),
+        (sleeps_not_armed_again, ("crash_points", "random_kills"), ("stuck run",)),
+        (no_index, ("race",), ("status disagrees",)),
+        (event_starts_a_run_each_time, ("crash_points", "random_kills"), ("run started twice",)),
+        (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
+        (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),
     )
 }

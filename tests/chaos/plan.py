@@ -166,10 +166,7 @@ def answered_in_time(n: int) -> Ticket:
     )
 
 
-def expiring(n: int, seconds: float = 0.3) -> Ticket:
-    """A small ticket whose question nobody answers."""
-    return Ticket(
-        n=n,
-        manner="never",
-        ops=[Op(kind="ask", name="0-ask", seconds=seconds), Op(kind="step", name="1-last")],
-    )
+def expiring(n: int, seconds: float = 0.3, *, at: float = 0.0) -> Ticket:
+    """A small ticket whose question nobody answers, until `seconds` later or a point of time."""
+    ask = Op(kind="ask", name="0-ask", seconds=seconds, at=at)
+    return Ticket(n=n, manner="never", ops=[ask, Op(kind="step", name="1-last")])

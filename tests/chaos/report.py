@@ -40,6 +40,7 @@ class Report(msgspec.Struct, kw_only=True):
     recovery: tuple[float, float, float]
     """Seconds from a fault to the next progress of a run that was under way: p50, p99, max."""
     measured: int
+    notes: list[str] = []
 
     @property
     def clean(self) -> bool:
@@ -67,7 +68,8 @@ class Report(msgspec.Struct, kw_only=True):
         told = ", ".join(f"{n} {kind}" for kind, n in sorted(self.refusals.items())) or "nothing"
         rest += f"\n  errors that the outside world was told: {told}"
         verdict = f"  violations of {len(KINDS)} kinds: {found}"
-        lines = [head, sizes, f"  faults: {faults}", verdict, recovery, rest]
+        notes = [f"  {note}" for note in self.notes]
+        lines = [head, sizes, f"  faults: {faults}", verdict, recovery, rest, *notes]
         return "\n".join([*lines, *(f"    {detail}" for detail in self.details[:20])])
 
 

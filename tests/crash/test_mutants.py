@@ -14,7 +14,7 @@ from layby.actors.answer import Given, Verdict
 from layby.actors.parked import ParkedRecord, with_question
 from layby.runtime import activation, journal
 from tests.chaos import simulation
-from tests.chaos.__main__ import caught
+from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
 
