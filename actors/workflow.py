@@ -18,7 +18,8 @@ from ..runtime import crash
 from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
 from ..runtime.failure import failure_of
-from ..runtime.host import Hopeless, Host
+from ..runtime.guard import Hopeless
+from ..runtime.host import Host
 from ..runtime.ids import run_id
 from ..runtime.state import Frame, RunState
 from ..runtime.step import Step

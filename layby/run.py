@@ -37,7 +37,8 @@ from .rows import Finding
 from .runtime import telemetry
 from .runtime.doubt import Doubt
 from .runtime.errors import InvalidSetup
-from .runtime.host import Behaviour, Hopeless, Host
+from .runtime.guard import Hopeless
+from .runtime.host import Behaviour, Host
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
 from .runtime.worker import CANCEL, Handle, Post, Worker

@@ -16,7 +16,6 @@ from structlog.contextvars import bind_contextvars
 
 from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
-from ..bus.errors import NotConnected, PublishUnconfirmed, StoreFull, StreamMissing
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
@@ -43,13 +42,13 @@ from .errors import (
     AskTimedOut,
     BudgetSpent,
     Fenced,
-    Interrupted,
     LaybyError,
     MaxTurns,
     RunCancelled,
     Undeclared,
 )
-from .failure import failure_of, told
+from .failure import failure_of
+from .guard import Guard
 from .ids import timer_name
 from .index import Index
 from .run import LiveRun, RunCache
@@ -60,8 +59,8 @@ from .values import dump
 
 log = structlog.get_logger("layby.host")
 
-_GIVE_UP = 6
-"""Failures of a message's handler after which its error counts as permanent."""
+_LAGS = 6
+"""Deliveries of a wake-up in which the copy of the log that was read may lag behind."""
 _RELEASES = 14
 """Deliveries, some four minutes, in which a worker of the right release may take a run."""
 _SAME = 0.001
@@ -92,9 +91,6 @@ class Behaviour(Protocol):
         ...
 
 
-_Key = tuple[str, str, int]
-"""A mailbox, and the stream and sequence of a message in it."""
-
 Tidy = Callable[[LiveRun], Awaitable[None]]
 """Clears away what a run that is over has left outside its log. Idempotent."""
 
@@ -108,15 +104,11 @@ class Host:
         self.cache = RunCache(log_)
         self.index = Index(runs)
         self.services = services
-        self.dead = dead
+        self.guard = Guard(dead, self._fail)
         self.tidiers: list[Tidy] = []
         self._doubt = doubt
         self._trail = Trail()
         self._active: dict[str, set[Activation]] = {}
-        self._failures: dict[_Key, int] = {}
-        """How often handlers have failed for a message; crashes and outages do not count."""
-        self._under_way: set[_Key] = set()
-        """The messages in our hands: none is handled twice at once here."""
 
     def stop_run(self, run_id: str) -> None:
         """End the run's activations in this worker at once, for it was cancelled."""
@@ -217,7 +209,7 @@ class Host:
             await live.catch_up()
             slot = live.state.slot(due.frame, due.key)
         frame = live.state.frames.get(due.frame)
-        if frame is None and delivery.num_delivered < _GIVE_UP:
+        if frame is None and delivery.num_delivered < _LAGS:
             await delivery.nak(1.0)  # a follower that lags, or a log that was purged
             return
         if slot is not None and frame is not None and 0 < slot.wake_at <= due.at + _SAME:
@@ -361,69 +353,14 @@ class Host:
                 await tidy(live)
         await self.index.reflect(live)
 
-    async def guarded(
-        self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
-    ) -> None:
-        """Handle a delivery; give it up with its reason when it fails again and again."""
-        key = (mailbox, delivery.stream, delivery.seq)
-        if key in self._under_way:
-            # It is still being handled here: the server forgot, or we were silent for too long.
-            await delivery.nak(1.0)
-            return
-        self._under_way.add(key)
-        try:
-            await self._guarded(key, delivery, handle)
-        finally:
-            self._under_way.discard(key)
-
-    async def _guarded(
-        self, key: _Key, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
-    ) -> None:
-        mailbox = key[0]
-        try:
-            await handle(delivery)
-            self._failures.pop(key, None)
-        except (NotConnected, PublishUnconfirmed, StoreFull, StreamMissing, Interrupted) as error:
-            log.info("delivery.postponed", mailbox=mailbox, error=str(error))
-            await delivery.nak(0.5)
-        except Exception as error:
-            log.warning(
-                "delivery.failed",
-                mailbox=mailbox,
-                subject=delivery.subject,
-                num_delivered=delivery.num_delivered,
-                error=told(error),
-                exc_info=None if isinstance(error, LaybyError) else error,
-            )
-            failures = self._failures.get(key, 0) + 1
-            if failures >= _GIVE_UP or isinstance(error, Hopeless):
-                self._failures.pop(key, None)
-                await self._give_up(mailbox, delivery, error)
-            else:
-                self._failures[key] = failures
-                await delivery.nak(min(10.0, 0.1 * 2**failures))
-
-    async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
-        reason = (
-            told(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
-        )
-        await self.dead.put(delivery, mailbox, reason)
-        if delivery.subject.startswith("to."):
-            await self._fail_run(delivery, reason)
-        await delivery.term()
-
-    async def _fail_run(self, delivery: Delivery, reason: str) -> None:
-        _, run, _ = parse(delivery.subject)
+    async def _fail(self, run: str, reason: str) -> None:
+        """End a run whose mail was given up."""
         live = await self.cache.get(run)
         try:
             await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
         except Fenced:
             return
         await self._finish(live)
-
-
-class Hopeless(LaybyError):
-    """A message that no repetition can help: it goes to the dead-letter stream at once."""
 
 
 def addressee(state: RunState, record: Record) -> Frame | None:

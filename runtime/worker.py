@@ -62,7 +62,7 @@ class Worker:
 
     def _mailbox(self, consumer: ConsumerSpec, handle: Handle, concurrency: int) -> Mailbox:
         async def guarded(delivery: Delivery) -> None:
-            await self._host.guarded(consumer.name, delivery, handle)
+            await self._host.guard.take(consumer.name, delivery, handle)
 
         return Mailbox(
             self._connection.nc,

@@ -14,7 +14,7 @@ from typing import Any
 
 from layby.actors import answer, human, parked, showing, workflow
 from layby.bus import bucket, log, mailbox, requests
-from layby.runtime import activation, body, host, index, run
+from layby.runtime import activation, body, guard, host, index, run
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def ack_before_append() -> None:
 
         return early
 
-    _set(host.Host, "guarded", make)
+    _set(guard.Guard, "take", make)
 
 
 def record_not_written() -> None:

@@ -1,0 +1,90 @@
+"""Between a mailbox and a handler: outages are waited for, what always fails is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from ..bus.dead import DeadLetters
+from ..bus.errors import NotConnected, PublishUnconfirmed, StoreFull, StreamMissing
+from ..bus.log import parse
+from ..bus.mailbox import Delivery
+from .errors import Interrupted, LaybyError
+from .failure import told
+
+log = structlog.get_logger("layby.host")
+
+_GIVE_UP = 6
+"""Failures of a message's handler after which its error counts as permanent."""
+_Key = tuple[str, str, int]
+"""A mailbox, and the stream and sequence of a message in it."""
+
+
+class Hopeless(LaybyError):
+    """A message that no repetition can help: it goes to the dead-letter stream at once."""
+
+
+class Guard:
+    """Hands deliveries to their handlers, and decides what a failure means for the message."""
+
+    def __init__(self, dead: DeadLetters, fail_run: Callable[[str, str], Awaitable[None]]) -> None:
+        self._dead = dead
+        self._fail_run = fail_run
+        """Ends a run, with the reason, whose mail is given up."""
+        self._failures: dict[_Key, int] = {}
+        """How often handlers have failed for a message; crashes and outages do not count."""
+        self._under_way: set[_Key] = set()
+        """The messages in our hands: none is handled twice at once here."""
+
+    async def take(
+        self, mailbox: str, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
+    ) -> None:
+        """Handle a delivery; give it up with its reason when it fails again and again."""
+        key = (mailbox, delivery.stream, delivery.seq)
+        if key in self._under_way:
+            # It is still being handled here: the server forgot, or we were silent for too long.
+            await delivery.nak(1.0)
+            return
+        self._under_way.add(key)
+        try:
+            await self._try(key, delivery, handle)
+        finally:
+            self._under_way.discard(key)
+
+    async def _try(
+        self, key: _Key, delivery: Delivery, handle: Callable[[Delivery], Awaitable[None]]
+    ) -> None:
+        mailbox = key[0]
+        try:
+            await handle(delivery)
+            self._failures.pop(key, None)
+        except (NotConnected, PublishUnconfirmed, StoreFull, StreamMissing, Interrupted) as error:
+            log.info("delivery.postponed", mailbox=mailbox, error=str(error))
+            await delivery.nak(0.5)
+        except Exception as error:
+            log.warning(
+                "delivery.failed",
+                mailbox=mailbox,
+                subject=delivery.subject,
+                num_delivered=delivery.num_delivered,
+                error=told(error),
+                exc_info=None if isinstance(error, LaybyError) else error,
+            )
+            failures = self._failures.get(key, 0) + 1
+            if failures >= _GIVE_UP or isinstance(error, Hopeless):
+                self._failures.pop(key, None)
+                await self._give_up(mailbox, delivery, error)
+            else:
+                self._failures[key] = failures
+                await delivery.nak(min(10.0, 0.1 * 2**failures))
+
+    async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
+        reason = (
+            told(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
+        )
+        await self._dead.put(delivery, mailbox, reason)
+        if delivery.subject.startswith("to."):
+            _, run, _ = parse(delivery.subject)
+            await self._fail_run(run, reason)
+        await delivery.term()
