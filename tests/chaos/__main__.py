@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep logs, stores and ledgers in this folder")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     telemetry.configure(level=logging.ERROR)
+    logging.getLogger("layby").setLevel(logging.ERROR)  # outages are what this is about
     sys.exit(asyncio.run(_main(parser.parse_args())))
 
 

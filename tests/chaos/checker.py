@@ -48,6 +48,17 @@ KINDS = (
     "dead letter",
 )
 """Every kind of violation there is."""
+PASSING = frozenset(
+    {
+        "lost run",
+        "stuck run",
+        "answer without receipt",
+        "accepted but not applied",
+        "effect applied 0 times",
+        "status disagrees",
+    }
+)
+"""Kinds that time may heal; any other stays once it is seen."""
 
 
 class Violation(NamedTuple):

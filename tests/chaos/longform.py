@@ -63,11 +63,11 @@ async def caught(mutant: str, seed: int) -> tuple[str, list[str]]:
 
     Only what the fault must show as counts: a slow machine is not to be taken for a catch.
     """
-    shows = set(MUTANTS[mutant].shows)
+    shows = frozenset(MUTANTS[mutant].shows)
     for name in MUTANTS[mutant].scenarios:
         with tempfile.TemporaryDirectory(prefix="layby-chaos-") as folder:
             async with campaign(name, Path(folder), seed=seed, mutant=mutant) as c:
-                c.patience = _IMPATIENT
+                c.patience, c.sought = _IMPATIENT, shows
                 with contextlib.suppress(Stuck):
                     await getattr(scenarios, name)(c)
                 kinds = {violation.kind for violation in c.violations()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.runtime.crash import POINTS
-from tests.chaos import scenarios
+from tests.chaos import disk, network, scenarios
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
 from tests.chaos.report import Report
@@ -38,6 +38,7 @@ async def test_a_worker_may_die_at_any_point(tmp_path: Path) -> None:
     [
         scenarios.random_kills,
         scenarios.server_kills,
+        scenarios.handovers,
         scenarios.zombies,
         scenarios.race,
         scenarios.many_deadlines,
@@ -49,6 +50,21 @@ async def test_promises_are_kept(
 ) -> None:
     async with campaign(scenario.__name__, tmp_path) as c:
         kept(await scenario(c))
+
+
+@pytest.mark.timeout(120)
+async def test_a_network_may_say_nothing_and_then_all_of_it(tmp_path: Path) -> None:
+    kept(await network.silence(tmp_path, 1, 0.1, seconds=5.5, times=2))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("scenario", disk.SCENARIOS.values(), ids=disk.SCENARIOS)
+async def test_what_is_acknowledged_survives_that_nothing_more_can_be_stored(
+    tmp_path: Path, scenario: Callable[[Path, int, float], Awaitable[Report]]
+) -> None:
+    report = kept(await scenario(tmp_path, 1, 0.1))
+    assert report.runs
+    assert report.faults.keys() & {"disk full", "store full"}
 
 
 @pytest.mark.timeout(60)

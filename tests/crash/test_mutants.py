@@ -22,7 +22,9 @@ from tests.chaos.simulation import Broken, World
 @pytest.mark.nats
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("mutant", ["no_receipts", "answer_not_bound"])
+@pytest.mark.parametrize(
+    "mutant", ["no_receipts", "answer_not_bound", "effect_before_record", "no_catching_up"]
+)
 async def test_the_checker_catches(mutant: str) -> None:
     by, _ = await caught(mutant, seed=1)
     assert by, f"{mutant} survived {MUTANTS[mutant].scenarios}"
