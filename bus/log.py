@@ -28,6 +28,7 @@ NOBODY = "log"
 ALL = "to.*.*.*.*"
 """The subjects of all entries of all runs."""
 _PARTITIONS = "0123456789abcdef"
+_OF_DIGIT = {digit: digit for digit in _PARTITIONS}
 _PAGE = 256
 _TOO_MANY = 413
 _SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
@@ -44,10 +45,7 @@ class LogMessage(NamedTuple):
 
 def partition(run: str) -> str:
     """The partition of a run, the same for ever: where its id begins with no hex digit, a hash."""
-    first = run[:1]
-    if first and first in _PARTITIONS:
-        return first
-    return _PARTITIONS[zlib.crc32(run.encode()) % len(_PARTITIONS)]
+    return _OF_DIGIT.get(run[:1]) or _PARTITIONS[zlib.crc32(run.encode()) % len(_PARTITIONS)]
 
 
 def subject(to: str, run: str, n: int) -> str:
