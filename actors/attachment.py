@@ -67,7 +67,7 @@ class Image(_Attachment, frozen=True, kw_only=True, omit_defaults=True, tag="ima
 class Document(_Attachment, frozen=True, kw_only=True, omit_defaults=True, tag="document"):
     """A document in a user's message: PDF, or any kind of text.
 
-    Anthropic also fetches a PDF from a `url`; OpenAI does not.
+    Anthropic also fetches a PDF from a `url`, and so does OpenAI's Responses API.
     """
 
     name: str = ""

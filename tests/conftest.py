@@ -15,4 +15,5 @@ pytest_plugins = [
     "tests.fix_nats",
     "tests.fix_postgres",
     "tests.fix_proxy",
+    "tests.fix_responses",
 ]

@@ -10,7 +10,8 @@ import json
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -46,6 +47,10 @@ class Reply:
     cut: str | None = None
     """Ends the stream before it is done: `hard` breaks the connection, `soft` ends the response
     properly, `error` sends an error as a chunk."""
+    items: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Of the Responses API: items before the text, thoughts for instance."""
+    phase: str = ""
+    """Of the Responses API: what the text is."""
     until: threading.Event | None = None
     """Holds the stream after its first event until this is set."""
 
@@ -95,7 +100,14 @@ class CompletionsApi:
 @pytest.fixture
 def completions_api() -> Iterator[CompletionsApi]:
     """A server of its own for one test."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
+    with serving(Handler) as api:
+        yield api
+
+
+@contextmanager
+def serving(handler: type[Handler]) -> Generator[CompletionsApi]:
+    """A server that writes its replies as `handler` does."""
+    with _Server(("127.0.0.1", 0), handler) as server:
         api = CompletionsApi(f"http://127.0.0.1:{server.server_port}/v1")
         server.api = api
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -114,7 +126,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
@@ -127,6 +139,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_body(reply)
         else:
             self._send_stream(request, reply)
+
+    def events(self, model: str, reply: Reply) -> Iterator[str]:
+        """What is streamed."""
+        for chunk in _chunks(model, reply):
+            yield f"data: {json.dumps(chunk)}\n\n"
+        if reply.cut is None:
+            yield "data: [DONE]\n\n"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
@@ -146,12 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_stream(self, request: Request, reply: Reply) -> None:
         stream = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
         self._head(reply, **stream)
-        for number, chunk in enumerate(_chunks(request.body["model"], reply)):
-            self._send(f"data: {json.dumps(chunk)}\n\n")
+        for number, event in enumerate(self.events(request.body["model"], reply)):
+            self._send(event)
             if number == 0 and reply.until is not None:
                 reply.until.wait(20)
-        if reply.cut is None:
-            self._send("data: [DONE]\n\n")
         if reply.cut != "hard":
             self.wfile.write(b"0\r\n\r\n")
 
@@ -168,9 +185,9 @@ def _chunks(model: str, reply: Reply) -> Iterator[dict[str, Any]]:
         return {**frame, "choices": [choice], "usage": None}
 
     yield chunk({"role": "assistant", "content": ""})
-    for piece in _pieces(reply.text):
+    for piece in pieces(reply.text):
         yield chunk({"content": piece})
-    for piece in _pieces(reply.refusal):
+    for piece in pieces(reply.refusal):
         yield chunk({"refusal": piece})
     for number, whole in enumerate(reply.calls):
         for delta in _call_deltas({"index": number, **whole}):
@@ -188,9 +205,10 @@ def _call_deltas(whole: dict[str, Any]) -> Iterator[Delta]:
     """A call as the API streams it: its name first, then the arguments in pieces."""
     function = whole["function"]
     yield {**whole, "function": {**function, "arguments": ""}}
-    for piece in _pieces(function["arguments"]):
+    for piece in pieces(function["arguments"]):
         yield {"index": whole["index"], "function": {"arguments": piece}}
 
 
-def _pieces(whole: str) -> list[str]:
+def pieces(whole: str) -> list[str]:
+    """A text as it is streamed."""
     return [whole[at : at + 5] for at in range(0, len(whole), 5)]

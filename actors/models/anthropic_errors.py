@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..model import ModelError
-from .http import cut, failed
+from .http import cut, disconnected, failed
 
 _STATUS_OF = {  # an error in mid-stream has no status of its own: the response began with 200
     "invalid_request_error": 400,
@@ -32,8 +32,6 @@ _ADVICE = {
     529: "Anthropic is overloaded",
 }
 _NO_KEY = "there is no API key: set ANTHROPIC_API_KEY, or pass api_key= to anthropic()"
-_BAD_URL = "the base URL is no http:// or https:// address: check base_url and ANTHROPIC_BASE_URL"
-_BAD_HEADER = "a header cannot be sent: check the API key for line breaks and odd characters"
 _CLIENT_ERROR = 400
 
 
@@ -54,7 +52,7 @@ def explain(
     if reading:
         return cut(model, type(error).__name__)
     if "APIConnectionError" in names:
-        return _of_connection(error, model)
+        return disconnected(error, model, "Anthropic", "ANTHROPIC_BASE_URL")
     if "CredentialsError" in names:
         return ModelError(f"there is no API key: set ANTHROPIC_API_KEY (the SDK says: {error})")
     if isinstance(error, TypeError) and "authentication method" in str(error):
@@ -86,15 +84,3 @@ def _said(body: Any) -> dict[str, Any]:
     except (TypeError, KeyError, ValueError):
         return {}
     return said
-
-
-def _of_connection(error: Exception, model: str) -> ModelError:
-    """The cause's text is not repeated: for a bad header it holds the API key."""
-    cause = type(error.__cause__ or error).__name__
-    if cause in {"UnsupportedProtocol", "InvalidURL"}:
-        return ModelError(_BAD_URL)
-    if cause == "LocalProtocolError":
-        return ModelError(_BAD_HEADER)
-    if "Timeout" in cause:
-        return ModelError(f"{model} did not answer in time ({cause})", retryable=True)
-    return ModelError(f"Anthropic cannot be reached ({cause})", retryable=True)

@@ -56,6 +56,22 @@ def late(model: str, seconds: float) -> ModelError:
     return ModelError(f"{model} gave no complete response in {seconds:g} s", retryable=True)
 
 
+def disconnected(error: Exception, model: str, server: str, variable: str) -> ModelError:
+    """For an SDK's connection error. Its cause is not repeated: for a bad header it has the key."""
+    cause = type(error.__cause__ or error).__name__
+    if cause in {"UnsupportedProtocol", "InvalidURL"}:
+        return ModelError(
+            f"the base URL is no http:// or https:// address: check base_url and {variable}"
+        )
+    if cause == "LocalProtocolError":
+        return ModelError(
+            "a header cannot be sent: check the API key for line breaks and odd characters"
+        )
+    if "Timeout" in cause:
+        return ModelError(f"{model} did not answer in time ({cause})", retryable=True)
+    return ModelError(f"{server} cannot be reached ({cause})", retryable=True)
+
+
 def is_retryable(status: int, headers: Mapping[str, str]) -> bool:
     """Whether the same request may succeed later."""
     wished = headers.get("x-should-retry")  # the API knows best, as for the SDKs' own retries

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from ..model import ModelError
-from .http import cut, failed
+from .http import cut, disconnected, failed
 
 _ADVICE = {
     400: "{server} refused the request to {model}",
@@ -20,14 +20,24 @@ _ADVICE = {
 }
 _NO_QUOTA = "the account at {server} has no quota left: see its billing page"
 _NO_KEY = "there is no API key: set OPENAI_API_KEY, or pass api_key= to openai()"
-_BAD_URL = "the base URL is no http:// or https:// address: check base_url and OPENAI_BASE_URL"
-_BAD_HEADER = "a header cannot be sent: check the API key for line breaks and odd characters"
 _QUOTA = "insufficient_quota"
 _STATUS_OF = {  # an error in mid-stream has no status of its own: the response began with 200
     "invalid_request_error": 400,
     "context_length_exceeded": 400,
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
+    "insufficient_quota": 402,
+    **dict.fromkeys(
+        (
+            *("invalid_prompt", "data_residency_mismatch", "bio_policy", "image_too_large"),
+            *("misalignment_policy_violation", "invalid_image", "invalid_image_format"),
+            *("invalid_base64_image", "invalid_image_url", "image_too_small", "image_parse_error"),
+            *("image_content_policy_violation", "invalid_image_mode", "image_file_too_large"),
+            *("unsupported_image_media_type", "empty_image_file", "failed_to_download_image"),
+            "image_file_not_found",
+        ),
+        400,
+    ),
 }
 
 
@@ -47,7 +57,7 @@ def explain(
     if "APIStatusError" in names:
         return _of_status(error, model, server, hide)
     if "APIConnectionError" in names and not reading:
-        return _of_connection(error, model, server)
+        return disconnected(error, model, server, "OPENAI_BASE_URL")
     if "APIError" in names and getattr(error, "body", None):
         return _of_stream(error, model, server, hide)
     if reading:
@@ -76,9 +86,18 @@ def _of_status(error: Any, model: str, server: str, hide: Iterable[str]) -> Mode
 
 
 def _of_stream(error: Any, model: str, server: str, hide: Iterable[str]) -> ModelError:
-    status = _STATUS_OF.get(error.code or "") or _STATUS_OF.get(error.type or "") or 500
+    code = next((each for each in (error.code, error.type) if each in _STATUS_OF), "")
+    return said_in_stream(code, str(error.message), model, server, hide=hide)
+
+
+def said_in_stream(
+    code: str, message: str, model: str, server: str, *, hide: Iterable[str] = ()
+) -> ModelError:
+    """The error for what a server told amid its response."""
+    if code == _QUOTA:
+        return failed(_NO_QUOTA.format(server=server), 402, {}, said=message, hide=hide)
     advice = f"{server} broke the response of {model!r} off"
-    return failed(advice, status, {}, said=str(error.message), hide=hide)
+    return failed(advice, _STATUS_OF.get(code, 500), {}, said=message, hide=hide)
 
 
 def _said(body: Any) -> dict[str, Any]:
@@ -87,15 +106,3 @@ def _said(body: Any) -> dict[str, Any]:
         return {}
     inner = cast("dict[str, Any]", body).get("error", body)
     return cast("dict[str, Any]", inner) if isinstance(inner, dict) else {"message": inner}
-
-
-def _of_connection(error: Exception, model: str, server: str) -> ModelError:
-    """The cause's text is not repeated: for a bad header it holds the API key."""
-    cause = type(error.__cause__ or error).__name__
-    if cause in {"UnsupportedProtocol", "InvalidURL"}:
-        return ModelError(_BAD_URL)
-    if cause == "LocalProtocolError":
-        return ModelError(_BAD_HEADER)
-    if "Timeout" in cause:
-        return ModelError(f"{model} did not answer in time ({cause})", retryable=True)
-    return ModelError(f"{server} cannot be reached ({cause})", retryable=True)

@@ -56,6 +56,11 @@ class Reader:
         """Whether the server has said why the response ended."""
         return self._finish is not None
 
+    @property
+    def problem(self) -> tuple[str, str] | None:
+        """The code and words of an error that was told in the stream: the SDK raises those."""
+        return None
+
     def take(self, chunk: Any) -> str:
         """Take a chunk; returns the text that it adds."""
         self._model = chunk.model or self._model
@@ -120,7 +125,12 @@ class Reader:
 
     def _read(self, calls: list[_Call]) -> list[ToolCall]:
         return [
-            ToolCall(id=call.id, name=call.name, arguments=self._arguments(call)) for call in calls
+            ToolCall(
+                id=call.id,
+                name=call.name,
+                arguments=read_arguments(self._model, call.name, call.arguments),
+            )
+            for call in calls
         ]
 
     def _opaque(self, calls: list[_Call]) -> list[Opaque]:
@@ -131,15 +141,16 @@ class Reader:
             kept.append({"type": "refusal", "refusal": self._refusal})
         return [Opaque(provider=PROVIDER, data=data) for data in kept]
 
-    def _arguments(self, call: _Call) -> dict[str, Any]:
-        try:
-            return {**json.loads(call.arguments or "{}")}
-        except (ValueError, TypeError):  # no JSON, or no object
-            raise ModelError(
-                f"{self._model} called {call.name} with arguments that are no JSON object: "
-                f"{call.arguments[:200]!r}",
-                retryable=True,
-            ) from None
+
+def read_arguments(model: str, tool: str, text: str) -> dict[str, Any]:
+    """A call's arguments. Raises ModelError for what is no JSON object."""
+    try:
+        return {**json.loads(text or "{}")}
+    except (ValueError, TypeError):  # no JSON, or no object
+        raise ModelError(
+            f"{model} called {tool} with arguments that are no JSON object: {text[:200]!r}",
+            retryable=True,
+        ) from None
 
 
 def _read_usage(usage: Any) -> Usage:

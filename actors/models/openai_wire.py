@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
@@ -33,7 +33,7 @@ def write_request(request: ModelRequest) -> dict[str, Any]:
     fields: dict[str, Any] = {"messages": system + write_messages(request.messages)}
     if request.tools:
         fields["tools"] = [_write_tool(tool) for tool in request.tools]
-        fields["tool_choice"] = _write_tool_choice(request.tool_choice)
+        fields["tool_choice"] = write_tool_choice(request.tool_choice, _named)
     return fields
 
 
@@ -113,6 +113,10 @@ def _write_tool(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _write_tool_choice(choice: str) -> Any:
-    named = {"type": "function", "function": {"name": choice}}
-    return _CHOICES.get(choice, named)
+def write_tool_choice(choice: str, named: Callable[[str], Any]) -> Any:
+    """Which tool must be called, if any; `named` writes a tool's name."""
+    return _CHOICES.get(choice) or named(choice)
+
+
+def _named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}

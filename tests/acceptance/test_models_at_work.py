@@ -14,8 +14,10 @@ from layby.bus.errors import BusError
 from layby.events import UsageReported
 from layby.models import Model, Price, anthropic, cost, fallback, openai
 from layby.testing import TestRuntime
+from layby.tools import ask_developer
 from tests.fix_completions import CompletionsApi, call
 from tests.fix_messages import MessagesApi
+from tests.fix_responses import thought
 
 pytestmark = pytest.mark.nats
 
@@ -29,8 +31,8 @@ def look_up(order: str) -> str:
     return f"order {order} is on its way"
 
 
-def app_with(model: Model) -> App:
-    clerk = Agent("Clerk", system="Help.", tools=[look_up])
+def app_with(model: Model, *tools: Any) -> App:
+    clerk = Agent("Clerk", system="Help.", tools=[look_up, *tools])
     desk = Network(
         "desk",
         agents=[clerk],
@@ -71,6 +73,30 @@ async def test_an_agent_with_openais_sdk(
     assert sent[3] == {
         "role": "tool", "tool_call_id": "call_look_up", "content": "order 7 is on its way",
     }  # fmt: skip
+
+
+async def test_thoughts_outlive_the_worker_that_heard_them(
+    layby_running: Running, responses_api: CompletionsApi
+) -> None:
+    gpt = openai("gpt-5.2", api_key=KEY, base_url=responses_api.url, api="responses")
+    asked = call("ask_developer", {"question": "Which order?"})
+    responses_api.reply("", asked, items=[thought()])
+    responses_api.reply("It is on its way.")
+    app = app_with(gpt, ask_developer)
+    async with layby_running(app, workers=0) as rt:
+        async with rt.worker():
+            await rt.send("desk.opened", {"id": "7"})
+            await rt.question()
+        async with rt.worker():
+            await rt.answer("7", "The second")
+            assert (await rt.result())["text"] == "It is on its way."
+    sent = responses_api.last["input"]
+    assert [item.get("type", "message") for item in sent] == [
+        *("message", "reasoning", "function_call", "function_call_output"),
+    ]
+    assert sent[1]["encrypted_content"] == thought()["encrypted_content"]
+    assert "The second" in sent[3]["output"]
+    await gpt.aclose()
 
 
 async def test_a_long_rate_limit_parks_the_run(
