@@ -209,7 +209,7 @@ class WaitActor:
 def _object(data: bytes) -> dict[str, Any] | None:
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 
 

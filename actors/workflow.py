@@ -245,7 +245,7 @@ class Workflow:
             )
         try:
             event = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise Hopeless(f"the event is no JSON: {error}") from None
         if not isinstance(event, dict):
             raise Hopeless(f"the event is a JSON {type(event).__name__}, not an object")

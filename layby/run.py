@@ -275,7 +275,7 @@ def _on_due(host: Host, human: Callable[[str], Human]) -> Handle:
     async def handle(delivery: Delivery) -> None:
         try:
             wanted = decode(delivery.data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise Hopeless(f"a wake-up that nobody here has armed: {error}") from None
         if wanted.kind == "wake":
             await host.woken(wanted, delivery)
