@@ -52,6 +52,12 @@ def decode(token: str) -> str:
     return ticket
 
 
+def is_word(text: str) -> bool:
+    """Whether `text` may stand in a subject as it is: letters, digits, `-` and `_`."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return bool(raw) and not _ODD.search(raw) and len(text) <= LONGEST_TICKET
+
+
 def slug(name: str) -> str:
     """Write the name of an agent, role or network as the subject token of its actor.
 

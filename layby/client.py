@@ -22,7 +22,7 @@ from .bus.errors import BusError, LaybyError, PublishUnconfirmed
 from .bus.log import Log, LogMessage
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
-from .bus.token import encode
+from .bus.token import encode, is_word
 from .doctor import examine
 from .events import AnyEvent, number
 from .handle import Run
@@ -130,8 +130,12 @@ class Client:
         Raises:
             InvalidTicket: no ticket can have that id.
             NoReceipt: stored, but no worker took it within `timeout` seconds.
+            PermissionDenied: the server lets this user answer otherwise, or not at all.
+            ValueError: `responder` is no word of letters, digits, `_` and `-`.
         """
         token = encode(ticket)
+        if responder is not None and not is_word(responder):
+            raise ValueError(f"responder {responder!r}: use letters, digits, _ and -")
         body = {"answer": text, "questionId": question_id, "by": by}
         data = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
         receipts: asyncio.Queue[Receipt] = asyncio.Queue()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..bus.token import is_word
 from .connected import with_client
 from .errors import FAILED, NO_RECEIPT, OK, CliError, UsageError
 from .invocation import Invocation, command
@@ -41,6 +42,15 @@ def answer(
     by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who answers.", show_default=False)
     ] = None,
+    responder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who answers, as the subject says it: the server may allow you no other name. "
+            "Counts more than --by.",
+            show_default=False,
+        ),
+    ] = None,
     role: Annotated[str, typer.Option(help="The role that was asked.")] = "developer",
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="How long to wait for the receipt.")
@@ -57,10 +67,20 @@ def answer(
     if not reply:
         raise UsageError("the answer is empty", "silence is never a yes: write what you decided")
     seconds = duration(timeout)
+    if responder is not None and not is_word(responder):
+        raise UsageError(
+            f"{responder!r} can be nobody's name in a subject", "use letters, digits, _ and -"
+        )
 
     async def send(client: Client) -> Receipt:
         return await client.answer(
-            ticket, reply, role=role, question_id=question, by=by, timeout=seconds
+            ticket,
+            reply,
+            role=role,
+            question_id=question,
+            by=by,
+            responder=responder,
+            timeout=seconds,
         )
 
     receipt = _receipt(call, ticket, send, timeout)

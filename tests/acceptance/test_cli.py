@@ -136,6 +136,17 @@ def test_any_ticket_id_works(desk: Desk, ticket: str) -> None:
     assert desk.ended(ticket)["status"] == "completed"
 
 
+def test_an_answer_on_a_responders_own_subject(desk: Desk) -> None:
+    desk.start_worker()
+    for ticket, said, named in (("T1", ["--by", "the boss"], "ada"), ("T2", [], "Bob-2_x")):
+        desk.open_ticket(ticket)
+        desk.question(ticket)
+        receipt = desk.json("answer", ticket, "yes", "--responder", named, *said)
+        assert (receipt["outcome"], receipt["by"]) == ("accepted", named)
+        desk.ended(ticket)
+        assert desk.json("show", ticket)["result"] == {"said": "yes", "by": named}
+
+
 def test_refused_answers_say_why_and_exit_with_1(desk: Desk) -> None:
     desk.start_worker()
     unknown = desk.json("answer", "T404", "hello", code=1)

@@ -143,6 +143,10 @@ async def test_a_person_sees_the_open_questions(house: House) -> None:
         assert (await the_question(ada)).question == "Is it known?"
         with pytest.raises(PermissionDenied, match=r"developer\.response\.T1"):
             await ada.answer("T1", "I say so", timeout=2)
+        with pytest.raises(PermissionDenied, match=r"developer\.response\.T1\.bob"):
+            await ada.answer("T1", "I say so", responder="bob", timeout=2)
+        with pytest.raises(ValueError, match="use letters"):
+            await ada.answer("T1", "I say so", responder="ada.>")
         receipt = await ada.answer("T1", "I say so", by="the boss", responder="ada")
         assert (receipt.outcome, receipt.by) == ("accepted", "ada")
 

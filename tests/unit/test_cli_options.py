@@ -78,6 +78,8 @@ def test_what_stands_after_the_command_wins() -> None:
         ["send", "a.b", "{not json"],
         ["answer", "T125", "  "],
         ["answer", "T125", "yes", "--timeout", "soon"],
+        ["answer", "T125", "yes", "--responder", "ada.*"],
+        ["answer", "T125", "yes", "--responder", ""],
         ["purge", "--older-than", "soon"],
         ["dead", "show", "first"],
         ["demo", "--ticket", "T999"],

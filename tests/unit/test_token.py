@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layby.bus.errors import InvalidTicket
-from layby.bus.token import LONGEST_TOKEN, decode, encode, slug
+from layby.bus.token import LONGEST_TOKEN, decode, encode, is_word, slug
 
 KEY = re.compile(
     r"[-_=A-Za-z0-9]+"
@@ -26,6 +26,12 @@ def test_is_always_one_plain_token(ticket: str) -> None:
     token = encode(ticket)
     assert KEY.fullmatch(token)
     assert len(token) <= LONGEST_TOKEN
+
+
+@given(tickets | hostile)
+def test_a_word_stands_in_a_subject_as_it_is(text: str) -> None:
+    assert is_word(text) == (encode(text) == text)
+    assert not is_word("")
 
 
 @given(hostile, hostile)
