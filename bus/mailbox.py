@@ -26,6 +26,8 @@ log = structlog.get_logger("layby.mailbox")
 
 _EXPIRES = 30.0
 _HEARTBEAT = 5.0
+_RENEWALS = 3
+"""Times in an ack-wait that it is renewed, and that the server is heard at least."""
 _MISSED = 2.5
 """Heartbeats that may be missed before a pull counts as lost."""
 _RETRY = 0.25
@@ -158,6 +160,9 @@ class Mailbox:
         self._handler = handler
         self._concurrency = concurrency
         self._ack_wait = ack_wait
+        self._heartbeat = max(0.1, min(_HEARTBEAT, ack_wait / _RENEWALS))
+        self._silence = self._heartbeat * _MISSED
+        """Seconds after which nothing that comes is new for certain; less than the ack-wait."""
         self._on_interrupted = on_interrupted
         """Told when the consumer may have moved, and with it forgotten what it delivered."""
         self._inbox = ""
@@ -210,7 +215,10 @@ class Mailbox:
         self._held.discard(delivery)
 
     def _on_message(self, msg: Message) -> None:
-        self._heard = self._loop.time()
+        now = self._loop.time()
+        if now - self._heard > self._silence and self._on_interrupted is not None:
+            self._on_interrupted()  # what comes so late may be in other hands by now
+        self._heard = now
         if status := msg.status:
             self._on_status(status, msg)
             return
@@ -261,7 +269,7 @@ class Mailbox:
         body = {
             "batch": want,
             "expires": int(_EXPIRES * _NANOS),
-            "idle_heartbeat": int(_HEARTBEAT * _NANOS),
+            "idle_heartbeat": int(self._heartbeat * _NANOS),
         }
         try:
             self.nc.send(self._subject, msgspec.json.encode(body), self._inbox)
@@ -295,11 +303,11 @@ class Mailbox:
                 await asyncio.wait_for(self._wake.wait(), _RETRY)
             self._wake.clear()
             now = self._loop.time()
-            if now - self._heard > _HEARTBEAT * _MISSED:
+            if now - self._heard > self._silence:
                 self._interrupted()
                 self._heard = now
             self._pull()
-            if now - renewed >= self._ack_wait / 3:
+            if now - renewed >= self._ack_wait / _RENEWALS:
                 renewed = now
                 for delivery in list(self._held):
                     await delivery.in_progress()

@@ -22,6 +22,8 @@ from .state import Frame, Slot
 
 _VISIBLE_WITHIN = 0.005
 """Seconds, once or twice, after which a record is appended although nothing waits for it."""
+_SLOW = 1.0
+"""Seconds after which an append was slow enough for another worker to have got our mail."""
 _TURNS = 400
 """Turns of the loop that strands get to reach their records once none seems to move."""
 
@@ -196,6 +198,14 @@ class Activation:
                 await self.live.catch_up()
             except BusError as error:
                 raise Interrupted(str(error)) from error
+        self.must_be_new(key)
+
+    def must_be_new(self, key: str) -> None:
+        """See that no other worker's result of the step was read meanwhile. Raises Fenced.
+
+        An append that was long without an acknowledgement reads the log, and so learns whether
+        this worker was taken for dead.
+        """
         slot = self.slot(key)
         if slot is not None and slot.settled:
             raise Fenced(f"run {self.live.id}: step {key!r} was done meanwhile")
@@ -278,14 +288,19 @@ class Activation:
     async def _append(self, records: list[Record], to: str) -> int:
         landing = self._loop.create_future()
         self._landing.add(landing)
+        began = self._loop.time()
         try:
-            return await self.live.append(records, to=to, cause=self.cause)
+            n = await self.live.append(records, to=to, cause=self.cause)
+            if self._loop.time() - began > _SLOW:
+                await self.live.catch_up()  # we may have been taken for dead meanwhile
         except BusError as error:
             self._failed = Interrupted(str(error))
             raise self._failed from error
         except Fenced as error:
             self._failed = error
             raise
+        else:
+            return n
         finally:
             self._landing.discard(landing)
             landing.set_result(None)

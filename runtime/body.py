@@ -137,6 +137,7 @@ class Body:
         attempt = 1 + self._back_off(slot)
         await self._activation.must_be_live()
         await self._activation.before_effect()
+        self._activation.must_be_new(key)
         crash.point("before_effect")
         began = time.perf_counter()
         raw, value = await self._attempt(key, effect, attempt, retry)
