@@ -139,9 +139,9 @@ class Human:
         """Whether the question that an answer may be for was published and has no record yet."""
         if delivery.num_delivered > _PATIENCE:
             return False
-        known = {question.id for question in record.questions} if record else set[str]()
+        known = {q.id for q in record.questions if q.role == self.role} if record else set[str]()
         coming = await self._showing.published_before(ticket, delivery.at) - known
-        return given.question_id in coming if given.question_id else bool(coming)
+        return given.question_id in coming if known and given.question_id else bool(coming)
 
     async def _take(self, ticket: str, given: Given, delivery: Delivery) -> _Taken | None:
         """Close the question that an answer is for, unless something closed it before.
