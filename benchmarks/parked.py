@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 
 from layby.bus.errors import BusError
@@ -24,6 +25,8 @@ _AT_ONCE = 256
 _FILL = 5_000
 """Runs parked before anything is measured: by then the worker's cache of runs is full."""
 _AGAIN = 0.01
+_TURNS = 5
+_MEDIAN = "answer -> completed p50"
 
 
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
@@ -53,7 +56,6 @@ class _Lot:
         count = self._sizes.parked_runs
         empty = self._held()
         await latency(self._caller, self._sizes.warm_up, prefix="W")
-        alone = await latency(self._caller, self._sizes.parked_latency_runs, prefix="A")
         await asyncio.sleep(_SETTLE)
         await self._park(0, _FILL)
         await asyncio.sleep(_SETTLE)
@@ -74,10 +76,7 @@ class _Lot:
         self._note("server memory", after["server"] / 1e6, "MB")
         self._note("worker memory", after["worker"] / 1e6, "MB")
         await self._idle()
-        beside = await latency(self._caller, self._sizes.parked_latency_runs, prefix="B")
-        name = "answer -> completed p50"
-        self._note(f"{name}, nothing parked", alone[name], "ms")
-        self._note(f"{name}, all parked", beside[name], "ms")
+        await self._beside()
         await self._kill_worker()
         await self._kill_server()
         return self._figures
@@ -106,6 +105,22 @@ class _Lot:
         for name, pid in pids.items():
             share = (cpu_seconds([pid]) - began[name]) / _IDLE * 100
             self._note(f"idle CPU of the {name}", share, "% of a core")
+
+    async def _beside(self) -> None:
+        """Latency with all parked here and none at another server, turn by turn."""
+        medians: dict[str, list[float]] = {"nothing parked": [], "all parked": []}
+        async with (
+            server(self._sync) as empty,
+            workers(empty.url, empty.data),
+            Caller.at(empty.url) as caller,
+        ):
+            await latency(caller, self._sizes.warm_up, prefix="W")
+            for turn in range(_TURNS):
+                for who, desk in (("nothing parked", caller), ("all parked", self._caller)):
+                    found = await latency(desk, self._sizes.parked_latency_runs, f"T{turn}-")
+                    medians[who].append(found[_MEDIAN])
+        for who, values in medians.items():
+            self._note(f"{_MEDIAN}, {who}", statistics.median(values), "ms")
 
     async def _kill_worker(self) -> None:
         """Kill every worker, answer a parked ticket, start one: seconds until it is completed."""
