@@ -171,6 +171,8 @@ class _End(asyncio.Protocol):
         if self._transport is None:
             return
         sock: socket.socket = self._transport.get_extra_info("socket")
+        if sock.fileno() < 0:
+            return  # it has ended already, which a held route does not tell
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 

@@ -13,6 +13,7 @@ from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.server import EmbeddedServer
 from tests.engine import until
 from tests.fix_bus import Bus, bus_at
+from tests.fix_proxy import Proxy
 
 pytestmark = pytest.mark.nats
 
@@ -386,6 +387,35 @@ async def test_a_consumer_that_was_deleted_is_read_again_when_it_is_back(post: P
         await post.publish("after")
         await post.until(lambda: ("after", 1) in post.came)
     assert post.came == [("before", 1), ("after", 1)]
+
+
+async def test_what_comes_after_a_long_silence_may_be_in_other_hands(
+    clean_nats: str, proxy: Proxy
+) -> None:
+    order: list[str] = []
+
+    async def handle(delivery: Delivery) -> None:
+        order.append(delivery.subject)
+
+    async with bus_at(clean_nats) as near, bus_at(proxy.url) as far:
+        other, cut_off = await post_on(near, ack_wait=400_000_000), Post(far)
+        reading = cut_off.read(
+            handle,
+            keep=False,
+            concurrency=2,
+            ack_wait=0.4,
+            on_interrupted=lambda: order.append("interrupted"),
+        )
+        async with reading:
+            await other.publish("early")
+            await cut_off.until(lambda: bool(cut_off.came))
+            proxy.hold(clients=False)
+            await other.publish("late")
+            async with other.read():
+                await other.until(lambda: ("late", 2) in other.came)
+            proxy.release()
+            await cut_off.until(lambda: ("late", 1) in cut_off.came)
+    assert order == ["mail.early", "interrupted", "mail.late"]
 
 
 async def test_a_mailbox_may_open_before_its_consumer_is_there(bus: Bus) -> None:
