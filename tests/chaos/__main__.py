@@ -102,10 +102,11 @@ async def _main(options: argparse.Namespace) -> int:
         names = [*(name for name in names if name != "mutants"), *MUTANTS]
     result = await (side_by_side if options.jobs > 1 else run)(names, options)
     if len(names) > 1:
-        kept = sum(report.clean for report in result.reports)
-        _say(f"{kept} of {len(result.reports)} campaigns kept every promise")
-        faults = len(result.caught) + len(result.survivors)
-        _say(f"{len(result.caught)} of {faults} seeded faults were caught")
+        if result.reports:
+            kept = sum(report.clean for report in result.reports)
+            _say(f"{kept} of {len(result.reports)} campaigns kept every promise")
+        if faults := len(result.caught) + len(result.survivors):
+            _say(f"{len(result.caught)} of {faults} seeded faults were caught")
         for problem in (*result.survivors, *result.broken):
             _say(f"NOT GOOD: {problem}")
     if options.json:

@@ -103,7 +103,7 @@ async def test_an_answer_gets_its_receipt_although_there_was_no_room_for_it(
         run = await engine.start()
         await engine.question()
         before = await engine.wire.api("STREAM.INFO.QUESTIONS")
-        held = before["state"]["messages"]
+        held: int = before["state"]["messages"]
         full = {**before["config"], "max_msgs": held, "discard": "new"}
         await engine.wire.api("STREAM.UPDATE.QUESTIONS", full)
         told = asyncio.create_task(engine.answer())
@@ -113,6 +113,7 @@ async def test_an_answer_gets_its_receipt_although_there_was_no_room_for_it(
 
         async def stored() -> bool:
             info = await engine.wire.api("STREAM.INFO.QUESTIONS")
-            return int(info["state"]["messages"]) > held
+            now: int = info["state"]["messages"]
+            return now > held
 
         await until(stored)
