@@ -10,6 +10,7 @@ import platform
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -41,13 +42,16 @@ _WORKLOADS: dict[str, list[Measure]] = {
 }
 _DURABILITY_MATTERS = ("ticket", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""
+_WIDE = 140
+"""Columns of a table that is not shown on a terminal."""
 
 
 def main() -> None:
     """Read the command line and run."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, too
     asked = _arguments()
-    console = Console()
+    # A table that goes to a file is not cut to the 80 columns of a terminal that is not there.
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     bench = _Bench(console, QUICK if asked.quick else LONG if asked.long else NORMAL)
     syncs = (DEFAULT, ALWAYS) if asked.sync == "both" else (asked.sync,)
     for number in range(asked.rounds):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.mailbox import Delivery, Mailbox
@@ -18,62 +20,59 @@ _MAIL = Topology(
 )
 
 
-async def test_only_what_was_stored_before_is_doubted(own_server: EmbeddedServer) -> None:
-    async with await connect(ConnectionSettings(servers=(own_server.url,))) as connection:
+class _Reader:
+    """A stream, what is delivered of it, and the doubt about that."""
+
+    def __init__(self, requests: Requests) -> None:
+        self.requests = requests
+        self.doubt = Doubt(requests)
+        self.taken: asyncio.Queue[Delivery] = asyncio.Queue()
+
+    async def mail(self) -> Delivery:
+        """One more message, delivered."""
+        await self.requests.store("mail.a", b"text")
+        async with asyncio.timeout(10):
+            return await self.taken.get()
+
+
+@contextlib.asynccontextmanager
+async def _reading(server: EmbeddedServer) -> AsyncIterator[_Reader]:
+    async with await connect(ConnectionSettings(servers=(server.url,))) as connection:
         requests = Requests(connection.nc)
         await requests.start()
         await Provisioner(requests).ensure(_MAIL)
-        doubt = Doubt(requests)
-        taken: asyncio.Queue[Delivery] = asyncio.Queue()
-        mailbox = Mailbox(connection.nc, "MAIL", "reader", taken.put)
+        reader = _Reader(requests)
+        mailbox = Mailbox(connection.nc, "MAIL", "reader", reader.taken.put)
         await mailbox.start()
+        yield reader
+        await mailbox.drain(1)
+        await requests.stop()
 
-        async def next_one() -> Delivery:
-            async with asyncio.timeout(10):
-                return await taken.get()
 
-        async def settled(delivery: Delivery) -> None:
-            """Wait until the doubt knows where the stream ended: it asks when it is asked."""
-            assert doubt.covers(delivery)
-            await eventually(lambda: doubt.knows("MAIL"))
-
-        await requests.store("mail.a", b"1")
-        old = await next_one()
-        await settled(old)
+async def test_only_what_was_stored_before_is_doubted(own_server: EmbeddedServer) -> None:
+    async with _reading(own_server) as reader:
+        doubt = reader.doubt
+        old = await reader.mail()
+        assert doubt.covers(old)  # it asks where the stream ends
+        await eventually(lambda: doubt.knows("MAIL"))
         assert doubt.covers(old)
 
-        await requests.store("mail.a", b"2")
-        new = await next_one()
+        new = await reader.mail()
         assert not doubt.covers(new)
 
         doubt.renew()
-        await settled(new)
         assert doubt.covers(new)
-
-        await mailbox.drain(1)
-        await requests.stop()
+        await eventually(lambda: doubt.knows("MAIL"))
+        assert doubt.covers(new)
 
 
 async def test_an_answer_from_before_the_interruption_does_not_count(
     own_server: EmbeddedServer,
 ) -> None:
-    async with await connect(ConnectionSettings(servers=(own_server.url,))) as connection:
-        requests = Requests(connection.nc)
-        await requests.start()
-        await Provisioner(requests).ensure(_MAIL)
-        doubt = Doubt(requests)
-        taken: asyncio.Queue[Delivery] = asyncio.Queue()
-        mailbox = Mailbox(connection.nc, "MAIL", "reader", taken.put)
-        await mailbox.start()
-        await requests.store("mail.a", b"1")
-        async with asyncio.timeout(10):
-            delivery = await taken.get()
-
-        assert doubt.covers(delivery)  # it asks
+    async with _reading(own_server) as reader:
+        assert reader.doubt.covers(await reader.mail())  # it asks
         await asyncio.sleep(0)
-        doubt.renew()  # the answer has not come yet
-        await requests.api("STREAM.INFO.MAIL")  # what was asked before is answered by now
+        reader.doubt.renew()  # the answer has not come yet
+        await reader.requests.api("STREAM.INFO.MAIL")  # what was asked before is answered by now
 
-        assert not doubt.knows("MAIL")
-        await mailbox.drain(1)
-        await requests.stop()
+        assert not reader.doubt.knows("MAIL")
