@@ -111,10 +111,13 @@ async def server_kills(
     """The server is killed and started again, while everybody goes on."""
     await c.start(workers)
     todo = plans(c.seed, tickets)
-    batch = -(-tickets // kills)
     for number in range(kills):
-        c.driver.open(*todo[number * batch : (number + 1) * batch])
-        await c.while_looking(c.draw.uniform(*every))
+        part = todo[number * tickets // kills : (number + 1) * tickets // kills]
+        seconds = c.draw.uniform(*every)
+        for ticket in part:  # so that some have just begun when the server dies
+            await c.while_looking(seconds / len(part))
+            c.driver.open(ticket)
+        await c.while_looking(c.draw.uniform(0.0, 0.3))
         await c.restart_server(c.draw.choice([0.0, 0.0, 0.5]))
         await c.while_looking(0.5)
     return await c.settle(_SETTLE + 20)
