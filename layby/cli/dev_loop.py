@@ -16,6 +16,8 @@ from .reach import Reach, as_told, embedded
 from .saves import saves
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_LONG_START = 2.0
+"""Seconds after which a start of the server is explained."""
 
 
 async def develop(
@@ -46,9 +48,24 @@ async def _server(call: Invocation, data: Path, port: int | None) -> AsyncGenera
     if settings.is_configured:
         yield as_told(call, settings)
         return
-    async with EmbeddedServer(data / SERVER, port=port) as server:
+    patience = asyncio.get_running_loop().call_later(_LONG_START, _say_why_it_takes_long, data)
+    server = EmbeddedServer(data / SERVER, port=port)
+    try:
+        await server.start()
+        patience.cancel()
         with beside(server.url):
             yield embedded(server.url)
+    finally:
+        patience.cancel()
+        await server.stop()
+
+
+def _say_why_it_takes_long(data: Path) -> None:
+    stderr().print(
+        f"the server reads what is stored in {data}: seconds for each 100,000 runs after a crash",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 def _introduce(app: str, url: str) -> None:
