@@ -88,12 +88,13 @@ class Showing:
         before: set[asyncio.Future[None]],
     ) -> None:
         token = encode(state.ticket)
-        prompt = self._is_prompt(delivery)
+        repeated = self._host.may_repeat(delivery)
         ack = await self._requests.store(
             f"{self._role}.question.{token}",
             msgspec.json.encode(self._published(state, question)),
             {"Nats-Msg-Id": question.id},
         )
+        prompt = not repeated and 0.0 <= time.time() - delivery.at <= _BEFORE
         crash.point("after_question")
         crash.point("before_record_put")
         if before:
@@ -122,15 +123,17 @@ class Showing:
     ) -> None:
         """Put a question into its ticket's record, with the time since when it can be answered.
 
-        An unnamed answer to a ticket's only question can mean no other. Where there are others, it
-        must not close what its sender cannot have seen: the stream's own stamp is read.
+        An unnamed answer to a ticket's only question can mean no other; `prompt`: it was shown as
+        soon as it was asked, and then that is since when. Where there are others, an answer must
+        not close what its sender cannot have seen: the stream's own stamp is read.
         """
         since = delivery.at
         if ack.duplicate or not prompt:
             since = max(since, await self._stored_at(ack.seq) - _BEFORE)
 
         def alone(record: ParkedRecord) -> ParkedRecord:
-            if any(other.id != question.id for other in record.questions):
+            others = {other.id for other in record.questions} | state.questions.keys()
+            if others - {question.id}:
                 raise _Others
             return with_question(record, state, question, since)
 
@@ -141,11 +144,6 @@ class Showing:
             await self._parking.change(
                 state.ticket, lambda record: with_question(record, state, question, stamp)
             )
-
-    def _is_prompt(self, delivery: Delivery) -> bool:
-        """Whether a question is shown as soon as it was asked: then that is since when."""
-        late = time.time() - delivery.at
-        return 0.0 <= late <= _BEFORE and not self._host.may_repeat(delivery)
 
     async def _stored_at(self, seq: int) -> float:
         """When a question was published, Unix seconds by the server's clock."""
