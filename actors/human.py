@@ -184,7 +184,8 @@ class Human:
         record, _ = await self._parking.get_newest(ticket)
         again = judge(record, self.role, given, seq=delivery.seq, at=delivery.at)
         if again.outcome != "accepted" or again.question is None:
-            return _Taken(again)
+            coming = await self._being_shown(ticket, record, given, delivery)
+            return None if coming else _Taken(again)
         if again.question.id == question.id:
             return _Taken(lost(parked_question(live.state, question)))
         return await self._take(ticket, given, delivery)
