@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from ..bus.errors import BusError
 from ..bus.log import NOBODY
 from . import crash
-from .entry import Record, Started
+from .entry import Record, Started, Stepped
 from .errors import Fenced, Interrupted, InvalidSetup, Parked, WorkflowChanged
 from .failure import as_error
+from .journal import clashes
 from .run import LiveRun
 from .state import Frame, Slot
 
@@ -204,10 +205,10 @@ class Activation:
         """See that no other worker's result of the step was read meanwhile. Raises Fenced.
 
         An append that was long without an acknowledgement reads the log, and so learns whether
-        this worker was taken for dead.
+        this worker was taken for dead, and how far others have gone: to the frame's end, maybe.
         """
-        slot = self.slot(key)
-        if slot is not None and slot.settled:
+        state = self.live.state
+        if state.frames and clashes(state, Stepped(frame=self.frame.id, key=key)):
             raise Fenced(f"run {self.live.id}: step {key!r} was done meanwhile")
 
     def must_be_ours(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from layby import Step
 from layby.bus.errors import PublishUnconfirmed
 from layby.bus.log import Log
-from layby.runtime.entry import Envelope, Raw, Stepped, decode, encode
+from layby.runtime.entry import Ended, Envelope, Raw, Record, Stepped, decode, encode
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -53,6 +53,38 @@ async def test_a_step_that_another_worker_did_meanwhile_is_not_run_again(
         run = await engine.start()
         assert await engine.result(run) == ["did one", "by another", "did three"]
     assert ran == ["one", "three"]
+
+
+async def test_no_step_is_run_of_what_another_worker_has_ended_meanwhile(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    append = Log.append
+
+    async def overtaken(self: Log, run: str, n: int, to: str, data: bytes) -> None:
+        await append(self, run, n, to, data)
+        envelope = decode(data)
+        if "one" in [r.key for r in envelope.records if isinstance(r, Stepped)]:
+            monkeypatch.setattr(Log, "append", append)
+            rest: list[Record] = [Ended(status="completed", result=Raw(b'"by another"'))]
+            mine = Envelope(op="other-1", at=0.0, cause=envelope.cause, records=rest)
+            await append(self, run, n + 1, "log", encode(mine))
+            raise PublishUnconfirmed("no reply")
+
+    monkeypatch.setattr(Log, "append", overtaken)
+
+    async def effect(name: str) -> str:
+        ran.append(name)
+        return name
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        return [await step.run(name, effect, name) for name in ("one", "two")][-1]
+
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        assert await engine.result(run) == "by another"
+    assert ran == ["one"]
 
 
 async def test_a_branch_waits_for_a_record_that_a_branch_beside_has_sent(
