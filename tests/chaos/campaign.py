@@ -14,11 +14,12 @@ from pathlib import Path
 
 from layby.bus.server import EmbeddedServer
 
-from .checker import PASSING, Checker, Pause, Violation
+from .checker import Checker, Pause
 from .driver import Driver
 from .fleet import Fleet, Worker
 from .ledger import Ledger
 from .report import Report, report
+from .violation import PASSING, Violation
 
 _POLL = 0.02
 _TELL = 20.0

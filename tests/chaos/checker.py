@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,50 +22,7 @@ from .expectation import effects_of, expected, in_order, plain
 from .history import AnswerSent, History, Stored
 from .ledger import Entry as LedgerEntry
 from .plan import Ticket
-
-KINDS = (
-    "lost run",
-    "run started twice",
-    "stuck run",
-    "wrong end",
-    "lost question",
-    "lost acked answer",
-    "answer without receipt",
-    "accepted but not applied",
-    "answer closed another question",
-    "answer closed an unseen question",
-    "answer in time refused",
-    "receipts disagree",
-    "wrong receipt",
-    "effect applied 0 times",
-    "effect applied 2 times",
-    "recorded step ran again",
-    "effect before the last record",
-    "step ran twice without a fault",
-    "fence broken",
-    "status disagrees",
-    "unfoldable log",
-    "dead letter",
-)
-"""Every kind of violation there is."""
-PASSING = frozenset(
-    {
-        "lost run",
-        "stuck run",
-        "answer without receipt",
-        "accepted but not applied",
-        "effect applied 0 times",
-        "status disagrees",
-    }
-)
-"""Kinds that time may heal; any other stays once it is seen."""
-
-
-class Violation(NamedTuple):
-    """A promise that was not kept."""
-
-    kind: str
-    what: str
+from .violation import Violation
 
 
 class Recorded(NamedTuple):
@@ -280,15 +237,28 @@ class Checker:
         }
 
     def _in_time(self, run: RunState, question: str, deadline: float, name: str) -> Iterator[Any]:
-        """An answer that named the question, was stored before its deadline, and lost."""
+        """An answer that can have meant this question alone, came before its deadline, and lost."""
         for answer in self._history.answers.values():
             if answer.given is None or answer.ticket != run.ticket or answer.at >= deadline:
                 continue
-            if answer.given.question_id == question:
+            named = answer.given.question_id
+            if named == question or (not named and self._is_for(answer, run, question)):
                 early = deadline - answer.at
                 yield Violation(
                     "answer in time refused", f"{name}: answer {answer.seq}, {early:.3f} s early"
                 )
+
+    def _is_for(self, answer: AnswerSent, run: RunState, question: str) -> bool:
+        """Whether this was the one open question that the sender of an unnamed answer saw."""
+        closings = self._closings(run.id)
+        shown = {key: self._history.questions.get(key) for key in run.questions}
+        seen = [
+            key
+            for key, stored in shown.items()
+            if stored is not None and stored.at <= answer.at <= closings.get(key, float("inf"))
+        ]
+        won = any(q.status == "answered" and q.seq == answer.seq for q in run.questions.values())
+        return seen == [question] and not won
 
     def _meant(
         self, seq: int, question: str, name: str, shown: Stored | None
@@ -380,12 +350,6 @@ class Checker:
                 )
         if record is not None and run.ended and run.id in record.runs:
             yield Violation("status disagrees", f"run {run.id} is over, but still parked")
-
-
-def count(violations: Iterable[Violation]) -> dict[str, int]:
-    """Violations by kind, the zeros too."""
-    found = Counter(violation.kind for violation in violations)
-    return {kind: found[kind] for kind in KINDS}
 
 
 def _open(run: RunState) -> str:

@@ -12,9 +12,9 @@ from layby.runtime.entry import Answered
 from layby.runtime.journal import fold
 from layby.runtime.state import RUNNING, RunState
 
-from .checker import KINDS, Violation, count
 from .driver import Driver
 from .history import History
+from .violation import KINDS, Violation, count
 
 
 class Report(msgspec.Struct, kw_only=True):

@@ -1,0 +1,57 @@
+"""What can be found wrong with a history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+KINDS = (
+    "lost run",
+    "run started twice",
+    "stuck run",
+    "wrong end",
+    "lost question",
+    "lost acked answer",
+    "answer without receipt",
+    "accepted but not applied",
+    "answer closed another question",
+    "answer closed an unseen question",
+    "answer in time refused",
+    "receipts disagree",
+    "wrong receipt",
+    "effect applied 0 times",
+    "effect applied 2 times",
+    "recorded step ran again",
+    "effect before the last record",
+    "step ran twice without a fault",
+    "fence broken",
+    "status disagrees",
+    "unfoldable log",
+    "dead letter",
+)
+"""Every kind of violation there is."""
+PASSING = frozenset(
+    {
+        "lost run",
+        "stuck run",
+        "answer without receipt",
+        "accepted but not applied",
+        "effect applied 0 times",
+        "status disagrees",
+    }
+)
+"""Kinds that time may heal; any other stays once it is seen."""
+
+
+class Violation(NamedTuple):
+    """A promise that was not kept."""
+
+    kind: str
+    what: str
+
+
+def count(violations: Iterable[Violation]) -> dict[str, int]:
+    """Violations by kind, the zeros too."""
+    found = Counter(violation.kind for violation in violations)
+    return {kind: found[kind] for kind in KINDS}
