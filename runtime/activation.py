@@ -7,19 +7,19 @@ on live. It is left (`Parked`) where it waits for something that the log does no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
-from ..bus.errors import BusError
+from ..bus.errors import BusError, PayloadTooLarge
 from ..bus.log import NOBODY
 from . import crash
 from .entry import Record, Started, Stepped
 from .errors import Fenced, Interrupted, InvalidSetup, Parked, WorkflowChanged
 from .failure import as_error
 from .journal import clashes
-from .run import LiveRun
+from .run import LiveRun, new_op
 from .state import Frame, Slot
+from .strand import Position, Strand, strand
 
 _VISIBLE_WITHIN = 0.005
 """Seconds, once or twice, after which a record is appended although nothing waits for it."""
@@ -29,68 +29,20 @@ _TURNS = 400
 """Turns of the loop that strands get to reach their records once none seems to move."""
 
 
-class Position:
-    """Where a record of this activation is in the log; 0 until it is appended."""
+class _Batch:
+    """Records that are appended as one message."""
 
-    __slots__ = ("n",)
+    __slots__ = ("op", "records", "to")
 
-    def __init__(self) -> None:
-        self.n = 0
+    def __init__(self, records: list[tuple[Record, Position]], to: str) -> None:
+        self.records = records
+        self.to = to
+        self.op = new_op()
 
-
-class Strand:
-    """A line of work in a body: what it consumed last, and so whose it is to go on with."""
-
-    __slots__ = ("frozen", "n", "own", "owner", "touched")
-
-    def __init__(self, n: int, owner: int) -> None:
-        self.n = n
-        self.owner = owner
-        self.frozen = False
-        """Lost a race that is decided: may replay, but do nothing new."""
-        self.touched: list[str] = []
-        """Keys that the strand has come to, for whoever must withdraw them."""
-        self.own: Position | None = None
-        """The last record that the strand itself wrote in this activation."""
-
-    def consume(self, n: int, owner: int) -> None:
-        """Take note of something settled at position `n`."""
-        if n >= self.n:
-            self.n, self.owner = n, owner
-
-    def fork(self) -> Strand:
-        """A strand that has consumed what this one has."""
-        child = Strand(self.n, self.owner)
-        child.own = self.own
-        child.frozen = self.frozen
-        return child
-
-    def join(self, child: Strand) -> None:
-        """Go on after `child`, which has ended."""
-        self.consume(child.n, child.owner)
-        self.touched += child.touched
-        if child.own is not None and (self.own is None or _later(child.own, self.own)):
-            self.own = child.own
-
-    @property
-    def position(self) -> float:
-        """Where in the log the strand has come to; infinite for what is not appended yet."""
-        if self.own is None:
-            return self.n
-        return max(self.n, self.own.n or float("inf"))
-
-    def goes_on_with(self, cause: int) -> bool:
-        """Whether the handling of mail `cause` is the one to go on from here."""
-        if self.own is not None and (self.own.n == 0 or self.own.n >= self.n):
-            return True
-        return self.owner == cause
-
-
-def _later(one: Position, other: Position) -> bool:
-    return other.n != 0 and (one.n == 0 or one.n > other.n)
-
-
-strand: ContextVar[Strand] = ContextVar("strand")
+    def halves(self) -> list[_Batch]:
+        """The same in two messages."""
+        middle = len(self.records) // 2
+        return [_Batch(self.records[:middle], NOBODY), _Batch(self.records[middle:], self.to)]
 
 
 class Outcome(NamedTuple):
@@ -143,11 +95,14 @@ class Activation:
         self._buffer: list[tuple[Record, Position]] = []
         self._trail = trail
         self._trails = False
-        self._flushing: set[asyncio.Task[None]] = set()
-        self._landing: set[asyncio.Future[None]] = set()
-        """Appends on their way, whoever made them."""
-        self._failed: Fenced | Interrupted | None = None
-        """Why one of them failed."""
+        self._queue: list[_Batch] = []
+        """What is on its way into the log, in order, the first of it at this moment."""
+        self._in_turn = asyncio.Lock()
+        self._failed: Fenced | Interrupted | PayloadTooLarge | None = None
+        """Why the first of the queue did not land; what is behind it will not either."""
+        self._behind: set[asyncio.Task[None]] = set()
+        """Appends that nobody in the body waits for."""
+        self._over = False
         self._task: asyncio.Task[Any] | None = None
         self._stopped: BaseException | None = None
         self._loop = asyncio.get_running_loop()
@@ -260,66 +215,80 @@ class Activation:
         opens = len(self._buffer) == 1 and isinstance(self._buffer[0][0], Started)
         if self.redelivered or not opens:
             await self.flush()
-        while self._landing:  # what led to it may be on its way in the hands of a branch beside
-            await asyncio.wait(set(self._landing))
-        if self._failed is not None:
-            raise self._failed
+        await self._land()  # what led to it may be on its way in the hands of a branch beside
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
         """Append what is recorded as one message, `mail` last and addressed to actor `to`.
 
+        Several messages, where the server takes none of that size.
+
         Raises:
             Fenced: another worker has moved the run on.
             Interrupted: NATS does not take it.
+            PayloadTooLarge: a single record is more than the server takes.
         """
         if mail is not None:
             position = Position()
             strand.get().own = position
             self._buffer.append((mail, position))
-        batch, self._buffer = self._buffer, []
-        if not batch:
-            return
-        crash.point("before_append")
-        n = await self._append([record for record, _ in batch], to)
-        crash.point("after_append")
-        self.appended += 1
-        for _, position in batch:
-            position.n = n
-
-    async def _append(self, records: list[Record], to: str) -> int:
-        landing = self._loop.create_future()
-        self._landing.add(landing)
-        began = self._loop.time()
-        try:
-            n = await self.live.append(records, to=to, cause=self.cause)
-            if self._loop.time() - began > _SLOW:
-                await self.live.catch_up()  # we may have been taken for dead meanwhile
-        except BusError as error:
-            self._failed = Interrupted(str(error))
-            raise self._failed from error
-        except Fenced as error:
-            self._failed = error
-            raise
-        else:
-            return n
-        finally:
-            self._landing.discard(landing)
-            landing.set_result(None)
+        if self._buffer:
+            self._queue.append(_Batch(self._buffer, to))
+            self._buffer = []
+            await self._land()
 
     def flush_soon(self) -> None:
         """Append what is recorded, if anything is, beside the body."""
         self._trails = False
-        if not self._buffer:
-            return
-        task = self._loop.create_task(self._flush_behind())
-        self._flushing.add(task)
-        task.add_done_callback(self._flushing.discard)
+        if self._buffer and not self._over:
+            self._beside(self.flush())
 
-    async def _flush_behind(self) -> None:
-        try:
-            await self.flush()
-        except (Exception, Fenced, Interrupted) as error:  # noqa: BLE001  told to the body
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._behind.add(task)
+        task.add_done_callback(self._done_beside)
+
+    def _done_beside(self, task: asyncio.Task[None]) -> None:
+        self._behind.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # told to the body
             self.stop(error)
+
+    async def _land(self) -> None:
+        """Append what is queued, whoever has recorded it. Raises what it failed of."""
+        try:
+            async with self._in_turn:
+                while self._queue and self._failed is None:
+                    await self._append(self._queue[0])
+        except asyncio.CancelledError:
+            if self._queue and not self._over:  # records of branches that go on may be in it
+                self._beside(self._land())
+            raise
+        except (Fenced, PayloadTooLarge) as error:
+            self._failed = error
+        except BusError as error:
+            self._failed = Interrupted(str(error))
+            self._failed.__cause__ = error
+        if self._failed is not None:
+            raise self._failed
+
+    async def _append(self, batch: _Batch) -> None:
+        crash.point("before_append")
+        began = self._loop.time()
+        records = [record for record, _ in batch.records]
+        try:
+            n = await self.live.append(records, to=batch.to, cause=self.cause, op=batch.op)
+        except PayloadTooLarge:
+            if len(records) == 1:
+                raise
+            self._queue[:1] = batch.halves()
+            return
+        crash.point("after_append")
+        del self._queue[0]
+        self.appended += 1
+        for _, position in batch.records:
+            position.n = n
+        if self._loop.time() - began > _SLOW:
+            await self.live.catch_up()  # we may have been taken for dead meanwhile
 
     def stop(self, why: BaseException) -> None:
         """End the body at once, wherever it is."""
@@ -372,11 +341,10 @@ class Activation:
     async def _settle(self) -> None:
         token = strand.set(Strand(0, 0))
         try:
-            if self._flushing:
-                await asyncio.wait(self._flushing)
+            await self.flush()
+            await self._land()
             if self._stopped is not None:
                 raise self._stopped
-            await self.flush()
         finally:
             strand.reset(token)
 
@@ -387,6 +355,12 @@ class Activation:
             await self.flush(to=to, mail=mail)
         finally:
             strand.reset(token)
+
+    def leave(self) -> None:
+        """End what is on its way still: whoever gets the mail next sees what has landed."""
+        self._over = True
+        for task in self._behind:
+            task.cancel()
 
 
 def _ungrouped(group: BaseExceptionGroup[BaseException]) -> Exception:

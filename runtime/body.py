@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Self
 
 from . import crash
-from .activation import Activation, strand
+from .activation import Activation
 from .entry import Failed, Failure, Raw, Stepped
 from .errors import (
     AskTimedOut,
@@ -29,6 +29,7 @@ from .retry import Retry
 from .services import Services
 from .speech import Speech, step_name
 from .state import RunState, Slot
+from .strand import strand
 from .values import dump, load
 
 _IN_PROCESS = 1.0

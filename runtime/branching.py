@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple
 
 from ..bus.log import NOBODY
-from .activation import Strand, strand
 from .body import Body
 from .entry import Stepped, Withdrawn
 from .errors import Parked
 from .failure import as_error
 from .state import RunState, Slot
+from .strand import Strand, strand
 from .values import dump, load
 
 

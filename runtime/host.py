@@ -299,6 +299,7 @@ class Host:
             else:
                 await self._close(activation, outcome)
         finally:
+            activation.leave()
             active.discard(activation)
             if not active:
                 self._active.pop(live.id, None)

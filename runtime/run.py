@@ -31,6 +31,11 @@ Check = Callable[[RunState], None]
 """Looks at the newest state before an append; raises to give the append up."""
 
 
+def new_op() -> str:
+    """A name for an append, by which its writer finds it in the log."""
+    return f"{_WRITER}-{next(_OPS)}"
+
+
 class LiveRun:
     """One run, warm. Shared by all activations of the run in this worker.
 
@@ -56,6 +61,8 @@ class LiveRun:
         """The append under way."""
         self._landed = 0
         """The position at which it was seen in the log."""
+        self._left: dict[str, int] = {}
+        """Appends whose callers were stopped, and where they were seen; 0: nowhere yet."""
 
     @property
     def id(self) -> str:
@@ -93,24 +100,30 @@ class LiveRun:
         to: str = NOBODY,
         cause: int = 0,
         check: Check | None = None,
+        op: str = "",
     ) -> int:
         """Add one message to the log and return its position.
 
         Survives lost acknowledgements and server restarts: it looks into the log to see whether
-        its message is there, and tries again for as long as the caller lives.
+        its message is there, and tries again for as long as the caller lives. A caller who was
+        stopped goes on with it by the same `op`.
 
         Raises:
             Fenced: the log has moved on in a way that `records` contradict.
             whatever `check` raises.
         """
-        op = f"{_WRITER}-{next(_OPS)}"
+        op = op or new_op()
         envelope = Envelope(op=op, at=round(time.time(), 3), cause=cause, records=records)
         data = encode(envelope)
         async with self._lock:
-            self._op, self._landed = op, 0
-            while not self._landed:
-                self._admit(records, check)
-                await self._try(self.state.tail + 1, to, data)
+            self._op, self._landed = op, self._left.pop(op, 0)
+            try:
+                while not self._landed:
+                    self._admit(records, check)
+                    await self._try(self.state.tail + 1, to, data)
+            except asyncio.CancelledError:
+                self._left[op] = self._landed
+                raise
             return self._landed
 
     def _admit(self, records: list[Record], check: Check | None) -> None:
@@ -168,6 +181,8 @@ class LiveRun:
         self.size += len(data)
         if envelope.op == self._op:
             self._landed = n
+        elif envelope.op in self._left:
+            self._left[envelope.op] = n
 
 
 class RunCache:

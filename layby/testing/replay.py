@@ -18,7 +18,7 @@ from ..bus.blobs import Blobs
 from ..bus.errors import LaybyError
 from ..bus.log import NOBODY, Log
 from ..bus.timers import Timers
-from ..runtime.activation import Activation, Strand, Trail, strand
+from ..runtime.activation import Activation, Trail
 from ..runtime.entry import Awaited, Cancelled, Ended, Envelope, Raw, Record, decode
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
 from ..runtime.host import Host
@@ -27,6 +27,7 @@ from ..runtime.run import LiveRun
 from ..runtime.services import Services
 from ..runtime.state import COMPLETED, RunState
 from ..runtime.step import Step
+from ..runtime.strand import Strand, strand
 from .history import History
 
 _NOBODY: Any = None

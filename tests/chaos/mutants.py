@@ -14,7 +14,7 @@ from typing import Any
 
 from layby.actors import answer, human, parked, showing, workflow
 from layby.bus import bucket, log, mailbox, requests
-from layby.runtime import activation, body, guard, host, index, run
+from layby.runtime import activation, body, guard, host, index, run, strand
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def answer_closes_later_question() -> None:
 
 def everybody_goes_on() -> None:
     """Let any mail's handler go on, whoever owns the strand."""
-    _set(activation.Strand, "goes_on_with", lambda _: _yes)
+    _set(strand.Strand, "goes_on_with", lambda _: _yes)
 
 
 def no_receipts() -> None:

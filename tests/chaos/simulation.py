@@ -16,7 +16,7 @@ import msgspec
 
 from layby.actors.answer import Given, judge
 from layby.actors.parked import ParkedRecord, parked_question, with_question
-from layby.runtime import activation, journal
+from layby.runtime import journal
 from layby.runtime.entry import (
     ROOT,
     Answered,
@@ -31,6 +31,7 @@ from layby.runtime.entry import (
     Woken,
 )
 from layby.runtime.state import OPEN, Question, RunState
+from layby.runtime.strand import Position, Strand
 
 Play: TypeAlias = Generator[None, None, None]
 ROLE = "developer"
@@ -231,7 +232,7 @@ class World:
             seen = writer.view.tail
             self.bodies += 1
             op = str(self.bodies)
-            line = activation.Strand(1, 1)
+            line = Strand(1, 1)
             try:
                 for item in self.program:
                     yield from self._item(_Body(writer, cause, op), line, item)
@@ -246,9 +247,9 @@ class World:
             if writer.view.ended or writer.view.tail - seen == own:
                 return
 
-    def _item(self, body: _Body, line: activation.Strand, item: Item) -> Play:
+    def _item(self, body: _Body, line: Strand, item: Item) -> Play:
         parked = False
-        lines: list[activation.Strand] = []
+        lines: list[Strand] = []
         for branch in item.branches:
             strand = line.fork()
             lines.append(strand)
@@ -263,7 +264,7 @@ class World:
         if parked:
             raise _Parked
 
-    def _verb(self, body: _Body, line: activation.Strand, kind: str, key: str) -> Play:
+    def _verb(self, body: _Body, line: Strand, kind: str, key: str) -> Play:
         slot = body.writer.view.slot(ROOT, key)
         if slot is not None and slot.settled:
             line.consume(slot.settled, slot.owner)
@@ -296,10 +297,10 @@ class World:
         if wake not in self.pending:
             self.pending.append(wake)
 
-    def _effect(self, body: _Body, line: activation.Strand, key: str) -> Play:
+    def _effect(self, body: _Body, line: Strand, key: str) -> Play:
         self.ran.setdefault(key, set()).add(body.cause)
         yield
-        position = line.own = activation.Position()
+        position = line.own = Position()
         stepped = Stepped(frame=ROOT, key=key, result=msgspec.Raw(b"1"))
         yield from self._append(body.writer, "log", body.cause, stepped, op=body.op)
         slot = body.writer.view.slot(ROOT, key)

@@ -12,7 +12,8 @@ import pytest
 from layby.actors import answer
 from layby.actors.answer import Given, Verdict
 from layby.actors.parked import ParkedRecord, with_question
-from layby.runtime import activation, journal
+from layby.runtime import journal
+from layby.runtime.strand import Strand
 from tests.chaos import simulation
 from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
@@ -58,7 +59,7 @@ def test_the_simulation_catches_a_writer_that_does_not_look_again(
 def test_the_simulation_catches_a_handler_that_goes_on_with_what_is_not_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(activation.Strand, "goes_on_with", _yes)
+    monkeypatch.setattr(Strand, "goes_on_with", _yes)
     assert broken()
 
 

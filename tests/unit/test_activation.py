@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layby.runtime.activation import Position, Strand
+from layby.runtime.strand import Position, Strand
 
 
 def at(n: int) -> Position:

@@ -1,0 +1,69 @@
+"""Whose it is to go on with a line of work: the rule of `state`, as a body runs."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+
+class Position:
+    """Where a record of this activation is in the log; 0 until it is appended."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        self.n = 0
+
+
+class Strand:
+    """A line of work in a body: what it consumed last, and so whose it is to go on with."""
+
+    __slots__ = ("frozen", "n", "own", "owner", "touched")
+
+    def __init__(self, n: int, owner: int) -> None:
+        self.n = n
+        self.owner = owner
+        self.frozen = False
+        """Lost a race that is decided: may replay, but do nothing new."""
+        self.touched: list[str] = []
+        """Keys that the strand has come to, for whoever must withdraw them."""
+        self.own: Position | None = None
+        """The last record that the strand itself wrote in this activation."""
+
+    def consume(self, n: int, owner: int) -> None:
+        """Take note of something settled at position `n`."""
+        if n >= self.n:
+            self.n, self.owner = n, owner
+
+    def fork(self) -> Strand:
+        """A strand that has consumed what this one has."""
+        child = Strand(self.n, self.owner)
+        child.own = self.own
+        child.frozen = self.frozen
+        return child
+
+    def join(self, child: Strand) -> None:
+        """Go on after `child`, which has ended."""
+        self.consume(child.n, child.owner)
+        self.touched += child.touched
+        if child.own is not None and (self.own is None or _later(child.own, self.own)):
+            self.own = child.own
+
+    @property
+    def position(self) -> float:
+        """Where in the log the strand has come to; infinite for what is not appended yet."""
+        if self.own is None:
+            return self.n
+        return max(self.n, self.own.n or float("inf"))
+
+    def goes_on_with(self, cause: int) -> bool:
+        """Whether the handling of mail `cause` is the one to go on from here."""
+        if self.own is not None and (self.own.n == 0 or self.own.n >= self.n):
+            return True
+        return self.owner == cause
+
+
+def _later(one: Position, other: Position) -> bool:
+    return other.n != 0 and (one.n == 0 or one.n > other.n)
+
+
+strand: ContextVar[Strand] = ContextVar("strand")
