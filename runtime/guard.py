@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ..bus.dead import DeadLetters
-from ..bus.errors import NotConnected, PublishUnconfirmed, StoreFull, StreamMissing
+from ..bus.errors import BusError, NotConnected, PublishUnconfirmed, StoreFull, StreamMissing
 from ..bus.log import parse
 from ..bus.mailbox import Delivery
 from .errors import Interrupted, LaybyError
@@ -84,7 +84,14 @@ class Guard:
             told(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
         )
         await self._dead.put(delivery, mailbox, reason)
-        if delivery.subject.startswith("to."):
-            _, run, _ = parse(delivery.subject)
+        if run := _run_of(delivery.subject):
             await self._fail_run(run, reason)
         await delivery.term()
+
+
+def _run_of(subject: str) -> str:
+    """The run whose mail was published on a subject; empty where it is no run's."""
+    try:
+        return parse(subject)[1]
+    except BusError:
+        return ""

@@ -197,8 +197,10 @@ class Host:
             live = await self.cache.get(run)
         if live.doubtful:
             await live.catch_up()
-        while message is not None and not live.learn(message):
+        if message is not None and not live.learn(message):
             await live.catch_up()
+            if not live.learn(message):
+                raise LaybyError(f"the log of run {run} lacks what precedes position {message.n}")
         return live
 
     async def woken(self, due: Due, delivery: Delivery) -> None:
@@ -357,11 +359,11 @@ class Host:
     async def _fail(self, run: str, reason: str) -> None:
         """End a run whose mail was given up."""
         live = await self.cache.get(run)
-        try:
-            await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
-        except Fenced:
-            return
-        await self._finish(live)
+        await live.catch_up()
+        if live.state.frames:
+            with suppress(Fenced):
+                await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
+            await self._finish(live)
 
 
 def addressee(state: RunState, record: Record) -> Frame | None:
