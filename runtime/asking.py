@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import msgspec
+
 from .body import Body
 from .duration import seconds
 from .entry import Asked, Failure, Stepped
@@ -20,15 +22,15 @@ RAISE: Any = object()
 """As the `default` of a question: there is none, so raise when nobody answers."""
 
 
-_LONGEST = 256_000
-"""Characters in the longest question, with its context."""
+_LARGEST = 384 * 1024
+"""Bytes, as JSON, of the largest question with its context: two on a ticket share a record."""
 
 
 def _check_size(asked: Asked) -> None:
-    size = len(asked.question) + len(asked.context)
-    if size > _LONGEST:
+    size = len(msgspec.json.encode((asked.question, asked.context)))
+    if size > _LARGEST:
         raise InvalidSetup(
-            f"a question of {size} characters, its context included, is more than {_LONGEST}: "
+            f"a question of {size} bytes, its context included, is more than {_LARGEST}: "
             "put the bulk where people can look it up"
         )
 

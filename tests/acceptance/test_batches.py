@@ -117,3 +117,16 @@ async def test_nothing_lands_after_what_there_was_no_room_for(
         assert "one" in state.root.slots
         await engine.answer()
         assert await engine.result(run) == "yes"
+
+
+async def test_a_question_that_no_message_holds_is_refused(engine: Engine) -> None:
+    """What a letter takes depends on the letter: escaped, this one has six bytes."""
+
+    async def handle(event: dict[str, Any], step: Step) -> None:
+        del event
+        await step.ask("developer", "\x01" * 250_000)
+
+    async with engine.works(app_of(handle)):
+        state = await engine.ended(await engine.start())
+        assert state.status == "failed"
+        assert "1500007 bytes, its context included" in state.error
