@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -117,12 +117,17 @@ def spoilt(draw: st.DrawFn, whole: bytes) -> bytes:
 
 
 def _changed(draw: st.DrawFn, value: Any) -> Any:
-    if isinstance(value, dict) and value and draw(st.booleans()):
-        key = draw(st.sampled_from(sorted(value)))
-        return {**value, key: _changed(draw, value[key])}
-    if isinstance(value, list) and value and draw(st.booleans()):
-        at = draw(st.integers(0, len(value) - 1))
-        return [*value[:at], _changed(draw, value[at]), *value[at + 1 :]]
+    """`value` with another one somewhere in it, or in its place."""
+    if not draw(st.booleans()):
+        return draw(values)
+    if isinstance(value, dict) and value:
+        fields = cast("dict[str, Any]", value)
+        key = draw(st.sampled_from(sorted(fields)))
+        return {**fields, key: _changed(draw, fields[key])}
+    if isinstance(value, list) and value:
+        items = cast("list[Any]", value)
+        at = draw(st.integers(0, len(items) - 1))
+        return [*items[:at], _changed(draw, items[at]), *items[at + 1 :]]
     return draw(values)
 
 
