@@ -125,7 +125,7 @@ def _changed(draw: st.DrawFn, value: Any) -> Any:
         key = draw(st.sampled_from(sorted(fields)))
         return {**fields, key: _changed(draw, fields[key])}
     if isinstance(value, list) and value:
-        items = cast("list[Any]", value)
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
         at = draw(st.integers(0, len(items) - 1))
         return [*items[:at], _changed(draw, items[at]), *items[at + 1 :]]
     return draw(values)
