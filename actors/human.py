@@ -41,6 +41,8 @@ _MOMENT = 0.2
 """Seconds after which an answer is looked at again whose question is just being shown."""
 _PATIENCE = 300
 """Deliveries of such an answer, about a minute."""
+_LAGS = 6
+"""Deliveries of a deadline in which the copy of the log that was read may lag behind."""
 _ANSWERS = 200
 """Answers to one ticket that are looked at when a deadline falls."""
 
@@ -84,6 +86,7 @@ class Human:
     async def mail(self, delivery: Delivery) -> None:
         """Show the question that a run asks."""
         to, run, n = parse(delivery.subject)
+        delivery.run = run
         live = await self._host.open(run, LogMessage(n, to, delivery.data))
         record = decode(delivery.data).records[-1]
         if delivery.num_delivered > 1:
@@ -260,8 +263,11 @@ class Human:
         if due.question not in live.state.questions:
             await live.catch_up()
         question = live.state.questions.get(due.question)
-        if question is None:
+        if question is None and delivery.num_delivered < _LAGS:
             await delivery.nak(1.0)  # a follower that lags behind its leader
+            return
+        if question is None:
+            await delivery.ack()  # its log was purged
             return
         if question.status == "open":
             await self._expire(live, question, due)

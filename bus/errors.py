@@ -97,9 +97,9 @@ class StoreFull(BusError):
 
 
 class StreamMissing(BusError):
-    """No stream covers the subject, or the stream does not exist."""
+    """No stream covers the subject, it does not exist, or nobody leads it right now."""
 
-    codes = (10059,)
+    codes = (10008, 10009, 10059)  # 10008 and 10009: a cluster between two leaders
 
 
 class TopologyMismatch(BusError):

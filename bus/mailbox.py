@@ -49,13 +49,15 @@ class _Meta(NamedTuple):
 class Delivery:
     """One message in a worker's hands."""
 
-    __slots__ = ("_mailbox", "_meta", "_msg", "closed")
+    __slots__ = ("_mailbox", "_meta", "_msg", "closed", "run")
 
     def __init__(self, mailbox: Mailbox, msg: Message) -> None:
         self._mailbox = mailbox
         self._msg = msg
         self._meta: _Meta | None = None
         self.closed = False
+        self.run = ""
+        """The run that it is about, noted by its handler for whoever has to give it up."""
 
     @property
     def subject(self) -> str:
@@ -265,6 +267,8 @@ class Mailbox:
             return
         if self._asked and want * _SHARE < self._concurrency:
             return  # the server serves requests in turn: many small ones would starve new workers
+        if not self._asked:
+            self._heard = self._loop.time()  # who asks for nothing hears nothing
         self._asked += want
         body = {
             "batch": want,
@@ -303,9 +307,8 @@ class Mailbox:
                 await asyncio.wait_for(self._wake.wait(), _RETRY)
             self._wake.clear()
             now = self._loop.time()
-            if now - self._heard > self._silence:
+            if self._asked and now - self._heard > self._silence:
                 self._interrupted()
-                self._heard = now
             self._pull()
             if now - renewed >= self._ack_wait / _RENEWALS:
                 renewed = now

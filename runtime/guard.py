@@ -7,14 +7,27 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ..bus.dead import DeadLetters
-from ..bus.errors import BusError, NotConnected, PublishUnconfirmed, StoreFull, StreamMissing
-from ..bus.log import parse
+from ..bus.errors import (
+    NotConnected,
+    PermissionDenied,
+    PublishUnconfirmed,
+    StoreFull,
+    StreamMissing,
+)
 from ..bus.mailbox import Delivery
 from .errors import Interrupted, LaybyError
 from .failure import told
 
 log = structlog.get_logger("layby.host")
 
+_OUTAGES = (
+    NotConnected,
+    PermissionDenied,
+    PublishUnconfirmed,
+    StoreFull,
+    StreamMissing,
+    Interrupted,
+)
 _GIVE_UP = 6
 """Failures of a message's handler after which its error counts as permanent."""
 _Key = tuple[str, str, int]
@@ -59,9 +72,8 @@ class Guard:
         try:
             await handle(delivery)
             self._failures.pop(key, None)
-        except (NotConnected, PublishUnconfirmed, StoreFull, StreamMissing, Interrupted) as error:
-            log.info("delivery.postponed", mailbox=mailbox, error=str(error))
-            await delivery.nak(0.5)
+        except _OUTAGES as error:
+            await self._postpone(mailbox, delivery, error)
         except Exception as error:
             log.warning(
                 "delivery.failed",
@@ -79,19 +91,20 @@ class Guard:
                 self._failures[key] = failures
                 await delivery.nak(min(10.0, 0.1 * 2**failures))
 
+    async def _postpone(self, mailbox: str, delivery: Delivery, error: BaseException) -> None:
+        if isinstance(error, PermissionDenied) or isinstance(error.__cause__, PermissionDenied):
+            # It goes on when somebody has changed the rights; until then not too often.
+            log.warning("delivery.postponed", mailbox=mailbox, error=str(error))
+            await delivery.nak(min(30.0, 0.5 * 2 ** min(delivery.num_delivered, 6)))
+        else:
+            log.info("delivery.postponed", mailbox=mailbox, error=str(error))
+            await delivery.nak(0.5)
+
     async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
         reason = (
             told(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
         )
         await self._dead.put(delivery, mailbox, reason)
-        if run := _run_of(delivery.subject):
-            await self._fail_run(run, reason)
+        if delivery.run:
+            await self._fail_run(delivery.run, reason)
         await delivery.term()
-
-
-def _run_of(subject: str) -> str:
-    """The run whose mail was published on a subject; empty where it is no run's."""
-    try:
-        return parse(subject)[1]
-    except BusError:
-        return ""

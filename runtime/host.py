@@ -20,18 +20,14 @@ from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
 from .activation import Activation, Outcome, Trail
+from .addressee import addressee
 from .doubt import Doubt
 from .duration import human
 from .entry import (
     NULL,
     ROOT,
-    Answered,
-    Arrived,
-    Called,
     Cancelled,
     Ended,
-    Expired,
-    Joined,
     Record,
     Returned,
     Started,
@@ -119,6 +115,7 @@ class Host:
         self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started
     ) -> None:
         """Handle an event: start its run, or go on with it when it has begun before."""
+        delivery.run = run
         again = self.may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
         again = again or live.doubtful
@@ -172,6 +169,7 @@ class Host:
     async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`."""
         to, run, n = parse(delivery.subject)
+        delivery.run = run
         live = await self.open(run, LogMessage(n, to, delivery.data))
         await self._hold(
             live, behaviour, delivery, lambda: self._mail(behaviour, live, n, delivery)
@@ -364,25 +362,6 @@ class Host:
             with suppress(Fenced):
                 await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
             await self._finish(live)
-
-
-def addressee(state: RunState, record: Record) -> Frame | None:
-    """The frame that a mail wakes."""
-    match record:
-        case Called():
-            return state.frames.get(record.child)
-        case Returned():
-            child = state.frames.get(record.frame)
-            return state.frames.get(child.parent) if child else None
-        case Answered() | Expired():
-            question = state.questions.get(record.id)
-            return state.frames.get(question.frame) if question else None
-        case Woken() | Arrived() | Joined():
-            return state.frames.get(record.frame)
-        case Started():
-            return state.frames.get(ROOT)
-        case _:
-            return None
 
 
 def _returned(frame: Frame, outcome: Outcome) -> Returned:

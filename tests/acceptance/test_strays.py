@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from layby import Step
+from layby.runtime.index import Index
+from layby.runtime.run import LiveRun
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -33,3 +35,33 @@ async def test_stray_mail_is_given_up(engine: Engine, subject: str) -> None:
         await until(over, within=20.0)
         assert [letter.subject for letter in await engine.client.dead()] == [subject]
         assert await engine.client.runs() == []
+
+
+async def test_a_run_ends_when_the_event_that_began_it_is_given_up(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stayed `running` for ever: only mail of a log told which run it was about."""
+    reflect = Index.reflect
+
+    async def fails_until_the_end(self: Index, live: LiveRun) -> None:
+        if not live.state.ended:
+            raise RuntimeError("out of order")
+        await reflect(self, live)
+
+    monkeypatch.setattr(Index, "reflect", fails_until_the_end)
+
+    async def handle(event: dict[str, Any], step: Step) -> None:
+        del event
+        await step.sleep("1h")
+
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+
+        async def over() -> bool:
+            return (await engine.state(run)).ended
+
+        await until(over, within=25.0)
+        state = await engine.state(run)
+    assert state.status == "failed"
+    assert "out of order" in state.error
+    assert len(await engine.client.dead()) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.mailbox import Delivery, Mailbox
@@ -36,7 +36,7 @@ class _Reader:
 
 
 @contextlib.asynccontextmanager
-async def _reading(server: EmbeddedServer) -> AsyncIterator[_Reader]:
+async def _reading(server: EmbeddedServer) -> AsyncGenerator[_Reader]:
     async with await connect(ConnectionSettings(servers=(server.url,))) as connection:
         requests = Requests(connection.nc)
         await requests.start()

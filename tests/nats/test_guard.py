@@ -1,0 +1,118 @@
+"""What a failure means for its message: an outage is waited for, other things are given up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from functools import partial
+
+import pytest
+
+from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.dead import DeadLetters
+from layby.bus.errors import BusError, PermissionDenied, StoreFull, StreamMissing
+from layby.bus.mailbox import Delivery, Mailbox
+from layby.bus.requests import Requests
+from layby.bus.server import EmbeddedServer
+from layby.bus.topology import ConsumerSpec, Provisioner, StreamSpec, Topology
+from layby.runtime import guard
+from layby.runtime.errors import Interrupted
+from layby.runtime.guard import Guard, Hopeless
+from tests.engine import until
+
+_NEEDED = Topology(
+    streams=(
+        StreamSpec(name="MAIL", subjects=("mail.>",), config={"allow_direct": True}),
+        StreamSpec(name="DEAD", subjects=("dead.>",), config={"allow_direct": True}),
+    ),
+    consumers=(ConsumerSpec(stream="MAIL", name="reader", filter="mail.>"),),
+)
+
+
+class _Handler:
+    """Fails the first time, and notes what comes."""
+
+    def __init__(self, first: Exception | Interrupted, run: str = "") -> None:
+        self.first = first
+        self.run = run
+        self.came: asyncio.Queue[int] = asyncio.Queue()
+
+    async def __call__(self, delivery: Delivery) -> None:
+        delivery.run = self.run
+        self.came.put_nowait(delivery.num_delivered)
+        if delivery.num_delivered == 1:
+            raise self.first
+        await delivery.ack()
+
+    async def next(self) -> int:
+        async with asyncio.timeout(10):
+            return await self.came.get()
+
+
+@contextlib.asynccontextmanager
+async def _guarded(
+    server: EmbeddedServer, handler: _Handler, failed: asyncio.Queue[str]
+) -> AsyncGenerator[DeadLetters]:
+    async def fail_run(run: str, reason: str) -> None:
+        failed.put_nowait(f"{run}: {reason}")
+
+    async with await connect(ConnectionSettings(servers=(server.url,))) as connection:
+        requests = Requests(connection.nc)
+        await requests.start()
+        await Provisioner(requests).ensure(_NEEDED)
+        dead = DeadLetters(requests)
+        take = partial(Guard(dead, fail_run).take, "reader", handle=handler)
+        mailbox = Mailbox(connection.nc, "MAIL", "reader", take)
+        await mailbox.start()
+        await requests.store("mail.a", b"text")
+        yield dead
+        await mailbox.drain(1)
+        await requests.stop()
+
+
+def _interrupted_by(cause: Exception) -> Interrupted:
+    error = Interrupted(str(cause))
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        StoreFull("full"),
+        StreamMissing("no leader"),
+        PermissionDenied("not allowed", subject="to.>"),
+        _interrupted_by(PermissionDenied("not allowed", subject="to.>")),
+        _interrupted_by(BusError("slow")),
+    ],
+)
+async def test_an_outage_gives_nothing_up(
+    own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, outage: Exception | Interrupted
+) -> None:
+    monkeypatch.setattr(guard, "_GIVE_UP", 1)  # what counts as a failure is given up at once
+    handler, failed = _Handler(outage, run="r1"), asyncio.Queue[str]()
+    async with _guarded(own_server, handler, failed) as dead:
+        assert [await handler.next(), await handler.next()] == [1, 2]
+        assert await dead.list() == []
+        assert failed.empty()
+
+
+async def test_what_is_given_up_fails_the_run_that_it_is_about(own_server: EmbeddedServer) -> None:
+    handler, failed = _Handler(Hopeless("no way"), run="r1"), asyncio.Queue[str]()
+    async with _guarded(own_server, handler, failed) as dead:
+        async with asyncio.timeout(10):
+            assert await failed.get() == "r1: no way"
+        assert [letter.reason for _, letter in await dead.list()] == ["no way"]
+
+
+async def test_nothing_fails_where_the_message_is_about_no_run(own_server: EmbeddedServer) -> None:
+    handler, failed = _Handler(Hopeless("no way")), asyncio.Queue[str]()
+    async with _guarded(own_server, handler, failed) as dead:
+        assert await handler.next() == 1
+
+        async def given_up() -> bool:
+            return bool(await dead.list())
+
+        await until(given_up)
+    assert failed.empty()
