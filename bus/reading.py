@@ -8,6 +8,9 @@ from .requests import Requests
 from .wire import Message
 
 _PAGE = 256
+_AT_ONCE = 16 * 1024 * 1024
+"""Bytes of one answer. Left to itself the server sends as many as it holds for a client, and cuts
+off a client that takes a moment to read them."""
 
 
 async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[Message]:
@@ -16,7 +19,7 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
     Raises:
         BusError: of code 413 when more than the server's 1,024 subjects match.
     """
-    body: dict[str, object] = {"multi_last": subjects}
+    body: dict[str, object] = {"multi_last": subjects, "max_bytes": _AT_ONCE}
     found: list[Message] = []
     while messages := await requests.direct_get(stream, body):
         page = [message for message in messages if not message.status]
@@ -26,6 +29,7 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
             break
         body = {
             "multi_last": subjects,
+            "max_bytes": _AT_ONCE,
             "seq": sequence(page[-1]) + 1,
             "up_to_seq": int(end["Nats-UpTo-Sequence"]),
         }
@@ -37,6 +41,7 @@ async def every(
 ) -> AsyncGenerator[Message]:
     """Every message on `subject` in the order of the stream, read `page` at a time."""
     body: dict[str, object] = {"seq": 1, "batch": page, "next_by_subj": subject}
+    body["max_bytes"] = _AT_ONCE
     while messages := await requests.direct_get(stream, body):
         found = [message for message in messages if not message.status]
         for message in found:
