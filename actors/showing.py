@@ -18,7 +18,7 @@ from ..runtime.host import Host
 from ..runtime.services import Due
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
-from .parked import ParkedRecord, Parking, parked_question, with_question
+from .parked import ParkedRecord, Parking, with_question
 
 log = structlog.get_logger("layby.human")
 
@@ -71,6 +71,7 @@ class Showing:
             self._under_way[state.ticket].discard(shown)
             if not self._under_way[state.ticket]:
                 del self._under_way[state.ticket]
+        await self._arm(state, question)
         log.debug(
             "question.asked",
             run=state.id,
@@ -101,6 +102,8 @@ class Showing:
             await asyncio.wait(before)  # the record has them in the order of their asking
         await self._record_open(state, question, delivery, ack, prompt=prompt)
         crash.point("after_record_put")
+
+    async def _arm(self, state: RunState, question: Question) -> None:
         due = Due(
             kind="question",
             run=state.id,
@@ -154,22 +157,21 @@ class Showing:
 
     def _published(self, state: RunState, question: Question) -> dict[str, object]:
         subject = f"{self._role}.response.{encode(state.ticket)}"
-        shown = parked_question(state, question)
         return {
-            "id": shown.id,
+            "id": question.id,
             "ticket": state.ticket,
-            "role": shown.role,
-            "question": shown.question,
-            "context": shown.context,
-            "agent": shown.agent,
-            "run": shown.run,
-            "asked_at": shown.asked_at,
-            "deadline": shown.deadline,
+            "role": question.role,
+            "question": question.question,
+            "context": question.context,
+            "agent": question.agent,
+            "run": state.id,
+            "asked_at": iso(question.asked_at),
+            "deadline": iso(question.deadline),
             "answer": {
                 "subject": subject,
                 "receipt": f"{self._role}.receipt.{encode(state.ticket)}",
                 "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
-                **({"schema": shown.form} if shown.form is not None else {}),
+                **({"schema": question.form} if question.form is not None else {}),
             },
         }
 

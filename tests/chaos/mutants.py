@@ -133,17 +133,17 @@ class _Later:
 def question_shown_last() -> None:
     """Put the record and arm the deadline before the question is shown."""
 
-    def make(open_: Any) -> Any:
+    def make(show: Any) -> Any:
         async def last(self: showing.Showing, *more: Any) -> None:
             twin: Any = copy.copy(self)
             twin._requests = later = _Later(twin._requests)
-            await open_(twin, *more)
+            await show(twin, *more)
             for question in later.kept:
                 await self._requests.store(*question)  # pyright: ignore[reportPrivateUsage]
 
         return last
 
-    _set(showing.Showing, "_open", make)
+    _set(showing.Showing, "show", make)
 
 
 def answer_not_bound() -> None:
