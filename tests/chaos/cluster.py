@@ -8,7 +8,10 @@ import os
 import signal
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from http.client import HTTPConnection
 from pathlib import Path
+
+import msgspec
 
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BusError
@@ -27,8 +30,11 @@ from .report import Report
 _NODES = 3
 _READY = 60.0
 _SILENCE = 30.0
+_META = "the cluster"
+"""Led by the node that decides what streams and consumers there are."""
 _EXTRA = """
 server_name: "n{number}"
+http: "127.0.0.1:{monitor}"
 cluster {{
   name: chaos
   listen: "127.0.0.1:{port}"
@@ -42,13 +48,14 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         ports = [_free_port() for _ in range(_NODES)]
+        self._monitors = [_free_port() for _ in range(_NODES)]
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
         self.nodes = [
             EmbeddedServer(
                 folder / f"node{number}",
-                extra=_EXTRA.format(number=number, port=port, routes=routes),
+                extra=_EXTRA.format(number=number, port=port, monitor=monitor, routes=routes),
             )
-            for number, port in enumerate(ports, 1)
+            for number, (port, monitor) in enumerate(zip(ports, self._monitors, strict=True), 1)
         ]
 
     @property
@@ -82,8 +89,19 @@ class Cluster:
             info = await requests.api(f"STREAM.INFO.{stream}", timeout=2)
             name = str(info.get("cluster", {}).get("leader", ""))
             if name:
-                return self.nodes[int(name.removeprefix("n")) - 1]
+                return self._named(name)
         return None
+
+    async def meta_leader(self) -> EmbeddedServer | None:
+        """The node that leads the cluster, None while there is none."""
+        for port in self._monitors:
+            with contextlib.suppress(OSError):
+                if name := await asyncio.to_thread(_meta_leader, port):
+                    return self._named(name)
+        return None
+
+    def _named(self, name: str) -> EmbeddedServer:
+        return self.nodes[int(name.removeprefix("n")) - 1]
 
     def kill(self) -> None:
         """Kill what still runs."""
@@ -111,7 +129,7 @@ async def clustered(name: str, folder: Path, seed: int) -> AsyncGenerator[tuple[
 
 
 async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
-    """The leader of one stream or another is killed and comes back, again and again."""
+    """The leader of a stream, or of the cluster, is killed and comes back, again and again."""
     async with clustered("leader_kills", folder, seed) as (c, cluster):
         await c.start(3)
         kills = max(2, round(20 * size))
@@ -120,11 +138,14 @@ async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
         for number in range(kills):
             c.driver.open(*todo[number * batch : (number + 1) * batch])
             await c.while_looking(c.draw.uniform(0.2, 2.0))
-            stream = c.draw.choice([*shares(app.log_streams), "ANSWERS", "KV_parked", "TIMERS"])
-            node = await cluster.leader(c.driver.requests, stream)
+            led = c.draw.choice([_META, *shares(app.log_streams), "ANSWERS", "KV_parked", "TIMERS"])
+            if led == _META:
+                node = await cluster.meta_leader()
+            else:
+                node = await cluster.leader(c.driver.requests, led)
             if node is not None:
                 node.kill()
-                c.note(f"leader of {stream} killed")
+                c.note(f"leader of {led} killed")
                 await c.while_looking(c.draw.uniform(0.5, 3.0))
                 await node.start()
                 await c.while_looking(2.0)
@@ -172,6 +193,17 @@ async def silent_leader(folder: Path, seed: int, size: float = 1.0) -> Report:
                 os.kill(node.pid, signal.SIGCONT)
                 await c.while_looking(2.0)
         return await c.settle(120)
+
+
+def _meta_leader(monitor: int) -> str:
+    """Who leads the cluster, by the word of the node with that monitoring port."""
+    connection = HTTPConnection("127.0.0.1", monitor, timeout=2)
+    try:
+        connection.request("GET", "/jsz")
+        found = msgspec.json.decode(connection.getresponse().read())
+        return str(found.get("meta_cluster", {}).get("leader", ""))
+    finally:
+        connection.close()
 
 
 def _free_port() -> int:
