@@ -177,6 +177,7 @@ async def measure_ticket(sync: str, sizes: Sizes) -> list[Figure]:
         figures = [
             Figure("ticket", name, value, "ms", SUBJECT, sync) for name, value in found.items()
         ]
+        await throughput(floor, sizes.awake_runs, prefix="V")
         cost = Cost({"worker and driver": [os.getpid()], "server": [nats.pid]})
         found = await throughput(floor, sizes.throughput_runs)
         rates = [

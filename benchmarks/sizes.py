@@ -13,6 +13,8 @@ class Sizes:
     """Names them."""
     warm_up: int = 100
     latency_runs: int = 300
+    awake_runs: int = 500
+    """After the pauses of the latency tests, which put cores to sleep; a peer makes `warm_up`."""
     throughput_runs: int = 2_000
     peer_latency_runs: int = 150
     peer_runs: int = 600
@@ -32,6 +34,7 @@ QUICK = Sizes(
     word="quick",
     warm_up=50,
     latency_runs=100,
+    awake_runs=200,
     throughput_runs=500,
     peer_latency_runs=50,
     peer_runs=200,

@@ -25,6 +25,7 @@ async def measure(sync: str, sizes: Sizes) -> list[Figure]:
             figures += [
                 Figure(WORKLOAD, name, value, "ms", sync=sync) for name, value in found.items()
             ]
+            await throughput(caller, sizes.awake_runs, prefix="V")
             cost = Cost({"worker": pids, "server": [nats.pid], "driver": [os.getpid()]})
             found = await throughput(caller, sizes.throughput_runs)
             figures += [

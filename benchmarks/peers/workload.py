@@ -20,6 +20,7 @@ async def ticket(desk: Desk, sizes: Sizes, pids: dict[str, int]) -> dict[str, fl
     """The workload `ticket`; `pids` names the roots of process trees whose CPU time is taken."""
     await throughput(desk, sizes.warm_up // 2, at_once=16, prefix="W")
     found = await both_latencies(desk, sizes.peer_latency_runs)
+    await throughput(desk, sizes.warm_up, prefix="V")  # the pauses have put cores to sleep
     began = {name: cpu_seconds(family(pid)) for name, pid in pids.items()}
     runs = sizes.peer_runs
     found |= await throughput(desk, runs)
