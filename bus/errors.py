@@ -13,6 +13,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ PublishUnconfirmed    nobody: no ack came; the message may or may not be stored
    ├─ StoreFull             the operator: the disk, a quota or a limit of a stream is used up
    ├─ StreamMissing         the operator: no stream covers the subject; provision first
+   ├─ NoLeader              nobody: a cluster is between two leaders; ask again
    ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
    ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
    ├─ ServerUnavailable     the operator: nothing answers at the server's address
@@ -97,9 +98,15 @@ class StoreFull(BusError):
 
 
 class StreamMissing(BusError):
-    """No stream covers the subject, it does not exist, or nobody leads it right now."""
+    """No stream covers the subject, or the stream does not exist."""
 
-    codes = (10008, 10009, 10059)  # 10008 and 10009: a cluster between two leaders
+    codes = (10059,)
+
+
+class NoLeader(BusError):
+    """A cluster is between two leaders: ask again. Whether something exists was not said."""
+
+    codes = (10008, 10009)
 
 
 class TopologyMismatch(BusError):

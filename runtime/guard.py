@@ -8,6 +8,7 @@ import structlog
 
 from ..bus.dead import DeadLetters
 from ..bus.errors import (
+    NoLeader,
     NotConnected,
     PermissionDenied,
     PublishUnconfirmed,
@@ -21,6 +22,7 @@ from .failure import told
 log = structlog.get_logger("layby.host")
 
 _OUTAGES = (
+    NoLeader,
     NotConnected,
     PermissionDenied,
     PublishUnconfirmed,

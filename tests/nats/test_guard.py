@@ -11,7 +11,7 @@ import pytest
 
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.dead import DeadLetters
-from layby.bus.errors import BusError, PermissionDenied, StoreFull, StreamMissing
+from layby.bus.errors import BusError, NoLeader, PermissionDenied, StoreFull, StreamMissing
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
@@ -81,7 +81,8 @@ def _interrupted_by(cause: Exception) -> Interrupted:
     "outage",
     [
         StoreFull("full"),
-        StreamMissing("no leader"),
+        StreamMissing("nobody answers"),
+        NoLeader("temporarily unavailable"),
         PermissionDenied("not allowed", subject="to.>"),
         _interrupted_by(PermissionDenied("not allowed", subject="to.>")),
         _interrupted_by(BusError("slow")),

@@ -12,6 +12,7 @@ from layby.bus.errors import (
     Conflict,
     InvalidDuration,
     LaybyError,
+    NoLeader,
     StreamMissing,
     class_for,
 )
@@ -62,7 +63,14 @@ def test_tree_in_the_docstring_names_every_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "cls"), [(10071, Conflict), (10164, Conflict), (10059, StreamMissing), (1, BusError)]
+    ("code", "cls"),
+    [
+        (10071, Conflict),
+        (10164, Conflict),
+        (10059, StreamMissing),
+        (10008, NoLeader),
+        (1, BusError),
+    ],
 )
 def test_server_codes_become_classes(code: int, cls: type[BusError]) -> None:
     assert class_for(code) is cls
