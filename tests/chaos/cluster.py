@@ -24,7 +24,7 @@ from .app import app
 from .campaign import Campaign
 from .driver import Driver
 from .fleet import Fleet
-from .plan import plans
+from .plan import batches, plans
 from .report import Report
 
 _NODES = 3
@@ -134,9 +134,8 @@ async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
         await c.start(3)
         kills = max(2, round(20 * size))
         todo = plans(seed, max(20, round(300 * size)))
-        batch = -(-len(todo) // kills)
-        for number in range(kills):
-            c.driver.open(*todo[number * batch : (number + 1) * batch])
+        for batch in batches(todo, kills):
+            c.driver.open(*batch)
             await c.while_looking(c.draw.uniform(0.2, 2.0))
             led = c.draw.choice([_META, *shares(app.log_streams), "ANSWERS", "KV_parked", "TIMERS"])
             if led == _META:
@@ -180,9 +179,8 @@ async def silent_leader(folder: Path, seed: int, size: float = 1.0) -> Report:
         await c.start(3)
         times = max(1, round(4 * size))
         todo = plans(seed, max(20, round(100 * size)))
-        batch = -(-len(todo) // times)
-        for number in range(times):
-            c.driver.open(*todo[number * batch : (number + 1) * batch])
+        for number, batch in enumerate(batches(todo, times)):
+            c.driver.open(*batch)
             await c.while_looking(c.draw.uniform(0.2, 1.0))
             stream = ["RUNS", "ANSWERS", "KV_parked", "TIMERS"][number % 4]
             node = await cluster.leader(c.driver.requests, stream)

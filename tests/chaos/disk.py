@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 
 from .campaign import Campaign, campaign
-from .plan import plans
+from .plan import batches, plans
 from .report import Report
 
 _MEGABYTES = 64
@@ -68,9 +68,8 @@ async def disk_full(folder: Path, seed: int, size: float = 1.0) -> Report:
             await c.start(2)
             times = max(1, round(8 * size))
             todo = plans(seed, max(30, round(240 * size)))
-            batch = -(-len(todo) // times)
-            for number in range(times):
-                c.driver.open(*todo[number * batch : (number + 1) * batch])
+            for batch in batches(todo, times):
+                c.driver.open(*batch)
                 await c.while_looking(c.draw.uniform(0.1, 0.8))
                 disk.fill()
                 c.note("disk full")
@@ -88,9 +87,8 @@ async def store_full(folder: Path, seed: int, size: float = 1.0) -> Report:
         await c.start(2)
         times = max(1, round(4 * size))
         todo = plans(seed, max(40, round(400 * size)))
-        batch = -(-len(todo) // times)
-        for number in range(times):
-            c.driver.open(*todo[number * batch : (number + 1) * batch])
+        for number, batch in enumerate(batches(todo, times)):
+            c.driver.open(*batch)
             told = c.driver.refusals.total()
             await c.until(lambda: c.driver.refusals.total() > told, 60, "a full store")  # noqa: B023
             c.note("store full")

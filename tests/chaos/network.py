@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.fix_proxy import Proxy
 
 from .campaign import Campaign, campaign
-from .plan import plans
+from .plan import batches, plans
 from .report import Report
 
 _WAYS = {
@@ -40,9 +40,8 @@ async def partitions(folder: Path, seed: int, size: float = 1.0) -> Report:
         draw = random.Random(seed)  # noqa: S311
         times = max(3, round(20 * size))
         todo = plans(seed, max(30, round(200 * size)))
-        batch = -(-len(todo) // times)
-        for number in range(times):
-            c.driver.open(*todo[number * batch : (number + 1) * batch])
+        for batch in batches(todo, times):
+            c.driver.open(*batch)
             await c.while_looking(draw.uniform(0.1, 0.6))
             await _fail(c, proxy, draw.choice(["deaf", "cut", "gone"]), draw.uniform(0.5, 4.0))
         return await c.settle(60)
@@ -70,10 +69,9 @@ async def silence(
     async with proxied("silence", folder, seed) as (c, proxy):
         times = times or max(len(_WAYS), round(9 * size))
         todo = plans(seed, max(10 * times, round(300 * size)))
-        batch = -(-len(todo) // times)
-        for number in range(times):
+        for number, batch in enumerate(batches(todo, times)):
             how = list(_WAYS)[number % len(_WAYS)]
-            c.driver.open(*todo[number * batch : (number + 1) * batch])
+            c.driver.open(*batch)
             await c.while_looking(c.draw.uniform(0.05, 0.5))
             proxy.hold(**_WAYS[how])
             c.note(f"worker's network silent for {seconds:g} s, {how}")

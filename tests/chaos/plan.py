@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -61,6 +62,13 @@ def plans(seed: int, count: int, *, quick: bool = True) -> list[Ticket]:
     """`count` tickets of every kind."""
     draw = random.Random(seed)  # noqa: S311
     return [_plan(draw, n, quick=quick) for n in range(1, count + 1)]
+
+
+def batches(tickets: list[Ticket], count: int) -> Iterator[list[Ticket]]:
+    """`tickets` in `count` batches of one size; the last ones have what is left, or nothing."""
+    size = -(-len(tickets) // count)
+    for number in range(count):
+        yield tickets[number * size : (number + 1) * size]
 
 
 def _plan(draw: random.Random, n: int, *, quick: bool) -> Ticket:
