@@ -24,7 +24,7 @@ from ..bus.token import encode as encode_token
 from ..runtime import crash
 from ..runtime.entry import Answered, Asked, Expired, Withdrawn, decode
 from ..runtime.errors import Fenced
-from ..runtime.host import Host
+from ..runtime.host import LAGS, Host
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
 from ..runtime.state import Question
@@ -41,8 +41,6 @@ _MOMENT = 0.2
 """Seconds after which an answer is looked at again whose question is just being shown."""
 _PATIENCE = 300
 """Deliveries of such an answer, about a minute."""
-_LAGS = 6
-"""Deliveries of a deadline in which the copy of the log that was read may lag behind."""
 _ANSWERS = 200
 """Answers to one ticket that are looked at when a deadline falls."""
 
@@ -263,7 +261,7 @@ class Human:
         if due.question not in live.state.questions:
             await live.catch_up()
         question = live.state.questions.get(due.question)
-        if question is None and delivery.num_delivered < _LAGS:
+        if question is None and delivery.num_delivered < LAGS:
             await delivery.nak(1.0)  # a follower that lags behind its leader
             return
         if question is None:

@@ -55,8 +55,8 @@ from .values import dump
 
 log = structlog.get_logger("layby.host")
 
-_LAGS = 6
-"""Deliveries of a wake-up in which the copy of the log that was read may lag behind."""
+LAGS = 6
+"""Deliveries of a wake-up or deadline in which the copy of the log that was read may lag."""
 _RELEASES = 14
 """Deliveries, some four minutes, in which a worker of the right release may take a run."""
 _SAME = 0.001
@@ -209,7 +209,7 @@ class Host:
             await live.catch_up()
             slot = live.state.slot(due.frame, due.key)
         frame = live.state.frames.get(due.frame)
-        if frame is None and delivery.num_delivered < _LAGS:
+        if frame is None and delivery.num_delivered < LAGS:
             await delivery.nak(1.0)  # a follower that lags, or a log that was purged
             return
         if slot is not None and frame is not None and 0 < slot.wake_at <= due.at + _SAME:
