@@ -214,7 +214,7 @@ class Activation:
         """
         opens = len(self._buffer) == 1 and isinstance(self._buffer[0][0], Started)
         if self.redelivered or not opens:
-            await self.flush()
+            self._enqueue()
         await self._land()  # what led to it may be on its way in the hands of a branch beside
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
@@ -231,10 +231,16 @@ class Activation:
             position = Position()
             strand.get().own = position
             self._buffer.append((mail, position))
-        if self._buffer:
-            self._queue.append(_Batch(self._buffer, to))
-            self._buffer = []
+        if self._enqueue(to):
             await self._land()
+
+    def _enqueue(self, to: str = NOBODY) -> bool:
+        """Make one message of what is recorded; whether there was anything."""
+        if not self._buffer:
+            return False
+        self._queue.append(_Batch(self._buffer, to))
+        self._buffer = []
+        return True
 
     def flush_soon(self) -> None:
         """Append what is recorded, if anything is, beside the body."""
