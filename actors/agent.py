@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..bus.token import slug
+from ..runtime.address import Address
 from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
@@ -18,6 +18,7 @@ from .context import AgentContext
 from .delegation import as_tool
 from .history import History, checked_history
 from .hooks import AfterTool, BeforeTool, Enabled, OnFinish, OnResponse, OnStart
+from .kinds import AGENT
 from .model import Message, Model, ToolSpec
 from .turn import CallRecord, TurnResult
 
@@ -109,7 +110,7 @@ class Agent:
     @property
     def address(self) -> str:
         """The actor's name in subjects."""
-        return f"agent-{slug(self.name)}"
+        return str(Address.of(AGENT, self.name))
 
     def accept(self, result: Raw) -> TurnResult:
         """Read what a turn returned."""

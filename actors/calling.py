@@ -24,6 +24,7 @@ from ..tools.render import render
 from ..tools.tool import Tool
 from .agent import Agent
 from .hooks import settled
+from .keys import AFTER, APPROVE, BEFORE, Key
 from .model import ToolCall
 from .state import Values, View
 from .turn import CallOutcome, Prepared
@@ -45,11 +46,7 @@ class _Cleared(NamedTuple):
 class Calls:
     """The tool calls of one turn."""
 
-    def __init__(
-        self, agent: Agent, step: Step, network: str, values: Values, prefix: str = ""
-    ) -> None:
-        """Prepare; `prefix` is the key of the step that the calls are a part of."""
-        self._prefix = prefix
+    def __init__(self, agent: Agent, step: Step, network: str, values: Values) -> None:
         self.tokens_left: int | None = None
         self._agent = agent
         self._step = step
@@ -58,16 +55,16 @@ class Calls:
         self._tools = {tool.name: tool for tool in agent.own_tools}
         self._free = asyncio.Semaphore(agent.max_parallel_tools)
 
-    async def outcome(self, place: str, call: ToolCall) -> CallOutcome:
-        """What comes of a call; `place` tells it from the turn's others."""
+    async def outcome(self, key: Key, call: ToolCall) -> CallOutcome:
+        """What comes of a call; `key` is that of its result."""
         tool = self._tools.get(call.name)
-        prepared = await self._prepare(f"{self._prefix}before#{place}", tool, call)
-        cleared = await self._clear(f"{self._prefix}approve#{place}", tool, prepared)
-        outcome = await self._run(f"{self._prefix}tool#{place}", call, prepared, cleared)
+        prepared = await self._prepare(str(key.of(BEFORE)), tool, call)
+        cleared = await self._clear(str(key.of(APPROVE)), tool, prepared)
+        outcome = await self._run(str(key), call, prepared, cleared)
         if outcome.arguments is None and cleared.arguments != call.arguments:
             outcome = msgspec.structs.replace(outcome, arguments=cleared.arguments)
         actual = msgspec.structs.replace(call, arguments=cleared.arguments)
-        outcome = await self._after(f"{self._prefix}after#{place}", actual, prepared, outcome)
+        outcome = await self._after(str(key.of(AFTER)), actual, prepared, outcome)
         return msgspec.structs.replace(
             outcome,
             state={**prepared.state, **outcome.state},

@@ -17,6 +17,8 @@ from ..runtime.errors import InvalidSetup
 from ..runtime.state import Frame, RunState, Slot
 from ..runtime.step import Step
 from .attachment import Attachment
+from .keys import ROUTE, TURN, Key
+from .kinds import NETWORK, kind_of
 from .model import Message, Part, Text, ToolCall, ToolResult
 from .thread import messages_of
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
@@ -159,7 +161,7 @@ async def conversation(
     values, own_values = dict(task.state), dict[str, Any]()
     slots = state.frames[frame.parent].slots
     for number in range(asked.number + 1):
-        decision: Decision = await step.read(slots[f"route#{number}"].result, Decision)
+        decision: Decision = await step.read(slots[str(Key(ROUTE, number))].result, Decision)
         values.update(decision.state)
         if number == asked.number:
             break
@@ -184,9 +186,9 @@ async def _round(
     """The turns of one round of a network, in the order in which the router named them."""
     found: list[TurnResult] = []
     place = 0
-    while (slot := slots.get(f"turn#{number}.{place}")) is not None:
+    while (slot := slots.get(str(Key(TURN, number, place)))) is not None:
         place += 1
-        if state.frames[slot.ref].actor.startswith("network-"):
+        if kind_of(state.frames[slot.ref].actor) == NETWORK:
             result: NetworkResult[Any] = await step.read(slot.result, NetworkResult)
             found.append(as_turn(result))
         else:

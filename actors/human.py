@@ -30,6 +30,7 @@ from ..runtime.services import Due
 from ..runtime.state import Question
 from ..runtime.times import iso
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read, unfit
+from .kinds import human_address
 from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question
 from .showing import Showing
 
@@ -77,7 +78,7 @@ class Human:
     @property
     def address(self) -> str:
         """The actor's name in subjects."""
-        return f"human-{self.role}"
+        return human_address(self.role)
 
     # -- questions -----------------------------------------------------------------------------
 

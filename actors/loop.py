@@ -17,6 +17,7 @@ from .calling import Calls
 from .context import AgentContext
 from .history import History, Past, conversation, past_of, say
 from .hooks import Halt, settled
+from .keys import FINISH, HISTORY, MODEL, RESPONSE, TOOL, Key
 from .model import (
     Message,
     Model,
@@ -147,7 +148,7 @@ class Turn:
             return result if changed is None else changed
 
         finished: TurnResult = await self._step.perform(
-            "finish", effect, TurnResult, retry=NEVER, note="on_finish"
+            FINISH, effect, TurnResult, retry=NEVER, note="on_finish"
         )
         return finished
 
@@ -168,7 +169,7 @@ class Turn:
 
     async def _think(self, number: int) -> Thought:
         model = self._thinker()
-        key = f"model#{number}"
+        key = str(Key(MODEL, number))
         thought: Thought = await self._step.perform(
             key, lambda: self._infer(key, number, model), Thought, retry=_MODEL_RETRY, note=brief
         )
@@ -206,7 +207,7 @@ class Turn:
             return thought if changed is None else changed
 
         response: ModelResponse = await self._step.perform(
-            f"response#{number}", effect, ModelResponse, retry=NEVER, note="on_response"
+            str(Key(RESPONSE, number)), effect, ModelResponse, retry=NEVER, note="on_response"
         )
         return Thought(**msgspec.structs.asdict(response))
 
@@ -277,7 +278,7 @@ class Turn:
         self._calling.tokens_left = self._left()
         outcomes: list[CallOutcome] = await self._step.gather(
             *(
-                self._calling.outcome(f"{number}.{place}", call)
+                self._calling.outcome(Key(TOOL, number, place), call)
                 for place, call in enumerate(calls)
                 if call not in final
             )
@@ -352,7 +353,7 @@ async def _remembered(step: Step, past: Past, policy: History) -> list[Message]:
     if not inspect.iscoroutinefunction(policy):
         return await past.messages(policy)
     messages: list[Message] = await step.perform(
-        "history", lambda: past.messages(policy), list[Message], retry=_MODEL_RETRY, note="history"
+        HISTORY, lambda: past.messages(policy), list[Message], retry=_MODEL_RETRY, note="history"
     )
     return messages
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeAlias
 
 import msgspec
 
-from ..bus.token import slug
+from ..runtime.address import Address
 from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
 from ..runtime.values import load
@@ -16,6 +16,7 @@ from ..tools.source import own
 from .agent import Agent, called_by
 from .attachment import Attachment, checked_attachments
 from .hooks import Enabled
+from .kinds import NETWORK
 from .model import Model
 from .router import Router, RoutingAgent
 from .state import StateType
@@ -85,7 +86,7 @@ class Network(Generic[S]):
     @property
     def address(self) -> str:
         """The actor's name in subjects."""
-        return f"network-{slug(self.name)}"
+        return str(Address.of(NETWORK, self.name))
 
     def accept(self, result: Raw) -> NetworkResult[S]:
         """Read what the network returned, state and outputs as their types."""

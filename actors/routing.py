@@ -19,6 +19,7 @@ from .attachment import mentioning
 from .calling import Calls
 from .history import retold, say
 from .hooks import settled
+from .keys import MODEL, TOOL, Key, scope
 from .model import (
     Message,
     Model,
@@ -45,8 +46,8 @@ class Setting:
     network: str
     default_model: Model | None
     step: Step
-    key: str
-    """The step that the decision is."""
+    number: int
+    """Which decision of the network it is."""
     values: Values
     tokens: int | None = None
     """Tokens that may still be used; None: no limit."""
@@ -88,9 +89,7 @@ class _Deliberation:
         self._route = route
         self._setting = setting
         self._specs = [*tools.specs(), *_specs(route)]
-        self._calls = Calls(
-            tools, setting.step, setting.network, setting.values, prefix=f"{setting.key}/"
-        )
+        self._calls = Calls(tools, setting.step, setting.network, setting.values)
         self._own = {tool.name for tool in tools.own_tools}
         self._messages = messages_of(route.before, router.name)
         self._messages += [_task(router, route), *(say(retold(turn)) for turn in route.turns)]
@@ -109,7 +108,7 @@ class _Deliberation:
                 "or give its network a default_model"
             )
         agent = Agent(router.name, tools=router.tools)
-        tools = await equipped(agent, setting.step, f"{setting.key}/")
+        tools = await equipped(agent, setting.step, scope(setting.number))
         router.check(tools.own_tools)
         return cls(router, model, tools, route, setting)
 
@@ -150,7 +149,7 @@ class _Deliberation:
             tools=self._specs,
             tool_choice="any",
         )
-        key = f"{self._setting.key}/model#{number}"
+        key = str(Key(MODEL, number, decision=self._setting.number))
 
         async def effect() -> Advice:
             with self._setting.step.speaking(key, self._router.name) as on_text:
@@ -168,7 +167,10 @@ class _Deliberation:
         own = {place: call for place, call in enumerate(calls) if call.name in self._own}
         self._calls.tokens_left = self._left()
         outcomes = await self._setting.step.gather(
-            *(self._calls.outcome(f"{number}.{place}", call) for place, call in own.items())
+            *(
+                self._calls.outcome(Key(TOOL, number, place, self._setting.number), call)
+                for place, call in own.items()
+            )
         )
         results: dict[str, ToolResult] = {}
         for call, outcome in zip(own.values(), outcomes, strict=True):

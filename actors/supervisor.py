@@ -13,6 +13,7 @@ from ..runtime.step import Step
 from ..runtime.values import load
 from .history import Past, as_turn
 from .hooks import settled
+from .keys import ROUTE, TURN, Key
 from .model import Usage
 from .network import Member, Network
 from .router import Route, RouterError, RoutingAgent, decision_of
@@ -141,21 +142,19 @@ class _Session:
     # -- who is next ---------------------------------------------------------------------------
 
     async def _decide(self, number: int, round_: list[TurnResult]) -> Decision:
-        key = f"route#{number}"
-
         async def effect() -> Decision:
-            return await self._choose(key, round_)
+            return await self._choose(number, round_)
 
         def told(decision: Decision) -> str:
             who = ", ".join(decision.agents) or ("nobody" if decision.spent else "done")
             return f"{who} ({decision.by}{': ' if decision.summary else ''}{decision.summary})"
 
         decision: Decision = await self._step.perform(
-            key, effect, Decision, retry=_ROUTE_RETRY, note=told
+            str(Key(ROUTE, number)), effect, Decision, retry=_ROUTE_RETRY, note=told
         )
         return decision
 
-    async def _choose(self, key: str, round_: list[TurnResult]) -> Decision:
+    async def _choose(self, number: int, round_: list[TurnResult]) -> Decision:
         route = await self._route()
         heirs = [turn.next for turn in round_ if turn.next in route.agents]
         if heirs:
@@ -172,7 +171,7 @@ class _Session:
             network=self._network.name,
             default_model=self._network.default_model,
             step=self._step,
-            key=key,
+            number=number,
             values=Values(self._network.state_type, self._values),
             tokens=self._remaining(),
         )
@@ -205,7 +204,7 @@ class _Session:
     async def _round(self, number: int, decision: Decision) -> list[TurnResult]:
         calls: list[Any] = []
         for place, name in enumerate(decision.agents):
-            key = f"turn#{number}.{place}"
+            key = str(Key(TURN, number, place))
             calls.append(self._call(key, number, self._network.find(name)))
         if len(calls) == 1:
             return [await calls[0]]

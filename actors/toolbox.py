@@ -9,8 +9,8 @@ from ..runtime.retry import Retry
 from ..runtime.step import Step
 from ..tools.source import listed, sources
 from .agent import Agent
+from .keys import TOOLS
 
-_STEP = "tools"
 _RETRY = Retry(attempts=6, first=1.0, longest="1m")
 
 
@@ -27,7 +27,7 @@ async def equipped(agent: Agent, step: Step, prefix: str = "") -> Agent:
     found = sources(agent.tools)
     if not found:
         return agent
-    key = f"{prefix}{_STEP}"
+    key = f"{prefix}{TOOLS}"
     began = step.has(key)
 
     async def effect() -> list[str]:

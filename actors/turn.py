@@ -47,6 +47,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 ROUTE = "route_to_agent"
 DONE = "done"
+DECISIONS = frozenset({ROUTE, DONE})
 """The tools with which a routing agent's model says what it has decided."""
 USER = ""
 """Who has said what no agent said."""

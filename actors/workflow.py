@@ -15,6 +15,7 @@ from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
 from ..bus.topology import OWN_WORDS
 from ..runtime import crash
+from ..runtime.address import Address
 from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
 from ..runtime.failure import failure_of
@@ -26,6 +27,7 @@ from ..runtime.step import Step
 from ..runtime.values import BadValue, load
 from .attachment import Attachment, mentioning
 from .cancel import CANCEL_KEY
+from .kinds import WORKFLOW
 from .network import Network
 from .thread import Conversation
 from .turn import NetworkInput, NetworkResult, S
@@ -134,7 +136,7 @@ class Workflow:
     @property
     def address(self) -> str:
         """The actor's name in subjects."""
-        return f"workflow-{slug(self.name)}"
+        return str(Address.of(WORKFLOW, self.name))
 
     @property
     def consumer(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from .actors.agent import Agent
+from .actors.kinds import human_address
 from .actors.network import Network
 from .actors.router import RoutingAgent
 from .actors.thread import HistoryStore, checked_store
@@ -238,7 +239,7 @@ class App:
         for agent in self.agents.values():
             found += self.mail_of(agent.address)
         for role in self.roles:
-            found += self.mail_of(f"human-{role}", ack_wait=_HUMAN_WAIT)
+            found += self.mail_of(human_address(role), ack_wait=_HUMAN_WAIT)
             found.append(answers_of(role))
         return found
 

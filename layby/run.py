@@ -14,6 +14,7 @@ import structlog
 
 from .actors.children import ChildRuns
 from .actors.human import Human
+from .actors.kinds import human_address
 from .actors.loop import AgentActor
 from .actors.parked import Parking
 from .actors.supervisor import Supervisor
@@ -198,6 +199,7 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
+        role_address=human_address,
         actors=frozenset([*(network.address for network in app.networks.values()), *app.agents]),
         retry=app.retry,
         history=_history(app, requests),

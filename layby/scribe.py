@@ -8,8 +8,17 @@ from typing import Any
 import msgspec
 
 from . import events
+from .actors.keys import MODEL, ROUTE, TOOL, Key
+from .actors.kinds import AGENT, NETWORK, kind_of
 from .actors.model import ToolCall, Usage
-from .actors.turn import DONE, ROUTE, Advice, CallOutcome, Decision, NetworkResult, TurnResult
+from .actors.turn import (
+    DECISIONS,
+    Advice,
+    CallOutcome,
+    Decision,
+    NetworkResult,
+    TurnResult,
+)
 from .bus.blobs import Blobs
 from .bus.log import LogMessage
 from .runtime import entry
@@ -32,9 +41,9 @@ class Scribe:
         """The step that a frame settles."""
         self._asked: dict[tuple[str, str], str] = {}
         self._askers: dict[str, entry.Asked] = {}
-        self._calls: dict[tuple[str, str], list[ToolCall]] = {}
-        self._deciders: dict[tuple[str, str], str] = {}
-        """Which routing agent came to a decision, by its frame and the keys within it."""
+        self._calls: dict[tuple[str, Key], list[ToolCall]] = {}
+        self._deciders: dict[tuple[str, int | None], str] = {}
+        """Which routing agent came to a decision, by its frame and the decision's number."""
         self._spent = Usage()
         self.answered: set[str] = set()
         """Steps whose text is complete: what is still said of them is old."""
@@ -88,7 +97,7 @@ class Scribe:
         self._actors[record.child] = record.actor
         self._origins[record.child] = step_name(record.frame, record.key)
         about = {**self._about(record.child), "step": self._origins[record.child]}
-        if record.actor.startswith(_AGENT):
+        if kind_of(record.actor) == AGENT:
             yield events.AgentStarted, about
         else:
             yield events.NetworkStarted, {**about, "network": self._names[record.child]}
@@ -96,13 +105,13 @@ class Scribe:
     def returned(self, record: entry.Returned) -> _Facts:
         """Another actor's work is over."""
         about = {**self._about(record.frame), "step": self._origins.get(record.frame, "")}
-        actor = self._actors.get(record.frame, "")
+        kind = kind_of(self._actors.get(record.frame, ""))
         if record.error is not None:
             yield _error(about, record.error)
-        elif actor.startswith(_AGENT):
+        elif kind == AGENT:
             turn: TurnResult = load(record.result, TurnResult)
             yield events.AgentEnded, {**about, "text": turn.text, "stop": turn.stop}
-        elif actor.startswith(_NETWORK):
+        elif kind == NETWORK:
             done: NetworkResult = load(record.result, NetworkResult)
             fields = {"network": done.network, "text": done.text, "status": done.status}
             yield events.NetworkEnded, {**about, **fields}
@@ -111,55 +120,52 @@ class Scribe:
         """A step, a routing decision, a model's answer, or a tool call."""
         about = self._about(record.frame, record.key)
         seconds = round(record.ms / 1e3, 4)
-        kind, scope, number = self._kind(record)
-        if kind == "model":
+        key = self._key(record)
+        if key is not None and key.kind == MODEL:
             self.answered.add(about["step"])
         if record.error is not None:
             yield _error(about, record.error)
-        elif kind == "model":
-            yield from self._answer(record, about, scope, number, seconds)
-        elif kind == "tool":
-            yield self._outcome(record, about, scope, number, seconds)
-        elif kind == "route":
-            yield from self._route(record, about)
+        elif key is not None and key.kind == MODEL:
+            yield from self._answer(record, about, key, seconds)
+        elif key is not None and key.kind == TOOL:
+            yield self._outcome(record, about, key, seconds)
+        elif key is not None:
+            yield from self._route(record, about, key)
         else:
             fields = {"result": _json(record.result), "note": record.note, "seconds": seconds}
             yield events.StepDone, {**about, **fields}
 
-    def _kind(self, record: entry.Stepped) -> tuple[str, str, str]:
-        """Which kind of step it is, in which decision of a router, and its number there."""
-        actor = self._actors.get(record.frame, "")
-        outer, slash, inner = record.key.partition("/")
-        if actor.startswith(_NETWORK) and outer.startswith("route#"):
-            kind, _, number = inner.partition("#")
-            if not slash:
-                return "route", "", ""
-            return (kind if kind in _WITHIN and "/" not in number else ""), f"{outer}/", number
-        kind, _, number = outer.partition("#")
-        known = actor.startswith(_AGENT) and kind in _WITHIN and not slash
-        return (kind if known else ""), "", number
+    def _key(self, record: entry.Stepped) -> Key | None:
+        """Which decision, response or call it is; None for what has no event of its own."""
+        found = Key.parse(record.key)
+        if found is None or found[1]:
+            return None
+        key, actor = found[0], kind_of(self._actors.get(record.frame, ""))
+        if actor == NETWORK and key.decision is None:
+            return key if key.kind == ROUTE else None
+        known = actor == NETWORK or (actor == AGENT and key.decision is None)
+        return key if known and key.kind in _WITHIN else None
 
     def _answer(
         self,
         record: entry.Stepped,
         about: dict[str, Any],
-        scope: str,
-        number: str,
+        key: Key,
         seconds: float,
     ) -> _Facts:
         response: Advice = load(record.result, Advice)
-        if scope:
-            about["agent"] = self._deciders[record.frame, scope] = response.by or record.note
-        self._calls[record.frame, f"{scope}{number}"] = response.message.tool_calls
+        if key.decision is not None:
+            about["agent"] = self._deciders[record.frame, key.decision] = response.by or record.note
+        self._calls[record.frame, key] = response.message.tool_calls
         fields = {"text": response.message.text, "stop_reason": response.stop_reason}
         yield (
             events.ModelResponded,
             {**about, **fields, "model": response.model, "seconds": seconds},
         )
         for place, call in enumerate(response.message.tool_calls):
-            if scope and call.name in _DECISIONS:
+            if key.decision is not None and call.name in DECISIONS:
                 continue  # the `route` event tells it
-            step = step_name(record.frame, f"{scope}tool#{number}.{place}")
+            step = step_name(record.frame, str(key._replace(kind=TOOL, place=place)))
             named = {"call": call.id, "tool": call.name, "arguments": call.arguments}
             yield events.ToolCalled, {**about, "step": step, **named}
         yield self._usage(about, response.usage, response.model)
@@ -180,16 +186,14 @@ class Scribe:
         self,
         record: entry.Stepped,
         about: dict[str, Any],
-        scope: str,
-        number: str,
+        key: Key,
         seconds: float,
     ) -> _Fact:
         outcome: CallOutcome = load(record.result, CallOutcome)
-        response, _, place = number.partition(".")
-        calls = self._calls.get((record.frame, f"{scope}{response}"), [])
-        if scope:
-            about["agent"] = self._deciders.get((record.frame, scope), about["agent"])
-        call = calls[int(place)] if place.isdigit() and int(place) < len(calls) else None
+        calls = self._calls.get((record.frame, key._replace(kind=MODEL, place=None)), [])
+        if key.decision is not None:
+            about["agent"] = self._deciders.get((record.frame, key.decision), about["agent"])
+        call = calls[key.place] if key.place is not None and key.place < len(calls) else None
         fields = {
             "call": call.id if call else "",
             "tool": call.name if call else record.note.partition(":")[0],
@@ -199,11 +203,11 @@ class Scribe:
         }
         return events.ToolDone, {**about, **fields}
 
-    def _route(self, record: entry.Stepped, about: dict[str, Any]) -> _Facts:
+    def _route(self, record: entry.Stepped, about: dict[str, Any], key: Key) -> _Facts:
         decision: Decision = load(record.result, Decision)
         fields = {"agents": decision.agents, "by": decision.by, "summary": decision.summary}
         yield events.Routed, {**about, **fields}
-        if decision.usage != Usage() and (record.frame, f"{record.key}/") not in self._deciders:
+        if decision.usage != Usage() and (record.frame, key.number) not in self._deciders:
             yield self._usage(about, decision.usage, "")  # of a log that has only the sum
 
     def failed(self, record: entry.Failed) -> _Facts:
@@ -290,10 +294,7 @@ class Scribe:
 
 _Fact = tuple[type[Any], dict[str, Any]]
 _Facts = Iterator[_Fact]
-_WITHIN = {"model", "tool"}
-_DECISIONS = {ROUTE, DONE}
-_AGENT = "agent-"
-_NETWORK = "network-"
+_WITHIN = {MODEL, TOOL}
 
 _TELLERS: dict[type[Record], Callable[[Scribe, Any], _Facts]] = {
     entry.Started: Scribe.started,

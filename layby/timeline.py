@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import msgspec
 
-from .actors.turn import DONE, ROUTE
+from .actors.keys import MODEL, ROUTE, TOOL, Key
+from .actors.kinds import AGENT, kind_of
+from .actors.turn import DECISIONS
 from .bus.log import LogMessage
 from .rows import StepRow, TimelineLine
 from .runtime.entry import (
@@ -47,8 +49,8 @@ class Narrator:
         self._workflow = ""
         self._names: dict[str, str] = {}
         self._questions: dict[str, Asked] = {}
-        self._tools: dict[tuple[str, str], str] = {}
-        self._deciders: dict[tuple[str, str], str] = {}
+        self._tools: dict[tuple[str, Key], str] = {}
+        self._deciders: dict[tuple[str, int | None], str] = {}
 
     def tell(self, message: LogMessage) -> list[tuple[TimelineLine, StepRow]]:
         """The lines of one message of the log, in order."""
@@ -104,36 +106,35 @@ class Narrator:
             detail = f"{record.error.type}: {record.error.message}"
             title = self._title(record.frame, record.key)
             return {**line, "kind": "step.failed", "title": title, "detail": _cut(detail)}
-        scope, inner = _scope(record.key)
-        kind = _INNER.get(inner.partition("#")[0])
-        if record.frame != ROOT and kind is not None and "/" not in inner:
-            names = self._learn_calls(record, scope, inner) if kind == "model.responded" else []
-            if scope and names and _DECISIONS.issuperset(names):
+        key, inner = Key.parse(record.key) or (None, "")
+        kind = _KINDS.get(key.kind) if key is not None else None
+        if record.frame != ROOT and key is not None and kind is not None and not inner:
+            names = self._learn_calls(record, key) if key.kind == MODEL else []
+            if key.decision is not None and names and DECISIONS.issuperset(names):
                 return None  # the decision has a line of its own
-            line["actor"] = self._deciders.get((record.frame, scope), line["actor"])
+            line["actor"] = self._deciders.get((record.frame, key.decision), line["actor"])
             return {**line, **_inner(kind, record)}
         detail = record.note or bytes(record.result).decode()
         title = self._title(record.frame, record.key)
         return {**line, "kind": "step.done", "title": title, "detail": _cut(detail)}
 
-    def _learn_calls(self, record: Stepped, scope: str, inner: str) -> list[str]:
+    def _learn_calls(self, record: Stepped, key: Key) -> list[str]:
         """Take note of what the tools are called that a response calls."""
         response = _json(record.result)
         parts = response.get("message", {}).get("parts", ())  # none where it was put away
         names = [part["name"] for part in parts if part.get("type") == "tool_call"]
-        number = inner.partition("#")[2]
         for place, name in enumerate(names):
-            self._tools[record.frame, f"{scope}tool#{number}.{place}"] = name
-        if scope:
-            self._deciders[record.frame, scope] = response.get("by") or self.who(record.frame)
+            self._tools[record.frame, key._replace(kind=TOOL, place=place)] = name
+        if key.decision is not None:
+            decider = response.get("by") or self.who(record.frame)
+            self._deciders[record.frame, key.decision] = decider
         return names
 
     def _title(self, frame: str, key: str) -> str:
         """A key as people know it: `order/pay` for what the log calls `tool#0.1/pay`."""
-        scope, rest = _scope(key)
-        call, slash, inner = rest.partition("/")
-        name = self._tools.get((frame, f"{scope}{call}"))
-        return f"{name or f'{scope}{call}'}{slash}{inner}"
+        call, inner = Key.parse(key) or (None, "")
+        name = self._tools.get((frame, call)) if call is not None else None
+        return key if name is None else f"{name}/{inner}" if inner else name
 
     def failed(self, record: Failed) -> dict[str, Any]:
         """A failed try that is repeated."""
@@ -147,7 +148,7 @@ class Narrator:
     def called(self, record: Called) -> dict[str, Any]:
         """Another actor's turn begins."""
         self._names[record.child] = record.note or record.actor
-        kind = "turn.started" if record.actor.startswith("agent-") else "network.started"
+        kind = "turn.started" if kind_of(record.actor) == AGENT else "network.started"
         return {"kind": kind, "actor": self.who(record.frame), "title": record.note}
 
     def returned(self, record: Returned) -> dict[str, Any] | None:
@@ -290,8 +291,7 @@ class Narrator:
         }
 
 
-_DECISIONS = frozenset({ROUTE, DONE})
-_INNER = {"route": "route", "model": "model.responded", "tool": "tool.called"}
+_KINDS = {ROUTE: "route", MODEL: "model.responded", TOOL: "tool.called"}
 _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] = {
     Started: Narrator.started,
     Stepped: Narrator.stepped,
@@ -311,12 +311,6 @@ _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] =
     Cancelled: Narrator.cancelled,
     Ended: Narrator.ended,
 }
-
-
-def _scope(key: str) -> tuple[str, str]:
-    """A key's part that is a router's decision, `route#1/`, and the rest of it."""
-    outer, slash, inner = key.partition("/")
-    return (f"{outer}/", inner) if slash and outer.startswith("route#") else ("", key)
 
 
 def _inner(kind: str, record: Stepped) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class Asking(Body):
             await self._activation.must_be_live()
             _check_size(asked)
             self._check_limit(asked.key)
-            await self._activation.flush(to=f"human-{asked.role}", mail=asked)
+            to = self._services.role_address(asked.role)
+            await self._activation.flush(to=to, mail=asked)
             raise Parked
         question = self._activation.live.state.questions[slot.ref]
         if question.status == "answered":

@@ -65,7 +65,7 @@ class Branching(Body):
         for frame, key, slot in _waits(state, self._frame, [k for li in lines for k in li.touched]):
             role = state.questions[slot.ref].role if slot.kind == "ask" else ""
             withdrawn = Withdrawn(frame=frame, key=key)
-            to = f"human-{role}" if role else NOBODY
+            to = self._services.role_address(role) if role else NOBODY
             await self._activation.flush(to=to, mail=withdrawn)
 
     async def _side_by_side(

@@ -88,6 +88,8 @@ class Services:
     """Addresses that somebody takes mail for; None: unknown."""
     max_questions: int = 5
     roles: tuple[str, ...] = ("developer",)
+    role_address: Callable[[str], str]
+    """The address of whoever answers for a role."""
     retry: Retry = field(default_factory=Retry)
 
     async def arm_wake(self, name: str, at: float, run: str, frame: str, key: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from ..actors.children import ChildRuns
+from ..actors.kinds import human_address
 from ..actors.workflow import Workflow
 from ..app import App
 from ..bus.blobs import Blobs
@@ -172,6 +173,7 @@ def _services(app: App, history: History) -> Services:
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
+        role_address=human_address,
         retry=app.retry,
     )
 

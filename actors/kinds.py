@@ -1,0 +1,20 @@
+"""The kinds of actors that have mail, as their addresses begin."""
+
+from __future__ import annotations
+
+from ..runtime.address import Address
+
+WORKFLOW = "workflow"
+NETWORK = "network"
+AGENT = "agent"
+HUMAN = "human"
+
+
+def human_address(role: str) -> str:
+    """The address of the people of a role."""
+    return str(Address(HUMAN, role))
+
+
+def kind_of(address: str) -> str:
+    """What the actor at an address is."""
+    return Address.parse(address).kind
