@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.log import NOBODY, mail
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 
 from . import desk
@@ -59,18 +60,13 @@ class Caller:
     @contextlib.asynccontextmanager
     async def at(cls, url: str, trigger: str = desk.TICKET) -> AsyncGenerator[Caller]:
         """A caller at the server of that URL whose tickets are events on `trigger`."""
-        async with await connect(ConnectionSettings(servers=(url,))) as connection:
-            requests = Requests(connection.nc)
-            await requests.start()
+        settings = ConnectionSettings(servers=(url,))
+        async with opened(settings, patient=True) as (connection, requests):
             caller = cls(requests, trigger)
-            connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
             await connection.nc.subscribe("developer.question.*", cb=caller.see_question)
             await connection.nc.subscribe(mail(NOBODY), cb=caller.see_entry)
             await connection.nc.flush()
-            try:
-                yield caller
-            finally:
-                await requests.stop()
+            yield caller
 
     async def open(self, ticket: str) -> None:
         """Open a ticket; return when the server has stored the event."""

@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.log import STREAM, mail, parse, position, shares, subject
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.topology import Provisioner, StreamSpec, Topology, bucket
 from layby.bus.wire import Message, Wire
@@ -52,9 +53,7 @@ class Floor:
     @contextlib.asynccontextmanager
     async def at(cls, url: str) -> AsyncGenerator[Floor]:
         """A floor on a server that has nothing yet."""
-        async with await connect(ConnectionSettings(servers=(url,))) as connection:
-            requests = Requests(connection.nc)
-            await requests.start()
+        async with opened(ConnectionSettings(servers=(url,))) as (connection, requests):
             await Provisioner(requests).ensure(Topology(streams=_streams(), consumers=()))
             floor = cls(connection.nc, requests)
             await floor._consume("EVENTS", "floor.opened", floor._on_event)
@@ -65,7 +64,6 @@ class Floor:
                 yield floor
             finally:
                 await asyncio.sleep(0.2)  # the last acks
-                await requests.stop()
 
     async def open(self, ticket: str) -> None:
         """Store the event."""

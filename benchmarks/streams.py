@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterable
 
 from layby.bus import log
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.topology import Provisioner, Topology, streams
 from layby.runtime.ids import run_id
@@ -45,10 +46,8 @@ async def measure(sync: str, sizes: Sizes) -> list[Figure]:
 async def _appends(sync: str, count: int, appends: int) -> float:
     async with (
         server(sync) as nats,
-        await connect(ConnectionSettings(servers=(nats.url,))) as connection,
+        opened(ConnectionSettings(servers=(nats.url,))) as (_, requests),
     ):
-        requests = Requests(connection.nc)
-        await requests.start()
         logs = [spec for spec in streams([], [], count) if spec.name in log.shares(count)]
         await Provisioner(requests).ensure(Topology(streams=tuple(logs), consumers=()))
         entries = log.Log(requests, count)
@@ -60,9 +59,7 @@ async def _appends(sync: str, count: int, appends: int) -> float:
         runs = [run_id("bench", str(number)) for number in range(appends * 2 // _ENTRIES)]
         began = time.perf_counter()
         await each(runs, append, 64)
-        rate = len(runs) * _ENTRIES / (time.perf_counter() - began)
-        await requests.stop()
-    return rate
+        return len(runs) * _ENTRIES / (time.perf_counter() - began)
 
 
 async def _tickets(sync: str, count: int, sizes: Sizes) -> list[Figure]:
@@ -74,10 +71,8 @@ async def _tickets(sync: str, count: int, sizes: Sizes) -> list[Figure]:
         server(sync) as nats,
         workers(nats.url, nats.data, environ=environ) as team,
         Caller.at(nats.url) as caller,
-        await connect(ConnectionSettings(servers=(nats.url,))) as connection,
+        opened(ConnectionSettings(servers=(nats.url,))) as (_, requests),
     ):
-        requests = Requests(connection.nc)
-        await requests.start()
         await throughput(caller, sizes.warm_up, prefix="W")
         before = await _stored(requests, count)
         cost = Cost({"worker": [worker.pid for worker in team], "server": [nats.pid]})
@@ -92,7 +87,6 @@ async def _tickets(sync: str, count: int, sizes: Sizes) -> list[Figure]:
             for stream, stored in after.items():
                 what, each_run = f"stored in {stream}", (stored - before[stream]) / runs
                 figures.append(Figure(WORKLOAD, what, each_run, "messages/run", sync=sync))
-        await requests.stop()
     return figures
 
 

@@ -16,10 +16,11 @@ from .actors.parked import ParkedRecord
 from .actors.parked import decode as decode_record
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
-from .bus.connection import Connection, connect
+from .bus.connection import Connection
 from .bus.dead import DeadLetter, DeadLetters
 from .bus.errors import BusError, LaybyError, PublishUnconfirmed
 from .bus.log import Log, LogMessage
+from .bus.opened import opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.token import encode, is_word
@@ -87,16 +88,8 @@ class Client:
         Raises:
             ServerUnavailable: no server answers.
         """
-        connection = await connect(settings, patient=False)
-        requests = Requests(connection.nc)
-        connection.on_denied.append(requests.fail_denied)
-        connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
-        try:
-            await requests.start()
-            yield cls(connection, requests)
-        finally:
-            await requests.stop()
-            await connection.close()
+        async with opened(settings) as bus:
+            yield cls(bus.connection, bus.requests)
 
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:
         """Publish an event; return when JetStream has it.

@@ -25,11 +25,12 @@ from .actors.workflow import WorkflowActor
 from .app import App, all_events, answers_of, due, events_of
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
-from .bus.connection import Connection, connect
+from .bus.connection import Connection
 from .bus.dead import DeadLetters
 from .bus.errors import LaybyError
 from .bus.log import Log
 from .bus.mailbox import Delivery
+from .bus.opened import Bus, opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
@@ -57,7 +58,7 @@ class WorkerLost(LaybyError):
 @contextlib.asynccontextmanager
 async def working(app: App, settings: ConnectionSettings) -> AsyncGenerator[Worker]:
     """A worker for `app`, taking work while the block is open and drained at its end."""
-    async with _tools_of(app), _opened(settings, patient=True) as (connection, requests):
+    async with _bus_of(app, settings) as (connection, requests):
         await Provisioner(requests).ensure(app.topology())
         worker = assemble(app, connection, requests)
         await worker.start()
@@ -87,7 +88,7 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     lost: list[bool] = []
-    async with _tools_of(app), _opened(settings, patient=True) as (connection, requests):
+    async with _bus_of(app, settings) as (connection, requests):
 
         def give_up() -> None:
             lost.append(True)
@@ -119,7 +120,7 @@ def _settle_memory() -> None:
 
 async def provision(app: App, settings: ConnectionSettings, *, replicas: int = 1) -> list[Finding]:
     """Create or verify everything that `app` needs on the server, in `replicas` copies."""
-    async with _opened(settings, patient=False) as (_, requests):
+    async with opened(settings) as (_, requests):
         changes = await Provisioner(requests, replicas=replicas).ensure(app.topology())
     if not changes:
         return [Finding(level="ok", subject=app.name, message="everything is there already")]
@@ -140,7 +141,7 @@ async def erase_thread(app: App, settings: ConnectionSettings, thread: str) -> i
     if store is None:
         raise InvalidSetup(f"app {app.name!r} keeps no threads: it has no history=")
     if isinstance(store, NatsHistory):
-        async with _opened(settings, patient=False) as (_, requests):
+        async with opened(settings) as (_, requests):
             return await store.over(requests).erase(thread)
     try:
         return await store.erase(thread)
@@ -149,31 +150,17 @@ async def erase_thread(app: App, settings: ConnectionSettings, thread: str) -> i
 
 
 @contextlib.asynccontextmanager
-async def _tools_of(app: App) -> AsyncGenerator[None]:
-    """Let go, at the end, of what the app's tools come from."""
+async def _bus_of(app: App, settings: ConnectionSettings) -> AsyncGenerator[Bus]:
+    """The bus of a worker for `app`; what its tools and threads hold is released at the end."""
+    if not structlog.is_configured():
+        telemetry.configure()  # structlog's own choice prints variables, and keys with them
     try:
-        yield
+        async with opened(settings, patient=True) as bus:
+            yield bus
     finally:
         await close(app.sources())
         if app.history is not None:
             await app.history.aclose()
-
-
-@contextlib.asynccontextmanager
-async def _opened(
-    settings: ConnectionSettings, *, patient: bool
-) -> AsyncGenerator[tuple[Connection, Requests]]:
-    if not structlog.is_configured():
-        telemetry.configure()  # structlog's own choice prints variables, and keys with them
-    connection = await connect(settings, patient=patient)
-    requests = Requests(connection.nc)
-    connection.on_denied.append(requests.fail_denied)
-    try:
-        await requests.start()
-        yield connection, requests
-    finally:
-        await requests.stop()
-        await connection.close()
 
 
 def _history(app: App, requests: Requests) -> HistoryStore | None:

@@ -76,7 +76,6 @@ class Worker:
 
     async def start(self) -> None:
         """Begin to take work."""
-        self._connection.on_disconnect.append(self._lost)
         self._connection.on_reconnect.append(self._back)
         await self._connection.nc.subscribe(f"{CANCEL}.*", cb=self._on_cancel)
         for mailbox in self._mailboxes:
@@ -97,9 +96,6 @@ class Worker:
         del name
         for hook in self.on_give_up:
             hook()
-
-    def _lost(self) -> None:
-        self._requests.fail_all("the connection was lost")
 
     def _back(self) -> None:
         self._host.interrupted()

@@ -14,8 +14,9 @@ import msgspec
 from layby import Agent, App, Network
 from layby.actors.router import Router, RoutingAgent
 from layby.bus.blobs import Blobs
-from layby.bus.connection import Connection, ConnectionSettings, connect
+from layby.bus.connection import Connection, ConnectionSettings
 from layby.bus.log import Log
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.token import encode
 from layby.client import Client
@@ -53,14 +54,8 @@ class Engine:
     @asynccontextmanager
     async def at(cls, url: str) -> AsyncGenerator[Engine]:
         settings = ConnectionSettings(servers=(url,))
-        async with Client.connect(settings) as client, await connect(settings) as connection:
-            wire = Requests(connection.nc)
-            connection.on_disconnect.append(lambda: wire.fail_all("the connection was lost"))
-            await wire.start()
-            try:
-                yield cls(settings, client, connection, wire)
-            finally:
-                await wire.stop()
+        async with Client.connect(settings) as client, opened(settings, patient=True) as bus:
+            yield cls(settings, client, bus.connection, bus.requests)
 
     @asynccontextmanager
     async def works(self, app: App) -> AsyncGenerator[Worker]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from layby.bus.connection import Connection, ConnectionSettings, connect
+from layby.bus.connection import Connection, ConnectionSettings
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 
 
@@ -39,15 +40,8 @@ class Bus:
 @asynccontextmanager
 async def bus_at(url: str, **settings: Any) -> AsyncGenerator[Bus]:
     """A bus, connected while the block is open."""
-    async with await connect(ConnectionSettings(servers=(url,), **settings)) as connection:
-        requests = Requests(connection.nc)
-        connection.on_denied.append(requests.fail_denied)
-        connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
-        await requests.start()
-        try:
-            yield Bus(connection, requests)
-        finally:
-            await requests.stop()
+    async with opened(ConnectionSettings(servers=(url,), **settings), patient=True) as bus:
+        yield Bus(*bus)
 
 
 @pytest.fixture

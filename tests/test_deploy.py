@@ -12,7 +12,7 @@ import yaml
 
 from examples.support_agent import app as example
 from layby import App, Step
-from layby.bus.connection import connect
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.settings import ConnectionSettings
@@ -100,13 +100,9 @@ async def test_a_parked_run_keeps_no_worker_up(own_server: EmbeddedServer) -> No
         async with asyncio.timeout(WITHIN):
             while len(await client.runs("waiting")) < 2 or not await client.questions():
                 pass
-        async with await connect(settings) as connection:
-            requests = Requests(connection.nc)
-            await requests.start()
-            async with asyncio.timeout(WITHIN):
-                while await lag(requests, app):
-                    pass
-            await requests.stop()
+        async with opened(settings) as bus, asyncio.timeout(WITHIN):
+            while await lag(bus.requests, app):
+                pass
 
 
 async def lag(requests: Requests, app: App) -> int:

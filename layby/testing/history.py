@@ -9,9 +9,9 @@ from typing import Any, Self, cast
 import msgspec
 
 from ..bus.blobs import Blobs
-from ..bus.connection import connect
 from ..bus.errors import LaybyError
 from ..bus.log import Log
+from ..bus.opened import opened
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 
@@ -55,14 +55,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 async def record(settings: ConnectionSettings, run: str) -> History:
     """The history of a run, by its id, from the server that `settings` lead to."""
-    connection = await connect(settings, patient=False)
-    requests = Requests(connection.nc)
-    await requests.start()
-    try:
-        return await read_history(requests, run)
-    finally:
-        await requests.stop()
-        await connection.close()
+    async with opened(settings) as bus:
+        return await read_history(bus.requests, run)
 
 
 async def read_history(requests: Requests, run: str) -> History:

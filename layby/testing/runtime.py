@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from ..app import App
-from ..bus.connection import Connection, connect
 from ..bus.errors import LaybyError
 from ..bus.log import Log
+from ..bus.opened import opened
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 from ..bus.topology import Provisioner
@@ -359,24 +359,12 @@ async def running(
         if url is None:
             url = (await stack.enter_async_context(server())).url
         settings = ConnectionSettings(servers=(url,))
-        requests = await stack.enter_async_context(_requests(settings))
+        _, requests = await stack.enter_async_context(opened(settings))
         await Provisioner(requests).ensure(loaded.topology())
         client = await stack.enter_async_context(Client.connect(settings))
         for _ in range(workers):
             await stack.enter_async_context(working(loaded, settings))
         yield TestRuntime(loaded, target, settings, client=client, requests=requests, within=within)
-
-
-@contextlib.asynccontextmanager
-async def _requests(settings: ConnectionSettings) -> AsyncGenerator[Requests]:
-    connection: Connection = await connect(settings, patient=False)
-    requests = Requests(connection.nc)
-    await requests.start()
-    try:
-        yield requests
-    finally:
-        await requests.stop()
-        await connection.close()
 
 
 def _load(target: str) -> App:

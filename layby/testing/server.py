@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from ..bus.connection import connect
-from ..bus.requests import Requests
+from ..bus.opened import opened
 from ..bus.server import EmbeddedServer
 from ..bus.settings import ConnectionSettings
 
@@ -26,13 +25,7 @@ async def server(*, folder: Path | None = None) -> AsyncGenerator[EmbeddedServer
 
 async def wipe(url: str) -> None:
     """Delete every stream of a test's server. Never give it a server that is used for anything."""
-    connection = await connect(ConnectionSettings(servers=(url,)), patient=False)
-    requests = Requests(connection.nc)
-    await requests.start()
-    try:
+    async with opened(ConnectionSettings(servers=(url,))) as (_, requests):
         names: list[str] = (await requests.api("STREAM.NAMES", {})).get("streams") or []
         for name in names:
             await requests.api(f"STREAM.DELETE.{name}")
-    finally:
-        await requests.stop()
-        await connection.close()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from layby.bus.connection import ConnectionSettings, connect
-from layby.bus.requests import Requests
+from layby.bus.connection import ConnectionSettings
+from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.bus.threads import ThreadLog
 from layby.bus.token import encode
@@ -46,12 +46,9 @@ def test_a_conversation_is_erased(desk: Desk) -> None:
     desk.json("provision", "talks:app")
 
     async def write() -> None:
-        async with await connect(ConnectionSettings(servers=(desk.url,))) as connection:
-            requests = Requests(connection.nc)
-            await requests.start()
+        async with opened(ConnectionSettings(servers=(desk.url,))) as bus:
             for key in ("a", "b"):
-                await ThreadLog(requests).append("T 1", key, b"[]")
-            await requests.stop()
+                await ThreadLog(bus.requests).append("T 1", key, b"[]")
 
     asyncio.run(write())
     assert desk.json("erase", "talks:app", "T 1") == {"thread": "T 1", "entries": 2}

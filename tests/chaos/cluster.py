@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import BusError
 from layby.bus.log import shares
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.topology import Provisioner
@@ -75,13 +76,8 @@ class Cluster:
 
     async def _provision(self) -> None:
         settings = ConnectionSettings(servers=tuple(self.url.split(",")))
-        async with await connect(settings, patient=False) as connection:
-            requests = Requests(connection.nc)
-            await requests.start()
-            try:
-                await Provisioner(requests, replicas=_NODES).ensure(app.topology())
-            finally:
-                await requests.stop()
+        async with opened(settings) as bus:
+            await Provisioner(bus.requests, replicas=_NODES).ensure(app.topology())
 
     async def leader(self, requests: Requests, stream: str) -> EmbeddedServer | None:
         """The node that leads a stream, None while there is none."""

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import BusError
 from layby.bus.log import Log
+from layby.bus.opened import opened
 from layby.bus.requests import PubAck, Requests
 from layby.runtime.entry import Cancelled
 from layby.runtime.errors import Fenced
@@ -64,19 +65,15 @@ class Driver:
     @contextlib.asynccontextmanager
     async def connected(cls, url: str) -> AsyncGenerator[Driver]:
         """A driver over a connection of its own."""
-        connection = await connect(ConnectionSettings(servers=tuple(url.split(",")), name="driver"))
-        requests = Requests(connection.nc)
-        connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
-        await requests.start()
-        driver = cls(requests)
-        try:
-            yield driver
-        finally:
-            for task in driver._tasks:
-                task.cancel()
-            await asyncio.gather(*driver._tasks, return_exceptions=True)
-            await requests.stop()
-            await connection.close()
+        settings = ConnectionSettings(servers=tuple(url.split(",")), name="driver")
+        async with opened(settings, patient=True) as bus:
+            driver = cls(bus.requests)
+            try:
+                yield driver
+            finally:
+                for task in driver._tasks:
+                    task.cancel()
+                await asyncio.gather(*driver._tasks, return_exceptions=True)
 
     # -- what it does --------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.mailbox import Delivery, Mailbox
+from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.topology import ConsumerSpec, Provisioner, StreamSpec, Topology
@@ -37,16 +38,13 @@ class _Reader:
 
 @contextlib.asynccontextmanager
 async def _reading(server: EmbeddedServer) -> AsyncGenerator[_Reader]:
-    async with await connect(ConnectionSettings(servers=(server.url,))) as connection:
-        requests = Requests(connection.nc)
-        await requests.start()
+    async with opened(ConnectionSettings(servers=(server.url,))) as (connection, requests):
         await Provisioner(requests).ensure(_MAIL)
         reader = _Reader(requests)
         mailbox = Mailbox(connection.nc, "MAIL", "reader", reader.taken.put)
         await mailbox.start()
         yield reader
         await mailbox.drain(1)
-        await requests.stop()
 
 
 async def test_only_what_was_stored_before_is_doubted(own_server: EmbeddedServer) -> None:

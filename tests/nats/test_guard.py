@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.dead import DeadLetters
 from layby.bus.errors import BusError, NoLeader, PermissionDenied, StoreFull, StreamMissing
 from layby.bus.mailbox import Delivery, Mailbox
-from layby.bus.requests import Requests
+from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.bus.topology import ConsumerSpec, Provisioner, StreamSpec, Topology
 from layby.runtime import guard
@@ -57,9 +57,7 @@ async def _guarded(
     async def fail_run(run: str, reason: str) -> None:
         failed.put_nowait(f"{run}: {reason}")
 
-    async with await connect(ConnectionSettings(servers=(server.url,))) as connection:
-        requests = Requests(connection.nc)
-        await requests.start()
+    async with opened(ConnectionSettings(servers=(server.url,))) as (connection, requests):
         await Provisioner(requests).ensure(_NEEDED)
         dead = DeadLetters(requests)
         take = partial(Guard(dead, fail_run).take, "reader", handle=handler)
@@ -68,7 +66,6 @@ async def _guarded(
         await requests.store("mail.a", b"text")
         yield dead
         await mailbox.drain(1)
-        await requests.stop()
 
 
 def _interrupted_by(cause: Exception) -> Interrupted:

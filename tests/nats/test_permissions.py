@@ -15,7 +15,7 @@ import pytest
 from layby import Agent, App, Network, Step, tool
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.errors import BusError, PermissionDenied
-from layby.bus.requests import Requests
+from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer, find_binary
 from layby.bus.threads import ThreadLog
 from layby.client import Client
@@ -185,11 +185,8 @@ async def test_an_operator_may_cancel_and_purge_and_an_observer_may_not(
 async def test_an_operator_may_erase_threads_and_a_worker_may_not(house: House) -> None:
     app = App("talks", history=nats_history())
     await provision(app, house.settings("provisioner"))
-    async with house.connection("worker") as connection:
-        requests = Requests(connection.nc)
-        await requests.start()
-        await ThreadLog(requests).append("T1", "k", b"[]")
-        await requests.stop()
+    async with opened(house.settings("worker")) as bus:
+        await ThreadLog(bus.requests).append("T1", "k", b"[]")
     for user in ("worker", "observer"):
         with pytest.raises(PermissionDenied, match=r"STREAM\.PURGE\.THREADS"):
             await erase_thread(app, house.settings(user), "T1")

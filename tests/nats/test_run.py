@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from layby.bus.connection import ConnectionSettings, connect
+from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import PublishUnconfirmed
 from layby.bus.log import Log, LogMessage
-from layby.bus.requests import Requests
+from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.bus.topology import Provisioner, StreamSpec, Topology
 from layby.runtime.entry import Raw, Started
@@ -34,9 +34,7 @@ class Overtaken(Log):
 async def test_an_entry_may_be_delivered_before_it_is_acknowledged(
     own_server: EmbeddedServer, *, lost: bool
 ) -> None:
-    async with await connect(ConnectionSettings(servers=(own_server.url,))) as connection:
-        requests = Requests(connection.nc)
-        await requests.start()
+    async with opened(ConnectionSettings(servers=(own_server.url,))) as (_, requests):
         await Provisioner(requests).ensure(Topology(streams=(RUNS,), consumers=()))
         log = Overtaken(requests)
         log.lost = lost
@@ -46,4 +44,3 @@ async def test_an_entry_may_be_delivered_before_it_is_acknowledged(
 
         assert live.state.tail == 1
         assert len(await log.load("r1")) == 1
-        await requests.stop()

@@ -1,0 +1,47 @@
+"""The way onto the bus: a connection and its requests, opened and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from .connection import Connection, connect
+from .requests import Requests
+from .settings import ConnectionSettings
+
+
+class Bus(NamedTuple):
+    """A connection to NATS, and the requests that run over it."""
+
+    connection: Connection
+    requests: Requests
+
+
+@asynccontextmanager
+async def opened(settings: ConnectionSettings, *, patient: bool = False) -> AsyncGenerator[Bus]:
+    """The bus, connected while the block is open.
+
+    A request fails at once when the server denies it, or when the connection is lost.
+
+    Args:
+        settings: Where and how to connect.
+        patient: Wait out every outage once connected, as a worker should; otherwise give up after
+            a few seconds, as a command should.
+
+    Raises:
+        ServerUnavailable: nothing answers there.
+        LoginRefused: the server does not accept the credentials.
+        InvalidSettings: a file that the settings name is missing or wrong.
+        ServerTooOld: the server is older than 2.12.
+    """
+    connection = await connect(settings, patient=patient)
+    requests = Requests(connection.nc)
+    connection.on_denied.append(requests.fail_denied)
+    connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
+    try:
+        await requests.start()
+        yield Bus(connection, requests)
+    finally:
+        await requests.stop()
+        await connection.close()
