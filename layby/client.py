@@ -43,15 +43,14 @@ from .rows import (
 from .runtime import ids
 from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
-from .runtime.index import IndexRow
+from .runtime.index import IndexRow, needs, reason
 from .runtime.run import LiveRun
-from .runtime.state import RunState
+from .runtime.state import UNENDED, RunState
 from .runtime.times import iso
 from .runtime.worker import CANCEL
 from .timeline import Narrator
 from .watch import Watch
 
-_UNENDED = frozenset({"running", "waiting"})
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 
 
@@ -265,7 +264,7 @@ class Client:
         before = iso(time.time() - older_than)
         runs = messages = 0
         for row in (await self._rows()).values():
-            if row.status in _UNENDED or row.updated_at >= before:
+            if row.status in UNENDED or row.updated_at >= before:
                 continue
             messages += await self._log.purge(row.id)
             await self._index.forget(row.id)
@@ -366,6 +365,7 @@ def _run_row(row: IndexRow) -> RunRow:
         status=row.status,  # type: ignore[arg-type]
         started_at=row.started_at,
         updated_at=row.updated_at,
+        needs=row.needs,
     )
 
 
@@ -377,6 +377,7 @@ def _state_row(state: RunState) -> RunRow:
         status=state.status,  # type: ignore[arg-type]
         started_at=iso(state.started_at),
         updated_at=iso(state.updated_at),
+        needs=needs(state),
     )
 
 
@@ -384,6 +385,6 @@ def _detail(state: RunState, result: Any, steps: list[StepRow]) -> RunDetail:
     return RunDetail(
         **msgspec.structs.asdict(_state_row(state)),
         result=result,
-        error=state.error or None,
+        error=reason(state) or None,
         steps=steps,
     )

@@ -165,14 +165,17 @@ async def _questions(requests: Requests) -> list[Finding]:
 async def _runs(requests: Requests) -> list[Finding]:
     counts: dict[str, int] = {}
     stale: list[str] = []
+    blocked: dict[tuple[str, str], list[str]] = {}
     now = time.time()
     for row in (await all_rows(requests)).values():
         counts[row.status] = counts.get(row.status, 0) + 1
         age = now - datetime.fromisoformat(row.updated_at).timestamp()
         if row.status == "running" and age > _STALE:
             stale.append(row.id)
+        if row.status == "blocked":
+            blocked.setdefault((row.error, row.needs), []).append(row.id)
     text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none yet"
-    findings = [Finding(level="ok", subject="runs", message=text)]
+    findings = [Finding(level="ok", subject="runs", message=text), *_blocked(blocked)]
     if stale:
         findings.append(
             Finding(
@@ -183,6 +186,20 @@ async def _runs(requests: Requests) -> list[Finding]:
             )
         )
     return findings
+
+
+def _blocked(blocked: dict[tuple[str, str], list[str]]) -> list[Finding]:
+    """The reasons for which runs are blocked, the most frequent first."""
+    ranked = sorted(blocked.items(), key=lambda each: len(each[1]), reverse=True)
+    return [
+        Finding(
+            level="error",
+            subject="blocked runs",
+            message=f"{len(runs)}: {reason}: {', '.join(runs[:_SHOWN])}",
+            advice=f"{needs} `layby retry RUN` has one tried again at once.",
+        )
+        for (reason, needs), runs in ranked[:_SHOWN]
+    ]
 
 
 async def _dead(requests: Requests) -> list[Finding]:

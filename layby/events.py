@@ -182,8 +182,40 @@ class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
     """When it is tried again; None: it is not."""
 
 
+class RunBlocked(Event, frozen=True, kw_only=True, tag="run.blocked"):
+    """The run cannot go on until people have mended something."""
+
+    kind: str
+    """What: `code`, `version`, `setup`, `key`, `budget` or `permission`."""
+    reason: str
+    needs: str
+    """What they can do about it."""
+
+
+class RunUnblocked(Event, frozen=True, kw_only=True, tag="run.unblocked"):
+    """It is tried again."""
+
+    by: str = ""
+    """The person who asked for it; empty when a worker tries by itself."""
+    why: str = ""
+
+
+class RunReopened(Event, frozen=True, kw_only=True, tag="run.reopened"):
+    """A run that ended badly goes on from what failed: it has more than one `run.ended`."""
+
+    by: str
+    why: str = ""
+
+
+class StepRetried(Event, frozen=True, kw_only=True, tag="step.retried"):
+    """What failed is done again, as a person decided."""
+
+    question_id: str = ""
+    steps: tuple[str, ...] = ()
+
+
 class RunEnded(Event, frozen=True, kw_only=True, tag="run.ended"):
-    """The run is over; the last event."""
+    """The run is over; the last event, unless somebody reopens it."""
 
     status: RunStatus
     result: Any = None
@@ -214,6 +246,10 @@ AnyEvent: TypeAlias = (
     | ChildStarted
     | ChildEnded
     | ErrorRaised
+    | RunBlocked
+    | RunUnblocked
+    | RunReopened
+    | StepRetried
     | RunEnded
 )
 

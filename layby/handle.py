@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from .events import AnyEvent, RunEnded, number
+from .events import AnyEvent, number
 
 if TYPE_CHECKING:
     from .client import Client
@@ -58,9 +58,8 @@ class Run:
             NoSuchRun: there is no run for that ticket.
         """
         async with aclosing(self.events()) as events:
-            async for event in events:
-                if isinstance(event, RunEnded):
-                    break
+            async for _ in events:
+                pass
         return await self.show()
 
     async def show(self) -> RunDetail:

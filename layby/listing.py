@@ -11,7 +11,7 @@ from .bus.errors import StreamMissing
 from .bus.log import Log
 from .bus.requests import Requests
 from .runtime.index import IndexRow
-from .runtime.state import RUNNING, WAITING
+from .runtime.state import RUNNING, UNENDED, WAITING
 
 _decode_row = msgspec.json.Decoder(IndexRow).decode
 
@@ -42,7 +42,7 @@ async def _purged(requests: Requests, rows: list[IndexRow]) -> set[str]:
 def _add_asked(rows: dict[str, IndexRow], record: ParkedRecord) -> None:
     for question in record.questions:
         known = rows.get(question.run)
-        newer = known is None or (known.status in {RUNNING, WAITING} and known.pos <= question.pos)
+        newer = known is None or (known.status in UNENDED and known.pos <= question.pos)
         if newer:
             rows[question.run] = _asked(record.ticket, question)
 

@@ -13,6 +13,7 @@ import msgspec
 RunStatus = Literal[
     "running",
     "waiting",
+    "blocked",
     "completed",
     "failed",
     "timed_out",
@@ -20,7 +21,8 @@ RunStatus = Literal[
     "budget_spent",
     "cancelled",
 ]
-"""`waiting` is parked: it waits for a person, a timer or a child and holds no worker."""
+"""`waiting` is parked: it waits for a person, a timer or a child and holds no worker. `blocked` is
+parked too: it goes on once people have mended what it failed of."""
 
 Outcome = Literal["accepted", "invalid", "too_late", "already_answered", "unknown_ticket"]
 """What became of an answer."""
@@ -39,6 +41,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
         status: Where it stands.
         started_at: When its event was accepted.
         updated_at: When its log grew last.
+        needs: What people can do for a run that is blocked; empty for all others.
     """
 
     id: str
@@ -47,6 +50,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
     status: RunStatus
     started_at: str
     updated_at: str
+    needs: str = ""
 
 
 class StepRow(msgspec.Struct, kw_only=True, frozen=True):

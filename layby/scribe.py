@@ -281,6 +281,24 @@ class Scribe:
         else:
             yield events.ChildEnded, {**about, "result": _json(record.result)}
 
+    def blocked(self, record: entry.Blocked) -> _Facts:
+        """The run cannot go on."""
+        fields = {"kind": record.kind, "reason": record.reason, "needs": record.needs}
+        yield events.RunBlocked, {**self._about(record.frame, record.key), **fields}
+
+    def unblocked(self, record: entry.Unblocked) -> _Facts:
+        """It is tried again."""
+        yield events.RunUnblocked, {**self._about(ROOT), "by": record.by, "why": record.why}
+
+    def reopened(self, record: entry.Reopened) -> _Facts:
+        """A run that was over goes on."""
+        yield events.RunReopened, {**self._about(ROOT), "by": record.by, "why": record.why}
+
+    def retried(self, record: entry.Retried) -> _Facts:
+        """What failed is done again."""
+        fields = {"question_id": record.question, "steps": tuple(record.steps)}
+        yield events.StepRetried, {**self._about(record.frame), **fields}
+
     def cancelled(self, record: entry.Cancelled) -> _Facts:
         """Somebody cancelled the run."""
         error = record.reason or "cancelled"
@@ -312,6 +330,10 @@ _TELLERS: dict[type[Record], Callable[[Scribe, Any], _Facts]] = {
     entry.Arrived: Scribe.arrived,
     entry.Spawned: Scribe.spawned,
     entry.Joined: Scribe.joined,
+    entry.Blocked: Scribe.blocked,
+    entry.Unblocked: Scribe.unblocked,
+    entry.Reopened: Scribe.reopened,
+    entry.Retried: Scribe.retried,
     entry.Cancelled: Scribe.cancelled,
     entry.Ended: Scribe.ended,
 }

@@ -18,6 +18,7 @@ from .runtime.entry import (
     Arrived,
     Asked,
     Awaited,
+    Blocked,
     Called,
     Cancelled,
     Ended,
@@ -26,11 +27,14 @@ from .runtime.entry import (
     Failed,
     Joined,
     Record,
+    Reopened,
+    Retried,
     Returned,
     Slept,
     Spawned,
     Started,
     Stepped,
+    Unblocked,
     Withdrawn,
     Woken,
     decode,
@@ -269,6 +273,45 @@ class Narrator:
             "title": self._title(record.frame, record.key),
         }
 
+    def blocked(self, record: Blocked) -> dict[str, Any]:
+        """The run cannot go on."""
+        return {
+            "kind": "run.blocked",
+            "actor": self.who(record.frame),
+            "title": self._title(record.frame, record.key) if record.key else "blocked",
+            "detail": _cut(f"{record.reason}. {record.needs}"),
+            "data": {"kind": record.kind, "reason": record.reason, "needs": record.needs},
+        }
+
+    def unblocked(self, record: Unblocked) -> dict[str, Any]:
+        """It is tried again."""
+        return {
+            "kind": "run.unblocked",
+            "actor": record.by or "a worker",
+            "title": "tries again",
+            "detail": _cut(record.why),
+        }
+
+    def reopened(self, record: Reopened) -> dict[str, Any]:
+        """A run that was over goes on."""
+        return {
+            "kind": "run.reopened",
+            "actor": record.by,
+            "title": "reopened it",
+            "detail": _cut(record.why),
+            "data": {"by": record.by, "why": record.why},
+        }
+
+    def retried(self, record: Retried) -> dict[str, Any]:
+        """What failed is done again."""
+        steps = ", ".join(self._title(record.frame, key) for key in record.steps)
+        return {
+            "kind": "step.retried",
+            "actor": self.who(record.frame),
+            "title": steps or self.who(record.frame),
+            "detail": "with another event" if record.event is not None else "",
+        }
+
     def cancelled(self, record: Cancelled) -> dict[str, Any]:
         """Somebody cancelled the run."""
         return {
@@ -308,6 +351,10 @@ _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] =
     Spawned: Narrator.spawned,
     Joined: Narrator.joined,
     Withdrawn: Narrator.withdrawn,
+    Blocked: Narrator.blocked,
+    Unblocked: Narrator.unblocked,
+    Reopened: Narrator.reopened,
+    Retried: Narrator.retried,
     Cancelled: Narrator.cancelled,
     Ended: Narrator.ended,
 }

@@ -52,7 +52,7 @@ class Watch:
                     last = event.id
                     if number(event.id) > seen:
                         yield event
-                    if isinstance(event, RunEnded):
+                    if isinstance(event, RunEnded) and await self._is_last(run, told.n):
                         return
 
     async def lines(self, run: str, *, text: bool) -> AsyncGenerator[TimelineLine]:
@@ -68,8 +68,12 @@ class Watch:
                 answered |= _steps_done(told)
                 for line, _ in narrator.tell(told):
                     yield line
-                    if line.kind == _ENDED:
+                    if line.kind == _ENDED and await self._is_last(run, told.n):
                         return
+
+    async def _is_last(self, run: str, n: int) -> bool:
+        """Whether nobody has reopened a run that ended at position `n`."""
+        return not await self._log.exists(run, n + 1)
 
     async def every_line(self) -> AsyncGenerator[TimelineLine]:
         """The lines of all runs that something happens in from now on."""
@@ -85,24 +89,25 @@ class Watch:
         nc = self._connection.nc
         sub = await nc.subscribe(ALL, cb=receive)
         tellers: dict[str, _Teller] = {}
-        over: OrderedDict[str, None] = OrderedDict()
+        over: OrderedDict[str, int] = OrderedDict()
         try:
             await nc.flush(2)
             while True:
                 await woken.wait()
                 woken.clear()
                 now, heard = heard, {}
-                now = {run: n for run, n in now.items() if run not in over}
+                now = {run: n for run, n in now.items() if n > over.get(run, 0)}
                 for run in now:
                     tellers.setdefault(run, _Teller(run, self._log))
                 for lines in await asyncio.gather(*(tellers[r].up_to(n) for r, n in now.items())):
                     for line in lines:
                         yield line
+                        over.pop(line.run, None)
                         if line.kind == _ENDED:
-                            tellers.pop(line.run, None)
-                            over[line.run] = None  # its last entries may be heard of only now
+                            # Its last entries may be heard of only now; it may be reopened.
+                            over[line.run] = tellers[line.run].told
                             if len(over) > _REMEMBERED:
-                                over.popitem(last=False)
+                                del tellers[over.popitem(last=False)[0]]
         finally:
             with contextlib.suppress(Exception):  # the connection may be gone
                 await sub.unsubscribe()
@@ -115,17 +120,17 @@ class _Teller:
         self._run = run
         self._log = log
         self._narrator = Narrator(run)
-        self._told = 0
+        self.told = 0
 
     async def up_to(self, n: int) -> list[TimelineLine]:
         """The lines up to position `n` that were not told, as soon as the stream has it."""
         lines: list[TimelineLine] = []
         pause = _FIRST_PAUSE
-        while self._told < n and pause < _LONGEST_PAUSE:
-            for message in await self._log.load(self._run, self._told):
-                self._told = message.n
+        while self.told < n and pause < _LONGEST_PAUSE:
+            for message in await self._log.load(self._run, self.told):
+                self.told = message.n
                 lines += [line for line, _ in self._narrator.tell(message)]
-            if self._told < n:  # heard of before it was stored
+            if self.told < n:  # heard of before it was stored
                 await asyncio.sleep(pause)
                 pause *= 2
         return lines

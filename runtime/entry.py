@@ -92,6 +92,8 @@ class Returned(_Record, frozen=True, kw_only=True, gc=False, tag="returned"):
     frame: str
     result: Raw = NULL
     error: Failure | None = None
+    steps: list[str] = []
+    """Keys of the frame whose recorded failures `error` comes from."""
 
 
 class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
@@ -191,6 +193,62 @@ class Withdrawn(_Record, frozen=True, kw_only=True, gc=False, tag="withdrawn"):
     key: str
 
 
+class Blocked(_Record, frozen=True, kw_only=True, gc=False, tag="blocked"):
+    """A mail cannot be handled until people have mended something; then it is handled again."""
+
+    cause: int
+    """The mail's position."""
+    frame: str
+    """The frame that it was handled for."""
+    key: str = ""
+    """The step that could not be done; empty where it was the body itself."""
+    kind: str
+    """What must be mended: `code`, `version`, `setup`, `key`, `budget` or `permission`."""
+    reason: str
+    needs: str
+    """What people can do about it, in a sentence."""
+    fingerprint: str = ""
+    """Of the worker that could not; it is not tried there again by itself."""
+
+
+class Unblocked(_Record, frozen=True, kw_only=True, gc=False, tag="unblocked"):
+    """The blocked mail `cause` is to be handled again. Mail."""
+
+    cause: int
+    by: str = ""
+    """The person who asked for it; empty when a worker tries by itself."""
+    why: str = ""
+    fingerprint: str = ""
+    """Of the worker that tries; empty: any worker may."""
+
+
+class Reopened(_Record, frozen=True, kw_only=True, gc=False, tag="reopened"):
+    """A run that ended badly goes on from what failed; what is recorded stays. Mail."""
+
+    by: str
+    why: str = ""
+    origin: str = ""
+    """Of a child: its parent, and the position at which that was reopened."""
+
+
+class Retried(_Record, frozen=True, kw_only=True, gc=False, tag="retried"):
+    """What failed in a run that has not ended is done again, as a person answered. Mail."""
+
+    frame: str
+    steps: list[str] = []
+    """Keys of the frame whose recorded failures are forgotten; none: the body itself failed."""
+    event: Raw | None = None
+    """What takes the place of the run's event."""
+    question: str = ""
+    """The question that was answered so."""
+
+
+class Resumed(_Record, frozen=True, kw_only=True, gc=False, tag="resumed"):
+    """A frame that was left when its run ended, or failed, is entered again. Mail."""
+
+    frame: str
+
+
 class Cancelled(_Record, frozen=True, kw_only=True, gc=False, tag="cancelled"):
     """Somebody cancelled the run. Mail to the workflow, which tidies up."""
 
@@ -203,6 +261,8 @@ class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):
     status: str
     result: Raw = NULL
     error: str = ""
+    steps: list[str] = []
+    """Keys of the root frame whose recorded failures `error` comes from."""
 
 
 Record: TypeAlias = (
@@ -221,6 +281,11 @@ Record: TypeAlias = (
     | Spawned
     | Joined
     | Withdrawn
+    | Blocked
+    | Unblocked
+    | Reopened
+    | Retried
+    | Resumed
     | Cancelled
     | Ended
 )

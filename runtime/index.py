@@ -18,7 +18,7 @@ from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from . import crash
 from .run import LiveRun
-from .state import RunState
+from .state import BLOCKED, RunState
 from .times import iso
 
 log = structlog.get_logger("layby.index")
@@ -40,6 +40,19 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pos: int
     """The position of the log that the row reflects."""
     error: str = ""
+    """Why it did not complete, or does not go on."""
+    needs: str = ""
+    """What people can do for a run that is blocked."""
+
+
+def reason(state: RunState) -> str:
+    """Why a run did not complete, or is blocked; empty while it goes on."""
+    return state.blocked[0][1].reason if state.status == BLOCKED else state.error
+
+
+def needs(state: RunState) -> str:
+    """What people can do for a run that is blocked; empty for all others."""
+    return state.blocked[0][1].needs if state.status == BLOCKED else ""
 
 
 def row_of(state: RunState) -> IndexRow:
@@ -52,7 +65,8 @@ def row_of(state: RunState) -> IndexRow:
         started_at=iso(state.started_at),
         updated_at=iso(state.updated_at),
         pos=state.tail,
-        error=state.error,
+        error=reason(state),
+        needs=needs(state),
     )
 
 
@@ -68,18 +82,18 @@ class Index:
     async def reflect(self, live: LiveRun) -> None:
         """Return when people can see the run as it is now, or will without our doing."""
         state = live.state
-        if state.ended or (state.waits and not state.asking_since):
+        if state.ended or state.blocked or (state.waits and not state.asking_since):
             crash.point("before_index")
             await self._write(live)
             crash.point("after_index")
-        elif live.id not in self._later and not state.waits:
+        elif live.id not in self._later and (state.blocks or not state.waits):
             self._later[live.id] = live
             self._loop.call_later(_LATER, self._look, live)
 
     def _look(self, live: LiveRun) -> None:
         """Write a row for a run that is still under way."""
         self._later.pop(live.id, None)
-        if not live.state.ended and not live.state.waits:
+        if not live.state.ended and (live.state.blocks or not live.state.waits):
             task = self._loop.create_task(self._write_behind(live))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)

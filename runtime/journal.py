@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from . import mending
 from .entry import (
     NULL,
     ROOT,
@@ -27,6 +28,7 @@ from .entry import (
     Joined,
     Raw,
     Record,
+    Reopened,
     Returned,
     Slept,
     Spawned,
@@ -35,7 +37,18 @@ from .entry import (
     Withdrawn,
     Woken,
 )
-from .state import CANCELLED, NEVER, OPEN, RUNNING, WAITING, Frame, Question, RunState, Slot
+from .state import (
+    BLOCKED,
+    CANCELLED,
+    NEVER,
+    OPEN,
+    RUNNING,
+    WAITING,
+    Frame,
+    Question,
+    RunState,
+    Slot,
+)
 
 
 def fold(state: RunState, n: int, envelope: Envelope) -> None:
@@ -45,16 +58,20 @@ def fold(state: RunState, n: int, envelope: Envelope) -> None:
     state.tail = n
     state.updated_at = envelope.at
     for record in envelope.records:
-        if not state.ended:
+        if not state.ended or isinstance(record, Reopened):
             _FOLDS[type(record)](state, record, n, envelope)
+            if state.blocks:
+                mending.note_progress(state, record, envelope.cause)
     if not state.ended:
-        state.status = WAITING if state.waits else RUNNING
+        state.status = BLOCKED if state.blocked else WAITING if state.waits else RUNNING
     _clock(state, envelope.at)
 
 
 def _clock(state: RunState, at: float) -> None:
-    """Keep account of the time that people take."""
-    asking = any(question.status == OPEN for question in state.questions.values())
+    """Keep account of the time that people take, with answers and with mending."""
+    asking = state.status == BLOCKED or any(
+        question.status == OPEN for question in state.questions.values()
+    )
     if asking and not state.asking_since:
         state.asking_since = at
     elif not asking and state.asking_since:
@@ -112,7 +129,9 @@ def _returned(state: RunState, record: Returned, n: int, envelope: Envelope) -> 
     if child is None or child.done:
         return
     child.done = True
-    child.slots = {}
+    if record.error is None:
+        child.slots = {}
+    child.steps = record.steps
     slot = state.slot(child.parent, child.key)
     if slot is not None and not slot.settled:
         slot.settled = slot.owner = n
@@ -252,6 +271,8 @@ def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -
 
 def _ended(state: RunState, record: Ended, n: int, envelope: Envelope) -> None:
     del n
+    if state.frames:
+        state.root.steps = record.steps
     _end(state, record.status, record.result, record.error, envelope.at)
 
 
@@ -292,6 +313,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Withdrawn: _withdrawn,
     Cancelled: _cancelled,
     Ended: _ended,
+    **mending.FOLDS,
 }
 
 
@@ -301,6 +323,8 @@ def clashes(state: RunState, record: Record) -> bool:
     The other half of the fence. A writer that finds its position taken folds what came between
     and asks this before it tries the next position.
     """
+    if isinstance(record, Reopened):
+        return mending.cannot_be_reopened(state, record)
     return state.ended or _CLASHES[type(record)](state, record)
 
 
@@ -319,7 +343,8 @@ def _is_settled(state: RunState, record: Stepped | Failed) -> bool:
 
 
 def _is_known(state: RunState, record: Called | Asked | Slept | Awaited | Spawned) -> bool:
-    return state.slot(record.frame, record.key) is not None or _over(state, record.frame)
+    slot = state.slot(record.frame, record.key)
+    return (slot is not None and not slot.again) or _over(state, record.frame)
 
 
 def _is_over(state: RunState, record: Returned) -> bool:
@@ -359,6 +384,7 @@ _CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Withdrawn: _is_done,
     Cancelled: _never,
     Ended: _never,
+    **mending.CLASHES,
 }
 
 

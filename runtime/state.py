@@ -18,6 +18,7 @@ from .entry import NULL, ROOT, Failure, Origin, Raw
 OPEN = "open"
 RUNNING = "running"
 WAITING = "waiting"
+BLOCKED = "blocked"
 COMPLETED = "completed"
 FAILED = "failed"
 TIMED_OUT = "timed_out"
@@ -29,6 +30,7 @@ NEVER = 1e12
 STATUSES = (
     RUNNING,
     WAITING,
+    BLOCKED,
     COMPLETED,
     FAILED,
     TIMED_OUT,
@@ -36,6 +38,9 @@ STATUSES = (
     BUDGET_SPENT,
     CANCELLED,
 )
+UNENDED = frozenset({RUNNING, WAITING, BLOCKED})
+RETRYABLE = frozenset({FAILED, TIMED_OUT, MAX_TURNS, BUDGET_SPENT})
+"""How a run has ended that can be reopened."""
 
 
 class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -55,11 +60,16 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     wake_at: float = 0.0
     """When an open sleep or back-off is over, Unix seconds."""
     woken: int = 0
-    """Position of the mail that ended the last back-off."""
+    """Position of the mail that ended the last back-off, or that has it done again."""
     match: dict[str, Any] = {}
     """Of an awaited event: the fields and their values."""
     dropped: bool = False
     """Withdrawn: nobody waits for it any more."""
+
+    @property
+    def again(self) -> bool:
+        """Whether it is to be asked or called as if for the first time."""
+        return bool(self.woken) and not (self.settled or self.ref or self.wake_at)
 
 
 class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -76,6 +86,34 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """What it was called with; of the root frame, see the run's `event`."""
     done: bool = False
     slots: dict[str, Slot] = {}
+    steps: list[str] = []
+    """Of one that ended badly: the keys whose failures ended it."""
+    reopened: int = 0
+    """Position of the mail that has it entered again, and that owns all of it up to then."""
+    resumed: int = 0
+    """Position of the mail that wakes it for that; 0 until it is appended."""
+    loose: list[str] = []
+    """Recorded keys that its body need not reach any more."""
+    again: dict[str, int] = {}
+    """How often a question of a key is asked anew."""
+    rounds: int = 0
+    """How often what failed in it was done again."""
+
+
+class Block(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """A mail that could not be handled until people mend something."""
+
+    frame: str
+    key: str = ""
+    kind: str
+    reason: str
+    needs: str
+    since: float
+    """Unix seconds."""
+    tried: list[str] = []
+    """Fingerprints of the workers that could not, since the mail last brought the run forward."""
+    resumed: int = 0
+    """Position of the mail that has it handled again; 0 while it is blocked."""
 
 
 class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -97,6 +135,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     by: str = ""
     at: float = 0.0
     seq: int = 0
+    retried: int = 0
+    """Position at which its answer had a failure done again."""
 
 
 class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -120,16 +160,29 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     frames: dict[str, Frame] = {}
     questions: dict[str, Question] = {}
     asking_since: float = 0.0
-    """Since when people are being asked without a break; 0 while nobody is."""
+    """Since when people are asked, or the run is blocked, without a break; 0 while it is not."""
     people_took: float = 0.0
-    """Seconds for which people were being asked, up to the last answer."""
+    """Seconds of such times that are over."""
     waits: int = 0
     """Open questions, sleeps, back-offs, awaited events and child runs."""
+    blocks: dict[int, Block] = {}
+    """Mails that were blocked, by their positions."""
+    reopened: int = 0
+    """Position at which it was last reopened; whatever handles an earlier mail is fenced."""
+    origins: list[str] = []
+    """Of a child: for which reopenings of its parent it was reopened."""
+    asked_again: int = 0
+    """Questions that were asked in the place of others."""
 
     @property
     def ended(self) -> bool:
         """Whether the run is over."""
-        return self.status not in {RUNNING, WAITING}
+        return self.status not in UNENDED
+
+    @property
+    def blocked(self) -> list[tuple[int, Block]]:
+        """The mails that are blocked now, with their positions, oldest first."""
+        return [each for each in self.blocks.items() if not each[1].resumed]
 
     @property
     def root(self) -> Frame:
@@ -137,7 +190,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.frames[ROOT]
 
     def busy_for(self, now: float) -> float:
-        """Seconds since the run began that people did not take."""
+        """Seconds since the run began that people did not take, with answers or with mending."""
         asking = now - self.asking_since if self.asking_since else 0.0
         return now - self.started_at - self.people_took - asking
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from layby.cli.show import has_ended
+
 ROOT = Path(__file__).parent.parent
 WITHIN = 20.0
 """Seconds that anything may take on a loaded machine."""
@@ -116,7 +118,7 @@ class Desk:
                 (
                     row
                     for row in self.json("runs")
-                    if row["ticket"] == ticket and row["status"] not in {"running", "waiting"}
+                    if row["ticket"] == ticket and has_ended(row["status"])
                 ),
                 None,
             )

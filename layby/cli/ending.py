@@ -19,6 +19,8 @@ _MOVING = {"running": "it is running", "waiting": "it is parked and waits; no wo
 
 def ending(detail: RunDetail) -> RenderableType:
     """A panel with the result or the error of a run; one line while it has neither."""
+    if detail.status == "blocked":
+        return _blocked(detail)
     if detail.status in _MOVING:
         return Text(_MOVING[detail.status], style=STATUS_STYLE[detail.status])
     parts: list[RenderableType] = []
@@ -31,6 +33,19 @@ def ending(detail: RunDetail) -> RenderableType:
     return Panel(
         Group(*parts) if parts else Text("no result", style="dim"),
         title=Text(f"{detail.status} after {times.span(took)}", style=style),
+        title_align="left",
+        border_style=style,
+        box=box.ROUNDED,
+        padding=(0, 1),
+    )
+
+
+def _blocked(detail: RunDetail) -> RenderableType:
+    """Why a run does not go on, and what to do about it."""
+    style = STATUS_STYLE["blocked"]
+    return Panel(
+        Group(Text(safe(detail.error or "")), Text(safe(detail.needs), style="yellow")),
+        title=Text("blocked: it goes on once this is mended", style=style),
         title_align="left",
         border_style=style,
         box=box.ROUNDED,

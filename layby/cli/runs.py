@@ -27,8 +27,8 @@ def runs(
     status: Annotated[
         str | None,
         typer.Option(
-            help="Only runs with this status: running, waiting, completed, failed, timed_out, "
-            "max_turns, budget_spent or cancelled.",
+            help="Only runs with this status: running, waiting, blocked, completed, failed, "
+            "timed_out, max_turns, budget_spent or cancelled.",
             show_default=False,
         ),
     ] = None,

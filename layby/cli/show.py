@@ -57,7 +57,7 @@ def show(
 
 def has_ended(status: str) -> bool:
     """Whether a run with this status has taken its last step."""
-    return status not in {"running", "waiting"}
+    return status not in {"running", "waiting", "blocked"}
 
 
 def print_run(console: Console, detail: RunDetail) -> None:

@@ -15,6 +15,7 @@ from .foreign import one_line, safe
 STATUS_STYLE: Mapping[str, str] = {
     "running": "cyan",
     "waiting": "yellow",
+    "blocked": "bold red",
     "completed": "green",
     "failed": "red",
     "timed_out": "red",

@@ -22,7 +22,17 @@ _SLOW = 0.1
 _HIDDEN = {"turn.started"}
 """What the line before it, or the one after it, has said already."""
 
-_LOUD = {"question.asked", "question.answered", "question.expired", "step.failed", "run.ended"}
+_LOUD = {
+    "question.asked",
+    "question.answered",
+    "question.expired",
+    "run.blocked",
+    "run.ended",
+    "run.reopened",
+    "run.unblocked",
+    "step.failed",
+    "step.retried",
+}
 """What a person came for: shown in full. Everything else takes one line."""
 
 _QUIET = {"network.started", "model.responded", "slept", "woke"}
@@ -48,7 +58,10 @@ MARKS: Mapping[str, Mark] = {
     "question.asked": Mark("?", "?", "bold yellow"),
     "question.answered": Mark("✓", "+", "bold green"),
     "question.expired": Mark("!", "!", "red"),
-    "run.resumed": Mark("●", "*", "cyan"),
+    "run.blocked": Mark("■", "#", "bold red"),
+    "run.unblocked": Mark("●", "*", "cyan"),
+    "run.reopened": Mark("●", "*", "cyan"),
+    "step.retried": Mark("●", "*", "cyan"),
     "slept": Mark("○", "o", "dim"),
     "woke": Mark("●", "*", "dim"),
     "cancelled": Mark("■", "#", "red"),

@@ -1,0 +1,226 @@
+"""The fold of what people mend: runs that are blocked, reopened or done again from what failed.
+
+A *blocked* mail is handled again as itself, by whoever handles the `Unblocked` that names it: whose
+it is to go on stays as it was. A run that is *reopened* had come to its end, so nobody is at work
+on it: each frame that is entered again belongs, up to that point, to the `Reopened` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .entry import (
+    NULL,
+    Asked,
+    Awaited,
+    Blocked,
+    Called,
+    Envelope,
+    Record,
+    Reopened,
+    Resumed,
+    Retried,
+    Returned,
+    Slept,
+    Spawned,
+    Stepped,
+    Unblocked,
+)
+from .state import OPEN, RETRYABLE, RUNNING, Block, Frame, RunState, Slot
+
+ON_FAILURE = "on_failure"
+"""How the keys begin of what a body does about its failure; it need not come to it again."""
+_PROGRESS = (Stepped, Called, Returned, Asked, Slept, Awaited, Spawned)
+
+
+def note_progress(state: RunState, record: Record, cause: int) -> None:
+    """Let every worker try again a mail that has brought its run forward since."""
+    block = state.blocks.get(cause)
+    if block is not None and isinstance(record, _PROGRESS):
+        block.tried = []
+
+
+def expected(frame: Frame) -> set[str]:
+    """The recorded keys that the frame's body has to reach before it does anything new."""
+    return {key for key in frame.slots if not key.startswith(ON_FAILURE)}.difference(frame.loose)
+
+
+def _blocked(state: RunState, record: Blocked, n: int, envelope: Envelope) -> None:
+    del n
+    known = state.blocks.get(record.cause)
+    tried = known.tried if known is not None else []
+    if record.fingerprint not in tried:
+        tried = [*tried, record.fingerprint]
+    state.blocks[record.cause] = Block(
+        frame=record.frame,
+        key=record.key,
+        kind=record.kind,
+        reason=record.reason,
+        needs=record.needs,
+        since=envelope.at,
+        tried=tried,
+    )
+
+
+def _unblocked(state: RunState, record: Unblocked, n: int, envelope: Envelope) -> None:
+    del envelope
+    block = state.blocks.get(record.cause)
+    if block is not None and not block.resumed:
+        block.resumed = n
+
+
+def _reopened(state: RunState, record: Reopened, n: int, envelope: Envelope) -> None:
+    if state.status not in RETRYABLE:
+        return
+    state.status, state.result, state.error = RUNNING, NULL, ""
+    state.people_took, state.asking_since = max(0.0, envelope.at - state.started_at), 0.0
+    state.reopened, state.blocks = n, {}
+    if record.origin:
+        state.origins.append(record.origin)
+    _do_again(state, state.root, state.root.steps, n)
+    for frame in state.frames.values():
+        if not frame.done:
+            _take_over(frame, n)
+            _ask_again(state, frame, n)
+    state.root.resumed = n
+    state.waits = _waits(state)
+
+
+def _retried(state: RunState, record: Retried, n: int, envelope: Envelope) -> None:
+    del envelope
+    frame = state.frames.get(record.frame)
+    if frame is None or frame.done:
+        return
+    question = state.questions.get(record.question)
+    if question is not None:
+        question.retried = n
+    if record.event is not None:
+        state.event = record.event
+    if record.steps:
+        _do_again(state, frame, record.steps, n)
+    else:
+        frame.rounds += 1
+        _take_over(frame, n)
+        frame.resumed = n
+    state.waits = _waits(state)
+
+
+def _resumed(state: RunState, record: Resumed, n: int, envelope: Envelope) -> None:
+    del envelope
+    frame = state.frames.get(record.frame)
+    if frame is not None and frame.reopened and not frame.resumed:
+        frame.resumed = n
+
+
+def _take_over(frame: Frame, n: int) -> None:
+    frame.reopened, frame.resumed = n, 0
+
+
+def _do_again(state: RunState, frame: Frame, steps: Iterable[str], n: int) -> None:
+    """Forget the failures of `steps`, and of what they called, down to where it began."""
+    keys = [key for key in steps if key in frame.slots] or _last_failure(frame)
+    since = min((frame.slots[key].settled for key in keys), default=0)
+    frame.rounds += 1
+    frame.steps = []
+    frame.loose = [key for key, slot in frame.slots.items() if since and slot.settled >= since]
+    for key in keys:
+        _forget(state, frame, key, n)
+        for inner, slot in list(frame.slots.items()):
+            if inner.startswith(f"{key}/") and slot.error is not None:
+                _forget(state, frame, inner, n)
+
+
+def _last_failure(frame: Frame) -> list[str]:
+    """What ended a frame whose log does not say so: the failure that nothing followed."""
+    if not frame.slots:
+        return []
+    key, slot = max(frame.slots.items(), key=lambda each: each[1].settled)
+    return [key] if slot.settled and slot.error is not None else []
+
+
+def _forget(state: RunState, frame: Frame, key: str, n: int) -> None:
+    slot = frame.slots[key]
+    child = state.frames.get(slot.ref) if slot.kind == "call" else None
+    if slot.kind == "ask":
+        _anew(state, frame, key, n)
+    elif slot.kind in {"call", "child"}:
+        slot.settled = slot.owner = 0
+        slot.result, slot.error = NULL, None
+        slot.woken = n
+    else:
+        frame.slots[key] = Slot(kind=slot.kind, woken=n)
+    if child is not None:
+        child.done = False
+        _take_over(child, n)
+        _do_again(state, child, child.steps, n)
+        _ask_again(state, child, n)
+
+
+def _ask_again(state: RunState, frame: Frame, n: int) -> None:
+    """Have the questions asked again that the end of the run, or of the frame, has closed."""
+    for key, slot in list(frame.slots.items()):
+        question = state.questions.get(slot.ref) if slot.kind == "ask" else None
+        if question is not None and not slot.settled and question.status != OPEN:
+            _anew(state, frame, key, n)
+
+
+def _anew(state: RunState, frame: Frame, key: str, n: int) -> None:
+    frame.slots[key] = Slot(kind="ask", woken=n)
+    frame.again[key] = frame.again.get(key, 0) + 1
+    state.asked_again += 1
+
+
+def _waits(state: RunState) -> int:
+    count = sum(question.status == OPEN for question in state.questions.values())
+    for frame in state.frames.values():
+        for slot in frame.slots.values():
+            open_ = not slot.settled and not slot.dropped
+            waits = slot.wake_at or (slot.kind in {"event", "child"} and slot.ref)
+            count += bool(open_ and waits and slot.kind != "ask")
+    return count
+
+
+FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
+    Blocked: _blocked,
+    Unblocked: _unblocked,
+    Reopened: _reopened,
+    Retried: _retried,
+    Resumed: _resumed,
+}
+
+
+def _is_blocked(state: RunState, record: Blocked) -> bool:
+    known = state.blocks.get(record.cause)
+    frame = state.frames.get(record.frame)
+    return frame is None or frame.done or (known is not None and not known.resumed)
+
+
+def _is_unblocked(state: RunState, record: Unblocked) -> bool:
+    known = state.blocks.get(record.cause)
+    return known is None or bool(known.resumed)
+
+
+def _is_retried(state: RunState, record: Retried) -> bool:
+    question = state.questions.get(record.question)
+    frame = state.frames.get(record.frame)
+    return frame is None or frame.done or (question is not None and bool(question.retried))
+
+
+def _is_resumed(state: RunState, record: Resumed) -> bool:
+    frame = state.frames.get(record.frame)
+    return frame is None or frame.done or not frame.reopened or bool(frame.resumed)
+
+
+def cannot_be_reopened(state: RunState, record: Reopened) -> bool:
+    """Whether `record` finds the run in another state than ended badly, or comes twice."""
+    twice = bool(record.origin) and record.origin in state.origins
+    return state.status not in RETRYABLE or twice
+
+
+CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {
+    Blocked: _is_blocked,
+    Unblocked: _is_unblocked,
+    Retried: _is_retried,
+    Resumed: _is_resumed,
+}
