@@ -171,7 +171,9 @@ class MemoryStep(Step):
                 pause = retry.pause(attempt, error)
                 if pause is None:
                     failed = failure_of(error, attempt)
-                    raise StepFailed(key, failed.message, failed.type, attempt) from error
+                    raise StepFailed(
+                        key, failed.message, failed.type, attempt, failed.place, failed.causes
+                    ) from error
                 await asyncio.sleep(pause)
                 attempt += 1
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from ..bus.errors import BusError
+from ..runtime.body import RAISED
 from ..runtime.entry import Failure, Joined, Origin, Started
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.ids import run_id
 from ..runtime.run import LiveRun
-from ..runtime.state import COMPLETED
+from ..runtime.state import COMPLETED, RunState
 from ..runtime.values import dump
 from .workflow import Workflow
 
@@ -67,5 +70,13 @@ def _joined(live: LiveRun, origin: Origin) -> Joined:
     state = live.state
     if state.status == COMPLETED:
         return Joined(frame=origin.frame, key=origin.key, result=state.result)
-    failure = Failure(type=_TYPES.get(state.status, "StepFailed"), message=state.error)
-    return Joined(frame=origin.frame, key=origin.key, error=failure)
+    return Joined(frame=origin.frame, key=origin.key, error=_failure(state))
+
+
+def _failure(state: RunState) -> Failure:
+    """Why a child failed: to its parent a failed step, however the child came to it."""
+    known = (
+        Failure(type="StepFailed", message=state.error) if state.failure is None else state.failure
+    )
+    type_ = _TYPES.get(state.status) or ("StepFailed" if known.type in RAISED else known.type)
+    return msgspec.structs.replace(known, type=type_, attempts=1)

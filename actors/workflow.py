@@ -94,6 +94,8 @@ class RunFailure:
     error: str
     type: str
     """The name of the error's class."""
+    place: str = ""
+    """Where user code raised it, `pay (shop/app.py:41)`; empty where that is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +211,7 @@ class Workflow:
             event=event,
             error=failure.message,
             type=failure.type,
+            place=str(failure.place or ""),
         )
         await self.options.on_failure(told, WorkflowStep.over(verbs.under("on_failure")))
 

@@ -30,7 +30,9 @@ from .handle import Run
 from .listing import all_rows
 from .rows import (
     DeadRow,
+    FailureRow,
     Finding,
+    PlaceRow,
     Purged,
     QuestionRow,
     Receipt,
@@ -41,9 +43,9 @@ from .rows import (
     TimelineLine,
 )
 from .runtime import ids
-from .runtime.entry import Cancelled
+from .runtime.entry import Cancelled, Failure
 from .runtime.errors import Fenced
-from .runtime.index import IndexRow, needs, reason
+from .runtime.index import IndexRow, error, needs, reason
 from .runtime.run import LiveRun
 from .runtime.state import UNENDED, RunState
 from .runtime.times import iso
@@ -366,6 +368,7 @@ def _run_row(row: IndexRow) -> RunRow:
         started_at=row.started_at,
         updated_at=row.updated_at,
         needs=row.needs,
+        reason=row.error,
     )
 
 
@@ -378,6 +381,7 @@ def _state_row(state: RunState) -> RunRow:
         started_at=iso(state.started_at),
         updated_at=iso(state.updated_at),
         needs=needs(state),
+        reason=reason(state),
     )
 
 
@@ -385,6 +389,16 @@ def _detail(state: RunState, result: Any, steps: list[StepRow]) -> RunDetail:
     return RunDetail(
         **msgspec.structs.asdict(_state_row(state)),
         result=result,
-        error=reason(state) or None,
+        error=error(state) or None,
+        failure=_failure(state.failure),
         steps=steps,
+    )
+
+
+def _failure(failure: Failure | None) -> FailureRow | None:
+    if failure is None:
+        return None
+    place = PlaceRow(**msgspec.structs.asdict(failure.place)) if failure.place else None
+    return FailureRow(
+        type=failure.type, message=failure.message, place=place, causes=failure.causes
     )

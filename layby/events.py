@@ -180,6 +180,8 @@ class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
     attempts: int = 1
     again_at: str | None = None
     """When it is tried again; None: it is not."""
+    place: str = ""
+    """The line of user code that raised it, `pay (shop/app.py:41)`; empty: none did."""
 
 
 class RunBlocked(Event, frozen=True, kw_only=True, tag="run.blocked"):

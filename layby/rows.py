@@ -42,6 +42,8 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
         started_at: When its event was accepted.
         updated_at: When its log grew last.
         needs: What people can do for a run that is blocked; empty for all others.
+        reason: Why it did not complete, with the error's type and place, on one line; empty while
+            it may.
     """
 
     id: str
@@ -51,6 +53,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
     started_at: str
     updated_at: str
     needs: str = ""
+    reason: str = ""
 
 
 class StepRow(msgspec.Struct, kw_only=True, frozen=True):
@@ -75,17 +78,49 @@ class StepRow(msgspec.Struct, kw_only=True, frozen=True):
     seconds: float | None = None
 
 
+class PlaceRow(msgspec.Struct, kw_only=True, frozen=True):
+    """A line of user code.
+
+    Attributes:
+        file: The file as the app imports it, `shop/app.py`.
+        line: The line's number.
+        function: The function it is in.
+    """
+
+    file: str
+    line: int
+    function: str
+
+
+class FailureRow(msgspec.Struct, kw_only=True, frozen=True):
+    """An exception that ended a run, without values of variables.
+
+    Attributes:
+        type: The name of its class.
+        message: What it says.
+        place: The innermost line of user code in its traceback; None where there is none.
+        causes: The classes of the exceptions that led to it, the nearest first.
+    """
+
+    type: str
+    message: str
+    place: PlaceRow | None = None
+    causes: list[str] = []
+
+
 class RunDetail(RunRow, kw_only=True, frozen=True):
     """One run with its outcome and history.
 
     Attributes:
         result: What the workflow returned; None until it completed.
         error: Why it did not complete; None while it may.
+        failure: The exception that ended it; None where no exception did.
         steps: Its history, oldest first.
     """
 
     result: Any = None
     error: str | None = None
+    failure: FailureRow | None = None
     steps: list[StepRow] = []
 
 

@@ -340,7 +340,12 @@ _TELLERS: dict[type[Record], Callable[[Scribe, Any], _Facts]] = {
 
 
 def _error(about: dict[str, Any], failure: Failure, again_at: str | None = None) -> _Fact:
-    fields = {"error": failure.type, "message": failure.message, "attempts": failure.attempts}
+    fields = {
+        "error": failure.type,
+        "message": failure.message,
+        "attempts": failure.attempts,
+        "place": str(failure.place or ""),
+    }
     return events.ErrorRaised, {**about, **fields, "again_at": again_at}
 
 

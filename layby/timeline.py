@@ -39,6 +39,7 @@ from .runtime.entry import (
     Woken,
     decode,
 )
+from .runtime.failure import reason_of
 from .runtime.times import iso
 
 _BRIEF = 300
@@ -107,9 +108,9 @@ class Narrator:
         """A step, a routing decision, a model's response, or a tool call."""
         line = {"actor": self.who(record.frame), "seconds": round(record.ms / 1e3, 4)}
         if record.error is not None:
-            detail = f"{record.error.type}: {record.error.message}"
+            detail = _cut(reason_of(record.error))
             title = self._title(record.frame, record.key)
-            return {**line, "kind": "step.failed", "title": title, "detail": _cut(detail)}
+            return {**line, "kind": "step.failed", "title": title, "detail": detail}
         key, inner = Key.parse(record.key) or (None, "")
         kind = _KINDS.get(key.kind) if key is not None else None
         if record.frame != ROOT and key is not None and kind is not None and not inner:
@@ -146,7 +147,7 @@ class Narrator:
             "kind": "step.failed",
             "actor": self.who(record.frame),
             "title": self._title(record.frame, record.key),
-            "detail": _cut(f"{record.error.message}; again at {iso(record.retry_at)}"),
+            "detail": _cut(f"{reason_of(record.error)}; again at {iso(record.retry_at)}"),
         }
 
     def called(self, record: Called) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class Narrator:
             "kind": "step.failed",
             "actor": self.who(record.frame),
             "title": self.who(record.frame),
-            "detail": _cut(f"{record.error.type}: {record.error.message}"),
+            "detail": _cut(reason_of(record.error)),
         }
 
     def asked(self, record: Asked) -> dict[str, Any]:
@@ -262,7 +263,7 @@ class Narrator:
             "kind": "step.failed" if failed else "child.ended",
             "actor": self.who(record.frame),
             "title": record.key,
-            "detail": _cut(record.error.message if record.error else ""),
+            "detail": _cut(reason_of(record.error) if record.error else ""),
         }
 
     def withdrawn(self, record: Withdrawn) -> dict[str, Any]:
@@ -329,7 +330,7 @@ class Narrator:
             "kind": "run.ended",
             "actor": self._workflow,
             "title": record.status,
-            "detail": _cut(record.error),
+            "detail": _cut(reason_of(record.failure) if record.failure else record.error),
             "data": {"status": record.status, "result": result, "error": record.error or None},
         }
 

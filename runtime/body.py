@@ -34,13 +34,14 @@ from .values import dump, load
 
 _IN_PROCESS = 1.0
 """Seconds of back-off that are waited for in the worker; longer ones are parked."""
-_RAISED: dict[str, type[LaybyError]] = {
+RAISED: dict[str, type[LaybyError]] = {
     "AskTimedOut": AskTimedOut,
     "BudgetSpent": BudgetSpent,
     "MaxTurns": MaxTurns,
     "QuestionLimit": QuestionLimit,
     "RunCancelled": RunCancelled,
 }
+"""Errors that are raised as themselves when they are read from the log."""
 
 
 _within: ContextVar[str] = ContextVar("_within", default="")
@@ -270,7 +271,9 @@ def _moved(slot: Slot) -> int:
 
 def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> None:
     """Raise what a recorded failure stands for."""
-    known = _RAISED.get(failure.type)
+    known = RAISED.get(failure.type)
     if known is not None:
         raise known(failure.message) from cause
-    raise StepFailed(step, failure.message, failure.type, failure.attempts) from cause
+    raise StepFailed(
+        step, failure.message, failure.type, failure.attempts, failure.place, failure.causes
+    ) from cause

@@ -21,12 +21,28 @@ ROOT = "w"
 """The frame of the workflow function itself."""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line of user code."""
+
+    file: str
+    """As the app imports it: `shop/app.py`, without the machine's folders."""
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.function} ({self.file}:{self.line})"
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Why something failed, without a stack trace."""
+    """Why something failed, without a stack trace and without values of variables."""
 
     type: str
     message: str
     attempts: int = 1
+    place: Place | None = None
+    """The innermost line of user code; None: it failed in none, or an older log does not say."""
+    causes: list[str] = []
+    """The classes of the exceptions that led to it, the nearest first."""
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k"):
@@ -263,6 +279,8 @@ class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):
     error: str = ""
     steps: list[str] = []
     """Keys of the root frame whose recorded failures `error` comes from."""
+    failure: Failure | None = None
+    """What `error` is the message of, where an exception ended the run."""
 
 
 Record: TypeAlias = (

@@ -18,9 +18,11 @@ BaseException: Parked, Fenced, Interrupted, Undeclared   (signals of the runtime
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..bus.errors import LaybyError as LaybyError  # noqa: PLC0414  re-exported
+from .entry import Place
 
 
 class NonRetriableError(LaybyError):
@@ -39,18 +41,33 @@ class RetryAfter(LaybyError):
 
 
 class StepFailed(LaybyError):
-    """A step failed for good; `type_name` is the name of the error it last raised."""
+    """A step failed for good; `type_name` is the name of the error it last raised.
+
+    `place` is the line of user code that raised it (None: there is none), and `causes` are the
+    classes of the exceptions that led to it. All of it is the same when read from the log.
+    """
 
     retryable = False  # its end is recorded: trying again what it was a part of would meet it again
 
-    def __init__(self, step: str, message: str, type_name: str = "", attempts: int = 1) -> None:
+    def __init__(  # noqa: PLR0917  by position, as copies are made of it
+        self,
+        step: str,
+        message: str,
+        type_name: str = "",
+        attempts: int = 1,
+        place: Place | None = None,
+        causes: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.step = step
         self.type_name = type_name
         self.attempts = attempts
+        self.place = place
+        self.causes = tuple(causes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.step, str(self), self.type_name, self.attempts)
+        about = (self.type_name, self.attempts, self.place, self.causes)
+        return type(self), (self.step, str(self), *about)
 
 
 class AskTimedOut(LaybyError):

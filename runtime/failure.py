@@ -1,4 +1,4 @@
-"""Errors as they are recorded and told: a type and a message, never a stack trace."""
+"""Errors as they are recorded and told: a type, a message and a place, never a stack trace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from .entry import Failure
 from .errors import Exited, StepFailed
+from .place import causes_of, members_of, place_of
 
 _LONGEST = 2_000
 
@@ -23,20 +24,52 @@ def told(error: BaseException) -> str:
         return "; ".join(lines)[:_LONGEST]
     if isinstance(error, TimeoutError) and not str(error):
         return "it took longer than its timeout"
-    return (str(error) or type(error).__name__)[:_LONGEST]
+    return (_text(error) + _members(error))[:_LONGEST]
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001  user code
+        return type(error).__name__
+
+
+def _members(error: BaseException) -> str:
+    """What a group holds."""
+    members = [f"{type(each).__name__}: {told(each)}" for each in members_of(error)]
+    return f": {'; '.join(members)}" if members else ""
 
 
 def failure_of(error: BaseException, attempts: int = 1) -> Failure:
     """`error` as it is recorded. A failed step passes on what it failed with."""
     if isinstance(error, StepFailed):
         return Failure(
-            type=error.type_name or "StepFailed", message=str(error), attempts=error.attempts
+            type=error.type_name or "StepFailed",
+            message=str(error),
+            attempts=error.attempts,
+            place=place_of(error),
+            causes=list(error.causes),
         )
-    return Failure(type=type(error).__name__, message=told(error), attempts=attempts)
+    return Failure(
+        type=type(error).__name__,
+        message=told(error),
+        attempts=attempts,
+        place=place_of(error),
+        causes=causes_of(error),
+    )
+
+
+def reason_of(failure: Failure) -> str:
+    """A failure as people read it: `KeyError: 'amount' in pay (shop/app.py:41)`."""
+    message = "" if failure.message == failure.type else f": {failure.message}"
+    place = f" in {failure.place}" if failure.place else ""
+    return f"{failure.type}{message}{place}"
 
 
 def as_error(error: BaseException) -> Exception:
     """`error`, or what stands for one that would end the process."""
     if isinstance(error, Exception):
         return error
-    return Exited(f"it would have ended the worker's process: {error!r}")
+    exited = Exited(f"it would have ended the worker's process: {error!r}")
+    exited.__cause__ = error
+    return exited

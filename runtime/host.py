@@ -375,4 +375,5 @@ def _ended(outcome: Outcome) -> Ended:
     if error is None:
         return Ended(status=COMPLETED, result=outcome.value)
     status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), FAILED)
-    return Ended(status=status, result=NULL, error=failure_of(error).message)
+    failure = failure_of(error)
+    return Ended(status=status, result=NULL, error=failure.message, failure=failure)

@@ -17,6 +17,7 @@ import structlog
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from . import crash
+from .failure import reason_of
 from .run import LiveRun
 from .state import BLOCKED, RunState
 from .times import iso
@@ -26,6 +27,7 @@ log = structlog.get_logger("layby.index")
 _LATER = 0.25
 """Seconds after which a run that is under way gets a row."""
 _TRIES = 20
+_LONGEST = 500
 
 
 class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,14 +42,22 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pos: int
     """The position of the log that the row reflects."""
     error: str = ""
-    """Why it did not complete, or does not go on."""
+    """Why it did not complete, or does not go on: see `reason`."""
     needs: str = ""
     """What people can do for a run that is blocked."""
 
 
-def reason(state: RunState) -> str:
-    """Why a run did not complete, or is blocked; empty while it goes on."""
+def error(state: RunState) -> str:
+    """Why a run did not complete, or is blocked, as it was recorded; empty while it goes on."""
     return state.blocked[0][1].reason if state.status == BLOCKED else state.error
+
+
+def reason(state: RunState) -> str:
+    """The same on one line, with the error's type and place where an exception ended the run."""
+    failure = state.failure if state.ended else None
+    text = error(state) if failure is None else reason_of(failure)
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _LONGEST else f"{flat[: _LONGEST - 1]}…"
 
 
 def needs(state: RunState) -> str:

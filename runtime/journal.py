@@ -273,6 +273,7 @@ def _ended(state: RunState, record: Ended, n: int, envelope: Envelope) -> None:
     del n
     if state.frames:
         state.root.steps = record.steps
+    state.failure = record.failure
     _end(state, record.status, record.result, record.error, envelope.at)
 
 

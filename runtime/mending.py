@@ -73,7 +73,7 @@ def _unblocked(state: RunState, record: Unblocked, n: int, envelope: Envelope) -
 def _reopened(state: RunState, record: Reopened, n: int, envelope: Envelope) -> None:
     if state.status not in RETRYABLE:
         return
-    state.status, state.result, state.error = RUNNING, NULL, ""
+    state.status, state.result, state.error, state.failure = RUNNING, NULL, "", None
     state.people_took, state.asking_since = max(0.0, envelope.at - state.started_at), 0.0
     state.reopened, state.blocks = n, {}
     if record.origin:

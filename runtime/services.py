@@ -15,9 +15,12 @@ from ..bus.errors import BusError
 from ..bus.timers import Timers
 from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
+from .failure import told
 from .ids import timer_name
+from .place import place_of
 from .retry import Retry
 from .speech import Stage
+from .times import iso
 
 log = structlog.get_logger("layby.step")
 
@@ -130,8 +133,9 @@ class Services:
             "step.failed",
             run=run,
             step=key,
-            error=f"{type(error).__name__}: {error}",
+            error=f"{type(error).__name__}: {told(error)}",
+            place=str(place_of(error) or ""),
             attempt=attempt,
-            again_at=None if pause is None else round(time.time() + pause),
+            again_at=None if pause is None else iso(time.time() + pause),
             exc_info=error,
         )

@@ -155,6 +155,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: str = RUNNING
     result: Raw = NULL
     error: str = ""
+    failure: Failure | None = None
+    """What `error` is the message of, where an exception ended the run."""
     started_at: float = 0.0
     updated_at: float = 0.0
     frames: dict[str, Frame] = {}

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from ..rows import RunDetail
+from ..rows import FailureRow, RunDetail
 from . import times
 from .foreign import safe
 from .tables import STATUS_STYLE
@@ -25,7 +25,7 @@ def ending(detail: RunDetail) -> RenderableType:
         return Text(_MOVING[detail.status], style=STATUS_STYLE[detail.status])
     parts: list[RenderableType] = []
     if detail.error:
-        parts.append(Text(safe(detail.error), style="red"))
+        parts.append(_error(detail.error, detail.failure))
     if detail.result is not None:
         parts.append(_result(detail.result))
     took = (times.parse(detail.updated_at) - times.parse(detail.started_at)).total_seconds()
@@ -51,6 +51,20 @@ def _blocked(detail: RunDetail) -> RenderableType:
         box=box.ROUNDED,
         padding=(0, 1),
     )
+
+
+def _error(error: str, failure: FailureRow | None) -> Text:
+    """The error's type and message, and below them where it was raised and what led to it."""
+    if failure is None:
+        return Text(safe(error), style="red")
+    said = failure.type if error == failure.type else f"{failure.type}: {error}"
+    text = Text(safe(said), style="red")
+    if failure.place is not None:
+        place = failure.place
+        text.append(safe(f"\nin {place.function} ({place.file}:{place.line})"), style="dim")
+    if failure.causes:
+        text.append(safe(f"\ncaused by {', then '.join(failure.causes)}"), style="dim")
+    return text
 
 
 def _result(result: Any) -> RenderableType:

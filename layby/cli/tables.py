@@ -25,11 +25,17 @@ STATUS_STYLE: Mapping[str, str] = {
 }
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "error": "bold red"}
 _URGENT = 15 * 60
+_REASON = 120
+"""Characters of a reason in a list of runs; `layby show` has it all."""
 
 
 def run_table(rows: Iterable[RunRow], *, now: datetime | None = None) -> Table:
     """Runs, one a line, coloured by status."""
+    rows = list(rows)
+    why = [row.reason for row in rows if row.reason][:1]
     table = _table("run", "ticket", "workflow", "status", "started", "updated")
+    if why:
+        table.add_column("reason", no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(
             row.id,
@@ -38,6 +44,7 @@ def run_table(rows: Iterable[RunRow], *, now: datetime | None = None) -> Table:
             status_text(row.status),
             Text(times.ago(row.started_at, since=now), style="dim"),
             Text(times.ago(row.updated_at, since=now), style="dim"),
+            *(Text(one_line(row.reason, _REASON), style="dim") for _ in why),
         )
     return table
 

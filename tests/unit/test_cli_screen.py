@@ -4,6 +4,7 @@ import io
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
@@ -15,7 +16,9 @@ from layby.cli.speech import Speech
 from layby.cli.tables import STATUS_STYLE, finding_table, question_table, run_table
 from layby.cli.timeline import Timeline
 from layby.rows import (
+    FailureRow,
     Finding,
+    PlaceRow,
     QuestionRow,
     Receipt,
     RunDetail,
@@ -98,6 +101,43 @@ def test_runs_show_their_status() -> None:
     text = drawn(run_table(rows, now=NOON))
     for part in ("abc", "T1", "wf", "waiting", "1 h ago", "3 min ago"):
         assert part in text
+
+
+def test_failed_runs_show_why_in_one_line() -> None:
+    row = RunRow(
+        id="0123456789abcdef0123",
+        workflow="wf",
+        ticket="T1",
+        status="failed",
+        started_at="2026-03-01T11:00:00Z",
+        updated_at="2026-03-01T11:57:00Z",
+        reason=f"KeyError: 'amount'\n{HOSTILE} in pay (shop/app.py:41)",
+    )
+    text = drawn(run_table([row], now=NOON), width=200)
+    assert "KeyError: 'amount' \\x1b[2Jwiped\\x07 in pay (shop/app.py:41)" in text
+    narrow = drawn(run_table([row], now=NOON), width=80)
+    assert "KeyError" in narrow
+    assert len(narrow.splitlines()) == 2
+    assert "reason" not in drawn(run_table([msgspec.structs.replace(row, reason="")], now=NOON))
+
+
+def test_a_failed_run_shows_the_place_and_the_causes() -> None:
+    failed = msgspec.structs.replace(
+        DETAIL,
+        status="failed",
+        result=None,
+        error="'amount'",
+        failure=FailureRow(
+            type="KeyError",
+            message="'amount'",
+            place=PlaceRow(file="shop/app.py", line=41, function="pay"),
+            causes=["OSError"],
+        ),
+    )
+    shown = drawn(ending(failed))
+    assert "KeyError: 'amount'" in shown
+    assert "in pay (shop/app.py:41)" in shown
+    assert "caused by OSError" in shown
 
 
 @pytest.mark.parametrize("status", STATUS_STYLE)

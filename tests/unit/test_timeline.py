@@ -106,7 +106,10 @@ def test_failures_are_told_with_their_type() -> None:
     told = line(Stepped(frame=ROOT, key="call", error=bad))
     assert (told.kind, told.title, told.detail) == ("step.failed", "call", "OSError: down")
     told = line(Failed(frame=ROOT, key="call", error=bad, retry_at=60.0))
-    assert (told.kind, told.detail) == ("step.failed", "down; again at 1970-01-01T00:01:00.000Z")
+    assert (told.kind, told.detail) == (
+        "step.failed",
+        "OSError: down; again at 1970-01-01T00:01:00.000Z",
+    )
 
 
 def test_turns_are_told_by_the_names_of_those_who_take_them() -> None:
