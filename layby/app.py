@@ -10,7 +10,6 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from .actors.agent import Agent
-from .actors.kinds import human_address
 from .actors.network import Network
 from .actors.router import RoutingAgent
 from .actors.thread import HistoryStore, checked_store
@@ -25,6 +24,7 @@ from .actors.workflow import (
 )
 from .bus import log
 from .bus.topology import OWN_WORDS, ConsumerSpec, Topology, bucket, streams
+from .mailboxes import Duty, mailboxes
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.retry import Retry
@@ -33,9 +33,6 @@ from .tools.source import ToolSource, sources
 F = TypeVar("F", bound=WorkflowFunction)
 
 _ROLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_MAIL_WAIT = 15.0
-_HUMAN_WAIT = 10.0
-"""Ack-wait in seconds of mail that is handled in milliseconds."""
 
 
 class App:
@@ -200,8 +197,7 @@ class App:
             needed = (*needed, bucket("waits"))
         if isinstance(self.history, NatsHistory):
             needed = (*needed, *self.history.streams())
-        consumers = tuple(self.tuned(consumer) for consumer in self._consumers())
-        return Topology(streams=needed, consumers=consumers)
+        return Topology(streams=needed, consumers=tuple(spec for spec, _ in self.mailboxes()))
 
     def kept(self) -> list[str]:
         """The subjects whose events are kept: triggers, and what workflows wait for."""
@@ -214,34 +210,22 @@ class App:
         """Whether runs wait for events, or are cancelled by them."""
         return bool(self.events) or any(w.options.cancel_on for w in self.workflows.values())
 
-    def tuned(self, consumer: ConsumerSpec) -> ConsumerSpec:
+    def mailboxes(self) -> list[tuple[ConsumerSpec, Duty]]:
+        """Every consumer that the app reads, and what its messages are."""
+        table = mailboxes(
+            workflows=self.workflows.values(),
+            performers=[*(network.address for network in self.networks.values()), *self.agents],
+            roles=self.roles,
+            watches=self.watches,
+            log_streams=self.log_streams,
+        )
+        return [(self._tuned(consumer), duty) for consumer, duty in table]
+
+    def _tuned(self, consumer: ConsumerSpec) -> ConsumerSpec:
         """A consumer with the app's own ack-wait, where it has one."""
         if self.ack_wait is None:
             return consumer
         return msgspec.structs.replace(consumer, ack_wait=self.ack_wait)
-
-    def mail_of(self, address: str, ack_wait: float = _MAIL_WAIT) -> tuple[ConsumerSpec, ...]:
-        """The consumers of an actor's mail, one in each stream of logs."""
-        return tuple(
-            ConsumerSpec(stream=stream, name=address, filter=log.mail(address), ack_wait=ack_wait)
-            for stream in log.shares(self.log_streams)
-        )
-
-    def _consumers(self) -> list[ConsumerSpec]:
-        found = [due()]
-        if self.watches:
-            found.append(all_events())
-        for workflow in self.workflows.values():
-            found.append(events_of(workflow))
-            found += self.mail_of(workflow.address)
-        for network in self.networks.values():
-            found += self.mail_of(network.address)
-        for agent in self.agents.values():
-            found += self.mail_of(agent.address)
-        for role in self.roles:
-            found += self.mail_of(human_address(role), ack_wait=_HUMAN_WAIT)
-            found.append(answers_of(role))
-        return found
 
 
 def _performers(
@@ -265,28 +249,3 @@ def _performers(
                     f"{performer.name!r} of network {network.name!r}; rename one"
                 )
     return inner, agents
-
-
-def events_of(workflow: Workflow) -> ConsumerSpec:
-    """The consumer of a workflow's events."""
-    return ConsumerSpec(stream="EVENTS", name=workflow.consumer, filter=workflow.on, only_new=True)
-
-
-def answers_of(role: str) -> ConsumerSpec:
-    """The consumer of a role's answers."""
-    return ConsumerSpec(
-        stream="ANSWERS",
-        name=f"answers-{role}",
-        filter=f"{role}.response.>",
-        ack_wait=_HUMAN_WAIT,
-    )
-
-
-def all_events() -> ConsumerSpec:
-    """The consumer that looks for whoever waits for an event."""
-    return ConsumerSpec(stream="EVENTS", name="waits", filter=">", ack_wait=_HUMAN_WAIT)
-
-
-def due() -> ConsumerSpec:
-    """The consumer of deadlines and wake-ups."""
-    return ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_HUMAN_WAIT)

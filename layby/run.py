@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import gc
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -22,7 +22,7 @@ from .actors.thread import HistoryStore
 from .actors.thread_nats import NatsHistory
 from .actors.waits import WaitActor
 from .actors.workflow import WorkflowActor
-from .app import App, all_events, answers_of, due, events_of
+from .app import App
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
 from .bus.connection import Connection
@@ -34,7 +34,8 @@ from .bus.opened import Bus, opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
-from .bus.topology import Provisioner
+from .bus.topology import ConsumerSpec, Provisioner
+from .mailboxes import Duty
 from .rows import Finding
 from .runtime import telemetry
 from .runtime.doubt import Doubt
@@ -205,56 +206,74 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     host.tidiers += [human.tidy for human in humans.values()]
     host.tidiers.append(children.tidy)
     services.children = children
-    posts = [*_workflows(app, host), *_networks(app, host), *_people(app, humans)]
-    if app.watches:
-        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), requests, host)
-        services.events = waits
-        host.tidiers.append(waits.tidy)
-        posts.append(Post(consumers=(all_events(),), handle=waits.event))
 
     def human(role: str) -> Human:
         return humans.get(role) or Human(role, host, parking, requests, timers)
 
-    posts.append(Post(consumers=(due(),), handle=_on_due(host, human)))
-    tuned = [
-        dataclasses.replace(post, consumers=tuple(app.tuned(each) for each in post.consumers))
-        for post in posts
+    served = {
+        **_performers(app, host),
+        **_people(humans),
+        Duty("due"): _Served(_on_due(host, human)),
+    }
+    if app.watches:
+        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), requests, host)
+        services.events = waits
+        host.tidiers.append(waits.tidy)
+        served[Duty("waits")] = _Served(waits.event)
+    return Worker(connection, requests, host, _posts(app, served))
+
+
+class _Served(NamedTuple):
+    """Who handles the messages of a duty."""
+
+    handle: Handle
+    concurrency: int = 64
+
+
+def _posts(app: App, served: Mapping[Duty, _Served]) -> list[Post]:
+    """A post for each duty in the app's table of mailboxes, with all its consumers."""
+    consumers: dict[Duty, list[ConsumerSpec]] = {}
+    for consumer, duty in app.mailboxes():
+        consumers.setdefault(duty, []).append(consumer)
+    return [
+        Post(
+            consumers=tuple(found),
+            handle=served[duty].handle,
+            concurrency=served[duty].concurrency,
+        )
+        for duty, found in consumers.items()
     ]
-    return Worker(connection, requests, host, tuned)
 
 
-def _workflows(app: App, host: Host) -> list[Post]:
-    posts: list[Post] = []
+def _performers(app: App, host: Host) -> dict[Duty, _Served]:
+    """Workflows, networks and agents."""
+    served: dict[Duty, _Served] = {}
     for workflow in app.workflows.values():
         actor = WorkflowActor(workflow, host)
-        events = (events_of(workflow),)
-        posts.append(Post(consumers=events, handle=actor.event, concurrency=app.concurrency))
-        posts.append(_mail(app, host, workflow, app.concurrency))
-    return posts
-
-
-def _networks(app: App, host: Host) -> list[Post]:
+        served[Duty("events", workflow.name)] = _Served(actor.event, app.concurrency)
+        served |= _mail(host, workflow, app.concurrency)
     actors: list[Supervisor | AgentActor] = [
         Supervisor(each, app.meet) for each in app.networks.values()
     ]
     actors += [AgentActor(agent, app.networks) for agent in app.agents.values()]
-    return [_mail(app, host, actor, actor.concurrency or app.concurrency) for actor in actors]
+    for each in actors:
+        served |= _mail(host, each, each.concurrency or app.concurrency)
+    return served
 
 
-def _people(app: App, humans: dict[str, Human]) -> list[Post]:
-    posts: list[Post] = []
+def _people(humans: dict[str, Human]) -> dict[Duty, _Served]:
+    served: dict[Duty, _Served] = {}
     for role, human in humans.items():
-        posts.append(Post(consumers=app.mail_of(human.address), handle=human.mail))
-        posts.append(Post(consumers=(answers_of(role),), handle=human.answer))
-    return posts
+        served[Duty("mail", human.address)] = _Served(human.mail)
+        served[Duty("answers", role)] = _Served(human.answer)
+    return served
 
 
-def _mail(app: App, host: Host, behaviour: Behaviour, concurrency: int) -> Post:
+def _mail(host: Host, behaviour: Behaviour, concurrency: int) -> dict[Duty, _Served]:
     async def handle(delivery: Delivery) -> None:
         await host.mail(behaviour, delivery)
 
-    consumers = app.mail_of(behaviour.address)
-    return Post(consumers=consumers, handle=handle, concurrency=concurrency)
+    return {Duty("mail", behaviour.address): _Served(handle, concurrency)}
 
 
 def _on_due(host: Host, human: Callable[[str], Human]) -> Handle:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from layby import Agent, App
 from layby.bus.dead import DeadLetters
 from layby.bus.log import Log, shares
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.topology import ConsumerSpec, Provisioner, StreamSpec, Topology, streams
 from layby.run import assemble
 from layby.runtime.worker import Post
-from tests.engine import Engine, app_of, until
+from tests.engine import Engine, app_of, desk, until
 from tests.fix_bus import Bus
 
 pytestmark = pytest.mark.nats
@@ -24,6 +25,13 @@ RUNS = ["0run", "4run", "8run", "crun"]
 
 async def nothing(event: dict[str, Any]) -> None:
     """Stand for a workflow."""
+
+
+def everything() -> App:
+    """An app with a mailbox of every kind."""
+    app = desk(Agent("writer"), roles=["legal"], events=["desk.paid"])
+    app.workflow(on="desk.reopened", key="ticket", cancel_on="desk.closed")(nothing)
+    return app
 
 
 def logs() -> tuple[StreamSpec, ...]:
@@ -105,3 +113,21 @@ async def test_letters_of_two_streams_with_one_number_are_both_kept(bus: Bus) ->
         ("RUNS_8", "8run"),
         ("RUNS_c", "crun"),
     }
+
+
+async def test_a_worker_believes_the_ack_wait_of_each_mailbox_that_the_server_keeps(
+    engine: Engine,
+) -> None:
+    app = everything()
+    await Provisioner(engine.wire).ensure(app.topology())
+    worker = assemble(app, engine.connection, engine.wire)
+
+    believed = {box._subject.split(".", 5)[5]: box._ack_wait for box in worker._mailboxes}
+    kept: dict[str, float] = {}
+    for spec in app.topology().consumers:
+        info = await engine.wire.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
+        kept[f"{spec.stream}.{spec.name}"] = info["config"]["ack_wait"] / 1e9
+
+    assert believed == kept
+    assert believed["RUNS.human-legal"] == 10
+    assert believed["RUNS.workflow-nothing"] == 15
