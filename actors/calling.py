@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import AskTimedOut, QuestionLimit, StepFailed
 from ..runtime.retry import NEVER, Retry
 from ..runtime.step import Step
@@ -46,7 +47,7 @@ class _Cleared(NamedTuple):
 class Calls:
     """The tool calls of one turn."""
 
-    def __init__(self, agent: Agent, step: Step, network: str, values: Values) -> None:
+    def __init__(self, agent: Agent, step: ActorStep, network: str, values: Values) -> None:
         self.tokens_left: int | None = None
         self._agent = agent
         self._step = step
@@ -220,7 +221,7 @@ class Calls:
             ticket=self._step.ticket,
             agent=self._agent.name,
             network=self._network,
-            step=self._step.under(key),
+            step=self._step.under(key).verbs(Step),
             idempotency_key=self._step.idempotency_key(key),
             state=view.state,
             agent_state=view.agent_state,

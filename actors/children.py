@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,6 +27,19 @@ _TYPES = {
 }
 
 
+def prepared(
+    workflows: Mapping[str, Workflow], workflow: str, data: Any, origin: Origin
+) -> tuple[str, Started, str]:
+    """A child's run id, its first record, and its actor. Raises InvalidSetup."""
+    target = workflows.get(workflow)
+    if target is None:
+        known = ", ".join(workflows)
+        raise InvalidSetup(f"the app has no workflow {workflow!r}; it has: {known}")
+    started = target.started(bytes(dump(data)), parent=origin)
+    child = run_id(workflow, f"{origin.run}/{origin.frame}/{origin.key}")
+    return child, started, target.address
+
+
 class ChildRuns:
     """Starts child runs, and tells their parents how they ended."""
 
@@ -35,13 +49,7 @@ class ChildRuns:
 
     def prepare(self, workflow: str, data: Any, origin: Origin) -> tuple[str, Started, str]:
         """The child's run id, its first record, and the actor it is addressed to."""
-        target = self._workflows.get(workflow)
-        if target is None:
-            known = ", ".join(self._workflows)
-            raise InvalidSetup(f"the app has no workflow {workflow!r}; it has: {known}")
-        started = target.started(bytes(dump(data)), parent=origin)
-        child = run_id(workflow, f"{origin.run}/{origin.frame}/{origin.key}")
-        return child, started, target.address
+        return prepared(self._workflows, workflow, data, origin)
 
     async def ensure(self, run: str, started: Started, actor: str) -> None:
         """Start the run unless it was started before. Raises Interrupted."""

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ..bus.token import slug
+from ..runtime.actor_step import ActorStep
 from ..runtime.values import dump, load
 from ..tools.context import ToolContext
 from ..tools.render import render
@@ -35,7 +36,8 @@ def as_tool(
         state = load(dump(ctx.state), dict[str, Any])
         work = NetworkInput(network=ctx.network, input=task, state=state)
         asked = TurnInput(agent=agent.name, network=ctx.network, task=work, tokens=ctx.tokens_left)
-        turn = await ctx.step.call(agent, asked, name=agent.address, note=agent.name)
+        step = ActorStep.of(ctx.step)
+        turn = await step.call(agent, asked, name=agent.address, note=agent.name)
         return _outcome(turn)
 
     made = tool(

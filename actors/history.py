@@ -13,9 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup
 from ..runtime.state import Frame, RunState, Slot
-from ..runtime.step import Step
 from .attachment import Attachment
 from .keys import ROUTE, TURN, Key
 from .kinds import NETWORK, kind_of
@@ -154,7 +154,7 @@ def _has_partner(part: Part, before: Message | None, after: Message | None) -> b
 
 
 async def conversation(
-    step: Step, state: RunState, frame: Frame, asked: TurnInput, task: NetworkInput
+    step: ActorStep, state: RunState, frame: Frame, asked: TurnInput, task: NetworkInput
 ) -> tuple[Past, dict[str, Any], dict[str, Any]]:
     """What happened before a turn, and the network's and the agent's state at its beginning."""
     turns: list[TurnResult] = []
@@ -181,7 +181,7 @@ def past_of(agent: str, task: NetworkInput, **what: Any) -> Past:
 
 
 async def _round(
-    step: Step, state: RunState, slots: dict[str, Slot], number: int
+    step: ActorStep, state: RunState, slots: dict[str, Slot], number: int
 ) -> list[TurnResult]:
     """The turns of one round of a network, in the order in which the router named them."""
     found: list[TurnResult] = []

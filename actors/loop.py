@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup
 from ..runtime.retry import NEVER, Retry
 from ..runtime.state import Frame, RunState
-from ..runtime.step import Step
 from .agent import Agent
 from .calling import Calls
 from .context import AgentContext
@@ -80,7 +80,7 @@ class AgentActor:
         """Turns that one worker takes at the same time; None: as the app says."""
         return self.agent.concurrency
 
-    async def enter(self, step: Step, frame: Frame, state: RunState) -> TurnResult:
+    async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> TurnResult:
         """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
         asked: TurnInput = await step.read(frame.input, TurnInput)
         network = self._networks[asked.network]
@@ -112,7 +112,7 @@ class Turn:
         self,
         agent: Agent,
         model: Model | None,
-        step: Step,
+        step: ActorStep,
         *,
         task: NetworkInput,
         before: list[Message],
@@ -348,7 +348,7 @@ class Turn:
         )
 
 
-async def _remembered(step: Step, past: Past, policy: History) -> list[Message]:
+async def _remembered(step: ActorStep, past: Past, policy: History) -> list[Message]:
     """What a policy lets the agent see. An async one may ask a model, so it runs once a turn."""
     if not inspect.iscoroutinefunction(policy):
         return await past.messages(policy)

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup, StepFailed
 from ..runtime.retry import Retry
-from ..runtime.step import Step
 from .agent import Agent
 from .attachment import mentioning
 from .calling import Calls
@@ -45,7 +45,7 @@ class Setting:
 
     network: str
     default_model: Model | None
-    step: Step
+    step: ActorStep
     number: int
     """Which decision of the network it is."""
     values: Values

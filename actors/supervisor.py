@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.entry import Raw
 from ..runtime.errors import BudgetSpent, LaybyError, MaxTurns
 from ..runtime.retry import Retry
 from ..runtime.state import Frame, RunState
-from ..runtime.step import Step
 from ..runtime.values import load
 from .history import Past, as_turn
 from .hooks import settled
@@ -46,7 +46,7 @@ class Supervisor:
         """Runs of the network that one worker routes at the same time; None: as the app says."""
         return self._network.concurrency
 
-    async def enter(self, step: Step, frame: Frame, state: RunState) -> NetworkResult[Any]:
+    async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> NetworkResult[Any]:
         """Let agents take turns until the router says that it is done."""
         del state
         task: NetworkInput = await step.read(frame.input, NetworkInput)
@@ -69,7 +69,7 @@ class _Session:
         self,
         network: Network[Any],
         router: Any,
-        step: Step,
+        step: ActorStep,
         task: NetworkInput,
         met: Meet | None,
     ) -> None:

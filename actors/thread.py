@@ -9,8 +9,8 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup
-from ..runtime.step import Step
 from ..runtime.times import iso
 from .model import Message, Text
 from .turn import USER, CallRecord, Said, TurnResult
@@ -88,7 +88,7 @@ class MemoryHistory:
 class Conversation:
     """One network's part in a thread: two steps of the run, before it works and after."""
 
-    def __init__(self, step: Step, thread: str, begin: str, end: str) -> None:
+    def __init__(self, step: ActorStep, thread: str, begin: str, end: str) -> None:
         store = step.services.history
         if store is None:
             raise InvalidSetup(

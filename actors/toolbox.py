@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import Interrupted, LaybyError
 from ..runtime.retry import Retry
-from ..runtime.step import Step
 from ..tools.source import listed, sources
 from .agent import Agent
 from .keys import TOOLS
@@ -14,7 +14,7 @@ from .keys import TOOLS
 _RETRY = Retry(attempts=6, first=1.0, longest="1m")
 
 
-async def equipped(agent: Agent, step: Step, prefix: str = "") -> Agent:
+async def equipped(agent: Agent, step: ActorStep, prefix: str = "") -> Agent:
     """The agent with the tools of its sources in their place; itself when it has none.
 
     The turn's first listing is a step, whose key begins with `prefix`: a source that cannot be

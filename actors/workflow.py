@@ -15,6 +15,7 @@ from ..bus.mailbox import Delivery
 from ..bus.token import encode, slug
 from ..bus.topology import OWN_WORDS
 from ..runtime import crash
+from ..runtime.actor_step import ActorStep
 from ..runtime.address import Address
 from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
@@ -72,7 +73,9 @@ class WorkflowStep(Step):
             return self._call(key, network, opening, network.name)
         # All keys now, in the order of the calls: branches side by side get to them in any order.
         keys = (self._key(f"{key} thread"), self._key(f"{key} kept"))
-        return self._continued(key, network, opening, Conversation(self, thread, *keys))
+        return self._continued(
+            key, network, opening, Conversation(ActorStep.of(self), thread, *keys)
+        )
 
     async def _continued(
         self, key: str, network: Network[S], opening: NetworkInput, conversation: Conversation
@@ -149,11 +152,11 @@ class Workflow:
         """Read what a run returned."""
         return load(result)
 
-    async def enter(self, step: Step, frame: Frame, state: RunState) -> Any:
+    async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> Any:
         """Run the function from its start, in the version that the run began in."""
         mine = self._in_version(state.version)
         event = await step.read(state.event if state.frames else frame.input, mine.event_type)
-        verbs = WorkflowStep.over(step)
+        verbs = step.verbs(WorkflowStep)
         if step.begins:
             await self._watch(step)
         try:
@@ -165,7 +168,7 @@ class Workflow:
                 "the new one, put the step back, or start the ticket anew"
             ) from None
         except Exception as error:
-            await self._failed(verbs, event, error)
+            await self._failed(step, event, error)
             raise
 
     def _in_version(self, version: str) -> Workflow:
@@ -186,7 +189,7 @@ class Workflow:
         """Call the user's function."""
         return await (self.fn(event, verbs) if self._takes_step else self.fn(event))
 
-    async def _watch(self, step: Step) -> None:
+    async def _watch(self, step: ActorStep) -> None:
         """Have the run ended by its timeout or by an event; repeated when its start is."""
         options, services = self.options, step.services
         if options.timeout is None and not options.cancel_on:
@@ -201,19 +204,19 @@ class Workflow:
             watch = Awaited(frame=ROOT, key=CANCEL_KEY, subject=options.cancel_on, match=match)
             await services.events.register(state.id, watch, state.started_at)
 
-    async def _failed(self, verbs: WorkflowStep, event: Any, error: Exception) -> None:
+    async def _failed(self, step: ActorStep, event: Any, error: Exception) -> None:
         if self.options.on_failure is None:
             return
         failure = failure_of(error)
         told = RunFailure(
-            run_id=verbs.run_id,
-            ticket=verbs.ticket,
+            run_id=step.run_id,
+            ticket=step.ticket,
             event=event,
             error=failure.message,
             type=failure.type,
             place=str(failure.place or ""),
         )
-        await self.options.on_failure(told, WorkflowStep.over(verbs.under("on_failure")))
+        await self.options.on_failure(told, step.under("on_failure").verbs(WorkflowStep))
 
     def opening(self, delivery: Delivery) -> tuple[str, Started]:
         """The run that an event starts, and its first record.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .actors.agent import Agent, tool_called
-    from .actors.alone import NeedsServer
     from .actors.context import AgentContext
     from .actors.delegation import handoff
     from .actors.history import Past, last_n, token_budget
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         BudgetSpent,
         LaybyError,
         MaxTurns,
+        NeedsServer,
         NonRetriableError,
         QuestionLimit,
         RetryAfter,
@@ -89,7 +89,7 @@ _HOMES = {
     "Halt": "actors.hooks",
     "LaybyError": "runtime.errors",
     "MaxTurns": "runtime.errors",
-    "NeedsServer": "actors.alone",
+    "NeedsServer": "runtime.errors",
     "Network": "actors.network",
     "NetworkResult": "actors.turn",
     "NonRetriableError": "runtime.errors",

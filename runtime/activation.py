@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from ..bus.errors import BusError, PayloadTooLarge
 from ..bus.log import NOBODY
@@ -17,16 +17,16 @@ from .entry import Record, Started, Stepped
 from .errors import Fenced, Interrupted, InvalidSetup, Parked, WorkflowChanged
 from .failure import as_error
 from .journal import clashes
+from .reaching import Reaching
+from .recorder import Armed
 from .run import LiveRun, new_op
-from .state import Frame, Slot
+from .state import Frame
 from .strand import Position, Strand, strand
 
 _VISIBLE_WITHIN = 0.005
 """Seconds, once or twice, after which a record is appended although nothing waits for it."""
 _SLOW = 1.0
 """Seconds after which an append was slow enough for another worker to have got our mail."""
-_TURNS = 400
-"""Turns of the loop that strands get to reach their records once none seems to move."""
 
 
 class _Batch:
@@ -81,14 +81,14 @@ class Trail:
             self._arm()
 
 
-class Activation:
+class Activation(Reaching):
     """The handling of mail `cause` for one frame of a run."""
 
     def __init__(
         self, live: LiveRun, frame: Frame, cause: int, trail: Trail, *, redelivered: bool
     ) -> None:
+        super().__init__(live.state, frame)
         self.live = live
-        self.frame = frame
         self.cause = cause
         self.redelivered = redelivered
         self.appended = 0
@@ -106,37 +106,22 @@ class Activation:
         self._task: asyncio.Task[Any] | None = None
         self._stopped: BaseException | None = None
         self._loop = asyncio.get_running_loop()
-        self._expected: set[str] = set()
-        self.parallel = 0
-        """Branches of the body that have not ended."""
-        self.idle = 0
-        """How many of them wait: for each other, or for branches of their own."""
 
-    def slot(self, key: str) -> Slot | None:
-        """What the log says of `key`."""
-        return self.live.state.slot(self.frame.id, key)
+    @property
+    def begins(self) -> bool:
+        """Whether this is the handling of what started the run."""
+        return self.cause == 1
 
-    def slots_under(self, prefix: str) -> list[Slot]:
-        """What the log says of all keys that begin with `prefix`."""
-        frame = self.live.state.frames.get(self.frame.id)
-        if frame is None:
-            return []
-        return [slot for key, slot in frame.slots.items() if key.startswith(prefix)]
+    def needs_server(self, what: str) -> None:
+        """There is one."""
 
-    def branch_ended(self, _: object) -> None:
-        """Note that a branch of the body has ended."""
-        self.parallel -= 1
+    def lets_pass(self, error: Exception) -> bool:
+        """Every error of a step is recorded."""
+        del error
+        return False
 
-    def reached(self, key: str) -> None:
-        """Note that the body has come to `key`."""
-        self._expected.discard(key)
-
-    def expect(self, keys: set[str]) -> None:
-        """Demand that the body reaches these recorded keys before it does anything new."""
-        self._expected = keys
-
-    async def must_be_live(self) -> None:
-        """Let the body go on to something new.
+    async def may_go_on(self) -> None:
+        """Let the body do something new.
 
         Raises:
             WorkflowChanged: it has not reached all that is recorded.
@@ -147,55 +132,41 @@ class Activation:
         await self.must_be_replayed()
         self.must_be_ours()
 
-    async def must_be_undone(self, key: str) -> None:
+    async def before_effect(self, key: str) -> None:
+        """Let step `key` take effect: append what is recorded, so that nothing precedes its cause.
+
+        The opening of a run that cannot have begun before may wait for its first step's result:
+        both then travel together. Raises what `may_go_on` does, and Fenced.
+        """
+        await self.may_go_on()
+        opens = len(self._buffer) == 1 and isinstance(self._buffer[0][0], Started)
+        if self.redelivered or not opens:
+            self._enqueue()
+        await self._land()  # what led to it may be on its way in the hands of a branch beside
+        self._must_be_new(key)
+
+    async def before_retry(self, key: str) -> None:
         """See that nobody has done the step while we waited to try again. Raises Fenced."""
         if self.redelivered:
             try:
                 await self.live.catch_up()
             except BusError as error:
                 raise Interrupted(str(error)) from error
-        self.must_be_new(key)
+        self._must_be_new(key)
 
-    def must_be_new(self, key: str) -> None:
+    def _must_be_new(self, key: str) -> None:
         """See that no other worker's result of the step was read meanwhile. Raises Fenced.
 
         An append that was long without an acknowledgement reads the log, and so learns whether
         this worker was taken for dead, and how far others have gone: to the frame's end, maybe.
         """
-        state = self.live.state
-        if state.frames and clashes(state, Stepped(frame=self.frame.id, key=key)):
+        if self.state.frames and clashes(self.state, Stepped(frame=self.frame.id, key=key)):
             raise Fenced(f"run {self.live.id}: step {key!r} was done meanwhile")
 
     def must_be_ours(self) -> None:
         """Leave the body where another mail's handler is the one to go on. Raises Parked."""
         if not strand.get().goes_on_with(self.cause):
             raise Parked
-
-    async def must_be_replayed(self) -> None:
-        """Let parallel strands reach their records, as long as any of them moves.
-
-        Raises:
-            WorkflowChanged: none moves, and they have not reached them.
-        """
-        inside = self.parallel > 0
-        self.idle += inside
-        try:
-            turn = 0
-            while self._expected and turn < _TURNS:
-                moving = self.parallel > self.idle
-                turn = 0 if moving else turn + 1
-                await asyncio.sleep(0.001 if moving or turn > _TURNS // 2 else 0)
-        finally:
-            self.idle -= inside
-        if not self._expected:
-            return
-        frame = self.live.state.frames.get(self.frame.id)
-        recorded = frame.slots if frame else ()
-        self.changed(next((key for key in recorded if key in self._expected), min(self._expected)))
-
-    def changed(self, key: str) -> None:
-        """Raise WorkflowChanged for a recorded `key` that the body does not reach as recorded."""
-        raise WorkflowChanged(f"recorded step {key!r} is not reached by the body any more")
 
     def record(self, record: Record) -> None:
         """Add a record; it is appended before the next effect, and soon in any case."""
@@ -205,17 +176,6 @@ class Activation:
         if not self._trails:
             self._trails = True
             self._trail.add(self)
-
-    async def before_effect(self) -> None:
-        """Append what is recorded, so that an effect never precedes what led to it.
-
-        The opening of a run that cannot have begun before may wait for its first step's result:
-        both then travel together.
-        """
-        opens = len(self._buffer) == 1 and isinstance(self._buffer[0][0], Started)
-        if self.redelivered or not opens:
-            self._enqueue()
-        await self._land()  # what led to it may be on its way in the hands of a branch beside
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
         """Append what is recorded as one message, `mail` last and addressed to actor `to`.
@@ -233,6 +193,15 @@ class Activation:
             self._buffer.append((mail, position))
         if self._enqueue(to):
             await self._land()
+
+    async def wait(
+        self, record: Record, *, to: str = NOBODY, armed: Armed | None = None
+    ) -> NoReturn:
+        """Append the wait, have it `armed`, and leave the body. Raises Parked."""
+        await self.flush(to=to, mail=record)
+        if armed is not None:
+            await armed()
+        raise Parked
 
     def _enqueue(self, to: str = NOBODY) -> bool:
         """Make one message of what is recorded; whether there was anything."""

@@ -13,7 +13,7 @@ import msgspec
 from .body import Body
 from .duration import seconds
 from .entry import Asked, Failure, Stepped
-from .errors import AskTimedOut, InvalidSetup, Parked, QuestionLimit
+from .errors import AskTimedOut, InvalidSetup, QuestionLimit
 from .forms import answer_value, schema_of
 from .ids import question_id
 from .state import Question
@@ -80,8 +80,9 @@ class Asking(Body):
             AskTimedOut: nobody answered before the deadline, and there is no `default`.
             QuestionLimit: the run has asked as many questions as the app allows.
         """
+        self._recorder.needs_server(f"a {role} cannot be asked {question!r}")
         key = self._key(name)
-        self._activation.reached(f"{key}!")
+        self._recorder.reached(f"{key}!")
         wait = self._services.ask_timeout if timeout is None else seconds(timeout)
         asked = Asked(
             frame=self._frame,
@@ -103,13 +104,12 @@ class Asking(Body):
             return cast("Answer", await self._replay(asked.key, refused, Any))
         slot = self._open(asked.key, "ask")
         if slot is None:
-            await self._activation.must_be_live()
+            await self._recorder.may_go_on()
             _check_size(asked)
             self._check_limit(asked.key)
             to = self._services.role_address(asked.role)
-            await self._activation.flush(to=to, mail=asked)
-            raise Parked
-        question = self._activation.live.state.questions[slot.ref]
+            slot = await self._recorder.wait(asked, to=to)
+        question = self._recorder.state.questions[slot.ref]
         if question.status == "answered":
             return _answer(question, wanted)
         if default is not RAISE:
@@ -131,7 +131,7 @@ class Asking(Body):
 
     def _check_limit(self, key: str) -> None:
         """Refuse a question too many; recorded, so that every later pass is refused here too."""
-        asked = len(self._activation.live.state.questions)
+        asked = len(self._recorder.state.questions)
         if asked < self._services.max_questions:
             return
         message = (

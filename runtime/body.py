@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any
 
 from . import crash
-from .activation import Activation
-from .entry import Failed, Failure, Raw, Stepped
+from .entry import Failed, Failure, Raw, Record, Stepped
 from .errors import (
     AskTimedOut,
     BudgetSpent,
@@ -25,11 +22,11 @@ from .errors import (
 )
 from .failure import as_error, failure_of
 from .ids import timer_name
+from .recorder import Armed, Recorder
 from .retry import Retry
 from .services import Services
-from .speech import Speech, step_name
-from .state import RunState, Slot
-from .strand import strand
+from .state import Slot
+from .strand import strand, within
 from .values import dump, load
 
 _IN_PROCESS = 1.0
@@ -44,82 +41,36 @@ RAISED: dict[str, type[LaybyError]] = {
 """Errors that are raised as themselves when they are read from the log."""
 
 
-_within: ContextVar[str] = ContextVar("_within", default="")
-"""The key of the step whose function is running."""
-
-
 class Body:
     """What a body may know of its run, and how what it does is recorded."""
 
-    def __init__(self, activation: Activation, services: Services, prefix: str = "") -> None:
-        self._activation = activation
+    def __init__(
+        self,
+        recorder: Recorder,
+        services: Services,
+        prefix: str = "",
+        used: dict[str, int] | None = None,
+    ) -> None:
+        self._recorder = recorder
         self._services = services
         self._prefix = prefix
-        self._used: dict[str, int] = {}
-
-    @classmethod
-    def over(cls, step: Body) -> Self:
-        """The same body's verbs, with those that `cls` adds."""
-        return cls(step._activation, step._services, step._prefix)
-
-    @property
-    def services(self) -> Services:
-        """What the app and the worker offer; for actors, not for bodies."""
-        return self._services
-
-    @property
-    def state(self) -> RunState:
-        """The run as its log has it; for actors, not for bodies."""
-        return self._activation.live.state
-
-    @property
-    def begins(self) -> bool:
-        """Whether this is the handling of what started the run."""
-        return self._activation.cause == 1
-
-    async def settle(self) -> None:
-        """Append what is recorded so far."""
-        await self._activation.flush()
+        self._used: dict[str, int] = {} if used is None else used
 
     @property
     def run_id(self) -> str:
         """The id of the run."""
-        return self._activation.live.id
+        return self._recorder.state.id
 
     @property
     def ticket(self) -> str:
-        """The ticket that the run is about."""
-        return self._activation.live.state.ticket
-
-    def under(self, name: str) -> Self:
-        """The same body's steps, named apart: for a part of it that may run beside others."""
-        return type(self)(self._activation, self._services, f"{self._prefix}{name}/")
-
-    def speaking(self, key: str, agent: str) -> AbstractContextManager[Speech | None]:
-        """The way out for the text of step `key` while it is being made; None: it is not told."""
-        if self._services.stage is None:
-            return nullcontext()
-        return self._services.stage.speech(
-            run=self.run_id,
-            step=step_name(self._frame, f"{self._prefix}{key}"),
-            agent=agent,
-            after=self.state.tail,
-        )
-
-    def has(self, name: str) -> bool:
-        """Whether the log holds the result of step `name` already; for actors and tools."""
-        slot = self._activation.slot(f"{self._prefix}{name}")
-        return slot is not None and slot.settled > 0
-
-    async def read(self, raw: Raw, wanted: Any = Any) -> Any:
-        """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""
-        return load(await self._services.inflate(raw), wanted)
+        """The ticket that the run is about; empty in a script."""
+        return self._recorder.state.ticket
 
     def idempotency_key(self, name: str = "") -> str:
         """A key for the outside world that is the same on every try."""
-        return f"{self.run_id}/{self._activation.frame.id}/{self._prefix}{name}"
+        return f"{self.run_id}/{self._frame}/{self._prefix}{name}"
 
-    async def perform(
+    async def _perform(
         self,
         key: str,
         effect: Callable[[], Awaitable[Any]],
@@ -137,9 +88,7 @@ class Body:
             return await self._replay(key, slot, wanted)
         self._consume_inner(f"{key}/")
         attempt = 1 + self._back_off(slot)
-        await self._activation.must_be_live()
-        await self._activation.before_effect()
-        self._activation.must_be_new(key)
+        await self._recorder.before_effect(key)
         crash.point("before_effect")
         began = time.perf_counter()
         raw, value = await self._attempt(key, effect, attempt, retry)
@@ -154,11 +103,11 @@ class Body:
         self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
     ) -> tuple[Raw, Any]:
         """Try until it works. Raises Parked for a long back-off, StepFailed at the end."""
-        within = _within.set(key)
+        inside = within.set(key)
         try:
             return await self._tries(key, effect, attempt, retry)
         finally:
-            _within.reset(within)
+            within.reset(inside)
 
     async def _tries(
         self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
@@ -167,25 +116,28 @@ class Body:
             try:
                 value = await effect()
                 return dump(value), value
-            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  user code
-                await self._failed(key, as_error(error), attempt, retry)
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
+                failed = as_error(error)
+                if self._recorder.lets_pass(failed):
+                    raise
+                await self._failed(key, failed, attempt, retry)
                 attempt += 1
-                await self._activation.must_be_undone(key)
+                await self._recorder.before_retry(key)
 
     @property
     def _frame(self) -> str:
-        return self._activation.frame.id
+        return self._recorder.frame.id
 
     def _key(self, name: str) -> str:
-        within = _within.get()
-        if within and not self._prefix.startswith(f"{within}/"):
+        inside = within.get()
+        if inside and not self._prefix.startswith(f"{inside}/"):
             raise InvalidSetup(
-                f"step {name!r} begins inside of step {within!r}, whose result alone is kept: "
+                f"step {name!r} begins inside of step {inside!r}, whose result alone is kept: "
                 "begin it before or after that one"
             )
         count = self._used[name] = self._used.get(name, 0) + 1
         key = f"{self._prefix}{name}" if count == 1 else f"{self._prefix}{name}#{count}"
-        self._activation.reached(key)
+        self._recorder.reached(key)
         return key
 
     def _open(self, key: str, kind: str) -> Slot | None:
@@ -201,14 +153,17 @@ class Body:
             strand.get().consume(slot.settled, slot.owner)
         return slot
 
+    def _found(self, key: str) -> Slot | None:
+        return self._recorder.state.slot(self._frame, key)
+
     def _is_open(self, key: str) -> bool:
-        slot = self._activation.slot(key)
+        slot = self._found(key)
         return slot is not None and not slot.settled
 
     def _slot(self, key: str, kind: str) -> Slot | None:
-        slot = self._activation.slot(key)
+        slot = self._found(key)
         if slot is not None and slot.kind != kind:
-            self._activation.changed(key)
+            self._recorder.changed(key)
         if slot is not None and slot.dropped:
             raise Parked
         return slot
@@ -221,7 +176,9 @@ class Body:
 
     def _consume_inner(self, prefix: str) -> None:
         """Take note of what a part of the body has done. Raises Parked while it only waits."""
-        inner = self._activation.slots_under(prefix)
+        frame = self._recorder.state.frames.get(self._frame)
+        recorded = frame.slots.items() if frame is not None else ()
+        inner = [slot for key, slot in recorded if key.startswith(prefix)]
         if not inner:
             return
         last = max(inner, key=_moved)
@@ -250,18 +207,22 @@ class Body:
             await asyncio.sleep(pause)
         else:
             until = time.time() + pause
-            self._record(Failed(frame=self._frame, key=key, error=failure, retry_at=until))
-            await self._activation.flush()
-            await self._arm(f"{key}~{attempt}", until, key)
-            raise Parked
+            await self._recorder.wait(
+                Failed(frame=self._frame, key=key, error=failure, retry_at=until),
+                armed=self._armed(f"{key}~{attempt}", until, key),
+            )
 
-    async def _arm(self, name: str, until: float, key: str = "") -> None:
-        await self._services.arm_wake(
-            timer_name(self.run_id, self._frame, name), until, self.run_id, self._frame, key or name
-        )
+    def _armed(self, name: str, until: float, key: str = "") -> Armed:
+        """What arms the wake-up that ends a wait of `key`."""
 
-    def _record(self, record: Any) -> None:
-        self._activation.record(record)
+        async def arm() -> None:
+            timer = timer_name(self.run_id, self._frame, name)
+            await self._services.arm_wake(timer, until, self.run_id, self._frame, key or name)
+
+        return arm
+
+    def _record(self, record: Record) -> None:
+        self._recorder.record(record)
 
 
 def _moved(slot: Slot) -> int:

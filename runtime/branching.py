@@ -50,10 +50,10 @@ class Branching(Body):
             over = [n for n, end in enumerate(ends) if not isinstance(end.error, Parked)]
             if not over:
                 raise Parked
-            await self._activation.must_be_live()
+            await self._recorder.may_go_on()
             decided = min(over, key=lambda n: ends[n].line.position)
             self._record(Stepped(frame=self._frame, key=key, result=dump(decided)))
-            await self._activation.flush()
+            await self._recorder.flush()
         await self._withdraw([e.line for n, e in enumerate(ends) if n != decided])
         won = ends[decided]
         if isinstance(won.error, Exception):
@@ -61,12 +61,12 @@ class Branching(Body):
         return won.value
 
     async def _withdraw(self, lines: Sequence[Strand]) -> None:
-        state = self._activation.live.state
+        state = self._recorder.state
         for frame, key, slot in _waits(state, self._frame, [k for li in lines for k in li.touched]):
             role = state.questions[slot.ref].role if slot.kind == "ask" else ""
             withdrawn = Withdrawn(frame=frame, key=key)
             to = self._services.role_address(role) if role else NOBODY
-            await self._activation.flush(to=to, mail=withdrawn)
+            await self._recorder.flush(to=to, mail=withdrawn)
 
     async def _side_by_side(
         self,
@@ -79,20 +79,14 @@ class Branching(Body):
         lines = [strand.get().fork() for _ in branches]
         for number, line in enumerate(lines):
             line.frozen = line.frozen or winner not in {None, number}
-        activation = self._activation
-        inside = activation.parallel > 0  # a branch of a branch: its parent waits
         tasks = [
             asyncio.ensure_future(_branch(branch, line))
             for branch, line in zip(branches, lines, strict=True)
         ]
-        activation.parallel += len(tasks)
-        activation.idle += inside
-        for task in tasks:
-            task.add_done_callback(activation.branch_ended)
         try:
-            await _until_over(tasks, race=race)
+            with self._recorder.branching(tasks):
+                await _until_over(tasks, race=race)
         finally:
-            activation.idle -= inside
             await _stop(tasks)
         ends = [
             _End(line, None, Parked()) if task.cancelled() else task.result()

@@ -11,6 +11,7 @@ LaybyError              defined in `bus.errors`, the lowest floor; the base of a
 ├─ MaxTurns            a network took its last turn without being done
 ├─ RunCancelled        the run a caller waited for was cancelled
 ├─ Exited              user code called `sys.exit()` or the like
+├─ NeedsServer         an agent in a script asked for what takes a run on a server
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
 BaseException: Parked, Fenced, Interrupted, Undeclared   (signals of the runtime: let them pass)
@@ -105,6 +106,12 @@ class WorkflowChanged(LaybyError):
 
 class InvalidSetup(LaybyError):
     """An app, workflow, agent, tool or network is declared in a way that cannot work."""
+
+    retryable = False
+
+
+class NeedsServer(LaybyError):
+    """An agent alone in a script cannot do this: it takes a run on a server."""
 
     retryable = False
 

@@ -20,6 +20,7 @@ from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import crash
 from .activation import Activation, Outcome, Trail
+from .actor_step import ActorStep
 from .addressee import addressee
 from .doubt import Doubt
 from .duration import human
@@ -50,7 +51,6 @@ from .index import Index
 from .run import LiveRun, RunCache
 from .services import Due, Services
 from .state import BUDGET_SPENT, CANCELLED, COMPLETED, FAILED, MAX_TURNS, TIMED_OUT, Frame, RunState
-from .step import Step
 from .values import dump
 
 log = structlog.get_logger("layby.host")
@@ -82,7 +82,7 @@ class Behaviour(Protocol):
         """Whether the body is the user's, so that it is held against its recorded steps."""
         ...
 
-    async def enter(self, step: Step, frame: Frame, state: RunState) -> Any:
+    async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> Any:
         """Run the body from its start."""
         ...
 
@@ -286,7 +286,7 @@ class Host:
                 activation.record(opening)
             if behaviour.strict and live.state.frames:
                 activation.expect(set(live.state.frames[frame.id].slots))
-            step = Step(activation, self.services)
+            step = ActorStep(activation, self.services)
             value = await behaviour.enter(step, frame, live.state)
             if behaviour.strict:
                 await activation.must_be_replayed()

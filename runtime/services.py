@@ -10,9 +10,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from ..bus.blobs import Blobs
 from ..bus.errors import BusError
-from ..bus.timers import Timers
 from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
 from .failure import told
@@ -41,6 +39,25 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds that the run may take, without the time that people take."""
     early: bool = False
     """Of a run's timeout: it is to count as passed; tests do not wait."""
+
+
+class Timers(Protocol):
+    """Arms wake-ups that outlive the worker."""
+
+    async def arm(self, name: str, at: float, body: bytes) -> None:
+        """Deliver `body` at `at` (Unix seconds); repeatable by the same name. Raises BusError."""
+
+
+class Values(Protocol):
+    """Keeps big values apart from the log."""
+
+    async def deflate(self, raw: Raw) -> Raw:
+        """`raw` as it is recorded. Raises BusError."""
+        ...
+
+    async def inflate(self, raw: Raw) -> Raw:
+        """A recorded value, whole. Raises BusError."""
+        ...
 
 
 class EventBook(Protocol):
@@ -73,7 +90,7 @@ class Services:
     """Settings and ports that every step of an app shares."""
 
     timers: Timers
-    blobs: Blobs
+    blobs: Values
     ask_timeout: float = 4 * 3600.0
     """Seconds that a person has to answer."""
     events: EventBook | None = None

@@ -78,7 +78,7 @@ class Step(Asking, Waiting, Branching):
             async with asyncio.timeout(limit):
                 return await _call(fn, *args)
 
-        return self.perform(key, effect, wanted, retry=policy, note=note)
+        return self._perform(key, effect, wanted, retry=policy, note=note)
 
     def now(self) -> Coroutine[Any, Any, datetime]:
         """The time, the same on every pass."""

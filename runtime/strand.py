@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 
@@ -67,3 +69,16 @@ def _later(one: Position, other: Position) -> bool:
 
 
 strand: ContextVar[Strand] = ContextVar("strand")
+within: ContextVar[str] = ContextVar("within", default="")
+"""The key of the step whose function is running."""
+
+
+@contextmanager
+def entering(n: int, owner: int) -> Generator[None]:
+    """A body is entered: a strand of its own, inside of no step."""
+    line, inside = strand.set(Strand(n, owner)), within.set("")
+    try:
+        yield
+    finally:
+        within.reset(inside)
+        strand.reset(line)

@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeVar
 from .body import Body, raise_failure
 from .duration import seconds
 from .entry import Awaited, Called, Origin, Raw, Slept, Spawned
-from .errors import InvalidSetup, Parked
+from .errors import InvalidSetup
+from .recorder import Armed
 from .services import EventBook
 from .values import dump, load
 
@@ -48,23 +49,14 @@ class Waiting(Body):
     async def _sleep_until(self, key: str, until: float) -> None:
         if self._open(key, "sleep") is not None:
             return
-        await self._activation.must_be_live()
-        self._record(Slept(frame=self._frame, key=key, until=until))
-        await self._activation.flush()
-        await self._arm(key, until)
-        raise Parked
-
-    def call(
-        self, performer: Performer[T], arguments: Any, *, name: str = "", note: str = ""
-    ) -> Coroutine[Any, Any, T]:
-        """Let another actor do something, and wait for it without holding a worker."""
-        key = self._key(name or performer.address)
-        return self._call(key, performer, arguments, note)
+        await self._recorder.may_go_on()
+        slept = Slept(frame=self._frame, key=key, until=until)
+        await self._recorder.wait(slept, armed=self._armed(key, until))
 
     async def _call(self, key: str, performer: Performer[T], arguments: Any, note: str) -> T:
         slot = self._open(key, "call")
         if slot is None:
-            await self._activation.must_be_live()
+            await self._recorder.may_go_on()
             self._check_employed(performer)
             called = Called(
                 frame=self._frame,
@@ -74,8 +66,7 @@ class Waiting(Body):
                 input=await self._services.deflate(dump(arguments)),
                 note=note,
             )
-            await self._activation.flush(to=performer.address, mail=called)
-            raise Parked
+            slot = await self._recorder.wait(called, to=performer.address)
         if slot.error is not None:
             raise_failure(key, slot.error)
         return performer.accept(await self._services.inflate(slot.result))
@@ -102,6 +93,7 @@ class Waiting(Body):
         An event that was published since the run began counts, however early. Returns None when
         none came within `timeout`. The subject must be one of the app's `events` or triggers.
         """
+        self._recorder.needs_server(f"events on {subject!r} cannot be waited for")
         if self._services.events is None:
             raise InvalidSetup(f"declare the event with App(events=[{subject!r}]) to wait for it")
         self._services.events.check(subject)
@@ -115,22 +107,28 @@ class Waiting(Body):
         return self._wait_for(self._services.events, awaited)
 
     async def _wait_for(self, events: EventBook, awaited: Awaited) -> Any:
-        state = self._activation.live.state
-        if self._activation.redelivered and self._is_open(awaited.key):
-            await events.register(self.run_id, awaited, state.started_at)
+        if self._recorder.redelivered and self._is_open(awaited.key):
+            await self._register(events, awaited)
         slot = self._open(awaited.key, "event")
-        if slot is not None:
-            return load(await self._services.inflate(slot.result))
-        await self._activation.must_be_live()
-        self._record(awaited)
-        await self._activation.flush()
-        if awaited.until:
-            await self._arm(awaited.key, awaited.until)
-        await events.register(self.run_id, awaited, self._activation.live.state.started_at)
-        raise Parked
+        if slot is None:
+            await self._recorder.may_go_on()
+            slot = await self._recorder.wait(awaited, armed=self._awaited(events, awaited))
+        return load(await self._services.inflate(slot.result))
+
+    def _awaited(self, events: EventBook, awaited: Awaited) -> Armed:
+        async def arm() -> None:
+            if awaited.until:
+                await self._armed(awaited.key, awaited.until)()
+            await self._register(events, awaited)
+
+        return arm
+
+    async def _register(self, events: EventBook, awaited: Awaited) -> None:
+        await events.register(self.run_id, awaited, self._recorder.state.started_at)
 
     def send_event(self, subject: str, data: Any) -> Coroutine[Any, Any, None]:
         """Publish an event once; JetStream has it when this returns."""
+        self._recorder.needs_server(f"no event can be sent on {subject!r}")
         key = self._key(f"send {subject}")
         publish = self._services.publish
         body = bytes(dump(data))
@@ -139,7 +137,7 @@ class Waiting(Body):
             if publish is not None:
                 await publish(subject, body, self.idempotency_key(key))
 
-        return self.perform(key, effect, retry=self._services.retry, note=subject)
+        return self._perform(key, effect, retry=self._services.retry, note=subject)
 
     def workflow(
         self, workflow: Callable[..., Any] | str, data: Any, *, name: str = ""
@@ -151,6 +149,7 @@ class Waiting(Body):
             RunCancelled: it was cancelled.
         """
         target = workflow if isinstance(workflow, str) else workflow.__name__
+        self._recorder.needs_server(f"workflow {target!r} cannot be started")
         return self._spawn(self._key(name or target), target, data)
 
     async def _spawn(self, key: str, target: str, data: Any) -> Any:
@@ -159,17 +158,19 @@ class Waiting(Body):
             raise InvalidSetup("this worker cannot start other workflows")
         origin = Origin(run=self.run_id, frame=self._frame, key=key)
         run, started, actor = children.prepare(target, data, origin)
-        if self._activation.redelivered and self._is_open(key):
+
+        async def ensure() -> None:
             await children.ensure(run, started, actor)
+
+        if self._recorder.redelivered and self._is_open(key):
+            await ensure()
         slot = self._open(key, "child")
         if slot is None:
-            await self._activation.must_be_live()
-            self._record(
-                Spawned(frame=self._frame, key=key, run=run, workflow=target, event=started.event)
+            await self._recorder.may_go_on()
+            spawned = Spawned(
+                frame=self._frame, key=key, run=run, workflow=target, event=started.event
             )
-            await self._activation.flush()
-            await children.ensure(run, started, actor)
-            raise Parked
+            slot = await self._recorder.wait(spawned, armed=ensure)
         if slot.error is not None:
             raise_failure(key, slot.error)
         return load(await self._services.inflate(slot.result))

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..runtime import duration
+from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup
 from .approval import Needs, checked
 from .context import ToolContext
@@ -190,7 +191,7 @@ class McpServer:
         state: str | None = None
         for number in range(1, _ROUNDS + 1):
             key = f"input{number}"
-            if ctx.step.has(key):
+            if ActorStep.of(ctx.step).has(key):
                 wanted = await ctx.step.run(key, _recorded)
             else:
                 link = await self._open()

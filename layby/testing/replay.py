@@ -7,32 +7,37 @@ them the body must still reach what was recorded until then, and nothing else be
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn
 
 import msgspec
 
-from ..actors.children import ChildRuns
+from ..actors.children import prepared
 from ..actors.kinds import human_address
 from ..actors.workflow import Workflow
 from ..app import App
-from ..bus.blobs import Blobs
 from ..bus.errors import LaybyError
-from ..bus.log import NOBODY, Log
-from ..bus.timers import Timers
-from ..runtime.activation import Activation, Trail
-from ..runtime.entry import Awaited, Cancelled, Ended, Envelope, Raw, Record, decode
+from ..bus.log import NOBODY
+from ..runtime.actor_step import ActorStep
+from ..runtime.entry import (
+    Awaited,
+    Cancelled,
+    Ended,
+    Envelope,
+    Origin,
+    Raw,
+    Record,
+    Started,
+    decode,
+)
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
-from ..runtime.host import Host
 from ..runtime.journal import fold
-from ..runtime.run import LiveRun
+from ..runtime.memory import NoTimers
+from ..runtime.reaching import Reaching
+from ..runtime.recorder import Armed
 from ..runtime.services import Services
 from ..runtime.state import COMPLETED, RunState
-from ..runtime.step import Step
-from ..runtime.strand import Strand, strand
+from ..runtime.strand import entering, strand
 from .history import History
-
-_NOBODY: Any = None
-"""In the place of what a replay never touches."""
 
 
 async def replay(app: App, history: History | str | Path) -> None:
@@ -80,32 +85,31 @@ class _Pass:
     def __init__(self, workflow: Workflow, state: RunState, services: Services) -> None:
         self._workflow = workflow
         self._state = state
-        self._activation = _Replayed(LiveRun(cast("Log", _NOBODY), state))
-        self._step = Step(self._activation, services)
+        self._recorder = ReplayRecorder(state)
+        self._step = ActorStep(self._recorder, services)
 
     async def hold(self, end: Record | None) -> None:
         """Raise WorkflowChanged unless the body ends, or waits, as the recorded run did next."""
-        self._activation.expect(set(self._state.root.slots))
-        token = strand.set(Strand(self._state.root.opened, self._state.root.opened))
-        try:
-            await self._workflow.enter(self._step, self._state.root, self._state)
-            await self._activation.must_be_replayed()
-        except Parked:
-            await self._activation.must_be_replayed()
-            self._must_wait(end)
-        except WorkflowChanged:
-            raise
-        except Undeclared as error:
-            raise WorkflowChanged(str(error)) from None
-        except Exception as error:  # noqa: BLE001  the body may raise anything
-            self._must_fail(end, error)
-        else:
-            self._must_be_over(end)
-        finally:
-            strand.reset(token)
+        root = self._state.root
+        self._recorder.expect(set(root.slots))
+        with entering(root.opened, root.opened):
+            try:
+                await self._workflow.enter(self._step, root, self._state)
+                await self._recorder.must_be_replayed()
+            except Parked:
+                await self._recorder.must_be_replayed()
+                self._must_wait(end)
+            except WorkflowChanged:
+                raise
+            except Undeclared as error:
+                raise WorkflowChanged(str(error)) from None
+            except Exception as error:  # noqa: BLE001  the body may raise anything
+                self._must_fail(end, error)
+            else:
+                self._must_be_over(end)
 
     def _must_wait(self, end: Record | None) -> None:
-        new = self._activation.new
+        new = self._recorder.new
         if isinstance(end, Ended) and end.status == COMPLETED and new:
             raise WorkflowChanged(
                 f"the body goes on to step {new[0]!r}, where the recorded run was complete"
@@ -126,50 +130,85 @@ class _Pass:
 
     @property
     def _last(self) -> str:
-        return f"step {self._activation.last!r}" if self._activation.last else "its start"
+        return f"step {self._recorder.last!r}" if self._recorder.last else "its start"
 
 
-class _Replayed(Activation):
-    """An activation that ends where the record ends."""
+class ReplayRecorder(Reaching):
+    """The record of a run that is not added to: the body is left where it ends."""
 
-    def __init__(self, live: LiveRun) -> None:
-        super().__init__(live, live.state.root, 0, Trail(), redelivered=False)
+    begins = False
+    redelivered = False
+
+    def __init__(self, state: RunState) -> None:
+        super().__init__(state, state.root)
         self.new: list[str] = []
         """Keys that the body came to and that are not recorded."""
         self.last = ""
         """The key that it came to last."""
 
     def reached(self, key: str) -> None:
+        """Note that the body has come to `key`, new or not."""
         super().reached(key)
         if key.endswith("!"):  # of a question that was refused: there may be one
             return
         self.last = key
-        if self.slot(key) is None:
+        if self.state.slot(self.frame.id, key) is None:
             self.new.append(key)
 
-    def must_be_ours(self) -> None:
-        """Any mail's handler may go on: there is only this one."""
+    def needs_server(self, what: str) -> None:
+        """What it gave is recorded, or the body is left."""
 
-    async def must_be_live(self) -> None:
-        await super().must_be_live()
+    def lets_pass(self, error: Exception) -> bool:
+        """No effect runs, so none fails."""
+        del error
+        return False
+
+    async def may_go_on(self) -> NoReturn:
+        """Leave the body, if it has reached all that is recorded.
+
+        Raises:
+            Parked: it has.
+            WorkflowChanged: it has not.
+        """
+        if not strand.get().frozen:
+            await self.must_be_replayed()
         raise Parked
 
-    def record(self, record: Record) -> None:
+    async def before_effect(self, key: str) -> NoReturn:
+        """Leave the body before the effect."""
+        del key
+        await self.may_go_on()
+
+    async def before_retry(self, key: str) -> NoReturn:
+        """Leave the body before the effect."""
+        del key
+        await self.may_go_on()
+
+    def record(self, record: Record) -> NoReturn:
+        """Leave the body."""
         del record
         raise Parked
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
+        """Leave the body where it would add something."""
         del to
         if mail is not None:
             raise Parked
 
+    async def wait(
+        self, record: Record, *, to: str = NOBODY, armed: Armed | None = None
+    ) -> NoReturn:
+        """Leave the body."""
+        del record, to, armed
+        raise Parked
+
 
 def _services(app: App, history: History) -> Services:
     return Services(
-        timers=cast("Timers", _NOBODY),
+        timers=NoTimers(),
         blobs=_Values(history.values),
         events=_NoEvents(),
-        children=ChildRuns(app.workflows, cast("Host", _NOBODY)),
+        children=_NoChildren(app),
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
@@ -178,7 +217,7 @@ def _services(app: App, history: History) -> Services:
     )
 
 
-class _Values(Blobs):
+class _Values:
     """The big values of a history."""
 
     def __init__(self, values: dict[str, Any]) -> None:
@@ -202,3 +241,16 @@ class _NoEvents:
 
     async def register(self, run: str, record: Awaited, since: float) -> None:
         """Nobody waits."""
+
+
+class _NoChildren:
+    """Knows the app's workflows, and starts none."""
+
+    def __init__(self, app: App) -> None:
+        self._workflows = app.workflows
+
+    def prepare(self, workflow: str, data: Any, origin: Origin) -> tuple[str, Started, str]:
+        return prepared(self._workflows, workflow, data, origin)
+
+    async def ensure(self, run: str, started: Started, actor: str) -> None:
+        """Nothing is started."""

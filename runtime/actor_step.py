@@ -1,0 +1,97 @@
+"""The verbs of a body, and what only actors may do with the record beneath them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self, TypeVar
+
+from .entry import Raw
+from .retry import Retry
+from .services import Services
+from .speech import Speech, step_name
+from .state import RunState
+from .step import Step
+from .values import load
+from .waiting import Performer
+
+B = TypeVar("B", bound=Step)
+T = TypeVar("T")
+
+
+class ActorStep(Step):
+    """A body's steps in the hands of an actor. Users get what `verbs` makes of it."""
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """What is beneath a user's step."""
+        return cls(step._recorder, step._services, step._prefix, step._used)  # noqa: SLF001  its own base
+
+    def verbs(self, kind: type[B]) -> B:
+        """The same steps as users see them."""
+        return kind(self._recorder, self._services, self._prefix, self._used)
+
+    @property
+    def services(self) -> Services:
+        """What the app and the worker offer."""
+        return self._services
+
+    @property
+    def state(self) -> RunState:
+        """The run as it is recorded."""
+        return self._recorder.state
+
+    @property
+    def begins(self) -> bool:
+        """Whether this is the handling of what started the run."""
+        return self._recorder.begins
+
+    async def settle(self) -> None:
+        """Keep what is recorded so far."""
+        await self._recorder.flush()
+
+    def under(self, name: str) -> Self:
+        """The same body's steps, named apart: for a part of it that may run beside others."""
+        return type(self)(self._recorder, self._services, f"{self._prefix}{name}/")
+
+    def has(self, name: str) -> bool:
+        """Whether the result of step `name` is recorded already."""
+        slot = self._found(f"{self._prefix}{name}")
+        return slot is not None and slot.settled > 0
+
+    async def read(self, raw: Raw, wanted: Any = Any) -> Any:
+        """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""
+        return load(await self._services.inflate(raw), wanted)
+
+    def perform(
+        self,
+        key: str,
+        effect: Callable[[], Awaitable[Any]],
+        wanted: Any = Any,
+        *,
+        retry: Retry,
+        note: str | Callable[[Any], str] = "",
+    ) -> Coroutine[Any, Any, Any]:
+        """Run `effect` under the full `key` unless its result is recorded.
+
+        What `effect` does with `under(key)` is recorded too: entered again, it goes on from there.
+        """
+        return self._perform(key, effect, wanted, retry=retry, note=note)
+
+    def call(
+        self, performer: Performer[T], arguments: Any, *, name: str = "", note: str = ""
+    ) -> Coroutine[Any, Any, T]:
+        """Let another actor do something, and wait for it without holding a worker."""
+        key = self._key(name or performer.address)
+        return self._call(key, performer, arguments, note)
+
+    def speaking(self, key: str, agent: str) -> AbstractContextManager[Speech | None]:
+        """The way out for the text of step `key` while it is being made; None: it is not told."""
+        if self._services.stage is None:
+            return nullcontext()
+        return self._services.stage.speech(
+            run=self.run_id,
+            step=step_name(self._frame, f"{self._prefix}{key}"),
+            agent=agent,
+            after=self.state.tail,
+        )

@@ -1,0 +1,114 @@
+"""A body in memory: an agent in a script, without a server and without durability."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..bus.log import NOBODY
+from .entry import ROOT, Called, Failed, Raw, Record, Slept
+from .errors import NeedsServer
+from .recorder import Armed
+from .services import Services, Timers, Values
+from .state import Frame, RunState, Slot
+
+Play = Callable[[Called], Awaitable[Raw]]
+"""Lets the actor that is called do its work here and now; what it returns."""
+
+
+class MemoryRecorder:
+    """Keeps nothing, waits in place, and refuses what takes a server."""
+
+    begins = True
+    redelivered = False
+
+    def __init__(self, run_id: str, play: Play) -> None:
+        self.state = RunState(id=run_id)
+        self.frame = Frame(id=ROOT, actor="")
+        self._play = play
+
+    def reached(self, key: str) -> None:
+        """Nothing is expected."""
+
+    def changed(self, key: str) -> None:
+        """Nothing is recorded that could have changed."""
+
+    def needs_server(self, what: str) -> None:
+        """Raise NeedsServer."""
+        raise NeedsServer(
+            f"{what}: an agent alone in a script has no server to wait on; give it to a Network "
+            "of an App, and run that on a server"
+        )
+
+    def lets_pass(self, error: Exception) -> bool:
+        """What takes a server ends the script's turn, and is not told to the model."""
+        return isinstance(error, NeedsServer)
+
+    async def may_go_on(self) -> None:
+        """Nobody else is there to go on."""
+
+    async def before_effect(self, key: str) -> None:
+        """Nobody else is there to do it."""
+
+    async def before_retry(self, key: str) -> None:
+        """Nobody else is there to do it."""
+
+    def record(self, record: Record) -> None:
+        """Nothing is kept."""
+
+    async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
+        """Nothing is kept."""
+
+    async def wait(self, record: Record, *, to: str = NOBODY, armed: Armed | None = None) -> Slot:
+        """Wait here and now."""
+        del to, armed
+        match record:
+            case Slept(until=until) | Failed(retry_at=until):
+                await asyncio.sleep(max(0.0, until - time.time()))
+                return Slot(kind="sleep", settled=1)
+            case Called():
+                return Slot(kind="call", settled=1, result=await self._play(record))
+            case _:
+                raise AssertionError(f"nothing in memory settles {record!r}")
+
+    def branching(self, tasks: Sequence[Any]) -> AbstractContextManager[None]:
+        """Branches are not counted."""
+        del tasks
+        return nullcontext()
+
+
+class NoTimers:
+    """Arms nothing: whoever waits in memory sleeps."""
+
+    async def arm(self, name: str, at: float, body: bytes) -> None:
+        """Nobody is woken."""
+
+
+class WholeValues:
+    """Values that are never put away, however big."""
+
+    async def deflate(self, raw: Raw) -> Raw:
+        """`raw` itself."""
+        return raw
+
+    async def inflate(self, raw: Raw) -> Raw:
+        """`raw` itself."""
+        return raw
+
+
+@dataclass(kw_only=True)
+class MemoryServices(Services):
+    """What steps in memory need: next to nothing."""
+
+    timers: Timers = field(default_factory=NoTimers)
+    blobs: Values = field(default_factory=WholeValues)
+    role_address: Callable[[str], str] = str
+
+    def log_failure(
+        self, run: str, key: str, error: Exception, attempt: int, pause: float | None
+    ) -> None:
+        """A script has no log: what fails for good is raised, or told to the model."""
