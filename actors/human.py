@@ -31,6 +31,7 @@ from ..runtime.state import Question
 from ..runtime.times import iso
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read, unfit
 from .kinds import human_address
+from .open_questions import OpenQuestions
 from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question
 from .showing import Showing
 
@@ -67,11 +68,19 @@ class Human:
     """One role of people, `developer` for instance."""
 
     def __init__(
-        self, role: str, host: Host, parking: Parking, requests: Requests, timers: Timers
+        self,
+        role: str,
+        host: Host,
+        *,
+        parking: Parking,
+        listed: OpenQuestions,
+        requests: Requests,
+        timers: Timers,
     ) -> None:
         self.role = role
         self._host = host
         self._parking = parking
+        self._listed = listed
         self._requests = requests
         self._showing = Showing(role, host, parking, requests, timers)
 
@@ -94,6 +103,9 @@ class Human:
             question = live.state.questions[record.id]
             if question.status == "open":
                 await self._showing.show(live.state, question, delivery)
+                crash.point("before_ack")
+                self._listed.list_later(delivery, live, question.id)
+                return
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:
@@ -328,6 +340,7 @@ class Human:
             lambda record: with_question(record, live.state, question),
             await self._parking.get(ticket),
         )
+        await self._listed.closed(live, question)
 
     async def tidy(self, live: LiveRun) -> None:
         """Close in the records what the end of a run has cancelled."""

@@ -44,6 +44,8 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """When the run began."""
     pos: int = 0
     """The position of the run's log that this reflects."""
+    parent: str = ""
+    """The run that started this one and waits for it."""
     since: float = 0.0
     """When its log entry was stored, Unix seconds by the server's clock, as for answers."""
 
@@ -77,6 +79,7 @@ def parked_question(run: RunState, question: Question, since: float = 0.0) -> Pa
         workflow=run.workflow,
         started_at=iso(run.started_at),
         pos=run.tail,
+        parent=run.parent.run if run.parent else "",
         since=since,
     )
 

@@ -160,15 +160,15 @@ class Log:
         stream = await self._stream(run)
         return await self._requests.stored(stream, last=position(run, n)) is not None
 
-    async def existing(self, runs: Iterable[str]) -> set[str]:
-        """Those of `runs` that have a log."""
+    async def openings(self, runs: Iterable[str]) -> dict[str, bytes]:
+        """The first positions of those of `runs` that have a log."""
         count = await self.streams()
-        found: set[str] = set()
+        found: dict[str, bytes] = {}
         for stream in shares(count):
             firsts = [position(run, 1) for run in runs if stream_of(run, count) == stream]
             for at in range(0, len(firsts), _PAGE):
                 page = await newest(self._requests, stream, firsts[at : at + _PAGE])
-                found |= {parse(message.headers["Nats-Subject"])[1] for message in page}
+                found |= {parse(each.headers["Nats-Subject"])[1]: each.data for each in page}
         return found
 
     async def purge(self, run: str) -> int:

@@ -51,6 +51,49 @@ async def every(
         body["seq"] = sequence(found[-1]) + 1
 
 
+async def backwards(
+    requests: Requests, stream: str, subject: str, page: int = _PAGE
+) -> AsyncGenerator[Message]:
+    """Every message on `subject`, the newest first, read about `page` at a time.
+
+    A stream has gaps where messages were replaced: a window of sequences that holds few messages
+    makes the next one wider, so a long gap costs a few reads and not one for each window.
+    """
+    state = (await requests.api(f"STREAM.INFO.{stream}"))["state"]
+    below, first, width = state["last_seq"] + 1, max(1, state["first_seq"]), page
+    while below > first:
+        begin = max(first, below - width)
+        found = await _between(requests, stream, subject, begin, below)
+        for message in reversed(found):
+            yield message
+        below = begin
+        width = _width(width, len(found), page)
+
+
+def _width(width: int, found: int, page: int) -> int:
+    """How many sequences to look at next, to find about `page` messages in them."""
+    if not found:
+        return width * 8
+    return max(page, min(width * 8, width * page // found))
+
+
+async def _between(
+    requests: Requests, stream: str, subject: str, begin: int, below: int
+) -> list[Message]:
+    """The messages on `subject` from sequence `begin` up to `below`, oldest first."""
+    body: dict[str, object] = {"next_by_subj": subject, "max_bytes": _AT_ONCE}
+    found: list[Message] = []
+    while begin < below:
+        body |= {"seq": begin, "batch": min(_PAGE, below - begin)}
+        messages = await requests.direct_get(stream, body)
+        page = [each for each in messages if not each.status and sequence(each) < below]
+        found += page
+        if not page or len(page) < len(messages) - 1:
+            break  # what follows is beyond
+        begin = sequence(page[-1]) + 1
+    return found
+
+
 def sequence(message: Message) -> int:
     """A read message's sequence in its stream."""
     return int(message.headers["Nats-Sequence"])

@@ -125,6 +125,7 @@ def streams(
         StreamSpec(name="BLOBS", subjects=("blob.>",), config={"allow_direct": True}),
         bucket("parked"),
         bucket("runs"),
+        bucket("questions"),
     )
 
 

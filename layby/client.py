@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 
 from .actors.answer import Receipt as WireReceipt
-from .actors.parked import ParkedRecord
-from .actors.parked import decode as decode_record
+from .actors.migration import Migration
+from .asked import open_questions
 from .bus.blobs import Blobs
-from .bus.bucket import Bucket
 from .bus.connection import Connection
 from .bus.dead import DeadLetter, DeadLetters
 from .bus.errors import BusError, LaybyError, PublishUnconfirmed
@@ -27,7 +24,9 @@ from .bus.token import encode, is_word
 from .doctor import examine
 from .events import AnyEvent, number
 from .handle import Run
-from .listing import all_rows
+from .listing import Progress, RunFilter, listed, of_runs, run_row
+from .lookup import NoSuchRun, find
+from .purging import Purge
 from .rows import (
     DeadRow,
     FailureRow,
@@ -45,23 +44,17 @@ from .rows import (
 from .runtime import ids
 from .runtime.entry import Cancelled, Failure
 from .runtime.errors import Fenced
-from .runtime.index import IndexRow, error, needs, reason
+from .runtime.index import error, row_of
 from .runtime.run import LiveRun
-from .runtime.state import UNENDED, RunState
+from .runtime.state import RunState
 from .runtime.times import iso
 from .runtime.worker import CANCEL
 from .timeline import Narrator
 from .watch import Watch
 
-_RUN_ID = re.compile(r"[0-9a-f]{20}")
-
 
 class NoReceipt(LaybyError):
     """An answer is stored, but no worker has said what became of it yet."""
-
-
-class NoSuchRun(LaybyError):
-    """No run has that id or ticket."""
 
 
 class RunOver(LaybyError):
@@ -77,8 +70,6 @@ class Client:
         self._log = Log(requests)
         self._blobs = Blobs(requests)
         self._dead = DeadLetters(requests)
-        self._index = Bucket(requests, "runs")
-        self._parked = Bucket(requests, "parked")
         self._watch = Watch(connection, self._log, self._blobs)
 
     @classmethod
@@ -156,34 +147,89 @@ class Client:
         finally:
             await sub.unsubscribe()
 
-    async def questions(self, role: str | None = None) -> list[QuestionRow]:
-        """The open questions, the earliest deadline first."""
-        found: dict[str, QuestionRow | None] = {}
-        async for item in self._items(self._parked):
-            for question in decode_record(item).questions:
-                found[question.id] = None  # closed, unless it is open where it is read last
-            for row in _open_questions(decode_record(item), role):
-                found[row.id] = row
-        return sorted((row for row in found.values() if row), key=lambda row: row.deadline)
+    async def questions(
+        self,
+        role: str | None = None,
+        *,
+        ticket: str | None = None,
+        since: float | None = None,
+        text: str | None = None,
+    ) -> list[QuestionRow]:
+        """The open questions, the earliest deadline first.
 
-    async def runs(self, status: str | None = None, limit: int = 50) -> list[RunRow]:
-        """Runs, the newest first, at most `limit` of them."""
-        rows = [row for row in (await self._rows()).values() if status in {None, row.status}]
-        rows.sort(key=lambda row: row.started_at, reverse=True)
-        return [_run_row(row) for row in rows[:limit]]
+        A question is listed within a second. The cost grows with the number of open questions, and
+        not with the number of runs.
 
-    async def show(self, run: str) -> RunDetail:
+        Args:
+            role: Only questions to this role.
+            ticket: Only questions on this ticket.
+            since: Only questions asked in this many seconds.
+            text: Only questions with this text in ticket, question or context, in any case.
+
+        Raises:
+            OldIndex: an earlier release wrote the list, and it has not been migrated.
+        """
+        return await open_questions(self._requests, role, ticket, since, text)
+
+    async def runs(
+        self,
+        status: str | None = None,
+        limit: int = 50,
+        *,
+        ticket: str | None = None,
+        workflow: str | None = None,
+        role: str | None = None,
+        since: float | None = None,
+        text: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[RunRow]:
+        """Runs, those that changed last first, at most `limit` of them.
+
+        A run is listed, and its status is right, within a second. The newest runs and those of a
+        ticket are read at the same cost however many runs there are. Other filters read the list
+        from its newest run backwards until they have enough; `since` bounds that.
+
+        Args:
+            status: Only runs with this status.
+            limit: At most so many.
+            ticket: Only the runs of this ticket.
+            workflow: Only runs of this workflow.
+            role: Only runs that wait for this role of people.
+            since: Only runs that changed in this many seconds.
+            text: Only runs with this text in ticket, workflow, open question or error, in any case.
+            progress: Is told now and then how many runs were looked at.
+
+        Raises:
+            OldIndex: an earlier release wrote the list, and it has not been migrated.
+        """
+        wanted = RunFilter(
+            status=status, workflow=workflow, ticket=ticket, role=role, since=since, text=text
+        )
+        return [run_row(row) for row in await listed(self._requests, wanted, limit, progress)]
+
+    async def show(self, run: str, *, progress: Progress | None = None) -> RunDetail:
         """One run with its history: by id, by the beginning of its id, or by its ticket.
 
-        A ticket means its newest run. Raises NoSuchRun.
+        A ticket means its newest run that no other run started.
+
+        Raises:
+            NoSuchRun: there is none, or several ids begin so.
         """
-        live, messages = await self._load(await self._find(run))
+        live, messages = await self._load(await self._find(run, progress))
         narrator = Narrator(live.id)
         steps: list[StepRow] = []
         for message in messages:
             steps += [row for _, row in narrator.tell(message)]
         result = await self._blobs.inflate(live.state.result)
-        return _detail(live.state, msgspec.json.decode(result), steps)
+        children = await of_runs(self._requests, self._log, live.state.children())
+        return RunDetail(
+            **msgspec.structs.asdict(run_row(row_of(live.state))),
+            result=msgspec.json.decode(result),
+            error=error(live.state) or None,
+            failure=_failure(live.state.failure),
+            steps=steps,
+            children=[run_row(child) for child in children],
+        )
 
     async def cancel(self, run: str, reason: str = "") -> RunRow:
         """Cancel a run: its work stops at once, its open questions are closed.
@@ -198,7 +244,7 @@ class Client:
             with contextlib.suppress(Fenced):
                 await live.append([Cancelled(reason=reason)], to=live.state.root.actor)
                 await self._requests.tell(f"{CANCEL}.{run_id}")
-                return _state_row(live.state)
+                return run_row(row_of(live.state))
         raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
 
     def run(self, run: str) -> Run:
@@ -258,20 +304,24 @@ class Client:
         """Remove it. Raises NoSuchLetter."""
         await self._dead.drop(number)
 
-    async def purge(self, older_than: float) -> Purged:
-        """Remove runs that ended more than `older_than` seconds ago, logs and rows.
+    async def purge(self, older_than: float, progress: Progress | None = None) -> Purged:
+        """Remove runs that ended more than `older_than` seconds ago: logs, rows and what is left.
 
         Runs that have not ended stay, however old. Needs the right to purge the streams of logs.
+        `progress` is told now and then how many runs were removed.
         """
-        before = iso(time.time() - older_than)
-        runs = messages = 0
-        for row in (await self._rows()).values():
-            if row.status in UNENDED or row.updated_at >= before:
-                continue
-            messages += await self._log.purge(row.id)
-            await self._index.forget(row.id)
-            runs += 1
-        return Purged(runs=runs, messages=messages)
+        return await Purge(self._requests).run(older_than, progress)
+
+    async def migrate(self) -> int:
+        """Bring what an earlier release wrote into today's form; return how many rows that took.
+
+        A worker does so before it takes work. This is for after an upgrade in which workers of both
+        releases ran for a time, and may be repeated.
+
+        Raises:
+            StreamMissing: the app was not provisioned by this release yet.
+        """
+        return await Migration(self._requests).repeat()
 
     # ------------------------------------------------------------------------------------------
 
@@ -285,30 +335,8 @@ class Client:
                 raise
             raise denied from None
 
-    async def _items(self, bucket: Bucket) -> AsyncIterator[bytes]:
-        try:
-            async for item in bucket.items():
-                yield item.value
-        except BusError as error:
-            if error.code != _NO_SUCH_STREAM:
-                raise
-
-    async def _rows(self) -> dict[str, IndexRow]:
-        return await all_rows(self._requests)
-
-    async def _find(self, run: str) -> str:
-        if _RUN_ID.fullmatch(run) and await self._log.load(run):
-            return run  # known before the index shows it
-        rows = list((await self._rows()).values())
-        begins = [row for row in rows if run and row.id.startswith(run)]
-        of_ticket = sorted((row for row in rows if row.ticket == run), key=lambda r: r.started_at)
-        if of_ticket:  # before ids: a short ticket must not mean, or cancel, another one's run
-            return of_ticket[-1].id
-        if len(begins) == 1:
-            return begins[0].id
-        if begins:
-            raise NoSuchRun(f"{run!r} begins the ids of {len(begins)} runs: give more of it")
-        raise NoSuchRun(f"there is no run {run!r}, and no run for a ticket of that name")
+    async def _find(self, run: str, progress: Progress | None = None) -> str:
+        return await find(self._requests, self._log, run, progress)
 
     async def _load(self, run_id: str) -> tuple[LiveRun, list[LogMessage]]:
         live = LiveRun(self._log, RunState(id=run_id))
@@ -329,24 +357,6 @@ def _receipt(data: bytes) -> Receipt:
     return Receipt(**msgspec.structs.asdict(wire))
 
 
-def _open_questions(record: ParkedRecord, role: str | None) -> list[QuestionRow]:
-    return [
-        QuestionRow(
-            id=question.id,
-            ticket=record.ticket,
-            role=question.role,
-            question=question.question,
-            context=question.context,
-            agent=question.agent,
-            run=question.run,
-            asked_at=question.asked_at,
-            deadline=question.deadline,
-        )
-        for question in record.questions
-        if question.status == "open" and role in {None, question.role}
-    ]
-
-
 def _dead_row(number: int, letter: DeadLetter) -> DeadRow:
     return DeadRow(
         id=number,
@@ -359,42 +369,6 @@ def _dead_row(number: int, letter: DeadLetter) -> DeadRow:
     )
 
 
-def _run_row(row: IndexRow) -> RunRow:
-    return RunRow(
-        id=row.id,
-        workflow=row.workflow,
-        ticket=row.ticket,
-        status=row.status,  # type: ignore[arg-type]
-        started_at=row.started_at,
-        updated_at=row.updated_at,
-        needs=row.needs,
-        reason=row.error,
-    )
-
-
-def _state_row(state: RunState) -> RunRow:
-    return RunRow(
-        id=state.id,
-        workflow=state.workflow,
-        ticket=state.ticket,
-        status=state.status,  # type: ignore[arg-type]
-        started_at=iso(state.started_at),
-        updated_at=iso(state.updated_at),
-        needs=needs(state),
-        reason=reason(state),
-    )
-
-
-def _detail(state: RunState, result: Any, steps: list[StepRow]) -> RunDetail:
-    return RunDetail(
-        **msgspec.structs.asdict(_state_row(state)),
-        result=result,
-        error=error(state) or None,
-        failure=_failure(state.failure),
-        steps=steps,
-    )
-
-
 def _failure(failure: Failure | None) -> FailureRow | None:
     if failure is None:
         return None
@@ -402,3 +376,6 @@ def _failure(failure: Failure | None) -> FailureRow | None:
     return FailureRow(
         type=failure.type, message=failure.message, place=place, causes=failure.causes
     )
+
+
+__all__ = ["Client", "NoReceipt", "NoSuchRun", "RunOver"]

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from .actors.parked import decode as decode_record
-from .bus.bucket import Bucket
+from .asked import open_questions
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
 from .bus.errors import BusError, StreamMissing, TopologyMismatch
 from .bus.log import Log, shares
 from .bus.requests import Requests
 from .bus.topology import streams
-from .listing import all_rows
+from .listing import newest_first
 from .rows import Finding
 
 _OVERDUE = 60.0
 """Seconds past its deadline after which an open question counts as stuck."""
+_RUNS = 10_000
+"""Runs that are looked at, those that changed last: the rest would take minutes."""
 _STALE = 600.0
 """Seconds without a change after which a running run is worth a look."""
 _SHOWN = 5
@@ -144,12 +146,10 @@ def _consumer(info: dict[str, Any]) -> list[Finding]:
 async def _questions(requests: Requests) -> list[Finding]:
     now, waiting = time.time(), 0
     overdue: list[str] = []
-    async for item in Bucket(requests, "parked").items():
-        for question in decode_record(item.value).questions:
-            if question.status == "open":
-                waiting += 1
-                if now - datetime.fromisoformat(question.deadline).timestamp() > _OVERDUE:
-                    overdue.append(f"{question.id} (run {question.run})")
+    for question in await open_questions(requests):
+        waiting += 1
+        if now - datetime.fromisoformat(question.deadline).timestamp() > _OVERDUE:
+            overdue.append(f"{question.id} (run {question.run})")
     if overdue:
         return [
             Finding(
@@ -167,14 +167,21 @@ async def _runs(requests: Requests) -> list[Finding]:
     stale: list[str] = []
     blocked: dict[tuple[str, str], list[str]] = {}
     now = time.time()
-    for row in (await all_rows(requests)).values():
-        counts[row.status] = counts.get(row.status, 0) + 1
-        age = now - datetime.fromisoformat(row.updated_at).timestamp()
-        if row.status == "running" and age > _STALE:
-            stale.append(row.id)
-        if row.status == "blocked":
-            blocked.setdefault((row.error, row.needs), []).append(row.id)
+    looked_at = 0
+    async with aclosing(newest_first(requests)) as rows:
+        async for row in rows:
+            looked_at += 1
+            if looked_at > _RUNS:
+                break
+            counts[row.status] = counts.get(row.status, 0) + 1
+            age = now - datetime.fromisoformat(row.updated_at).timestamp()
+            if row.status == "running" and age > _STALE:
+                stale.append(row.id)
+            if row.status == "blocked":
+                blocked.setdefault((row.error, row.needs), []).append(row.id)
     text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none yet"
+    if looked_at > _RUNS:
+        text += f" (of the {_RUNS:,} that changed last)"
     findings = [Finding(level="ok", subject="runs", message=text), *_blocked(blocked)]
     if stale:
         findings.append(

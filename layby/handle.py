@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from .events import AnyEvent, number
+from .lookup import is_id
 
 if TYPE_CHECKING:
     from .client import Client
     from .rows import RunDetail, RunRow
-
-_RUN_ID = re.compile(r"[0-9a-f]{20}")
 
 
 class Run:
@@ -29,7 +27,7 @@ class Run:
 
     async def id(self) -> str:
         """Its id; of several runs for a ticket, that of the newest. Raises NoSuchRun."""
-        if not _RUN_ID.fullmatch(self.name):
+        if not is_id(self.name):
             self.name = (await self._client.show(self.name)).id
         return self.name
 

@@ -1,61 +1,252 @@
-"""All runs there are to list: the index, and the runs that only their questions show yet."""
+"""Lists of runs: the index read by ticket, by run, and from its newest row backwards."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
 import msgspec
 
-from .actors.parked import ParkedQuestion, ParkedRecord
+from .actors.migration import is_current
 from .actors.parked import decode as decode_record
 from .bus.bucket import Bucket
-from .bus.errors import StreamMissing
+from .bus.errors import BusError, LaybyError, StreamMissing
 from .bus.log import Log
+from .bus.reading import backwards, newest
 from .bus.requests import Requests
-from .runtime.index import IndexRow
-from .runtime.state import RUNNING, UNENDED, WAITING
+from .bus.token import encode
+from .bus.wire import Message
+from .rows import RunRow
+from .runtime.entry import Started
+from .runtime.entry import decode as decode_entry
+from .runtime.index import BUCKET, IndexRow, key_of
+from .runtime.state import WAITING, RunState
+from .runtime.times import iso
+
+_STREAM = f"KV_{BUCKET}"
+_ROWS = f"$KV.{BUCKET}.*.*"
+_PROGRESS = 1_000
+_CLOCKS = 5.0
+"""Seconds by which the clock of a row's writer may be ahead of the server's."""
+_TOO_MANY = 413
+_PAGE = 256
 
 _decode_row = msgspec.json.Decoder(IndexRow).decode
 
+Progress = Callable[[int], None]
+"""Is told, now and then, how many rows were read."""
 
-async def all_rows(requests: Requests) -> dict[str, IndexRow]:
-    """Every run by its id, as it was seen last while this read."""
+
+class OldIndex(LaybyError):
+    """The index was written by an earlier release and has not been migrated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which runs to list; what is None does not matter.
+
+    Attributes:
+        status: Where they stand.
+        workflow: The workflow that they run.
+        ticket: Their ticket.
+        role: A role of people that they wait for.
+        since: Only runs that changed in this many seconds.
+        text: Text in the ticket, the workflow, the open question or the error, in any case.
+    """
+
+    status: str | None = None
+    workflow: str | None = None
+    ticket: str | None = None
+    role: str | None = None
+    since: float | None = None
+    text: str | None = None
+
+    def takes(self, row: IndexRow) -> bool:
+        """Whether a row is wanted."""
+        wanted = (
+            (self.status, row.status),
+            (self.workflow, row.workflow),
+            (self.ticket, row.ticket),
+        )
+        if any(want is not None and want != has for want, has in wanted):
+            return False
+        if self.role is not None and self.role not in row.roles:
+            return False
+        if self.since is not None and row.updated_at < iso(time.time() - self.since):
+            return False
+        return self.text is None or contains(
+            self.text, row.ticket, row.workflow, row.question, row.error
+        )
+
+
+def contains(text: str, *places: str) -> bool:
+    """Whether `text` is in one of these places, upper and lower case alike."""
+    return any(text.casefold() in place.casefold() for place in places)
+
+
+async def listed(
+    requests: Requests, wanted: RunFilter, limit: int, progress: Progress | None = None
+) -> list[IndexRow]:
+    """The runs that fit, those that changed last first, at most `limit` of them.
+
+    A ticket's runs are read by their keys. Any other filter reads the index from its newest row
+    backwards until it has enough, or has come to rows older than `since`.
+
+    Raises:
+        OldIndex: an earlier release wrote the index.
+    """
+    if wanted.ticket is not None:
+        rows = [row for row in await of_ticket(requests, wanted.ticket) if wanted.takes(row)]
+        return _sorted(rows)[:limit]
+    found: dict[str, IndexRow] = {}
+    async with aclosing(newest_first(requests, wanted.since, progress)) as every_row:
+        async for row in every_row:
+            if row.id not in found and wanted.takes(row):
+                found[row.id] = row
+                if len(found) >= limit:
+                    break
+    return _sorted(found.values())
+
+
+def _sorted(rows: Iterable[IndexRow]) -> list[IndexRow]:
+    return sorted(rows, key=lambda row: row.updated_at, reverse=True)
+
+
+async def newest_first(
+    requests: Requests, since: float | None = None, progress: Progress | None = None
+) -> AsyncGenerator[IndexRow]:
+    """Every row of the index, the one that was written last first. Raises OldIndex."""
+    await demand_current(requests)
+    oldest = None if since is None else time.time() - since - _CLOCKS
+    read = 0
+    try:
+        async with aclosing(backwards(requests, _STREAM, _ROWS)) as messages:
+            async for message in messages:
+                read += 1
+                if progress is not None and read % _PROGRESS == 0:
+                    progress(read)
+                if oldest is not None and _stored_at(message) < oldest:
+                    return
+                row = _row(message)
+                if row is not None:
+                    yield row
+    except StreamMissing:
+        return  # nothing was ever provisioned
+
+
+async def of_ticket(requests: Requests, ticket: str) -> list[IndexRow]:
+    """The runs of a ticket in no particular order. Raises OldIndex."""
+    await demand_current(requests)
     rows: dict[str, IndexRow] = {}
     try:
-        async for item in Bucket(requests, "runs").items():
-            row = _decode_row(item.value)
+        for row in await _newest_of(requests, f"$KV.{BUCKET}.{encode(ticket)}.*"):
             rows[row.id] = row
-        listed = set(rows)
-        async for item in Bucket(requests, "parked").items():
-            _add_asked(rows, decode_record(item.value))
-        for run in await _purged(requests, [rows[run] for run in rows.keys() - listed]):
-            del rows[run]
+        parked = await Bucket(requests, "parked").get(encode(ticket))
     except StreamMissing:
-        return rows  # nothing was ever provisioned
-    return rows
+        return []
+    for question in decode_record(parked.value).questions if parked else ():
+        if question.run not in rows and question.status == "open":  # asked a moment ago
+            rows[question.run] = IndexRow(
+                id=question.run,
+                workflow=question.workflow,
+                ticket=ticket,
+                status=WAITING,
+                started_at=question.started_at,
+                updated_at=question.asked_at,
+                pos=question.pos,
+                parent=question.parent,
+                roles=(question.role,),
+                question=question.question,
+            )
+    return list(rows.values())
 
 
-async def _purged(requests: Requests, rows: list[IndexRow]) -> set[str]:
-    """Runs that only a closed question shows, which is remembered for longer than their logs."""
-    closed = {row.id for row in rows if row.status == RUNNING}
-    return closed - await Log(requests).existing(closed) if closed else closed
+async def _newest_of(requests: Requests, subject: str) -> list[IndexRow]:
+    """The rows on `subject`, of which there may be more than one read returns."""
+    try:
+        found = await newest(requests, _STREAM, [subject])
+    except BusError as error:
+        if error.code != _TOO_MANY:
+            raise
+        found = [message async for message in backwards(requests, _STREAM, subject)]
+    return [row for message in found if (row := _row(message)) is not None]
 
 
-def _add_asked(rows: dict[str, IndexRow], record: ParkedRecord) -> None:
-    for question in record.questions:
-        known = rows.get(question.run)
-        newer = known is None or (known.status in UNENDED and known.pos <= question.pos)
-        if newer:
-            rows[question.run] = _asked(record.ticket, question)
+async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRow]:
+    """The rows of runs that are known by their ids; a run with none yet as its log opens it."""
+    rows: dict[str, IndexRow] = {}
+    for run, opening in (await log.openings(runs)).items():
+        envelope = decode_entry(opening)
+        started = envelope.records[0]
+        if isinstance(started, Started):
+            state = RunState(id=run, workflow=started.workflow, ticket=started.ticket)
+            state.started_at = state.updated_at = envelope.at
+            rows[run] = row_at_start(state, started)
+    keys = [f"$KV.{BUCKET}.{key_of(row.ticket, row.id)}" for row in rows.values()]
+    for at in range(0, len(keys), _PAGE):
+        for message in await newest(requests, _STREAM, keys[at : at + _PAGE]):
+            row = _row(message)
+            if row is not None:
+                rows[row.id] = row
+    return [rows[run] for run in runs if run in rows]
 
 
-def _asked(ticket: str, question: ParkedQuestion) -> IndexRow:
-    """A run as its question shows it: waiting, or under way again since it was closed."""
-    is_open = question.status == "open"
+def row_at_start(state: RunState, started: Started) -> IndexRow:
+    """The row of a run that has done nothing yet."""
     return IndexRow(
-        id=question.run,
-        workflow=question.workflow,
-        ticket=ticket,
-        status=WAITING if is_open else RUNNING,
-        started_at=question.started_at,
-        updated_at=question.asked_at if is_open else question.closed_at,
-        pos=question.pos,
+        id=state.id,
+        workflow=state.workflow,
+        ticket=state.ticket,
+        status=state.status,
+        started_at=iso(state.started_at),
+        updated_at=iso(state.updated_at),
+        pos=1,
+        parent=started.parent.run if started.parent else "",
     )
+
+
+def run_row(row: IndexRow) -> RunRow:
+    """A row as people and scripts get it."""
+    return RunRow(
+        id=row.id,
+        workflow=row.workflow,
+        ticket=row.ticket,
+        status=row.status,  # type: ignore[arg-type]
+        started_at=row.started_at,
+        updated_at=row.updated_at,
+        parent=row.parent or None,
+        needs=row.needs,
+        reason=row.error,
+    )
+
+
+async def demand_current(requests: Requests, before: str = BUCKET) -> None:
+    """Raise OldIndex where an earlier release wrote the rows and nobody has migrated them."""
+    try:
+        current = await is_current(requests, before)
+    except StreamMissing:
+        return  # nothing was ever provisioned
+    if not current:
+        raise OldIndex(
+            "the index of runs was written by an earlier release: run `layby migrate`, or start a "
+            "worker, which migrates it before it takes work"
+        )
+
+
+def _row(message: Message) -> IndexRow | None:
+    """The row in a message; None for a marker, and for what is no row of that run."""
+    if not message.data:
+        return None
+    try:
+        row = _decode_row(message.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # whoever wrote it must not stop the list
+    key = message.headers["Nats-Subject"].rpartition(".")[2]
+    return row if row.id == key else None
+
+
+def _stored_at(message: Message) -> float:
+    return datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()

@@ -44,6 +44,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
         needs: What people can do for a run that is blocked; empty for all others.
         reason: Why it did not complete, with the error's type and place, on one line; empty while
             it may.
+        parent: The run that started it and waits for it; None when an event did.
     """
 
     id: str
@@ -54,6 +55,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
     updated_at: str
     needs: str = ""
     reason: str = ""
+    parent: str | None = None
 
 
 class StepRow(msgspec.Struct, kw_only=True, frozen=True):
@@ -116,12 +118,14 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
         error: Why it did not complete; None while it may.
         failure: The exception that ended it; None where no exception did.
         steps: Its history, oldest first.
+        children: The runs that it started with `step.workflow`, in their order.
     """
 
     result: Any = None
     error: str | None = None
     failure: FailureRow | None = None
     steps: list[StepRow] = []
+    children: list[RunRow] = []
 
 
 class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):

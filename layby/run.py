@@ -16,6 +16,9 @@ from .actors.children import ChildRuns
 from .actors.human import Human
 from .actors.kinds import human_address
 from .actors.loop import AgentActor
+from .actors.migration import Migration
+from .actors.open_questions import BUCKET as QUESTIONS
+from .actors.open_questions import OpenQuestions
 from .actors.parked import Parking
 from .actors.supervisor import Supervisor
 from .actors.thread import HistoryStore
@@ -42,6 +45,8 @@ from .runtime.doubt import Doubt
 from .runtime.errors import InvalidSetup
 from .runtime.guard import Hopeless
 from .runtime.host import Behaviour, Host
+from .runtime.index import BUCKET as RUNS
+from .runtime.index import LATER, Index
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
 from .runtime.worker import CANCEL, Handle, Post, Worker
@@ -57,11 +62,17 @@ class WorkerLost(LaybyError):
 
 
 @contextlib.asynccontextmanager
-async def working(app: App, settings: ConnectionSettings) -> AsyncGenerator[Worker]:
-    """A worker for `app`, taking work while the block is open and drained at its end."""
+async def working(
+    app: App, settings: ConnectionSettings, *, listed_after: float = LATER
+) -> AsyncGenerator[Worker]:
+    """A worker for `app`, taking work while the block is open and drained at its end.
+
+    `listed_after` seconds lists show what has just begun; tests do not wait for that.
+    """
     async with _bus_of(app, settings) as (connection, requests):
         await Provisioner(requests).ensure(app.topology())
-        worker = assemble(app, connection, requests)
+        await Migration(requests).run()
+        worker = assemble(app, connection, requests, listed_after=listed_after)
         await worker.start()
         try:
             yield worker
@@ -97,6 +108,7 @@ async def run_worker(
 
         connection.on_closed.append(give_up)
         await Provisioner(requests).ensure(app.topology())
+        await Migration(requests).run()
         worker = assemble(app, connection, requests)
         worker.on_give_up.append(give_up)
         await worker.start()
@@ -169,7 +181,9 @@ def _history(app: App, requests: Requests) -> HistoryStore | None:
     return kept.over(requests) if isinstance(kept, NatsHistory) else kept
 
 
-def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
+def assemble(
+    app: App, connection: Connection, requests: Requests, *, listed_after: float = LATER
+) -> Worker:
     """Put an app's actors behind their mailboxes."""
     timers = Timers(requests)
 
@@ -195,20 +209,25 @@ def assemble(app: App, connection: Connection, requests: Requests) -> Worker:
     )
     host = Host(
         log_=Log(requests, app.log_streams),
-        runs=Bucket(requests, "runs"),
+        index=Index(Bucket(requests, RUNS), listed_after),
         dead=DeadLetters(requests),
         doubt=Doubt(requests),
         services=services,
     )
     parking = Parking(Bucket(requests, "parked"), app.keep)
-    humans = {role: Human(role, host, parking, requests, timers) for role in app.roles}
+    listed = OpenQuestions(Bucket(requests, QUESTIONS), host.index)
+
+    def person(role: str) -> Human:
+        return Human(role, host, parking=parking, listed=listed, requests=requests, timers=timers)
+
+    humans = {role: person(role) for role in app.roles}
     children = ChildRuns(app.workflows, host)
     host.tidiers += [human.tidy for human in humans.values()]
     host.tidiers.append(children.tidy)
     services.children = children
 
     def human(role: str) -> Human:
-        return humans.get(role) or Human(role, host, parking, requests, timers)
+        return humans.get(role) or person(role)
 
     served = {
         **_performers(app, host),

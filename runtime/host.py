@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
@@ -95,10 +94,16 @@ class Host:
     """Brings runs forward in one worker."""
 
     def __init__(
-        self, *, log_: Log, runs: Bucket, dead: DeadLetters, services: Services, doubt: Doubt
+        self,
+        *,
+        log_: Log,
+        index: Index,
+        dead: DeadLetters,
+        services: Services,
+        doubt: Doubt,
     ) -> None:
         self.cache = RunCache(log_)
-        self.index = Index(runs)
+        self.index = index
         self.services = services
         self.guard = Guard(dead, self._fail)
         self.tidiers: list[Tidy] = []
@@ -246,6 +251,7 @@ class Host:
         work: Callable[[], Awaitable[None]],
     ) -> None:
         live.users += 1
+        self.index.soon(live)  # the work may take long
         try:
             await work()
             crash.point("before_ack")

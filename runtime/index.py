@@ -1,10 +1,13 @@
 """The index of runs that people list and filter: a bucket derived from the logs.
 
-A run that has ended, or waits for something other than a person, is written before the mail that
-brought it there is acknowledged: a crash leaves the mail to be redelivered and the row to be
-written then. A run that waits for a person is shown by its question's record, and one that is under
-way by a row written a little later, if it still is then. A row that is not final is written by
-compare-and-set, so that it never hides a later one.
+A row lies under `<ticket>.<run>`, so a ticket's runs are found without a scan. A run that has
+ended, or waits for something other than a person, gets its row before the mail that brought it
+there is acknowledged: after a crash the mail is redelivered and the row is written then. So does a
+run that is or was blocked. The row of
+a run that waits for a person is written by whoever shows its question, under the same rule (see
+`actors.open_questions`). A run that is under way gets its row a moment after its handling began, if
+it is still under way then. A row that is not final is written by compare-and-set, so it never hides
+a later one.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import structlog
 
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
+from ..bus.token import encode
 from . import crash
 from .failure import reason_of
 from .run import LiveRun
@@ -24,10 +28,13 @@ from .times import iso
 
 log = structlog.get_logger("layby.index")
 
-_LATER = 0.25
-"""Seconds after which a run that is under way gets a row."""
+BUCKET = "runs"
+LATER = 0.5
+"""Seconds: little enough for people, and enough for what is done at once to need no row."""
 _TRIES = 20
 _LONGEST = 500
+_EXCERPT = 300
+"""Characters of a question that a row holds."""
 
 
 class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +52,17 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why it did not complete, or does not go on: see `reason`."""
     needs: str = ""
     """What people can do for a run that is blocked."""
+    parent: str = ""
+    """The run that started it and waits for it."""
+    roles: tuple[str, ...] = ()
+    """The roles of people that it waits for."""
+    question: str = ""
+    """What the first of them is asked, in part."""
+
+
+def key_of(ticket: str, run: str) -> str:
+    """The key of a run's row."""
+    return f"{encode(ticket)}.{run}"
 
 
 def error(state: RunState) -> str:
@@ -67,6 +85,7 @@ def needs(state: RunState) -> str:
 
 def row_of(state: RunState) -> IndexRow:
     """The row of a run."""
+    asked = [] if state.ended else state.open_questions()
     return IndexRow(
         id=state.id,
         workflow=state.workflow,
@@ -75,16 +94,21 @@ def row_of(state: RunState) -> IndexRow:
         started_at=iso(state.started_at),
         updated_at=iso(state.updated_at),
         pos=state.tail,
-        error=reason(state),
-        needs=needs(state),
+        error=reason(state)[:_EXCERPT],
+        needs=needs(state)[:_EXCERPT],
+        parent=state.parent.run if state.parent else "",
+        roles=tuple(dict.fromkeys(question.role for question in asked)),
+        question=asked[0].question[:_EXCERPT] if asked else "",
     )
 
 
 class Index:
     """Writes rows behind the runs."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, later: float = LATER) -> None:
         self._bucket = bucket
+        self.later = later
+        """Seconds after which a run that is under way, or waits for a person, gets a row."""
         self._later: dict[str, LiveRun] = {}
         self._writing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -92,45 +116,62 @@ class Index:
     async def reflect(self, live: LiveRun) -> None:
         """Return when people can see the run as it is now, or will without our doing."""
         state = live.state
-        if state.ended or state.blocked or (state.waits and not state.asking_since):
+        if state.ended or state.blocks or (state.waits and not state.asking_since):
             crash.point("before_index")
-            await self._write(live)
+            await self.write(live)
             crash.point("after_index")
-        elif live.id not in self._later and (state.blocks or not state.waits):
+        else:
+            self.soon(live)
+
+    def soon(self, live: LiveRun) -> None:
+        """Have people see the run a moment from now, unless somebody else shows it by then."""
+        if live.id not in self._later:
             self._later[live.id] = live
-            self._loop.call_later(_LATER, self._look, live)
+            self._loop.call_later(self.later, self._look, live)
 
     def _look(self, live: LiveRun) -> None:
-        """Write a row for a run that is still under way."""
         self._later.pop(live.id, None)
-        if not live.state.ended and (live.state.blocks or not live.state.waits):
+        if not self._shown_by_others(live):
             task = self._loop.create_task(self._write_behind(live))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
 
+    def _shown_by_others(self, live: LiveRun) -> bool:
+        """Whether who brought the run to where it is writes its row, or has written it."""
+        state = live.state
+        if state.ended or not state.frames or live.listed >= state.tail:
+            return True
+        # Whoever shows a question writes the row of its run; later entries are to be seen too.
+        return bool(state.waits) and not state.blocks and not (state.asking_since and live.listed)
+
     async def _write_behind(self, live: LiveRun) -> None:
         try:
             await live.load()  # another worker may have ended the run by now
-            await self._write(live)
+            if not self._shown_by_others(live):
+                await self.write(live)
         except BusError as error:
             log.info("index.postponed", run=live.id, error=str(error))
 
-    async def _write(self, live: LiveRun) -> None:
+    async def write(self, live: LiveRun) -> None:
+        """Write the row of a run as it is known here, unless a later one is there."""
         for _ in range(_TRIES):
             row = row_of(live.state)
-            data = msgspec.json.encode(row)
+            if live.listed >= row.pos:
+                return
+            key, data = key_of(row.ticket, row.id), msgspec.json.encode(row)
             if live.state.ended:
-                live.indexed = await self._bucket.put(live.id, data)
+                live.indexed = await self._bucket.put(key, data)
+                live.listed = row.pos
                 return
             try:
-                live.indexed = await self._bucket.put(live.id, data, revision=live.indexed or 0)
+                live.indexed = await self._bucket.put(key, data, revision=live.indexed or 0)
             except Conflict:
-                item = await self._bucket.get(live.id)
+                item = await self._bucket.get(key)
                 if item is None:
                     continue
                 live.indexed = item.revision
-                if msgspec.json.decode(item.value, type=IndexRow).pos >= row.pos:
-                    return
+                live.listed = msgspec.json.decode(item.value, type=IndexRow).pos
             else:
+                live.listed = row.pos
                 return
         raise BusError(f"run {live.id}: its row in the index kept changing")

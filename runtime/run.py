@@ -55,6 +55,8 @@ class LiveRun:
         """The server may have forgotten what it delivered: read the log before trusting this."""
         self.indexed: int | None = None
         """Revision of the run's row in the index, where known."""
+        self.listed = 0
+        """The position of the log that its row is known to reflect."""
         self._log = log_
         self._lock = asyncio.Lock()
         self._op = ""

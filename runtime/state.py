@@ -200,6 +200,15 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
         """What people are being asked, oldest first."""
         return [q for q in self.questions.values() if q.status == OPEN]
 
+    def children(self) -> list[str]:
+        """The runs that it has started and waited for, in the order of the log's frames."""
+        return [
+            slot.ref
+            for frame in self.frames.values()
+            for slot in frame.slots.values()
+            if slot.kind == "child" and slot.ref
+        ]
+
     def slot(self, frame: str, key: str) -> Slot | None:
         """What is known of `key` in `frame`."""
         found = self.frames.get(frame)

@@ -60,7 +60,7 @@ class Engine:
     @asynccontextmanager
     async def works(self, app: App) -> AsyncGenerator[Worker]:
         """One more worker for `app`."""
-        async with working(app, self.settings) as worker:
+        async with working(app, self.settings, listed_after=0.02) as worker:
             yield worker
 
     # -- runs ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from .connected import with_client
 from .invocation import Invocation, command, group
 from .load import load_app
 from .output import print_json, stdout
+from .progress import progress
 from .times import duration
 from .worker import AppPath, required_settings
 
@@ -103,7 +104,8 @@ def purge(
     Example: layby purge --older-than 30d
     """
     age = duration(older_than, allow_zero=True)
-    purged = with_client(call, lambda client: client.purge(age))
+    with progress("runs removed", quiet=call.json) as tell:
+        purged = with_client(call, lambda client: client.purge(age, tell))
     if call.json:
         print_json(purged)
     else:

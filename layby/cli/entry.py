@@ -13,6 +13,7 @@ from . import (
     demo,
     dev,
     doctor,
+    migrate,
     provision,
     questions,
     runs,
@@ -52,6 +53,7 @@ for module in (
     show,
     doctor,
     dead,
+    migrate,
     provision,
     version,
 ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +11,7 @@ from .connected import with_client
 from .errors import UsageError
 from .invocation import Invocation, command
 from .output import print_json, stdout
+from .times import duration
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -30,6 +31,19 @@ def questions(
     role: Annotated[
         str | None, typer.Option(help="Only questions to this role.", show_default=False)
     ] = None,
+    ticket: Annotated[
+        str | None, typer.Option(help="Only questions on this ticket.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only questions asked so long ago at most: 2h.", show_default=False),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="Only questions with this text in ticket, question or context.", show_default=False
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", metavar="", help="Keep the list up to date.")
     ] = False,
@@ -40,10 +54,15 @@ def questions(
     """
     if watch and call.json:
         raise UsageError("--watch has no end, so it cannot print one JSON document")
+    age = None if since is None else duration(since)
+
+    async def look(client: Client) -> list[QuestionRow]:
+        return await client.questions(role, ticket=ticket, since=age, text=text)
+
     if watch:
-        with_client(call, lambda client: _watch(client, role))
+        with_client(call, lambda client: _watch(lambda: look(client), role))
         return
-    rows = with_client(call, lambda client: client.questions(role=role))
+    rows = with_client(call, look)
     if call.json:
         print_json(rows)
     else:
@@ -60,7 +79,7 @@ def _print(rows: Sequence[QuestionRow], role: str | None) -> None:
         stdout().print(_nothing(role), style="dim")
 
 
-async def _watch(client: Client, role: str | None) -> None:
+async def _watch(look: Callable[[], Awaitable[list[QuestionRow]]], role: str | None) -> None:
     import asyncio
 
     from rich.console import Group, RenderableType
@@ -75,7 +94,7 @@ async def _watch(client: Client, role: str | None) -> None:
 
     with Live(console=stdout(), auto_refresh=False) as live:
         while True:
-            live.update(screen(await client.questions(role=role)), refresh=True)
+            live.update(screen(await look()), refresh=True)
             await asyncio.sleep(_REFRESH)
 
 

@@ -9,7 +9,9 @@ import typer
 from .connected import with_client
 from .errors import UsageError
 from .invocation import Invocation, command
-from .output import print_json, stdout
+from .output import print_json, stderr, stdout
+from .progress import progress
+from .times import duration
 
 if TYPE_CHECKING:
     from ..rows import RunStatus
@@ -24,22 +26,56 @@ def register(app: typer.Typer) -> None:
 @command
 def runs(
     call: Invocation,
+    ticket: Annotated[
+        str | None, typer.Option(help="Only the runs of this ticket.", show_default=False)
+    ] = None,
     status: Annotated[
         str | None,
         typer.Option(
-            help="Only runs with this status: running, waiting, blocked, completed, failed, "
-            "timed_out, max_turns, budget_spent or cancelled.",
+            help="Only runs with this status: waiting, blocked or failed, for instance.",
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only runs of this workflow.", show_default=False)
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(help="Only runs that wait for this role of people.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Only runs that changed so long ago at most: 2h.", show_default=False),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="Only runs with this text in ticket, workflow, open question or error.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
 ) -> None:
-    """List runs, the newest first.
+    """List runs, those that changed last first. Child runs follow their parent.
 
-    Example: layby runs --status waiting
+    Example: layby runs --status waiting --since 2h
     """
-    wanted = _status(status)
-    rows = with_client(call, lambda client: client.runs(status=wanted, limit=limit))
+    wanted, age = _status(status), None if since is None else duration(since)
+    with progress("runs looked at", quiet=call.json) as tell:
+        rows = with_client(
+            call,
+            lambda client: client.runs(
+                wanted,
+                limit + 1,
+                ticket=ticket,
+                workflow=workflow,
+                role=role,
+                since=age,
+                text=text,
+                progress=tell,
+            ),
+        )
+    more, rows = len(rows) > limit, rows[:limit]
     if call.json:
         print_json(rows)
     elif rows:
@@ -47,7 +83,11 @@ def runs(
 
         stdout().print(run_table(rows))
     else:
-        stdout().print(f"no runs are {status}" if status else "no runs yet", style="dim")
+        filtered = any((ticket, workflow, role, since, text))
+        none = f"no runs are {status}" if status and not filtered else "no such runs"
+        stdout().print(none if status or filtered else "no runs yet", style="dim")
+    if more:
+        stderr().print(f"{limit} of more: --limit shows more of them", style="dim")
 
 
 @command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -29,16 +29,15 @@ _REASON = 120
 """Characters of a reason in a list of runs; `layby show` has it all."""
 
 
-def run_table(rows: Iterable[RunRow], *, now: datetime | None = None) -> Table:
-    """Runs, one a line, coloured by status."""
-    rows = list(rows)
+def run_table(rows: Sequence[RunRow], *, now: datetime | None = None) -> Table:
+    """Runs, one a line, coloured by status; those that a run started are below it."""
     why = [row.reason for row in rows if row.reason][:1]
     table = _table("run", "ticket", "workflow", "status", "started", "updated")
     if why:
         table.add_column("reason", no_wrap=True, overflow="ellipsis")
-    for row in rows:
+    for depth, row in nested(rows):
         table.add_row(
-            row.id,
+            f"{'  ' * (depth - 1)}└ {row.id}" if depth else row.id,
             Text(one_line(row.ticket), style="bold"),
             row.workflow,
             status_text(row.status),
@@ -47,6 +46,22 @@ def run_table(rows: Iterable[RunRow], *, now: datetime | None = None) -> Table:
             *(Text(one_line(row.reason, _REASON), style="dim") for _ in why),
         )
     return table
+
+
+def nested(rows: Sequence[RunRow]) -> list[tuple[int, RunRow]]:
+    """Rows with their depth: each run's children after it, the oldest first."""
+    children: dict[str | None, list[RunRow]] = {}
+    known = {row.id for row in rows}
+    for row in rows:
+        children.setdefault(row.parent if row.parent in known else None, []).append(row)
+
+    def below(parent: str | None, depth: int) -> Iterator[tuple[int, RunRow]]:
+        found = children.get(parent, [])
+        for row in sorted(found, key=lambda each: each.started_at) if parent else found:
+            yield depth, row
+            yield from below(row.id, depth + 1)
+
+    return list(below(None, 0))
 
 
 def question_table(rows: Iterable[QuestionRow], *, now: datetime | None = None) -> Table:

@@ -37,6 +37,8 @@ from .server import server
 T = TypeVar("T")
 
 _PAUSE = 0.01
+_LISTED_AFTER = 0.02
+"""Seconds after which a question is listed: tests need not wait as long as people may."""
 _RUN_ID = re.compile(r"[0-9a-f]{20}")
 _WHAT = {
     "": "a deadline, sleep, back-off or timeout",
@@ -256,7 +258,7 @@ class TestRuntime:
     @contextlib.asynccontextmanager
     async def worker(self) -> AsyncGenerator[Worker]:
         """One more worker in this process, while the block is open."""
-        async with working(self.app, self.settings) as worker:
+        async with working(self.app, self.settings, listed_after=_LISTED_AFTER) as worker:
             yield worker
 
     @contextlib.asynccontextmanager
@@ -363,7 +365,7 @@ async def running(
         await Provisioner(requests).ensure(loaded.topology())
         client = await stack.enter_async_context(Client.connect(settings))
         for _ in range(workers):
-            await stack.enter_async_context(working(loaded, settings))
+            await stack.enter_async_context(working(loaded, settings, listed_after=_LISTED_AFTER))
         yield TestRuntime(loaded, target, settings, client=client, requests=requests, within=within)
 
 

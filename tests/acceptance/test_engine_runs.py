@@ -297,7 +297,7 @@ async def test_the_index_agrees_with_the_logs(engine: Engine) -> None:
         rows = await engine.client.runs()
         waiting = await engine.client.runs("waiting")
     assert len(rows) == len(wanted)
-    assert [row.started_at for row in rows] == sorted((r.started_at for r in rows), reverse=True)
+    assert [row.updated_at for row in rows] == sorted((r.updated_at for r in rows), reverse=True)
     assert {row.id for row in waiting} == {runs["asks"], runs["sleeps"]}
 
 

@@ -332,11 +332,7 @@ class Checker:
     # -- what is derived -------------------------------------------------------------------------
 
     def _derived(self, run: RunState) -> Iterator[Violation]:
-        row = self._history.index.get(run.id)
-        if row is None:
-            yield Violation("status disagrees", f"run {run.id} is not in the index")
-        elif row.status != run.status:
-            yield Violation("status disagrees", f"run {run.id}: {run.status}, index {row.status}")
+        yield from self._listed(run)
         record = self._history.parked.get(run.ticket)
         shown = {q.id: q.status for q in record.questions} if record else {}
         for question in run.questions.values():
@@ -350,6 +346,22 @@ class Checker:
                 )
         if record is not None and run.ended and run.id in record.runs:
             yield Violation("status disagrees", f"run {run.id} is over, but still parked")
+
+    def _listed(self, run: RunState) -> Iterator[Violation]:
+        """Whether people are told of a run, and of its questions, what its log says."""
+        kind = "index disagrees with the log"
+        row = self._history.index.get(run.id)
+        if row is None:
+            yield Violation(kind, f"run {run.id} is {run.status} and not in the index")
+        elif row.status != run.status:
+            yield Violation(kind, f"run {run.id} is {run.status}, the index says {row.status}")
+        elif row.pos > run.tail or (run.ended and row.pos < run.tail):
+            yield Violation(kind, f"run {run.id} is at {run.tail}, the index says {row.pos}")
+        for question in run.questions.values():
+            listed = question.id in self._history.listed
+            if listed != (question.status == "open"):
+                how = "listed" if listed else "not listed"
+                yield Violation(kind, f"question {question.id} is {question.status} and {how}")
 
 
 def _open(run: RunState) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from layby.actors.answer import Given, Receipt, read
+from layby.actors.open_questions import decode as decode_open
 from layby.actors.parked import ParkedRecord
 from layby.actors.parked import decode as decode_record
 from layby.bus.bucket import Bucket
@@ -97,6 +98,8 @@ class History:
         self.receipts: list[tuple[float, Receipt]] = []
         self.answers: dict[int, AnswerSent] = {}
         self.index: dict[str, IndexRow] = {}
+        self.listed: set[str] = set()
+        """The questions that are listed as open."""
         self.parked: dict[str, ParkedRecord] = {}
         self.dead: list[Stored] = []
         self.broken: list[str] = []
@@ -123,9 +126,15 @@ class History:
     async def close(self) -> None:
         """Read the derived things too, which are judged at the end alone."""
         await self.refresh()
-        self.index = {
-            item.key: msgspec.json.decode(item.value, type=IndexRow)
+        rows = [
+            msgspec.json.decode(item.value, type=IndexRow)
             async for item in Bucket(self._requests, "runs").items()
+        ]
+        self.index = {row.id: row for row in rows}
+        self.listed = {
+            decode_open(item.value).question.id
+            async for item in Bucket(self._requests, "questions").items()
+            if "." in item.key  # or it says which form the rows have
         }
         records = [
             decode_record(item.value) async for item in Bucket(self._requests, "parked").items()

@@ -308,7 +308,7 @@ MUTANTS: dict[str, Mutant] = {
         (expiry_ignores_answers, ("all_down", "race"), ("answer in time refused",)),
         (no_catching_up, ("handovers", "server_kills"), ("recorded step ran again",)),
         (sleeps_not_armed_again, ("crash_points", "random_kills"), ("stuck run",)),
-        (no_index, ("race",), ("status disagrees",)),
+        (no_index, ("race",), ("index disagrees with the log",)),
         (event_starts_a_run_each_time, ("crash_points", "random_kills"), ("run started twice",)),
         (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
         (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),

@@ -27,6 +27,7 @@ KINDS = (
     "step ran twice without a fault",
     "fence broken",
     "status disagrees",
+    "index disagrees with the log",
     "unfoldable log",
     "dead letter",
 )
@@ -39,6 +40,7 @@ PASSING = frozenset(
         "accepted but not applied",
         "effect applied 0 times",
         "status disagrees",
+        "index disagrees with the log",
     }
 )
 """Kinds that time may heal; any other stays once it is seen."""

@@ -1,0 +1,110 @@
+"""The open questions that people list: a bucket with a row for each, and nothing else.
+
+A question that is answered at once needs no row. So its row is written a moment after it was shown,
+together with its run's row in the index, and the mail that asked is acknowledged only then: if the
+worker dies before, another one shows the question again and writes them. Whoever closes a question
+removes its row. Rows are derived: what a question is, its ticket's record and its run's log say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from ..bus.bucket import Bucket
+from ..bus.errors import BusError, Conflict
+from ..bus.mailbox import Delivery
+from ..bus.token import encode
+from ..runtime import crash
+from ..runtime.index import Index
+from ..runtime.run import LiveRun
+from ..runtime.state import OPEN, Question
+from .parked import ParkedQuestion, parked_question
+
+log = structlog.get_logger("layby.human")
+
+BUCKET = "questions"
+
+
+class OpenQuestion(msgspec.Struct, kw_only=True, frozen=True):
+    """A row: an open question and its ticket."""
+
+    ticket: str
+    question: ParkedQuestion
+
+
+def question_key(role: str, ticket: str, question: str) -> str:
+    """The key of a question's row."""
+    return f"{role}.{encode(ticket)}.{question}"
+
+
+decode = msgspec.json.Decoder(OpenQuestion).decode
+encode_row = msgspec.json.Encoder().encode
+
+
+class OpenQuestions:
+    """Keeps the rows of open questions in step with the logs."""
+
+    def __init__(self, bucket: Bucket, index: Index) -> None:
+        self._bucket = bucket
+        self._index = index
+        self._coming: set[str] = set()
+        """Questions that this worker has shown, and does not list yet."""
+        self._listing: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def list_later(self, delivery: Delivery, live: LiveRun, question: str) -> None:
+        """List a question in a moment if it is still open, then acknowledge its mail."""
+        self._coming.add(question)
+        self._loop.call_later(self._index.later, self._look, delivery, live, question)
+
+    def _look(self, delivery: Delivery, live: LiveRun, question: str) -> None:
+        task = self._loop.create_task(self._list(delivery, live, question))
+        self._listing.add(task)
+        task.add_done_callback(self._listing.discard)
+
+    async def _list(self, delivery: Delivery, live: LiveRun, question: str) -> None:
+        self._coming.discard(question)
+        try:
+            if _is_open(live, question):
+                await live.load()  # another worker may have closed it
+            if _is_open(live, question):
+                await self._put(live, live.state.questions[question])
+                crash.point("after_question_row")
+                await self._index.write(live)
+                await live.catch_up()
+                if not _is_open(live, question):  # by a worker that saw no row yet
+                    await self._bucket.forget(_key(live, live.state.questions[question]))
+            await delivery.ack()
+        except BusError as error:
+            log.info("question.not_listed", run=live.id, question=question, error=str(error))
+            await delivery.nak(1.0)
+
+    async def _put(self, live: LiveRun, question: Question) -> None:
+        row = OpenQuestion(ticket=live.state.ticket, question=parked_question(live.state, question))
+        with suppress(Conflict):  # listed already, or closed a moment ago
+            await self._bucket.put(_key(live, question), encode_row(row), revision=0)
+
+    async def closed(self, live: LiveRun, question: Question) -> None:
+        """Remove the row of a question that the log has closed, if it has one.
+
+        A row that is written after this has looked is removed by its writer, who looks into the
+        log again.
+        """
+        if question.id in self._coming:
+            return
+        key = _key(live, question)
+        if await self._bucket.get_newest(key) is not None:
+            await self._bucket.forget(key)
+
+
+def _key(live: LiveRun, question: Question) -> str:
+    return question_key(question.role, live.state.ticket, question.id)
+
+
+def _is_open(live: LiveRun, question: str) -> bool:
+    known = live.state.questions.get(question)
+    return known is not None and known.status == OPEN

@@ -1,0 +1,70 @@
+"""The questions that people are being asked, from the bucket that holds the open ones only."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from .actors.open_questions import BUCKET, OpenQuestion, decode
+from .bus.errors import StreamMissing
+from .bus.reading import every
+from .bus.requests import Requests
+from .bus.token import encode
+from .listing import contains, demand_current
+from .rows import QuestionRow
+from .runtime.times import iso
+
+
+async def open_questions(
+    requests: Requests,
+    role: str | None = None,
+    ticket: str | None = None,
+    since: float | None = None,
+    text: str | None = None,
+) -> list[QuestionRow]:
+    """The open questions that fit, the earliest deadline first. Raises OldIndex."""
+    await demand_current(requests, "parked")
+    token = "*" if ticket is None else encode(ticket)
+    subject = f"$KV.{BUCKET}.{role or '*'}.{token}.*"
+    oldest = None if since is None else iso(time.time() - since)
+    found: dict[str, QuestionRow] = {}
+    try:
+        async for message in every(requests, f"KV_{BUCKET}", subject):
+            key = message.headers["Nats-Subject"].rpartition(".")[2]
+            row = _row(message.data)
+            if row is None or row.id != key:
+                found.pop(key, None)  # closed while this read
+            elif (oldest is None or row.asked_at >= oldest) and (
+                text is None or contains(text, row.ticket, row.question, row.context)
+            ):
+                found[row.id] = row
+    except StreamMissing:
+        return []  # nothing was ever provisioned
+    return sorted(found.values(), key=lambda row: row.deadline)
+
+
+def _row(data: bytes) -> QuestionRow | None:
+    """A question's row; None for a marker, and for what is no row."""
+    if not data:
+        return None
+    try:
+        return question_row(decode(data))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None  # whoever wrote it must not stop the list
+
+
+def question_row(row: OpenQuestion) -> QuestionRow:
+    """A question as people and scripts get it."""
+    question = row.question
+    return QuestionRow(
+        id=question.id,
+        ticket=row.ticket,
+        role=question.role,
+        question=question.question,
+        context=question.context,
+        agent=question.agent,
+        run=question.run,
+        asked_at=question.asked_at,
+        deadline=question.deadline,
+    )
