@@ -97,7 +97,7 @@ async def test_runs_are_filtered_by_what_people_know_of_them(engine: Engine) -> 
         await until(lambda: _has(engine, done, "completed"))
         await until(lambda: _has(engine, asks, "waiting"))
         client = engine.client
-        for wanted, filters in (
+        cases: list[tuple[list[str], dict[str, Any]]] = [
             ([asks], {"role": "lead"}),
             ([], {"role": "developer"}),
             ([asks], {"text": "refund"}),
@@ -106,7 +106,8 @@ async def test_runs_are_filtered_by_what_people_know_of_them(engine: Engine) -> 
             ([], {"ticket": "B2", "status": "waiting"}),
             ([], {"workflow": "nothing"}),
             ([], {"since": 0.0}),
-        ):
+        ]
+        for wanted, filters in cases:
             assert [row.id for row in await client.runs(**filters)] == wanted, filters
         assert {row.id for row in await client.runs(since=60)} == {asks, done}
         assert len(await client.runs(limit=1)) == 1

@@ -11,7 +11,8 @@ from layby.cli.invocation import Invocation
 
 COMMANDS = (
     *("demo", "dev", "worker", "send", "questions", "answer"),
-    *("runs", "cancel", "show", "doctor", "dead", "purge", "erase", "provision", "version"),
+    *("runs", "cancel", "show", "doctor", "dead", "purge", "erase", "migrate"),
+    *("provision", "version"),
 )
 
 
