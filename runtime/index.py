@@ -33,6 +33,7 @@ LATER = 0.5
 """Seconds: little enough for people, and enough for what is done at once to need no row."""
 _TRIES = 20
 _LONGEST = 500
+"""Characters of a reason that a row holds."""
 _EXCERPT = 300
 """Characters of a question that a row holds."""
 
@@ -94,7 +95,7 @@ def row_of(state: RunState) -> IndexRow:
         started_at=iso(state.started_at),
         updated_at=iso(state.updated_at),
         pos=state.tail,
-        error=reason(state)[:_EXCERPT],
+        error=reason(state),
         needs=needs(state)[:_EXCERPT],
         parent=state.parent.run if state.parent else "",
         roles=tuple(dict.fromkeys(question.role for question in asked)),
