@@ -16,10 +16,11 @@ from ..runtime.strand import entering
 from ..runtime.values import dump, load
 from ..tools.source import close, sources
 from .attachment import Attachment, checked_attachments
-from .history import past_of, repaired, say
+from .history import past_of, say
 from .loop import Turn
-from .model import Message, Model
+from .model import Message, Model, ToolResult
 from .state import StateType, Values
+from .thread import Earlier
 from .toolbox import equipped
 from .turn import NetworkInput, TurnInput, TurnResult
 
@@ -69,7 +70,7 @@ class _Script:
         self, agent: Agent, work: NetworkInput, messages: Sequence[Message] = ()
     ) -> TurnResult:
         """Let `agent` take a turn."""
-        past = past_of(agent.name, work)
+        past = past_of(agent.name, work, earlier=_turns_of(messages, agent.name))
         step = ActorStep(MemoryRecorder(self._run, self._called), self._services)
         with entering(0, 0):
             turn = Turn(
@@ -77,7 +78,7 @@ class _Script:
                 agent.model or self._around.default_model,
                 step,
                 task=work,
-                before=repaired([*messages, *await past.messages(agent.history)], past.task()),
+                before=await past.messages(agent.history),
                 values=Values(self._around.state_type, work.state),
             )
             return await turn.take()
@@ -88,3 +89,14 @@ class _Script:
         if agent is None or asked.task is None:
             raise NeedsServer(f"{called.actor} can be called only by a run on a server")
         return dump(await self.play(agent, asked.task))
+
+
+def _turns_of(messages: Sequence[Message], agent: str) -> list[Earlier]:
+    """The messages of earlier results, turn by turn: each begins with what the user said."""
+    turns: list[Earlier] = []
+    for message in messages:
+        results = any(isinstance(part, ToolResult) for part in message.parts)
+        if not turns or (message.role == "user" and not results):
+            turns.append(Earlier(agent, [], []))
+        turns[-1].said.append(message)
+    return turns

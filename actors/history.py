@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,8 +20,10 @@ from .attachment import Attachment
 from .keys import ROUTE, TURN, Key
 from .kinds import NETWORK, kind_of
 from .model import Message, Part, Text, ToolCall, ToolResult
-from .thread import messages_of
+from .thread import Earlier, earlier_of
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
+
+E = TypeVar("E")
 
 _LETTERS_A_TOKEN = 4
 """A rough measure that needs no provider's tokenizer."""
@@ -37,8 +39,8 @@ class Past:
     """What the network is to do."""
     turns: list[TurnResult] = field(default_factory=list[TurnResult])
     """The turns so far, oldest first."""
-    before: list[Message] = field(default_factory=list[Message])
-    """The thread before this run; every policy's messages come after it."""
+    earlier: list[Earlier] = field(default_factory=list[Earlier])
+    """The thread before this run, turn by turn, oldest first."""
     attachments: list[Attachment] = field(default_factory=list[Attachment])
     """What was given with the input: pictures and documents."""
 
@@ -46,9 +48,23 @@ class Past:
         """What the network is to do, as the message that every conversation begins with."""
         return say(f"{self.input}\n\n{note}" if note else self.input, self.attachments)
 
-    def told(self, turns: list[TurnResult] | None = None, note: str = "") -> list[Message]:
-        """These turns (default: all) as messages: the agent's own in full, others retold."""
-        messages = [self.task(note)]
+    @property
+    def before(self) -> list[Message]:
+        """The thread before this run, as messages."""
+        return [message for each in self.earlier for message in (*each.asked, *each.said)]
+
+    def told(
+        self,
+        turns: list[TurnResult] | None = None,
+        note: str = "",
+        *,
+        before: list[Message] | None = None,
+    ) -> list[Message]:
+        """A conversation: `before` (default: the whole thread), the task with a note, and `turns`.
+
+        Of the turns (default: all), the agent's own are there in full, others retold.
+        """
+        messages = [*(self.before if before is None else before), self.task(note)]
         for turn in self.turns if turns is None else turns:
             messages += turn.messages if turn.agent == self.agent else [say(retold(turn))]
         return messages
@@ -58,7 +74,7 @@ class Past:
         chosen = _NAMED[policy] if isinstance(policy, str) else policy
         found = chosen(self)
         messages = await found if inspect.isawaitable(found) else found
-        return repaired([*self.before, *messages], self.task())
+        return repaired(messages, self.task())
 
 
 Policy: TypeAlias = Callable[[Past], list[Message] | Awaitable[list[Message]]]
@@ -73,49 +89,80 @@ def shared(past: Past) -> list[Message]:
 
 
 def own(past: Past) -> list[Message]:
-    """The agent's own turns."""
-    return past.told([turn for turn in past.turns if turn.agent == past.agent])
+    """The agent's own turns, and all that the user said."""
+    before = [
+        message
+        for each in past.earlier
+        for message in (*each.asked, *(each.said if each.who == past.agent else ()))
+    ]
+    return past.told([turn for turn in past.turns if turn.agent == past.agent], before=before)
 
 
 _NAMED: dict[str, Policy] = {"shared": shared, "own": own}
 
 
 def last_n(turns: int) -> Policy:
-    """A policy: the newest `turns` turns."""
+    """A policy: the newest `turns` turns; of the run first, then of its thread."""
     if turns < 0:
         raise InvalidSetup(f"last_n({turns}): give 0 or more")
-    return lambda past: _newest(past, min(turns, len(past.turns)))
+
+    def newest(past: Past) -> list[Message]:
+        kept = min(turns, len(past.turns))
+        return _newest(
+            past, kept, _suffix(past.earlier, turns - kept, lambda each: bool(each.said))
+        )
+
+    return newest
 
 
 def token_budget(tokens: int) -> Policy:
     """A policy: the newest turns that fit into about `tokens` tokens, at four letters a token.
 
-    The input of the network is not counted, and always there.
+    The turns of the run come first, then those of its thread. The input of the network is not
+    counted, and always there.
     """
     if tokens < 0:
         raise InvalidSetup(f"token_budget({tokens}): give 0 or more")
 
     def fitting(past: Past) -> list[Message]:
-        left, kept = tokens * _LETTERS_A_TOKEN, 0
-        for turn in reversed(past.turns):
-            left -= sum(_size(message) for message in past.told([turn])[1:])
-            if left < 0:
-                break
-            kept += 1
-        return _newest(past, kept)
+        left = tokens * _LETTERS_A_TOKEN
+        sizes = [_size(past.told([turn], before=[])[1:]) for turn in past.turns]
+        kept = _suffix(sizes, left, int)
+        left -= sum(sizes[len(sizes) - kept :])
+        whole = kept == len(sizes)
+        return _newest(past, kept, _suffix(past.earlier, left, _length) if whole else 0)
 
     return fitting
 
 
-def _newest(past: Past, kept: int) -> list[Message]:
-    left_out = len(past.turns) - kept
+def _suffix(items: Sequence[E], limit: int, cost: Callable[[E], int]) -> int:
+    """How many of the last items cost no more than `limit` together."""
+    kept = 0
+    for item in reversed(items):
+        limit -= cost(item)
+        if limit < 0:
+            break
+        kept += 1
+    return kept
+
+
+def _newest(past: Past, turns: int, earlier: int) -> list[Message]:
+    """The conversation with the last `turns` of the run and the last `earlier` of its thread."""
+    thread = past.earlier[len(past.earlier) - earlier :]
+    skipped = past.earlier[: len(past.earlier) - earlier]
+    left_out = len(past.turns) - turns + sum(1 for each in skipped if each.said)
     what = "turn is" if left_out == 1 else "turns are"
     note = f"[{left_out} earlier {what} left out.]" if left_out else ""
-    return past.told(past.turns[left_out:], note)
+    before = [message for each in thread for message in (*each.asked, *each.said)]
+    return past.told(past.turns[len(past.turns) - turns :], note, before=before)
 
 
-def _size(message: Message) -> int:
-    return len(msgspec.json.encode(message))
+def _length(earlier: Earlier) -> int:
+    return _size([*earlier.asked, *earlier.said])
+
+
+def _size(messages: Sequence[Message]) -> int:
+    return sum(len(msgspec.json.encode(message)) for message in messages)
 
 
 def checked_history(agent: str, policy: Any) -> None:
@@ -170,8 +217,8 @@ async def conversation(
             values.update(turn.state)
             if turn.agent == asked.agent:
                 own_values.update(turn.agent_state)
-    before = messages_of(task.before, asked.agent)
-    past = past_of(asked.agent, task, turns=turns, before=before)
+    earlier = earlier_of(task.before, asked.agent)
+    past = past_of(asked.agent, task, turns=turns, earlier=earlier)
     return past, values, own_values
 
 

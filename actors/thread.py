@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import msgspec
 
@@ -159,6 +159,30 @@ def checked_store(store: Any) -> HistoryStore:
             "object with the methods of layby.history.HistoryStore"
         )
     return store
+
+
+class Earlier(NamedTuple):
+    """One turn of a thread before this run, as messages to an agent."""
+
+    who: str
+    """The agent that took it; empty where nobody has answered."""
+    asked: list[Message]
+    """What the user said before it."""
+    said: list[Message]
+
+
+def earlier_of(before: Sequence[Said], agent: str) -> list[Earlier]:
+    """What was said, turn by turn, as messages to `agent`."""
+    turns: list[Earlier] = []
+    asked: list[Message] = []
+    for said in before:
+        message = _message(said, agent)
+        if said.who == USER:
+            asked.append(message)
+        else:
+            turns.append(Earlier(said.who, asked, [message]))
+            asked = []
+    return [*turns, Earlier(USER, asked, [])] if asked else turns
 
 
 def messages_of(before: Sequence[Said], agent: str) -> list[Message]:

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from layby import Agent, App, Network, Retry, RoutingAgent, Step, tool
+from layby import Agent, App, Network, Retry, RoutingAgent, Step, token_budget, tool
 from layby.bus.errors import BusError
 from layby.bus.topology import Provisioner, Topology
 from layby.history import (
@@ -208,6 +209,31 @@ async def test_what_was_said_is_read_once_and_added_once(
     assert [m.text for m in model.requests[1].messages] == ["First", "One.", "Second"]
     told = [line.detail for line in await engine.lines(run) if "thread" in line.title]
     assert told == ["thread T1: 0 before", "thread T1: 2 before"]
+
+
+async def test_a_thread_that_is_longer_than_a_token_budget_is_not_sent_whole(
+    engine: Engine,
+) -> None:
+    store, model = MemoryHistory(), Scripted(says("Short."))
+    await store.create_thread("T1")
+    for n in range(20):
+        await store.append_user_message("T1", f"run{n}", said(f"Question {n}: {'why ' * 100}"))
+        reply = said(f"Answer {n}: {'so ' * 100}", who="Clerk")
+        await store.append_results("T1", f"run{n}", [reply])
+    clerk = Agent("Clerk", history=token_budget(500))
+    desk = Network("desk", agents=[clerk], router=once, default_model=model)
+
+    async def handle(event: dict[str, Any], step: Step) -> None:
+        await step.network(desk, "And now?", thread=event["ticket"])
+
+    async with engine.works(app_of(handle, desk, history=store)):
+        await engine.result(await engine.start("T1"))
+    [request] = model.requests
+    assert len(msgspec.json.encode(request.messages)) / 4 < 550
+    assert [m.text.partition(":")[0] for m in request.messages] == [
+        *("Question 18", "Answer 18", "Question 19", "Answer 19"),
+        "And now?\n\n[18 earlier turns are left out.]",
+    ]
 
 
 class Shaky(MemoryHistory):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from layby import Agent, NeedsServer, StepFailed, ToolContext, last_n, tool
-from layby.models import ModelError, ToolCall
+from layby.models import Message, ModelError, ToolCall
 from layby.runtime.errors import InvalidSetup
 from layby.tools import ToolError, ask_developer
 from tests.scripted import Scripted, asks, calls, results, says
@@ -69,6 +69,18 @@ async def test_a_conversation_goes_on() -> None:
     await agent.run("And now?", messages=first.messages)
     said = [(m.role, m.text) for m in model.requests[1].messages]
     assert said == [("user", "Hi"), ("assistant", "Hello."), ("user", "And now?")]
+
+
+async def test_a_conversation_is_bounded_by_the_agents_policy() -> None:
+    model = Scripted(*(says(f"Answer {n}.") for n in range(4)))
+    agent = Agent("A", model=model, history=last_n(2))
+    said: list[Message] = []
+    for n in range(4):
+        said += (await agent.run(f"Question {n}", messages=said)).messages
+    assert [m.text for m in model.requests[3].messages] == [
+        *("Question 1", "Answer 1.", "Question 2", "Answer 2."),
+        "Question 3\n\n[1 earlier turn is left out.]",
+    ]
 
 
 async def test_an_agent_as_a_tool_works_in_memory_too() -> None:

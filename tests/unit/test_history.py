@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from layby import Past, TurnResult, last_n, token_budget
 from layby.actors.history import History, Policy, repaired, say
+from layby.actors.thread import earlier_of
+from layby.actors.turn import Said
 from layby.models import Message, Text, ToolCall, ToolResult
 from layby.runtime.errors import InvalidSetup
 
@@ -130,3 +133,59 @@ def test_whatever_comes_in_valid_messages_come_out(given_: list[Message]) -> Non
 def test_valid_messages_stay_as_they_are() -> None:
     whole = [say(TASK), *turn("A", 1).messages, say("Go on.")]
     assert repaired(whole, say(TASK)) == whole
+
+
+def of_thread(*said: tuple[str, str], turns: int = 0) -> Past:
+    """The past of A in a thread; the user is nobody."""
+    before = [Said(key="k", at="", who=who, text=text) for who, text in said]
+    return Past(agent="A", input=TASK, turns=PAST.turns[:turns], earlier=earlier_of(before, "A"))
+
+
+THREAD = (("", "Q1"), ("A", "A1"), ("B", "B1"), ("", "Q2"), ("B", "B2"), ("", "Q3"), ("A", "A3"))
+
+
+async def shown(policy: History, past: Past) -> list[str]:
+    """What of the thread a policy shows, and how the task begins."""
+    messages = await past.messages(policy)
+    assert_valid(messages)
+    place = next(n for n, m in enumerate(messages) if m.text.startswith(TASK))
+    of = [m.text.rpartition("said: ")[2] for m in messages[:place]]
+    return [*of, messages[place].text.removeprefix(TASK).strip()]
+
+
+async def test_a_thread_is_shown_whole_or_without_what_others_said() -> None:
+    everything = [text for _, text in THREAD]
+    assert await shown("shared", of_thread(*THREAD)) == [*everything, ""]
+    assert await shown("own", of_thread(*THREAD)) == ["Q1", "A1", "Q2", "Q3", "A3", ""]
+
+
+async def test_the_newest_turns_are_counted_over_the_run_and_its_thread() -> None:
+    assert await shown(last_n(2), of_thread(*THREAD)) == [
+        *("Q2", "B2", "Q3", "A3"),
+        "[2 earlier turns are left out.]",
+    ]
+    assert await shown(last_n(3), of_thread(*THREAD, turns=2)) == [
+        *("Q3", "A3"),
+        "[3 earlier turns are left out.]",
+    ]
+    assert await shown(last_n(2), of_thread(*THREAD, turns=2)) == [
+        "[4 earlier turns are left out.]"
+    ]
+
+
+async def test_a_token_budget_holds_for_a_thread() -> None:
+    long = [("" if n % 2 == 0 else "A", f"{n} {'word ' * 40}") for n in range(80)]
+    for budget in (0, 60, 500, 4_000):
+        messages = await of_thread(*long).messages(token_budget(budget))
+        assert_valid(messages)
+        assert len(msgspec.json.encode(messages)) / 4 <= budget + 30, budget
+    newest = await of_thread(*long).messages(token_budget(500))
+    assert [m.text.split()[0] for m in newest[:-1]] == ["74", "75", "76", "77", "78", "79"]
+    assert newest[-1].text == f"{TASK}\n\n[37 earlier turns are left out.]"
+
+
+async def test_a_policy_of_ones_own_bounds_a_thread_too() -> None:
+    past = of_thread(*THREAD)
+    assert await shown(lambda p: p.told(before=p.before[-2:]), past) == ["Q3", "A3", ""]
+    assert await shown(lambda p: p.told(), past) == [*(text for _, text in THREAD), ""]
+    assert await shown(lambda _p: [say(f"{TASK} alone")], past) == ["alone"]
