@@ -27,7 +27,7 @@ from ..runtime.errors import Fenced
 from ..runtime.host import LAGS, Host
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
-from ..runtime.state import Question
+from ..runtime.state import FORM, Question
 from ..runtime.times import iso
 from .answer import Given, Receipt, Refused, Verdict, judge, lost, read, unfit
 from .kinds import human_address
@@ -222,7 +222,7 @@ class Human:
         """The run, from memory, from its parked state, or from its log."""
         warm = self._host.cache.warm(run)
         state = record.runs.get(run) if record else None
-        if warm is None and state is not None:
+        if warm is None and state is not None and state.form == FORM:
             return self._host.cache.seed(state)
         return warm or await self._host.cache.get(run)
 

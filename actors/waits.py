@@ -1,15 +1,19 @@
 """Who waits for which event: the bucket `waits`, and the actor that looks events up in it.
 
-A wait is found by what it matches: the subject, and the names and values of the fields. Which
-names are in use is kept per subject (its shapes), so that an event is looked up once for each shape
+A wait is found by what it matches: the subject, and the paths and values of the fields. Which
+paths are in use is kept per subject (its shapes), so that an event is looked up once for each shape
 and not once for each waiting run.
+
+A wait gets the first event that fits: stored since the run began, and not consumed by a wait that
+was over before this one began. The log says what was consumed (`RunState.spent`) and refuses it a
+second time. Events are handled side by side, so the one in hand need not be the first: what was
+stored before it is looked at, from where the registration has looked to (`Wait.seen`).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -19,16 +23,17 @@ import msgspec
 
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
+from ..bus.events import Events, Fits, StoredEvent
 from ..bus.mailbox import Delivery
-from ..bus.requests import Requests
+from ..runtime import crash
 from ..runtime.entry import Arrived, Awaited, Cancelled, Raw
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.run import LiveRun
-from ..runtime.times import iso
+from ..runtime.state import RunState
 from .cancel import CANCEL_KEY
+from .matching import canonical, event_of, fields, matches, written
 
-_PAGE = 200
 _KEEP = 7 * 86_400.0
 _MARGIN = 1.0
 """Seconds by which a worker's clock may be ahead of the server's when it says when a run began."""
@@ -40,6 +45,12 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     frame: str
     key: str
+    seen: int | None = None
+    """No event up to this sequence is for it; None: registered by an earlier version."""
+
+    def is_for(self, other: Wait) -> bool:
+        """Whether both are the same wait, whatever they have seen."""
+        return (self.run, self.frame, self.key) == (other.run, other.frame, other.key)
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +60,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shapes(msgspec.Struct, frozen=True, kw_only=True):
-    """The sets of field names by which events of one subject are waited for."""
+    """The sets of paths by which events of one subject are waited for."""
 
     subject: str
     shapes: tuple[tuple[str, ...], ...] = ()
@@ -69,19 +80,23 @@ def _shape_key(subject: str) -> str:
 
 
 def _wait_key(subject: str, match: dict[str, Any]) -> str:
-    canonical = json.dumps(match, sort_keys=True, separators=(",", ":"))
-    return f"wait-{_digest(subject, canonical)}"
+    return f"wait-{_digest(subject, canonical(match))}"
+
+
+def _wait_keys(subject: str, match: dict[str, Any]) -> set[str]:
+    """Where the waits for `match` are, those that an earlier version has registered too."""
+    return {_wait_key(subject, match), f"wait-{_digest(subject, written(match))}"}
 
 
 class WaitActor:
     """Registers waits, and wakes the runs whose event has come."""
 
     def __init__(
-        self, subjects: frozenset[str], bucket: Bucket, requests: Requests, host: Host
+        self, subjects: frozenset[str], bucket: Bucket, events: Events, host: Host
     ) -> None:
         self._subjects = subjects
         self._bucket = bucket
-        self._requests = requests
+        self._events = events
         self._host = host
 
     def check(self, subject: str) -> None:
@@ -93,51 +108,105 @@ class WaitActor:
             )
 
     async def register(self, run: str, record: Awaited, since: float) -> None:
-        """Have `record` settled by an event stored after `since`, early ones included."""
+        """Have `record` settled by the first event that fits, of those stored after `since`."""
         try:
-            await self._add_shape(record)
-            await self._add_wait(run, record)
-            early = await self._early(record, since)
-            if early is not None:
-                seq, data = early
-                wait = Wait(run=run, frame=record.frame, key=record.key)
-                await self._settle(wait, data, seq)
+            await self._register(await self._host.open(run), record, since)
         except BusError as error:
             raise Interrupted(str(error)) from error
 
+    async def _register(self, live: LiveRun, record: Awaited, since: float) -> None:
+        if record.key != CANCEL_KEY and live.state.slot(record.frame, record.key) is None:
+            await live.catch_up()
+        wait = Wait(run=live.id, frame=record.frame, key=record.key)
+        after = _after(live.state, record)
+        seen, early = await self._early(live, record, after, None if after else since - _MARGIN)
+        if early is not None:
+            await self._settle(live, wait, early)
+            return
+        await self._add_shape(record)
+        await self._add_wait(wait, record, seen)
+        # What was stored before the wait could be seen, nobody else has looked at.
+        _, early = await self._early(live, record, seen, None)
+        if early is not None:
+            await self._settle(live, wait, early)
+            await self.forget(wait, record.subject, record.match)
+
+    async def _early(
+        self, live: LiveRun, record: Awaited, after: int, since: float | None
+    ) -> tuple[int, StoredEvent | None]:
+        """Up to where events were looked at, and the first of them that fits."""
+        newest, at = await self._events.newest(record.subject)
+        if newest <= after or (since is not None and at < since):
+            return newest, None
+        fits = _fits(live.state, record.frame, record.key, record.match)
+        return newest, await self._events.first(
+            record.subject, fits, upto=newest, after=after, since=since
+        )
+
     async def event(self, delivery: Delivery) -> None:
         """Wake whoever waits for an event."""
-        event = _object(delivery.data)
+        event = event_of(delivery.data)
         shapes = await self._bucket.get_newest(_shape_key(delivery.subject))
         if event is not None and shapes is not None:
-            for names in msgspec.json.decode(shapes.value, type=Shapes).shapes:
-                if all(name in event for name in names):
-                    match = {name: event[name] for name in names}
-                    await self._wake(_wait_key(delivery.subject, match), delivery)
+            for paths in msgspec.json.decode(shapes.value, type=Shapes).shapes:
+                match = fields(event, paths)
+                for key in _wait_keys(delivery.subject, match) if match is not None else ():
+                    await self._wake(key, match or {}, delivery)
         await delivery.ack()
 
-    async def _wake(self, key: str, delivery: Delivery) -> None:
+    async def _wake(self, key: str, match: dict[str, Any], delivery: Delivery) -> None:
         item = await self._bucket.get_newest(key)
         if item is None:
             return
         for wait in msgspec.json.decode(item.value, type=Waits).waits:
-            await self._settle(wait, delivery.data, delivery.seq)
-            await self._change(key, Waits(), partial(_without, wait))
+            if await self._is_over(wait, match, delivery):
+                await self._change(key, Waits(), partial(_without, wait))
 
-    async def _settle(self, wait: Wait, data: bytes, seq: int) -> None:
+    async def _is_over(self, wait: Wait, match: dict[str, Any], delivery: Delivery) -> bool:
+        """Give a wait its event; False when it goes on without."""
         live = await self._host.open(wait.run)
         if live.state.slot(wait.frame, wait.key) is None:
             await live.catch_up()
-        frame = live.state.frames.get(wait.frame)
-        if frame is None:
-            return
+        if wait.key == CANCEL_KEY and _precedes(delivery, live.state):
+            return False
         if wait.key == CANCEL_KEY:
-            reason = f"event {seq} asked for it"
-            await self._host.end(live, Cancelled(reason=reason))
+            if live.state.frames:
+                await self._settle(live, wait, StoredEvent(delivery.seq, delivery.data))
+            return True
+        event = await self._event_for(live, wait, match, delivery)
+        if event is not None:
+            await self._settle(live, wait, event)
+        return _is_closed(live.state, wait)
+
+    async def _event_for(
+        self, live: LiveRun, wait: Wait, match: dict[str, Any], delivery: Delivery
+    ) -> StoredEvent | None:
+        """The first event for a wait, which is the one in hand or was stored before it."""
+        if _is_closed(live.state, wait) or _precedes(delivery, live.state):
+            return None
+        fits = _fits(live.state, wait.frame, wait.key, match)
+        seen = wait.seen if wait.seen is not None else await self._events.handled()
+        if seen < delivery.seq:
+            event = await self._events.first(
+                delivery.subject, fits, upto=delivery.seq, after=seen, skip=self._events.handled
+            )
+            if event is not None:
+                return event
+        in_hand = StoredEvent(delivery.seq, delivery.data)
+        return in_hand if fits(*in_hand) else None
+
+    async def _settle(self, live: LiveRun, wait: Wait, event: StoredEvent) -> None:
+        frame = live.state.frames[wait.frame]
+        if wait.key == CANCEL_KEY:
+            await self._host.end(live, Cancelled(reason=f"event {event.seq} asked for it"))
             return
-        arrived = Arrived(frame=wait.frame, key=wait.key, event=Raw(data.strip()), seq=seq)
+        arrived = Arrived(
+            frame=wait.frame, key=wait.key, event=Raw(event.data.strip()), seq=event.seq
+        )
+        crash.point("before_arrived")
         with suppress(Fenced):
             await live.append([arrived], to=frame.actor)
+        crash.point("after_arrived")
 
     async def tidy(self, live: LiveRun) -> None:
         """Forget what a run that is over has waited for."""
@@ -149,26 +218,8 @@ class WaitActor:
 
     async def forget(self, wait: Wait, subject: str, match: dict[str, Any]) -> None:
         """Wake `wait` no more."""
-        await self._change(_wait_key(subject, match), Waits(), partial(_without, wait))
-
-    async def _early(self, record: Awaited, since: float) -> tuple[int, bytes] | None:
-        """The first matching event since the run began."""
-        body: dict[str, Any] = {"next_by_subj": record.subject, "batch": _PAGE}
-        body["start_time"] = iso(since - _MARGIN)
-        while messages := await self._requests.direct_get("EVENTS", body):
-            last = 0
-            for msg in messages:
-                headers = msg.headers or {}
-                if "Nats-Sequence" not in headers:
-                    continue
-                last = int(headers["Nats-Sequence"])
-                event = _object(msg.data)
-                if event is not None and _matches(event, record.match):
-                    return last, msg.data
-            if not last:
-                break
-            body = {"next_by_subj": record.subject, "batch": _PAGE, "seq": last + 1}
-        return None
+        for key in _wait_keys(subject, match):
+            await self._change(key, Waits(), partial(_without, wait))
 
     async def _add_shape(self, record: Awaited) -> None:
         names = tuple(sorted(record.match))
@@ -180,13 +231,12 @@ class WaitActor:
 
         await self._change(_shape_key(record.subject), Shapes(subject=record.subject), add)
 
-    async def _add_wait(self, run: str, record: Awaited) -> None:
-        wait = Wait(run=run, frame=record.frame, key=record.key)
-
+    async def _add_wait(self, wait: Wait, record: Awaited, seen: int) -> None:
         def add(waits: Waits) -> Waits:
-            if wait in waits.waits:
+            if any(wait.is_for(each) for each in waits.waits):
                 return waits
-            return Waits(waits=(*waits.waits, wait))
+            added = msgspec.structs.replace(wait, seen=seen)
+            return Waits(waits=(*waits.waits, added))
 
         await self._change(_wait_key(record.subject, record.match), Waits(), add)
 
@@ -206,16 +256,42 @@ class WaitActor:
             return
 
 
-def _object(data: bytes) -> dict[str, Any] | None:
-    try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
+def _fits(state: RunState, frame: str, key: str, match: dict[str, Any]) -> Fits:
+    """Whether an event is for a wait: it matches, and no wait before this one has consumed it."""
+    slot = state.slot(frame, key)
+    spent = state.spent(slot) if slot is not None else frozenset[int]()
+    return lambda seq, data: seq not in spent and matches(data, match)
 
 
-def _matches(event: dict[str, Any], match: dict[str, Any]) -> bool:
-    return all(name in event and event[name] == value for name, value in match.items())
+def _after(state: RunState, record: Awaited) -> int:
+    """The sequence before which no event is for a wait; 0: not known.
+
+    Its run's own event, or the last that an equal wait of the frame has consumed, which was the
+    first that fitted then.
+    """
+    slot = state.slot(record.frame, record.key)
+    if slot is None:
+        return state.seq
+    spent = state.spent(slot)
+    equal = [
+        other.seq
+        for other in state.frames[record.frame].slots.values()
+        if other.ref == slot.ref and other.match == slot.match and other.seq in spent
+    ]
+    return max([state.seq, *equal])
+
+
+def _precedes(delivery: Delivery, state: RunState) -> bool:
+    """Whether an event was stored before the run began; the clock tells a stream made anew."""
+    if not state.seq:
+        return delivery.at < state.started_at - _MARGIN
+    return delivery.seq <= state.seq and delivery.at <= state.started_at + _MARGIN
+
+
+def _is_closed(state: RunState, wait: Wait) -> bool:
+    slot = state.slot(wait.frame, wait.key)
+    return slot is None or bool(slot.settled) or state.ended
 
 
 def _without(wait: Wait, waits: Waits) -> Waits:
-    return Waits(waits=tuple(each for each in waits.waits if each != wait))
+    return Waits(waits=tuple(each for each in waits.waits if not each.is_for(wait)))

@@ -226,7 +226,9 @@ class Workflow:
         """
         started = self.started(delivery.data)
         event_id = delivery.headers.get("Nats-Msg-Id") or f"{delivery.seq}@{delivery.at}"
-        return run_id(self.name, event_id), msgspec.structs.replace(started, seq=delivery.seq)
+        return run_id(self.name, event_id), msgspec.structs.replace(
+            started, seq=delivery.seq, on=delivery.subject
+        )
 
     def started(self, data: bytes, parent: Origin | None = None) -> Started:
         """The first record of a run for the event `data`. Raises Hopeless."""

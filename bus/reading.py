@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 
 from .requests import Requests
 from .wire import Message
@@ -37,17 +38,30 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
 
 
 async def every(
-    requests: Requests, stream: str, subject: str, page: int = _PAGE
+    requests: Requests,
+    stream: str,
+    subject: str,
+    page: int = _PAGE,
+    *,
+    first: int = 1,
+    since: float | None = None,
 ) -> AsyncGenerator[Message]:
-    """Every message on `subject` in the order of the stream, read `page` at a time."""
-    body: dict[str, object] = {"seq": 1, "batch": page, "next_by_subj": subject}
-    body["max_bytes"] = _AT_ONCE
+    """Messages on `subject` in the order of the stream, read `page` at a time.
+
+    From the sequence `first` on, or from what was stored at `since` (Unix seconds).
+    """
+    body: dict[str, object] = {"batch": page, "next_by_subj": subject, "max_bytes": _AT_ONCE}
+    if since is None:
+        body["seq"] = first
+    else:
+        body["start_time"] = datetime.fromtimestamp(since, UTC).isoformat()
     while messages := await requests.direct_get(stream, body):
         found = [message for message in messages if not message.status]
         for message in found:
             yield message
         if not found:
             return
+        body.pop("start_time", None)
         body["seq"] = sequence(found[-1]) + 1
 
 

@@ -32,6 +32,20 @@ _STATUS: Final = slice(len(_VERSION) + 1, len(_VERSION) + 4)
 """Where the status code stands in a header block that has one."""
 _BREAK: Final = re.compile(r"[\r\n]+")
 _NAME: Final = re.compile(r"[!#-9;-~]+")
+_SERVERS: Final = frozenset(
+    {
+        "Nats-Last-Sequence",
+        "Nats-Num-Pending",
+        "Nats-Sequence",
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Time-Stamp",
+        "Nats-UpTo-Sequence",
+    }
+)
+"""What a server that reads from a stream adds, after the headers that the sender gave."""
+_STORED: Final = b"\r\nNats-Sequence: "
+"""What a message read from a stream has, and no status of a server."""
 
 
 class Message:
@@ -48,15 +62,23 @@ class Message:
 
     @property
     def status(self) -> str:
-        """The status code of a message that is one, else an empty string."""
+        """The status code of a message that is one, else an empty string.
+
+        A stored message whose sender made it look like a status is none.
+        """
         block = self._block
         if not block or block[_STATUS.start - 1 : _STATUS.start] != b" ":
+            return ""
+        if self.reply or _STORED in block:
             return ""
         return block[_STATUS].decode()
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers, the first of each name; a status has its words as `Description`."""
+        """The headers; a status has its words as `Description`.
+
+        The first of each name, but the last of those that the server adds: a sender may forge them.
+        """
         if self._headers is None:
             self._headers = _read(self._block)
         return self._headers
@@ -187,8 +209,8 @@ def _read(block: bytes) -> dict[str, str]:
     found: dict[str, Any] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(name, value.strip())
+        if colon and (name in _SERVERS or name not in found):
+            found[name] = value.strip()
     status, _, words = first.removeprefix(_VERSION).strip().partition(" ")
     if status:
         found.update(Status=status, Description=words)

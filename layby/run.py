@@ -31,6 +31,7 @@ from .bus.bucket import Bucket
 from .bus.connection import Connection
 from .bus.dead import DeadLetters
 from .bus.errors import LaybyError
+from .bus.events import Events
 from .bus.log import Log
 from .bus.mailbox import Delivery
 from .bus.opened import Bus, opened
@@ -235,7 +236,8 @@ def assemble(
         Duty("due"): _Served(_on_due(host, human)),
     }
     if app.watches:
-        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), requests, host)
+        events = Events(requests, "EVENTS", "waits")
+        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), events, host)
         services.events = waits
         host.tidiers.append(waits.tidy)
         served[Duty("waits")] = _Served(waits.event)

@@ -26,6 +26,8 @@ POINTS = (
     "after_answered",
     "after_record_closed",
     "after_receipt",
+    "before_arrived",
+    "after_arrived",
     "before_ended_tidy",
     "before_index",
     "after_index",

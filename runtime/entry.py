@@ -68,6 +68,8 @@ class Started(_Record, frozen=True, kw_only=True, gc=False, tag="started"):
     parent: Origin | None = None
     seq: int = 0
     """The event's sequence in the stream of events; 0: unknown."""
+    on: str = ""
+    """The event's subject; empty: unknown."""
 
 
 class Stepped(_Record, frozen=True, kw_only=True, gc=False, tag="step"):

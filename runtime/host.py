@@ -49,7 +49,17 @@ from .ids import timer_name
 from .index import Index
 from .run import LiveRun, RunCache
 from .services import Due, Services
-from .state import BUDGET_SPENT, CANCELLED, COMPLETED, FAILED, MAX_TURNS, TIMED_OUT, Frame, RunState
+from .state import (
+    BUDGET_SPENT,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    MAX_TURNS,
+    NEVER,
+    TIMED_OUT,
+    Frame,
+    RunState,
+)
 from .values import dump
 
 log = structlog.get_logger("layby.host")
@@ -346,7 +356,7 @@ class Host:
         run, frame = activation.live.id, activation.frame
         current = activation.live.state.frames.get(frame.id)
         for key, slot in (current.slots if current else {}).items():
-            if slot.wake_at:
+            if 0 < slot.wake_at < NEVER:
                 name = f"{key}~{slot.attempts}" if slot.kind == "step" else key
                 await self.services.arm_wake(
                     timer_name(run, frame.id, name), slot.wake_at, run, frame.id, key

@@ -40,6 +40,7 @@ from .entry import (
 from .state import (
     BLOCKED,
     CANCELLED,
+    FORM,
     NEVER,
     OPEN,
     RUNNING,
@@ -84,7 +85,8 @@ def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> No
         return
     state.workflow, state.version = record.workflow, record.version
     state.ticket, state.event, state.parent = record.ticket, record.event, record.parent
-    state.seq = record.seq
+    state.seq, state.form = record.seq, FORM
+    state.consumed = {record.on: [record.seq]} if record.seq and record.on else {}
     state.started_at = envelope.at
     state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n)
 
@@ -214,6 +216,7 @@ def _awaited(state: RunState, record: Awaited, n: int, envelope: Envelope) -> No
     if slot is None or slot.ref:
         return
     slot.ref, slot.match = record.subject, record.match
+    slot.before = len(state.consumed.get(record.subject, ()))
     slot.wake_at = record.until or NEVER
     state.waits += 1
 
@@ -221,12 +224,13 @@ def _awaited(state: RunState, record: Awaited, n: int, envelope: Envelope) -> No
 def _arrived(state: RunState, record: Arrived, n: int, envelope: Envelope) -> None:
     del envelope
     slot = state.slot(record.frame, record.key)
-    if slot is None or slot.settled:
+    if slot is None or slot.kind != "event" or slot.settled:
         return
     slot.settled = slot.owner = n
     slot.wake_at = 0.0
-    slot.result = record.event
+    slot.result, slot.seq = record.event, record.seq
     state.waits -= 1
+    state.consume(slot)
 
 
 def _spawned(state: RunState, record: Spawned, n: int, envelope: Envelope) -> None:
@@ -367,6 +371,11 @@ def _is_done(state: RunState, record: Arrived | Joined | Withdrawn) -> bool:
     return slot is None or bool(slot.settled)
 
 
+def _is_spent(state: RunState, record: Arrived) -> bool:
+    slot = state.slot(record.frame, record.key)
+    return slot is None or not state.may_give(slot, record.seq)
+
+
 _CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Started: _began,
     Stepped: _is_settled,
@@ -380,7 +389,7 @@ _CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Answered: _is_closed,
     Expired: _is_closed,
     Woken: _is_awake,
-    Arrived: _is_done,
+    Arrived: _is_spent,
     Joined: _is_done,
     Withdrawn: _is_done,
     Cancelled: _never,

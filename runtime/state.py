@@ -25,6 +25,8 @@ TIMED_OUT = "timed_out"
 MAX_TURNS = "max_turns"
 BUDGET_SPENT = "budget_spent"
 CANCELLED = "cancelled"
+FORM = 1
+"""What a folded state holds. A parked one of another form is folded anew, from its log."""
 NEVER = 1e12
 """A deadline that does not come, Unix seconds."""
 STATUSES = (
@@ -63,6 +65,10 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Position of the mail that ended the last back-off, or that has it done again."""
     match: dict[str, Any] = {}
     """Of an awaited event: the fields and their values."""
+    seq: int = 0
+    """Of an event that has arrived: its sequence in its stream."""
+    before: int = 0
+    """Of an awaited event: how many events of its subject the run had consumed before."""
     dropped: bool = False
     """Withdrawn: nobody waits for it any more."""
 
@@ -175,6 +181,10 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Of a child: for which reopenings of its parent it was reopened."""
     asked_again: int = 0
     """Questions that were asked in the place of others."""
+    consumed: dict[str, list[int]] = {}
+    """By subject: the sequences of the events that the run was given, in that order."""
+    form: int = 0
+    """The `FORM` that was current when the run's log was folded from its start."""
 
     @property
     def ended(self) -> bool:
@@ -208,6 +218,20 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
             for slot in frame.slots.values()
             if slot.kind == "child" and slot.ref
         ]
+
+    def spent(self, wait: Slot) -> frozenset[int]:
+        """The sequences of the events that were consumed before `wait` began: not for it."""
+        return frozenset(self.consumed.get(wait.ref, ())[: wait.before])
+
+    def may_give(self, wait: Slot, seq: int) -> bool:
+        """Whether the event `seq` may be what `wait` gets."""
+        return wait.kind == "event" and not wait.settled and seq not in self.spent(wait)
+
+    def consume(self, wait: Slot) -> None:
+        """Take note of the event that `wait` has got; 0: its sequence is not known."""
+        consumed = self.consumed.setdefault(wait.ref, [])
+        if wait.seq and wait.seq not in consumed[wait.before :]:
+            consumed.append(wait.seq)
 
     def slot(self, frame: str, key: str) -> Slot | None:
         """What is known of `key` in `frame`."""

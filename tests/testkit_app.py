@@ -60,7 +60,7 @@ desk = Network(
     router=lambda route: None if route.turns else clerk,
     default_model=ScriptedModel(script),
 )
-app = App("testkit", networks=[desk], events=["testkit.paid"])
+app = App("testkit", networks=[desk], events=["testkit.paid", "testkit.said"])
 
 
 @app.workflow(on="testkit.order", key="order", version="1")
@@ -92,6 +92,16 @@ async def waits(event: dict[str, Any], step: Step) -> str:
     """Wait for a payment, a day at most."""
     paid = await step.wait_for_event("testkit.paid", match={"order": event["order"]}, timeout="1d")
     return "nothing came" if paid is None else "paid"
+
+
+@app.workflow(on="testkit.chat", key="order", version="1")
+async def chat(event: dict[str, Any], step: Step) -> list[str]:
+    """Wait for three messages, and charge for each."""
+    heard: list[str] = []
+    while len(heard) < 3:
+        message = await step.wait_for_event("testkit.said", match={"order": event["order"]})
+        heard.append(await step.run("charge", charge, message["text"]))
+    return heard
 
 
 @app.workflow(on="testkit.fails", key="order")

@@ -24,6 +24,7 @@ from layby.tools import ToolContext, make_ask, tool
 from .ledger import Ledger
 
 TRIGGER = "chaos.ticket.opened"
+SAID = "chaos.ticket.said"
 ACK_WAIT = "CHAOS_ACK_WAIT"
 """Environment variable: the ack-wait of all consumers, seconds."""
 LOG_STREAMS = "CHAOS_LOG_STREAMS"
@@ -37,14 +38,14 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a ticket's run does. `name` is unique within its ticket."""
 
     kind: str
-    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network or boom."""
+    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network, chat or boom."""
     name: str
     seconds: float = 0.0
     """Deadline of a question, length of a sleep."""
     at: float = 0.0
     """Deadline of a question in Unix seconds, instead of `seconds`."""
     count: int = 0
-    """Tries that fail, questions at once."""
+    """Tries that fail, questions at once, messages of a chat."""
     rounds: list[list[str]] = []
     """Of a network: the calls of each response of its model, `effect:name` or `ask:name`."""
 
@@ -126,6 +127,14 @@ class Body:
         said = await self.do_ask(op, f".{number}")
         return [said, await self.do_step(_quick(op), f".{number}.then")]
 
+    async def do_chat(self, op: Op) -> list[str]:
+        match = {"chat": f"{self._event.n}/{op.name}"}
+        heard: list[str] = []
+        while len(heard) < op.count:
+            message = await self._step.wait_for_event(SAID, match=match, name=op.name)
+            heard.append(message["text"])
+        return heard
+
     async def do_sleep(self, op: Op) -> str:
         await self._step.sleep(op.seconds)
         return "slept"
@@ -196,6 +205,7 @@ network = Network("hive", agents=[bee], router=_route, default_model=ScriptedMod
 app = App(
     "chaos",
     networks=[network],
+    events=[SAID],
     ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
     max_questions=50,
     ack_wait=float(os.environ.get(ACK_WAIT, "2")),

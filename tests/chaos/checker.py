@@ -121,7 +121,7 @@ class Checker:
             return
         if wanted == "completed":
             result = msgspec.json.decode(run.result)
-            wanted_result = [expected(op, ticket, run) for op in ticket.ops]
+            wanted_result = [expected(op, ticket, run, self._history.said) for op in ticket.ops]
             if plain(result) != plain(wanted_result):
                 text = f"{name}: result {result} instead of {wanted_result}"
                 yield Violation("wrong end", text)

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,7 +23,7 @@ from layby.runtime.errors import Fenced
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
 
-from .app import TRIGGER, Opened
+from .app import SAID, TRIGGER, Op, Opened
 from .history import History, Stored
 from .plan import Ticket
 
@@ -33,6 +34,10 @@ _EDGE = 0.3
 _NAG_AFTER = 1.0
 _GIVE_UP = 180.0
 """Seconds after which the driver takes the server for lost; no fault lasts as long."""
+_BEFORE = (0.0, 0.2, 0.5)
+"""Seconds before a chat's first message."""
+_GAPS = (0.0, 0.0, 0.0, 0.0, 0.02, 0.3)
+"""Seconds between two messages of a chat."""
 _SILENT = {"never", "edge", "late"}
 
 
@@ -92,9 +97,26 @@ class Driver:
         self.events[ticket.id] = await self._surely(
             lambda: self.requests.store(TRIGGER, body, headers, timeout=2)
         )
+        for op in ticket.ops:
+            if op.kind == "chat":
+                self._go(self._talk(ticket, op))
         if ticket.cancel_after is not None:
             await asyncio.sleep(ticket.cancel_after)
             await self._cancel(ticket)
+
+    async def _talk(self, ticket: Ticket, op: Op) -> None:
+        """Say everything of a chat: early, in bursts, and late."""
+        saying: list[Awaitable[PubAck]] = []
+        for number in range(op.count):
+            text = f"{ticket.n}/{op.name}/{number}"
+            gaps = _GAPS if number else _BEFORE
+            await asyncio.sleep(gaps[zlib.crc32(text.encode()) % len(gaps)])
+            saying.append(asyncio.ensure_future(self._surely(partial(self._say, text))))
+        await asyncio.gather(*saying)
+
+    async def _say(self, text: str) -> PubAck:
+        body = msgspec.json.encode({"chat": text.rpartition("/")[0], "text": text})
+        return await self.requests.store(SAID, body, {"Nats-Msg-Id": f"said-{text}"}, timeout=2)
 
     async def _cancel(self, ticket: Ticket) -> None:
         while (state := self.history.run_of(ticket.id)) is None:  # noqa: ASYNC110

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise, product
 from typing import Any
 
@@ -55,8 +55,13 @@ def _said(ticket: Ticket, run: RunState, name: str) -> str:
     return question.text if question.status == "answered" else EXPIRED
 
 
-def expected(op: Op, ticket: Ticket, run: RunState) -> Any:
-    """What an op of a completed run must have given, where people decide by what the log says."""
+def expected(op: Op, ticket: Ticket, run: RunState, said: Mapping[str, list[str]]) -> Any:  # noqa: PLR0911
+    """What an op of a completed run must have given, where people decide by what the log says.
+
+    `said` is what was stored for each chat, in its order.
+    """
+    if op.kind == "chat":
+        return said[f"{ticket.n}/{op.name}"][: op.count]
     did = f"did {ticket.n}/"
     match op.kind:
         case "ask":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from layby.runtime.entry import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
 from layby.runtime.state import RunState
+
+from .app import SAID
 
 _PAGE = 500
 
@@ -91,6 +94,9 @@ class History:
         self._requests = requests
         self._logs: list[Tail] = []
         self._tails = {name: Tail(requests, name) for name in ("QUESTIONS", "ANSWERS")}
+        self._said = Tail(requests, "EVENTS", SAID)
+        self.said: dict[str, list[str]] = defaultdict(list)
+        """What was said in each chat, in the order in which it was stored."""
         self.logs: dict[str, list[Entry]] = {}
         self.states: dict[str, RunState] = {}
         self.questions: dict[str, Stored] = {}
@@ -115,6 +121,9 @@ class History:
                 self._entry(stored)
         for stored in await self._tails["QUESTIONS"].more():
             self._question_or_receipt(stored)
+        for stored in await self._said.more():
+            message = msgspec.json.decode(stored.data)
+            self.said[message["chat"]].append(message["text"])
         for stored in await self._tails["ANSWERS"].more():
             self._answer(stored)
 

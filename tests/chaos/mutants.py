@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from layby.actors import answer, human, parked, showing, workflow
+from layby.actors import answer, human, parked, showing, waits, workflow
 from layby.bus import bucket, log, mailbox, requests
-from layby.runtime import activation, body, guard, host, index, run, strand
+from layby.runtime import activation, body, guard, host, index, run, state, strand
 
 
 @dataclass(frozen=True)
@@ -270,6 +270,25 @@ def stale_no() -> None:
     _set(parked.Parking, "get_newest", lambda _: parked.Parking.get)
 
 
+def _none_spent(*_: Any) -> frozenset[int]:
+    return frozenset()
+
+
+def event_given_twice() -> None:
+    """Give a wait what an earlier wait of its run has consumed."""
+    _set(state.RunState, "spent", lambda _: _none_spent)
+
+
+def early_events_missed() -> None:
+    """Look for no event that was stored before its wait was registered."""
+
+    async def none(_: Any, live: Any, record: Any, after: int, since: Any) -> Any:
+        del live, record, since
+        return after, None
+
+    _set(waits.WaitActor, "_early", lambda _: none)
+
+
 _TWICE = ("step ran twice without a fault", "recorded step ran again")
 
 MUTANTS: dict[str, Mutant] = {
@@ -312,5 +331,7 @@ MUTANTS: dict[str, Mutant] = {
         (event_starts_a_run_each_time, ("crash_points", "random_kills"), ("run started twice",)),
         (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
         (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),
+        (event_given_twice, ("race", "random_kills"), ("wrong end",)),
+        (early_events_missed, ("race", "random_kills"), ("stuck run",)),
     )
 }

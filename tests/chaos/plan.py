@@ -75,6 +75,7 @@ def _plan(draw: random.Random, n: int, *, quick: bool) -> Ticket:
     manner = draw.choice(MANNERS)
     deadline = draw.uniform(0.4, 1.2) if manner in _EXPIRING else _PATIENT
     kinds = ["step", "step", "ask", "asks", "sleep", "side_by_side", "network", "flaky", "slow"]
+    kinds += ["chat"]
     if not quick:
         kinds += ["backoff"]
     ops = [_op(draw, draw.choice(kinds), i, deadline) for i in range(draw.randint(2, 5))]
@@ -100,6 +101,8 @@ def _op(draw: random.Random, kind: str, place: int, deadline: float) -> Op:  # n
             return Op(kind=kind, name=name, seconds=draw.uniform(0.05, 0.5))
         case "slow":
             return Op(kind="step", name=name, seconds=draw.uniform(0.05, 0.3))
+        case "chat":
+            return Op(kind=kind, name=name, count=draw.randint(2, 5))
         case "flaky" | "backoff":
             return Op(kind=kind, name=name, count=draw.randint(1, 2))
         case "network":
@@ -119,7 +122,8 @@ def one_of_each(n: int) -> Ticket:
         ops=[
             Op(kind="step", name="0-step"),
             Op(kind="ask", name="1-ask", seconds=_PATIENT),
-            Op(kind="step", name="2-last"),
+            Op(kind="chat", name="2-chat", count=2),
+            Op(kind="step", name="3-last"),
         ],
     )
 

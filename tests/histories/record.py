@@ -51,6 +51,11 @@ async def others(rt: TestRuntime) -> None:
     await rt.send("testkit.paid", {"order": "A5"})
     await rt.result()
     await save(rt, "waits_arrived")
+    await rt.send("testkit.chat", {"order": "A6"}, event_id="chat")
+    for text in ("one", "two", "three"):
+        await rt.send("testkit.said", {"order": "A6", "text": text})
+    await rt.result()
+    await save(rt, "chat_completed")
     run = await rt.send("testkit.parent", {"order": "B1"}, event_id="parent")
     while not (asked := await rt.client.questions()):
         pass

@@ -429,6 +429,14 @@ def withdrawal(key: str) -> Withdrawn:
     return Withdrawn(frame=ROOT, key=key)
 
 
+def wait_of(key: str) -> Awaited:
+    return Awaited(frame=ROOT, key=key, subject="said")
+
+
+def arrival(key: str, seq: int) -> Arrived:
+    return Arrived(frame=ROOT, key=key, event=Raw(b"{}"), seq=seq)
+
+
 def return_of(key: str) -> Returned:
     return Returned(frame=f"{ROOT}/{key}", result=Raw(b"1"))
 
@@ -443,6 +451,8 @@ records_st = st.one_of(
     keys.map(sleep),
     keys.map(waking),
     keys.map(withdrawal),
+    keys.map(wait_of),
+    st.builds(arrival, keys, st.integers(0, 3)),
     keys.map(called),
     keys.map(return_of),
     st.just(Cancelled()),
@@ -521,3 +531,32 @@ def test_a_state_goes_on_from_where_it_was_parked(records: list[Record]) -> None
     for n in range(parked.tail + 1, whole.state.tail + 1):
         fold(parked, n, whole.log[n - 1])
     assert msgspec.json.encode(parked) == msgspec.json.encode(whole.state)
+
+
+waits_st = st.one_of(
+    st.sampled_from("abcdef").map(wait_of),
+    st.builds(arrival, st.sampled_from("abcdef"), st.integers(1, 6)),
+)
+
+
+@calmly
+@given(st.lists(waits_st, max_size=40))
+def test_no_event_is_given_to_a_wait_that_began_after_it_was_consumed(
+    records: list[Record],
+) -> None:
+    log = [envelope.records[0] for envelope in admitted(records).log]
+    began = {record.key: n for n, record in enumerate(log) if isinstance(record, Awaited)}
+    given_at: dict[int, list[tuple[int, str]]] = {}
+    for n, record in enumerate(log):
+        if isinstance(record, Arrived):
+            given_at.setdefault(record.seq, []).append((n, record.key))
+    for [(first, _), *more] in given_at.values():
+        assert all(began[key] < first for _, key in more)
+
+
+def test_the_event_that_began_a_run_is_consumed_by_that() -> None:
+    state = RunState(id="run")
+    started = msgspec.structs.replace(STARTED, seq=7, on="said")
+    fold(state, 1, Envelope(op="op-1", at=1.0, records=[started, wait_of("a")]))
+    assert clashes(state, arrival("a", 7))
+    assert not clashes(state, arrival("a", 8))

@@ -1,0 +1,72 @@
+"""Which event a wait is for: its fields, found by dotted paths, and what counts as equal.
+
+A path names a field: `ticketId`, or `data.ticketId` for a field of a field. A field whose own name
+has dots is found first: `data.ticketId` means `{"data.ticketId": ...}` where there is one.
+
+Two values are equal when their JSON is; and a whole number equals its text, for a ticket that one
+program calls 42 is "42" to another. The text is the one that the number is written as: "042" and
+"42.0" are other values. A boolean equals itself only. Inside lists and objects nothing but JSON
+counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+import msgspec
+
+_WHOLE: Final = 2**53
+"""From here on not every whole number has a float of its own."""
+_MISSING: Final = object()
+
+
+def event_of(data: bytes) -> dict[str, Any] | None:
+    """The fields of an event; None for what is not a JSON object."""
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def field(event: dict[str, Any], path: str, default: Any = None) -> Any:
+    """The value at `path`, `default` where there is none."""
+    if path in event:
+        return event[path]
+    head, _, rest = path.partition(".")
+    inner = event.get(head)
+    if not rest or not isinstance(inner, dict):
+        return default
+    return field(cast("dict[str, Any]", inner), rest, default)
+
+
+def fields(event: dict[str, Any], paths: Iterable[str]) -> dict[str, Any] | None:
+    """The values at all `paths`; None when one is missing."""
+    found = {path: field(event, path, _MISSING) for path in paths}
+    return None if any(value is _MISSING for value in found.values()) else found
+
+
+def matches(data: bytes, match: dict[str, Any]) -> bool:
+    """Whether an event has the fields of `match`, with equal values."""
+    event = event_of(data)
+    found = None if event is None else fields(event, match)
+    return found is not None and canonical(found) == canonical(match)
+
+
+def canonical(match: dict[str, Any]) -> str:
+    """`match` as a text that is the same for all that equals it."""
+    return written({path: _plain(value) for path, value in match.items()})
+
+
+def written(match: dict[str, Any]) -> str:
+    """`match` as JSON, by which runs wait that an earlier version of Layby has parked."""
+    return json.dumps(match, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
+        return str(int(value))
+    return str(value) if isinstance(value, int) else value
