@@ -82,6 +82,7 @@ class Human:
         self._parking = parking
         self._listed = listed
         self._requests = requests
+        self._names = requests.names
         self._showing = Showing(role, host, parking, requests, timers)
 
     @property
@@ -117,7 +118,7 @@ class Human:
 
     async def answer(self, delivery: Delivery) -> None:
         """Take an answer: close the question it is for, and say what became of it."""
-        token, _, responder = delivery.subject.split(".", 2)[2].partition(".")
+        token, _, responder = self._names.own(delivery.subject).split(".", 2)[2].partition(".")
         try:
             ticket = decode_token(token)
         except InvalidTicket as error:
@@ -251,7 +252,8 @@ class Human:
 
     async def _issue(self, receipt: Receipt, token: str) -> None:
         """Publish a receipt; return when it is stored, for the answer is acknowledged next."""
-        await self._requests.store(f"{self.role}.receipt.{token}", msgspec.json.encode(receipt))
+        subject = self._names.subject(f"{self.role}.receipt.{token}")
+        await self._requests.store(subject, msgspec.json.encode(receipt))
         crash.point("after_receipt")
 
     # -- deadlines and ends --------------------------------------------------------------------
@@ -319,12 +321,12 @@ class Human:
         return None
 
     async def _answers_since(self, ticket: str, since: float) -> list[_Stored]:
-        subject = f"{self.role}.response.{encode_token(ticket)}"
+        subject = self._names.subject(f"{self.role}.response.{encode_token(ticket)}")
         found: list[_Stored] = []
         for wanted in (subject, f"{subject}.*"):
             body: dict[str, object] = {"next_by_subj": wanted, "batch": _ANSWERS}
             body["start_time"] = iso(since - 1)
-            for msg in await self._requests.direct_get("ANSWERS", body):
+            for msg in await self._requests.direct_get(self._names.stream("ANSWERS"), body):
                 headers = msg.headers or {}
                 if "Nats-Time-Stamp" in headers:
                     at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()

@@ -52,7 +52,8 @@ async def is_current(requests: Requests, before: str) -> bool:
 
 
 async def _any(requests: Requests, bucket: str) -> bool:
-    async for _ in every(requests, f"KV_{bucket}", f"$KV.{bucket}.>", 1):
+    names = requests.names
+    async for _ in every(requests, names.bucket_stream(bucket), names.keys(bucket, ">"), 1):
         return True
     return False
 
@@ -94,7 +95,8 @@ class Migration:
             await self._questions.forget(key)
 
     async def _old_rows(self) -> None:
-        stream, subject = f"KV_{RUNS}", f"$KV.{RUNS}.*"
+        names = self._requests.names
+        stream, subject = names.bucket_stream(RUNS), names.keys(RUNS, "*")
         page: list[bytes] = []
         async for message in every(self._requests, stream, subject):
             if message.data:

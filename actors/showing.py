@@ -50,6 +50,7 @@ class Showing:
         self._host = host
         self._parking = parking
         self._requests = requests
+        self._names = requests.names
         self._timers = timers
         self._under_way: dict[str, set[asyncio.Future[None]]] = {}
         """Tickets whose questions this worker is showing right now."""
@@ -91,7 +92,7 @@ class Showing:
         token = encode(state.ticket)
         repeated = self._host.may_repeat(delivery)
         ack = await self._requests.store(
-            f"{self._role}.question.{token}",
+            self._names.subject(f"{self._role}.question.{token}"),
             msgspec.json.encode(self._published(state, question)),
             {"Nats-Msg-Id": question.id},
         )
@@ -150,13 +151,13 @@ class Showing:
 
     async def _stored_at(self, seq: int) -> float:
         """When a question was published, Unix seconds by the server's clock."""
-        stored = await self._requests.stored("QUESTIONS", seq=seq)
+        stored = await self._requests.stored(self._names.stream("QUESTIONS"), seq=seq)
         if stored is None:
             raise BusError(f"question {seq} is not in its stream any more")
         return stored.at
 
     def _published(self, state: RunState, question: Question) -> dict[str, object]:
-        subject = f"{self._role}.response.{encode(state.ticket)}"
+        token = encode(state.ticket)
         return {
             "id": question.id,
             "ticket": state.ticket,
@@ -168,8 +169,8 @@ class Showing:
             "asked_at": iso(question.asked_at),
             "deadline": iso(question.deadline),
             "answer": {
-                "subject": subject,
-                "receipt": f"{self._role}.receipt.{encode(state.ticket)}",
+                "subject": self._names.subject(f"{self._role}.response.{token}"),
+                "receipt": self._names.subject(f"{self._role}.receipt.{token}"),
                 "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
                 **({"schema": question.form} if question.form is not None else {}),
             },
@@ -177,12 +178,12 @@ class Showing:
 
     async def published_before(self, ticket: str, at: float) -> set[str]:
         """The questions on a ticket that were published shortly before, or after."""
-        subject = f"{self._role}.question.{encode(ticket)}"
-        newest = await self._requests.stored("QUESTIONS", last=subject)
+        subject = self._names.subject(f"{self._role}.question.{encode(ticket)}")
+        newest = await self._requests.stored(self._names.stream("QUESTIONS"), last=subject)
         if newest is None or at - newest.at > _FRESH:
             return set()
         body = {"next_by_subj": subject, "batch": _QUESTIONS, "start_time": iso(at - _FRESH)}
-        found = await self._requests.direct_get("QUESTIONS", body)
+        found = await self._requests.direct_get(self._names.stream("QUESTIONS"), body)
         texts = [newest.data, *(msg.data for msg in found if not msg.status)]
         return {msgspec.json.decode(text, type=_Shown).id for text in texts}
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ..bus.names import Names
 from ..bus.requests import Requests
 from ..bus.threads import ThreadLog, stream
 from ..bus.topology import StreamSpec
@@ -13,6 +14,7 @@ from ..runtime.errors import InvalidSetup
 from .thread import LAST, checked_last
 from .turn import Said
 
+_PLAIN = Names()
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Said]).decode
 
@@ -24,9 +26,9 @@ class NatsHistory:
         self._last = last
         self._log = log
 
-    def streams(self) -> tuple[StreamSpec, ...]:
+    def streams(self, names: Names = _PLAIN) -> tuple[StreamSpec, ...]:
         """What must exist on the server."""
-        return (stream(),)
+        return (stream(names),)
 
     def over(self, requests: Requests) -> NatsHistory:
         """The same store over a worker's own connection."""

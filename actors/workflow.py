@@ -12,8 +12,8 @@ import msgspec
 
 from ..bus.errors import InvalidTicket
 from ..bus.mailbox import Delivery
+from ..bus.names import OWN_WORDS
 from ..bus.token import encode, slug
-from ..bus.topology import OWN_WORDS
 from ..runtime import crash
 from ..runtime.actor_step import ActorStep
 from ..runtime.address import Address

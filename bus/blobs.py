@@ -39,6 +39,7 @@ class Blobs:
 
     def __init__(self, requests: Requests, *, above: int = 64 * 1024) -> None:
         self._requests = requests
+        self._names = requests.names
         self._above = above
         self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._held = 0
@@ -74,14 +75,18 @@ class Blobs:
 
     async def _create(self, subject: str, data: bytes) -> None:
         with suppress(Conflict):  # the same content was put away before
-            await self._requests.store(subject, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
+            named = self._names.subject(subject)
+            await self._requests.store(named, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
 
     async def _fetch(self, reference: Reference) -> bytes:
         count = -(-reference.size // _CHUNK)
-        subjects = [f"blob.{reference.digest}.{number}" for number in range(count)]
+        subjects = [
+            self._names.subject(f"blob.{reference.digest}.{number}") for number in range(count)
+        ]
+        stream = self._names.stream(STREAM)
         chunks: dict[str, bytes] = {}
         for at in range(0, count, _PAGE):
-            for message in await newest(self._requests, STREAM, subjects[at : at + _PAGE]):
+            for message in await newest(self._requests, stream, subjects[at : at + _PAGE]):
                 chunks[message.headers["Nats-Subject"]] = message.data
         data = b"".join(chunks.get(subject, b"") for subject in subjects)
         if hashlib.sha256(data).hexdigest() != reference.digest:

@@ -28,9 +28,10 @@ class Bucket:
     """One bucket; keys must be subject tokens (see `token.encode`)."""
 
     def __init__(self, requests: Requests, name: str) -> None:
-        self.name = name
+        self.name = requests.names.bucket(name)
+        self._stream = requests.names.bucket_stream(name)
         self._requests = requests
-        self._prefix = f"$KV.{name}."
+        self._prefix = requests.names.keys(name, "")
 
     async def get(self, key: str) -> Item | None:
         """The newest value of `key`, None when there is none.
@@ -38,7 +39,7 @@ class Bucket:
         Raises:
             StreamMissing: there is no such bucket, or nobody leads it right now.
         """
-        msg = await self._requests.request(f"$JS.API.DIRECT.GET.KV_{self.name}.{self._prefix}{key}")
+        msg = await self._requests.request(f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}{key}")
         if msg.status == _NO_RESPONDERS:
             raise StreamMissing(f"nobody answers for the bucket {self.name}", code=503)
         if msg.status or not msg.data:
@@ -47,7 +48,7 @@ class Bucket:
 
     async def get_newest(self, key: str) -> Item | None:
         """The newest value by the stream's leader, where a lagging copy would do harm."""
-        stored = await self._requests.stored(f"KV_{self.name}", last=f"{self._prefix}{key}")
+        stored = await self._requests.stored(self._stream, last=f"{self._prefix}{key}")
         return Item(key, stored.data, stored.seq) if stored and stored.data else None
 
     async def put(
@@ -75,7 +76,7 @@ class Bucket:
 
     async def items(self) -> AsyncIterator[Item]:
         """Every key with its newest value, oldest write first."""
-        async for message in every(self._requests, f"KV_{self.name}", f"{self._prefix}>"):
+        async for message in every(self._requests, self._stream, f"{self._prefix}>"):
             if message.data:
                 key = message.headers["Nats-Subject"].removeprefix(self._prefix)
                 yield Item(key, message.data, sequence(message))

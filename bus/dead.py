@@ -37,6 +37,8 @@ class DeadLetters:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
+        self._names = requests.names
+        self._stream = self._names.stream(STREAM)
 
     async def put(self, delivery: Delivery, mailbox: str, reason: str) -> None:
         """Store `delivery` with `reason`; the same delivery is stored once."""
@@ -52,17 +54,18 @@ class DeadLetters:
             num_delivered=delivery.num_delivered,
         )
         headers = {"Nats-Msg-Id": f"{mailbox}.{delivery.stream}.{delivery.seq}"}
-        await self._requests.store(f"dead.{mailbox}", msgspec.json.encode(letter), headers)
+        subject = self._names.subject(f"dead.{mailbox}")
+        await self._requests.store(subject, msgspec.json.encode(letter), headers)
 
     async def list(self) -> list[tuple[int, DeadLetter]]:
         """Every letter with its number, oldest first."""
-        letters = every(self._requests, STREAM, "dead.>", _PAGE)
+        letters = every(self._requests, self._stream, self._names.subject("dead.>"), _PAGE)
         return [(sequence(message), _decode(message.data)) async for message in letters]
 
     async def get(self, number: int) -> DeadLetter:
         """One letter. Raises NoSuchLetter."""
-        message = await self._stored(STREAM, number)
-        if message is None or not message[0].startswith("dead."):
+        message = await self._stored(self._stream, number)
+        if message is None or not self._names.own(message[0]).startswith("dead."):
             raise NoSuchLetter(f"there is no dead letter {number}: `layby dead list` shows them")
         return _decode(message[1])
 
@@ -74,7 +77,7 @@ class DeadLetters:
             CannotRetry: the message is mail of a run, which has ended, or is not kept whole.
         """
         letter = await self.get(number)
-        if letter.subject.startswith("to."):
+        if self._names.own(letter.subject).startswith("to."):
             raise CannotRetry(
                 f"letter {number} is mail of a run, and the run has failed: start its ticket anew"
             )
@@ -93,7 +96,7 @@ class DeadLetters:
     async def drop(self, number: int) -> None:
         """Remove a letter. Raises NoSuchLetter."""
         await self.get(number)
-        await self._requests.api(f"STREAM.MSG.DELETE.{STREAM}", {"seq": number})
+        await self._requests.api(f"STREAM.MSG.DELETE.{self._stream}", {"seq": number})
 
     async def _stored(self, stream: str, seq: int) -> tuple[str, bytes] | None:
         try:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .errors import BusError, Conflict, TopologyMismatch
+from .names import Names
 from .reading import newest
 from .requests import Requests
 from .wire import Message
@@ -66,6 +67,8 @@ def mail(actor: str) -> str:
 def parse(text: str) -> tuple[str, str, int]:
     """Split a log subject into actor, run and position. Raises BusError when it is none."""
     parts = text.split(".")
+    if len(parts) == 6:  # noqa: PLR2004  the first is the app's prefix
+        del parts[0]
     if len(parts) != 5 or parts[0] != "to" or not parts[4].isdigit():  # noqa: PLR2004
         raise BusError(f"{text!r} is not a position of a run's log")
     if parts[1] != partition(parts[3]):
@@ -93,9 +96,9 @@ def stream_of(run: str, count: int) -> str:
     return _name(_PARTITIONS.index(partition(run)) // share * share)
 
 
-def count_of(subjects: Iterable[str]) -> int:
+def count_of(subjects: Iterable[str], names: Names | None = None) -> int:
     """How many streams of logs there are where the first holds these subjects; 0 when unknown."""
-    held = set(subjects)
+    held = {names.own(subject) if names else subject for subject in subjects}
     return next((count for count in COUNTS if set(shares(count)[STREAM]) == held), 0)
 
 
@@ -109,6 +112,7 @@ class Log:
     def __init__(self, requests: Requests, streams: int = 0) -> None:
         """`streams` is how many streams of logs there are; 0: the server is asked, once."""
         self._requests = requests
+        self.names = requests.names
         self._streams = streams
 
     async def streams(self) -> int:
@@ -119,12 +123,13 @@ class Log:
             TopologyMismatch: the stream of logs is not one of Layby's.
         """
         if not self._streams:
-            info = await self._requests.api(f"STREAM.INFO.{STREAM}")
+            name = self.names.stream(STREAM)
+            info = await self._requests.api(f"STREAM.INFO.{name}")
             held: list[str] = info["config"].get("subjects") or []
-            self._streams = count_of(held)
+            self._streams = count_of(held, self.names)
             if not self._streams:
                 raise TopologyMismatch(
-                    f"stream {STREAM} holds {', '.join(held)}, which is no share of Layby's logs: "
+                    f"stream {name} holds {', '.join(held)}, which is no share of Layby's logs: "
                     "it was made or changed by somebody else"
                 )
         return self._streams
@@ -136,8 +141,8 @@ class Log:
             Conflict: the position exists already: look again.
             PublishUnconfirmed: it may or may not exist: look again.
         """
-        headers = {_SEQUENCE: "0", _SUBJECT: position(run, n)}
-        await self._requests.store(subject(to, run, n), data, headers)
+        headers = {_SEQUENCE: "0", _SUBJECT: self.position(run, n)}
+        await self._requests.store(self.names.subject(subject(to, run, n)), data, headers)
 
     async def load(self, run: str, after: int = 0) -> list[LogMessage]:
         """Every position after `after`, in order and without a gap.
@@ -148,7 +153,7 @@ class Log:
         if after:
             return await self._pages(run, after)
         try:
-            found = await self._get(run, [position(run, "*")])
+            found = await self._get(run, [self.position(run, "*")])
         except BusError as error:
             if error.code != _TOO_MANY:
                 raise
@@ -158,14 +163,15 @@ class Log:
     async def exists(self, run: str, n: int) -> bool:
         """Whether position `n` exists by the word of the stream's leader, which no copy outruns."""
         stream = await self._stream(run)
-        return await self._requests.stored(stream, last=position(run, n)) is not None
+        return await self._requests.stored(stream, last=self.position(run, n)) is not None
 
     async def openings(self, runs: Iterable[str]) -> dict[str, bytes]:
         """The first positions of those of `runs` that have a log."""
         count = await self.streams()
         found: dict[str, bytes] = {}
-        for stream in shares(count):
-            firsts = [position(run, 1) for run in runs if stream_of(run, count) == stream]
+        for share in shares(count):
+            stream = self.names.stream(share)
+            firsts = [self.position(run, 1) for run in runs if stream_of(run, count) == share]
             for at in range(0, len(firsts), _PAGE):
                 page = await newest(self._requests, stream, firsts[at : at + _PAGE])
                 found |= {parse(each.headers["Nats-Subject"])[1]: each.data for each in page}
@@ -174,14 +180,15 @@ class Log:
     async def purge(self, run: str) -> int:
         """Remove a run's log; return how many positions it had."""
         stream = await self._stream(run)
-        reply = await self._requests.api(f"STREAM.PURGE.{stream}", {"filter": position(run, "*")})
+        body = {"filter": self.position(run, "*")}
+        reply = await self._requests.api(f"STREAM.PURGE.{stream}", body)
         return int(reply.get("purged", 0))
 
     async def _pages(self, run: str, after: int) -> list[LogMessage]:
         everything: list[LogMessage] = []
         size = 16 if after else _PAGE
         while True:
-            page = await self._get(run, [position(run, after + i + 1) for i in range(size)])
+            page = await self._get(run, [self.position(run, after + i + 1) for i in range(size)])
             page = _contiguous(page, after)
             everything += page
             after += len(page)
@@ -194,7 +201,11 @@ class Log:
         return [_read(message) for message in found]
 
     async def _stream(self, run: str) -> str:
-        return stream_of(run, self._streams or await self.streams())
+        return self.names.stream(stream_of(run, self._streams or await self.streams()))
+
+    def position(self, run: str, n: int | str) -> str:
+        """The subjects of position `n` of `run` in this log, whoever it is addressed to."""
+        return self.names.subject(position(run, n))
 
 
 def _read(message: Message) -> LogMessage:

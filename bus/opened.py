@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from .connection import Connection, connect
+from .names import Names
 from .requests import Requests
 from .settings import ConnectionSettings
 
@@ -19,24 +20,28 @@ class Bus(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(settings: ConnectionSettings, *, patient: bool = False) -> AsyncGenerator[Bus]:
+async def opened(
+    settings: ConnectionSettings, *, prefix: str = "", patient: bool = False
+) -> AsyncGenerator[Bus]:
     """The bus, connected while the block is open.
 
     A request fails at once when the server denies it, or when the connection is lost.
 
     Args:
         settings: Where and how to connect.
+        prefix: The prefix of the app whose streams and subjects are meant; see `Names`.
         patient: Wait out every outage once connected, as a worker should; otherwise give up after
             a few seconds, as a command should.
 
     Raises:
         ServerUnavailable: nothing answers there.
         LoginRefused: the server does not accept the credentials.
-        InvalidSettings: a file that the settings name is missing or wrong.
+        InvalidSettings: a file that the settings name is missing or wrong, or the prefix is.
         ServerTooOld: the server is older than 2.12.
     """
+    names = Names(prefix)
     connection = await connect(settings, patient=patient)
-    requests = Requests(connection.nc)
+    requests = Requests(connection.nc, names)
     connection.on_denied.append(requests.fail_denied)
     connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
     try:

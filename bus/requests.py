@@ -19,6 +19,7 @@ from .errors import (
     StreamMissing,
     class_for,
 )
+from .names import Names
 from .wire import Message, Wire
 
 _SWEEP = 0.25
@@ -93,7 +94,9 @@ class Requests:
     message was stored is then unknown, and the caller looks into the stream to find out.
     """
 
-    def __init__(self, nc: Wire) -> None:
+    def __init__(self, nc: Wire, names: Names | None = None) -> None:
+        self.names = names or Names()
+        """What the streams and subjects of the app are called that these requests are for."""
         self._nc = nc
         self._inbox = ""
         self._tokens = itertools.count()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from .errors import BusError, Conflict
+from .names import Names
 from .reading import every, newest
 from .requests import Requests
 from .token import encode
@@ -20,9 +21,13 @@ _TOO_MANY = 413
 _SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 
 
-def stream() -> StreamSpec:
+def stream(names: Names) -> StreamSpec:
     """The stream of all threads, which forgets nothing by itself."""
-    return StreamSpec(name=STREAM, subjects=(f"{_PREFIX}.>",), config={"allow_direct": True})
+    return StreamSpec(
+        name=names.stream(STREAM),
+        subjects=(names.subject(f"{_PREFIX}.>"),),
+        config={"allow_direct": True},
+    )
 
 
 class ThreadLog:
@@ -30,26 +35,32 @@ class ThreadLog:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
+        self._names = requests.names
+        self._stream = self._names.stream(STREAM)
 
     async def append(self, thread: str, key: str, data: bytes) -> None:
         """Add an entry, unless the thread has one under `key` already. Raises InvalidTicket."""
-        subject = f"{_PREFIX}.{encode(thread)}.{encode(key)}"
+        subject = self._names.subject(f"{_PREFIX}.{encode(thread)}.{encode(key)}")
         with suppress(Conflict):
             await self._requests.store(subject, data, {_SEQUENCE: "0"})
 
     async def erase(self, thread: str) -> int:
         """Remove every entry of a thread; how many there were. Raises InvalidTicket, BusError."""
-        body = {"filter": f"{_PREFIX}.{encode(thread)}.*"}
-        reply = await self._requests.api(f"STREAM.PURGE.{STREAM}", body)
+        body = {"filter": self._all(thread)}
+        reply = await self._requests.api(f"STREAM.PURGE.{self._stream}", body)
         return int(reply.get("purged", 0))
 
     async def load(self, thread: str) -> list[bytes]:
         """Every entry of a thread, oldest first. Raises InvalidTicket."""
-        subjects = f"{_PREFIX}.{encode(thread)}.*"
+        subjects = self._all(thread)
         try:
-            found = await newest(self._requests, STREAM, [subjects])
+            found = await newest(self._requests, self._stream, [subjects])
         except BusError as error:
             if error.code != _TOO_MANY:
                 raise
-            found = [message async for message in every(self._requests, STREAM, subjects)]
+            found = [message async for message in every(self._requests, self._stream, subjects)]
         return [message.data for message in found]
+
+    def _all(self, thread: str) -> str:
+        """The subjects of a thread's entries."""
+        return self._names.subject(f"{_PREFIX}.{encode(thread)}.*")

@@ -25,9 +25,10 @@ class Timers:
         `name` must be new for every deadline: a moved schedule can be lost while it fires.
         Arming the same name for the same time again is harmless.
         """
+        names = self._requests.names
         when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
         headers = {
             "Nats-Schedule": f"@at {when.replace('+00:00', 'Z')}",
-            "Nats-Schedule-Target": f"due.{name}",
+            "Nats-Schedule-Target": names.subject(f"due.{name}"),
         }
-        await self._requests.store(f"timer.{name}", body, headers)
+        await self._requests.store(names.subject(f"timer.{name}"), body, headers)

@@ -11,11 +11,13 @@ import msgspec
 
 from . import log
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
+from .names import Names
 from .requests import Requests
 
-OWN_WORDS = frozenset({"to", "timer", "due", "dead", "blob", "layby"})
-"""First words of Layby's own subjects: no event and no role may have them."""
 _NANOS = 1_000_000_000
+_PLAIN = Names()
+EVENTS = "EVENTS"
+"""The stream of events, whose subjects are the users' own."""
 _DAY = 86_400
 _NO_CONSUMER = 10014
 _OVERLAP = 10065
@@ -54,11 +56,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     consumers: tuple[ConsumerSpec, ...]
 
 
-def bucket(name: str) -> StreamSpec:
+def bucket(name: str, names: Names = _PLAIN) -> StreamSpec:
     """A key-value bucket safe against revived deletes: see `bucket.Bucket`."""
     return StreamSpec(
-        name=f"KV_{name}",
-        subjects=(f"$KV.{name}.>",),
+        name=names.bucket_stream(name),
+        subjects=(names.keys(name, ">"),),
         config={
             "max_msgs_per_subject": 64,
             "allow_rollup_hdrs": True,
@@ -71,31 +73,42 @@ def bucket(name: str) -> StreamSpec:
 
 
 def streams(
-    triggers: Iterable[str], roles: Iterable[str], log_streams: int = 1
+    triggers: Iterable[str],
+    roles: Iterable[str],
+    log_streams: int = 1,
+    names: Names = _PLAIN,
 ) -> tuple[StreamSpec, ...]:
     """The streams of an app with these trigger subjects and these roles of people."""
     roles = tuple(roles)
+    name, own = names.stream, names.subject
+    # An advisory can be stored once in an account: by the app that has no prefix.
+    advisories = () if names.prefix else ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",)
     hardened = {"deny_delete": True, "deny_purge": True, "discard": "new"}
     return (
         StreamSpec(
-            name="EVENTS",
+            name=name(EVENTS),
             subjects=tuple(dict.fromkeys(triggers)),
             config={"max_age": 30 * _DAY * _NANOS, "allow_direct": True},
         ),
         *(
-            StreamSpec(name=name, subjects=subjects, config={"allow_direct": True}, exact=True)
-            for name, subjects in log.shares(log_streams).items()
+            StreamSpec(
+                name=name(share),
+                subjects=tuple(map(own, subjects)),
+                config={"allow_direct": True},
+                exact=True,
+            )
+            for share, subjects in log.shares(log_streams).items()
         ),
         StreamSpec(
-            name="QUESTIONS",
+            name=name("QUESTIONS"),
             subjects=tuple(
-                f"{role}.{noun}.*" for role in roles for noun in ("question", "receipt")
+                own(f"{role}.{noun}.*") for role in roles for noun in ("question", "receipt")
             ),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
         ),
         StreamSpec(
-            name="ANSWERS",
-            subjects=tuple(f"{role}.response.>" for role in roles),
+            name=name("ANSWERS"),
+            subjects=tuple(own(f"{role}.response.>") for role in roles),
             # Anybody may publish here: no rollup, schedule or TTL header works, nothing is removed.
             config={
                 **hardened,
@@ -107,8 +120,8 @@ def streams(
             },
         ),
         StreamSpec(
-            name="TIMERS",
-            subjects=("timer.>", "due.>"),
+            name=name("TIMERS"),
+            subjects=(own("timer.>"), own("due.>")),
             # A stream with schedules takes rollups: the server switches that on by itself.
             config={
                 "retention": "workqueue",
@@ -118,14 +131,14 @@ def streams(
             },
         ),
         StreamSpec(
-            name="DEAD",
-            subjects=("dead.>", "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"),
+            name=name("DEAD"),
+            subjects=(own("dead.>"), *advisories),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
         ),
-        StreamSpec(name="BLOBS", subjects=("blob.>",), config={"allow_direct": True}),
-        bucket("parked"),
-        bucket("runs"),
-        bucket("questions"),
+        StreamSpec(name=name("BLOBS"), subjects=(own("blob.>"),), config={"allow_direct": True}),
+        bucket("parked", names),
+        bucket("runs", names),
+        bucket("questions", names),
     )
 
 

@@ -23,7 +23,9 @@ from .actors.workflow import (
     checked_subject,
 )
 from .bus import log
-from .bus.topology import OWN_WORDS, ConsumerSpec, Topology, bucket, streams
+from .bus.errors import InvalidSettings
+from .bus.names import OWN_WORDS, Names
+from .bus.topology import ConsumerSpec, Topology, bucket, streams
 from .mailboxes import Duty, mailboxes
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
@@ -54,6 +56,7 @@ class App:
         concurrency: int = 64,
         history: HistoryStore | None = None,
         log_streams: int = 1,
+        prefix: str = "",
     ) -> None:
         """Declare an app.
 
@@ -76,11 +79,20 @@ class App:
             log_streams: Over how many streams the logs of runs are split: 1, 2, 4, 8 or 16. More
                 than one where a stream's leader, or its disk, is the limit. Chosen when an account
                 is first provisioned, and fixed from then on.
+            prefix: Sets everything that Layby creates for this app apart from that of other apps
+                in the account: with `shop`, streams such as `SHOP_RUNS`, buckets such as
+                `SHOP_parked` and subjects such as `shop.developer.response.T1`. Subjects of events
+                stay as they are. Name it to clients and commands too (`LAYBY_PREFIX`). Changed
+                later, it names a new app that knows nothing of the runs of the old one.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
         """
         self.name = name
+        try:
+            self.names = Names(prefix)
+        except InvalidSettings as error:
+            raise InvalidSetup(f"app {name!r}: {error}") from None
         self.roles = tuple(roles)
         self.events = tuple(checked_subject(subject) for subject in events)
         self.ask_timeout = seconds(ask_timeout)
@@ -192,12 +204,17 @@ class App:
 
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
-        needed = streams(self.kept(), self.roles, self.log_streams)
+        needed = streams(self.kept(), self.roles, self.log_streams, self.names)
         if self.watches:
-            needed = (*needed, bucket("waits"))
+            needed = (*needed, bucket("waits", self.names))
         if isinstance(self.history, NatsHistory):
-            needed = (*needed, *self.history.streams())
+            needed = (*needed, *self.history.streams(self.names))
         return Topology(streams=needed, consumers=tuple(spec for spec, _ in self.mailboxes()))
+
+    @property
+    def prefix(self) -> str:
+        """What begins the names of all that Layby creates for this app; empty: nothing does."""
+        return self.names.prefix
 
     def kept(self) -> list[str]:
         """The subjects whose events are kept: triggers, and what workflows wait for."""
@@ -218,6 +235,7 @@ class App:
             roles=self.roles,
             watches=self.watches,
             log_streams=self.log_streams,
+            names=self.names,
         )
         return [(self._tuned(consumer), duty) for consumer, duty in table]
 

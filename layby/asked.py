@@ -26,11 +26,11 @@ async def open_questions(
     """The open questions that fit, the earliest deadline first. Raises OldIndex."""
     await demand_current(requests, "parked")
     token = "*" if ticket is None else encode(ticket)
-    subject = f"$KV.{BUCKET}.{role or '*'}.{token}.*"
+    subject = requests.names.keys(BUCKET, f"{role or '*'}.{token}.*")
     oldest = None if since is None else iso(time.time() - since)
     found: dict[str, QuestionRow] = {}
     try:
-        async for message in every(requests, f"KV_{BUCKET}", subject):
+        async for message in every(requests, requests.names.bucket_stream(BUCKET), subject):
             key = message.headers["Nats-Subject"].rpartition(".")[2]
             row = _row(message.data)
             if row is None or row.id != key:

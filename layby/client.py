@@ -67,6 +67,7 @@ class Client:
     def __init__(self, connection: Connection, requests: Requests) -> None:
         self._connection = connection
         self._requests = requests
+        self._names = requests.names
         self._log = Log(requests)
         self._blobs = Blobs(requests)
         self._dead = DeadLetters(requests)
@@ -74,13 +75,20 @@ class Client:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, settings: ConnectionSettings) -> AsyncGenerator[Client]:
+    async def connect(
+        cls, settings: ConnectionSettings, *, prefix: str = ""
+    ) -> AsyncGenerator[Client]:
         """A client, connected while the block is open.
+
+        Args:
+            settings: Where and how to connect.
+            prefix: The `prefix` of the app that is meant; empty for an app that has none.
 
         Raises:
             ServerUnavailable: no server answers.
+            InvalidSettings: the prefix cannot be one.
         """
-        async with opened(settings) as bus:
+        async with opened(settings, prefix=prefix) as bus:
             yield cls(bus.connection, bus.requests)
 
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:
@@ -129,10 +137,11 @@ class Client:
             receipts.put_nowait(_receipt(msg.data))
 
         nc = self._connection.nc
-        sub = await nc.subscribe(f"{role}.receipt.{token}", cb=receive)
+        sub = await nc.subscribe(self._names.subject(f"{role}.receipt.{token}"), cb=receive)
         try:
             await nc.flush(2)
-            subject = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
+            place = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
+            subject = self._names.subject(place)
             ack = await self._ask(self._requests.store(subject, data), subject)
             async with asyncio.timeout(timeout):
                 while True:
@@ -243,7 +252,7 @@ class Client:
         if not live.state.ended:
             with contextlib.suppress(Fenced):
                 await live.append([Cancelled(reason=reason)], to=live.state.root.actor)
-                await self._requests.tell(f"{CANCEL}.{run_id}")
+                await self._requests.tell(self._names.subject(f"{CANCEL}.{run_id}"))
                 return run_row(row_of(live.state))
         raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
 

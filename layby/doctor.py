@@ -65,7 +65,8 @@ def _server(connection: Connection) -> Finding:
 
 async def _streams(requests: Requests, logs: int) -> tuple[list[Finding], bool]:
     """What is told of the streams, and whether all are there; `logs` of them hold logs."""
-    wanted = [spec.name for spec in streams(["x"], ["x"], logs)]
+    shared = [requests.names.stream(name) for name in shares(logs)]
+    wanted = [spec.name for spec in streams(["x"], ["x"], logs, requests.names)]
     listed: dict[str, Any] = {}
     for name in wanted:
         try:
@@ -87,7 +88,7 @@ async def _streams(requests: Requests, logs: int) -> tuple[list[Finding], bool]:
     text = f"{len(wanted)} streams, {messages} messages, {size / 1e6:.1f} MB"
     findings = [
         Finding(level="ok", subject="streams", message=text),
-        _logs({name: listed[name]["state"]["messages"] for name in shares(logs)}),
+        _logs({name: listed[name]["state"]["messages"] for name in shared}),
     ]
     single = [name for name, info in listed.items() if info["config"].get("num_replicas", 1) == 1]
     if single and any(info.get("cluster", {}).get("replicas") for info in listed.values()):
@@ -110,7 +111,8 @@ def _logs(entries: dict[str, int]) -> Finding:
 
 async def _consumers(requests: Requests, logs: list[str]) -> list[Finding]:
     findings: list[Finding] = []
-    for stream in ("EVENTS", *logs, "ANSWERS", "TIMERS"):
+    for name in ("EVENTS", *logs, "ANSWERS", "TIMERS"):
+        stream = requests.names.stream(name)
         reply = await requests.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
         consumers: list[dict[str, Any]] = reply.get("consumers") or []
         findings += [finding for each in consumers for finding in _consumer(each)]
@@ -210,13 +212,14 @@ def _blocked(blocked: dict[tuple[str, str], list[str]]) -> list[Finding]:
 
 
 async def _dead(requests: Requests) -> list[Finding]:
-    info = await requests.api("STREAM.INFO.DEAD")
+    stream = requests.names.stream("DEAD")
+    info = await requests.api(f"STREAM.INFO.{stream}")
     count = info["state"]["messages"]
     if not count:
         return [Finding(level="ok", subject="dead letters", message="none")]
     first = max(info["state"]["first_seq"], info["state"]["last_seq"] - _SHOWN + 1)
-    body = {"seq": first, "batch": _SHOWN, "next_by_subj": "dead.>"}
-    newest = await requests.direct_get("DEAD", body)
+    body = {"seq": first, "batch": _SHOWN, "next_by_subj": requests.names.subject("dead.>")}
+    newest = await requests.direct_get(stream, body)
     return [
         Finding(
             level="warn",

@@ -26,8 +26,6 @@ from .runtime.index import BUCKET, IndexRow, key_of
 from .runtime.state import WAITING, RunState
 from .runtime.times import iso
 
-_STREAM = f"KV_{BUCKET}"
-_ROWS = f"$KV.{BUCKET}.*.*"
 _PROGRESS = 1_000
 _CLOCKS = 5.0
 """Seconds by which the clock of a row's writer may be ahead of the server's."""
@@ -123,7 +121,8 @@ async def newest_first(
     oldest = None if since is None else time.time() - since - _CLOCKS
     read = 0
     try:
-        async with aclosing(backwards(requests, _STREAM, _ROWS)) as messages:
+        stream, rows = requests.names.bucket_stream(BUCKET), requests.names.keys(BUCKET, "*.*")
+        async with aclosing(backwards(requests, stream, rows)) as messages:
             async for message in messages:
                 read += 1
                 if progress is not None and read % _PROGRESS == 0:
@@ -142,7 +141,7 @@ async def of_ticket(requests: Requests, ticket: str) -> list[IndexRow]:
     await demand_current(requests)
     rows: dict[str, IndexRow] = {}
     try:
-        for row in await _newest_of(requests, f"$KV.{BUCKET}.{encode(ticket)}.*"):
+        for row in await _newest_of(requests, requests.names.keys(BUCKET, f"{encode(ticket)}.*")):
             rows[row.id] = row
         parked = await Bucket(requests, "parked").get(encode(ticket))
     except StreamMissing:
@@ -166,12 +165,13 @@ async def of_ticket(requests: Requests, ticket: str) -> list[IndexRow]:
 
 async def _newest_of(requests: Requests, subject: str) -> list[IndexRow]:
     """The rows on `subject`, of which there may be more than one read returns."""
+    stream = requests.names.bucket_stream(BUCKET)
     try:
-        found = await newest(requests, _STREAM, [subject])
+        found = await newest(requests, stream, [subject])
     except BusError as error:
         if error.code != _TOO_MANY:
             raise
-        found = [message async for message in backwards(requests, _STREAM, subject)]
+        found = [message async for message in backwards(requests, stream, subject)]
     return [row for message in found if (row := _row(message)) is not None]
 
 
@@ -185,9 +185,11 @@ async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRo
             state = RunState(id=run, workflow=started.workflow, ticket=started.ticket)
             state.started_at = state.updated_at = envelope.at
             rows[run] = row_at_start(state, started)
-    keys = [f"$KV.{BUCKET}.{key_of(row.ticket, row.id)}" for row in rows.values()]
+    names = requests.names
+    stream = names.bucket_stream(BUCKET)
+    keys = [names.keys(BUCKET, key_of(row.ticket, row.id)) for row in rows.values()]
     for at in range(0, len(keys), _PAGE):
-        for message in await newest(requests, _STREAM, keys[at : at + _PAGE]):
+        for message in await newest(requests, stream, keys[at : at + _PAGE]):
             row = _row(message)
             if row is not None:
                 rows[row.id] = row

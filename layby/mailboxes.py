@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from .actors.kinds import human_address
 from .actors.workflow import Workflow
 from .bus import log
-from .bus.topology import ConsumerSpec
+from .bus.names import Names
+from .bus.topology import EVENTS, ConsumerSpec
 
 _MAIL_WAIT = 15.0
 _QUICK_WAIT = 10.0
@@ -37,8 +40,27 @@ def mailboxes(
     roles: Iterable[str],
     watches: bool,
     log_streams: int,
+    names: Names,
 ) -> Iterator[Row]:
     """The table, a row for each consumer; `performers` are addresses of networks and agents."""
+    for spec, duty in _rows(workflows, performers, roles, watches=watches, log_streams=log_streams):
+        yield _named(spec, names), duty
+
+
+def _named(spec: ConsumerSpec, names: Names) -> ConsumerSpec:
+    """The consumer under the names of its app. Subjects of events are nobody's to rename."""
+    filter_ = spec.filter if spec.stream == EVENTS else names.subject(spec.filter)
+    return msgspec.structs.replace(spec, stream=names.stream(spec.stream), filter=filter_)
+
+
+def _rows(
+    workflows: Iterable[Workflow],
+    performers: Iterable[str],
+    roles: Iterable[str],
+    *,
+    watches: bool,
+    log_streams: int,
+) -> Iterator[Row]:
     yield _due()
     if watches:
         yield _waits()
@@ -58,13 +80,13 @@ def _due() -> Row:
 
 
 def _waits() -> Row:
-    spec = ConsumerSpec(stream="EVENTS", name="waits", filter=">", ack_wait=_QUICK_WAIT)
+    spec = ConsumerSpec(stream=EVENTS, name="waits", filter=">", ack_wait=_QUICK_WAIT)
     return spec, Duty("waits")
 
 
 def _events(workflow: Workflow) -> Row:
     spec = ConsumerSpec(
-        stream="EVENTS",
+        stream=EVENTS,
         name=workflow.consumer,
         filter=workflow.on,
         only_new=True,

@@ -48,7 +48,9 @@ class Purge:
         return Purged(runs=runs, messages=self._messages)
 
     async def _ended(self, before: str) -> AsyncIterator[IndexRow]:
-        async for message in every(self._requests, f"KV_{BUCKET}", f"$KV.{BUCKET}.*.*"):
+        names = self._requests.names
+        stream, rows = names.bucket_stream(BUCKET), names.keys(BUCKET, "*.*")
+        async for message in every(self._requests, stream, rows):
             if message.data:
                 row = _decode_row(message.data)
                 if row.status not in UNENDED and row.updated_at < before:

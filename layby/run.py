@@ -38,7 +38,7 @@ from .bus.opened import Bus, opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
-from .bus.topology import ConsumerSpec, Provisioner
+from .bus.topology import EVENTS, ConsumerSpec, Provisioner
 from .mailboxes import Duty
 from .rows import Finding
 from .runtime import telemetry
@@ -134,7 +134,7 @@ def _settle_memory() -> None:
 
 async def provision(app: App, settings: ConnectionSettings, *, replicas: int = 1) -> list[Finding]:
     """Create or verify everything that `app` needs on the server, in `replicas` copies."""
-    async with opened(settings) as (_, requests):
+    async with opened(settings, prefix=app.prefix) as (_, requests):
         changes = await Provisioner(requests, replicas=replicas).ensure(app.topology())
     if not changes:
         return [Finding(level="ok", subject=app.name, message="everything is there already")]
@@ -155,7 +155,7 @@ async def erase_thread(app: App, settings: ConnectionSettings, thread: str) -> i
     if store is None:
         raise InvalidSetup(f"app {app.name!r} keeps no threads: it has no history=")
     if isinstance(store, NatsHistory):
-        async with opened(settings) as (_, requests):
+        async with opened(settings, prefix=app.prefix) as (_, requests):
             return await store.over(requests).erase(thread)
     try:
         return await store.erase(thread)
@@ -169,7 +169,7 @@ async def _bus_of(app: App, settings: ConnectionSettings) -> AsyncGenerator[Bus]
     if not structlog.is_configured():
         telemetry.configure()  # structlog's own choice prints variables, and keys with them
     try:
-        async with opened(settings, patient=True) as bus:
+        async with opened(settings, prefix=app.prefix, patient=True) as bus:
             yield bus
     finally:
         await close(app.sources())
@@ -186,13 +186,17 @@ def assemble(
     app: App, connection: Connection, requests: Requests, *, listed_after: float = LATER
 ) -> Worker:
     """Put an app's actors behind their mailboxes."""
+    names = requests.names
     timers = Timers(requests)
 
     async def publish(subject: str, body: bytes, event_id: str) -> None:
         await requests.store(subject, body, {"Nats-Msg-Id": event_id})
 
+    def tell(subject: str, body: bytes) -> None:
+        connection.nc.send(names.subject(subject), body)
+
     async def announce_end(run: str) -> None:
-        await requests.tell(f"{CANCEL}.{run}")
+        await requests.tell(names.subject(f"{CANCEL}.{run}"))
 
     services = Services(
         announce_end=announce_end,
@@ -206,7 +210,7 @@ def assemble(
         actors=frozenset([*(network.address for network in app.networks.values()), *app.agents]),
         retry=app.retry,
         history=_history(app, requests),
-        stage=Stage(connection.nc.send) if app.stream_text else None,
+        stage=Stage(tell) if app.stream_text else None,
     )
     host = Host(
         log_=Log(requests, app.log_streams),
@@ -236,7 +240,7 @@ def assemble(
         Duty("due"): _Served(_on_due(host, human)),
     }
     if app.watches:
-        events = Events(requests, "EVENTS", "waits")
+        events = Events(requests, names.stream(EVENTS), "waits")
         waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), events, host)
         services.events = waits
         host.tidiers.append(waits.tidy)

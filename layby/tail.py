@@ -16,7 +16,7 @@ import msgspec
 
 from .bus.connection import Connection
 from .bus.errors import BusError, NotConnected, PublishUnconfirmed
-from .bus.log import Log, LogMessage, parse, position
+from .bus.log import Log, LogMessage, parse
 from .runtime.speech import EVENTS, TextDelta
 
 _IDLE = 5.0
@@ -48,9 +48,10 @@ class Tail:
         caller to know which answers are complete.
         """
         nc = self._connection.nc
-        subs = [await nc.subscribe(position(self._run, "*"), cb=self._on_position)]
+        subs = [await nc.subscribe(self._log.position(self._run, "*"), cb=self._on_position)]
         if deltas:
-            subs.append(await nc.subscribe(f"{EVENTS}.{self._run}", cb=self._on_delta))
+            deltas_of_run = self._log.names.subject(f"{EVENTS}.{self._run}")
+            subs.append(await nc.subscribe(deltas_of_run, cb=self._on_delta))
         self._connection.on_reconnect.append(self._woken.set)
         try:
             await nc.flush(2)

@@ -87,7 +87,7 @@ class Watch:
                 woken.set()
 
         nc = self._connection.nc
-        sub = await nc.subscribe(ALL, cb=receive)
+        sub = await nc.subscribe(self._log.names.subject(ALL), cb=receive)
         tellers: dict[str, _Teller] = {}
         over: OrderedDict[str, int] = OrderedDict()
         try:

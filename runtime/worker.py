@@ -77,7 +77,8 @@ class Worker:
     async def start(self) -> None:
         """Begin to take work."""
         self._connection.on_reconnect.append(self._back)
-        await self._connection.nc.subscribe(f"{CANCEL}.*", cb=self._on_cancel)
+        cancels = self._requests.names.subject(f"{CANCEL}.*")
+        await self._connection.nc.subscribe(cancels, cb=self._on_cancel)
         for mailbox in self._mailboxes:
             await mailbox.start()
             self._supervision.run(mailbox.name, mailbox.keep)

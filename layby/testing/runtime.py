@@ -182,7 +182,8 @@ class TestRuntime:
             return min(of_kind, key=_when, default=None)
 
         fired, body = await self._wait(wanted, look, _WHAT.get(kind or "", f"a {kind}"))
-        await self._requests.store(f"due.early-{uuid.uuid4().hex}", msgspec.json.encode(body))
+        due = self._requests.names.subject(f"due.early-{uuid.uuid4().hex}")
+        await self._requests.store(due, msgspec.json.encode(body))
 
         async def gone() -> bool:
             state = await self.state(wanted)
@@ -361,9 +362,9 @@ async def running(
         if url is None:
             url = (await stack.enter_async_context(server())).url
         settings = ConnectionSettings(servers=(url,))
-        _, requests = await stack.enter_async_context(opened(settings))
+        _, requests = await stack.enter_async_context(opened(settings, prefix=loaded.prefix))
         await Provisioner(requests).ensure(loaded.topology())
-        client = await stack.enter_async_context(Client.connect(settings))
+        client = await stack.enter_async_context(Client.connect(settings, prefix=loaded.prefix))
         for _ in range(workers):
             await stack.enter_async_context(working(loaded, settings, listed_after=_LISTED_AFTER))
         yield TestRuntime(loaded, target, settings, client=client, requests=requests, within=within)

@@ -1,0 +1,71 @@
+"""The names of what Layby creates on a server: one set for each app, told apart by a prefix."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from .errors import InvalidSettings
+
+OWN_WORDS: Final = frozenset({"to", "timer", "due", "dead", "blob", "layby"})
+"""First words of Layby's own subjects: no event, no role and no prefix may have them."""
+_PREFIX: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_TAKEN: Final = OWN_WORDS | {"kv", "obj", "events"}
+_BUCKET: Final = "KV_"
+
+
+class Names(msgspec.Struct, frozen=True):
+    """Formats and reads the names of one app; with no prefix they stay as they are.
+
+    The prefix `shop` makes the stream `SHOP_RUNS`, the bucket `SHOP_parked` and the subject
+    `shop.developer.question.T1`. Subjects of events are the users' own, and never have it.
+
+    Raises:
+        InvalidSettings: the prefix cannot be one.
+    """
+
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.prefix:
+            return
+        if not _PREFIX.fullmatch(self.prefix):
+            raise InvalidSettings(
+                f"{self.prefix!r} cannot be a prefix: use a lower-case letter, then at most 31 "
+                "lower-case letters, digits, - and _"
+            )
+        if self.prefix in _TAKEN:
+            raise InvalidSettings(
+                f"{self.prefix!r} cannot be a prefix: names that begin with it have a meaning "
+                "already; choose another word"
+            )
+
+    def stream(self, name: str) -> str:
+        """The stream that Layby calls `name`, `RUNS` for instance."""
+        return f"{self.prefix.upper()}_{name}" if self.prefix else name
+
+    def bucket(self, name: str) -> str:
+        """The key-value bucket that Layby calls `name`, `parked` for instance."""
+        return self.stream(name)
+
+    def bucket_stream(self, name: str) -> str:
+        """The stream behind the bucket that Layby calls `name`."""
+        return f"{_BUCKET}{self.bucket(name)}"
+
+    def keys(self, bucket: str, key: str) -> str:
+        """The subject of a key, or of keys with wildcards, in the bucket that Layby calls so."""
+        return f"$KV.{self.bucket(bucket)}.{key}"
+
+    def subject(self, own: str) -> str:
+        """The subject, or filter, that Layby calls `own`, `to.*.agent-anna.>` for instance."""
+        return f"{self.prefix}.{own}" if self.prefix else own
+
+    def own(self, subject: str) -> str:
+        """The reverse of `subject`: what Layby calls it. Subjects of others stay as they are."""
+        return subject.removeprefix(f"{self.prefix}.") if self.prefix else subject
+
+    def guest(self, consumer: str) -> str:
+        """The name of a consumer in a stream that others made, or that several apps read."""
+        return f"{self.prefix or 'layby'}-{consumer}"
