@@ -11,16 +11,16 @@ import msgspec
 from ..runtime.address import Address
 from ..runtime.entry import Raw
 from ..runtime.errors import InvalidSetup
-from ..runtime.values import load
+from ..runtime.values import dump, load
 from ..tools.source import AnyTool, ToolSource, own
-from .attachment import Attachment
+from .attachment import Attachment, checked_attachments
 from .context import AgentContext
 from .delegation import as_tool
 from .history import History, checked_history
 from .hooks import AfterTool, BeforeTool, Enabled, OnFinish, OnResponse, OnStart
 from .kinds import AGENT
 from .model import Message, Model, ToolSpec
-from .turn import CallRecord, TurnResult
+from .turn import CallRecord, NetworkInput, TurnResult
 
 if TYPE_CHECKING:
     from .output import OutputType
@@ -111,6 +111,40 @@ class Agent:
     def address(self) -> str:
         """The actor's name in subjects."""
         return str(Address.of(AGENT, self.name))
+
+    def task(
+        self,
+        input: str,  # noqa: A002
+        state: dict[str, Any] | None = None,
+        attachments: Sequence[Attachment] = (),
+    ) -> NetworkInput:
+        """What the agent is called with, where no network calls it.
+
+        Raises:
+            InvalidSetup: it has no model, or something does not fit.
+        """
+        self.check_model()
+        given: Any = state or {}
+        if not isinstance(given, dict):
+            raise InvalidSetup(
+                f"agent {self.name!r}: the state of step.agent is a dict, not a "
+                f"{type(given).__name__}; only a Network(state=...) has a type for it"
+            )
+        return NetworkInput(
+            network="",
+            input=input,
+            state=load(dump(given), dict[str, Any]),
+            attachments=checked_attachments(f"agent {self.name!r}", attachments),
+        )
+
+    def check_model(self) -> None:
+        """Raise InvalidSetup unless the agent, and those that its tools call, can think alone."""
+        for performer in self.performers():
+            if isinstance(performer, Agent) and performer.model is None:
+                raise InvalidSetup(
+                    f"agent {performer.name!r} has no model: give it one, for without a network "
+                    "there is no default_model"
+                )
 
     def accept(self, result: Raw) -> TurnResult:
         """Read what a turn returned."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ..runtime.values import dump, load
 from ..tools.source import close, sources
 from .attachment import Attachment, checked_attachments
 from .history import past_of, say
-from .loop import Turn
+from .loop import NoNetwork, Turn
 from .model import Message, Model, ToolResult
 from .state import StateType, Values
 from .thread import Earlier
@@ -26,13 +26,6 @@ from .turn import NetworkInput, TurnInput, TurnResult
 
 if TYPE_CHECKING:
     from .agent import Agent
-
-
-class _Alone(NamedTuple):
-    """What stands in for a network."""
-
-    default_model: Model | None
-    state_type: StateType
 
 
 async def run_alone(
@@ -46,7 +39,7 @@ async def run_alone(
 ) -> TurnResult:
     """Let `agent` take one turn in memory; see `Agent.run`."""
     kind = StateType(None if state is None or isinstance(state, dict) else type(state))
-    around = _Alone(model, kind)
+    around = NoNetwork(default_model=model, state_type=kind)
     shown = checked_attachments(f"agent {agent.name!r}", attachments)
     work = NetworkInput(network="", input=task, state=kind.opening(state), attachments=shown)
     try:
@@ -60,7 +53,7 @@ async def run_alone(
 class _Script:
     """Where an agent in a script, and the agents that its tools call, take their turns."""
 
-    def __init__(self, agent: Agent, around: _Alone, run_id: str) -> None:
+    def __init__(self, agent: Agent, around: NoNetwork, run_id: str) -> None:
         self._around = around
         self._services = MemoryServices()
         self._run = run_id

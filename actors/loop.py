@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -31,6 +32,7 @@ from .model import (
 )
 from .output import BadOutput, finals, refused, taken
 from .state import StateType, Values
+from .thread import earlier_of
 from .toolbox import equipped
 from .turn import (
     CallOutcome,
@@ -61,6 +63,17 @@ class Surroundings(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoNetwork:
+    """What an agent has around it that works without a network."""
+
+    default_model: Model | None = None
+    state_type: StateType = field(default_factory=StateType)
+
+
+_NOWHERE = NoNetwork()
+
+
 class AgentActor:
     """Takes the turns of one agent, in whichever network it is asked to."""
 
@@ -83,13 +96,14 @@ class AgentActor:
     async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> TurnResult:
         """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
         asked: TurnInput = await step.read(frame.input, TurnInput)
-        network = self._networks[asked.network]
+        network = self._networks[asked.network] if asked.network else _NOWHERE
         if asked.task is None:
             task: NetworkInput = await step.read(state.frames[frame.parent].input, NetworkInput)
             past, shared, own = await conversation(step, state, frame, asked, task)
         else:
             task = asked.task
-            past, shared, own = past_of(asked.agent, task), dict(task.state), {}
+            past = past_of(asked.agent, task, earlier=earlier_of(task.before, asked.agent))
+            shared, own = dict(task.state), {}
         values = Values(network.state_type, shared, own)
         messages = await _remembered(step, past, self.agent.history)
         model = self.agent.model or network.default_model

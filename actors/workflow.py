@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast, get_type_hints
 
@@ -24,14 +24,10 @@ from ..runtime.guard import Hopeless
 from ..runtime.host import Host
 from ..runtime.ids import run_id
 from ..runtime.state import Frame, RunState
-from ..runtime.step import Step
 from ..runtime.values import BadValue, load
-from .attachment import Attachment, mentioning
 from .cancel import CANCEL_KEY
 from .kinds import WORKFLOW
-from .network import Network
-from .thread import Conversation
-from .turn import NetworkInput, NetworkResult, S
+from .workflow_step import WorkflowStep
 
 WorkflowFunction = Callable[..., Awaitable[Any]]
 
@@ -39,52 +35,6 @@ _LARGEST_EVENT = 512 * 1024
 _DIGEST = "source-"
 """How a version begins that nobody named."""
 _ANY_OBJECT = (Any, dict, dict[str, Any])
-
-
-class WorkflowStep(Step):
-    """The durable verbs of a workflow function."""
-
-    def network(
-        self,
-        network: Network[S],
-        task: str,
-        *,
-        state: S | dict[str, Any] | None = None,
-        thread: str = "",
-        attachments: Sequence[Attachment] = (),
-        name: str = "",
-    ) -> Coroutine[Any, Any, NetworkResult[S]]:
-        """Let a network work on `task` and wait for what it did.
-
-        `state` is the first state: the network's `state` type, or a dict that fits it. With
-        `thread` the work goes on with a conversation that the app's `history` keeps: the agents
-        see what was said in it before, and what is said now is added to it. `attachments` are
-        pictures and documents that belong to `task`; they are recorded with it, so where they come
-        from the world outside, have a step fetch them.
-
-        Raises:
-            BudgetSpent: it used up the tokens of its `budget`.
-            MaxTurns: its router did not say that it is done within `max_turns`.
-            StepFailed: a model, router or agent failed for good.
-        """
-        opening = network.task(task, state, attachments)
-        key = self._key(name or network.name)
-        if not thread:
-            return self._call(key, network, opening, network.name)
-        # All keys now, in the order of the calls: branches side by side get to them in any order.
-        keys = (self._key(f"{key} thread"), self._key(f"{key} kept"))
-        return self._continued(
-            key, network, opening, Conversation(ActorStep.of(self), thread, *keys)
-        )
-
-    async def _continued(
-        self, key: str, network: Network[S], opening: NetworkInput, conversation: Conversation
-    ) -> NetworkResult[S]:
-        before = await conversation.begin(mentioning(opening.input, opening.attachments))
-        opening = msgspec.structs.replace(opening, before=before)
-        result = await self._call(key, network, opening, network.name)
-        await conversation.end(result.turns)
-        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,4 +281,4 @@ def _signature(fn: WorkflowFunction) -> tuple[Any, bool]:
     return hints.get(parameters[0].name, dict[str, Any]), len(parameters) == 2  # noqa: PLR2004
 
 
-__all__ = ["NetworkResult", "Workflow", "WorkflowActor", "WorkflowStep"]
+__all__ = ["Workflow", "WorkflowActor", "WorkflowStep"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .actors.output import BadOutput
     from .actors.router import Done, Route, RoutingAgent
     from .actors.turn import CallOutcome, CallRecord, NetworkResult, TurnResult
-    from .actors.workflow import WorkflowStep as Step
+    from .actors.workflow_step import WorkflowStep as Step
     from .app import App
     from .runtime.asking import Answer
     from .runtime.errors import (
@@ -99,7 +99,7 @@ _HOMES = {
     "RetryAfter": "runtime.errors",
     "Route": "actors.router",
     "RoutingAgent": "actors.router",
-    "Step": "actors.workflow:WorkflowStep",
+    "Step": "actors.workflow_step:WorkflowStep",
     "StepFailed": "runtime.errors",
     "Tokens": "actors.network",
     "Tool": "tools.tool",

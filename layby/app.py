@@ -45,6 +45,7 @@ class App:
         name: str,
         *,
         networks: Sequence[Network[Any]] = (),
+        agents: Sequence[Agent] = (),
         roles: Sequence[str] = ("developer",),
         events: Sequence[str] = (),
         ask_timeout: str | float | timedelta = "4h",
@@ -63,6 +64,8 @@ class App:
         Args:
             name: What people call it.
             networks: Every network that its workflows use.
+            agents: Every agent that its workflows call with `step.agent` and that is in none of
+                the networks; each needs a `model` of its own.
             roles: The roles of people who may be asked; each is the first word of subjects.
             events: Subjects of events that workflows wait for with `step.wait_for_event`.
             ask_timeout: How long a person has to answer unless a call or tool says otherwise.
@@ -112,7 +115,7 @@ class App:
         self._met: list[RoutingAgent] = []
         for subject in self.events:
             self._check_trigger(subject)
-        self.networks, self.agents = _performers(networks)
+        self.networks, self.agents = _performers(networks, agents)
         if len({network.name for network in networks}) < len(networks):
             raise InvalidSetup(f"app {name!r} has two networks of one name")
         self._check_roles()
@@ -247,23 +250,26 @@ class App:
 
 
 def _performers(
-    networks: Sequence[Network[Any]],
+    networks: Sequence[Network[Any]], alone: Sequence[Agent]
 ) -> tuple[dict[str, Network[Any]], dict[str, Agent]]:
     """The networks by name, nested ones too, and the agents by address, those of tools too."""
     inner: dict[str, Network[Any]] = {}
-    boxes: dict[str, Network[Any]] = {}
+    boxes: dict[str, Any] = {}
     agents: dict[str, Agent] = {}
-    for network in networks:
-        for performer in network.performers():
-            known: Any
-            if isinstance(performer, Network):
-                known = boxes.setdefault(performer.address, cast("Any", performer))
-                inner[performer.name] = cast("Any", performer)
-            else:
-                known = agents.setdefault(performer.address, performer)
+    for agent in alone:
+        agent.check_model()
+    everybody: list[Network[Any] | Agent] = [*networks, *alone]
+    for declared in everybody:
+        for performer in declared.performers():
+            known = boxes.setdefault(performer.address, performer)
             if known is not performer:
+                kind = "network" if isinstance(declared, Network) else "agent"
                 raise InvalidSetup(
                     f"two would share the mailbox {performer.address!r}: {known.name!r} and "
-                    f"{performer.name!r} of network {network.name!r}; rename one"
+                    f"{performer.name!r} of {kind} {declared.name!r}; rename one"
                 )
+            if isinstance(performer, Network):
+                inner[performer.name] = cast("Any", performer)
+            else:
+                agents[performer.address] = performer
     return inner, agents

@@ -77,7 +77,7 @@ class Waiting(Body):
             name = getattr(performer, "name", performer.address)
             raise InvalidSetup(
                 f"the app does not have {name!r}, so nobody would take its mail: "
-                "declare it with App(networks=[...])"
+                "declare it with App(networks=[...]) or App(agents=[...])"
             )
 
     def wait_for_event(

@@ -66,7 +66,31 @@ clerk = Agent("Clerk", tools=[pay], before_tool=halve, after_tool=noted, on_resp
 desk = Network(
     "desk", agents=[clerk], router=once, default_model=ScriptedModel(script), state=Spent
 )
-app = App("agents", networks=[desk])
+
+
+@tool
+async def charge(ctx: ToolContext, amount: int) -> str:
+    """Charge a customer, if a person agrees."""
+    answer = await ctx.step.ask("developer", f"Charge {amount}?", answer=bool)
+    wrote(f"charge {amount} {ctx.idempotency_key} {answer.value}")
+    return f"charged {amount}"
+
+
+def charging(request: ModelRequest) -> Any:
+    """Charge, then say what came of it."""
+    wrote("model")
+    told = [p.content for m in request.messages for p in m.parts if isinstance(p, ToolResult)]
+    return told[-1] if told else calls("charge", amount=100)
+
+
+teller = Agent("Teller", tools=[charge], model=ScriptedModel(charging))
+app = App("agents", networks=[desk], agents=[teller])
+
+
+@app.workflow(on="agents.alone", key="ticket")
+async def alone(event: dict[str, Any], step: Step) -> str:
+    """Let one agent work, without a network."""
+    return (await step.agent(teller, f"Work on {event['ticket']}")).text
 
 
 @app.workflow(on="agents.work", key="ticket")

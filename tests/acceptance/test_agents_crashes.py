@@ -80,3 +80,43 @@ async def test_after_the_approval(
         async with rt.worker():
             assert await rt.result("T1") == DONE
     assert_paid(ledger, again=1)
+
+
+@pytest.mark.parametrize(
+    ("point", "after"), [("after_effect", 1), ("before_effect", 2), ("after_question", 1)]
+)
+async def test_an_agent_alone_before_its_question(
+    layby_running: Running, ledger: Path, point: str, after: int
+) -> None:
+    async with layby_running(APP, workers=0) as rt:
+        await rt.send("agents.alone", {"ticket": "T1"})
+        await rt.crash(point, after=after)
+        async with rt.worker():
+            await rt.question()
+            await rt.answer("T1", "yes")
+            assert await rt.result("T1") == "charged 100"
+    assert_charged(ledger, again=1)
+
+
+@pytest.mark.parametrize(("point", "after"), [("after_effect", 1), ("after_effect", 2)])
+async def test_an_agent_alone_after_its_answer(
+    layby_running: Running, ledger: Path, point: str, after: int
+) -> None:
+    async with layby_running(APP, workers=0) as rt:
+        await rt.send("agents.alone", {"ticket": "T1"})
+        async with rt.worker():
+            await rt.question()
+        async with rt.crashing(point, after=after):
+            await rt.answer("T1", "yes")
+        async with rt.worker():
+            assert await rt.result("T1") == "charged 100"
+    assert_charged(ledger, again=1)
+
+
+def assert_charged(ledger: Path, *, again: int) -> None:
+    """Charged under one key, after two requests to the model; at most `again` of it twice."""
+    counted = Counter(ledger.read_text().splitlines())
+    charged = [line for line in counted if line.startswith("charge")]
+    assert len(charged) == 1
+    assert charged[0].endswith(" True")
+    assert (counted - Counter({"model": 2, charged[0]: 1})).total() <= again
