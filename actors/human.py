@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-import structlog
 
 from ..bus.errors import InvalidTicket
 from ..bus.log import LogMessage, parse
@@ -34,8 +33,6 @@ from .kinds import human_address
 from .open_questions import OpenQuestions
 from .parked import ParkedQuestion, ParkedRecord, Parking, parked_question, with_question
 from .showing import Showing
-
-log = structlog.get_logger("layby.human")
 
 _EARLY = 0.5
 """Seconds by which a deadline may fire early before it is sent back."""
@@ -185,9 +182,6 @@ class Human:
         live = await self._live(shown.run, record)
         question = await self._close(live, shown.id, given, delivery)
         if question.status == "answered" and question.seq == delivery.seq:
-            log.debug(
-                "question.answered", run=live.id, ticket=ticket, question=shown.id, by=given.by
-            )
             return _Taken(verdict, live, question)
         await self._record_closed(live, question)
         return await self._lost(ticket, given, delivery, question, live)
@@ -293,13 +287,6 @@ class Human:
         in_time = await self._answer_in_time(question, due)
         await self._append(live, question, in_time or Expired(id=question.id))
         crash.point("after_expired")
-        log.info(
-            "question.closed",
-            run=live.id,
-            ticket=due.ticket,
-            question=question.id,
-            status=live.state.questions[question.id].status,
-        )
 
     async def _answer_in_time(self, question: Question, due: Due) -> Answered | None:
         """The first answer to `question` that was stored before its deadline, if there is one."""

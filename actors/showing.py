@@ -6,7 +6,6 @@ import asyncio
 import time
 
 import msgspec
-import structlog
 
 from ..bus.errors import BusError
 from ..bus.mailbox import Delivery
@@ -19,8 +18,6 @@ from ..runtime.services import Due
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 from .parked import ParkedRecord, Parking, with_question
-
-log = structlog.get_logger("layby.human")
 
 _BEFORE = 0.05
 """Seconds by which somebody may see a question before its stream stamps it."""
@@ -73,14 +70,6 @@ class Showing:
             if not self._under_way[state.ticket]:
                 del self._under_way[state.ticket]
         await self._arm(state, question)
-        log.debug(
-            "question.asked",
-            run=state.id,
-            ticket=state.ticket,
-            question=question.id,
-            role=self._role,
-            deadline=iso(question.deadline),
-        )
 
     async def _open(
         self,

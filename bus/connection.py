@@ -209,11 +209,11 @@ class Connection:
             self._client.abandon_transport()
         if not self.nc.is_connected:
             self._failures = [*self._failures[-7:], error]
-        _log.debug("connection_error error=%r", error)
+        _log.debug("connection.error error=%r", error)
 
     def _refused(self, subject: str) -> None:
         if subject not in self._denied:
-            _log.warning("permission_denied subject=%r", subject)
+            _log.warning("connection.permission_denied subject=%r", subject)
         self._denied[subject] = _now()
         self._denied.move_to_end(subject)
         if len(self._denied) > _REMEMBERED:
@@ -224,17 +224,17 @@ class Connection:
 
     async def _on_disconnected(self) -> None:
         if not self._closing:
-            _log.warning("disconnected server=%s", self.settings.shown)
+            _log.warning("connection.lost server=%s", self.settings.shown)
             await _call(self.on_disconnect)
 
     async def _on_reconnected(self) -> None:
         self._failures.clear()
-        _log.warning("reconnected server=%s", self.settings.shown)
+        _log.warning("connection.restored server=%s", self.settings.shown)
         await _call(self.on_reconnect)
 
     async def _on_closed(self) -> None:
         if not self._closing:
-            _log.error("connection_given_up server=%s", self.settings.shown)
+            _log.error("connection.given_up server=%s", self.settings.shown)
             await _call(self.on_closed)
 
 
@@ -351,7 +351,7 @@ async def _call(hooks: list[Hook]) -> None:
             if inspect.isawaitable(result):
                 await result
         except Exception as error:  # noqa: BLE001  or the client would stop reconnecting
-            _log.error("hook_failed error=%r", error)
+            _log.error("connection.hook_failed error=%r", error)
 
 
 def _now() -> float:

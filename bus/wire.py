@@ -178,7 +178,7 @@ class Wire(Client):
         try:
             take(Message(subject.decode(), reply.decode(), data, block))
         except Exception:  # noqa: BLE001  or the client would stop reading
-            _log.exception("taker_failed subject=%r", subject)
+            _log.exception("connection.taker_failed subject=%r", subject)
         return True
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:

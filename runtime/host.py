@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 from ..bus.dead import DeadLetters
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
-from . import crash
+from . import chronicle, crash
 from .activation import Activation, Outcome, Trail
 from .actor_step import ActorStep
 from .addressee import addressee
@@ -41,6 +41,7 @@ from .errors import (
     LaybyError,
     MaxTurns,
     RunCancelled,
+    StepFailed,
     Undeclared,
 )
 from .failure import failure_of
@@ -112,7 +113,7 @@ class Host:
         services: Services,
         doubt: Doubt,
     ) -> None:
-        self.cache = RunCache(log_)
+        self.cache = RunCache(log_, told=chronicle.tell)
         self.index = index
         self.services = services
         self.guard = Guard(dead, self._fail)
@@ -194,7 +195,10 @@ class Host:
         again = self.may_repeat(delivery) or live.doubtful
         if again:
             await live.catch_up()
-        frame = addressee(live.state, decode(delivery.data).records[-1])
+        record = decode(delivery.data).records[-1]
+        if isinstance(record, Cancelled):
+            chronicle.cancelled(live.state, record)
+        frame = addressee(live.state, record)
         if frame is not None and not frame.done and not live.state.ended:
             redelivered = again or live.state.tail > n
             activation = Activation(live, frame, n, self._trail, redelivered=redelivered)
@@ -329,14 +333,8 @@ class Host:
             await activation.close(parent.actor, record)
             return
         record = _ended(outcome)
-        if outcome.error is not None:
-            log.warning(
-                "run.failed",
-                run=state.id,
-                ticket=state.ticket,
-                error=record.error,
-                exc_info=outcome.error,
-            )
+        if not isinstance(outcome.error, StepFailed):  # the step has told where
+            activation.live.raised = outcome.error
         await activation.close(NOBODY, record)
 
     async def _kept(self, outcome: Outcome) -> Outcome:

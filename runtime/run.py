@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeAlias
 
 import structlog
 
@@ -29,6 +30,8 @@ _EVICT = 8
 
 Check = Callable[[RunState], None]
 """Looks at the newest state before an append; raises to give the append up."""
+Told: TypeAlias = "Callable[[LiveRun, list[Record]], None]"
+"""Told of each append that has landed."""
 
 
 def new_op() -> str:
@@ -43,8 +46,11 @@ class LiveRun:
     brought up to date by it, so nothing here is trusted further than the log.
     """
 
-    def __init__(self, log_: Log, state: RunState) -> None:
+    def __init__(self, log_: Log, state: RunState, told: Told | None = None) -> None:
         self.state = state
+        self.raised: BaseException | None = None
+        """What the body has raised, for the line that tells of the run's end."""
+        self._told = told
         self.size = 0
         """Bytes folded, for the cache's bound."""
         self.counted = 0
@@ -126,6 +132,8 @@ class LiveRun:
             except asyncio.CancelledError:
                 self._left[op] = self._landed
                 raise
+            if self._told is not None:
+                self._told(self, records)
             return self._landed
 
     def _admit(self, records: list[Record], check: Check | None) -> None:
@@ -190,8 +198,11 @@ class LiveRun:
 class RunCache:
     """The runs that a worker used last, bounded by number and bytes; never a source of truth."""
 
-    def __init__(self, log_: Log, *, runs: int = 4_096, size: int = 64_000_000) -> None:
+    def __init__(
+        self, log_: Log, *, runs: int = 4_096, size: int = 64_000_000, told: Told | None = None
+    ) -> None:
         self._log = log_
+        self._told = told
         self._runs = runs
         self._size = size
         self._held: OrderedDict[str, LiveRun] = OrderedDict()
@@ -201,7 +212,7 @@ class RunCache:
         """A run that is believed not to exist yet (an append at position 1 will tell)."""
         held = self._held.get(run_id)
         if held is None:
-            held = self._held[run_id] = LiveRun(self._log, RunState(id=run_id))
+            held = self._held[run_id] = LiveRun(self._log, RunState(id=run_id), self._told)
         return held
 
     def warm(self, run_id: str) -> LiveRun | None:
@@ -216,7 +227,7 @@ class RunCache:
         held = self.warm(run_id)
         if held is not None:
             return held
-        live = LiveRun(self._log, RunState(id=run_id))
+        live = LiveRun(self._log, RunState(id=run_id), self._told)
         await live.load()
         return self._held.setdefault(run_id, live)
 
@@ -224,7 +235,7 @@ class RunCache:
         """Take a run from its parked state; the log corrects it where it is old."""
         held = self.warm(state.id)
         if held is None:
-            held = self._held[state.id] = LiveRun(self._log, state)
+            held = self._held[state.id] = LiveRun(self._log, state, self._told)
         return held
 
     def doubt(self) -> None:

@@ -154,5 +154,5 @@ class Services:
             place=str(place_of(error) or ""),
             attempt=attempt,
             again_at=None if pause is None else iso(time.time() + pause),
-            exc_info=error,
+            exc_info=error if attempt == 1 or pause is None else None,
         )

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import threading
 import time
-from typing import TextIO, cast
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from .place import user_frames
 from .times import iso
+
+Line = Callable[[WrappedLogger, str, EventDict], str | bytes]
+"""Makes a line of an event."""
+Trace = Callable[[BaseException], str]
+"""Makes the text of a traceback."""
 
 
 def configure(
@@ -19,25 +29,58 @@ def configure(
     json: bool = False,
     level: int = logging.INFO,
     stream: TextIO | None = None,
+    line: Line | None = None,
+    trace: Trace | None = None,
 ) -> None:
     """Set up logging for a process of ours; a program that embeds a worker does its own.
 
-    Traces show with `verbose` alone, and never with the values of variables: those hold secrets.
+    Traces show with `verbose`, or where `trace` says how, and never with the values of variables:
+    those hold secrets. What people asked and answered is told to a `line` of one's own alone.
     """
     out = stream or sys.stderr
+    drawn = trace or (traced if verbose else None)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _stamp,
-            *([] if verbose else [_without_trace]),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer() if json else _Line(colours=out.isatty()),
+            *([] if line else [_without_text]),
+            _Traced(drawn),
+            line or (_json() if json else PlainLine(colours=out.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else level),
         logger_factory=structlog.PrintLoggerFactory(stream or cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
+
+
+def capture(level: int) -> None:
+    """Have all that this process says pass through here: loggers, warnings, threads that die.
+
+    For processes of ours only.
+    """
+    logging.basicConfig(level=level, handlers=[_Forward()], force=True)
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_died
+    sys.unraisablehook = _unraisable
+
+
+def traced(error: BaseException) -> str:
+    """The traceback of `error`, of user code where there is any in it, without variables."""
+    shown = traceback.TracebackException.from_exception(error)
+    keep_user_frames(error, shown)
+    return "".join(shown.format()).rstrip()
+
+
+def keep_user_frames(error: BaseException, shown: traceback.TracebackException) -> None:
+    """Leave out of `shown` what is not user code, unless nothing else would be left."""
+    mine = {(frame.f_code.co_filename, line) for frame, line in user_frames(error)}
+    if mine:
+        kept = [frame for frame in shown.stack if (frame.filename, frame.lineno) in mine]
+        shown.stack = traceback.StackSummary.from_list(kept)
+    for part, led in ((error.__cause__, shown.__cause__), (error.__context__, shown.__context__)):
+        if part is not None and led is not None:
+            keep_user_frames(part, led)
 
 
 class _Stderr:
@@ -50,13 +93,14 @@ class _Stderr:
         sys.stderr.flush()
 
 
-class _Line:
+class PlainLine:
     """An event as one line: time, level, event, facts. Cheap, for workers log every question."""
 
     def __init__(self, *, colours: bool) -> None:
         self._styles = _STYLES if colours else {}
 
     def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> str:
+        """The line of an event."""
         at = event.pop("timestamp", "")
         level = str(event.pop("level", "info"))
         name = event.pop("event", "")
@@ -75,6 +119,46 @@ _STYLES = {
 }
 
 
+class _Forward(logging.Handler):
+    """What others say through `logging`, as events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event, facts = _facts(record)
+        error = record.exc_info[1] if record.exc_info else None
+        told = structlog.get_logger(record.name)
+        told.log(record.levelno, event, logger=record.name, **facts, exc_info=error)
+
+
+_FACTS = re.compile(r"(\w+)=%[rs]")
+
+
+def _facts(record: logging.LogRecord) -> tuple[str, Mapping[str, Any]]:
+    """Our own loggers name an event and its facts, `connection.lost server=%s`; all others talk."""
+    if record.name.startswith("layby."):
+        names = _FACTS.findall(str(record.msg))
+        values = record.args if isinstance(record.args, tuple) else ()
+        texts = (each if isinstance(each, str) else repr(each) for each in values)
+        return str(record.msg).partition(" ")[0], dict(zip(names, texts, strict=False))
+    return "log", {"message": record.getMessage()}
+
+
+def _thread_died(args: threading.ExceptHookArgs) -> None:
+    name = args.thread.name if args.thread else ""
+    structlog.get_logger("layby.worker").error(
+        "thread.died", thread=name, error=repr(args.exc_value), exc_info=args.exc_value
+    )
+
+
+def _unraisable(args: Any) -> None:
+    structlog.get_logger("layby.worker").error(
+        "error.ignored", where=repr(args.object), error=repr(args.exc_value)
+    )
+
+
+def _json() -> structlog.processors.JSONRenderer:
+    return structlog.processors.JSONRenderer()
+
+
 def _stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event["timestamp"] = iso(time.time())
     return event
@@ -85,6 +169,21 @@ def _shown(value: object) -> str:
     return text if text and text.isprintable() and " " not in text else repr(text)
 
 
-def _without_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event.pop("exc_info", None)
+def _without_text(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.pop("text", None)
     return event
+
+
+class _Traced:
+    """Puts a traceback in the place of an exception, or takes it out."""
+
+    def __init__(self, trace: Trace | None) -> None:
+        self._trace = trace
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        error = event.pop("exc_info", None)
+        if error is True:
+            error = sys.exc_info()[1]
+        if self._trace is not None and isinstance(error, BaseException):
+            event["exception"] = self._trace(error)
+        return event

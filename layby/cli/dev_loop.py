@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .children import WorkerProcess
 from .errors import CliError
+from .handshake import DEV
 from .invocation import Invocation
 from .nearby import SERVER, beside
 from .output import stderr, stdout
@@ -29,7 +30,8 @@ async def develop(
         CliError: The app did not start the first time.
     """
     async with _server(call, data, port) as server, saves(Path.cwd(), enabled=reload) as saved:
-        worker = WorkerProcess(app, name="dev", options=server.options, environ=server.environ)
+        options = [*server.options, DEV, *(["--verbose"] if call.verbose else [])]
+        worker = WorkerProcess(app, name="dev", options=options, environ=server.environ)
         try:
             await worker.start()
             await worker.ready()  # an app that does not start the first time is the user's to mend

@@ -9,6 +9,8 @@ from contextlib import suppress
 
 ALONE = "--until-stdin-closes"
 READY_FD = "--ready-fd"
+DEV = "--tell-runs"
+"""Tells runs as `layby dev` does."""
 GRACE = 8.0
 """Seconds a worker has to finish what it does before it is killed."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import CliError
-from .handshake import ALONE, READY_FD, announce, stop_when_orphaned
+from .handshake import ALONE, DEV, READY_FD, announce, stop_when_orphaned
 from .invocation import Invocation, command
 from .load import load_app
 from .output import stderr
@@ -35,6 +35,7 @@ def worker(
     ] = None,
     alone: Annotated[bool, typer.Option(ALONE, hidden=True)] = False,
     ready_fd: Annotated[int | None, typer.Option(READY_FD, hidden=True)] = None,
+    dev: Annotated[bool, typer.Option(DEV, hidden=True)] = False,
 ) -> None:
     """Take work for an app, against your NATS server.
 
@@ -45,16 +46,15 @@ def worker(
     """
     if alone:
         stop_when_orphaned()
+    from .logs import configure
+
+    configure(json=call.json, verbose=call.verbose, dev=dev)
     settings = required_settings(call, app)
     loaded = load_app(app)
 
-    from .logs import configure
-
-    configure(json=call.json, verbose=call.verbose)
-
     import asyncio
 
-    asyncio.run(_work(loaded, settings, name, ready_fd))
+    asyncio.run(_work(call, loaded, settings, name, ready_fd))
 
 
 def required_settings(call: Invocation, app: str) -> ConnectionSettings:
@@ -71,7 +71,11 @@ def required_settings(call: Invocation, app: str) -> ConnectionSettings:
 
 
 async def _work(
-    app: App, settings: ConnectionSettings, name: str | None, ready_fd: int | None
+    call: Invocation,
+    app: App,
+    settings: ConnectionSettings,
+    name: str | None,
+    ready_fd: int | None,
 ) -> None:
     import asyncio
 
@@ -81,7 +85,8 @@ async def _work(
 
     async def tell() -> None:
         await ready.wait()
-        stderr().print(f"ready on {settings.shown}", style="dim")
+        if not call.json:  # the log has said it
+            stderr().print(f"ready on {settings.shown}", style="dim")
         if ready_fd is not None:
             announce(ready_fd)
 
