@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("actors", "bus", "runtime", "tools", "layby")
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 NO_FIELDS = {"exc_info", "text"}
