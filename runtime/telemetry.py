@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 import structlog
@@ -54,15 +55,21 @@ def configure(
     )
 
 
-def capture(level: int) -> None:
+@contextmanager
+def capturing(level: int) -> Generator[None]:
     """Have all that this process says pass through here: loggers, warnings, threads that die.
 
     For processes of ours only.
     """
-    logging.basicConfig(level=level, handlers=[_Forward()], force=True)
+    hooks = threading.excepthook, sys.unraisablehook
+    logging.basicConfig(level=level, handlers=[_Forward()])
     logging.captureWarnings(capture=True)
-    threading.excepthook = _thread_died
-    sys.unraisablehook = _unraisable
+    threading.excepthook, sys.unraisablehook = _thread_died, _unraisable
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = hooks
+        logging.captureWarnings(capture=False)
 
 
 def traced(error: BaseException) -> str:

@@ -24,7 +24,6 @@ from . import (
 )
 from .errors import OK, USAGE, CliError, explain
 from .invocation import group
-from .logs import tell_failure
 from .output import print_error, print_json, print_traceback
 
 _HELP = """Durable networks of AI agents on NATS that pull over and wait for a human.
@@ -81,9 +80,8 @@ def _failed(error: Exception, arguments: Sequence[str]) -> int:
     flags = _flags(arguments)
     if "--json" in flags:
         print_json(failure.document())
-    if tell_failure(failure, error):
-        return failure.code
-    print_error(failure)
+    if not failure.is_logged:
+        print_error(failure)
     if "--verbose" in flags and not isinstance(error, (CliError, typer.TyperException)):
         print_traceback(error)
     return failure.code

@@ -45,6 +45,8 @@ class CliError(Exception):
         self.code = code
         self.kind = kind or type(self).__name__
         self.facts = facts or {}
+        self.is_logged = False
+        """Whether it was told already, as a line of a log."""
 
     def document(self) -> dict[str, Any]:
         """The one JSON document that `--json` prints for it."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .errors import CliError
-
-_state = {"json": False}
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 
 
-def configure(*, json: bool, verbose: bool, dev: bool = False) -> None:
+@contextmanager
+def logging_to_stderr(*, json: bool, verbose: bool, dev: bool = False) -> Generator[None]:
     """Send all that this process has to say to stderr, as lines of one form.
+
+    With `json`, what ends the command is such a line too.
 
     LAYBY_LOG names the least level that is shown (`debug`, `info`, `warning`, `error`).
 
@@ -27,7 +26,6 @@ def configure(*, json: bool, verbose: bool, dev: bool = False) -> None:
 
     name = os.environ.get("LAYBY_LOG", "info").upper()
     level = logging.getLevelNamesMapping().get(name, logging.INFO)
-    _state["json"] = json
     line = trace = None
     if not json and (dev or verbose):
         from .dev_lines import DevLine
@@ -35,20 +33,27 @@ def configure(*, json: bool, verbose: bool, dev: bool = False) -> None:
 
         line, trace = (DevLine(sys.stderr) if dev else None), drawn
     telemetry.configure(verbose=verbose, json=json, level=level, line=line, trace=trace)
-    telemetry.capture(max(level, logging.WARNING))
+    with telemetry.capturing(max(level, logging.WARNING)):
+        with _failures_as_lines() if json else nullcontext():
+            yield
 
 
-def tell_failure(failure: CliError, error: Exception) -> bool:
-    """Log why the command failed, where all of stderr is JSON; False where it is not."""
-    if _state["json"]:
+@contextmanager
+def _failures_as_lines() -> Generator[None]:
+    """Log why the command fails, instead of printing it."""
+    try:
+        yield
+    except Exception as error:
         import structlog
 
-        from .errors import without_secrets
+        from .errors import explain, without_secrets
 
+        failure = explain(error)
         structlog.get_logger("layby.worker").error(
             "worker.failed",
             error=without_secrets(failure.message),
             advice=without_secrets(failure.advice),
             exc_info=error,
         )
-    return _state["json"]
+        failure.is_logged = True
+        raise failure from (None if failure is error else error)

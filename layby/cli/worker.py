@@ -46,15 +46,23 @@ def worker(
     """
     if alone:
         stop_when_orphaned()
-    from .logs import configure
+    from .logs import logging_to_stderr
 
-    configure(json=call.json, verbose=call.verbose, dev=dev)
-    settings = required_settings(call, app)
-    loaded = load_app(app)
+    with logging_to_stderr(json=call.json, verbose=call.verbose, dev=dev):
+        settings = required_settings(call, app)
+        _run(call, load_app(app), settings, name, ready_fd)
 
+
+def _run(
+    call: Invocation,
+    app: App,
+    settings: ConnectionSettings,
+    name: str | None,
+    ready_fd: int | None,
+) -> None:
     import asyncio
 
-    asyncio.run(_work(call, loaded, settings, name, ready_fd))
+    asyncio.run(_work(call, app, settings, name, ready_fd))
 
 
 def required_settings(call: Invocation, app: str) -> ConnectionSettings:
