@@ -29,10 +29,10 @@ from ..runtime import crash
 from ..runtime.entry import Arrived, Awaited, Cancelled, Raw
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
+from ..runtime.matching import canonical, event_of, fields, matches, written
 from ..runtime.run import LiveRun
 from ..runtime.state import RunState
 from .cancel import CANCEL_KEY
-from .matching import canonical, event_of, fields, matches, written
 
 _KEEP = 7 * 86_400.0
 _MARGIN = 1.0

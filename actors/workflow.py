@@ -23,6 +23,7 @@ from ..runtime.failure import failure_of
 from ..runtime.guard import Hopeless
 from ..runtime.host import Host
 from ..runtime.ids import run_id
+from ..runtime.matching import field
 from ..runtime.state import Frame, RunState
 from ..runtime.values import BadValue, load
 from .cancel import CANCEL_KEY
@@ -149,8 +150,7 @@ class Workflow:
         if options.timeout is not None:
             await services.arm_limit(state.id, state.started_at + options.timeout, options.timeout)
         if options.cancel_on and services.events is not None:
-            ticket = msgspec.json.decode(state.event)[self.key]
-            match = {self.key: ticket}
+            match = {self.key: state.ticket}
             watch = Awaited(frame=ROOT, key=CANCEL_KEY, subject=options.cancel_on, match=match)
             await services.events.register(state.id, watch, state.started_at)
 
@@ -212,7 +212,7 @@ class Workflow:
         return cast("dict[str, Any]", event)
 
     def _ticket(self, event: dict[str, Any]) -> str:
-        value = event.get(self.key)
+        value = field(event, self.key)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             raise Hopeless(
                 f"the event has no ticket id: the field {self.key!r} must be text or a whole "

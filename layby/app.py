@@ -135,7 +135,7 @@ class App:
 
         Args:
             on: The subject, `support.ticket.created` for instance.
-            key: The event's field that is the ticket.
+            key: The event's field that is the ticket, or a path to it, `data.ticketId`.
             name: The workflow's name; default: the function's.
             version: What the run's log records of this code; default: a digest of its source.
                 Declared again under the same name with another version, the last is for new runs

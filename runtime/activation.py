@@ -85,9 +85,16 @@ class Activation(Reaching):
     """The handling of mail `cause` for one frame of a run."""
 
     def __init__(
-        self, live: LiveRun, frame: Frame, cause: int, trail: Trail, *, redelivered: bool
+        self,
+        live: LiveRun,
+        frame: Frame,
+        cause: int,
+        trail: Trail,
+        *,
+        redelivered: bool,
+        opening: Started | None = None,
     ) -> None:
-        super().__init__(live.state, frame)
+        super().__init__(live.state, frame, opening)
         self.live = live
         self.cause = cause
         self.redelivered = redelivered

@@ -64,7 +64,7 @@ class Body:
     @property
     def ticket(self) -> str:
         """The ticket that the run is about; empty in a script."""
-        return self._recorder.state.ticket
+        return self._recorder.ticket
 
     def idempotency_key(self, name: str = "") -> str:
         """A key for the outside world that is the same on every try."""

@@ -151,7 +151,9 @@ class Host:
     ) -> None:
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
-            activation = Activation(live, frame, 1, self._trail, redelivered=not fresh)
+            activation = Activation(
+                live, frame, 1, self._trail, redelivered=not fresh, opening=opening
+            )
             try:
                 await self._drive(behaviour, activation, opening)
             except Fenced:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..bus.log import NOBODY
-from .entry import ROOT, Called, Failed, Raw, Record, Slept
+from .entry import NULL, ROOT, Called, Failed, Raw, Record, Slept
 from .errors import NeedsServer
 from .recorder import Armed
 from .services import Services, Timers, Values
@@ -24,6 +24,8 @@ class MemoryRecorder:
     """Keeps nothing, waits in place, and refuses what takes a server."""
 
     begins = True
+    ticket = ""
+    event = NULL
     redelivered = False
 
     def __init__(self, run_id: str, play: Play) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from .entry import Raw, Started
 from .errors import WorkflowChanged
 from .state import Frame, RunState
 
@@ -17,14 +18,31 @@ _TURNS = 400
 class Reaching:
     """The recorded keys that a body has still to come to."""
 
-    def __init__(self, state: RunState, frame: Frame) -> None:
+    def __init__(self, state: RunState, frame: Frame, opening: Started | None = None) -> None:
         self.state = state
+        self._opening = opening
+        """What begins the run, on its way into the log."""
         self.frame = frame
         self._expected: set[str] = set()
         self._parallel = 0
         """Branches of the body that have not ended."""
         self._idle = 0
         """How many of them wait: for each other, or for branches of their own."""
+
+    @property
+    def ticket(self) -> str:
+        """The ticket that the run is about, before its opening is recorded too."""
+        return (self._told or self.state).ticket
+
+    @property
+    def event(self) -> Raw:
+        """The event that began the run, likewise."""
+        return (self._told or self.state).event
+
+    @property
+    def _told(self) -> Started | None:
+        """The opening, until the log holds one."""
+        return None if self.state.frames else self._opening
 
     def expect(self, keys: set[str]) -> None:
         """Demand that the body reaches these recorded keys before it does anything new."""

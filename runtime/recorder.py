@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ..bus.log import NOBODY
-from .entry import Record
+from .entry import Raw, Record
 from .state import Frame, RunState, Slot
 
 Armed = Callable[[], Awaitable[None]]
@@ -29,6 +29,16 @@ class Recorder(Protocol):
     @property
     def frame(self) -> Frame:
         """The body's frame."""
+        ...
+
+    @property
+    def ticket(self) -> str:
+        """The ticket that the run is about, before its opening is recorded too."""
+        ...
+
+    @property
+    def event(self) -> Raw:
+        """The event that began the run, likewise."""
         ...
 
     @property

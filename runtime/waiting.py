@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from .body import Body, raise_failure
 from .duration import seconds
 from .entry import Awaited, Called, Origin, Raw, Slept, Spawned
 from .errors import InvalidSetup
+from .matching import fields
 from .recorder import Armed
 from .services import EventBook
 from .values import dump, load
@@ -84,14 +87,26 @@ class Waiting(Body):
         self,
         subject: str,
         *,
-        match: dict[str, Any] | None = None,
+        match: Mapping[str, Any] | str | None = None,
         timeout: str | float | timedelta | None = None,
         name: str = "",
     ) -> Coroutine[Any, Any, Any]:
-        """Wait for an event on `subject` whose fields are equal to `match`; return it as JSON.
+        """Wait for the first event on `subject` that fits; return it as JSON.
 
-        An event that was published since the run began counts, however early. Returns None when
-        none came within `timeout`. The subject must be one of the app's `events` or triggers.
+        It was stored after the event that began the run, and no wait that was over before this one
+        began has consumed it.
+
+        Args:
+            subject: One of the app's `events` or triggers.
+            match: Fields that the event must have and their values; a name with dots is a path.
+                A whole number equals its text. Or one path: the field there must be equal to the
+                same field of the event that began the run.
+            timeout: Seconds, or a duration as text, after which None is returned; None: never.
+            name: The step's name; default: the subject.
+
+        Raises:
+            InvalidSetup: nobody keeps events on the subject, or `match` is a path to nothing.
+            BadValue: a value of `match` has no JSON form.
         """
         self._recorder.needs_server(f"events on {subject!r} cannot be waited for")
         if self._services.events is None:
@@ -101,12 +116,16 @@ class Waiting(Body):
             frame=self._frame,
             key=self._key(name or subject),
             subject=subject,
-            match=match or {},
+            match={} if match is None or isinstance(match, str) else load(dump(dict(match))),
             until=0.0 if timeout is None else round(time.time() + seconds(timeout), 3),
         )
-        return self._wait_for(self._services.events, awaited)
+        same = match if isinstance(match, str) else ""
+        return self._wait_for(self._services.events, awaited, same)
 
-    async def _wait_for(self, events: EventBook, awaited: Awaited) -> Any:
+    async def _wait_for(self, events: EventBook, awaited: Awaited, same: str) -> Any:
+        if same:
+            match = {same: await self._of_the_first_event(same)}
+            awaited = msgspec.structs.replace(awaited, match=match)
         if self._recorder.redelivered and self._is_open(awaited.key):
             await self._register(events, awaited)
         slot = self._open(awaited.key, "event")
@@ -114,6 +133,17 @@ class Waiting(Body):
             await self._recorder.may_go_on()
             slot = await self._recorder.wait(awaited, armed=self._awaited(events, awaited))
         return load(await self._services.inflate(slot.result))
+
+    async def _of_the_first_event(self, path: str) -> Any:
+        """The field at `path` of the event that began the run."""
+        event = load(await self._services.inflate(self._recorder.event))
+        found = fields(event, [path])
+        if found is None:
+            raise InvalidSetup(
+                f"match={path!r}: the event that began the run has no such field, only "
+                f"{sorted(map(str, event))[:20]}"
+            )
+        return found[path]
 
     def _awaited(self, events: EventBook, awaited: Awaited) -> Armed:
         async def arm() -> None:

@@ -25,6 +25,7 @@ from ..client import Client
 from ..rows import QuestionRow, Receipt, RunDetail
 from ..run import working
 from ..runtime.ids import run_id
+from ..runtime.matching import field
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
 from ..runtime.state import NEVER, RunState
@@ -116,7 +117,7 @@ class TestRuntime:
         for workflow in self.app.workflows.values():
             if workflow.on == subject:
                 self._newest = run_id(workflow.name, event_id)
-                self._sent[str(msgspec.json.decode(body).get(workflow.key))] = self._newest
+                self._sent[str(field(msgspec.json.decode(body), workflow.key))] = self._newest
                 return self._newest
         return ""
 

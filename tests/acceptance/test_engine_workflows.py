@@ -642,3 +642,21 @@ async def test_a_long_question_is_asked(engine: Engine) -> None:
         assert len((await engine.question()).context) == 200_000
         await engine.answer(text="this")
         assert await engine.result(run) == "this"
+
+
+async def test_a_body_knows_its_ticket_from_its_first_line(engine: Engine) -> None:
+    """Before anything is recorded, and on every later pass."""
+    seen: list[str] = []
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        seen.append(step.ticket)
+        await step.ask("developer", "Go on?")
+        return step.ticket
+
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        await engine.question()
+        await engine.answer()
+        assert await engine.result(run) == "T1"
+    assert set(seen) == {"T1"}

@@ -22,6 +22,7 @@ from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery
 from layby.runtime.entry import ROOT, Arrived, Raw
 from layby.runtime.errors import Fenced
+from layby.runtime.ids import run_id
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
 from layby.testing import TestRuntime, replay
@@ -412,3 +413,81 @@ async def test_a_wait_that_the_version_before_has_registered_is_woken(engine: En
         await waits.put(key, msgspec.json.encode(record))
         await engine.client.send(SAID, {"n": 42, "text": "one"})
         assert await engine.result(run) == "one"
+
+
+# -- fields: paths, numbers and their text -----------------------------------------------------
+
+
+def inngest(**options: Any) -> App:
+    """A workflow whose events have their fields in `data`, as those of Inngest have."""
+    app = App("desk", events=["ticket.answered"])
+
+    @app.workflow(on="ticket.created", key="data.ticketId", name="handle", **options)
+    async def handle(event: dict[str, Any], step: Step) -> list[str]:
+        del event
+        by_ticket = await step.wait_for_event(
+            "ticket.answered", match={"data.ticketId": step.ticket}
+        )
+        same = await step.wait_for_event("ticket.answered", match="data.ticketId", timeout="4h")
+        return [step.ticket, by_ticket["data"]["text"], same["data"]["text"]]
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("ticket", "answered"), [(42, 42), (42, "42"), ("42", 42), ("T1", "T1")], ids=repr
+)
+async def test_key_and_match_take_paths_and_a_number_equals_its_text(
+    engine: Engine, ticket: Any, answered: Any
+) -> None:
+    send = engine.client.send
+    async with engine.works(inngest()):
+        await send("ticket.created", {"data": {"ticketId": ticket}}, event_id="e1")
+        run = run_id("handle", "e1")
+        for text in ("one", "two"):
+            await waiting(engine, run)
+            await send("ticket.answered", {"data": {"ticketId": "other", "text": "none"}})
+            await send("ticket.answered", {"data": {"ticketId": answered, "text": text}})
+            await until(partial(heard, engine, run, text))
+        assert await engine.result(run) == [str(ticket), "one", "two"]
+        assert (await engine.client.show(str(ticket))).id == run
+
+
+@pytest.mark.parametrize("ticket", [42, "42"], ids=repr)
+async def test_cancel_on_finds_the_ticket_by_its_path(engine: Engine, ticket: Any) -> None:
+    async with engine.works(inngest(cancel_on="ticket.closed")):
+        await engine.client.send("ticket.created", {"data": {"ticketId": 42}}, event_id="e1")
+        run = run_id("handle", "e1")
+        await waiting(engine, run, 1)
+        await engine.client.send("ticket.closed", {"data": {"ticketId": ticket}})
+        assert (await engine.ended(run)).status == "cancelled"
+
+
+async def test_an_event_before_the_run_does_not_cancel_it(engine: Engine) -> None:
+    async with engine.works(inngest(cancel_on="ticket.closed")):
+        await engine.client.send("ticket.closed", {"data": {"ticketId": 42}})
+        await engine.client.send("ticket.created", {"data": {"ticketId": 42}}, event_id="e1")
+        run = run_id("handle", "e1")
+        await waiting(engine, run, 1)
+        assert not (await engine.state(run)).ended
+
+
+async def test_an_event_without_the_key_s_field_starts_nothing_and_says_so(
+    engine: Engine,
+) -> None:
+    async with engine.works(inngest()):
+        await engine.client.send("ticket.created", {"ticketId": 42}, event_id="e1")
+        [letter] = await until(engine.client.dead)
+        assert "the field 'data.ticketId' must be text or a whole number" in letter.reason
+
+
+async def test_a_match_by_a_path_to_nothing_fails_with_a_reason(engine: Engine) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> None:
+        del event
+        await step.wait_for_event(SAID, match="data.ticketId")
+
+    async with engine.works(app_of(handle, events=[SAID])):
+        run = await engine.start()
+        assert "match='data.ticketId': the event that began the run has no such field, only " in (
+            (await engine.ended(run)).error
+        )
