@@ -1,4 +1,4 @@
-"""A tool call from the model's wish to its recorded outcome: hooks, approval, the tool itself.
+"""Tool calls from the model's wish to their recorded outcomes: hooks, approval, the tool itself.
 
 Each part is a step of its own, so that none runs again because a later one failed or waited:
 `before` (what the hook and the approval policy decided), `approve` (the question to a person),
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,10 +26,13 @@ from ..tools.render import render
 from ..tools.tool import Tool
 from .agent import Agent
 from .hooks import settled
-from .keys import AFTER, APPROVE, BEFORE, Key
+from .keys import AFTER, APPROVE, BEFORE, TOOL, Key
+from .ledger import Ledger
 from .model import ToolCall
-from .state import Values, View
+from .recorded import NOT_RUN, Book, LiveContext, kept, prepared_with
+from .state import Values
 from .turn import CallOutcome, Prepared
+from .turnstile import Touch, Tries, Turnstile
 
 _EDITS = 3
 """Times that a person may send arguments that the tool refuses."""
@@ -48,7 +52,39 @@ class Calls:
     """The tool calls of one turn."""
 
     def __init__(self, agent: Agent, step: ActorStep, network: str, values: Values) -> None:
+        self._values = values
+        self._agent = agent
+        self._step = step
+        self._network = network
+
+    async def respond(
+        self, calls: Mapping[Key, ToolCall], tokens_left: int | None
+    ) -> list[CallOutcome]:
+        """Perform the calls of one response, and take into the state what they changed.
+
+        `calls` are by the keys of their results.
+        """
+        response = _Response(self._agent, self._step, self._network, self._values, calls)
+        response.tokens_left = tokens_left
+        return await response.perform()
+
+
+class _Response:
+    """The calls of one response."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        step: ActorStep,
+        network: str,
+        values: Values,
+        calls: Mapping[Key, ToolCall],
+    ) -> None:
         self.tokens_left: int | None = None
+        self._calls = calls
+        self._ledger = Ledger(values, step.recorded)
+        self._book = Book(step, self._ledger, calls)
+        self._turnstile = Turnstile()
         self._agent = agent
         self._step = step
         self._network = network
@@ -56,39 +92,54 @@ class Calls:
         self._tools = {tool.name: tool for tool in agent.own_tools}
         self._free = asyncio.Semaphore(agent.max_parallel_tools)
 
-    async def outcome(self, key: Key, call: ToolCall) -> CallOutcome:
-        """What comes of a call; `key` is that of its result."""
+    async def perform(self) -> list[CallOutcome]:
+        """What comes of the calls, in their order."""
+        await self._book.catch_up()
+        outcomes: list[CallOutcome] = await self._step.gather(
+            *(self._outcome(key, call) for key, call in self._calls.items())
+        )
+        merged = self._ledger.merged()
+        self._values.take(merged)
+        last = TOOL if self._agent.after_tool is None else AFTER
+        return [
+            self._book.told(key.of(last), outcome, merged)
+            for key, outcome in zip(self._calls, outcomes, strict=True)
+        ]
+
+    async def _outcome(self, key: Key, call: ToolCall) -> CallOutcome:
         tool = self._tools.get(call.name)
-        prepared = await self._prepare(str(key.of(BEFORE)), tool, call)
+        prepared = await self._prepare(key.of(BEFORE), tool, call)
         cleared = await self._clear(str(key.of(APPROVE)), tool, prepared)
-        outcome = await self._run(str(key), call, prepared, cleared)
+        outcome = await self._run(key, call, cleared)
         if outcome.arguments is None and cleared.arguments != call.arguments:
             outcome = msgspec.structs.replace(outcome, arguments=cleared.arguments)
         actual = msgspec.structs.replace(call, arguments=cleared.arguments)
-        outcome = await self._after(str(key.of(AFTER)), actual, prepared, outcome)
-        return msgspec.structs.replace(
-            outcome,
-            state={**prepared.state, **outcome.state},
-            agent_state={**prepared.agent_state, **outcome.agent_state},
-        )
+        return await self._after(key.of(AFTER), actual, outcome)
 
     # -- before --------------------------------------------------------------------------------
 
-    async def _prepare(self, key: str, tool: Tool[..., Any] | None, call: ToolCall) -> Prepared:
+    async def _prepare(self, key: Key, tool: Tool[..., Any] | None, call: ToolCall) -> Prepared:
         """What the hook and the approval policy say; recorded where there are any."""
         if self._agent.before_tool is None and not (tool and tool.needs_approval):
             return Prepared(arguments=call.arguments)
 
+        tries = Tries(self._ledger, self._turnstile)
+
         async def effect() -> Prepared:
+            await self._book.catch_up()
+            touch = tries.begin()
             try:
-                return await self._decide(key, tool, call)
+                return await touch.during(self._decide(key, touch, tool, call))
             except ToolError as error:
-                return Prepared(arguments=call.arguments, outcome=_failed(str(error)))
+                outcome = _failed(str(error))
+                return prepared_with(touch, Prepared(arguments=call.arguments, outcome=outcome))
 
         try:
-            prepared: Prepared = await self._step.perform(
-                key, effect, Prepared, retry=NEVER, note=call.name
-            )
+            with tries:
+                prepared: Prepared = await self._step.perform(
+                    str(key), effect, Prepared, retry=NEVER, note=call.name
+                )
+                self._book.note(key, prepared)
         except StepFailed as error:
             _let_fatal_pass(error)
             return Prepared(
@@ -96,24 +147,23 @@ class Calls:
             )
         return prepared
 
-    async def _decide(self, key: str, tool: Tool[..., Any] | None, call: ToolCall) -> Prepared:
-        view = self._values.view()
-        context = self._context(key, view)
+    async def _decide(
+        self, key: Key, touch: Touch, tool: Tool[..., Any] | None, call: ToolCall
+    ) -> Prepared:
+        context = self._context(key, touch)
         hook = self._agent.before_tool
         chosen = None if hook is None else await settled(hook(context, call))
         if isinstance(chosen, str):
             chosen = CallOutcome(content=chosen)
         if isinstance(chosen, CallOutcome):
-            state, own = view.changes()
-            return Prepared(arguments=call.arguments, outcome=chosen, state=state, agent_state=own)
+            return prepared_with(touch, Prepared(arguments=call.arguments, outcome=chosen))
         arguments = chosen.arguments if isinstance(chosen, ToolCall) else call.arguments
         role = digest = ""
         if tool is not None and tool.needs_approval:
             full = tool.validate(arguments)
             role = await approval.role_for(tool.needs_approval, context, full)
             digest = approval.digest_of(tool, arguments, full)
-        state, own = view.changes()
-        return Prepared(arguments=arguments, role=role, digest=digest, state=state, agent_state=own)
+        return prepared_with(touch, Prepared(arguments=arguments, role=role, digest=digest))
 
     # -- approval ------------------------------------------------------------------------------
 
@@ -159,102 +209,101 @@ class Calls:
 
     # -- the tool ------------------------------------------------------------------------------
 
-    async def _run(
-        self, key: str, call: ToolCall, prepared: Prepared, cleared: _Cleared
-    ) -> CallOutcome:
+    async def _run(self, key: Key, call: ToolCall, cleared: _Cleared) -> CallOutcome:
         tool = self._tools.get(call.name)
+        tries = Tries(self._ledger, self._turnstile)
 
         async def effect() -> CallOutcome:
+            await self._book.catch_up()
+            touch = tries.begin()
+            refusal = self._ledger.merged().refused.get(str(key.of(BEFORE)))
+            if refusal is not None:
+                return kept(touch, _failed(NOT_RUN.format(tool=call.name, why=refusal)))
             if cleared.refusal is not None:
-                return cleared.refusal
+                return kept(touch, cleared.refusal)
             async with self._free:
-                return await self._try(key, call.name, prepared, cleared)
+                return await self._try(key, touch, call.name, cleared)
 
         def told(outcome: CallOutcome) -> str:
             return f"{call.name}: {outcome.content}"[:500]
 
         try:
-            outcome: CallOutcome = await self._step.perform(
-                key,
-                effect,
-                CallOutcome,
-                retry=Retry(attempts=1 + (tool.retries if tool else 0)),
-                note=told,
-            )
+            with tries:
+                outcome: CallOutcome = await self._step.perform(
+                    str(key),
+                    effect,
+                    CallOutcome,
+                    retry=Retry(attempts=1 + (tool.retries if tool else 0)),
+                    note=told,
+                )
+                self._book.note(key, outcome)
         except StepFailed as error:
             _let_fatal_pass(error)
             return _failed(f"{call.name} failed: {error}")
         return outcome
 
-    async def _try(self, key: str, name: str, prepared: Prepared, cleared: _Cleared) -> CallOutcome:
+    async def _try(self, key: Key, touch: Touch, name: str, cleared: _Cleared) -> CallOutcome:
+        tool = self._tools.get(name)
+        work = self._invoke(key, touch, name, cleared)
         try:
-            return await self._invoke(key, name, prepared, cleared)
+            if tool is None or not tool.arguments.context:
+                return await work  # it cannot touch the state
+            return await touch.during(work)
         except ToolTimedOut:
             raise
         except (ToolError, AskTimedOut, QuestionLimit) as error:
-            return _failed(str(error))
+            return kept(touch, _failed(str(error)))
 
-    async def _invoke(
-        self, key: str, name: str, prepared: Prepared, cleared: _Cleared
-    ) -> CallOutcome:
+    async def _invoke(self, key: Key, touch: Touch, name: str, cleared: _Cleared) -> CallOutcome:
         tool = self._tools.get(name)
         if tool is None:
             raise UnknownTool(name, self._tools)
         validated = tool.validate(cleared.arguments)
         actual = approval.digest_of(tool, cleared.arguments, validated) if cleared.digest else ""
         if actual != cleared.digest:
-            return _failed(_CHANGED.format(name))
-        view = self._values.with_changes(prepared.state, prepared.agent_state).view()
-        value = await tool.invoke(self._context(key, view), validated)
+            return kept(touch, _failed(_CHANGED.format(name)))
+        value = await tool.invoke(self._context(key, touch), validated)
         outcome = value if isinstance(value, CallOutcome) else CallOutcome(content=render(value))
-        state, own = view.changes()
-        return msgspec.structs.replace(
-            outcome,
-            content=f"{_edit_note(cleared)}{outcome.content}",
-            state={**state, **outcome.state},
-            agent_state={**own, **outcome.agent_state},
-        )
+        noted = msgspec.structs.replace(outcome, content=f"{_edit_note(cleared)}{outcome.content}")
+        return kept(touch, noted)
 
-    def _context(self, key: str, view: View) -> ToolContext[Any]:
-        return ToolContext(
+    def _context(self, key: Key, touch: Touch) -> ToolContext[Any]:
+        return LiveContext.of(
+            touch,
             run_id=self._step.run_id,
             ticket=self._step.ticket,
             agent=self._agent.name,
             network=self._network,
-            step=self._step.under(key).verbs(Step),
-            idempotency_key=self._step.idempotency_key(key),
-            state=view.state,
-            agent_state=view.agent_state,
+            step=self._step.under(str(key)).verbs(Step),
+            idempotency_key=self._step.idempotency_key(str(key)),
             tokens_left=self.tokens_left,
         )
 
     # -- after ---------------------------------------------------------------------------------
 
-    async def _after(
-        self, key: str, call: ToolCall, prepared: Prepared, outcome: CallOutcome
-    ) -> CallOutcome:
+    async def _after(self, key: Key, call: ToolCall, outcome: CallOutcome) -> CallOutcome:
         hook = self._agent.after_tool
         if hook is None:
             return outcome
+        tries = Tries(self._ledger, self._turnstile)
+
+        async def decide(touch: Touch) -> CallOutcome:
+            told = self._book.told(key.of(TOOL), _alone(outcome), self._ledger.merged())
+            chosen = await settled(hook(self._context(key, touch), call, told))
+            if isinstance(chosen, str):
+                chosen = msgspec.structs.replace(told, content=chosen)
+            return kept(touch, told if chosen is None else chosen)
 
         async def effect() -> CallOutcome:
-            state = {**prepared.state, **outcome.state}
-            own = {**prepared.agent_state, **outcome.agent_state}
-            view = self._values.with_changes(state, own).view()
-            chosen = await settled(hook(self._context(key, view), call, outcome))
-            if isinstance(chosen, str):
-                chosen = msgspec.structs.replace(outcome, content=chosen)
-            final: CallOutcome = outcome if chosen is None else chosen
-            changes = view.changes()
-            return msgspec.structs.replace(
-                final,
-                state={**final.state, **changes.state},
-                agent_state={**final.agent_state, **changes.agent_state},
-            )
+            await self._book.catch_up()
+            touch = tries.begin()
+            return await touch.during(decide(touch))
 
-        changed: CallOutcome = await self._step.perform(
-            key, effect, CallOutcome, retry=NEVER, note=call.name
-        )
+        with tries:
+            changed: CallOutcome = await self._step.perform(
+                str(key), effect, CallOutcome, retry=NEVER, note=call.name
+            )
+            self._book.note(key, changed)
         return changed
 
 
@@ -267,6 +316,13 @@ def _edit_note(cleared: _Cleared) -> str:
         return ""
     shown = json.dumps(cleared.arguments, ensure_ascii=False)
     return f"[A person changed the arguments to {shown}]\n"
+
+
+def _alone(outcome: CallOutcome) -> CallOutcome:
+    """An outcome without its changes, which are recorded with the call itself."""
+    return msgspec.structs.replace(
+        outcome, state={}, agent_state={}, changes=None, own_changes=[], seen=[]
+    )
 
 
 def _failed(content: str) -> CallOutcome:

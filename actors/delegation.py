@@ -11,6 +11,7 @@ from ..runtime.values import dump, load
 from ..tools.context import ToolContext
 from ..tools.render import render
 from ..tools.tool import Tool, tool
+from .recorded import LiveContext
 from .turn import CallOutcome, NetworkInput, TurnInput, TurnResult
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def as_tool(
         ctx: ToolContext[Any], task: Annotated[str, "What it is to do, complete in itself"]
     ) -> CallOutcome:
         state = load(dump(ctx.state), dict[str, Any])
-        work = NetworkInput(network=ctx.network, input=task, state=state)
+        seen = ctx.seen if isinstance(ctx, LiveContext) else []
+        work = NetworkInput(network=ctx.network, input=task, state=state, seen=seen)
         asked = TurnInput(agent=agent.name, network=ctx.network, task=work, tokens=ctx.tokens_left)
         step = ActorStep.of(ctx.step)
         turn = await step.call(agent, asked, name=agent.address, note=agent.name)
@@ -52,7 +54,9 @@ def _outcome(turn: TurnResult) -> CallOutcome:
     return CallOutcome(
         content=text or f"{turn.agent} ended without a word: {turn.stop}",
         is_error=turn.stop in _UNFINISHED,
-        state=turn.state,
+        state=turn.state if turn.changes is None else {},
+        changes=turn.changes,
+        seen=turn.seen,
         usage=turn.usage,
     )
 

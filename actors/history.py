@@ -20,6 +20,8 @@ from .attachment import Attachment
 from .keys import ROUTE, TURN, Key
 from .kinds import NETWORK, kind_of
 from .model import Message, Part, Text, ToolCall, ToolResult
+from .progress import Played, Progress
+from .state import StateType
 from .thread import Earlier, earlier_of
 from .turn import Decision, NetworkInput, NetworkResult, TurnInput, TurnResult
 
@@ -201,25 +203,26 @@ def _has_partner(part: Part, before: Message | None, after: Message | None) -> b
 
 
 async def conversation(
-    step: ActorStep, state: RunState, frame: Frame, asked: TurnInput, task: NetworkInput
-) -> tuple[Past, dict[str, Any], dict[str, Any]]:
-    """What happened before a turn, and the network's and the agent's state at its beginning."""
-    turns: list[TurnResult] = []
-    values, own_values = dict(task.state), dict[str, Any]()
+    step: ActorStep,
+    state: RunState,
+    frame: Frame,
+    asked: TurnInput,
+    task: NetworkInput,
+    *,
+    kind: StateType,
+) -> tuple[Past, Progress]:
+    """What happened before a turn, and the states at its beginning."""
+    progress = Progress(kind, task.state)
     slots = state.frames[frame.parent].slots
     for number in range(asked.number + 1):
         decision: Decision = await step.read(slots[str(Key(ROUTE, number))].result, Decision)
-        values.update(decision.state)
+        progress.decided(decision)
         if number == asked.number:
             break
-        for turn in await _round(step, state, slots, number):
-            turns.append(turn)
-            values.update(turn.state)
-            if turn.agent == asked.agent:
-                own_values.update(turn.agent_state)
+        progress.played(await _round(step, state, slots, number))
     earlier = earlier_of(task.before, asked.agent)
-    past = past_of(asked.agent, task, turns=turns, earlier=earlier)
-    return past, values, own_values
+    past = past_of(asked.agent, task, turns=progress.turns, earlier=earlier)
+    return past, progress
 
 
 def past_of(agent: str, task: NetworkInput, **what: Any) -> Past:
@@ -229,17 +232,17 @@ def past_of(agent: str, task: NetworkInput, **what: Any) -> Past:
 
 async def _round(
     step: ActorStep, state: RunState, slots: dict[str, Slot], number: int
-) -> list[TurnResult]:
+) -> list[Played]:
     """The turns of one round of a network, in the order in which the router named them."""
-    found: list[TurnResult] = []
+    found: list[Played] = []
     place = 0
     while (slot := slots.get(str(Key(TURN, number, place)))) is not None:
         place += 1
         if kind_of(state.frames[slot.ref].actor) == NETWORK:
             result: NetworkResult[Any] = await step.read(slot.result, NetworkResult)
-            found.append(as_turn(result))
+            found.append(Played(slot.settled, as_turn(result)))
         else:
-            found.append(await step.read(slot.result, TurnResult))
+            found.append(Played(slot.settled, await step.read(slot.result, TurnResult)))
     return found
 
 
@@ -252,6 +255,7 @@ def as_turn(result: NetworkResult[Any]) -> TurnResult:
         calls=[call for turn in result.turns for call in turn.calls],
         usage=result.usage,
         state=result.state,
+        changes=result.changes,
         output=result.output,
     )
 

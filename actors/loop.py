@@ -31,6 +31,7 @@ from .model import (
     Usage,
 )
 from .output import BadOutput, finals, refused, taken
+from .patch import as_json
 from .state import StateType, Values
 from .thread import earlier_of
 from .toolbox import equipped
@@ -97,14 +98,15 @@ class AgentActor:
         """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
         asked: TurnInput = await step.read(frame.input, TurnInput)
         network = self._networks[asked.network] if asked.network else _NOWHERE
+        kind = network.state_type
         if asked.task is None:
             task: NetworkInput = await step.read(state.frames[frame.parent].input, NetworkInput)
-            past, shared, own = await conversation(step, state, frame, asked, task)
+            past, progress = await conversation(step, state, frame, asked, task, kind=kind)
+            values = Values(kind, progress.values, progress.agent_states.get(asked.agent))
         else:
             task = asked.task
             past = past_of(asked.agent, task, earlier=earlier_of(task.before, asked.agent))
-            shared, own = dict(task.state), {}
-        values = Values(network.state_type, shared, own)
+            values = Values(kind, task.state)
         messages = await _remembered(step, past, self.agent.history)
         model = self.agent.model or network.default_model
         turn = Turn(
@@ -159,7 +161,7 @@ class Turn:
 
         async def effect() -> TurnResult:
             changed = await settled(hook(self._context(), self._agent.typed(result)))
-            return result if changed is None else changed
+            return self._changed(result if changed is None else changed)
 
         finished: TurnResult = await self._step.perform(
             FINISH, effect, TurnResult, retry=NEVER, note="on_finish"
@@ -253,15 +255,15 @@ class Turn:
         return system if isinstance(system, str) else str(await settled(system(self._context())))
 
     def _context(self) -> AgentContext[Any]:
-        view = self._values.view()
+        values = self._values
         return AgentContext(
             run_id=self._step.run_id,
             ticket=self._step.ticket,
             network=self._task.network,
             input=self._task.input,
-            state=view.state,
+            state=values.kind.shown(values.shared),
             agent=self._agent.name,
-            agent_state=view.agent_state,
+            agent_state=as_json(values.own),
         )
 
     def _heard(self, thought: Thought) -> Stop | None:
@@ -289,14 +291,10 @@ class Turn:
         calls = message.tool_calls
         final = finals(message) if self._agent.output is not None else []
         others = [call for call in calls if call not in final]
-        self._calling.tokens_left = self._left()
-        outcomes: list[CallOutcome] = await self._step.gather(
-            *(
-                self._calling.outcome(Key(TOOL, number, place), call)
-                for place, call in enumerate(calls)
-                if call not in final
-            )
-        )
+        wanted = {
+            Key(TOOL, number, place): call for place, call in enumerate(calls) if call not in final
+        }
+        outcomes = await self._calling.respond(wanted, self._left())
         results = {
             call.id: self._noted(call, outcome)
             for call, outcome in zip(others, outcomes, strict=True)
@@ -312,7 +310,6 @@ class Turn:
 
     def _noted(self, call: ToolCall, outcome: CallOutcome) -> ToolResult:
         """Take a call's outcome into the turn; what the model is told of it."""
-        self._values.take(outcome.state, outcome.agent_state)
         self._usage += outcome.usage
         arguments = call.arguments if outcome.arguments is None else outcome.arguments
         content, is_error = outcome.content, outcome.is_error
@@ -348,7 +345,7 @@ class Turn:
     # -- the end -------------------------------------------------------------------------------
 
     def _result(self, stop: Stop) -> TurnResult:
-        return TurnResult(
+        result = TurnResult(
             agent=self._agent.name,
             text=self._said or _shown(self._output),
             calls=self._calls,
@@ -359,6 +356,16 @@ class Turn:
             agent_state=self._values.own_changed,
             output=self._output,
             next=self._successor(),
+            seen=self._task.seen,
+        )
+        return self._changed(result)
+
+    def _changed(self, result: TurnResult) -> TurnResult:
+        """The result with what its states differ by from those at the turn's start."""
+        return msgspec.structs.replace(
+            result,
+            changes=self._values.ops(result.state),
+            own_changes=self._values.own_ops(result.agent_state),
         )
 
 

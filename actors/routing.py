@@ -64,10 +64,16 @@ async def decide(router: RoutingAgent, route: Route[Any], setting: Setting) -> D
     if decision.spent or router.on_route is None:
         return decision
     choice = await settled(router.on_route(route, decision))
-    if choice is None or isinstance(choice, Decision):
-        return choice or decision
-    changed = decision_of(choice, route, by="on_route")
-    return msgspec.structs.replace(changed, usage=decision.usage, state=decision.state)
+    if choice is None:
+        return decision
+    if not isinstance(choice, Decision):
+        changed = decision_of(choice, route, by="on_route")
+        return msgspec.structs.replace(
+            changed, usage=decision.usage, state=decision.state, changes=decision.changes
+        )
+    if choice.state and choice.state != decision.state:
+        return msgspec.structs.replace(choice, changes=None)
+    return msgspec.structs.replace(choice, state=decision.state, changes=decision.changes)
 
 
 async def _by_rule(router: RoutingAgent, route: Route[Any]) -> Decision | None:
@@ -165,16 +171,12 @@ class _Deliberation:
     async def _act(self, number: int, calls: list[ToolCall]) -> Message:
         """Perform the calls of the router's own tools."""
         own = {place: call for place, call in enumerate(calls) if call.name in self._own}
-        self._calls.tokens_left = self._left()
-        outcomes = await self._setting.step.gather(
-            *(
-                self._calls.outcome(Key(TOOL, number, place, self._setting.number), call)
-                for place, call in own.items()
-            )
-        )
+        wanted = {
+            Key(TOOL, number, place, self._setting.number): call for place, call in own.items()
+        }
+        outcomes = await self._calls.respond(wanted, self._left())
         results: dict[str, ToolResult] = {}
         for call, outcome in zip(own.values(), outcomes, strict=True):
-            self._setting.values.take(outcome.state, outcome.agent_state)
             self._usage += outcome.usage
             results[call.id] = ToolResult(
                 id=call.id, name=call.name, content=outcome.content, is_error=outcome.is_error
@@ -199,12 +201,14 @@ class _Deliberation:
         return Message(role="user", parts=[self._refused(c, call) for c in calls])
 
     def _decision(self, agents: list[str], summary: Any) -> Decision:
+        values = self._setting.values
         return Decision(
             agents=agents,
             summary=str(summary),
             by=self._router.name,
             usage=self._usage,
-            state=self._setting.values.changed,
+            state=values.changed,
+            changes=values.ops(values.changed),
         )
 
     def _refused(self, call: ToolCall, first: ToolCall) -> ToolResult:

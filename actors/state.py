@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ..runtime.errors import InvalidSetup
 from ..runtime.failure import told
-from ..runtime.values import dump, load
+from ..runtime.values import dump
 from ..tools.errors import ToolError
+from .merge import Change, Merged, merge
+from .patch import Json, Op, as_json, diff, same
+from .reducer import Reducer, reducers_of
 
 
 class StateType:
@@ -19,6 +24,7 @@ class StateType:
         self._adapter: Any = None
         self.fields: frozenset[str] | None = None
         """The names of its fields; None: any."""
+        self._reducers: dict[str, Reducer] = {}
         if wanted is None:
             return
         from pydantic import TypeAdapter  # noqa: PLC0415  slow to load, and not always needed
@@ -32,11 +38,12 @@ class StateType:
         if "properties" not in schema and "$ref" not in schema:
             raise InvalidSetup(f"a state has named fields: {wanted!r} is no model or dataclass")
         self.fields = frozenset(schema["properties"]) if "properties" in schema else None
+        self._reducers = reducers_of(wanted)
 
     def opening(self, given: Any) -> dict[str, Any]:
         """The first state of a run, defaults filled in. Raises InvalidSetup for a bad one."""
         if self._adapter is None:
-            return dict(load(dump(given or {}), dict[str, Any]))
+            return as_json(given or {})
         try:
             return self._written({} if given is None else given)
         except ValueError as error:  # pydantic's is one
@@ -48,16 +55,49 @@ class StateType:
             return copy.deepcopy(values)
         return self._adapter.validate_json(bytes(dump(values)), by_alias=True, by_name=True)
 
-    def changes(self, before: dict[str, Any], shown: Any) -> dict[str, Any]:
-        """What user code has changed, as JSON. Raises ToolError when it does not fit the type."""
+    def plain(self, shown: Any) -> Json:
+        """What is in the user's hands, as JSON data. Raises ToolError when it does not fit."""
         if self._adapter is None:
-            after = shown
-        else:
-            try:
-                after = self._written(shown)
-            except ValueError as error:
-                raise ToolError(f"the state does not fit any more: {told(error)}") from None
-        return {k: v for k, v in after.items() if k not in before or before[k] != v}
+            return as_json(shown)
+        try:
+            return self._written(shown)
+        except ValueError as error:
+            raise ToolError(f"the state does not fit any more: {told(error)}") from None
+
+    def completed(self, values: Json) -> Json:
+        """The values with the defaults of fields that they lack."""
+        if self.fields is None or self.fields <= values.keys():
+            return dict(values)
+        try:
+            return {**self._written(self.shown(values)), **values}
+        except ValueError:  # told where they are shown
+            return dict(values)
+
+    def changes(self, before: Json, after: Json) -> list[Op]:
+        """What leads from one state to the other."""
+        return diff(before, after, self._reducers)
+
+    # -- rules of merging ----------------------------------------------------------------------
+
+    def reduced(self, path: list[str], base: Any, current: Any, written: Any) -> Any:
+        """What a field's reducer makes of two values. Raises ValueError when it fails."""
+        reducer = self._reducers.get(path[-1])
+        if reducer is None:
+            raise ValueError("its field has no reducer any more")
+        try:
+            return reducer.merged(base, current, written)
+        except Exception as error:
+            raise ValueError(f"its reducer failed: {told(error)}") from error
+
+    def misfit(self, values: Json) -> str:
+        """Why values of the states do not fit the type; empty when they do."""
+        if self._adapter is None:
+            return ""
+        try:
+            self.shown(values[SHARED])
+        except ValueError as error:
+            return told(error)
+        return ""
 
     def _written(self, value: Any) -> dict[str, Any]:
         """Its JSON, validated on the way: a changed field of a model was not."""
@@ -67,56 +107,74 @@ class StateType:
         return written
 
 
-class Changes(NamedTuple):
-    """What user code has set, as JSON data."""
-
-    state: dict[str, Any]
-    agent_state: dict[str, Any]
+SHARED = "state"
+OWN = "agent_state"
+"""Where the two states are in what is merged: the network's, and the agent's own."""
 
 
 class Values:
     """The states that a turn works on: the network's, and the agent's own."""
 
-    def __init__(
-        self, kind: StateType, shared: dict[str, Any], own: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, kind: StateType, shared: Json, own: Json | None = None) -> None:
         self.kind = kind
-        self.shared = dict(shared)
+        self.shared = kind.completed(shared)
         self.own = dict(own or {})
-        self.changed: dict[str, Any] = {}
-        self.own_changed: dict[str, Any] = {}
+        self._start, self._own_start = self.shared, self.own
 
-    def take(self, state: dict[str, Any], agent_state: dict[str, Any]) -> None:
-        """Apply the recorded changes of a call."""
-        self.shared.update(state)
-        self.changed.update(state)
-        self.own.update(agent_state)
-        self.own_changed.update(agent_state)
+    @property
+    def both(self) -> Json:
+        """The two, as they are merged."""
+        return {SHARED: self.shared, OWN: self.own}
 
-    def with_changes(self, state: dict[str, Any], agent_state: dict[str, Any]) -> Values:
-        """The values as they are after these changes, which are not recorded with the turn yet."""
-        return Values(self.kind, {**self.shared, **state}, {**self.own, **agent_state})
+    def merged(self, changes: list[Change]) -> Merged:
+        """What they are after changes that were made side by side, in the order of the log."""
+        return merge(self.both, changes, self.kind)
 
-    def view(self) -> View:
-        """A copy for user code to read and change."""
-        return View(self, self.kind.shown(self.shared), copy.deepcopy(self.own))
+    def take(self, merged: Merged) -> None:
+        """Go on from there."""
+        self.shared, self.own = merged.values[SHARED], merged.values[OWN]
+
+    # -- since the turn began ------------------------------------------------------------------
+
+    @property
+    def changed(self) -> Json:
+        """The keys of the network's state that were set."""
+        return _set(self._start, self.shared)
+
+    @property
+    def own_changed(self) -> Json:
+        """The keys of the agent's own state that were set."""
+        return _set(self._own_start, self.own)
+
+    def ops(self, changed: Json) -> list[Op]:
+        """What was changed in the network's state; `changed` is what a hook has made of it."""
+        if same(changed, self.changed):
+            return self.kind.changes(self._start, self.shared)
+        return self.kind.changes(self._start, {**self._start, **changed})
+
+    def own_ops(self, changed: Json) -> list[Op]:
+        """What was changed in the agent's own state."""
+        if same(changed, self.own_changed):
+            return diff(self._own_start, self.own)
+        return diff(self._own_start, {**self._own_start, **changed})
 
 
-class View:
-    """A copy of the states in user code's hands."""
+def _set(before: Json, after: Json) -> Json:
+    return {k: v for k, v in after.items() if k not in before or not same(before[k], v)}
 
-    def __init__(self, values: Values, state: Any, agent_state: dict[str, Any]) -> None:
-        self._kind = values.kind
-        self._before = copy.deepcopy(values.shared)
-        self._own_before = copy.deepcopy(values.own)
-        self.state = state
-        self.agent_state = agent_state
 
-    def changes(self) -> Changes:
-        """What was changed. Raises ToolError when it does not fit."""
-        own = {
-            k: v
-            for k, v in self.agent_state.items()
-            if k not in self._own_before or self._own_before[k] != v
-        }
-        return Changes(self._kind.changes(self._before, self.state), own)
+def located(shared: list[Op], own: list[Op]) -> list[Op]:
+    """Operations on the two states, as they are merged."""
+    return [_at(SHARED, op) for op in shared] + [_at(OWN, op) for op in own]
+
+
+def _at(state: str, op: Op) -> Op:
+    return msgspec.structs.replace(op, path=[state, *op.path])
+
+
+def whole(shared: Json, own: Json) -> list[Op]:
+    """What a release that kept whole values recorded, as operations on the two states."""
+    return located(
+        [Op(op="set", path=[key], value=value) for key, value in shared.items()],
+        [Op(op="set", path=[key], value=value) for key, value in own.items()],
+    )

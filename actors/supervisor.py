@@ -16,6 +16,7 @@ from .hooks import settled
 from .keys import ROUTE, TURN, Key
 from .model import Usage
 from .network import Member, Network
+from .progress import Played, Progress
 from .router import Route, RouterError, RoutingAgent, decision_of
 from .routing import Setting, decide
 from .state import Values
@@ -78,8 +79,7 @@ class _Session:
         self._router = router
         self._step = step
         self._task = task
-        self._turns: list[TurnResult] = []
-        self._values = dict(task.state)
+        self._progress = Progress(network.state_type, task.state)
         self._usage = Usage()
 
     async def work(self) -> NetworkResult[Any]:
@@ -100,7 +100,7 @@ class _Session:
         for number in range(self._network.max_turns + 1):
             decision = await self._decide(number, round_)
             self._usage += decision.usage
-            self._values.update(decision.state)
+            self._progress.decided(decision)
             if decision.spent:
                 break
             if not decision.agents:
@@ -110,13 +110,19 @@ class _Session:
             if self._remaining() == 0:
                 break
             round_ = await self._round(number, decision)
+            self._progress.played(
+                [Played(self._settled(number, place), turn) for place, turn in enumerate(round_)]
+            )
             for turn in round_:
-                self._turns.append(turn)
-                self._values.update(turn.state)
                 self._usage += turn.usage
             if self._remaining() == 0 and any(turn.stop == "budget_spent" for turn in round_):
                 break
         raise _Limit("budget_spent", BudgetSpent(self._out_of_tokens()))
+
+    def _settled(self, number: int, place: int) -> int:
+        """Where in the log a turn ended."""
+        slot = self._step.recorded(str(Key(TURN, number, place)))
+        return slot.settled if slot is not None else 0
 
     def _out_of_turns(self) -> str:
         return (
@@ -172,7 +178,7 @@ class _Session:
             default_model=self._network.default_model,
             step=self._step,
             number=number,
-            values=Values(self._network.state_type, self._values),
+            values=Values(self._network.state_type, self._progress.values),
             tokens=self._remaining(),
         )
         return await decide(router, route, setting)
@@ -181,9 +187,9 @@ class _Session:
         everybody = {member.name: member for member in self._network.agents}
         route = Route(
             input=self._task.input,
-            turns=list(self._turns),
+            turns=list(self._progress.turns),
             agents=everybody,
-            state=self._network.state_type.shown(self._values),
+            state=self._network.state_type.shown(self._progress.values),
             ticket=self._step.ticket,
             before=self._task.before,
             attachments=self._task.attachments,
@@ -221,9 +227,9 @@ class _Session:
 
     def _subtask(self, inner: Network[Any]) -> NetworkInput:
         """What a nested network is to do: the same, knowing what has been done."""
-        past = Past(agent=inner.name, input=self._task.input, turns=self._turns)
+        past = Past(agent=inner.name, input=self._task.input, turns=self._progress.turns)
         known = inner.state_type.fields
-        values = {k: v for k, v in self._values.items() if known is None or k in known}
+        values = {k: v for k, v in self._progress.values.items() if known is None or k in known}
         return NetworkInput(
             network=inner.name,
             input="\n\n".join(message.text for message in past.told()),
@@ -234,18 +240,16 @@ class _Session:
         )
 
     def _result(self, status: Status, summary: str = "") -> NetworkResult[Any]:
-        own: dict[str, dict[str, Any]] = {}
-        for turn in self._turns:
-            if turn.agent_state:
-                own.setdefault(turn.agent, {}).update(turn.agent_state)
-        said = next((turn.text for turn in reversed(self._turns) if turn.text), "")
+        progress = self._progress
+        said = next((turn.text for turn in reversed(progress.turns) if turn.text), "")
         return NetworkResult(
             network=self._network.name,
             status=status,
             text=said or summary,
-            turns=self._turns,
-            state=self._values,
-            agent_states=own,
+            turns=progress.turns,
+            state=progress.values,
+            changes=progress.changes,
+            agent_states=progress.agent_states,
             usage=self._usage,
         )
 

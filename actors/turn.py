@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from .attachment import Attachment
 from .model import Message, ModelResponse, ToolCall, Usage
+from .patch import Op
 
 Stop = Literal[
     "done",
@@ -73,9 +74,15 @@ class CallOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     content: str
     is_error: bool = False
     state: dict[str, Any] = {}
-    """The keys of the network's state that the tool set."""
+    """Keys of the network's state to set, beside what is changed in `ctx.state`."""
     agent_state: dict[str, Any] = {}
-    """The keys of the agent's own state that the tool set."""
+    """Keys of the agent's own state to set, beside what is changed in `ctx.agent_state`."""
+    changes: list[Op] | None = None
+    """What was changed in the network's state; None where `state` says it."""
+    own_changes: list[Op] = []
+    """What was changed in the agent's own state."""
+    seen: list[str] = []
+    """The keys of the changes of this response that were known then."""
     arguments: dict[str, Any] | None = None
     """What the tool ran with, where that is not what the model sent."""
     usage: Usage = Usage()
@@ -94,6 +101,10 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of what they are asked to approve."""
     state: dict[str, Any] = {}
     agent_state: dict[str, Any] = {}
+    changes: list[Op] | None = None
+    """As those of a `CallOutcome`."""
+    own_changes: list[Op] = []
+    seen: list[str] = []
 
 
 class Thought(ModelResponse, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,6 +137,8 @@ class NetworkInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     network: str
     input: str
     state: dict[str, Any] = {}
+    seen: list[str] = []
+    """Of a task that a tool hands on: the changes of its response that `state` contains."""
     tokens: int | None = None
     """Tokens that it may use, where a network around it has a budget."""
     before: list[Said] = []
@@ -162,6 +175,11 @@ class TurnResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The keys of the network's state that its tools set."""
     agent_state: dict[str, Any] = {}
     """The keys of its own state that its tools set."""
+    changes: list[Op] | None = None
+    """What its tools changed in the network's state; None where `state` says it."""
+    own_changes: list[Op] | None = None
+    seen: list[str] = []
+    """As that of its task."""
     output: Any = None
     """Its final answer as the agent's `output_type`; None where it has none, or gave none."""
     next: str = ""
@@ -183,6 +201,8 @@ class NetworkResult(msgspec.Struct, Generic[S], frozen=True, kw_only=True):
     turns: list[TurnResult] = []
     state: S = {}  # type: ignore[assignment]
     """The state at the end, as the network's `state` type; a dict where it has none."""
+    changes: list[Op] | None = None
+    """What was changed in the state; None in the logs of releases that did not keep it."""
     agent_states: dict[str, dict[str, Any]] = {}
     """The agents' own states by the agents' names."""
     usage: Usage = Usage()
@@ -204,5 +224,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage = Usage()
     state: dict[str, Any] = {}
     """The keys of the network's state that the router's tools set."""
+    changes: list[Op] | None = None
+    """What the router's tools changed; None where `state` says it."""
     spent: bool = False
     """There is none: the budget has no tokens left for the routing agent's model."""

@@ -10,7 +10,7 @@ from .entry import Raw
 from .retry import Retry
 from .services import Services
 from .speech import Speech, step_name
-from .state import RunState
+from .state import RunState, Slot
 from .step import Step
 from .values import load
 from .waiting import Performer
@@ -58,6 +58,10 @@ class ActorStep(Step):
         """Whether the result of step `name` is recorded already."""
         slot = self._found(f"{self._prefix}{name}")
         return slot is not None and slot.settled > 0
+
+    def recorded(self, key: str) -> Slot | None:
+        """What is recorded under the full `key`; None: nothing."""
+        return self._found(key)
 
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""

@@ -96,6 +96,7 @@ def _stepped(state: RunState, record: Stepped, n: int, envelope: Envelope) -> No
     if slot is None or slot.settled:
         return
     slot.settled, slot.owner = n, envelope.cause
+    slot.place = next(place for place, each in enumerate(envelope.records) if each is record)
     slot.result, slot.error = record.result, record.error
 
 

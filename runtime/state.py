@@ -51,6 +51,8 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     kind: str
     settled: int = 0
     """Position of the record that settled it; 0 while it is open."""
+    place: int = 0
+    """Where in that position's message a step's record stands, from 0."""
     owner: int = 0
     """The mail whose handler may go on from it."""
     result: Raw = NULL

@@ -1,0 +1,92 @@
+"""How far a network has come: its turns, and what they and its router have made of the states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .merge import Change, Refusal, StateConflict, merge
+from .patch import Json, Op, applied
+from .state import OWN, SHARED, StateType, located
+from .turn import Decision, TurnResult
+
+
+class Played(NamedTuple):
+    """A turn that is over."""
+
+    settled: int
+    """Where in the log it ended."""
+    turn: TurnResult
+
+
+class Progress:
+    """The turns of a network so far, and the states at this point."""
+
+    def __init__(self, kind: StateType, state: Json) -> None:
+        self.turns: list[TurnResult] = []
+        self.values = kind.completed(state)
+        self.agent_states: dict[str, Json] = {}
+        """The agents' own states by the agents' names."""
+        self._kind = kind
+        self._start = self.values
+
+    @property
+    def changes(self) -> list[Op]:
+        """What has been changed in the network's state."""
+        return self._kind.changes(self._start, self.values)
+
+    def decided(self, decision: Decision) -> None:
+        """Take what the router's tools have changed."""
+        if decision.changes is None:
+            self.values = {**self.values, **decision.state}
+        else:
+            self.values = applied(self.values, decision.changes)
+
+    def played(self, round_: Sequence[Played]) -> None:
+        """Take the turns of one round, which were played side by side.
+
+        Raises:
+            StateConflict: two of them have changed the same part of a state.
+        """
+        before = {SHARED: self.values, OWN: self.agent_states}
+        merged = merge(before, _changes(round_), self._kind)
+        for refusal in merged.refused.values():
+            raise StateConflict(_told(refusal))
+        self.values, self.agent_states = merged.values[SHARED], merged.values[OWN]
+        for _, turn in round_:
+            self.turns.append(turn)
+            self.values = {**turn.state, **self.values}  # what an inner network has filled in
+
+
+def _changes(round_: Sequence[Played]) -> list[Change]:
+    """The turns' changes in the order of the log; that of the router where values were kept."""
+    found = [
+        (turn.changes is not None, settled if turn.changes is not None else 0, _change(n, turn))
+        for n, (settled, turn) in enumerate(round_)
+    ]
+    return [change for *_, change in sorted(found, key=lambda each: each[:2])]
+
+
+def _change(n: int, turn: TurnResult) -> Change:
+    own = {turn.agent: turn.agent_state} if turn.agent_state else {}
+    if turn.changes is None:
+        ops = located(
+            [Op(op="set", path=[k], value=v) for k, v in turn.state.items()],
+            [Op(op="set", path=[a, k], value=v) for a, s in own.items() for k, v in s.items()],
+        )
+    else:
+        mine = [_of(turn.agent, op) for op in turn.own_changes or ()]
+        ops = located(turn.changes, mine)
+    return Change(key=str(n), who=f"agent {turn.agent!r}", ops=ops, whole=turn.changes is None)
+
+
+def _of(agent: str, op: Op) -> Op:
+    return Op(op=op.op, path=[agent, *op.path], value=op.value, base=op.base)
+
+
+def _told(refusal: Refusal) -> str:
+    return (
+        f"{refusal.who} and {refusal.other} worked side by side, and the changes of the first to "
+        f"the state cannot be kept: {refusal}. Let one work after the other, have them change "
+        "different parts, or give the field a reducer: Annotated[..., merge]"
+    )

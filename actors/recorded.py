@@ -1,0 +1,138 @@
+"""What calls and hooks have changed, as their records hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..runtime.actor_step import ActorStep
+from ..tools.context import ToolContext
+from .keys import AFTER, BEFORE, TOOL, Key
+from .ledger import Ledger
+from .merge import Change, Merged
+from .model import ToolCall
+from .state import located, whole
+from .turn import CallOutcome, Prepared
+from .turnstile import Touch
+
+_HOOKS = {BEFORE: "before_tool of ", AFTER: "after_tool of "}
+
+
+class LiveContext(ToolContext[Any]):
+    """A context whose states are looked up when they are first asked for."""
+
+    @classmethod
+    def of(cls, touch: Touch, **fields: Any) -> LiveContext:
+        """A context whose states are the view of `touch`."""
+        context = cls(**fields)
+        for state in ("state", "agent_state"):
+            object.__delattr__(context, state)
+        object.__setattr__(context, "_touch", touch)
+        return context
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"state", "agent_state"} or "_touch" not in self.__dict__:
+            raise AttributeError(name)
+        touch: Touch = self.__dict__["_touch"]
+        return getattr(touch.open(), name)
+
+    @property
+    def seen(self) -> list[str]:
+        """The keys of the changes of this response that the state contains."""
+        touch: Touch = self.__dict__["_touch"]
+        return sorted(touch.open().seen)
+
+
+def kept(touch: Touch, outcome: CallOutcome) -> CallOutcome:
+    """An outcome as it is recorded. Raises ToolError when a state does not fit any more."""
+    handed_on = outcome.changes is not None
+    shared, own, seen = list(outcome.changes or ()), list(outcome.own_changes), outcome.seen
+    if touch.view is not None or outcome.state or outcome.agent_state:
+        view = touch.open()
+        made = view.changes(outcome.state, outcome.agent_state)
+        shared, own = [*made.shared, *shared], [*made.own, *own]
+        seen = seen if handed_on else sorted(view.seen)
+    return msgspec.structs.replace(
+        outcome,
+        state={},
+        agent_state={},
+        changes=shared,
+        own_changes=own,
+        seen=seen if shared or own else [],
+    )
+
+
+def prepared_with(touch: Touch, prepared: Prepared) -> Prepared:
+    """What was decided before a call, as it is recorded. Raises ToolError as `kept` does."""
+    made = kept(touch, CallOutcome(content=""))
+    return msgspec.structs.replace(
+        prepared, changes=made.changes, own_changes=made.own_changes, seen=made.seen
+    )
+
+
+class Book:
+    """Reads the records of a response's calls into its ledger."""
+
+    def __init__(self, step: ActorStep, ledger: Ledger, calls: Mapping[Key, ToolCall]) -> None:
+        self._step = step
+        self._ledger = ledger
+        self._calls = calls
+        self._read: set[Key] = set()
+
+    async def catch_up(self) -> None:
+        """Read what is recorded and not known yet, by other workers maybe."""
+        for call in self._calls:
+            for kind, wanted in ((BEFORE, Prepared), (TOOL, CallOutcome), (AFTER, CallOutcome)):
+                key = call.of(kind)
+                slot = self._step.recorded(str(key))
+                if key in self._read or slot is None or not slot.settled or slot.error is not None:
+                    continue
+                self.note(key, await self._step.read(slot.result, wanted))
+
+    def note(self, key: Key, record: Prepared | CallOutcome) -> None:
+        """Take a record that this worker has just read or written."""
+        if key in self._read:
+            return
+        self._read.add(key)
+        if record.changes is None:
+            if key.kind == AFTER:  # it held what the call itself had set, too
+                self._ledger.forget(str(key.of(TOOL)))
+            ops = whole(record.state, record.agent_state)
+        else:
+            ops = located(record.changes, record.own_changes)
+        if ops:
+            self._ledger.note(
+                Change(
+                    key=str(key),
+                    who=self.writer(key),
+                    ops=ops,
+                    seen=frozenset(record.seen),
+                    whole=record.changes is None,
+                )
+            )
+
+    def writer(self, key: Key) -> str:
+        """Who writes at a key, for people and models."""
+        call = self._calls[key.of(TOOL)]
+        return f"{_HOOKS.get(key.kind, '')}{call.name} (call {(key.place or 0) + 1})"
+
+    def told(self, key: Key, outcome: CallOutcome, merged: Merged) -> CallOutcome:
+        """The outcome that is recorded at a key, with what became of its changes."""
+        refusal = merged.refused.get(str(key))
+        if refusal is None:
+            return outcome
+        name = self._calls[key.of(TOOL)].name
+        content = _TEXTS[key.kind].format(tool=name, was=outcome.content, why=refusal)
+        return msgspec.structs.replace(outcome, content=content, is_error=True)
+
+
+_TEXTS: dict[str, str] = {
+    TOOL: "{tool} ran, and its result was: {was}\n"
+    "But what it changed in the state was not kept: {why}. Call {tool} again if that is still "
+    "wanted and running it twice does no harm.",
+    AFTER: "{was}\n"
+    "But what the after_tool hook of {tool} changed in the state was not kept: {why}.",
+}
+NOT_RUN = "{tool} was not run: what its before_tool hook changed in the state was not kept: {why}"
