@@ -33,9 +33,9 @@ def logging_to_stderr(*, json: bool, verbose: bool, dev: bool = False) -> Genera
 
         line, trace = (DevLine(sys.stderr) if dev else None), drawn
     telemetry.configure(verbose=verbose, json=json, level=level, line=line, trace=trace)
-    with telemetry.capturing(max(level, logging.WARNING)):
-        with _failures_as_lines() if json else nullcontext():
-            yield
+    as_lines = _failures_as_lines() if json else nullcontext()
+    with telemetry.capturing(max(level, logging.WARNING)), as_lines:
+        yield
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _failures_as_lines() -> Generator[None]:
     """Log why the command fails, instead of printing it."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  told, and raised again
         import structlog
 
         from .errors import explain, without_secrets
