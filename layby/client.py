@@ -25,7 +25,7 @@ from .doctor import examine
 from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
-from .lookup import NoSuchRun, find
+from .lookup import NoSuchRun, find, is_id
 from .purging import Purge
 from .rows import (
     DeadRow,
@@ -262,30 +262,53 @@ class Client:
 
     def run_of(self, workflow: str, event_id: str) -> Run:
         """A handle of the run that `workflow` starts for the event sent with `event_id`."""
-        return Run(self, ids.run_id(workflow, event_id))
+        return Run(self, ids.run_id(workflow, event_id), comes=True)
 
-    def events(self, run: str, after: str | int | None = None) -> AsyncGenerator[AnyEvent]:
+    def events(
+        self, run: str, after: str | int | None = None, *, wait: bool = False
+    ) -> AsyncGenerator[AnyEvent]:
         """What a run tells of itself, typed: what has happened, then what happens, to its end.
 
         Everything but `text.delta` is read from the run's log, so nothing is lost or told twice
-        however often you come back. A run that does not exist yet is waited for.
+        however often you come back.
 
         Args:
-            run: The run's id.
+            run: The run's id, the beginning of it, or its ticket (its newest run).
             after: The `id` of the last event that you have; None: from the beginning.
+            wait: Wait for a run of this id that does not exist yet.
 
         Raises:
+            NoSuchRun: there is none, and `wait` is not set.
             ValueError: `after` is no event's number.
         """
-        return self._watch.events(run, (0, -1.0) if after is None else number(after))
+        return self._events(run, (0, -1.0) if after is None else number(after), wait=wait)
 
-    def follow(self, run: str | None = None, *, text: bool = False) -> AsyncGenerator[TimelineLine]:
+    async def _events(
+        self, run: str, seen: tuple[int, float], *, wait: bool
+    ) -> AsyncGenerator[AnyEvent]:
+        found = await self._followed(run, wait=wait)
+        async with contextlib.aclosing(self._watch.events(found, seen)) as events:
+            async for event in events:
+                yield event
+
+    def follow(
+        self, run: str | None = None, *, text: bool = False, wait: bool = False
+    ) -> AsyncGenerator[TimelineLine]:
         """What happens, as it happens: of one run from its beginning to its end, or of all runs.
 
-        A run that does not exist yet is waited for. With `text`, lines of the kind `text.delta`
-        tell what the models of the one run say while they say it.
+        `run`, `wait` and NoSuchRun are as with `events`. With `text`, lines of the kind
+        `text.delta` tell what the models of the one run say while they say it.
         """
-        return self._watch.every_line() if run is None else self._watch.lines(run, text=text)
+        return self._watch.every_line() if run is None else self._lines(run, text=text, wait=wait)
+
+    async def _lines(self, run: str, *, text: bool, wait: bool) -> AsyncGenerator[TimelineLine]:
+        found = await self._followed(run, wait=wait)
+        async with contextlib.aclosing(self._watch.lines(found, text=text)) as lines:
+            async for line in lines:
+                yield line
+
+    async def _followed(self, run: str, *, wait: bool) -> str:
+        return run if wait and is_id(run) else await self._find(run)
 
     async def doctor(self) -> list[Finding]:
         """Look at the server, the streams and whatever is stuck."""

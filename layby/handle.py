@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class Run:
     """One run, made by `Client.run` or `Client.run_of`; costs nothing until it is used."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: Client, name: str, *, comes: bool = False) -> None:
         self._client = client
+        self._comes = comes
+        """Whether it may be waited for until it exists."""
         self.name = name
         """What it was asked for by: an id, the beginning of one, or a ticket."""
 
@@ -34,10 +36,10 @@ class Run:
     def events(self, after: str | int | None = None) -> AsyncGenerator[AnyEvent]:
         """What it tells of itself, as `Client.events` does: what has happened, then what happens.
 
-        A run that is named by its id is waited for; one that is named by a ticket must be there.
+        A run that is about to exist is waited for where the handle is one of `Client.run_of`.
 
         Raises:
-            NoSuchRun: there is no run for that ticket.
+            NoSuchRun: there is no such run.
             ValueError: `after` is no event's number.
         """
         if after is not None:
@@ -45,15 +47,18 @@ class Run:
         return self._events(after)
 
     async def _events(self, after: str | int | None) -> AsyncGenerator[AnyEvent]:
-        async with aclosing(self._client.events(await self.id(), after)) as events:
+        events = self._client.events(await self.id(), after, wait=self._comes)
+        async with aclosing(events):
             async for event in events:
                 yield event
 
     async def ended(self) -> RunDetail:
-        """The run once it is over, however it ended; one that has not begun is waited for too.
+        """The run once it is over, however it ended.
+
+        A run that is about to exist is waited for where the handle is one of `Client.run_of`.
 
         Raises:
-            NoSuchRun: there is no run for that ticket.
+            NoSuchRun: there is no such run.
         """
         async with aclosing(self.events()) as events:
             async for _ in events:

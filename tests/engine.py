@@ -88,7 +88,7 @@ class Engine:
     async def told(self, run: str, *kinds: str) -> TimelineLine:
         """The first line of one of these kinds, once it is told."""
         async with asyncio.timeout(WITHIN):
-            async for line in self.client.follow(run):
+            async for line in self.client.follow(run, wait=True):
                 if line.kind in kinds:
                     return line
         raise AssertionError(f"the run ended without {kinds}")
@@ -107,7 +107,7 @@ class Engine:
     async def lines(self, run: str) -> list[TimelineLine]:
         """The whole story of a run that is over."""
         async with asyncio.timeout(WITHIN):
-            return [line async for line in self.client.follow(run)]
+            return [line async for line in self.client.follow(run, wait=True)]
 
     async def due(self, count: int = 1) -> None:
         """Return when so many wake-ups have fired and nobody has taken them."""

@@ -139,7 +139,7 @@ class Story:
                     task.cancel()
 
     async def _follow(self, run: str) -> None:
-        async for line in self._client.follow(run):
+        async for line in self._client.follow(run, wait=True):
             self._happenings.put_nowait(line)
 
     async def _keep(self, worker: WorkerProcess) -> None:

@@ -39,17 +39,20 @@ def show(
 
     Example: layby show T125 --follow
     """
+    told = False
 
     async def look(client: Client) -> RunDetail:
+        nonlocal told
         detail = await client.show(run)
         if not follow or has_ended(detail.status):
             return detail
+        told = True
         return await _follow(client, detail, quiet=call.json)
 
     detail = with_client(call, look)
     if call.json:
         print_json(detail)
-    elif follow:
+    elif told:
         print_end(stdout(), detail)
     else:
         print_run(stdout(), detail)

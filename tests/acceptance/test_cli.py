@@ -103,6 +103,21 @@ def test_people_can_read_all_of_it(desk: Desk) -> None:
     assert "completed" in shown
 
 
+def test_following_a_run_that_is_over_tells_it_whole(desk: Desk) -> None:
+    desk.start_worker()
+    desk.open_ticket("T125")
+    desk.question("T125")
+    desk.json("answer", "T125", "roll it back")
+    desk.ended("T125")
+    shown = desk.run("show", "T125", "--follow")
+    assert shown.returncode == 0
+    for part in ("started", "What about T125?", "roll it back", "completed"):
+        assert part in shown.stdout
+    unknown = desk.run("show", "1001", "--follow")
+    assert unknown.returncode == 1
+    assert "1001" in unknown.stderr
+
+
 def test_following_a_run_ends_with_it(desk: Desk) -> None:
     desk.start_worker()
     desk.open_ticket("T125")

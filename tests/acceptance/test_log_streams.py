@@ -85,7 +85,7 @@ async def test_runs_of_every_partition_are_asked_answered_and_watched(
     expected = Counter(dict.fromkeys(shares(count), 0))
     for run in runs.values():
         expected[stream_of(run, count)] += (await engine.state(run)).tail
-        kinds = [event async for event in engine.client.events(run)]
+        kinds = [event async for event in engine.client.events(run, wait=True)]
         assert kinds[-1].id.partition(".")[0] == str((await engine.state(run)).tail)
     assert await stored(engine, count) == expected
 

@@ -83,7 +83,7 @@ async def add(a: int, b: int) -> int:
 
 async def all_of(client: Client, run: str, after: str | None = None) -> list[AnyEvent]:
     async with asyncio.timeout(WITHIN):
-        return [event async for event in client.events(run, after)]
+        return [event async for event in client.events(run, after, wait=True)]
 
 
 async def until_seen(
@@ -103,7 +103,7 @@ async def test_text_is_told_while_the_model_still_speaks(engine: Engine) -> None
     model = Speaker("Hel", "lo")
     async with engine.works(speaking(model)):
         run = await engine.start()
-        events = engine.client.events(run)
+        events = engine.client.events(run, wait=True)
         first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
         assert isinstance(first, TextDelta)
         assert (first.text, first.agent, first.index) == ("Hel", "Clerk", 0)
@@ -241,7 +241,7 @@ async def test_an_answer_that_breaks_off_begins_anew(engine: Engine) -> None:
     model = Speaker("Hel", breaks=1)
     async with engine.works(speaking(model)):
         run = await engine.start()
-        events = engine.client.events(run)
+        events = engine.client.events(run, wait=True)
         first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
         model.let_on()
         second = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
@@ -261,7 +261,7 @@ async def test_a_routing_agent_is_heard_like_any_other(engine: Engine) -> None:
     )
     async with engine.works(desk(Agent("A"), model=Scripted(says("Hi.")), router=boss)):
         run = await engine.start()
-        events = engine.client.events(run)
+        events = engine.client.events(run, wait=True)
         first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
         assert isinstance(first, TextDelta)
         assert (first.text, first.agent, first.step) == ("It is ", "Boss", "team/route#0/model#0")
@@ -321,7 +321,7 @@ async def test_what_a_routing_agent_does_is_told_as_its_own(engine: Engine) -> N
 async def test_text_that_comes_too_late_is_not_told(engine: Engine) -> None:
     async with engine.works(speaking(Scripted(asks("May I?"), says("Bye")))):
         run = await engine.start()
-        events = engine.client.events(run)
+        events = engine.client.events(run, wait=True)
         seen = await until_seen(events, lambda e: isinstance(e, QuestionAsked))
         step = next(e.step for e in seen if isinstance(e, ModelResponded))
         at = seen[0].at
@@ -378,7 +378,7 @@ async def test_a_model_that_falls_back_begins_anew(engine: Engine) -> None:
     broken, whole = Speaker("Hel", breaks=1), Speaker("Goodbye")
     async with engine.works(speaking(fallback(broken, whole))):
         run = await engine.start()
-        events = engine.client.events(run)
+        events = engine.client.events(run, wait=True)
         first = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
         broken.let_on()
         second = (await until_seen(events, lambda e: isinstance(e, TextDelta)))[-1]
@@ -417,7 +417,7 @@ async def test_a_listener_outlives_its_server(own_server: EmbeddedServer) -> Non
 
     async with Engine.at(own_server.url) as engine, engine.works(app_of(handle)):
         run = await engine.start()
-        events = engine.client.events(run)
+        events = engine.client.events(run, wait=True)
         seen = await until_seen(events, lambda e: isinstance(e, QuestionAsked))
         own_server.kill()
         await own_server.start()

@@ -118,7 +118,7 @@ async def test_a_worker_that_may_create_nothing_does_everything(
         assert b'"by":"ada"' in receipt.data
         run = run_id("support_ticket", "e1")
         async with asyncio.timeout(WITHIN):
-            lines = [line async for line in observer.follow(run)]
+            lines = [line async for line in observer.follow(run, wait=True)]
         assert (lines[-1].kind, lines[-1].data["result"]) == ("run.ended", "It is.")
 
         async def done() -> bool:
