@@ -10,7 +10,7 @@ import msgspec
 
 from ..bus.errors import BusError
 from ..runtime.body import RAISED
-from ..runtime.entry import Failure, Joined, Origin, Started
+from ..runtime.entry import Cancelled, Failure, Joined, Origin, Reopened, Started
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.ids import run_id
@@ -52,16 +52,49 @@ class ChildRuns:
         return prepared(self._workflows, workflow, data, origin)
 
     async def ensure(self, run: str, started: Started, actor: str) -> None:
-        """Start the run unless it was started before. Raises Interrupted."""
+        """Start the run unless it was started before. Raises Interrupted.
+
+        A child that was cancelled with its parent goes on when the parent is reopened.
+        """
         live = self._host.cache.fresh(run)
         try:
             with suppress(Fenced):
                 await live.append([started], to=actor)
+                return
+            if live.state.abandoned_by:
+                await self._reopen(live)
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+
+    async def _reopen(self, live: LiveRun) -> None:
+        parent = await self._host.open(live.state.abandoned_by)
+        if parent.state.ended:
+            return
+        origin = f"{parent.id}@{parent.state.reopened}"
+        why = f"its parent, run {parent.id}, was reopened"
+        with suppress(Fenced):
+            reopened = Reopened(by="", why=why, origin=origin)
+            await live.append([reopened], to=live.state.root.actor)
+
+    async def end(self, run: str, parent: str, reason: str) -> None:
+        """End a run that its parent does not wait for any more. Raises Interrupted."""
+        try:
+            live = await self._host.open(run)
+            if not live.state.frames:
+                await live.catch_up()
+            if live.state.frames and not live.state.ended:
+                await self._host.end(live, Cancelled(reason=reason, parent=parent))
         except BusError as error:
             raise Interrupted(str(error)) from error
 
     async def tidy(self, live: LiveRun) -> None:
-        """Tell the parent of a run that is over."""
+        """End the children of a run that is over, and tell its parent."""
+        for child in live.state.abandoned():
+            reason = f"its parent, run {live.id}, has ended: {live.state.status}"
+            await self.end(child, live.id, reason)
+        await self._tell_parent(live)
+
+    async def _tell_parent(self, live: LiveRun) -> None:
         origin = live.state.parent
         if origin is None:
             return

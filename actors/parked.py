@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.token import encode
@@ -16,8 +16,8 @@ from ..runtime.times import iso
 
 _KEPT = 32
 """Closed questions that a record remembers."""
-_REMEMBERED = 4_096
-"""Records that a worker remembers at a time."""
+_REMEMBERED = 16_000_000
+"""Bytes of records that a worker remembers, as they are stored."""
 _LARGEST = 128 * 1024
 """Bytes of parked state that a record carries; a larger run is read from its log again."""
 
@@ -119,11 +119,13 @@ def decode(data: bytes) -> ParkedRecord:
     return _decoder.decode(data)
 
 
-def _encoded(record: ParkedRecord) -> bytes:
+def _encoded(record: ParkedRecord) -> tuple[ParkedRecord, bytes]:
+    """A record as it is stored, without the runs where they are too large."""
     data = _encode(record)
     if len(data) <= _LARGEST:
-        return data
-    return _encode(msgspec.structs.replace(record, runs={}))
+        return record, data
+    record = msgspec.structs.replace(record, runs={})
+    return record, _encode(record)
 
 
 Seen = tuple[ParkedRecord | None, int]
@@ -137,7 +139,7 @@ class Parking:
         self._bucket = bucket
         self._keep = keep
         """Seconds that a record outlives its last question, for the receipts of late answers."""
-        self._recent: OrderedDict[str, Seen] = OrderedDict()
+        self._recent: Bounded[str, Seen] = Bounded(_REMEMBERED)
 
     async def get(self, ticket: str) -> Seen:
         """A ticket's record and its revision, None and 0 when it has none.
@@ -171,20 +173,20 @@ class Parking:
             waits = any(q.status == "open" for q in new.questions)
             if new is old:
                 # What another worker has written must not be judged by our older copy for ever.
-                self._remember(ticket, seen, waits=waits)
+                self._remember(ticket, seen, len(_encode(new)), waits=waits)
                 return
+            new, data = _encoded(new)
             ttl = None if waits else self._keep
             try:
-                revision = await self._bucket.put(key, _encoded(new), revision=revision, ttl=ttl)
+                revision = await self._bucket.put(key, data, revision=revision, ttl=ttl)
             except Conflict:
                 seen = await self.get_newest(ticket)
             else:
-                self._remember(ticket, (new, revision), waits=waits)
+                self._remember(ticket, (new, revision), len(data), waits=waits)
                 return
 
-    def _remember(self, ticket: str, seen: Seen, *, waits: bool) -> None:
-        self._recent.pop(ticket, None)
+    def _remember(self, ticket: str, seen: Seen, size: int, *, waits: bool) -> None:
         if waits:
-            self._recent[ticket] = seen
-            if len(self._recent) > _REMEMBERED:
-                self._recent.popitem(last=False)
+            self._recent.put(ticket, seen, size)
+        else:
+            self._recent.pop(ticket)

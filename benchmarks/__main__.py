@@ -22,7 +22,7 @@ from rich.console import Console
 
 from layby.bus.server import find_binary
 
-from . import floor, network, parked, scale, startup, steps, streams, ticket
+from . import floor, lists, memory, network, parked, scale, startup, steps, streams, ticket
 from .measure import Figure, best
 from .peers import PEERS, Unavailable
 from .reach import reached
@@ -39,6 +39,8 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "scale": [scale.measure],
     "streams": [streams.measure],
     "parked": [parked.measure],
+    "memory": [memory.measure],
+    "lists": [lists.measure],
 }
 _DURABILITY_MATTERS = ("ticket", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""

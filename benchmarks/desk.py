@@ -16,7 +16,10 @@ STEPS = "bench.steps.started"
 NETWORK = "bench.network.opened"
 LOG_STREAMS = "LAYBY_BENCH_LOG_STREAMS"
 """Environment variable: over how many streams the logs are split."""
+BULK = "LAYBY_BENCH_BULK"
+"""Environment variable: how many characters the database knows of a ticket."""
 _BLOB = "x" * 1_000
+_KNOWN = "x" * int(os.environ.get(BULK, "1000"))
 
 
 @tool
@@ -67,7 +70,7 @@ class Started(BaseModel):
 
 async def look_up(ticket: str) -> dict[str, str]:
     """Stand for a database: 1 KB about the ticket."""
-    return {"ticket": ticket, "blob": _BLOB}
+    return {"ticket": ticket, "blob": _KNOWN}
 
 
 async def route(details: dict[str, str]) -> str:

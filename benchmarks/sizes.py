@@ -22,6 +22,10 @@ class Sizes:
     network_runs: int = 1_000
     parked_runs: int = 100_000
     parked_latency_runs: int = 200
+    large_runs: int = 20_000
+    """Parked runs of 120 KB."""
+    listed_runs: int = 1_000_000
+    """Rows in the index that is listed."""
     rest: float = 390.0
     """Seconds before memory is read. An idle nats-server collects its garbage every two minutes:
     once for what is not used, once for pools of buffers, once to give it back to the system."""
@@ -41,6 +45,8 @@ QUICK = Sizes(
     network_runs=300,
     parked_runs=5_000,
     parked_latency_runs=50,
+    large_runs=2_000,
+    listed_runs=100_000,
     rest=3.0,
     repeats=1,
 )

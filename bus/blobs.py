@@ -8,18 +8,19 @@ A reference is written into a log only after the value is whole.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from contextlib import suppress
 
 import msgspec
 
+from .bounded import Bounded
 from .errors import BusError, Conflict
 from .reading import newest
 from .requests import Requests
 
 STREAM = "BLOBS"
 _CHUNK = 256 * 1024
-_CACHED = 32_000_000
+_CACHED = 16_000_000
+"""Bytes of big values that a worker keeps at hand."""
 _PAGE = 16
 
 
@@ -41,8 +42,7 @@ class Blobs:
         self._requests = requests
         self._names = requests.names
         self._above = above
-        self._recent: OrderedDict[str, bytes] = OrderedDict()
-        self._held = 0
+        self._recent: Bounded[str, bytes] = Bounded(_CACHED)
 
     async def deflate(self, raw: msgspec.Raw) -> msgspec.Raw:
         """`raw`, or a reference to it when it is larger than 64 KiB or could pass for one."""
@@ -50,9 +50,9 @@ class Blobs:
         if len(data) <= self._above and not data.startswith(_MARK):
             return raw
         digest = hashlib.sha256(data).hexdigest()
-        if digest not in self._recent:
+        if self._recent.get(digest) is None:
             await self._store(digest, data)
-            self._remember(digest, data)
+            self._recent.put(digest, data, len(data))
         return msgspec.Raw(msgspec.json.encode(Reference(digest=digest, size=len(data))))
 
     async def inflate(self, raw: msgspec.Raw) -> msgspec.Raw:
@@ -64,7 +64,7 @@ class Blobs:
         found = self._recent.get(reference.digest)
         if found is None:
             found = await self._fetch(reference)
-            self._remember(reference.digest, found)
+            self._recent.put(reference.digest, found, len(found))
         return msgspec.Raw(found)
 
     async def _store(self, digest: str, data: bytes) -> None:
@@ -92,10 +92,3 @@ class Blobs:
         if hashlib.sha256(data).hexdigest() != reference.digest:
             raise BusError(f"the big value {reference.digest[:12]} is not whole")
         return data
-
-    def _remember(self, digest: str, data: bytes) -> None:
-        self._recent[digest] = data
-        self._held += len(data)
-        while self._held > _CACHED and len(self._recent) > 1:
-            _, old = self._recent.popitem(last=False)
-            self._held -= len(old)

@@ -61,5 +61,6 @@ class Purge:
         return len(rows)
 
     async def _remove_one(self, row: IndexRow) -> None:
-        self._messages += await self._log.purge(row.id)
+        purged = await self._log.purge(row.id)
+        self._messages += purged
         await self._index.forget(key_of(row.ticket, row.id))

@@ -67,6 +67,19 @@ class Branching(Body):
             withdrawn = Withdrawn(frame=frame, key=key)
             to = self._services.role_address(role) if role else NOBODY
             await self._recorder.flush(to=to, mail=withdrawn)
+            if slot.kind == "child":
+                await self._abandon(slot)
+        if self._recorder.redelivered:  # a crash may have come between the two
+            for key in dict.fromkeys(key for line in lines for key in line.touched):
+                again = state.slot(self._frame, key)
+                if again is not None and again.kind == "child" and again.dropped:
+                    await self._abandon(again)
+
+    async def _abandon(self, slot: Slot) -> None:
+        """End a child that nobody waits for any more; repeated when this run has ended."""
+        if self._services.children is not None and not slot.detached:
+            reason = f"its parent, run {self.run_id}, no longer waits for it"
+            await self._services.children.end(slot.ref, self.run_id, reason)
 
     async def _side_by_side(
         self,

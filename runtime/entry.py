@@ -193,6 +193,8 @@ class Spawned(_Record, frozen=True, kw_only=True, gc=False, tag="spawned"):
     run: str
     workflow: str
     event: Raw
+    detached: bool = False
+    """Whether it goes on when nobody here waits for it any more."""
 
 
 class Joined(_Record, frozen=True, kw_only=True, gc=False, tag="joined"):
@@ -271,6 +273,8 @@ class Cancelled(_Record, frozen=True, kw_only=True, gc=False, tag="cancelled"):
     """Somebody cancelled the run. Mail to the workflow, which tidies up."""
 
     reason: str = ""
+    parent: str = ""
+    """The run that it was a child of, and that has ended or no longer waits for it."""
 
 
 class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):

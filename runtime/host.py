@@ -220,6 +220,7 @@ class Host:
             await live.catch_up()
             if not live.learn(message):
                 raise LaybyError(f"the log of run {run} lacks what precedes position {message.n}")
+        self.cache.count(live)
         return live
 
     async def woken(self, due: Due, delivery: Delivery) -> None:
@@ -279,7 +280,7 @@ class Host:
             await self._leave(live, delivery, undeclared)
         finally:
             live.users -= 1
-            self.cache.release(live)
+            self.cache.count(live)
             if live.state.ended:
                 self.cache.drop(live.id)
 

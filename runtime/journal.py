@@ -239,7 +239,7 @@ def _spawned(state: RunState, record: Spawned, n: int, envelope: Envelope) -> No
     slot = _slot(state, record.frame, record.key, "child")
     if slot is None or slot.ref:
         return
-    slot.ref = record.run
+    slot.ref, slot.detached = record.run, record.detached
     state.waits += 1
 
 
@@ -271,6 +271,7 @@ def _withdrawn(state: RunState, record: Withdrawn, n: int, envelope: Envelope) -
 
 def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -> None:
     del n
+    state.abandoned_by = record.parent
     _end(state, CANCELLED, NULL, record.reason or "cancelled", envelope.at)
 
 

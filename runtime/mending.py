@@ -71,8 +71,9 @@ def _unblocked(state: RunState, record: Unblocked, n: int, envelope: Envelope) -
 
 
 def _reopened(state: RunState, record: Reopened, n: int, envelope: Envelope) -> None:
-    if state.status not in RETRYABLE:
+    if not _may_be_reopened(state, record):
         return
+    state.abandoned_by = ""
     state.status, state.result, state.error, state.failure = RUNNING, NULL, "", None
     state.people_took, state.asking_since = max(0.0, envelope.at - state.started_at), 0.0
     state.reopened, state.blocks = n, {}
@@ -215,7 +216,12 @@ def _is_resumed(state: RunState, record: Resumed) -> bool:
 def cannot_be_reopened(state: RunState, record: Reopened) -> bool:
     """Whether `record` finds the run in another state than ended badly, or comes twice."""
     twice = bool(record.origin) and record.origin in state.origins
-    return state.status not in RETRYABLE or twice
+    return twice or not _may_be_reopened(state, record)
+
+
+def _may_be_reopened(state: RunState, record: Reopened) -> bool:
+    """Whether it ended badly, or with its parent, which goes on and asks for it."""
+    return state.status in RETRYABLE or bool(record.origin and state.abandoned_by)
 
 
 CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {

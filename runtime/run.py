@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
 
+import msgspec
 import structlog
 
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
@@ -199,7 +200,7 @@ class RunCache:
     """The runs that a worker used last, bounded by number and bytes; never a source of truth."""
 
     def __init__(
-        self, log_: Log, *, runs: int = 4_096, size: int = 64_000_000, told: Told | None = None
+        self, log_: Log, *, runs: int = 4_096, size: int = 32_000_000, told: Told | None = None
     ) -> None:
         self._log = log_
         self._told = told
@@ -229,13 +230,17 @@ class RunCache:
             return held
         live = LiveRun(self._log, RunState(id=run_id), self._told)
         await live.load()
-        return self._held.setdefault(run_id, live)
+        held = self._held.setdefault(run_id, live)
+        self.count(held)
+        return held
 
     def seed(self, state: RunState) -> LiveRun:
         """Take a run from its parked state; the log corrects it where it is old."""
         held = self.warm(state.id)
         if held is None:
             held = self._held[state.id] = LiveRun(self._log, state, self._told)
+            held.size = len(msgspec.json.encode(state))
+            self.count(held)
         return held
 
     def doubt(self) -> None:
@@ -243,14 +248,17 @@ class RunCache:
         for held in self._held.values():
             held.doubtful = True
 
-    def release(self, live: LiveRun) -> None:
+    def count(self, live: LiveRun) -> None:
         """Count what a run has grown by, and let go of the runs used longest ago."""
+        if self._held.get(live.id) is not live:
+            return  # let go of before, and counted out then
         self._bytes += live.size - live.counted
         live.counted = live.size
         for run_id in list(itertools.islice(self._held, _EVICT)):
             if len(self._held) <= self._runs and self._bytes <= self._size:
                 return
-            self.drop(run_id)
+            if run_id != live.id:
+                self.drop(run_id)
 
     def drop(self, run_id: str) -> None:
         """Forget a run, unless it is being worked on."""

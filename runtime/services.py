@@ -80,6 +80,9 @@ class Children(Protocol):
     async def ensure(self, run: str, started: Started, actor: str) -> None:
         """Start the run unless it was started before."""
 
+    async def end(self, run: str, parent: str, reason: str) -> None:
+        """End a run that its parent does not wait for any more, unless it is over."""
+
 
 Publish = Callable[[str, bytes, str], Awaitable[None]]
 """Publishes an event: subject, body, event id."""

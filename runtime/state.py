@@ -73,6 +73,8 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Of an awaited event: how many events of its subject the run had consumed before."""
     dropped: bool = False
     """Withdrawn: nobody waits for it any more."""
+    detached: bool = False
+    """Of a child: it goes on when nobody waits for it any more."""
 
     @property
     def again(self) -> bool:
@@ -173,6 +175,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Since when people are asked, or the run is blocked, without a break; 0 while it is not."""
     people_took: float = 0.0
     """Seconds of such times that are over."""
+    abandoned_by: str = ""
+    """The parent because of which it was cancelled."""
     waits: int = 0
     """Open questions, sleeps, back-offs, awaited events and child runs."""
     blocks: dict[int, Block] = {}
@@ -211,6 +215,16 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     def open_questions(self) -> list[Question]:
         """What people are being asked, oldest first."""
         return [q for q in self.questions.values() if q.status == OPEN]
+
+    def abandoned(self) -> list[str]:
+        """Children that nobody waits for any more, and that are not to go on without."""
+        return [
+            slot.ref
+            for frame in self.frames.values()
+            for slot in frame.slots.values()
+            if slot.kind == "child" and slot.ref and not slot.detached
+            if slot.dropped or (self.ended and not slot.settled)
+        ]
 
     def children(self) -> list[str]:
         """The runs that it has started and waited for, in the order of the log's frames."""

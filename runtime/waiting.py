@@ -170,9 +170,17 @@ class Waiting(Body):
         return self._perform(key, effect, retry=self._services.retry, note=subject)
 
     def workflow(
-        self, workflow: Callable[..., Any] | str, data: Any, *, name: str = ""
+        self,
+        workflow: Callable[..., Any] | str,
+        data: Any,
+        *,
+        name: str = "",
+        detached: bool = False,
     ) -> Coroutine[Any, Any, Any]:
         """Run another workflow of the app as a run of its own, and wait for its result.
+
+        The child is cancelled when this run ends before it, or waits for it no longer because
+        another branch of `step.first` has won. A `detached` child goes on without its parent.
 
         Raises:
             StepFailed: it failed; its own log says why.
@@ -180,9 +188,9 @@ class Waiting(Body):
         """
         target = workflow if isinstance(workflow, str) else workflow.__name__
         self._recorder.needs_server(f"workflow {target!r} cannot be started")
-        return self._spawn(self._key(name or target), target, data)
+        return self._spawn(self._key(name or target), target, data, detached=detached)
 
-    async def _spawn(self, key: str, target: str, data: Any) -> Any:
+    async def _spawn(self, key: str, target: str, data: Any, *, detached: bool) -> Any:
         children = self._services.children
         if children is None:
             raise InvalidSetup("this worker cannot start other workflows")
@@ -192,13 +200,19 @@ class Waiting(Body):
         async def ensure() -> None:
             await children.ensure(run, started, actor)
 
-        if self._recorder.redelivered and self._is_open(key):
+        again = self._recorder.redelivered or self._recorder.state.reopened
+        if again and self._is_open(key):
             await ensure()
         slot = self._open(key, "child")
         if slot is None:
             await self._recorder.may_go_on()
             spawned = Spawned(
-                frame=self._frame, key=key, run=run, workflow=target, event=started.event
+                frame=self._frame,
+                key=key,
+                run=run,
+                workflow=target,
+                event=started.event,
+                detached=detached,
             )
             slot = await self._recorder.wait(spawned, armed=ensure)
         if slot.error is not None:

@@ -67,6 +67,7 @@ def print_run(console: Console, detail: RunDetail) -> None:
     """Print a whole run: its head, its history, its end."""
     print_head(console, detail)
     print_steps(console, detail)
+    print_children(console, detail)
     print_end(console, detail)
 
 
@@ -92,6 +93,15 @@ def print_steps(console: Console, detail: RunDetail) -> None:
     timeline = Timeline(console, start=detail.started_at)
     for step in detail.steps:
         timeline.step(step)
+
+
+def print_children(console: Console, detail: RunDetail) -> None:
+    """Print the runs that this one has started, if any."""
+    if detail.children:
+        from .tables import run_table
+
+        console.print()
+        console.print(run_table(detail.children))
 
 
 def print_end(console: Console, detail: RunDetail) -> None:

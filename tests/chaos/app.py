@@ -38,7 +38,7 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a ticket's run does. `name` is unique within its ticket."""
 
     kind: str
-    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network, chat or boom."""
+    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network, chat, child or boom."""
     name: str
     seconds: float = 0.0
     """Deadline of a question, length of a sleep."""
@@ -139,6 +139,14 @@ class Body:
         await self._step.sleep(op.seconds)
         return "slept"
 
+    async def do_child(self, op: Op) -> str:
+        """Start a child, and wait for it no longer than for a sleep."""
+        event = {"ticketId": f"T{self._event.n}-{op.name}"}
+        await self._step.first(
+            self._step.workflow("dawdle", event, name=op.name), self._step.sleep(op.seconds)
+        )
+        return "slept"
+
     async def do_side_by_side(self, op: Op) -> list[Any]:
         return await self._step.gather(
             self._ask_then_do(op, 0), self._step.sleep(_SHORT), self.do_step(_quick(op), ".beside")
@@ -218,3 +226,10 @@ async def walk(event: Opened, step: Step) -> list[Any]:
     """Do what the event says."""
     assert isinstance(step, WorkflowStep)
     return await Body(event, step).walk()
+
+
+@app.workflow(on="chaos.child.opened", key="ticketId", version="1")
+async def dawdle(event: dict[str, Any], step: Step) -> None:
+    """Take longer than anybody waits for it."""
+    del event
+    await step.sleep("1h")

@@ -87,6 +87,7 @@ class Checker:
             found += self._log(run)
             found += self._questions(state)
             found += self._derived(state)
+            found += self._children(state)
         found += self._answers()
         found += [Violation("unfoldable log", text) for text in self._history.broken]
         found += [
@@ -346,6 +347,14 @@ class Checker:
                 )
         if record is not None and run.ended and run.id in record.runs:
             yield Violation("status disagrees", f"run {run.id} is over, but still parked")
+
+    def _children(self, run: RunState) -> Iterator[Violation]:
+        """Whether the children that nobody waits for any more have ended."""
+        for child in run.abandoned():
+            state = self._history.states.get(child)
+            if state is not None and not state.ended:
+                text = f"{child} is {state.status}, its parent {run.id} {run.status}"
+                yield Violation("child outlives its parent", text)
 
     def _listed(self, run: RunState) -> Iterator[Violation]:
         """Whether people are told of a run, and of its questions, what its log says."""

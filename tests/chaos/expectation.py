@@ -71,7 +71,7 @@ def expected(op: Op, ticket: Ticket, run: RunState, said: Mapping[str, list[str]
                 [_said(ticket, run, f"{op.name}.{i}"), f"{did}{op.name}.{i}.then"]
                 for i in range(op.count)
             ]
-        case "sleep":
+        case "sleep" | "child":
             return "slept"
         case "side_by_side":
             first = [_said(ticket, run, f"{op.name}.0"), f"{did}{op.name}.0.then"]

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from layby.actors import answer, human, parked, showing, waits, workflow
+from layby.actors import (
+    answer,
+    children,
+    human,
+    open_questions,
+    parked,
+    showing,
+    waits,
+    workflow,
+)
 from layby.bus import bucket, log, mailbox, requests
 from layby.runtime import activation, body, guard, host, index, run, state, strand
 
@@ -243,6 +252,16 @@ def no_index() -> None:
     _set(index.Index, "reflect", lambda _: _nothing)
 
 
+def children_left_behind() -> None:
+    """Let children go on without their parents."""
+    _set(children.ChildRuns, "end", lambda _: _nothing)
+
+
+def closed_questions_stay_listed() -> None:
+    """Leave the rows of questions that are closed."""
+    _set(open_questions.OpenQuestions, "closed", lambda _: _nothing)
+
+
 def _any_id(*_: Any) -> str:
     return os.urandom(8).hex()
 
@@ -328,6 +347,8 @@ MUTANTS: dict[str, Mutant] = {
         (no_catching_up, ("handovers", "server_kills"), ("recorded step ran again",)),
         (sleeps_not_armed_again, ("crash_points", "random_kills"), ("stuck run",)),
         (no_index, ("race",), ("index disagrees with the log",)),
+        (children_left_behind, ("race", "random_kills"), ("child outlives its parent",)),
+        (closed_questions_stay_listed, ("all_down",), ("index disagrees with the log",)),
         (event_starts_a_run_each_time, ("crash_points", "random_kills"), ("run started twice",)),
         (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
         (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),

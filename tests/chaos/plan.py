@@ -75,7 +75,7 @@ def _plan(draw: random.Random, n: int, *, quick: bool) -> Ticket:
     manner = draw.choice(MANNERS)
     deadline = draw.uniform(0.4, 1.2) if manner in _EXPIRING else _PATIENT
     kinds = ["step", "step", "ask", "asks", "sleep", "side_by_side", "network", "flaky", "slow"]
-    kinds += ["chat"]
+    kinds += ["chat", "child"]
     if not quick:
         kinds += ["backoff"]
     ops = [_op(draw, draw.choice(kinds), i, deadline) for i in range(draw.randint(2, 5))]
@@ -97,7 +97,7 @@ def _op(draw: random.Random, kind: str, place: int, deadline: float) -> Op:  # n
             return Op(kind=kind, name=name, seconds=deadline)
         case "asks":
             return Op(kind=kind, name=name, seconds=deadline, count=draw.randint(2, 4))
-        case "sleep":
+        case "sleep" | "child":
             return Op(kind=kind, name=name, seconds=draw.uniform(0.05, 0.5))
         case "slow":
             return Op(kind="step", name=name, seconds=draw.uniform(0.05, 0.3))

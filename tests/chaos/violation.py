@@ -28,6 +28,7 @@ KINDS = (
     "fence broken",
     "status disagrees",
     "index disagrees with the log",
+    "child outlives its parent",
     "unfoldable log",
     "dead letter",
 )
@@ -41,6 +42,7 @@ PASSING = frozenset(
         "effect applied 0 times",
         "status disagrees",
         "index disagrees with the log",
+        "child outlives its parent",
     }
 )
 """Kinds that time may heal; any other stays once it is seen."""

@@ -1,0 +1,153 @@
+"""Children end with their parents, and are found under them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from layby import App, Step
+from layby.cli.tables import nested
+from layby.runtime.state import RunState
+from layby.testing import TestRuntime
+from tests.engine import Engine, app_of, until
+
+pytestmark = pytest.mark.nats
+
+Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
+
+
+def family(parent: Any, **options: Any) -> App:
+    """An app whose workflow starts `child`, which starts `grandchild`, which asks."""
+    app = app_of(parent, **options)
+
+    @app.workflow(on="desk.child", key="ticket", name="child")
+    async def child(event: dict[str, Any], step: Step) -> str:
+        return str(await step.workflow("grandchild", event))
+
+    @app.workflow(on="desk.grandchild", key="ticket", name="grandchild")
+    async def grandchild(event: dict[str, Any], step: Step) -> str:
+        return (await step.ask("developer", f"And {event['ticket']}?")).text
+
+    return app
+
+
+async def waits(event: dict[str, Any], step: Step) -> str:
+    return str(await step.workflow("child", event))
+
+
+async def races(event: dict[str, Any], step: Step) -> str:
+    async def patience() -> str:
+        await step.wait_for_event("desk.enough", match={"ticket": event["ticket"]})
+        return "enough"
+
+    child = step.workflow("child", event, detached=bool(event.get("detached")))
+    won = await step.first(child, patience())
+    await step.ask("developer", f"{won}?")
+    return str(won)
+
+
+async def _ended(engine: Engine, *runs: str) -> list[RunState]:
+    async def look() -> list[RunState]:
+        states = [await engine.state(run) for run in runs]
+        return states if all(state.ended for state in states) else []
+
+    return await until(look)
+
+
+async def _descent(engine: Engine, run: str) -> tuple[str, str]:
+    """The child and the grandchild of a run, once both are there and somebody is asked."""
+    await until(lambda: _asked(engine))
+    [child] = (await engine.state(run)).children()
+    [grandchild] = (await engine.state(child)).children()
+    return child, grandchild
+
+
+async def _asked(engine: Engine) -> bool:
+    return bool(await engine.client.questions())
+
+
+async def test_cancelling_a_ticket_ends_its_run_and_all_below_it(engine: Engine) -> None:
+    async with engine.works(family(waits)):
+        run = await engine.start("1002")
+        child, grandchild = await _descent(engine, run)
+        assert (await engine.client.show("1002")).id == run
+        rows = {row.id: row.parent for row in await engine.client.runs(ticket="1002")}
+        assert rows == {run: None, child: run, grandchild: child}
+        assert [each.id for each in (await engine.client.show(child)).children] == [grandchild]
+        listed = await engine.client.runs()
+        assert [(depth, row.id) for depth, row in nested(listed)] == [
+            (0, run),
+            (1, child),
+            (2, grandchild),
+        ]
+        assert (await engine.client.cancel("1002")).id == run
+        of_child, of_grandchild = await _ended(engine, child, grandchild)
+        assert (of_child.status, of_grandchild.status) == ("cancelled", "cancelled")
+        assert of_child.error == f"its parent, run {run}, has ended: cancelled"
+        assert f"run {child}" in of_grandchild.error
+        await until(lambda: _no_question(engine))
+
+
+async def _no_question(engine: Engine) -> bool:
+    return not await engine.client.questions()
+
+
+async def test_a_child_that_lost_a_race_is_ended_and_its_question_closed(engine: Engine) -> None:
+    app = family(races, events=["desk.enough"])
+    async with engine.works(app):
+        run = await engine.start("T1")
+        child, grandchild = await _descent(engine, run)
+        await engine.client.send("desk.enough", {"ticket": "T1"})
+        of_child, _ = await _ended(engine, child, grandchild)
+        assert of_child.error == f"its parent, run {run}, no longer waits for it"
+        [question] = await until(lambda: _asked_by(engine, run))
+        assert question.question == "enough?"
+        await until(lambda: _only(engine, question.id))
+        await engine.answer()
+        assert await engine.result(run) == "enough"
+
+
+async def _asked_by(engine: Engine, run: str) -> list[Any]:
+    return [q for q in await engine.client.questions() if q.run == run]
+
+
+async def _only(engine: Engine, question: str) -> bool:
+    return [q.id for q in await engine.client.questions()] == [question]
+
+
+async def test_a_detached_child_goes_on_without_its_parent(engine: Engine) -> None:
+    app = family(races, events=["desk.enough"])
+    async with engine.works(app):
+        run = await engine.start("T1", detached=True)
+        child, grandchild = await _descent(engine, run)
+        await engine.client.send("desk.enough", {"ticket": "T1"})
+        [question] = await until(lambda: _asked_by(engine, run))
+        await engine.answer(question_id=question.id)
+        assert await engine.result(run) == "enough"
+        [question] = await _asked_by(engine, grandchild)
+        await engine.answer(question_id=question.id, text="fine")
+        assert await engine.result(child) == "fine"
+
+
+@pytest.mark.slow
+async def test_a_crash_before_the_parent_is_tidied_leaves_no_child(layby_running: Running) -> None:
+    async with layby_running("tests.testkit_app:app", workers=0) as rt:
+        async with rt.worker():
+            run = await rt.send("testkit.parent", {"order": "A1"})
+            [child] = await until(lambda: _children(rt, run))
+            await until(lambda: _is(rt, child, "waiting"))
+        async with rt.crashing("before_ended_tidy"):
+            await rt.client.cancel(run)
+        async with rt.worker():
+            await until(lambda: _is(rt, child, "cancelled"))
+
+
+async def _children(rt: TestRuntime, run: str) -> list[str]:
+    return (await rt.state(run)).children()
+
+
+async def _is(rt: TestRuntime, run: str, status: str) -> bool:
+    return (await rt.state(run)).status == status

@@ -1,0 +1,67 @@
+"""What a worker remembers has a bound in bytes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layby.bus.bounded import Bounded
+from layby.bus.log import Log, LogMessage
+from layby.runtime.entry import Envelope, Raw, Started, encode
+from layby.runtime.run import RunCache
+from layby.runtime.state import RunState
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60))))
+def test_never_more_is_held_than_there_is_room_for(puts: list[tuple[int, int]]) -> None:
+    held: Bounded[int, int] = Bounded(100)
+    for key, size in puts:
+        held.put(key, size, size)
+        assert held.get(key) == size
+        kept = [found for key in range(10) if (found := held.get(key)) is not None]
+        assert held.held == sum(kept) <= 100
+        assert len(held) == len(kept)
+
+
+def test_what_was_used_last_is_kept() -> None:
+    held: Bounded[str, str] = Bounded(10)
+    held.put("a", "A", 5)
+    held.put("b", "B", 5)
+    assert held.get("a") == "A"
+    held.put("c", "C", 5)
+    assert (held.get("a"), held.get("b"), held.get("c")) == ("A", None, "C")
+    held.put("huge", "H", 11)
+    assert held.get("huge") is None
+    held.pop("a")
+    assert held.held == 5
+
+
+def _opening(run: str) -> LogMessage:
+    started = Started(
+        workflow="w",
+        actor="workflow-w",
+        version="1",
+        ticket=run,
+        event=Raw(b'"%s"' % (b"x" * 1000)),
+    )
+    return LogMessage(1, "_", encode(Envelope(op=run, at=1.0, records=[started])))
+
+
+def test_runs_that_mail_or_a_record_has_brought_count_too() -> None:
+    cache = RunCache(cast("Log", None), size=10_000)
+    for number in range(100):
+        live = cache.fresh(f"delivered-{number}")
+        live.learn(_opening(live.id))
+        cache.count(live)
+        state = RunState(id=f"parked-{number}", event=Raw(b'"%s"' % (b"y" * 1000)))
+        cache.seed(state)
+    assert _bytes(cache) <= 10_000
+    assert cache.warm("parked-99") is not None
+    assert cache.warm("delivered-0") is None
+
+
+def _bytes(cache: Any) -> int:
+    assert cache._bytes == sum(live.counted for live in cache._held.values())
+    return int(cache._bytes)
