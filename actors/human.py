@@ -104,6 +104,8 @@ class Human:
                 crash.point("before_ack")
                 self._listed.list_later(delivery, live, question.id)
                 return
+            if delivery.num_delivered > 1:  # who had it may have listed it after it was closed
+                await self._listed.closed(live, question)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:
@@ -324,12 +326,12 @@ class Human:
 
     async def _record_closed(self, live: LiveRun, question: Question) -> None:
         ticket = live.state.ticket
+        await self._listed.closed(live, question)  # first: a closed record is not looked at again
         await self._parking.change(
             ticket,
             lambda record: with_question(record, live.state, question),
             await self._parking.get(ticket),
         )
-        await self._listed.closed(live, question)
 
     async def tidy(self, live: LiveRun) -> None:
         """Close in the records what the end of a run has cancelled."""

@@ -51,14 +51,14 @@ class OpenQuestions:
     def __init__(self, bucket: Bucket, index: Index) -> None:
         self._bucket = bucket
         self._index = index
-        self._coming: set[str] = set()
-        """Questions that this worker has shown, and does not list yet."""
+        self._coming: dict[str, float] = {}
+        """Questions that this worker has shown and not listed yet, and since when."""
         self._listing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
     def list_later(self, delivery: Delivery, live: LiveRun, question: str) -> None:
         """List a question in a moment if it is still open, then acknowledge its mail."""
-        self._coming.add(question)
+        self._coming[question] = self._loop.time()
         self._loop.call_later(self._index.later, self._look, delivery, live, question)
 
     def _look(self, delivery: Delivery, live: LiveRun, question: str) -> None:
@@ -67,7 +67,7 @@ class OpenQuestions:
         task.add_done_callback(self._listing.discard)
 
     async def _list(self, delivery: Delivery, live: LiveRun, question: str) -> None:
-        self._coming.discard(question)
+        self._coming.pop(question, None)
         try:
             if _is_open(live, question):
                 await live.load()  # another worker may have closed it
@@ -94,8 +94,9 @@ class OpenQuestions:
         A row that is written after this has looked is removed by its writer, who looks into the
         log again.
         """
-        if question.id in self._coming:
-            return
+        shown = self._coming.get(question.id, 0.0)
+        if self._loop.time() - shown < self._index.later:
+            return  # so short a time after that nobody else can have got its mail and listed it
         key = _key(live, question)
         if await self._bucket.get_newest(key) is not None:
             await self._bucket.forget(key)
