@@ -15,7 +15,7 @@ from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.ids import run_id
 from ..runtime.run import LiveRun
-from ..runtime.state import COMPLETED, RunState
+from ..runtime.state import COMPLETED, RETRYABLE, RunState
 from ..runtime.values import dump
 from .workflow import Workflow
 
@@ -84,6 +84,26 @@ class ChildRuns:
                 await live.catch_up()
             if live.state.frames and not live.state.ended:
                 await self._host.end(live, Cancelled(reason=reason, parent=parent))
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+
+    async def again(self, run: str, parent: str, n: int) -> None:
+        """Have the run go on, or tell how it ended, for a parent reopened at its position `n`.
+
+        Raises Interrupted.
+        """
+        origin = f"{parent}@{n}"
+        try:
+            live = await self._host.cache.get(run)
+            await live.catch_up()
+            state = live.state
+            if state.status in RETRYABLE and origin not in state.origins:
+                why = f"its parent, run {parent}, was reopened"
+                reopened = Reopened(by="", why=why, origin=origin)
+                with suppress(Fenced):
+                    await live.append([reopened], to=state.root.actor)
+            elif state.ended:
+                await self.tidy(live)
         except BusError as error:
             raise Interrupted(str(error)) from error
 

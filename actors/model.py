@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import msgspec
 
 from ..runtime.errors import LaybyError
+from ..runtime.need import Need
 from .attachment import Document, Image
 
 StopReason: TypeAlias = Literal[
@@ -162,7 +163,8 @@ class ModelError(LaybyError):
 
     `retryable` says whether the same request may succeed later; `retry_after` is the provider's
     own wish in seconds. The turn is retried durably: a long back-off holds no worker. `bad_request`
-    says that the request itself is at fault, so that another model would refuse it as well.
+    says that the request itself is at fault, so that another model would refuse it as well. `need`
+    is what people must mend, a key for instance: the run is then blocked until they have.
     """
 
     def __init__(
@@ -172,8 +174,25 @@ class ModelError(LaybyError):
         retryable: bool = False,
         retry_after: float | None = None,
         bad_request: bool = False,
+        need: Need | None = None,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.bad_request = bad_request
+        self.need = need
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """A model that a provider lets in by a key."""
+
+    @property
+    def key_missing(self) -> str:
+        """That there is no key, and where to put one; empty where there is one, or none needed."""
+        ...
+
+    @property
+    def key_mark(self) -> str:
+        """What tells one key from another, and tells nothing of either."""
+        ...

@@ -24,6 +24,7 @@ from ..runtime.guard import Hopeless
 from ..runtime.host import Host
 from ..runtime.ids import run_id
 from ..runtime.matching import field
+from ..runtime.need import need_of
 from ..runtime.state import Frame, RunState
 from ..runtime.values import BadValue, load
 from .cancel import CANCEL_KEY
@@ -116,9 +117,11 @@ class Workflow:
             raise WorkflowChanged(
                 f"{changed}: the run was started by version {state.version!r} of workflow "
                 f"{self.name!r}, this worker runs {mine.version!r}; declare the old version beside "
-                "the new one, put the step back, or start the ticket anew"
+                "the new one, or put the step back"
             ) from None
         except Exception as error:
+            if need_of(error) is not None:
+                raise
             await self._failed(step, event, error)
             raise
 

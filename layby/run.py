@@ -38,18 +38,21 @@ from .bus.opened import Bus, opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
-from .bus.topology import ConsumerSpec, Provisioner
+from .bus.topology import EVENTS, ConsumerSpec, Provisioner
+from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
 from .rows import Finding
 from .runtime import telemetry
+from .runtime.behaviour import Behaviour
 from .runtime.doubt import Doubt
 from .runtime.errors import InvalidSetup
 from .runtime.guard import Hopeless
-from .runtime.host import Behaviour, Host
+from .runtime.host import Host
 from .runtime.index import BUCKET as RUNS
 from .runtime.index import LATER, Index
 from .runtime.services import Due, Services
 from .runtime.speech import Stage
+from .runtime.taking_up import BLOCKED, TakingUp
 from .runtime.worker import CANCEL, Handle, Post, Worker
 from .tools.source import close
 
@@ -198,8 +201,14 @@ def assemble(
     async def announce_end(run: str) -> None:
         await requests.tell(names.subject(f"{CANCEL}.{run}"))
 
+    async def announce_blocked(run: str) -> None:
+        await requests.tell(names.subject(f"{BLOCKED}.{run}"))
+
+    release = fingerprint(app)
     services = Services(
         announce_end=announce_end,
+        announce_blocked=announce_blocked,
+        fingerprint=release,
         timers=timers,
         blobs=Blobs(requests),
         publish=publish,
@@ -215,6 +224,7 @@ def assemble(
     host = Host(
         log_=Log(requests, app.log_streams),
         index=Index(Bucket(requests, RUNS), listed_after),
+        blocked=Bucket(requests, "blocked"),
         dead=DeadLetters(requests),
         doubt=Doubt(requests),
         services=services,
@@ -240,15 +250,13 @@ def assemble(
         Duty("due"): _Served(_on_due(host, human)),
     }
     if app.watches:
-
-        def events(subject: str) -> Events:
-            return Events(requests, app.stream_of(subject), app.waiting_consumer(subject))
-
-        waits = WaitActor(frozenset(app.watched()), Bucket(requests, "waits"), events, host)
+        events = Events(requests, names.stream(EVENTS), "waits")
+        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), events, host)
         services.events = waits
         host.tidiers.append(waits.tidy)
         served[Duty("waits")] = _Served(waits.event)
-    return Worker(connection, requests, host, _posts(app, served))
+    taking_up = TakingUp(host.cache, host.blocked, release, fitting(app))
+    return Worker(connection, requests, host, _posts(app, served), taking_up)
 
 
 class _Served(NamedTuple):

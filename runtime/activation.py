@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, NoReturn
 from ..bus.errors import BusError, PayloadTooLarge
 from ..bus.log import NOBODY
 from . import crash
+from .clashes import clashes
 from .entry import Record, Started, Stepped
 from .errors import Fenced, Interrupted, InvalidSetup, Parked, WorkflowChanged
 from .failure import as_error
-from .journal import clashes
+from .need import Held
 from .reaching import Reaching
 from .recorder import Armed
 from .run import LiveRun, new_op
@@ -99,6 +100,8 @@ class Activation(Reaching):
         self.cause = cause
         self.redelivered = redelivered
         self.appended = 0
+        self.held: Held | None = None
+        """Why the body was left, where people must mend something first."""
         self._buffer: list[tuple[Record, Position]] = []
         self._trail = trail
         self._trails = False
@@ -116,8 +119,8 @@ class Activation(Reaching):
 
     @property
     def begins(self) -> bool:
-        """Whether this is the handling of what started the run."""
-        return self.cause == 1
+        """Whether this is the handling of what started the run, or opened it again."""
+        return self.cause in {1, self.state.reopened}
 
     def needs_server(self, what: str) -> None:
         """There is one."""
@@ -126,6 +129,11 @@ class Activation(Reaching):
         """Every error of a step is recorded."""
         del error
         return False
+
+    def hold(self, held: Held) -> None:
+        """Leave the body, for people must mend something first. Raises Parked."""
+        self.held = self.held or held
+        raise Parked
 
     async def may_go_on(self) -> None:
         """Let the body do something new.
@@ -288,6 +296,7 @@ class Activation(Reaching):
         while True:
             seen = self.live.state.tail
             self.appended = 0
+            self.held = None
             outcome = await self._enter(enter)
             if not outcome.parked:
                 return outcome
@@ -297,7 +306,8 @@ class Activation(Reaching):
             # Somebody else's entries came in between, and this body may be the one to go on.
 
     async def _enter(self, enter: Callable[[], Awaitable[Any]]) -> Outcome:
-        token = strand.set(Strand(self.frame.opened, self.frame.opened))
+        began = max(self.frame.opened, self.frame.reopened)
+        token = strand.set(Strand(began, began))
         try:
             value = await enter()
             self.must_be_ours()

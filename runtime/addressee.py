@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from .entry import (
     ROOT,
     Answered,
@@ -10,11 +12,43 @@ from .entry import (
     Expired,
     Joined,
     Record,
+    Reopened,
+    Resumed,
+    Retried,
     Returned,
     Started,
+    Unblocked,
     Woken,
 )
 from .state import Frame, RunState
+
+
+class Handling(NamedTuple):
+    """A frame to enter, and the mail as whose handling it is entered."""
+
+    frame: Frame
+    cause: int
+
+
+def handling(state: RunState, n: int, record: Record) -> Handling | None:
+    """What mail `n` is to be handled as; None: there is nothing to do for it.
+
+    A mail that is blocked is another's to handle, and so is a frame that is woken twice.
+    """
+    match record:
+        case Unblocked():
+            block = state.blocks.get(record.cause)
+            mine = block is not None and block.resumed == n
+            frame = state.frames.get(block.frame) if block is not None and mine else None
+            cause = record.cause
+        case Resumed():
+            frame = state.frames.get(record.frame)
+            frame = frame if frame is not None and frame.resumed == n else None
+            cause = frame.reopened if frame is not None else n
+        case _:
+            frame = None if n in state.blocks else addressee(state, record)
+            cause = n
+    return None if frame is None or frame.done else Handling(frame, cause)
 
 
 def addressee(state: RunState, record: Record) -> Frame | None:
@@ -28,9 +62,9 @@ def addressee(state: RunState, record: Record) -> Frame | None:
         case Answered() | Expired():
             question = state.questions.get(record.id)
             return state.frames.get(question.frame) if question else None
-        case Woken() | Arrived() | Joined():
+        case Woken() | Arrived() | Joined() | Retried():
             return state.frames.get(record.frame)
-        case Started():
+        case Started() | Reopened():
             return state.frames.get(ROOT)
         case _:
             return None

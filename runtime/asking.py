@@ -14,6 +14,7 @@ from .body import Body
 from .duration import seconds
 from .entry import Asked, Failure, Stepped
 from .errors import AskTimedOut, InvalidSetup, QuestionLimit
+from .failure import blame
 from .forms import answer_value, schema_of
 from .ids import question_id
 from .state import Question
@@ -87,7 +88,7 @@ class Asking(Body):
         asked = Asked(
             frame=self._frame,
             key=key,
-            id=question_id(self.run_id, self._frame, key),
+            id=self._question_id(key),
             role=role,
             question=question,
             context=context,
@@ -101,7 +102,7 @@ class Asking(Body):
         self._check_role(asked.role)
         refused = self._slot(f"{asked.key}!", "step")
         if refused is not None:
-            return cast("Answer", await self._replay(asked.key, refused, Any))
+            return cast("Answer", await self._replay(f"{asked.key}!", refused, Any))
         slot = self._open(asked.key, "ask")
         if slot is None:
             await self._recorder.may_go_on()
@@ -116,10 +117,18 @@ class Asking(Body):
             at = datetime.fromtimestamp(question.deadline, UTC)
             return Answer(text="", value=default, by="", at=at, question_id=question.id)
         deadline = datetime.fromtimestamp(question.deadline, UTC).isoformat(timespec="seconds")
-        raise AskTimedOut(
+        expired = AskTimedOut(
             f"nobody with the role {question.role!r} answered by {deadline}: {question.question!r}",
             question.id,
         )
+        blame(expired, asked.key)
+        raise expired
+
+    def _question_id(self, key: str) -> str:
+        """Another one where the question is asked again: its ticket remembers the first."""
+        frame = self._recorder.state.frames.get(self._frame)
+        again = frame.again.get(key, 0) if frame is not None else 0
+        return question_id(self.run_id, self._frame, f"{key}~{again}" if again else key)
 
     def _check_role(self, role: str) -> None:
         roles = self._services.roles
@@ -131,7 +140,8 @@ class Asking(Body):
 
     def _check_limit(self, key: str) -> None:
         """Refuse a question too many; recorded, so that every later pass is refused here too."""
-        asked = len(self._recorder.state.questions)
+        state = self._recorder.state
+        asked = len(state.questions) - state.asked_again
         if asked < self._services.max_questions:
             return
         message = (
@@ -139,7 +149,9 @@ class Asking(Body):
         )
         failure = Failure(type="QuestionLimit", message=message)
         self._record(Stepped(frame=self._frame, key=f"{key}!", error=failure))
-        raise QuestionLimit(message)
+        limit = QuestionLimit(message)
+        blame(limit, f"{key}!")
+        raise limit
 
 
 def _answer(question: Question, wanted: Any) -> Answer:

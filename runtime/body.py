@@ -20,8 +20,9 @@ from .errors import (
     RunCancelled,
     StepFailed,
 )
-from .failure import as_error, failure_of
+from .failure import as_error, blame, failure_of
 from .ids import timer_name
+from .need import held_by
 from .recorder import Armed, Recorder
 from .retry import Retry
 from .services import Services
@@ -147,6 +148,9 @@ class Body:
         """
         strand.get().touched.append(key)
         slot = self._slot(key, kind)
+        if slot is not None and slot.again:
+            strand.get().consume(slot.woken, slot.woken)
+            return None
         if slot is not None and not slot.settled:
             raise Parked
         if slot is not None:
@@ -200,6 +204,9 @@ class Body:
         pause = retry.pause(attempt, error)
         failure = failure_of(error, attempt)
         self._services.log_failure(self.run_id, key, error, attempt, pause)
+        held = held_by(error, key)
+        if held is not None:
+            self._recorder.hold(held)
         if pause is None:
             self._record(Stepped(frame=self._frame, key=key, error=failure))
             raise_failure(key, failure, error)
@@ -233,8 +240,7 @@ def _moved(slot: Slot) -> int:
 def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> None:
     """Raise what a recorded failure stands for."""
     known = RAISED.get(failure.type)
-    if known is not None:
-        raise known(failure.message) from cause
-    raise StepFailed(
-        step, failure.message, failure.type, failure.attempts, failure.place, failure.causes
-    ) from cause
+    about = (failure.message, failure.type, failure.attempts, failure.place, failure.causes)
+    error = StepFailed(step, *about) if known is None else known(failure.message)
+    blame(error, step)
+    raise error from cause

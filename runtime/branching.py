@@ -10,7 +10,7 @@ from ..bus.log import NOBODY
 from .body import Body
 from .entry import Stepped, Withdrawn
 from .errors import Parked
-from .failure import as_error
+from .failure import as_error, blame, steps_of
 from .state import RunState, Slot
 from .strand import Strand, strand
 from .values import dump, load
@@ -30,7 +30,9 @@ class Branching(Body):
             (end.line.position, end.error) for end in ends if isinstance(end.error, Exception)
         ]
         if errors:
-            raise min(errors, key=lambda each: each[0])[1]
+            first = min(errors, key=lambda each: each[0])[1]
+            blame(first, *(step for _, error in errors for step in steps_of(error)))
+            raise first
         if any(end.error for end in ends):
             raise Parked
         return [end.value for end in ends]

@@ -133,6 +133,11 @@ class Interrupted(BaseException):
 class Undeclared(BaseException):
     """Leaves a run to a worker that declares the version in which it began. Let it pass."""
 
+    frame = ""
+    """The frame that was entered."""
+    cause = 0
+    """The mail as whose handling it was."""
+
 
 class Fenced(BaseException):
     """Leaves a body because another worker has moved the run on. Let it pass."""

@@ -10,6 +10,8 @@ from .errors import Exited, StepFailed
 from .place import causes_of, members_of, place_of
 
 _LONGEST = 2_000
+_CHAIN = 8
+_STEPS = "_layby_steps"
 
 
 def told(error: BaseException) -> str:
@@ -73,3 +75,22 @@ def as_error(error: BaseException) -> Exception:
     exited = Exited(f"it would have ended the worker's process: {error!r}")
     exited.__cause__ = error
     return exited
+
+
+def steps_of(error: BaseException) -> list[str]:
+    """The recorded failures that `error` comes from, by their keys in the body's frame."""
+    for _ in range(_CHAIN):
+        steps = error.__dict__.get(_STEPS)
+        if steps is not None:
+            return list(steps)
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            return []
+        error = cause
+    return []
+
+
+def blame(error: BaseException, *steps: str) -> None:
+    """Note that `error` comes from the recorded failures of `steps`."""
+    known = steps_of(error) if _STEPS in error.__dict__ else []
+    error.__dict__[_STEPS] = list(dict.fromkeys([*known, *steps]))

@@ -9,59 +9,52 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
 from ..bus.log import NOBODY, Log, LogMessage, parse
 from ..bus.mailbox import Delivery
 from . import chronicle, crash
 from .activation import Activation, Outcome, Trail
 from .actor_step import ActorStep
-from .addressee import addressee
+from .addressee import handling
+from .behaviour import Behaviour
+from .blocked import BlockedRuns
+from .blocking import block, record_of
 from .doubt import Doubt
 from .duration import human
 from .entry import (
-    NULL,
     ROOT,
     Cancelled,
     Ended,
     Record,
-    Returned,
+    Reopened,
+    Resumed,
+    Retried,
     Started,
+    Unblocked,
     Woken,
     decode,
 )
 from .errors import (
-    AskTimedOut,
-    BudgetSpent,
     Fenced,
     LaybyError,
-    MaxTurns,
-    RunCancelled,
     StepFailed,
     Undeclared,
 )
-from .failure import failure_of
 from .guard import Guard
 from .ids import timer_name
 from .index import Index
+from .mending import expected
+from .need import Held, held_by
+from .outcome import ended, kept, returned
 from .run import LiveRun, RunCache
 from .services import Due, Services
-from .state import (
-    BUDGET_SPENT,
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    MAX_TURNS,
-    NEVER,
-    TIMED_OUT,
-    Frame,
-    RunState,
-)
-from .values import dump
+from .state import FAILED, NEVER, TIMED_OUT, Frame
 
 log = structlog.get_logger("layby.host")
 
@@ -71,30 +64,8 @@ _RELEASES = 14
 """Deliveries, some four minutes, in which a worker of the right release may take a run."""
 _SAME = 0.001
 """Seconds by which two readings of one deadline may differ."""
-_STATUS: dict[type[Exception], str] = {
-    AskTimedOut: TIMED_OUT,
-    BudgetSpent: BUDGET_SPENT,
-    MaxTurns: MAX_TURNS,
-    RunCancelled: CANCELLED,
-}
-
-
-class Behaviour(Protocol):
-    """A kind of actor: what its frames do."""
-
-    @property
-    def address(self) -> str:
-        """The actor's name in subjects."""
-        ...
-
-    @property
-    def strict(self) -> bool:
-        """Whether the body is the user's, so that it is held against its recorded steps."""
-        ...
-
-    async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> Any:
-        """Run the body from its start."""
-        ...
+_AGAIN = (Unblocked, Reopened, Retried, Resumed)
+"""Mails that have a body entered again whose waits may have been missed."""
 
 
 Tidy = Callable[[LiveRun], Awaitable[None]]
@@ -109,12 +80,14 @@ class Host:
         *,
         log_: Log,
         index: Index,
+        blocked: Bucket,
         dead: DeadLetters,
         services: Services,
         doubt: Doubt,
     ) -> None:
         self.cache = RunCache(log_, told=chronicle.tell)
         self.index = index
+        self.blocked = BlockedRuns(blocked)
         self.services = services
         self.guard = Guard(dead, self._fail)
         self.tidiers: list[Tidy] = []
@@ -166,7 +139,8 @@ class Host:
         # A run that another event of the same id has begun is that event's to go on with, which may
         # be in the midst of a step right now.
         ours = live.state.seq in {0, opening.seq}
-        if ours and again and not live.state.ended:
+        handled = handling(live.state, 1, opening)
+        if ours and again and handled is not None and not live.state.ended:
             activation = Activation(live, live.state.root, 1, self._trail, redelivered=True)
             await self._drive(behaviour, activation)
         await self._finish(live)
@@ -200,12 +174,28 @@ class Host:
         record = decode(delivery.data).records[-1]
         if isinstance(record, Cancelled):
             chronicle.cancelled(live.state, record)
-        frame = addressee(live.state, record)
-        if frame is not None and not frame.done and not live.state.ended:
-            redelivered = again or live.state.tail > n
-            activation = Activation(live, frame, n, self._trail, redelivered=redelivered)
+        self._check_taker(record, delivery)
+        handled = handling(live.state, n, record)
+        if handled is not None and not live.state.ended:
+            if isinstance(record, Reopened | Retried):
+                await self._resume(live, n)
+            redelivered = again or live.state.tail > n or isinstance(record, _AGAIN)
+            activation = Activation(live, *handled, self._trail, redelivered=redelivered)
             await self._drive(behaviour, activation)
         await self._finish(live)
+
+    def _check_taker(self, record: Record, delivery: Delivery) -> None:
+        """Leave a run to the worker that took it up; for minutes, then anybody may try."""
+        taker = record.fingerprint if isinstance(record, Unblocked) else ""
+        if taker not in {"", self.services.fingerprint} and delivery.num_delivered < _RELEASES:
+            raise Undeclared("another worker took it up, which may fit it")
+
+    async def _resume(self, live: LiveRun, n: int) -> None:
+        """Have the frames entered again that mail `n` has opened again, beside the one it wakes."""
+        for frame in list(live.state.frames.values()):
+            if frame.reopened == n and not frame.done and not frame.resumed:
+                with suppress(Fenced):
+                    await live.append([Resumed(frame=frame.id)], to=frame.actor)
 
     async def open(self, run: str, message: LogMessage | None = None) -> LiveRun:
         """The run, folded at least as far as `message`, which was delivered."""
@@ -285,12 +275,17 @@ class Host:
                 self.cache.drop(live.id)
 
     async def _leave(self, live: LiveRun, delivery: Delivery, why: Undeclared) -> None:
-        """Leave a run to another release's workers; end it when there are none for minutes."""
+        """Leave a run to another release's workers; block it when there are none for minutes."""
         log.warning("run.left", run=live.id, why=str(why), num_delivered=delivery.num_delivered)
         if delivery.num_delivered < _RELEASES:
             await delivery.nak(min(30.0, 0.25 * 2**delivery.num_delivered))
             return
-        await self.end(live, Ended(status=FAILED, error=f"{why}; and no other worker took it"))
+        held = held_by(why)
+        if held is not None and why.frame:
+            record = record_of(held, why.frame, why.cause, self.services.fingerprint)
+            await block(live, record)
+            await self._announce(live.id)
+        await self._finish(live)
         await delivery.ack()
 
     async def _drive(
@@ -308,7 +303,7 @@ class Host:
             if opening is not None and not live.state.frames:
                 activation.record(opening)
             if behaviour.strict and live.state.frames:
-                activation.expect(set(live.state.frames[frame.id].slots))
+                activation.expect(expected(live.state.frames[frame.id]))
             step = ActorStep(activation, self.services)
             value = await behaviour.enter(step, frame, live.state)
             if behaviour.strict:
@@ -316,10 +311,17 @@ class Host:
             return value
 
         try:
-            outcome = await activation.run(enter)
+            try:
+                outcome = await activation.run(enter)
+            except Undeclared as undeclared:
+                undeclared.frame, undeclared.cause = frame.id, activation.cause
+                raise
             if outcome.parked:
                 await self._rearm(activation)
-            else:
+            held = activation.held if outcome.parked else held_by(outcome.error)
+            if held is not None:
+                await self._block(activation, held)
+            elif not outcome.parked:
                 await self._close(activation, outcome)
         finally:
             activation.leave()
@@ -327,28 +329,29 @@ class Host:
             if not active:
                 self._active.pop(live.id, None)
 
+    async def _announce(self, run: str) -> None:
+        """Tell other workers that a run is blocked, which one of them may fit."""
+        if self.services.announce_blocked is not None:
+            await self.services.announce_blocked(run)
+
+    async def _block(self, activation: Activation, held: Held) -> None:
+        live, frame, cause = activation.live, activation.frame, activation.cause
+        record = record_of(held, frame.id, cause, self.services.fingerprint)
+        await activation.close(NOBODY, record)
+        await self._announce(live.id)
+
     async def _close(self, activation: Activation, outcome: Outcome) -> None:
         frame, state = activation.frame, activation.live.state
-        outcome = await self._kept(outcome)
+        outcome = await kept(outcome, self.services)
         if frame.id != ROOT:
-            record: Record = _returned(frame, outcome)
+            record: Record = returned(frame, outcome)
             parent = state.frames[frame.parent]
             await activation.close(parent.actor, record)
             return
-        record = _ended(outcome)
+        record = ended(outcome)
         if not isinstance(outcome.error, StepFailed):  # the step has told where
             activation.live.raised = outcome.error
         await activation.close(NOBODY, record)
-
-    async def _kept(self, outcome: Outcome) -> Outcome:
-        """The outcome with its value as it is recorded."""
-        if outcome.error is not None:
-            return outcome
-        try:
-            raw = dump(outcome.value)
-        except LaybyError as error:
-            return Outcome(parked=False, error=error)
-        return Outcome(parked=False, value=await self.services.deflate(raw))
 
     async def _rearm(self, activation: Activation) -> None:
         """Arm the frame's wake-ups again where a crash may have come before they were armed."""
@@ -370,6 +373,8 @@ class Host:
             for tidy in self.tidiers:
                 await tidy(live)
         await self.index.reflect(live)
+        if live.state.blocks or live.state.reopened:
+            await self.blocked.reflect(live)
 
     async def _fail(self, run: str, reason: str) -> None:
         """End a run whose mail was given up."""
@@ -379,18 +384,3 @@ class Host:
             with suppress(Fenced):
                 await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
             await self._finish(live)
-
-
-def _returned(frame: Frame, outcome: Outcome) -> Returned:
-    if outcome.error is not None:
-        return Returned(frame=frame.id, error=failure_of(outcome.error))
-    return Returned(frame=frame.id, result=outcome.value)
-
-
-def _ended(outcome: Outcome) -> Ended:
-    error = outcome.error
-    if error is None:
-        return Ended(status=COMPLETED, result=outcome.value)
-    status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), FAILED)
-    failure = failure_of(error)
-    return Ended(status=status, result=NULL, error=failure.message, failure=failure)

@@ -12,6 +12,7 @@ from typing import Any
 from ..bus.log import NOBODY
 from .entry import NULL, ROOT, Called, Failed, Raw, Record, Slept
 from .errors import NeedsServer
+from .need import Held
 from .recorder import Armed
 from .services import Services, Timers, Values
 from .state import Frame, RunState, Slot
@@ -49,6 +50,9 @@ class MemoryRecorder:
     def lets_pass(self, error: Exception) -> bool:
         """What takes a server ends the script's turn, and is not told to the model."""
         return isinstance(error, NeedsServer)
+
+    def hold(self, held: Held) -> None:
+        """A script fails."""
 
     async def may_go_on(self) -> None:
         """Nobody else is there to go on."""

@@ -159,8 +159,13 @@ def _forget(state: RunState, frame: Frame, key: str, n: int) -> None:
 
 
 def _ask_again(state: RunState, frame: Frame, n: int) -> None:
-    """Have the questions asked again that the end of the run, or of the frame, has closed."""
+    """Have the questions asked again that the end of the run, or of the frame, has closed.
+
+    A child may have ended meanwhile, and nobody was there to be told: it is asked too.
+    """
     for key, slot in list(frame.slots.items()):
+        if slot.kind == "child" and slot.ref and not slot.settled:
+            slot.woken = n
         question = state.questions.get(slot.ref) if slot.kind == "ask" else None
         if question is not None and not slot.settled and question.status != OPEN:
             _anew(state, frame, key, n)

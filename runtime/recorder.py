@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ..bus.log import NOBODY
 from .entry import Raw, Record
+from .need import Held
 from .state import Frame, RunState, Slot
 
 Armed = Callable[[], Awaitable[None]]
@@ -65,6 +66,10 @@ class Recorder(Protocol):
 
     def lets_pass(self, error: Exception) -> bool:
         """Whether `error` leaves the body as it is: not recorded, not tried again."""
+        ...
+
+    def hold(self, held: Held) -> None:
+        """Leave the body, for people must mend something first. Raises Parked where they can."""
         ...
 
     async def may_go_on(self) -> None:

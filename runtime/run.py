@@ -15,9 +15,10 @@ import structlog
 
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
+from .clashes import clashes
 from .entry import Envelope, Record, Started, decode, encode
 from .errors import Fenced
-from .journal import clashes, fold
+from .journal import fold
 from .state import RunState
 
 log = structlog.get_logger("layby.run")
@@ -128,7 +129,7 @@ class LiveRun:
             self._op, self._landed = op, self._left.pop(op, 0)
             try:
                 while not self._landed:
-                    self._admit(records, check)
+                    self._admit(records, check, cause)
                     await self._try(self.state.tail + 1, to, data)
             except asyncio.CancelledError:
                 self._left[op] = self._landed
@@ -137,7 +138,9 @@ class LiveRun:
                 self._told(self, records)
             return self._landed
 
-    def _admit(self, records: list[Record], check: Check | None) -> None:
+    def _admit(self, records: list[Record], check: Check | None, cause: int) -> None:
+        if 0 < cause < self.state.reopened:
+            raise Fenced(f"run {self.id} was reopened after mail {cause} was handled")
         if check is not None:
             check(self.state)
         for record in records:

@@ -83,6 +83,9 @@ class Children(Protocol):
     async def end(self, run: str, parent: str, reason: str) -> None:
         """End a run that its parent does not wait for any more, unless it is over."""
 
+    async def again(self, run: str, parent: str, n: int) -> None:
+        """Have the run go on, or tell how it ended, for a parent reopened at its position `n`."""
+
 
 Publish = Callable[[str, bytes, str], Awaitable[None]]
 """Publishes an event: subject, body, event id."""
@@ -101,6 +104,10 @@ class Services:
     children: Children | None = None
     """What runs of other workflows are started through."""
     publish: Publish | None = None
+    fingerprint: str = ""
+    """Of the worker's release: see `Blocked`."""
+    announce_blocked: Callable[[str], Awaitable[None]] | None = None
+    """Tells all workers that a run is blocked, which one of them may fit."""
     announce_end: Callable[[str], Awaitable[None]] | None = None
     """Tells all workers to stop working on a run that was ended from outside."""
     history: Any = None

@@ -200,6 +200,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def blocked(self) -> list[tuple[int, Block]]:
         """The mails that are blocked now, with their positions, oldest first."""
+        if self.ended:
+            return []
         return [each for each in self.blocks.items() if not each[1].resumed]
 
     @property

@@ -201,8 +201,11 @@ class Waiting(Body):
             await children.ensure(run, started, actor)
 
         again = self._recorder.redelivered or self._recorder.state.reopened
-        if again and self._is_open(key):
+        known = self._found(key)
+        if again and known is not None and not known.settled:
             await ensure()
+            if known.woken:
+                await children.again(run, self.run_id, known.woken)
         slot = self._open(key, "child")
         if slot is None:
             await self._recorder.may_go_on()

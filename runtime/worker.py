@@ -14,6 +14,7 @@ from ..bus.requests import Requests
 from ..bus.topology import ConsumerSpec
 from .host import Host
 from .supervision import Supervision
+from .taking_up import BLOCKED, TakingUp
 
 log = structlog.get_logger("layby.worker")
 
@@ -38,8 +39,14 @@ class Worker:
     """Serves posts over one connection."""
 
     def __init__(
-        self, connection: Connection, requests: Requests, host: Host, posts: list[Post]
+        self,
+        connection: Connection,
+        requests: Requests,
+        host: Host,
+        posts: list[Post],
+        taking_up: TakingUp,
     ) -> None:
+        self._taking_up = taking_up
         self._connection = connection
         self._requests = requests
         self._host = host
@@ -82,11 +89,15 @@ class Worker:
         for mailbox in self._mailboxes:
             await mailbox.start()
             self._supervision.run(mailbox.name, mailbox.keep)
+        blocked = self._requests.names.subject(f"{BLOCKED}.*")
+        await self._connection.nc.subscribe(blocked, cb=self._taking_up.heard)
+        self._taking_up.begin()
         log.info("worker.ready", mailboxes=len(self._mailboxes))
 
     async def drain(self, grace: float = 20.0) -> None:
         """Take nothing new, finish or hand back what is under way, within `grace` seconds."""
         log.info("worker.draining")
+        await self._taking_up.stop()
         for mailbox in self._mailboxes:
             mailbox.stop()
         await asyncio.gather(*(mailbox.drain(grace) for mailbox in self._mailboxes))
@@ -100,6 +111,7 @@ class Worker:
 
     def _back(self) -> None:
         self._host.interrupted()
+        self._taking_up.begin()
         for mailbox in self._mailboxes:
             mailbox.reconnected()
 

@@ -24,7 +24,7 @@ from layby.rows import QuestionRow, Receipt, TimelineLine
 from layby.run import working
 from layby.runtime.ids import run_id
 from layby.runtime.run import LiveRun
-from layby.runtime.state import RunState
+from layby.runtime.state import Block, RunState
 from layby.runtime.worker import Worker
 from tests.scripted import Scripted
 
@@ -97,6 +97,15 @@ class Engine:
         """The run once it is over."""
         await self.told(run, "run.ended")
         return await self.state(run)
+
+    async def blocked(self, run: str, *, but: str = "") -> Block:
+        """What a run is blocked by, once it is; `but` for another reason than that."""
+
+        async def look() -> list[Block]:
+            found = [each for _, each in (await self.state(run)).blocked]
+            return [each for each in found if not but or but not in each.reason]
+
+        return (await until(look))[0]
 
     async def result(self, run: str) -> Any:
         """What a run returned; it must have completed."""

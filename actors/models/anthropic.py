@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import timedelta
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
 from ..model import ModelError, ModelRequest, ModelResponse, OnText
-from .anthropic_errors import explain
+from .anthropic_errors import NO_KEY, explain
 from .anthropic_wire import cached, read_message, write_request
 from .client import SdkModel, arguments
 from .http import cut
@@ -20,6 +21,7 @@ from .http import cut
 if TYPE_CHECKING:  # the SDK takes over a second to load: only who talks to a model shall pay
     from anthropic import AsyncAnthropic
 
+_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _OURS = {"max_tokens", "messages", "model", "stream", "system", "tool_choice", "tools"}
 
 
@@ -83,6 +85,14 @@ class AnthropicModel(SdkModel):
     def name(self) -> str:
         """Anthropic's name of the model."""
         return str(self._fixed["model"])
+
+    @property
+    def _no_key(self) -> str:
+        return NO_KEY
+
+    def _key(self) -> str:
+        named = (os.environ.get(name) for name in _KEYS)
+        return next(filter(None, (self._access["api_key"], *named)), "")
 
     def __repr__(self) -> str:
         return f"anthropic({self.name!r})"

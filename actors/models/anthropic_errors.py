@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...runtime.need import MISSING_KEY
 from ..model import ModelError
 from .http import cut, disconnected, failed
 
@@ -31,7 +32,8 @@ _ADVICE = {
     429: "the rate limit of {model} is reached",
     529: "Anthropic is overloaded",
 }
-_NO_KEY = "there is no API key: set ANTHROPIC_API_KEY, or pass api_key= to anthropic()"
+NO_KEY = "there is no API key: set ANTHROPIC_API_KEY, or pass api_key= to anthropic()"
+_NO_CREDIT = "credit balance is too low"
 _CLIENT_ERROR = 400
 
 
@@ -54,9 +56,10 @@ def explain(
     if "APIConnectionError" in names:
         return disconnected(error, model, "Anthropic", "ANTHROPIC_BASE_URL")
     if "CredentialsError" in names:
-        return ModelError(f"there is no API key: set ANTHROPIC_API_KEY (the SDK says: {error})")
+        said = f"there is no API key: set ANTHROPIC_API_KEY (the SDK says: {error})"
+        return ModelError(said, need=MISSING_KEY)
     if isinstance(error, TypeError) and "authentication method" in str(error):
-        return ModelError(_NO_KEY)
+        return ModelError(NO_KEY, need=MISSING_KEY)
     return None
 
 
@@ -65,6 +68,8 @@ def _of_status(error: Any, model: str, hide: Iterable[str]) -> ModelError:
     status: int = error.status_code
     if status < _CLIENT_ERROR:
         status = _STATUS_OF.get(said.get("type", ""), 500)
+    if status == _CLIENT_ERROR and _NO_CREDIT in str(said.get("message") or "").lower():
+        status = _STATUS_OF["billing_error"]  # sent as 400, but it is not the request's fault
     headers: Mapping[str, str] = error.response.headers
     advice = _ADVICE.get(status, f"Anthropic failed with status {status}").format(model=repr(model))
     return failed(

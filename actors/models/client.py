@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -46,6 +47,25 @@ class SdkModel(ABC):
             if not limit.expired():
                 raise  # from `on_text`
             raise late(self.name, self._timeout) from None
+
+    @property
+    def key_missing(self) -> str:
+        """That there is no key, and where to put one; empty where there is one, or none needed."""
+        return "" if self._key() else self._no_key
+
+    @property
+    def key_mark(self) -> str:
+        """What tells one key from another: 16 bits, too few to tell anything of either."""
+        return hashlib.blake2b(self._key().encode(), digest_size=2).hexdigest()
+
+    @property
+    @abstractmethod
+    def _no_key(self) -> str:
+        """What to say where there is no key."""
+
+    @abstractmethod
+    def _key(self) -> str:
+        """The key that the SDK will use; empty where there is none."""
 
     async def aclose(self) -> None:
         """Close the connections that this event loop has opened; they open again when needed."""

@@ -41,9 +41,21 @@ def with_timeout(model: Model, timeout: str | float | timedelta) -> Model:
     return _WithTimeout(model, seconds(timeout))
 
 
+def leaves(model: Model) -> list[Model]:
+    """The models that `model` is made of, itself where it is made of none."""
+    if isinstance(model, _Fallback | _WithTimeout):
+        return [leaf for inner in model.inner for leaf in leaves(inner)]
+    return [model]
+
+
 class _Fallback:
     def __init__(self, models: tuple[Model, ...]) -> None:
         self._models = models
+
+    @property
+    def inner(self) -> tuple[Model, ...]:
+        """What it is made of."""
+        return self._models
 
     @property
     def name(self) -> str:
@@ -73,9 +85,11 @@ def _all_failed(errors: list[ModelError]) -> ModelError:
     passing = [error for error in errors if error.retryable]
     waits = [error.retry_after for error in passing]
     soonest = min((wait for wait in waits if wait is not None), default=None)
+    needs = [error.need for error in errors if error.need is not None]
     return ModelError(
         "no model gave a response: " + "; ".join(map(str, errors)),
         retryable=bool(passing),
+        need=None if passing or not needs else needs[0],
         retry_after=None if None in waits else soonest,
     )
 
@@ -84,6 +98,11 @@ class _WithTimeout:
     def __init__(self, model: Model, limit: float) -> None:
         self._model = model
         self._limit = limit
+
+    @property
+    def inner(self) -> tuple[Model, ...]:
+        """What it is made of."""
+        return (self._model,)
 
     @property
     def name(self) -> str:

@@ -7,12 +7,14 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 
+from ...runtime.need import REFUSED_KEY, SPENT_BUDGET, Need
 from ..model import ModelError
 
 _SERVER_ERROR = 500
 _BAD_REQUEST = {400, 413, 422}
 _TRANSIENT = {408, 409, 429}
 _SHOWN = 500
+_NEEDS = {401: REFUSED_KEY, 402: SPENT_BUDGET, 403: REFUSED_KEY}
 
 
 def failed(
@@ -41,6 +43,7 @@ def failed(
     return ModelError(
         ": ".join([advice, *filter(None, details)]),
         retryable=retryable,
+        need=None if retryable else need_by_status(status),
         retry_after=retry_after(headers) if retryable else None,
         bad_request=status in _BAD_REQUEST and not retryable,
     )
@@ -70,6 +73,11 @@ def disconnected(error: Exception, model: str, server: str, variable: str) -> Mo
     if "Timeout" in cause:
         return ModelError(f"{model} did not answer in time ({cause})", retryable=True)
     return ModelError(f"{server} cannot be reached ({cause})", retryable=True)
+
+
+def need_by_status(status: int) -> Need | None:
+    """What people must mend for a response with `status`; None: it is for nobody to mend."""
+    return _NEEDS.get(status)
 
 
 def is_retryable(status: int, headers: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from ...runtime.errors import InvalidSetup
 from ..model import ModelError, ModelRequest, ModelResponse, OnText
 from .client import SdkModel, arguments
 from .http import cut
-from .openai_errors import explain, said_in_stream
+from .openai_errors import NO_KEY, explain, said_in_stream
 from .openai_reader import Reader
 from .openai_wire import write_request
 from .responses_reader import ResponsesReader
@@ -126,6 +126,13 @@ class OpenAIModel(SdkModel):
     def name(self) -> str:
         """The server's name of the model."""
         return self._model
+
+    @property
+    def _no_key(self) -> str:
+        return NO_KEY
+
+    def _key(self) -> str:
+        return self._api_key or ""
 
     def __repr__(self) -> str:
         return f"openai({self._model!r})"

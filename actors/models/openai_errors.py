@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from ...runtime.need import MISSING_KEY
 from ..model import ModelError
 from .http import cut, disconnected, failed
 
@@ -19,7 +20,7 @@ _ADVICE = {
     429: "the rate limit of {model} is reached",
 }
 _NO_QUOTA = "the account at {server} has no quota left: see its billing page"
-_NO_KEY = "there is no API key: set OPENAI_API_KEY, or pass api_key= to openai()"
+NO_KEY = "there is no API key: set OPENAI_API_KEY, or pass api_key= to openai()"
 _QUOTA = "insufficient_quota"
 _STATUS_OF = {  # an error in mid-stream has no status of its own: the response began with 200
     "invalid_request_error": 400,
@@ -63,7 +64,7 @@ def explain(
     if reading:
         return cut(model, type(error).__name__)
     if "OpenAIError" in names and "api_key" in str(error):
-        return ModelError(_NO_KEY)
+        return ModelError(NO_KEY, need=MISSING_KEY)
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...runtime.errors import InvalidSetup
 from ..model import ModelError, ModelRequest, ModelResponse, OnText
-from .http import cut
+from .http import cut, need_by_status
 from .pydantic_ai_wire import Wire
 
 _MISSING = "pydantic_ai() needs pydantic-ai: install it with `pip install 'layby[pydantic-ai]'`"
@@ -130,10 +130,12 @@ def _explain(error: Exception, model: str) -> ModelError | None:
     # A provider may repeat a key that it does not accept.
     told = "" if "ModelAuthenticationError" in names or status in {401, 403} else f": {error}"
     what = f"{model} failed ({type(error).__name__}{f', status {status}' if status else ''})"
+    unknown = "ModelAuthenticationError" in names
     rejected = "ModelRequestRejectedError" in names and not names & _ELSEWHERE_PERHAPS
     return ModelError(
         what + told[:_SHOWN],
         retryable=retryable,
         retry_after=getattr(error, "retry_after", None) if retryable else None,
         bad_request=rejected and not retryable,
+        need=None if retryable else need_by_status(401 if unknown else status),
     )

@@ -32,6 +32,7 @@ from ..runtime.entry import (
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
 from ..runtime.journal import fold
 from ..runtime.memory import NoTimers
+from ..runtime.need import Held
 from ..runtime.reaching import Reaching
 from ..runtime.recorder import Armed
 from ..runtime.services import Services
@@ -163,6 +164,9 @@ class ReplayRecorder(Reaching):
         del error
         return False
 
+    def hold(self, held: Held) -> None:
+        """No effect runs, so none fails."""
+
     async def may_go_on(self) -> NoReturn:
         """Leave the body, if it has reached all that is recorded.
 
@@ -251,6 +255,9 @@ class _NoChildren:
 
     def prepare(self, workflow: str, data: Any, origin: Origin) -> tuple[str, Started, str]:
         return prepared(self._workflows, workflow, data, origin)
+
+    async def again(self, run: str, parent: str, n: int) -> None:
+        """Nothing is started."""
 
     async def ensure(self, run: str, started: Started, actor: str) -> None:
         """Nothing is started."""

@@ -218,11 +218,12 @@ class TestRuntime:
         return detail.result
 
     async def ended(self, run: str | None = None) -> RunDetail:
-        """The run once it is over, however it ended. Raises RunFailed when it is not in time."""
+        """The run once it is over or blocked, however it ended. Raises RunFailed if it is late."""
         wanted = await self.find(run)
 
         async def look() -> bool:
-            return (await self.state(wanted)).ended
+            state = await self.state(wanted)
+            return state.ended or bool(state.blocked)
 
         await self._wait(wanted, look, "its end", may_end=True)
         return await self.client.show(wanted)

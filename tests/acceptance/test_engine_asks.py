@@ -431,15 +431,14 @@ async def test_roles_have_their_own_subjects(engine: Engine) -> None:
         assert await engine.result(run) == ["it does", "it is"]
 
 
-async def test_a_role_that_nobody_has_fails_the_run_in_words(engine: Engine) -> None:
+async def test_a_role_that_nobody_has_blocks_the_run_in_words(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> None:
         del event
         await step.ask("wizard", "Abracadabra?")
 
     async with engine.works(app_of(handle)):
-        state = await engine.ended(await engine.start())
-    assert state.status == "failed"
-    assert "nobody has the role 'wizard': declare it with App(roles=[...])" in state.error
+        block = await engine.blocked(await engine.start())
+    assert "nobody has the role 'wizard': declare it with App(roles=[...])" in block.reason
 
 
 # -- answers while no worker runs --------------------------------------------------------------

@@ -444,11 +444,10 @@ async def test_a_body_that_lost_a_recorded_step_is_told_with_both_versions(engin
     [after] = [workflow.version for workflow in app.workflows.values()]
     async with engine.works(app):
         await engine.answer()
-        state = await engine.ended(run)
-    assert state.status == "failed"
+        block = await engine.blocked(run)
     assert before != after
     for word in ("'weigh'", repr(before), repr(after), "'handle'"):
-        assert word in state.error
+        assert word in block.reason
     assert len(effect.ran) == 1
 
 
@@ -477,9 +476,8 @@ async def test_a_branch_that_lost_a_recorded_step_is_told(engine: Engine) -> Non
         asked = {q.question: q.id for q in await engine.questions(2)}
     async with engine.works(app_of(body(weighs=False))):
         await engine.answer(question_id=asked["Right?"])
-        state = await engine.ended(run)
-    assert state.status == "failed"
-    assert "'weigh'" in state.error
+        block = await engine.blocked(run)
+    assert "'weigh'" in block.reason
     assert len(effect.ran) == 1
 
 
@@ -500,9 +498,8 @@ async def test_a_step_that_became_a_question_is_told(engine: Engine) -> None:
         await engine.question(run=run)
     async with engine.works(app_of(new)):
         await engine.answer()
-        state = await engine.ended(run)
-    assert state.status == "failed"
-    assert "'ask'" in state.error
+        block = await engine.blocked(run)
+    assert "'ask'" in block.reason
 
 
 async def test_steps_may_be_added_after_the_recorded_ones(engine: Engine) -> None:
@@ -543,9 +540,8 @@ async def test_a_step_inside_a_step_is_refused_in_words(engine: Engine) -> None:
         await step.run("outer", outer)
 
     async with engine.works(app_of(handle)):
-        state = await engine.ended(await engine.start())
-    assert state.status == "failed"
-    assert "step 'inner' begins inside of step 'outer'" in state.error
+        block = await engine.blocked(await engine.start())
+    assert "step 'inner' begins inside of step 'outer'" in block.reason
     assert effect.ran == []
 
 
@@ -575,9 +571,8 @@ async def test_a_task_group_around_steps_is_refused_in_words(engine: Engine) -> 
 
     async with engine.works(app_of(handle)):
         run = await engine.start()
-        state = await engine.ended(run)
-    assert state.status == "failed"
-    assert "step.gather" in state.error
+        block = await engine.blocked(run)
+    assert "step.gather" in block.reason
 
 
 async def test_a_result_larger_than_any_message_is_kept(engine: Engine) -> None:
@@ -627,9 +622,8 @@ async def test_a_question_too_long_to_be_read_is_refused_in_words(engine: Engine
     async with engine.works(app_of(handle)):
         run = await engine.start("big")
         assert await engine.result(await engine.start("other")) == "fine"
-        state = await engine.ended(run)
-    assert state.status == "failed"
-    assert "question" in state.error
+        block = await engine.blocked(run)
+    assert "question" in block.reason
 
 
 async def test_a_long_question_is_asked(engine: Engine) -> None:

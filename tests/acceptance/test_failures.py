@@ -171,10 +171,10 @@ async def test_what_we_refuse_is_told_with_the_line_that_asked_for_it(engine: En
         await step.workflow("nobody", {})
 
     async with engine.works(app_of(handle)):
-        found = await failure(engine, await engine.start())
-    assert found.type == "InvalidSetup"
-    assert found.place is not None
-    assert (found.place.file, found.place.function) == (HERE, "handle")
+        block = await engine.blocked(await engine.start())
+    assert block.kind == "setup"
+    assert "the app has no workflow 'nobody'" in block.reason
+    assert f"handle ({HERE}:" in block.reason
 
 
 async def test_a_child_tells_its_parent_where_it_failed(engine: Engine) -> None:

@@ -153,6 +153,8 @@ async def test_no_key_in_anything_that_is_kept_or_said(
     async with layby_running(app_with(gpt if provider == "openai" else claude)) as rt:
         run = await rt.send("desk.opened", {"id": "7"})
         ended = await rt.ended()
+        assert ended.status == "blocked"
+        await rt.client.cancel(run)
         said = [str(event) async for event in rt.client.events(run)]
         kept = [line async for line in everything(rt)]
     assert "not accept the API key" in (ended.error or "")

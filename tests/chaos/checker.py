@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from layby.runtime.clashes import clashes
 from layby.runtime.entry import (
     Answered,
     Asked,
     Expired,
     Stepped,
 )
-from layby.runtime.journal import clashes, fold
+from layby.runtime.journal import fold
 from layby.runtime.state import RunState
 
 from .driver import Driver

@@ -17,6 +17,7 @@ import msgspec
 from layby.actors.answer import Given, judge
 from layby.actors.parked import ParkedRecord, parked_question, with_question
 from layby.runtime import journal
+from layby.runtime.clashes import clashes
 from layby.runtime.entry import (
     ROOT,
     Answered,
@@ -182,7 +183,7 @@ class World:
         envelope = Envelope(op=op, at=self.now, cause=cause, records=list(records))
         while True:
             for record in records:
-                if journal.clashes(writer.view, record):
+                if clashes(writer.view, record):
                     self.refused.append(record)
                     raise _Fenced
                 if isinstance(record, Started):
@@ -411,7 +412,7 @@ class World:
             self._judge_record(question)
         self._judge_receipts(state)
         for record in self.refused:
-            _must(journal.clashes(state, record), f"{record} was refused and is not in the way")
+            _must(clashes(state, record), f"{record} was refused and is not in the way")
 
     def _refold(self) -> RunState:
         """Fold again from nothing: every prefix folds, and nothing in it had lost already."""
@@ -419,7 +420,7 @@ class World:
         ends = 0
         for n, (_, envelope) in enumerate(self.log, 1):
             for record in envelope.records:
-                lost = state.frames and journal.clashes(state, record)
+                lost = state.frames and clashes(state, record)
                 _must(not lost, f"{record} at {n} had lost")
                 ends += isinstance(record, Ended)
             journal.fold(state, n, envelope)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from layby.runtime.clashes import clashes
 from layby.runtime.entry import (
     NULL,
     ROOT,
@@ -36,7 +37,7 @@ from layby.runtime.entry import (
     decode,
     encode,
 )
-from layby.runtime.journal import clashes, fold
+from layby.runtime.journal import fold
 from layby.runtime.state import RunState, Slot
 
 STARTED = Started(workflow="w", actor="workflow-w", version="1", ticket="T1", event=Raw(b'{"a":1}'))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layby.runtime.clashes import clashes
 from layby.runtime.entry import (
     ROOT,
     Answered,
@@ -26,7 +27,7 @@ from layby.runtime.entry import (
     encode,
 )
 from layby.runtime.entry import Joined as JoinedRecord
-from layby.runtime.journal import clashes, fold
+from layby.runtime.journal import fold
 from layby.runtime.mending import expected
 from layby.runtime.state import RunState
 from tests.unit.test_journal import (

@@ -1,0 +1,72 @@
+"""Which runs are blocked, so that a worker finds them without reading all there are.
+
+A bucket that is derived from the logs, as the index is: a key that is there for no reason costs a
+look at the log, and is removed by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import structlog
+
+from ..bus.bucket import Bucket
+from ..bus.errors import BusError, Conflict, PermissionDenied, StreamMissing
+from .run import LiveRun
+
+log = structlog.get_logger("layby.blocked")
+
+_TRIES = 20
+
+
+class BlockedRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run that is blocked."""
+
+    run: str
+    workflow: str
+    pos: int
+    """The position of its log that this reflects."""
+
+
+class BlockedRuns:
+    """Keeps the bucket as the logs say."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    async def reflect(self, live: LiveRun) -> None:
+        """Have a run among the blocked ones while it is, and not when it has been."""
+        try:
+            await self._reflect(live)
+        except PermissionDenied as error:
+            log.warning("blocked.not_noted", run=live.id, error=str(error))
+
+    async def _reflect(self, live: LiveRun) -> None:
+        for _ in range(_TRIES):
+            known = await self._bucket.get_newest(live.id)
+            state = live.state
+            if known is not None and _decode(known.value).pos >= state.tail:
+                return
+            if known is None and not state.blocked:
+                return
+            row = BlockedRow(run=live.id, workflow=state.workflow, pos=state.tail)
+            value, ttl = (msgspec.json.encode(row), None) if state.blocked else (b"", 60.0)
+            revision = known.revision if known is not None else None
+            try:
+                await self._bucket.put(live.id, value, revision=revision, ttl=ttl)
+            except Conflict:
+                continue
+            return
+        raise BusError(f"run {live.id}: its row among the blocked runs kept changing")
+
+    async def rows(self) -> AsyncIterator[BlockedRow]:
+        """Every run that is blocked, or was a moment ago."""
+        try:
+            async for item in self._bucket.items():
+                yield _decode(item.value)
+        except StreamMissing:
+            return  # provisioned by an older release
+
+
+_decode = msgspec.json.Decoder(BlockedRow).decode

@@ -1,0 +1,67 @@
+"""What people must mend before a run can go on: the failures that block a run, and never end it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..bus.errors import PermissionDenied
+from .errors import InvalidSetup, Undeclared, WorkflowChanged
+from .failure import told
+from .place import place_of
+
+CODE = "code"
+VERSION = "version"
+SETUP = "setup"
+KEY = "key"
+BUDGET = "budget"
+PERMISSION = "permission"
+_BY_ITSELF = "the run then goes on by itself."
+
+
+class Need(NamedTuple):
+    """What is needed."""
+
+    kind: str
+    """`code`, `version`, `setup`, `key`, `budget` or `permission`."""
+    advice: str
+    """What people can do, in a sentence."""
+
+
+MISSING_KEY = Need(KEY, f"Start a worker that has the key: {_BY_ITSELF}")
+REFUSED_KEY = Need(KEY, f"Give the workers a key that may do this, and restart them: {_BY_ITSELF}")
+SPENT_BUDGET = Need(BUDGET, "Top up the account with the provider, then retry the run.")
+_NEEDS: tuple[tuple[type[BaseException], Need], ...] = (
+    (
+        WorkflowChanged,
+        Need(CODE, f"Deploy code that fits what is recorded (put the step back): {_BY_ITSELF}"),
+    ),
+    (Undeclared, Need(VERSION, f"Start a worker that declares this version: {_BY_ITSELF}")),
+    (InvalidSetup, Need(SETUP, f"Correct what the app declares, and deploy it: {_BY_ITSELF}")),
+    (PermissionDenied, Need(PERMISSION, "Grant the worker this permission, then retry the run.")),
+)
+
+
+def need_of(error: BaseException) -> Need | None:
+    """What people must mend so that `error` does not come again; None: it is no such error."""
+    own = getattr(error, "need", None)
+    if isinstance(own, Need):
+        return own
+    return next((need for kind, need in _NEEDS if isinstance(error, kind)), None)
+
+
+class Held(NamedTuple):
+    """Why a body was left: something is to be mended first."""
+
+    need: Need
+    reason: str
+    key: str = ""
+    """The step that could not be done; empty where it was the body itself."""
+
+
+def held_by(error: BaseException | None, key: str = "") -> Held | None:
+    """What `error` asks people to mend; None: it is no such error."""
+    need = need_of(error) if error is not None else None
+    if error is None or need is None:
+        return None
+    place = place_of(error)
+    return Held(need, f"{told(error)} (in {place})" if place else told(error), key)

@@ -1,0 +1,104 @@
+"""Takes up runs that other workers could not go on with, where this one may fit them.
+
+A worker looks when it starts, when its connection is back, and when another says that it has
+blocked a run. It tries once for each blocked mail, unless that has come further since: two
+releases side by side do not hand a run to and fro.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from ..bus.errors import BusError
+from .blocked import BlockedRuns
+from .entry import Unblocked
+from .errors import Fenced
+from .run import LiveRun, RunCache
+from .state import Block, RunState
+
+log = structlog.get_logger("layby.blocked")
+
+BLOCKED = "layby.blocked"
+"""Subject prefix of the word to all workers that a run was blocked."""
+_AT_ONCE = 16
+_SPREAD = 0.3
+"""Seconds over which workers spread that hear of the same run."""
+
+Fits = Callable[[RunState, Block], bool]
+"""Whether a worker declares what a blocked run needs of its app."""
+
+
+class TakingUp:
+    """Has blocked runs tried again by this worker."""
+
+    def __init__(self, cache: RunCache, blocked: BlockedRuns, fingerprint: str, fits: Fits) -> None:
+        self._cache = cache
+        self._blocked = blocked
+        self._fingerprint = fingerprint
+        self._fits = fits
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self) -> None:
+        """Look for blocked runs, beside everything else."""
+        self._spawn(self._look())
+
+    async def heard(self, msg: Any) -> None:
+        """Look at a run that another worker has blocked."""
+        run = str(getattr(msg, "subject", "")).rpartition(".")[2]
+        if run:
+            self._spawn(self._take(run, random.uniform(0, _SPREAD)))  # noqa: S311
+
+    async def stop(self) -> None:
+        """End what is under way; whoever looks next finds the rest."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look(self) -> None:
+        try:
+            rows = [row async for row in self._blocked.rows()]
+            taken = sum(await asyncio.gather(*(self._take(row.run) for row in rows)))
+        except BusError as error:
+            log.info("blocked.postponed", run="", error=str(error))
+            return
+        if rows:
+            log.info("blocked.looked", blocked=len(rows), taken=taken)
+
+    async def _take(self, run: str, after: float = 0.0) -> bool:
+        """Have a run tried again if this worker may fit it and has not tried; whether it is."""
+        await asyncio.sleep(after)
+        async with self._slots:
+            try:
+                live = await self._cache.get(run)
+                await live.catch_up()
+                taken = [await self._unblock(live, *each) for each in live.state.blocked]
+                if not live.state.blocked:
+                    await self._blocked.reflect(live)
+                self._cache.drop(run)
+            except BusError as error:
+                log.info("blocked.postponed", run=run, error=str(error))
+                return False
+        return any(taken)
+
+    async def _unblock(self, live: LiveRun, cause: int, block: Block) -> bool:
+        state = live.state
+        if self._fingerprint in block.tried or not self._fits(state, block):
+            return False
+        unblocked = Unblocked(cause=cause, fingerprint=self._fingerprint)
+        with suppress(Fenced):
+            await live.append([unblocked], to=state.frames[block.frame].actor)
+            log.info("run.taken_up", run=live.id, ticket=state.ticket, reason=block.reason)
+            return True
+        return False
