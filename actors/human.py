@@ -104,8 +104,8 @@ class Human:
                 crash.point("before_ack")
                 self._listed.list_later(delivery, live, question.id)
                 return
-            if delivery.num_delivered > 1:  # who had it may have listed it after it was closed
-                await self._listed.closed(live, question)
+            if self._host.may_repeat(delivery):
+                await self._listed.remove(live, question)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             if slot is not None:

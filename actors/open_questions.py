@@ -77,7 +77,7 @@ class OpenQuestions:
                 await self._index.write(live)
                 await live.catch_up()
                 if not _is_open(live, question):  # by a worker that saw no row yet
-                    await self._bucket.forget(_key(live, live.state.questions[question]))
+                    await self.remove(live, live.state.questions[question])
             await delivery.ack()
         except BusError as error:
             log.info("question.not_listed", run=live.id, question=question, error=str(error))
@@ -97,9 +97,16 @@ class OpenQuestions:
         shown = self._coming.get(question.id, 0.0)
         if self._loop.time() - shown < self._index.later:
             return  # so short a time after that nobody else can have got its mail and listed it
-        key = _key(live, question)
-        if await self._bucket.get_newest(key) is not None:
-            await self._bucket.forget(key)
+        if await self._bucket.get_newest(_key(live, question)) is not None:
+            await self.remove(live, question)
+
+    async def remove(self, live: LiveRun, question: Question) -> None:
+        """Remove the row of a question that is closed, also one that cannot be seen yet.
+
+        For who had its mail before and may have written one: the server may have stored what it
+        never acknowledged.
+        """
+        await self._bucket.forget(_key(live, question))
 
 
 def _key(live: LiveRun, question: Question) -> str:
