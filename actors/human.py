@@ -99,12 +99,13 @@ class Human:
             await live.catch_up()
         if isinstance(record, Asked):
             question = live.state.questions[record.id]
+            again = self._host.may_repeat(delivery)
             if question.status == "open":
                 await self._showing.show(live.state, question, delivery)
                 crash.point("before_ack")
-                self._listed.list_later(delivery, live, question.id)
+                self._listed.list_later(delivery, live, question.id, again=again)
                 return
-            if self._host.may_repeat(delivery):
+            if again:
                 await self._listed.remove(live, question)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)

@@ -56,28 +56,34 @@ class OpenQuestions:
         self._listing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def list_later(self, delivery: Delivery, live: LiveRun, question: str) -> None:
-        """List a question in a moment if it is still open, then acknowledge its mail."""
-        self._coming[question] = self._loop.time()
-        self._loop.call_later(self._index.later, self._look, delivery, live, question)
+    def list_later(self, delivery: Delivery, live: LiveRun, question: str, *, again: bool) -> None:
+        """List a question in a moment if it is still open, then acknowledge its mail.
 
-    def _look(self, delivery: Delivery, live: LiveRun, question: str) -> None:
-        task = self._loop.create_task(self._list(delivery, live, question))
+        `again`: somebody had its mail before, and may have listed it.
+        """
+        if not again:
+            self._coming[question] = self._loop.time()
+        self._loop.call_later(self._index.later, self._look, delivery, live, question, again)
+
+    def _look(self, delivery: Delivery, live: LiveRun, question: str, again: bool) -> None:  # noqa: FBT001
+        task = self._loop.create_task(self._list(delivery, live, question, again=again))
         self._listing.add(task)
         task.add_done_callback(self._listing.discard)
 
-    async def _list(self, delivery: Delivery, live: LiveRun, question: str) -> None:
+    async def _list(self, delivery: Delivery, live: LiveRun, question: str, *, again: bool) -> None:
         self._coming.pop(question, None)
         try:
             if _is_open(live, question):
                 await live.load()  # another worker may have closed it
-            if _is_open(live, question):
+            written = _is_open(live, question)
+            if written:
                 await self._put(live, live.state.questions[question])
                 crash.point("after_question_row")
                 await self._index.write(live)
                 await live.catch_up()
-                if not _is_open(live, question):  # by a worker that saw no row yet
-                    await self.remove(live, live.state.questions[question])
+            # Closed meanwhile, by a worker that saw no row, or took itself for the first to have it.
+            if (written or again) and not _is_open(live, question):
+                await self.remove(live, live.state.questions[question])
             await delivery.ack()
         except BusError as error:
             log.info("question.not_listed", run=live.id, question=question, error=str(error))
