@@ -81,7 +81,7 @@ class OpenQuestions:
                 crash.point("after_question_row")
                 await self._index.write(live)
                 await live.catch_up()
-            # Closed meanwhile, by a worker that saw no row, or took itself for the first to have it.
+            # Closed meanwhile, by a worker that saw no row or believed that there could be none.
             if (written or again) and not _is_open(live, question):
                 await self.remove(live, live.state.questions[question])
             await delivery.ack()
