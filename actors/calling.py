@@ -262,7 +262,8 @@ class _Response:
         actual = approval.digest_of(tool, cleared.arguments, validated) if cleared.digest else ""
         if actual != cleared.digest:
             return kept(touch, _failed(_CHANGED.format(name)))
-        value = await tool.invoke(self._context(key, touch), validated)
+        with self._step.entering(str(key), name):
+            value = await tool.invoke(self._context(key, touch), validated)
         outcome = value if isinstance(value, CallOutcome) else CallOutcome(content=render(value))
         noted = msgspec.structs.replace(outcome, content=f"{_edit_note(cleared)}{outcome.content}")
         return kept(touch, noted)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self, TypeVar
 
 from .entry import Raw
+from .repeats import reentered
 from .retry import Retry
 from .services import Services
 from .speech import Speech, step_name
@@ -62,6 +63,18 @@ class ActorStep(Step):
     def recorded(self, key: str) -> Slot | None:
         """What is recorded under the full `key`; None: nothing."""
         return self._found(key)
+
+    def entering(self, key: str, name: str) -> AbstractContextManager[None]:
+        """While the block runs the function of tool `name`, whose steps are under `key`.
+
+        Tells the worker's log of code that ran before and runs again, because the tool has waited.
+        """
+        under = f"{self._prefix}{key}/"
+        frame = self.state.frames.get(self._frame)
+        slots = frame.slots.items() if frame is not None else ()
+        if not any(k.startswith(under) and s.kind != "step" and s.settled for k, s in slots):
+            return nullcontext()
+        return reentered(lambda: self._services.note_repeat(self.run_id, name))
 
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import crash
+from . import crash, repeats
 from .entry import Failed, Failure, Raw, Record, Stepped
 from .errors import (
     AskTimedOut,
@@ -136,6 +136,7 @@ class Body:
                 f"step {name!r} begins inside of step {inside!r}, whose result alone is kept: "
                 "begin it before or after that one"
             )
+        repeats.reached()
         count = self._used[name] = self._used.get(name, 0) + 1
         key = f"{self._prefix}{name}" if count == 1 else f"{self._prefix}{name}#{count}"
         self._recorder.reached(key)

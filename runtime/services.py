@@ -22,6 +22,11 @@ from .times import iso
 
 log = structlog.get_logger("layby.step")
 
+_ADVICE = (
+    "it did something before its first step, which happens again each time that it has waited: "
+    "put what must happen once into ctx.step.run(...)"
+)
+
 
 class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a wake-up: what is due."""
@@ -121,6 +126,15 @@ class Services:
     role_address: Callable[[str], str]
     """The address of whoever answers for a role."""
     retry: Retry = field(default_factory=Retry)
+
+    repeated: set[str] = field(default_factory=set[str])
+    """Tools that were seen to do something again that is in no step."""
+
+    def note_repeat(self, run: str, tool: str) -> None:
+        """Tell the log, once for each tool, that code of it has run again."""
+        if tool not in self.repeated:
+            self.repeated.add(tool)
+            log.warning("tool.ran_again", run=run, tool=tool, advice=_ADVICE)
 
     async def arm_wake(self, name: str, at: float, run: str, frame: str, key: str) -> None:
         """Wake `key` of a run's frame at `at` (Unix seconds). Raises Interrupted."""

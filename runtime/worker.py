@@ -49,7 +49,8 @@ class Worker:
         self._taking_up = taking_up
         self._connection = connection
         self._requests = requests
-        self._host = host
+        self.host = host
+        """Brings the runs forward."""
         self._mailboxes = [mailbox for post in posts for mailbox in self._boxes(post)]
         self._supervision = Supervision(on_give_up=self._gave_up)
         self.on_give_up: list[Callable[[], None]] = []
@@ -69,7 +70,7 @@ class Worker:
 
     def _mailbox(self, consumer: ConsumerSpec, handle: Handle, concurrency: int) -> Mailbox:
         async def guarded(delivery: Delivery) -> None:
-            await self._host.guard.take(consumer.name, delivery, handle)
+            await self.host.guard.take(consumer.name, delivery, handle)
 
         return Mailbox(
             self._connection.nc,
@@ -78,7 +79,7 @@ class Worker:
             guarded,
             concurrency=concurrency,
             ack_wait=consumer.ack_wait,
-            on_interrupted=self._host.interrupted,
+            on_interrupted=self.host.interrupted,
         )
 
     async def start(self) -> None:
@@ -110,14 +111,14 @@ class Worker:
             hook()
 
     def _back(self) -> None:
-        self._host.interrupted()
+        self.host.interrupted()
         self._taking_up.begin()
         for mailbox in self._mailboxes:
             mailbox.reconnected()
 
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
-        self._host.stop_run(run)
+        self.host.stop_run(run)
 
 
 def _in_turns(handle: Handle, at_once: int) -> Handle:

@@ -23,7 +23,10 @@ class ToolContext(Generic[S]):
     network: str
     """The name of its network, empty when it has none."""
     step: Step
-    """Durable verbs for the tool's own use: `run`, `sleep`, `ask` and the others."""
+    """Durable verbs for the tool's own use: `run`, `sleep`, `ask` and the others.
+
+    A tool that waits is entered from its start again: what it does outside of `run`, it does again.
+    """
     idempotency_key: str
     """The same on every try of this call, for effects in the outside world."""
     state: S = field(default_factory=lambda: cast("Any", {}))

@@ -141,6 +141,10 @@ def tool(
     "description"]`, pydantic's `Field` and the docstring's `Args:`. A parameter annotated
     `ToolContext` is filled in by Layby and hidden from the model.
 
+    A call that has returned never runs again. A function that waits, with `ctx.step.ask` or
+    `ctx.step.sleep` for instance, is entered from its start when what it waits for has come: put
+    what must happen once before that into `await ctx.step.run("name", fn, ...)`.
+
     Args:
         function: Async, or not: then it runs in a thread.
         name: What the model calls it by; default: the function's name.

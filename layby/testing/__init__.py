@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..runtime.crash import POINTS as CRASH_POINTS
 from ..runtime.errors import WorkflowChanged
 from .history import History, record
+from .repeats import RunsAgain
 from .replay import replay
 from .runtime import Fired, RunFailed, TestRuntime, running
 from .script import ScriptedModel, calls, says
@@ -18,6 +19,7 @@ __all__ = [
     "Fired",
     "History",
     "RunFailed",
+    "RunsAgain",
     "ScriptedModel",
     "TestRuntime",
     "WorkflowChanged",

@@ -33,6 +33,7 @@ from ..runtime.values import dump
 from ..runtime.worker import Worker
 from .crashes import DoomedWorker, doomed_worker, owed, redeliver
 from .history import History, read_history
+from .repeats import warn_of
 from .server import server
 
 T = TypeVar("T")
@@ -357,6 +358,9 @@ async def running(
         url: A server that is there already; None: one of its own, in a temporary folder.
         workers: How many; 0 for tests that start them later.
         within: Seconds that anything may take before the test fails.
+
+    Warns:
+        RunsAgain: at the end, of each tool that waited and did something outside a step again.
     """
     target = app if isinstance(app, str) else ""
     loaded = _load(app) if isinstance(app, str) else app
@@ -367,9 +371,12 @@ async def running(
         _, requests = await stack.enter_async_context(opened(settings, prefix=loaded.prefix))
         await Provisioner(requests).ensure(loaded.topology())
         client = await stack.enter_async_context(Client.connect(settings, prefix=loaded.prefix))
-        for _ in range(workers):
+        crew = [
             await stack.enter_async_context(working(loaded, settings, listed_after=_LISTED_AFTER))
+            for _ in range(workers)
+        ]
         yield TestRuntime(loaded, target, settings, client=client, requests=requests, within=within)
+        warn_of({name for worker in crew for name in worker.host.services.repeated})
 
 
 def _load(target: str) -> App:
