@@ -88,11 +88,15 @@ def _wait_keys(subject: str, match: dict[str, Any]) -> set[str]:
     return {_wait_key(subject, match), f"wait-{_digest(subject, written(match))}"}
 
 
+EventsOn = Callable[[str], Events]
+"""The stream that has the events on a subject."""
+
+
 class WaitActor:
     """Registers waits, and wakes the runs whose event has come."""
 
     def __init__(
-        self, subjects: frozenset[str], bucket: Bucket, events: Events, host: Host
+        self, subjects: frozenset[str], bucket: Bucket, events: EventsOn, host: Host
     ) -> None:
         self._subjects = subjects
         self._bucket = bucket
@@ -135,11 +139,11 @@ class WaitActor:
         self, live: LiveRun, record: Awaited, after: int, since: float | None
     ) -> tuple[int, StoredEvent | None]:
         """Up to where events were looked at, and the first of them that fits."""
-        newest, at = await self._events.newest(record.subject)
+        newest, at = await self._events(record.subject).newest(record.subject)
         if newest <= after or (since is not None and at < since):
             return newest, None
         fits = _fits(live.state, record.frame, record.key, record.match)
-        return newest, await self._events.first(
+        return newest, await self._events(record.subject).first(
             record.subject, fits, upto=newest, after=after, since=since
         )
 
@@ -185,10 +189,11 @@ class WaitActor:
         if _is_closed(live.state, wait) or _precedes(delivery, live.state):
             return None
         fits = _fits(live.state, wait.frame, wait.key, match)
-        seen = wait.seen if wait.seen is not None else await self._events.handled()
+        events = self._events(delivery.subject)
+        seen = wait.seen if wait.seen is not None else await events.handled()
         if seen < delivery.seq:
-            event = await self._events.first(
-                delivery.subject, fits, upto=delivery.seq, after=seen, skip=self._events.handled
+            event = await events.first(
+                delivery.subject, fits, upto=delivery.seq, after=seen, skip=events.handled
             )
             if event is not None:
                 return event

@@ -11,6 +11,8 @@ from .errors import InvalidSettings
 
 OWN_WORDS: Final = frozenset({"to", "timer", "due", "dead", "blob", "layby"})
 """First words of Layby's own subjects: no event, no role and no prefix may have them."""
+EVENTS: Final = "EVENTS"
+"""What Layby calls the stream of events, whose subjects are the users' own."""
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TAKEN: Final = OWN_WORDS | {"kv", "obj", "events"}
 _BUCKET: Final = "KV_"

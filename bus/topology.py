@@ -7,53 +7,22 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from . import log
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
-from .names import Names
+from .names import EVENTS, Names
+from .ownership import check_source, is_marked, mark
 from .requests import Requests
+from .specs import ConsumerSpec, SourceSpec, StreamSpec, Topology
+from .verification import examine, is_own, not_made, taken
 
 _NANOS = 1_000_000_000
 _PLAIN = Names()
-EVENTS = "EVENTS"
-"""The stream of events, whose subjects are the users' own."""
 _DAY = 86_400
 _NO_CONSUMER = 10014
-_OVERLAP = 10065
 _TRIES = 8
 """Times that a stream's subjects are added before somebody else is blamed for removing them."""
 _PAUSE = 0.05
 """Seconds, at most, by which each further try waits longer than the one before."""
-
-
-class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream as it should be; `config` holds the server's own field names."""
-
-    name: str
-    subjects: tuple[str, ...]
-    config: dict[str, Any] = {}
-    exact: bool = False
-    """It must hold these subjects and no others; otherwise those that lack are added."""
-
-
-class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable pull consumer as it should be."""
-
-    stream: str
-    name: str
-    filter: str
-    ack_wait: float = 15.0
-    max_ack_pending: int = 5_000
-    only_new: bool = False
-    """Begin with what comes after its creation, when the stream existed before it."""
-
-
-class Topology(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything an app needs."""
-
-    streams: tuple[StreamSpec, ...]
-    consumers: tuple[ConsumerSpec, ...]
 
 
 def bucket(name: str, names: Names = _PLAIN) -> StreamSpec:
@@ -146,17 +115,26 @@ def streams(
 class Provisioner:
     """Creates what is missing and verifies what is there."""
 
-    def __init__(self, requests: Requests, *, replicas: int = 1) -> None:
+    def __init__(self, requests: Requests, *, replicas: int | None = None) -> None:
+        """`replicas` is how many copies each stream must have.
+
+        None: one for a new stream, and whatever an existing one has.
+        """
         self._requests = requests
+        self._names = requests.names
         self._replicas = replicas
 
     async def ensure(self, topology: Topology) -> list[str]:
         """Create or extend what is missing; return a line for each change, none when all is there.
 
+        Nothing is changed where something would be refused, and never a stream of somebody else.
+
         Raises:
-            TopologyMismatch: something exists with settings that would lose data.
+            TopologyMismatch: something exists with settings that would lose data, or is somebody
+                else's.
             PermissionDenied: it is missing, and this user may not create it.
         """
+        await self._look(topology)
         changes: list[str] = []
         fresh: set[str] = set()
         extended: list[StreamSpec] = []
@@ -172,14 +150,68 @@ class Provisioner:
             changes += await self._ensure_stream(stream, fresh)
         return changes
 
+    async def _look(self, topology: Topology) -> None:
+        """Refuse what will have to be refused, before anything is changed."""
+        needed: dict[str, StreamSpec] = {}
+        for spec in topology.streams:
+            found = await self._found(spec.name)
+            if found is not None:
+                examine(spec, found, self._names)
+            held: list[str] = found["subjects"] if found is not None else []
+            needed |= {subject: spec for subject in spec.subjects if subject not in held}
+        for source in topology.sources:
+            found = await self._found(source.stream)
+            if found is None:
+                raise TopologyMismatch(
+                    f"there is no stream {source.stream}, from which events on "
+                    f"{source.subject!r} are to be read: create it, or correct its name"
+                )
+            check_source(source, found)
+        own = {spec.name for spec in topology.streams}
+        for subject, spec in needed.items():
+            for name in await self._holders(subject):
+                if name not in own:
+                    raise taken(subject, spec, name, self._names)
+
+    async def _holders(self, subject: str) -> list[str]:
+        """The streams that have a subject; none where this user may not ask."""
+        try:
+            reply = await self._requests.api("STREAM.NAMES", {"subject": subject})
+        except PermissionDenied:
+            return []
+        names: list[str] = reply.get("streams") or []
+        return names
+
     async def _ensure_stream(self, spec: StreamSpec, fresh: set[str]) -> list[str]:
-        found = await self._found(spec)
+        found = await self._found(spec.name)
         if found is None:
             found = await self._create_stream(spec)
             if found is None:
                 fresh.update(spec.subjects)
                 return [f"created stream {spec.name}"]
-        return await self._extend_stream(spec, found, fresh)
+        changes = await self._extend_stream(spec, found, fresh)
+        return [*changes, *await self._set_replicas(spec)]
+
+    async def _set_replicas(self, spec: StreamSpec) -> list[str]:
+        """Give an existing stream as many copies as were asked for. Raises TopologyMismatch."""
+        found = await self._found(spec.name) if self._replicas else None
+        if found is None or found["num_replicas"] == self._replicas:
+            return []
+        held, wanted = int(found["num_replicas"]), self._replicas or 1
+        if not is_own(spec, found, self._names):
+            raise TopologyMismatch(
+                f"stream {spec.name} has {held} of the {wanted} copies, and was not created by "
+                f"Layby, so it is not changed: nats stream edit {spec.name} --replicas {wanted}"
+            )
+        try:
+            body = {**found, "num_replicas": wanted}
+            await self._requests.api(f"STREAM.UPDATE.{spec.name}", body, timeout=10)
+        except BusError as why:
+            raise TopologyMismatch(
+                f"stream {spec.name} keeps {_copies(held)} and cannot have {wanted}: {why}",
+                code=why.code,
+            ) from None
+        return [f"stream {spec.name} keeps {_copies(wanted)} now, not {held}"]
 
     async def _extend_stream(
         self, spec: StreamSpec, found: dict[str, Any], fresh: set[str]
@@ -191,25 +223,26 @@ class Provisioner:
         """
         changes: list[str] = []
         for attempt in range(_TRIES):
-            _verify(spec, found)
+            examine(spec, found, self._names)
             missing = [subject for subject in spec.subjects if subject not in found["subjects"]]
             if not missing:
                 return changes
-            merged = {**found, "subjects": [*found["subjects"], *missing]}
+            metadata = {**(found.get("metadata") or {}), **mark(self._names)}
+            merged = {**found, "subjects": [*found["subjects"], *missing], "metadata": metadata}
             await self._requests.api(f"STREAM.UPDATE.{spec.name}", merged)
             fresh.update(missing)
             changes = changes or [f"added {', '.join(missing)} to stream {spec.name}"]
             await asyncio.sleep(random.uniform(0, _PAUSE * attempt))  # noqa: S311  rivals spread out
-            found = await self._found(spec) or found
+            found = await self._found(spec.name) or found
         raise TopologyMismatch(
             f"stream {spec.name} does not keep the subjects {', '.join(spec.subjects)}: somebody "
             "else changes it at the same time; try again"
         )
 
-    async def _found(self, spec: StreamSpec) -> dict[str, Any] | None:
+    async def _found(self, stream: str) -> dict[str, Any] | None:
         """A stream's configuration as it is, None when there is no such stream."""
         try:
-            info = await self._requests.api(f"STREAM.INFO.{spec.name}")
+            info = await self._requests.api(f"STREAM.INFO.{stream}")
         except StreamMissing:
             return None
         found: dict[str, Any] = info["config"]
@@ -223,15 +256,16 @@ class Provisioner:
             "name": spec.name,
             "subjects": list(spec.subjects),
             "storage": "file",
-            "num_replicas": self._replicas,
+            "num_replicas": self._replicas or 1,
+            "metadata": mark(self._names),
             **spec.config,
         }
         try:
             await self._requests.api(f"STREAM.CREATE.{spec.name}", config, timeout=10)
         except BusError as why:
-            found = await self._found(spec)
+            found = await self._found(spec.name)
             if found is None:
-                raise _not_made(f"stream {spec.name}", why) from None
+                raise not_made(f"stream {spec.name}", why) from None
             return found
         return None
 
@@ -250,6 +284,11 @@ class Provisioner:
                     f"{spec.filter!r}: two apps share a name, or the subject was changed; "
                     "rename one, or delete the consumer once nothing is pending on it"
                 )
+            if spec.guest and not is_marked(info["config"], self._names):
+                raise TopologyMismatch(
+                    f"consumer {spec.name!r} of stream {spec.stream} was not created by this app: "
+                    "rename the workflow, or give the app another prefix"
+                )
             return []
         config = {
             "durable_name": spec.name,
@@ -259,6 +298,7 @@ class Provisioner:
             "ack_wait": int(spec.ack_wait * _NANOS),
             "max_ack_pending": spec.max_ack_pending,
             "max_deliver": -1,
+            "metadata": mark(self._names),
             "deliver_policy": "new" if spec.only_new and spec.filter not in fresh else "all",
         }
         body = {"stream_name": spec.stream, "config": config}
@@ -269,66 +309,22 @@ class Provisioner:
             try:
                 await self._requests.api(f"CONSUMER.INFO.{name}")
             except BusError:
-                raise _not_made(f"consumer {spec.name} of stream {spec.stream}", why) from None
+                raise not_made(f"consumer {spec.name} of stream {spec.stream}", why) from None
             return []
         return [f"created consumer {spec.name} on {spec.stream}"]
 
 
-def _not_made(what: str, why: BusError) -> BusError:
-    if isinstance(why, PermissionDenied):
-        return PermissionDenied(
-            f"{what} does not exist, and this user may not create it: "
-            "run `layby provision APP` as a user who may",
-            subject=why.subject,
-        )
-    hint = (
-        ": another stream has one of its subjects; rename one of the two"
-        if why.code == _OVERLAP
-        else ""
-    )
-    return TopologyMismatch(f"{what} cannot be created: {why}{hint}", code=why.code)
+def _copies(count: int) -> str:
+    return f"{count} cop{'y' if count == 1 else 'ies'}"
 
 
-def _verify(spec: StreamSpec, found: dict[str, Any]) -> None:
-    """Refuse settings under which promises would not hold; sizes and ages are the owner's."""
-    if spec.exact and set(found["subjects"]) != set(spec.subjects):
-        raise _other_share(spec, found["subjects"])
-    for key in (
-        "retention",
-        "allow_rollup_hdrs",
-        "allow_msg_schedules",
-        "discard",
-        "allow_msg_ttl",
-    ):
-        wanted = spec.config.get(key, {"retention": "limits", "discard": "old"}.get(key, False))
-        if found.get(key, False) != wanted:
-            raise TopologyMismatch(
-                f"stream {spec.name} has {key} = {found.get(key, False)!r}, and Layby needs "
-                f"{wanted!r}: it was made by somebody else; rename it or recreate it empty"
-            )
-    if not found.get("allow_direct", False):
-        raise TopologyMismatch(
-            f"stream {spec.name} does not allow direct get, which Layby reads with: "
-            f"nats stream edit {spec.name} --allow-direct"
-        )
-
-
-def _other_share(spec: StreamSpec, held: list[str]) -> TopologyMismatch:
-    there = log.count_of(held) if spec.name == log.STREAM else 0
-    if not there:
-        return TopologyMismatch(
-            f"stream {spec.name} holds {', '.join(held)}, and Layby needs it to hold "
-            f"{', '.join(spec.subjects)}: it was made or changed by somebody else; put that right, "
-            "or remove it if it is empty"
-        )
-    asked = next(count for count in log.COUNTS if log.shares(count)[spec.name] == spec.subjects)
-    return TopologyMismatch(
-        f"the logs of runs are in {_streams(there)} here ({', '.join(log.shares(there))}), and the "
-        f"app asks for {_streams(asked)}. The number is fixed once an account is provisioned: "
-        f"declare App(log_streams={there}), or give the app an account of its own. Where no run is "
-        "needed any more, stop all workers, remove those streams, and provision again"
-    )
-
-
-def _streams(count: int) -> str:
-    return f"{count} stream{'s' if count > 1 else ''}"
+__all__ = [
+    "EVENTS",
+    "ConsumerSpec",
+    "Provisioner",
+    "SourceSpec",
+    "StreamSpec",
+    "Topology",
+    "bucket",
+    "streams",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -24,9 +24,9 @@ from .actors.workflow import (
 )
 from .bus import log
 from .bus.errors import InvalidSettings
-from .bus.names import OWN_WORDS, Names
-from .bus.topology import ConsumerSpec, Topology, bucket, streams
-from .mailboxes import Duty, mailboxes
+from .bus.names import EVENTS, OWN_WORDS, Names
+from .bus.topology import ConsumerSpec, SourceSpec, Topology, bucket, streams
+from .mailboxes import Duty, mailboxes, waiting_consumer
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.retry import Retry
@@ -58,6 +58,7 @@ class App:
         history: HistoryStore | None = None,
         log_streams: int = 1,
         prefix: str = "",
+        streams: Mapping[str, str] | None = None,
     ) -> None:
         """Declare an app.
 
@@ -87,6 +88,9 @@ class App:
                 `SHOP_parked` and subjects such as `shop.developer.response.T1`. Subjects of events
                 stay as they are. Name it to clients and commands too (`LAYBY_PREFIX`). Changed
                 later, it names a new app that knows nothing of the runs of the old one.
+            streams: Subjects of events that are in streams which Layby did not create, with the
+                names of these: `{"orders.paid": "CORP"}`. Layby reads such a stream, through
+                consumers of its own, and changes nothing of it.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -110,6 +114,7 @@ class App:
         if log_streams not in log.COUNTS:
             raise InvalidSetup(f"app {name!r}: log_streams must be 1, 2, 4, 8 or 16")
         self.log_streams = log_streams
+        self._streams = dict(streams or {})
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
         self._met: list[RoutingAgent] = []
@@ -130,6 +135,7 @@ class App:
         on_failure: Callable[[RunFailure, WorkflowStep], Awaitable[object]] | None = None,
         timeout: str | float | timedelta | None = None,
         cancel_on: str = "",
+        stream: str = "",
     ) -> Callable[[F], F]:
         """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
 
@@ -144,6 +150,8 @@ class App:
                 with an error.
             timeout: How long a run may take, without the time that people take.
             cancel_on: A subject whose events cancel the runs of the ticket in their field `key`.
+            stream: The stream that has the events on `on`, where Layby did not create it; the same
+                as `App(streams={on: stream})`.
         """
         options = WorkflowOptions(
             on_failure=on_failure,
@@ -152,10 +160,27 @@ class App:
         )
 
         def declare(fn: F) -> F:
+            self._read_from(on, stream)
             self._declare(Workflow(fn, on=on, key=key, name=name, version=version, options=options))
             return fn
 
         return declare
+
+    def _read_from(self, subject: str, stream: str) -> None:
+        """Take note of the stream that has the events on a subject."""
+        if stream and self._streams.setdefault(subject, stream) != stream:
+            raise InvalidSetup(
+                f"app {self.name!r} reads events on {subject!r} from two streams, "
+                f"{self._streams[subject]} and {stream}: a subject belongs to one"
+            )
+
+    def waiting_consumer(self, subject: str) -> str:
+        """The consumer that hands out the events on a subject to the runs that wait for them."""
+        return waiting_consumer(subject, self._streams, self.names)
+
+    def stream_of(self, subject: str) -> str:
+        """The stream that has the events on a subject."""
+        return self._streams.get(subject) or self.names.stream(EVENTS)
 
     def _check_roles(self) -> None:
         for role in self.roles:
@@ -169,7 +194,13 @@ class App:
                 raise InvalidSetup(f"app {self.name!r} declares the role {role!r} twice")
 
     def _check_trigger(self, subject: str) -> None:
-        role, _, rest = subject.partition(".")
+        own = self.names.own(subject)
+        role, _, rest = own.partition(".")
+        if self.prefix and own != subject and role in OWN_WORDS:
+            raise InvalidSetup(
+                f"subjects under '{self.prefix}.{role}' are Layby's own, as the prefix is "
+                f"{self.prefix!r}: choose another for {subject!r}, or another prefix"
+            )
         if role in self.roles and rest.partition(".")[0] in {"question", "receipt", "response"}:
             raise InvalidSetup(
                 f"{subject!r} belongs to the questions of the role {role!r}: choose another subject"
@@ -207,12 +238,33 @@ class App:
 
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
-        needed = streams(self.kept(), self.roles, self.log_streams, self.names)
+        own = [subject for subject in self.kept() if subject not in self._streams]
+        needed = streams(own, self.roles, self.log_streams, self.names)
         if self.watches:
             needed = (*needed, bucket("waits", self.names))
         if isinstance(self.history, NatsHistory):
             needed = (*needed, *self.history.streams(self.names))
-        return Topology(streams=needed, consumers=tuple(spec for spec, _ in self.mailboxes()))
+        return Topology(
+            streams=needed,
+            consumers=tuple(spec for spec, _ in self.mailboxes()),
+            sources=self._sources(),
+        )
+
+    def _sources(self) -> tuple[SourceSpec, ...]:
+        """The events that are read from streams which Layby did not create."""
+        awaited = self.watched()
+        return tuple(
+            SourceSpec(stream=self._streams[subject], subject=subject, awaited=subject in awaited)
+            for subject in dict.fromkeys(self.kept())
+            if subject in self._streams
+        )
+
+    def watched(self) -> set[str]:
+        """The subjects whose events runs wait for, or are cancelled by."""
+        if not self.watches:
+            return set()
+        declared = {*self.events, *(w.options.cancel_on for w in self.workflows.values())}
+        return {s for s in self.kept() if s not in self._streams or s in declared}
 
     @property
     def prefix(self) -> str:
@@ -236,7 +288,8 @@ class App:
             workflows=self.workflows.values(),
             performers=[*(network.address for network in self.networks.values()), *self.agents],
             roles=self.roles,
-            watches=self.watches,
+            watched=self.watched(),
+            streams=self._streams,
             log_streams=self.log_streams,
             names=self.names,
         )

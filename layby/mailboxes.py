@@ -6,7 +6,7 @@ list of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,9 +14,11 @@ import msgspec
 from .actors.kinds import human_address
 from .actors.workflow import Workflow
 from .bus import log
-from .bus.names import Names
-from .bus.topology import EVENTS, ConsumerSpec
+from .bus.names import EVENTS, Names
+from .bus.token import encode
+from .bus.topology import ConsumerSpec
 
+_WAITS = "waits"
 _MAIL_WAIT = 15.0
 _QUICK_WAIT = 10.0
 """Ack-wait in seconds of what is handled in milliseconds."""
@@ -38,61 +40,79 @@ def mailboxes(
     workflows: Iterable[Workflow],
     performers: Iterable[str],
     roles: Iterable[str],
-    watches: bool,
+    watched: Collection[str],
+    streams: Mapping[str, str],
     log_streams: int,
     names: Names,
 ) -> Iterator[Row]:
-    """The table, a row for each consumer; `performers` are addresses of networks and agents."""
-    for spec, duty in _rows(workflows, performers, roles, watches=watches, log_streams=log_streams):
-        yield _named(spec, names), duty
+    """The table, a row for each consumer.
+
+    Args:
+        workflows: The workflows of the app.
+        performers: The addresses of its networks and agents.
+        roles: The roles of people.
+        watched: The subjects whose events runs wait for, or are cancelled by.
+        streams: The streams of those events that are not in one of Layby's, by subject.
+        log_streams: How many streams hold the logs.
+        names: What the app's streams and subjects are called.
+    """
+    yield from _events(list(workflows), watched, streams, names)
+    for spec, duty in _own(workflows, performers, roles, log_streams):
+        filter_ = names.subject(spec.filter)
+        yield msgspec.structs.replace(spec, stream=names.stream(spec.stream), filter=filter_), duty
 
 
-def _named(spec: ConsumerSpec, names: Names) -> ConsumerSpec:
-    """The consumer under the names of its app. Subjects of events are nobody's to rename."""
-    filter_ = spec.filter if spec.stream == EVENTS else names.subject(spec.filter)
-    return msgspec.structs.replace(spec, stream=names.stream(spec.stream), filter=filter_)
+def waiting_consumer(subject: str, streams: Mapping[str, str], names: Names) -> str:
+    """The consumer that hands out the events on a subject to the runs that wait for them."""
+    return names.guest(f"{_WAITS}-{encode(subject)}") if subject in streams else _WAITS
 
 
-def _rows(
+def _events(
+    workflows: list[Workflow], watched: Collection[str], streams: Mapping[str, str], names: Names
+) -> Iterator[Row]:
+    """Consumers of events, whose subjects are the users' own."""
+    own = names.stream(EVENTS)
+    for subject in sorted(watched):
+        if subject in streams:
+            name = waiting_consumer(subject, streams, names)
+            yield _guest(streams[subject], name, subject, _QUICK_WAIT), Duty("waits")
+    if set(watched) - streams.keys():
+        spec = ConsumerSpec(stream=own, name=_WAITS, filter=">", ack_wait=_QUICK_WAIT)
+        yield spec, Duty("waits")
+    for workflow in workflows:
+        name, subject, duty = workflow.consumer, workflow.on, Duty("events", workflow.name)
+        if subject in streams:
+            yield _guest(streams[subject], names.guest(name), subject, _MAIL_WAIT), duty
+        else:
+            spec = ConsumerSpec(
+                stream=own, name=name, filter=subject, only_new=True, ack_wait=_MAIL_WAIT
+            )
+            yield spec, duty
+
+
+def _guest(stream: str, name: str, subject: str, ack_wait: float) -> ConsumerSpec:
+    """A consumer in a stream that Layby did not create."""
+    return ConsumerSpec(
+        stream=stream, name=name, filter=subject, only_new=True, ack_wait=ack_wait, guest=True
+    )
+
+
+def _own(
     workflows: Iterable[Workflow],
     performers: Iterable[str],
     roles: Iterable[str],
-    *,
-    watches: bool,
     log_streams: int,
 ) -> Iterator[Row]:
-    yield _due()
-    if watches:
-        yield _waits()
+    """Consumers of what Layby itself publishes, by the names that it has without a prefix."""
+    spec = ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_QUICK_WAIT)
+    yield spec, Duty("due")
     for workflow in workflows:
-        yield _events(workflow)
         yield from _mail(workflow.address, log_streams, _MAIL_WAIT)
     for address in performers:
         yield from _mail(address, log_streams, _MAIL_WAIT)
     for role in roles:
         yield from _mail(human_address(role), log_streams, _QUICK_WAIT)
         yield _answers(role)
-
-
-def _due() -> Row:
-    spec = ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_QUICK_WAIT)
-    return spec, Duty("due")
-
-
-def _waits() -> Row:
-    spec = ConsumerSpec(stream=EVENTS, name="waits", filter=">", ack_wait=_QUICK_WAIT)
-    return spec, Duty("waits")
-
-
-def _events(workflow: Workflow) -> Row:
-    spec = ConsumerSpec(
-        stream=EVENTS,
-        name=workflow.consumer,
-        filter=workflow.on,
-        only_new=True,
-        ack_wait=_MAIL_WAIT,
-    )
-    return spec, Duty("events", workflow.name)
 
 
 def _answers(role: str) -> Row:

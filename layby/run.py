@@ -38,7 +38,7 @@ from .bus.opened import Bus, opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
-from .bus.topology import EVENTS, ConsumerSpec, Provisioner
+from .bus.topology import ConsumerSpec, Provisioner
 from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
 from .rows import Finding
@@ -250,8 +250,11 @@ def assemble(
         Duty("due"): _Served(_on_due(host, human)),
     }
     if app.watches:
-        events = Events(requests, names.stream(EVENTS), "waits")
-        waits = WaitActor(frozenset(app.kept()), Bucket(requests, "waits"), events, host)
+
+        def events(subject: str) -> Events:
+            return Events(requests, app.stream_of(subject), app.waiting_consumer(subject))
+
+        waits = WaitActor(frozenset(app.watched()), Bucket(requests, "waits"), events, host)
         services.events = waits
         host.tidiers.append(waits.tidy)
         served[Duty("waits")] = _Served(waits.event)

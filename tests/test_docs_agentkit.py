@@ -23,6 +23,14 @@ def test_its_code_runs(number: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_its_excerpts_are_those_of_the_example() -> None:
+    example = (ROOT / "examples" / "from_agentkit" / "app.py").read_text()
+    excerpts = re.findall(r"^```py\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert excerpts
+    parts = [part for excerpt in excerpts for part in excerpt.split("\n\n\n")]
+    assert [part for part in parts if part.strip() not in example] == []
+
+
 @pytest.mark.parametrize(
     ("owner", "names"),
     [

@@ -1,0 +1,102 @@
+"""Whose a stream is: the mark of those that Layby creates, and what is demanded of the others."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from .errors import TopologyMismatch
+from .names import Names
+from .specs import SourceSpec
+
+MARK: Final = "layby"
+"""Metadata of whatever Layby creates."""
+_PREFIX: Final = "layby.prefix"
+_FORM: Final = "1"
+_UNMARKED: Final = {
+    "retention": "limits",
+    "discard": "old",
+    "storage": "file",
+    "compression": "s2",
+    "max_age": 0,
+    "max_bytes": -1,
+    "max_msgs": -1,
+    "max_msgs_per_subject": -1,
+    "max_msg_size": -1,
+}
+"""What an earlier Layby, which left no mark, created where it asked for nothing else."""
+_FLAGS: Final = (
+    "allow_direct",
+    "allow_rollup_hdrs",
+    "allow_msg_ttl",
+    "allow_msg_schedules",
+    "deny_delete",
+    "deny_purge",
+    "discard_new_per_subject",
+)
+
+
+def mark(names: Names) -> dict[str, str]:
+    """The metadata of what is created for the app with these names."""
+    return {MARK: _FORM, **({_PREFIX: names.prefix} if names.prefix else {})}
+
+
+def is_marked(found: dict[str, Any], names: Names) -> bool:
+    """Whether a stream or consumer, as it is, was created for the app with these names."""
+    metadata: dict[str, str] = found.get("metadata") or {}
+    return MARK in metadata and metadata.get(_PREFIX, "") == names.prefix
+
+
+def was_made_before(config: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether an earlier Layby, which marked nothing, made a stream: it asked for `config`.
+
+    An event's subject never has a wildcard, and how many copies there are is the operator's choice.
+    """
+    metadata: dict[str, str] = found.get("metadata") or {}
+    if MARK in metadata:
+        return False
+    if any(found.get(key, False) != config.get(key, False) for key in _FLAGS):
+        return False
+    return all(found.get(key, value) == config.get(key, value) for key, value in _UNMARKED.items())
+
+
+def stranger(name: str, found: dict[str, Any]) -> TopologyMismatch:
+    """Why a stream that has the name of one of Layby's is left as it is."""
+    held = ", ".join(found.get("subjects") or ["nothing"])
+    return TopologyMismatch(
+        f"stream {name} ({held}) was not created by Layby, so it is not changed: give the app "
+        "names of its own with App(prefix=...), and read events of that stream with "
+        f'@app.workflow(on=..., stream="{name}"). If it is a stream of Layby after all, whose '
+        f"settings were edited: nats stream edit {name} --metadata {MARK}={_FORM}"
+    )
+
+
+def check_source(spec: SourceSpec, found: dict[str, Any]) -> None:
+    """Refuse to read events from a stream in which they would get lost, or cannot be found."""
+    if found.get("retention", "limits") != "limits":
+        raise TopologyMismatch(
+            f"stream {spec.stream} is a {found['retention']} stream, which forgets events once "
+            f"they are read: events on {spec.subject!r} need a stream with `limits` retention; "
+            "source them into one"
+        )
+    held: list[str] = found.get("subjects") or []
+    if not any(covers(pattern, spec.subject) for pattern in held):
+        raise TopologyMismatch(
+            f"stream {spec.stream} keeps no events on {spec.subject!r}: it holds "
+            f"{', '.join(held) or 'no subjects of its own'}; correct the stream or the subject"
+        )
+    if spec.awaited and not found.get("allow_direct", False):
+        raise TopologyMismatch(
+            f"runs wait for events on {spec.subject!r}, and stream {spec.stream} does not allow "
+            f"direct get, which Layby reads with: nats stream edit {spec.stream} --allow-direct"
+        )
+
+
+def covers(pattern: str, subject: str) -> bool:
+    """Whether a stream's subject, which may have wildcards, takes in another subject."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for at, word in enumerate(wanted):
+        if word == ">":
+            return len(given) > at
+        if at >= len(given) or word not in ("*", given[at]):
+            return False
+    return len(wanted) == len(given)
