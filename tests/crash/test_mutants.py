@@ -5,16 +5,18 @@ All of them: `python -m tests.chaos mutants`.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
-from layby.actors import answer
+from layby.actors import answer, merge
 from layby.actors.answer import Given, Verdict
+from layby.actors.ledger import Ledger
 from layby.actors.parked import ParkedRecord, with_question
 from layby.runtime import journal
 from layby.runtime.strand import Strand
-from tests.chaos import simulation
+from tests.chaos import simulation, state_trials
 from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
@@ -96,3 +98,27 @@ def test_the_simulation_catches_an_answer_that_is_not_bound_to_its_question(
 
     monkeypatch.setattr(simulation, "judge", unbound)
     assert broken()
+
+
+def misplaced(trials: int = 400) -> bool:
+    """Whether some mix of parallel tools ends in a state that no order of them gives."""
+    for seed in range(trials):
+        try:
+            state_trials.Trial(Random(seed)).run()  # noqa: S311
+        except state_trials.Broken:
+            return True
+    return False
+
+
+def test_the_trials_catch_a_merge_in_which_the_last_writer_wins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(merge._Merging, "_is_news", _no)
+    assert misplaced()
+
+
+def test_the_trials_catch_changes_that_are_taken_in_the_order_of_the_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Ledger, "_position", lambda *_: 0)
+    assert misplaced()
