@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -24,12 +24,11 @@ from layby.actors.state import StateType, Values
 from layby.bus.log import NOBODY
 from layby.models import ToolCall
 from layby.runtime.actor_step import ActorStep
-from layby.runtime.entry import NULL, ROOT, Envelope, Raw, Record, Stepped, decode, encode
+from layby.runtime.clashes import clashes
+from layby.runtime.entry import ROOT, Called, Envelope, Raw, Record, Stepped, decode, encode
 from layby.runtime.errors import Fenced, Parked
-from layby.runtime.journal import clashes, fold
-from layby.runtime.memory import MemoryServices, WholeValues
-from layby.runtime.recorder import Armed
-from layby.runtime.state import Frame, RunState, Slot
+from layby.runtime.journal import fold
+from layby.runtime.memory import MemoryRecorder, MemoryServices, WholeValues
 from layby.runtime.strand import entering
 
 _LONGEST = 3_000
@@ -279,17 +278,12 @@ class SharedLog:
         return [found[0] for found in keys if found is not None and found[0].kind in {TOOL, AFTER}]
 
 
-class LogRecorder:
+class LogRecorder(MemoryRecorder):
     """The record of one body over the shared log."""
 
-    begins = False
-    redelivered = True
-    ticket = ""
-    event = NULL
-
     def __init__(self, log: SharedLog, mine: set[int], pace: Callable[[], Any]) -> None:
-        self.frame = Frame(id=ROOT, actor="")
-        self.state = RunState(id="r", frames={ROOT: self.frame})
+        super().__init__("r", _nobody)
+        self.state.frames[ROOT] = self.frame
         self._log = log
         self._mine = mine
         self._pace = pace
@@ -301,22 +295,6 @@ class LogRecorder:
     def _catch_up(self) -> None:
         for n, message in enumerate(self._log.messages[self.state.tail :], self.state.tail + 1):
             fold(self.state, n, decode(message))
-
-    def reached(self, key: str) -> None:
-        """Nothing is expected."""
-
-    def changed(self, key: str) -> None:
-        raise AssertionError(key)
-
-    def needs_server(self, what: str) -> None:
-        raise AssertionError(what)
-
-    def lets_pass(self, error: Exception) -> bool:
-        del error
-        return False
-
-    async def may_go_on(self) -> None:
-        """Whoever has the mail goes on."""
 
     async def before_effect(self, key: str) -> None:
         found = Key.parse(key)
@@ -351,13 +329,9 @@ class LogRecorder:
                 raise
             self._catch_up()
 
-    async def wait(self, record: Record, *, to: str = NOBODY, armed: Armed | None = None) -> Slot:
-        del to, armed
-        raise AssertionError(record)
 
-    def branching(self, tasks: Sequence[Any]) -> AbstractContextManager[None]:
-        del tasks
-        return nullcontext()
+async def _nobody(called: Called) -> Raw:
+    raise AssertionError(called)
 
 
 class PacedValues(WholeValues):

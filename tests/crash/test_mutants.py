@@ -120,5 +120,5 @@ def test_the_trials_catch_a_merge_in_which_the_last_writer_wins(
 def test_the_trials_catch_changes_that_are_taken_in_the_order_of_the_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Ledger, "_position", lambda *_: 0)
+    monkeypatch.setattr(Ledger, "_position", _no)
     assert misplaced()
