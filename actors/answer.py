@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from ..runtime.forms import fit
+from ..runtime.times import iso
 from .parked import ParkedQuestion, ParkedRecord
 
-Outcome = Literal["accepted", "invalid", "too_late", "already_answered", "unknown_ticket"]
+Outcome = Literal[
+    "accepted", "invalid", "ambiguous", "too_late", "already_answered", "unknown_ticket"
+]
 
 _KEYS = ("answer", "response", "text")
 _LONGEST = 32_000
+SKEW = 1.0
+"""Seconds by which the clocks of two streams' leaders may differ."""
+READING = 60.0
+"""Seconds after the end of one question in which an unnamed answer may still be meant for it, and
+so approves no other: a double click, or somebody who has not seen that there is another."""
+_APPROVED = re.compile(r"approved?\s+([0-9a-f]{12})", re.IGNORECASE)
+_APPROVED_JSON = re.compile(r'\{"approve": "([0-9a-f]{12})"\}')
+
+
+class Candidate(msgspec.Struct, kw_only=True, frozen=True):
+    """A question that an ambiguous answer may be for."""
+
+    id: str
+    question: str
+    """Its first line."""
+    run: str
+    deadline: str
+    answer_with: tuple[str, ...] = ()
+    """Shell commands that answer exactly this question."""
 
 
 class Receipt(msgspec.Struct, kw_only=True, frozen=True):
@@ -30,6 +53,8 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True):
     at: str = ""
     seq: int = 0
     """The answer's sequence in the stream ANSWERS."""
+    candidates: tuple[Candidate, ...] = ()
+    """Of an ambiguous answer: the questions that it may be for."""
 
 
 class Given(NamedTuple):
@@ -54,6 +79,22 @@ class Verdict(NamedTuple):
     outcome: Outcome
     question: ParkedQuestion | None = None
     reason: str = ""
+    candidates: tuple[ParkedQuestion, ...] = ()
+
+
+class Sent(NamedTuple):
+    """An answer in its place in the stream."""
+
+    seq: int
+    at: float
+    """When it was stored, Unix seconds by the server's clock."""
+    given: Given
+
+
+def understood(data: bytes, ticket: str, responder: str = "") -> Given | Refused:
+    """Like `read`; the `responder` in the subject counts more than what the answer says."""
+    given = read(data, ticket)
+    return given._replace(by=responder) if responder and isinstance(given, Given) else given
 
 
 def read(data: bytes, ticket: str) -> Given | Refused:
@@ -109,9 +150,11 @@ def _given(text: str, question_id: str = "", by: str = "") -> Given | Refused:
 
 
 def judge(record: ParkedRecord | None, role: str, given: Given, *, seq: int, at: float) -> Verdict:
-    """Find the question that an answer closes: the one it names, else the role's oldest open one.
+    """Find the question that an answer closes, as of the answer's place in the stream.
 
-    An answer that names none never closes a question that was asked after the answer was sent.
+    That is the one it names, by id or by the digest of an approval, else the only one of its role
+    that was open then. An answer that names none never closes a question that was asked after it
+    was sent.
     """
     asked = [q for q in record.questions if q.role == role] if record else []
     if not asked:
@@ -119,14 +162,68 @@ def judge(record: ParkedRecord | None, role: str, given: Given, *, seq: int, at:
     mine = next((q for q in asked if q.seq == seq and q.status == "answered"), None)
     if mine is not None:
         return Verdict("accepted", mine)
-    return _named(asked, given) if given.question_id else _unnamed(asked, seq, at)
-
-
-def _named(asked: list[ParkedQuestion], given: Given) -> Verdict:
-    named = next((q for q in asked if q.id == given.question_id), None)
-    if named is None:
+    named = _named(asked, given)
+    if named is not None:
+        return _of_named(named, seq, at)
+    if given.question_id:
         reason = f"no question {given.question_id!r} has been asked on this ticket"
         return Verdict("invalid", reason=reason)
+    return _unnamed(asked, seq, at)
+
+
+def is_named(record: ParkedRecord | None, role: str, given: Given) -> bool:
+    """Whether an answer says which question it is for."""
+    asked = [q for q in record.questions if q.role == role] if record else []
+    return bool(given.question_id) or _named(asked, given) is not None
+
+
+class Contest:
+    """Plays a ticket's answers in the order of the stream: the first valid one wins a question."""
+
+    def __init__(self, record: ParkedRecord, role: str) -> None:
+        self.record = record
+        """The record as the answers so far leave it."""
+        self.winners: dict[str, Sent] = {}
+        """Of questions that `record` had as open: the answer that closes it."""
+        self._role = role
+
+    def add(self, sent: Sent) -> None:
+        """Take the next answer."""
+        verdict = judge(self.record, self._role, sent.given, seq=sent.seq, at=sent.at)
+        question = verdict.question
+        if verdict.outcome != "accepted" or question is None or question.status != "open":
+            return
+        if not unfit(question, sent.given):
+            self.winners[question.id] = sent
+            won = msgspec.structs.replace(
+                question,
+                status="answered",
+                seq=sent.seq,
+                by=sent.given.by,
+                closed_at=iso(sent.at),
+            )
+            questions = tuple(won if q is question else q for q in self.record.questions)
+            self.record = msgspec.structs.replace(self.record, questions=questions)
+
+
+def _named(asked: list[ParkedQuestion], given: Given) -> ParkedQuestion | None:
+    if given.question_id:
+        return next((q for q in asked if q.id == given.question_id), None)
+    digest = _digest_in(given)
+    return next((q for q in asked if digest and q.digest == digest), None)
+
+
+def _digest_in(given: Given) -> str:
+    """The digest that an approval names."""
+    found = (_APPROVED_JSON if given.structured else _APPROVED).fullmatch(given.text)
+    return found[1].lower() if found else ""
+
+
+def _of_named(named: ParkedQuestion, seq: int, at: float) -> Verdict:
+    if at < named.since - SKEW:
+        return Verdict("invalid", named, "the question was asked after this answer")
+    if named.status == "open" and _was_closed(named, seq, at):
+        return lost(named)
     return Verdict("accepted", named) if named.status == "open" else lost(named)
 
 
@@ -134,19 +231,40 @@ def _unnamed(asked: list[ParkedQuestion], seq: int, at: float) -> Verdict:
     before = [q for q in asked if q.since <= at]
     if not before:
         return Verdict("unknown_ticket", reason="the question was asked after this answer")
-    meant = next((q for q in before if not _was_closed(q, seq, at)), None)
-    if meant is None:
-        return lost(max(before, key=lambda q: q.closed_at))
+    opened = [q for q in before if not _was_closed(q, seq, at)]
+    if not opened:
+        return lost(max(before, key=_end_of))
+    if len(opened) > 1:
+        reason = f"{len(opened)} questions are open on this ticket: say which one you mean"
+        return Verdict("ambiguous", reason=reason, candidates=tuple(opened))
+    meant = opened[0]
+    if meant.digest and any(_end_of(q) > at - READING for q in before if q is not meant):
+        reason = (
+            "another question on this ticket has just ended, and this answer may be meant for "
+            "that one: say which call you approve"
+        )
+        return Verdict("ambiguous", reason=reason, candidates=tuple(opened))
     return Verdict("accepted", meant) if meant.status == "open" else lost(meant)
 
 
 def _was_closed(question: ParkedQuestion, seq: int, at: float) -> bool:
-    """Whether a question was closed by what came before the answer `seq`, stored at `at`."""
-    if question.status == "open":
-        return False
+    """Whether a question was closed before the answer `seq`, stored at `at`."""
     if question.status == "answered":
         return question.seq < seq
-    return datetime.fromisoformat(question.closed_at).timestamp() <= at
+    return at > _end_of(question)
+
+
+def _end_of(question: ParkedQuestion) -> float:
+    """When a question was closed or, while it is open, when it will have been."""
+    if question.status == "open":
+        return _unix(question.deadline)
+    if question.status == "expired":  # by the clock of a worker, or early where tests do not wait
+        return min(_unix(question.deadline), _unix(question.closed_at))
+    return _unix(question.closed_at)
+
+
+def _unix(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def unfit(question: ParkedQuestion, given: Given) -> str:
@@ -157,10 +275,10 @@ def unfit(question: ParkedQuestion, given: Given) -> str:
 
 
 def lost(question: ParkedQuestion) -> Verdict:
-    """The verdict on an answer to a question that is closed."""
+    """The verdict on an answer to a question that is closed, or whose deadline has passed."""
     if question.status == "answered":
         who = question.by or "somebody"
         return Verdict("already_answered", question, f"{who} answered at {question.closed_at}")
-    if question.status == "expired":
-        return Verdict("too_late", question, f"the deadline passed at {question.closed_at}")
+    if question.status in {"open", "expired"}:
+        return Verdict("too_late", question, f"the deadline passed at {question.deadline}")
     return Verdict("too_late", question, f"the run ended at {question.closed_at}")

@@ -14,7 +14,7 @@ from ..bus.token import encode
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 
-_KEPT = 32
+KEPT = 32
 """Closed questions that a record remembers."""
 _REMEMBERED = 16_000_000
 """Bytes of records that a worker remembers, as they are stored."""
@@ -48,6 +48,8 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """The run that started this one and waits for it."""
     since: float = 0.0
     """When its log entry was stored, Unix seconds by the server's clock, as for answers."""
+    digest: str = ""
+    """Of the call that is to be approved."""
 
 
 class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -81,6 +83,7 @@ def parked_question(run: RunState, question: Question, since: float = 0.0) -> Pa
         pos=run.tail,
         parent=run.parent.run if run.parent else "",
         since=since,
+        digest=question.digest,
     )
 
 
@@ -98,7 +101,7 @@ def with_question(
     else:
         return record  # closed before, and a question closes once
     closed = [q for q in questions if q.status != "open"]
-    forgotten = {q.id for q in closed[:-_KEPT]}
+    forgotten = {q.id for q in closed[:-KEPT]}
     waits = {q.run for q in questions if q.status == "open"}
     runs = {key: state for key, state in record.runs.items() if key in waits}
     if run.id in waits:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 
 import msgspec
 
 from ..bus.errors import BusError
 from ..bus.mailbox import Delivery
+from ..bus.reading import every
 from ..bus.requests import PubAck, Requests
 from ..bus.timers import Timers
 from ..bus.token import encode
@@ -17,14 +19,12 @@ from ..runtime.host import Host
 from ..runtime.services import Due
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
-from .parked import ParkedRecord, Parking, with_question
+from .parked import KEPT, ParkedRecord, Parking, with_question
 
 _BEFORE = 0.05
 """Seconds by which somebody may see a question before its stream stamps it."""
 _FRESH = 120.0
 """Seconds after its publication in which a question may still lack its record."""
-_QUESTIONS = 200
-"""Questions of one ticket that are looked at."""
 
 
 class _Others(Exception):
@@ -85,7 +85,9 @@ class Showing:
             msgspec.json.encode(self._published(state, question)),
             {"Nats-Msg-Id": question.id},
         )
-        prompt = not repeated and 0.0 <= time.time() - delivery.at <= _BEFORE
+        prompt = (
+            not repeated and not question.digest and 0.0 <= time.time() - delivery.at <= _BEFORE
+        )
         crash.point("after_question")
         crash.point("before_record_put")
         if before:
@@ -171,10 +173,30 @@ class Showing:
         newest = await self._requests.stored(self._names.stream("QUESTIONS"), last=subject)
         if newest is None or at - newest.at > _FRESH:
             return set()
-        body = {"next_by_subj": subject, "batch": _QUESTIONS, "start_time": iso(at - _FRESH)}
-        found = await self._requests.direct_get(self._names.stream("QUESTIONS"), body)
-        texts = [newest.data, *(msg.data for msg in found if not msg.status)]
-        return {msgspec.json.decode(text, type=_Shown).id for text in texts}
+        found = await self._published_since(ticket, at - _FRESH)
+        return {msgspec.json.decode(newest.data, type=_Shown).id, *found}
+
+    async def unrecorded(self, record: ParkedRecord, at: float) -> set[str]:
+        """Questions on a ticket that were published by `at` and that its record lacks."""
+        closed = [question.since for question in record.questions if question.status != "open"]
+        if len(closed) >= KEPT:
+            since = min(closed)  # the record has forgotten what was closed before
+        else:
+            since = min((question.since for question in record.questions), default=at) - _FRESH
+        published = await self._published_since(record.ticket, since)
+        by_then = {ref for ref, stamp in published.items() if stamp <= at}
+        return by_then - {question.id for question in record.questions}
+
+    async def _published_since(self, ticket: str, since: float) -> dict[str, float]:
+        """The questions on a ticket by their ids, with when they were published."""
+        subject = self._names.subject(f"{self._role}.question.{encode(ticket)}")
+        found: dict[str, float] = {}
+        async for message in every(
+            self._requests, self._names.stream("QUESTIONS"), subject, since=since
+        ):
+            stamp = datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
+            found.setdefault(msgspec.json.decode(message.data, type=_Shown).id, stamp)
+        return found
 
     async def shown(self, ticket: str, within: float) -> None:
         """Return when what this worker is showing on `ticket` has its record, or after `within`."""

@@ -43,6 +43,7 @@ class _Meta(NamedTuple):
     stream: str
     num_delivered: int
     seq: int
+    consumer_seq: int
     at: float
 
 
@@ -88,6 +89,11 @@ class Delivery:
     def seq(self) -> int:
         """Its sequence in the stream."""
         return self._told.seq
+
+    @property
+    def consumer_seq(self) -> int:
+        """The delivery's number among all of its consumer: without a gap, whoever gets them."""
+        return self._told.consumer_seq
 
     @property
     def at(self) -> float:
@@ -136,7 +142,7 @@ def _meta(reply: str) -> _Meta:
     fields = reply.split(".")
     if len(fields) > _V1_FIELDS:
         fields = ["$JS", "ACK", *fields[4:]]
-    return _Meta(fields[2], int(fields[4]), int(fields[5]), int(fields[7]) / _NANOS)
+    return _Meta(fields[2], int(fields[4]), int(fields[5]), int(fields[6]), int(fields[7]) / _NANOS)
 
 
 Handler = Callable[[Delivery], Awaitable[None]]

@@ -59,7 +59,7 @@ async def every(
         found = [message for message in messages if not message.status]
         for message in found:
             yield message
-        if not found:
+        if not found or messages[-1].headers.get("Nats-Num-Pending") == "0":
             return
         body.pop("start_time", None)
         body["seq"] = sequence(found[-1]) + 1

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from .actors.answer import Receipt as WireReceipt
 from .actors.migration import Migration
 from .asked import open_questions
 from .bus.blobs import Blobs
@@ -385,8 +384,7 @@ _NO_SUCH_STREAM = 503
 
 
 def _receipt(data: bytes) -> Receipt:
-    wire = msgspec.json.decode(data, type=WireReceipt)
-    return Receipt(**msgspec.structs.asdict(wire))
+    return msgspec.json.decode(data, type=Receipt)
 
 
 def _dead_row(number: int, letter: DeadLetter) -> DeadRow:

@@ -24,7 +24,9 @@ RunStatus = Literal[
 """`waiting` is parked: it waits for a person, a timer or a child and holds no worker. `blocked` is
 parked too: it goes on once people have mended what it failed of."""
 
-Outcome = Literal["accepted", "invalid", "too_late", "already_answered", "unknown_ticket"]
+Outcome = Literal[
+    "accepted", "invalid", "ambiguous", "too_late", "already_answered", "unknown_ticket"
+]
 """What became of an answer."""
 
 Level = Literal["ok", "warn", "error"]
@@ -154,6 +156,24 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     deadline: str
 
 
+class Candidate(msgspec.Struct, kw_only=True, frozen=True):
+    """A question that an ambiguous answer may be for.
+
+    Attributes:
+        id: The question's id, which an answer may name.
+        question: Its first line.
+        run: The run that waits.
+        deadline: When the run goes on without an answer.
+        answer_with: Shell commands that answer exactly this question.
+    """
+
+    id: str
+    question: str
+    run: str
+    deadline: str
+    answer_with: list[str] = []
+
+
 class Receipt(msgspec.Struct, kw_only=True, frozen=True):
     """What became of an answer.
 
@@ -165,6 +185,7 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True):
         by: Who gave this answer or, when it is too late, the one that won.
         at: When the receipt was written.
         seq: Stream sequence of the answer it is about.
+        candidates: Of an ambiguous answer: the questions that it may be for.
     """
 
     outcome: Outcome
@@ -174,6 +195,7 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True):
     by: str | None = None
     at: str = ""
     seq: int = 0
+    candidates: list[Candidate] = []
 
 
 class Sent(msgspec.Struct, kw_only=True, frozen=True):

@@ -24,9 +24,12 @@ class Doubt:
         self._requests = requests
         self._ends: dict[str, int] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self.renewals = 0
+        """How often everything had to be doubted anew."""
 
     def renew(self) -> None:
         """Doubt everything that is stored by now."""
+        self.renewals += 1
         for task in self._asking.values():
             task.cancel()  # its answer may be from before
         self._asking.clear()

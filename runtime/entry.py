@@ -128,6 +128,8 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     """Unix seconds."""
     form: dict[str, Any] | None = None
     """JSON Schema that an answer must satisfy; None: any text."""
+    digest: str = ""
+    """Of the call that is to be approved; no other question has it."""
 
 
 class Answered(_Record, frozen=True, kw_only=True, gc=False, tag="answered"):

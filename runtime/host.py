@@ -149,6 +149,11 @@ class Host:
         """Whether it was delivered before; a killed server forgets how often it was."""
         return delivery.num_delivered > 1 or self._doubt.covers(delivery)
 
+    @property
+    def interruptions(self) -> int:
+        """How often the server may have forgotten what it delivered."""
+        return self._doubt.renewals
+
     def interrupted(self) -> None:
         """Take note that the server may have forgotten what it delivered.
 

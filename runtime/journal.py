@@ -158,6 +158,7 @@ def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
         asked_at=envelope.at,
         deadline=record.deadline,
         form=record.form,
+        digest=record.digest,
     )
     state.waits += 1
 

@@ -137,6 +137,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     context: str = ""
     agent: str = ""
     form: dict[str, Any] | None = None
+    digest: str = ""
+    """Of the call that is to be approved; empty when no call is."""
     asked_at: float = 0.0
     deadline: float = 0.0
     status: str = OPEN

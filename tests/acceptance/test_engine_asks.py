@@ -363,11 +363,13 @@ async def two_at_once(event: dict[str, Any], step: Step) -> list[str]:
     return [answer.text for answer in answers]
 
 
-async def test_an_answer_without_a_name_is_for_the_oldest_question(engine: Engine) -> None:
+async def test_an_answer_without_a_name_is_for_the_only_open_question(engine: Engine) -> None:
     async with engine.works(app_of(two_at_once)):
         run = await engine.start()
-        await engine.questions(2)
-        assert (await engine.answer(text="to the first")).outcome == "accepted"
+        first = next(q for q in await engine.questions(2) if q.question == "first?")
+        assert (await engine.answer(text="to which?")).outcome == "ambiguous"
+        named = await engine.answer(text="to the first", question_id=first.id)
+        assert named.outcome == "accepted"
         assert (await engine.answer(text="to the second")).outcome == "accepted"
         assert (await engine.answer(text="to nobody")).outcome == "already_answered"
         assert await engine.result(run) == ["to the first", "to the second"]
@@ -405,7 +407,11 @@ async def test_two_runs_on_one_ticket_are_asked_and_answered_each(engine: Engine
         await engine.question(run=older)
         newer = await engine.start("T1")
         await engine.question(run=newer)
-        assert (await engine.answer("T1", "for the older")).outcome == "accepted"
+        receipt = await engine.answer("T1", "for whom?")
+        assert (receipt.outcome, receipt.question) == ("ambiguous", None)
+        assert [candidate.run for candidate in receipt.candidates] == [older, newer]
+        named = await engine.answer("T1", "for the older", question_id=receipt.candidates[0].id)
+        assert named.outcome == "accepted"
         assert (await engine.result(older))["text"] == "for the older"
         assert (await engine.state(newer)).status == "waiting"
         assert (await engine.answer("T1", "for the newer")).outcome == "accepted"

@@ -12,9 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from layby.actors import (
     answer,
+    arrivals,
     children,
+    deadlines,
     human,
     open_questions,
     parked,
@@ -158,26 +162,48 @@ def question_shown_last() -> None:
 def answer_not_bound() -> None:
     """Let an answer that names a question close whichever is the oldest."""
 
-    def make(judge: Any) -> Any:
-        def anyhow(record: Any, role: str, given: answer.Given, **where: Any) -> Any:
-            return judge(record, role, given._replace(question_id=""), **where)
+    def make(named: Any) -> Any:
+        def anyhow(asked: list[Any], given: answer.Given) -> Any:
+            oldest = next((q for q in asked if q.status == "open"), None)
+            return oldest if given.question_id else named(asked, given)
 
         return anyhow
 
-    _set(human, "judge", make)
+    _set(answer, "_named", make)
+
+
+def ambiguous_taken_as_oldest() -> None:
+    """Let an answer that may be for several questions close the oldest."""
+
+    def make(unnamed: Any) -> Any:
+        def oldest(asked: list[Any], seq: int, at: float) -> Any:
+            verdict = unnamed(asked, seq, at)
+            if verdict.outcome != "ambiguous":
+                return verdict
+            return answer.Verdict("accepted", verdict.candidates[0])
+
+        return oldest
+
+    _set(answer, "_unnamed", make)
+
+
+def later_answer_wins() -> None:
+    """Let whichever answer is handled first close its question."""
+    _set(arrivals.Arrivals, "leave_doubt", lambda _: _no)
 
 
 def answer_closes_later_question() -> None:
     """Let an answer that names none close a question that was asked after it."""
 
-    def make(judge: Any) -> Any:
-        def timeless(record: Any, role: str, given: Any, *, seq: int, at: float) -> Any:
+    def make(unnamed: Any) -> Any:
+        def timeless(asked: list[Any], seq: int, at: float) -> Any:
             del at
-            return judge(record, role, given, seq=seq, at=1e12)
+            seen = [msgspec.structs.replace(q, since=0.0, deadline="9999-01-01") for q in asked]
+            return unnamed(seen, seq, 1.0)
 
         return timeless
 
-    _set(human, "judge", make)
+    _set(answer, "_unnamed", make)
 
 
 def everybody_goes_on() -> None:
@@ -233,7 +259,7 @@ def effect_beside_record() -> None:
 
 def expiry_ignores_answers() -> None:
     """Let a deadline win over an answer that was in time and is not read yet."""
-    _set(human.Human, "_answer_in_time", lambda _: _nothing)
+    _set(deadlines.Deadlines, "_answer_in_time", lambda _: _nothing)
 
 
 def no_catching_up() -> None:

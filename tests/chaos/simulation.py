@@ -14,8 +14,9 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from layby.actors.answer import Given, judge
-from layby.actors.parked import ParkedRecord, parked_question, with_question
+from layby.actors.answer import Contest, Given, Sent, judge
+from layby.actors.parked import ParkedRecord, with_question
+from layby.actors.taking import answered
 from layby.runtime import journal
 from layby.runtime.clashes import clashes
 from layby.runtime.entry import (
@@ -96,7 +97,7 @@ class World:
         self.revision = 0
         self.answers: list[tuple[float, Given]] = []
         self.receipts: dict[int, set[tuple[str, str | None]]] = {}
-        self.shown: set[str] = set()
+        self.shown: dict[str, float] = {}
         self.pending: list[Mail] = [Mail("event")]
         self.delivered: dict[Mail, int] = {}
         self.ran: dict[str, set[int]] = {}
@@ -339,11 +340,11 @@ class World:
         asked = self.log[mail.n - 1][1].records[-1]
         assert isinstance(asked, Asked)
         if writer.view.questions[asked.id].status == OPEN:
-            yield from self._change(writer, asked.id, self.stored_at[mail.n - 1])
             if asked.id not in self.shown:
-                self.shown.add(asked.id)
+                self.shown[asked.id] = self.now
                 self._people_answer(asked.id)
             yield
+            yield from self._change(writer, asked.id, self.shown[asked.id])
             self.pending.append(Mail("due", name=asked.id, at=asked.deadline))
 
     def _people_answer(self, question_id: str) -> None:
@@ -353,30 +354,55 @@ class World:
             self.pending.append(Mail("answer", len(self.answers), at=self.now))
 
     def _answer(self, writer: Writer, mail: Mail, again: bool) -> Play:  # noqa: FBT001
+        del again  # whoever shares answers with others is always in doubt
         at, given = self.answers[mail.n - 1]
-        if again:
-            self._catch_up(writer)
-            yield
-        verdict = judge(self.record, ROLE, given, seq=mail.n, at=at)
-        yield
-        question = verdict.question
-        if verdict.outcome != "accepted" or question is None:
-            self._receipt(mail.n, verdict.outcome, question.id if question else None)
-            return
-        if question.id not in writer.view.questions:
-            self._catch_up(writer)
-        yield from self._close(writer, Answered(id=question.id, text=given.text, at=at, seq=mail.n))
-        yield from self._change(writer, question.id)
-        won = writer.view.questions[question.id]
-        if won.seq == mail.n and won.status == "answered":
-            self._receipt(mail.n, "accepted", question.id)
-        else:
-            shown = parked_question(writer.view, won)
-            again_judged = judge(self.record, ROLE, given, seq=mail.n, at=at)
-            if again_judged.outcome == "accepted":
+        while True:
+            yield from self._caught_up(writer)
+            contest = self._contest(self.record, mail.n - 1)
+            yield  # what is shown meanwhile is not in the record that was read
+            verdict = judge(contest.record, ROLE, given, seq=mail.n, at=at)
+            question = verdict.question
+            judged = [Sent(mail.n, at, given), *contest.winners.values()]
+            if any(self._is_coming(contest.record, sent.given, sent.at) for sent in judged):
                 self.pending.append(mail)
+                return
+            if question is not None and question.id in contest.winners:
+                won = contest.winners[question.id]
+            elif verdict.outcome == "accepted" and question is not None:
+                won = Sent(mail.n, at, given)
             else:
-                self._receipt(mail.n, "lost", shown.id)
+                self._receipt(mail.n, verdict.outcome, question.id if question else None)
+                return
+            if question.status == "answered" and question.id not in contest.winners:
+                self._receipt(mail.n, "accepted", question.id)
+                return
+            yield from self._close(writer, answered(question.id, won))
+            yield from self._change(writer, question.id)
+            closed = writer.view.questions[question.id]
+            if (closed.status, closed.seq) == ("answered", won.seq):
+                self._receipt(mail.n, verdict.outcome, question.id)
+                return
+
+    def _is_coming(self, record: ParkedRecord, given: Given, at: float) -> bool:
+        """Whether a question that the answer may be for was shown, and has no record yet."""
+        known = {shown.id for shown in record.questions}
+        coming = {ref for ref, since in self.shown.items() if since <= at} - known
+        return given.question_id in coming if given.question_id else bool(coming)
+
+    def _caught_up(self, writer: Writer) -> Play:
+        """Bring the record in line with the log."""
+        self._catch_up(writer)
+        yield
+        for shown in self.record.questions if self.record else ():
+            known = writer.view.questions.get(shown.id)
+            if known is not None and known.status != shown.status:
+                yield from self._change(writer, shown.id)
+
+    def _contest(self, record: ParkedRecord | None, upto: int) -> Contest:
+        contest = Contest(record or ParkedRecord(ticket="T"), ROLE)
+        for seq, (at, given) in enumerate(self.answers[:upto], 1):
+            contest.add(Sent(seq, at, given))
+        return contest
 
     def _close(self, writer: Writer, record: Answered | Expired) -> Play:
         try:
@@ -389,7 +415,15 @@ class World:
         if mail.name not in writer.view.questions:
             self._catch_up(writer)
             yield
-        yield from self._close(writer, Expired(id=mail.name))
+        yield from self._caught_up(writer)
+        contest = self._contest(self.record, len(self.answers))
+        yield
+        if any(self._is_coming(contest.record, s.given, s.at) for s in contest.winners.values()):
+            self.pending.append(mail)
+            return
+        won = contest.winners.get(mail.name)
+        end = answered(mail.name, won) if won else Expired(id=mail.name)
+        yield from self._close(writer, end)
         yield from self._change(writer, mail.name)
 
     def _receipt(self, seq: int, outcome: str, question: str | None) -> None:
@@ -411,6 +445,7 @@ class World:
             _must(question.id in self.shown, f"{question.id} was never shown")
             self._judge_record(question)
         self._judge_receipts(state)
+        self._judge_winners(state)
         for record in self.refused:
             _must(clashes(state, record), f"{record} was refused and is not in the way")
 
@@ -435,6 +470,18 @@ class World:
         shown = next((q for q in record.questions if q.id == question.id), None)
         status = shown.status if shown else "missing"
         _must(status == question.status, f"{question.id}: {question.status}, parked {status}")
+
+    def _judge_winners(self, state: RunState) -> None:
+        """Whether each question was closed by the first valid answer that the stream has for it."""
+        record = self.record or ParkedRecord(ticket="T")
+        opened = tuple(
+            msgspec.structs.replace(shown, status="open", seq=0) for shown in record.questions
+        )
+        record = msgspec.structs.replace(record, questions=opened)
+        first = self._contest(record, len(self.answers)).winners
+        wanted = {ref: sent.seq for ref, sent in first.items()}
+        won = {q.id: q.seq for q in state.questions.values() if q.status == "answered"}
+        _must(won == wanted, f"closed by {won}, the first valid answers are {wanted}")
 
     def _judge_receipts(self, state: RunState) -> None:
         for question in state.questions.values():

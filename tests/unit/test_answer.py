@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,7 +11,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from layby.actors.answer import Given, Receipt, Refused, Verdict, judge, lost, read
+from layby.actors.answer import (
+    READING,
+    Contest,
+    Given,
+    Receipt,
+    Refused,
+    Sent,
+    Verdict,
+    judge,
+    lost,
+    read,
+)
 from layby.actors.parked import ParkedQuestion, ParkedRecord
 from layby.runtime.times import iso
 
@@ -164,9 +176,65 @@ def test_a_ticket_without_a_record_is_unknown() -> None:
     assert found == Verdict("unknown_ticket", reason="no question has been asked on this ticket")
 
 
-def test_without_a_name_the_oldest_open_question_is_meant() -> None:
-    assert verdict([asked("a"), asked("b", since=20.0)]) == ("accepted", "a")
+def test_without_a_name_the_only_open_question_is_meant() -> None:
+    assert verdict([asked("a")]) == ("accepted", "a")
     assert verdict([answered("a", 3), asked("b")]) == ("accepted", "b")
+    assert verdict([asked("a"), asked("b", since=70.0)]) == ("accepted", "a")
+
+
+def test_without_a_name_an_answer_to_two_open_questions_is_ambiguous() -> None:
+    questions = [asked("a"), asked("b", since=20.0), asked("c", role="legal"), answered("d", 3)]
+    found = judge(record(*questions), "developer", taken("yes"), seq=7, at=60.0)
+    assert (found.outcome, found.question) == ("ambiguous", None)
+    assert [q.id for q in found.candidates] == ["a", "b"]
+    assert "2 questions are open" in found.reason
+
+
+def approval(ref: str, *, digest: str = "", **more: Any) -> ParkedQuestion:
+    return asked(ref, digest=digest or f"{ref * 12}"[:12], **more)
+
+
+def test_two_approvals_and_a_double_click_approve_nothing() -> None:
+    assert verdict([approval("a"), approval("b")]) == ("ambiguous", "")
+    closed = answered("a", 3, digest="aaaaaaaaaaaa")
+    again = [closed, approval("b", since=51.0)]
+    assert verdict(again, at=52.0) == ("ambiguous", "")
+    assert verdict(again, at=50.5) == ("already_answered", "a")
+    assert verdict([closed, approval("b", since=51.0)], "b", at=52.0) == ("accepted", "b")
+    assert verdict([closed, approval("b", since=51.0)], at=50.0 + READING) == ("accepted", "b")
+
+
+@pytest.mark.parametrize(
+    "given", [taken("approve bbbbbbbbbbbb"), taken('{"approve": "bbbbbbbbbbbb"}', structured=True)]
+)
+def test_a_digest_names_its_question(given: Given) -> None:
+    questions = record(approval("a"), approval("b"))
+    found = judge(questions, "developer", given, seq=7, at=60.0)
+    assert (found.outcome, found.question and found.question.id) == ("accepted", "b")
+
+
+def test_what_is_stored_after_the_deadline_is_too_late_although_nothing_has_expired_it() -> None:
+    late = asked("a")
+    assert verdict([late], at=110.5) == ("too_late", "a")
+    assert verdict([late], "a", at=110.5) == ("too_late", "a")
+    assert verdict([late], at=110.0) == ("accepted", "a")
+    assert verdict([late, asked("b", since=60.0)], at=120.0) == ("accepted", "b")
+
+
+def test_the_first_valid_answer_in_the_stream_wins_whoever_plays_them() -> None:
+    whole = asked("a", form={"type": "boolean"})
+    contest = Contest(record(whole, asked("b", since=30.0)), "developer")
+    for seq, at, said in [
+        (1, 5.0, taken("yes", "")),  # before it was shown
+        (2, 12.0, taken("perhaps", "a")),  # has not its form
+        (3, 13.0, taken("yes", "a")),
+        (4, 14.0, taken("no", "a")),
+        (5, 40.0, taken("for b")),
+        (6, 41.0, taken("for b too")),
+    ]:
+        contest.add(Sent(seq, at, said))
+    assert {ref: sent.seq for ref, sent in contest.winners.items()} == {"a": 3, "b": 5}
+    assert [q.status for q in contest.record.questions] == ["answered", "answered"]
 
 
 def test_with_a_name_that_question_is_meant_alone() -> None:
@@ -176,9 +244,9 @@ def test_with_a_name_that_question_is_meant_alone() -> None:
     assert verdict(questions, "c") == ("invalid", "")
 
 
-def test_a_name_may_come_before_its_question_is_stored() -> None:
-    """Who knows the id has seen the question, whatever the clocks say."""
-    assert verdict([asked("a", since=100.0)], "a", at=60.0) == ("accepted", "a")
+def test_a_name_may_come_ahead_of_its_question_by_what_two_clocks_differ() -> None:
+    assert verdict([asked("a", since=60.5)], "a", at=60.0) == ("accepted", "a")
+    assert verdict([asked("a", since=100.0)], "a", at=60.0) == ("invalid", "a")
 
 
 def test_a_question_of_another_role_is_not_there() -> None:
@@ -199,7 +267,9 @@ def test_an_answer_that_was_taken_is_accepted_again_when_it_comes_again() -> Non
 
 def test_an_answer_that_lost_stays_lost_although_another_question_is_open() -> None:
     """It was sent when `a` was open, and a later answer has closed that: not a word on `b`."""
-    assert verdict([answered("a", 9), asked("b")], seq=7) == ("already_answered", "a")
+    questions = [answered("a", 9), asked("b", since=61.0)]
+    assert verdict(questions, seq=7) == ("already_answered", "a")
+    assert verdict([answered("a", 9), asked("b")], seq=7) == ("ambiguous", "")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +343,8 @@ def test_a_verdict_never_means_a_question_that_the_answer_cannot_have_meant(
         assert question.status == "open" or (question.status, question.seq) == ("answered", seq)
     else:
         assert found.reason
-        assert question is None or question.status != "open"
+        late = question is not None and at > datetime.fromisoformat(question.deadline).timestamp()
+        assert question is None or question.status != "open" or late or question.since > at
     again = judge(record(*questions), "developer", taken("yes", named), seq=seq, at=at)
     assert again == found
 

@@ -1,0 +1,62 @@
+"""Whether an answer stored before this one may still be unhandled, in whoever's hands.
+
+The server numbers a consumer's deliveries, and makes those of the first time in the order of the
+stream. A worker whose numbers have had no gap since before a question was shown has received every
+answer to it, so it knows which of them it has not finished. Any gap, interruption or redelivery is
+doubt, and doubt costs a read of the stream, never a wrong answer.
+"""
+
+from __future__ import annotations
+
+from ..bus.mailbox import Delivery
+from ..runtime.host import Host
+from .answer import SKEW
+
+_HELD = 10_000
+"""Unfinished answers that are remembered; when there are more, the count begins anew."""
+
+
+class Arrivals:
+    """The answers to one role that this worker has received."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._interruptions = -1
+        self._last = 0
+        """The number of the delivery that came last."""
+        self._since = 0.0
+        """When the first answer since the last gap was stored, by the server's clock."""
+        self._unfinished: dict[str, set[int]] = {}
+        """Sequences of answers that are not acknowledged, by the token of their ticket."""
+        self._held = 0
+
+    def note(self, delivery: Delivery, token: str) -> None:
+        """Take note of a delivery, at once when it comes."""
+        interruptions = self._host.interruptions
+        whole = delivery.consumer_seq == self._last + 1 and self._held < _HELD
+        if not whole or interruptions != self._interruptions:
+            self._interruptions = interruptions
+            self._since = delivery.at
+            self._unfinished.clear()  # stored before any question that is free of doubt was shown
+            self._held = 0
+        self._last = delivery.consumer_seq
+        held = self._unfinished.setdefault(token, set())
+        self._held += delivery.seq not in held
+        held.add(delivery.seq)
+
+    def finished(self, delivery: Delivery, token: str) -> None:
+        """Take note that an answer has its receipt and is acknowledged."""
+        held = self._unfinished.get(token)
+        if held is not None and delivery.seq in held:
+            held.discard(delivery.seq)
+            self._held -= 1
+            if not held:
+                del self._unfinished[token]
+
+    def leave_doubt(self, delivery: Delivery, token: str, shown: float) -> bool:
+        """Whether an earlier answer to a question shown at `shown` may exist unhandled."""
+        if self._host.interruptions != self._interruptions or self._host.may_repeat(delivery):
+            return True
+        if shown <= self._since + SKEW:
+            return True
+        return any(seq < delivery.seq for seq in self._unfinished.get(token, ()))

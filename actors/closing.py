@@ -1,0 +1,67 @@
+"""How a question ends: the run's log says so, then the record of its ticket."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..runtime.entry import Answered, Expired
+from ..runtime.errors import Fenced
+from ..runtime.host import Host
+from ..runtime.run import LiveRun
+from ..runtime.state import FORM, Question
+from .open_questions import OpenQuestions
+from .parked import ParkedRecord, Parking, with_question
+
+
+class Closing:
+    """Ends the questions to one role; whoever appends to the log first has decided."""
+
+    def __init__(self, role: str, host: Host, parking: Parking, listed: OpenQuestions) -> None:
+        self._role = role
+        self._host = host
+        self.parking = parking
+        self._listed = listed
+
+    async def live(self, run: str, record: ParkedRecord | None) -> LiveRun:
+        """The run, from memory, from its parked state, or from its log."""
+        warm = self._host.cache.warm(run)
+        state = record.runs.get(run) if record else None
+        if warm is None and state is not None and state.form == FORM:
+            return self._host.cache.seed(state)
+        return warm or await self._host.cache.get(run)
+
+    async def append(self, live: LiveRun, question_id: str, end: Answered | Expired) -> Question:
+        """Append the end unless the log holds another; return what it holds."""
+        if question_id not in live.state.questions:
+            await live.catch_up()
+        frame = live.state.frames[live.state.questions[question_id].frame]
+        with suppress(Fenced):
+            await live.append([end], to=frame.actor)
+        return live.state.questions[question_id]
+
+    async def note(self, live: LiveRun, question: Question) -> None:
+        """Bring the ticket's record, and the list of open questions, in line with the log."""
+        ticket = live.state.ticket
+        await self._listed.closed(live, question)  # first: a closed record is not looked at again
+        await self.parking.change(
+            ticket,
+            lambda record: with_question(record, live.state, question),
+            await self.parking.get(ticket),
+        )
+
+    async def caught_up(self, ticket: str) -> ParkedRecord | None:
+        """The newest record, with what the runs' logs have closed: a crash may lie between.
+
+        An answer that comes again is then told what it was told before.
+        """
+        record, _ = await self.parking.get_newest(ticket)
+        behind = False
+        for shown in record.questions if record else ():
+            if shown.role == self._role and shown.status == "open":
+                live = await self.live(shown.run, record)
+                await live.catch_up()
+                question = live.state.questions.get(shown.id)
+                if question is not None and question.status != "open":
+                    await self.note(live, question)
+                    behind = True
+        return (await self.parking.get_newest(ticket))[0] if behind else record

@@ -1,0 +1,135 @@
+"""Which answer closes a question: the first valid one that was stored while it was open."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from layby import Step
+from layby.bus.requests import PubAck
+from tests.engine import Engine, app_of, until
+
+pytestmark = pytest.mark.nats
+
+
+async def one_question(event: dict[str, Any], step: Step) -> dict[str, str]:
+    """Ask once, for as long as the event says; the answer is the run's result."""
+    answer = await step.ask("developer", "Well?", timeout=event.get("timeout", 60))
+    return {"text": answer.text, "by": answer.by}
+
+
+async def sent(engine: Engine, subject: str, text: str) -> PubAck:
+    """Answer without waiting for a worker; the stream's acknowledgement."""
+    return await engine.wire.store(f"developer.response.{subject}", text.encode())
+
+
+async def outcome(engine: Engine, ticket: str, seq: int) -> dict[str, Any]:
+    """The receipt of an answer, once it is there."""
+
+    async def look() -> dict[str, Any]:
+        body = {"next_by_subj": f"developer.receipt.{ticket}", "batch": 1_000, "seq": 1}
+        page = await engine.wire.direct_get("QUESTIONS", body)
+        receipts = [msgspec.json.decode(msg.data) for msg in page if not msg.status]
+        found = [receipt for receipt in receipts if receipt["seq"] == seq]
+        return found[0] if found else dict[str, Any]()
+
+    return await until(look)
+
+
+async def taken_in_hand(engine: Engine) -> None:
+    """Take the next answer as a worker does that dies with it in hand."""
+    body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
+    subject = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.answers-developer"
+    nc = engine.connection.nc
+    hand = await nc.subscribe(nc.new_inbox())
+    await nc.publish(subject, body, hand.subject)
+    assert (await hand.next_msg(5)).subject.startswith("developer.response.")
+
+
+@pytest.mark.parametrize("second", ["T1", "T1.bob"])
+async def test_the_first_stored_answer_wins_while_a_dead_worker_has_it_in_hand(
+    engine: Engine, second: str
+) -> None:
+    app = app_of(one_question, ack_wait=3)
+    async with engine.works(app):
+        run = await engine.start("T1")
+        await engine.question()
+    first = await sent(engine, "T1.ada", "first")
+    await taken_in_hand(engine)
+    later = await sent(engine, second, "second")
+    async with engine.works(app):
+        assert await engine.result(run) == {"text": "first", "by": "ada"}
+        told = await outcome(engine, "T1", later.seq)
+        assert (told["outcome"], told["by"]) == ("already_answered", "ada")
+        told = await outcome(engine, "T1", first.seq)
+        assert (told["outcome"], told["by"]) == ("accepted", "ada")
+
+
+async def test_an_invalid_answer_before_it_does_not_win_against_a_valid_one(
+    engine: Engine,
+) -> None:
+    app = app_of(one_question, ack_wait=3)
+    async with engine.works(app):
+        run = await engine.start("T1")
+        asked = await engine.question()
+    await sent(engine, "T1.ada", '{"answer": ')
+    await taken_in_hand(engine)
+    await sent(engine, "T1.bob", '{"answer": "for another", "questionId": "qother"}')
+    await taken_in_hand(engine)
+    won = await sent(engine, "T1", f'{{"answer": "valid", "questionId": "{asked.id}"}}')
+    await taken_in_hand(engine)
+    await sent(engine, "T1.cleo", "late")
+    async with engine.works(app):
+        assert (await engine.result(run))["text"] == "valid"
+        assert (await outcome(engine, "T1", won.seq))["outcome"] == "accepted"
+
+
+async def test_what_is_stored_after_the_deadline_is_too_late_although_no_worker_was_up(
+    engine: Engine,
+) -> None:
+    tickets = [f"T{n}" for n in range(8)]
+    async with engine.works(app_of(one_question)):
+        runs = [await engine.start(ticket, timeout=0.6) for ticket in tickets]
+        asked = await engine.questions(len(tickets))
+    await engine.due(len(tickets))
+    late = {ticket: await sent(engine, ticket, "too late") for ticket in tickets}
+    async with engine.works(app_of(one_question)):
+        for ticket in tickets:
+            told = await outcome(engine, ticket, late[ticket].seq)
+            assert told["outcome"] == "too_late"
+            assert told["reason"].startswith("the deadline passed at ")
+        assert [(await engine.ended(run)).status for run in runs] == ["timed_out"] * len(runs)
+    assert all(datetime.fromisoformat(question.deadline) for question in asked)
+
+
+async def test_a_flood_of_one_responder_does_not_hide_another_s_answer_in_time(
+    engine: Engine,
+) -> None:
+    async with engine.works(app_of(one_question)):
+        run = await engine.start("T1", timeout=3)
+        await engine.question()
+    for _ in range(300):
+        await engine.wire.tell("developer.response.T1.ada", b"")
+    won = await sent(engine, "T1.bob", "in time")
+    await engine.due()
+    async with engine.works(app_of(one_question)):
+        assert await engine.result(run) == {"text": "in time", "by": "bob"}
+        assert (await outcome(engine, "T1", won.seq))["outcome"] == "accepted"
+
+
+async def test_a_sender_cannot_say_when_or_by_whom_an_answer_was_stored(engine: Engine) -> None:
+    forged = {
+        "Nats-Time-Stamp": "2020-01-01T00:00:00Z",
+        "Nats-Subject": "developer.response.T1.boss",
+        "Nats-Sequence": "1",
+    }
+    async with engine.works(app_of(one_question)):
+        run = await engine.start("T1", timeout=1)
+        await engine.question()
+    await engine.wire.store("developer.response.T1.ada", b"mine", forged)
+    await engine.due()
+    async with engine.works(app_of(one_question)):
+        assert await engine.result(run) == {"text": "mine", "by": "ada"}
