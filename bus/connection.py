@@ -111,6 +111,11 @@ class Connection:
         """What the server says its version is."""
         return self._client.version
 
+    @property
+    def demands_login(self) -> bool:
+        """Whether the server asks who connects."""
+        return self._client.demands_login
+
     def __repr__(self) -> str:
         state = "connected" if self.nc.is_connected else "not connected"
         return f"<Connection {self.settings.shown} {state}>"
@@ -155,6 +160,14 @@ class Connection:
         when = self._denied.get(subject.lower())  # in which case the client reports it
         if when is None or _now() - when > within:
             return None
+        inbox = self.settings.inbox_prefix
+        if subject.lower().startswith(f"{inbox.lower()}."):
+            return PermissionDenied(
+                f"The server does not let this user ({self.settings.login}) receive replies on "
+                f"{inbox}.>: name the inbox prefix that its permissions allow, with "
+                "NATS_INBOX_PREFIX, --inbox-prefix or `inbox_prefix` of the context.",
+                subject=subject,
+            )
         return PermissionDenied(
             f"The server does not let this user ({self.settings.login}) use the subject "
             f"{subject!r}. Ask its operator for the permission, or log in as another user.",
@@ -188,12 +201,12 @@ class Connection:
         for reason in reasons:
             if _REFUSAL.search(str(reason)):
                 return LoginRefused(
-                    f"{self._where} refuses the login ({self.settings.login}). Check NATS_USER, "
-                    "NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or the context."
+                    f"{self._where} refuses the login ({self.settings.login}). "
+                    f"{self.settings.login_remedy}"
                 )
         return ServerUnavailable(
             f"Cannot connect to {self._where}: {_plain(reasons)}. Is it running, and reachable "
-            "from here? Correct NATS_URL, or unset it to use a server of Layby's own."
+            f"from here? {self.settings.remedy}"
         )
 
     @property
@@ -255,6 +268,11 @@ class _Client(Wire):
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]
             self._transport = None
+
+    @property
+    def demands_login(self) -> bool:
+        """Whether the server says that it wants a login."""
+        return bool(self._server_info.get("auth_required", False))
 
     @property
     def version(self) -> str:

@@ -99,6 +99,8 @@ class Requests:
         """What the streams and subjects of the app are called that these requests are for."""
         self._nc = nc
         self._inbox = ""
+        self._deaf: PermissionDenied | None = None
+        """Why no reply can come."""
         self._tokens = itertools.count()
         self._open: dict[int, _Waiter] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -123,9 +125,18 @@ class Requests:
         waiters, self._open = list(self._open.values()), {}
         for waiter in waiters:
             waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r}: {why}"))
+        self._deaf = None  # the next connection may be of other permissions
 
     def fail_denied(self, error: PermissionDenied) -> None:
-        """Fail what was asked of a subject that the server refuses: it does not answer that."""
+        """Fail what was asked of a subject that the server refuses: it does not answer that.
+
+        Where it refuses our inbox, no answer can come to anything.
+        """
+        if self._inbox and error.subject.lower().startswith(self._inbox.lower()):
+            self._deaf = error
+            for waiter in list(self._open.values()):
+                waiter.fail(error)
+            return
         for waiter in list(self._open.values()):
             subject = waiter.subject
             if subject.lower() == error.subject.lower():  # the client reports it in lower case
@@ -149,6 +160,8 @@ class Requests:
             PermissionDenied: this user may not use the subject.
             PayloadTooLarge: the server's limit is below the size of `data`.
         """
+        if self._deaf is not None:
+            raise self._deaf
         token = next(self._tokens)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, accept)

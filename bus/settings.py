@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -28,8 +29,14 @@ _ENVIRONMENT: Final = {
     "NATS_KEY": "key",
     "NATS_CA": "ca",
 }
+_INBOX: Final = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 _UNSUPPORTED: Final = ("NATS_JWT", "NATS_SEED", "NATS_SOCKS_PROXY")
 _LOGINS: Final = ("user", "password", "token", "creds", "nkey")
+_REMEDIES: Final = {
+    "--server": "Correct --server.",
+    "NATS_URL": "Correct NATS_URL, or unset it to use the server of `layby dev` in this folder.",
+    "the environment": "Name its address in NATS_URL.",
+}
 _CERTIFICATE: Final = ("cert", "key")
 
 
@@ -60,10 +67,20 @@ class ConnectionSettings:
     """Seconds that one server may take to accept a connection."""
     source: str = ""
     """Who said so, for error messages: `--server`, `NATS_URL`, `context "prod"`."""
+    login_source: str = field(default="", compare=False)
+    """Who said how to log in: `NATS_USER, NATS_PASSWORD`, `context "prod"`; empty: nobody, or the
+    program."""
+    advice: str = field(default="", compare=False)
+    """What to do where nothing answers; empty: what `source` suggests."""
 
     def __post_init__(self) -> None:
         for url in self.servers:
             self._check_url(url)
+        if not _INBOX.fullmatch(self.inbox_prefix):
+            raise InvalidSettings(
+                f"{self.inbox_prefix!r} cannot be an inbox prefix: use words joined by dots, "
+                "_INBOX_ada for instance, without wildcards (NATS_INBOX_PREFIX, --inbox-prefix)."
+            )
         if bool(self.cert) != bool(self.key):
             raise InvalidSettings("A TLS certificate and its key go together: give both (or none).")
         if len([way for way in (self.user, self.creds, self.nkey) if way]) > 1:
@@ -72,7 +89,8 @@ class ConnectionSettings:
                 "each other. Keep one."
             )
         if self.password and not self.user:
-            raise InvalidSettings(f"A password is set{self._from}, but no user. Set NATS_USER.")
+            source = self.login_source or self.source or "the settings"
+            raise InvalidSettings(f"A password is set (by {source}), but no user. Set NATS_USER.")
 
     def __repr__(self) -> str:
         return f"ConnectionSettings({self.shown!r}, login={self.login!r}, source={self.source!r})"
@@ -82,6 +100,7 @@ class ConnectionSettings:
         cls,
         server: str | None = None,
         context: str | None = None,
+        inbox_prefix: str | None = None,
         environ: Mapping[str, str] = os.environ,
         home: Path | None = None,
     ) -> Self:
@@ -89,12 +108,13 @@ class ConnectionSettings:
 
         Field by field, the first of these that sets it wins: the arguments (flags), the environment
         (NATS_URL, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CERT, NATS_KEY,
-        NATS_CA, NATS_TIMEOUT), the context named by `context` or NATS_CONTEXT, the selected
-        context. A login is taken whole: the environment's replaces that of a context.
+        NATS_CA, NATS_INBOX_PREFIX, NATS_TIMEOUT), the context named by `context` or NATS_CONTEXT,
+        the selected context. A login is taken whole: the environment's replaces that of a context.
 
         Args:
             server: URLs, separated by commas.
             context: the name of a context, or the path of a context's file.
+            inbox_prefix: where replies are sent.
             environ: the environment.
             home: the home folder; None asks the system.
 
@@ -104,13 +124,16 @@ class ConnectionSettings:
         given = _from_environment(environ)
         name, found = _from_context(context or environ.get("NATS_CONTEXT"), environ, home)
         fields = _overlaid(found, given)
-        source = f'context "{name}"' if name else "the environment"
+        rest = _timeout(environ) | _inbox(inbox_prefix, fields.pop("inbox_prefix", None), environ)
+        context_ = f'context "{name}"' if name else ""
+        source = context_ or "the environment"
         if url := server or given.get("url"):
             fields["url"], source = url, "--server" if server else "NATS_URL"
+        rest["login_source"] = _login_source(fields, environ, context_)
         if not fields and not name:
-            return cls(**_timeout(environ))
+            return cls(**rest)
         servers = tuple(part.strip() for part in fields.pop("url", _DEFAULT_URL).split(","))
-        return cls(servers=servers, source=source, **fields, **_timeout(environ))
+        return cls(servers=servers, source=source, **fields, **rest)
 
     @property
     def is_configured(self) -> bool:
@@ -132,6 +155,25 @@ class ConnectionSettings:
         if self.token or any("@" in url for url in self.servers):
             return "token" if self.token else "in the URL"
         return "none"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where nothing answers."""
+        if self.advice:
+            return self.advice
+        if self.source.startswith("context"):
+            name = self.source.partition(" ")[2].strip('"')
+            return f"Correct it with `nats context edit {name}`, or name another with --context."
+        return _REMEDIES.get(self.source, "Correct the address.")
+
+    @property
+    def login_remedy(self) -> str:
+        """What to do where the login is refused."""
+        if self.login_source:
+            return f"Check {self.login_source}."
+        if any("@" in url for url in self.servers):
+            return f"Check the login in the URL{self._from}."
+        return "Check NATS_USER, NATS_PASSWORD, NATS_CREDS or NATS_NKEY, or name a context."
 
     @property
     def demands_tls(self) -> bool:
@@ -208,7 +250,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
                 f"{variable} is set, which Layby does not support. Unset it; to log in with a JWT, "
                 "name a credentials file in NATS_CREDS."
             )
-    given = {field: environ[key] for key, field in _ENVIRONMENT.items() if environ.get(key)}
+    given = {name: environ[key] for key, name in _ENVIRONMENT.items() if environ.get(key)}
     if "user" in given and "password" not in given:
         given.setdefault("token", given.pop("user"))  # as the CLI has it: "username or token"
     return given
@@ -230,7 +272,20 @@ def _overlaid(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         hidden |= set(_LOGINS)
     if over.keys() & set(_CERTIFICATE):
         hidden |= set(_CERTIFICATE)
-    return {field: value for field, value in under.items() if field not in hidden} | over
+    return {name: value for name, value in under.items() if name not in hidden} | over
+
+
+def _login_source(fields: dict[str, Any], environ: Mapping[str, str], context: str) -> str:
+    """Where the login of the settings comes from; empty when there is none."""
+    if not fields.keys() & set(_LOGINS):
+        return ""
+    given = [key for key, name in _ENVIRONMENT.items() if name in _LOGINS and environ.get(key)]
+    return ", ".join(given) or context
+
+
+def _inbox(given: str | None, of_context: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    prefix = given or environ.get("NATS_INBOX_PREFIX") or of_context
+    return {"inbox_prefix": prefix} if prefix else {}
 
 
 def _timeout(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -227,8 +227,13 @@ class Provisioner:
             missing = [subject for subject in spec.subjects if subject not in found["subjects"]]
             if not missing:
                 return changes
-            metadata = {**(found.get("metadata") or {}), **mark(self._names)}
-            merged = {**found, "subjects": [*found["subjects"], *missing], "metadata": metadata}
+            held: dict[str, str] = found.get("metadata") or {}
+            metadata = {**held, **mark(self._names)}
+            merged: dict[str, Any] = {
+                **found,
+                "subjects": [*found["subjects"], *missing],
+                "metadata": metadata,
+            }
             await self._requests.api(f"STREAM.UPDATE.{spec.name}", merged)
             fresh.update(missing)
             changes = changes or [f"added {', '.join(missing)} to stream {spec.name}"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from . import safety
 from .asked import open_questions
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
-from .bus.errors import BusError, StreamMissing, TopologyMismatch
+from .bus.errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .bus.log import Log, shares
 from .bus.requests import Requests
 from .bus.topology import streams
@@ -31,9 +32,17 @@ _NO_JETSTREAM = 503
 
 async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     """Look at everything; the findings in the order a person should read them."""
-    findings = [_server(connection)]
+    findings = [_server(connection), *safety.login(connection)]
     try:
         await requests.api("INFO")
+    except PermissionDenied as error:
+        advice = (
+            "Log in as a user who may look at everything: `observer` in deploy/permissions.conf."
+        )
+        return [
+            *findings,
+            Finding(level="error", subject="permissions", message=str(error), advice=advice),
+        ]
     except BusError as error:
         advice = "Enable it in the server's configuration: jetstream { store_dir: ... }"
         return [
@@ -50,6 +59,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     findings += found
     if not whole:
         return findings
+    findings += await safety.syncing(requests)
     findings += await _consumers(requests, list(shares(logs)))
     findings += await _questions(requests)
     findings += await _runs(requests)
@@ -90,16 +100,7 @@ async def _streams(requests: Requests, logs: int) -> tuple[list[Finding], bool]:
         Finding(level="ok", subject="streams", message=text),
         _logs({name: listed[name]["state"]["messages"] for name in shared}),
     ]
-    single = [name for name, info in listed.items() if info["config"].get("num_replicas", 1) == 1]
-    if single and any(info.get("cluster", {}).get("replicas") for info in listed.values()):
-        findings.append(
-            Finding(
-                level="warn",
-                subject="replicas",
-                message=f"one copy only: {', '.join(single)}",
-                advice="Provision with three replicas on a cluster.",
-            )
-        )
+    findings += safety.copies(listed)
     return findings, True
 
 

@@ -135,8 +135,22 @@ def _settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def provision(app: App, settings: ConnectionSettings, *, replicas: int = 1) -> list[Finding]:
-    """Create or verify everything that `app` needs on the server, in `replicas` copies."""
+async def provision(
+    app: App, settings: ConnectionSettings, *, replicas: int | None = None
+) -> list[Finding]:
+    """Create or verify everything that `app` needs on the server.
+
+    Args:
+        app: The app.
+        settings: Where and how to connect, as a user who may create streams.
+        replicas: How many copies each stream has from now on, those that exist too. None: one copy
+            of a new stream, and whatever an existing one has.
+
+    Raises:
+        TopologyMismatch: something exists in a form that will not do, or cannot have so many
+            copies.
+        PermissionDenied: this user may not create, or change, what is needed.
+    """
     async with opened(settings, prefix=app.prefix) as (_, requests):
         changes = await Provisioner(requests, replicas=replicas).ensure(app.topology())
     if not changes:

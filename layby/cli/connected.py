@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .errors import CliError
 from .invocation import Invocation
-from .nearby import nearby_url
+from .nearby import FILE, nearby_url
 
 if TYPE_CHECKING:
     from ..bus.settings import ConnectionSettings
@@ -21,6 +21,10 @@ _PATIENCE = 0.8
 """Seconds to wait for a server that says nothing: a person sits there. NATS_TIMEOUT changes it."""
 _DEFAULT_URL = "nats://127.0.0.1:4222"
 _BY_DEFAULT = "the default"
+_GONE = (
+    f"`layby dev` leaves {FILE} behind when it is killed: start it again, or name another server "
+    "with --server or NATS_URL."
+)
 
 
 def with_client(call: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
@@ -33,7 +37,7 @@ def with_client(call: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
     settings = reachable(call)
 
     async def run() -> T:
-        async with Client.connect(settings) as client:
+        async with Client.connect(settings, prefix=call.app_prefix) as client:
             return await work(client)
 
     try:
@@ -48,14 +52,21 @@ def with_client(call: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
         ) from error
 
 
+def named(call: Invocation) -> ConnectionSettings:
+    """The settings of the call; where it names no server, that of `layby dev` in this folder.
+
+    Not configured where there is neither.
+    """
+    settings = call.settings()
+    url = None if settings.is_configured else nearby_url()
+    if url is None:
+        return settings
+    return replace(settings, servers=(url,), source=str(FILE), advice=_GONE)
+
+
 def reachable(call: Invocation) -> ConnectionSettings:
     """The settings of the call; where it names no server, one nearby: see `nearby`."""
-    settings = call.settings()
+    settings = named(call)
     if not settings.is_configured:
-        url = nearby_url()
-        settings = replace(
-            settings,
-            servers=(url or _DEFAULT_URL,),
-            source="the server running in this folder" if url else _BY_DEFAULT,
-        )
+        settings = replace(settings, servers=(_DEFAULT_URL,), source=_BY_DEFAULT)
     return settings if os.environ.get("NATS_TIMEOUT") else replace(settings, timeout=_PATIENCE)

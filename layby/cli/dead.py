@@ -125,7 +125,7 @@ def erase(
     Example: layby erase desk:app T125
     """
     settings = required_settings(call, app)
-    loaded = load_app(app)
+    loaded = load_app(app, call.prefix)
 
     import asyncio
 

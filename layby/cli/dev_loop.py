@@ -55,7 +55,9 @@ async def _server(call: Invocation, data: Path, port: int | None) -> AsyncGenera
     try:
         await server.start()
         patience.cancel()
-        with beside(server.url):
+        with beside(server.url) as other:
+            if other:
+                _say_which_is_found(other, server.url)
             yield embedded(server.url)
     finally:
         patience.cancel()
@@ -66,6 +68,15 @@ def _say_why_it_takes_long(data: Path) -> None:
     stderr().print(
         f"the server reads what is stored in {data}: seconds for each 100,000 runs after a crash",
         style="dim",
+        soft_wrap=True,
+    )
+
+
+def _say_which_is_found(other: str, url: str) -> None:
+    stderr().print(
+        f"another server runs in this folder: commands without -s reach {other}, and this one "
+        f"with -s {url}",
+        style="yellow",
         soft_wrap=True,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate
@@ -35,6 +36,26 @@ Context = Annotated[
         show_default=False,
     ),
 ]
+InboxPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--inbox-prefix",
+        metavar="PREFIX",
+        help="Where replies are sent; without it: NATS_INBOX_PREFIX, then the context.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="PREFIX",
+        help="The prefix of the app that is meant; without it: LAYBY_PREFIX.",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option(
@@ -62,12 +83,16 @@ class Invocation:
     Attributes:
         server: `--server`, or None.
         context: `--context`, or None.
+        inbox_prefix: `--inbox-prefix`, or None.
+        prefix: `--prefix`, or None.
         json: Print one JSON document on stdout and nothing else.
         verbose: Show tracebacks and more log lines.
     """
 
     server: str | None = None
     context: str | None = None
+    inbox_prefix: str | None = None
+    prefix: str | None = None
     json: bool = False
     verbose: bool = False
 
@@ -76,6 +101,8 @@ class Invocation:
         return Invocation(
             server=after.server or self.server,
             context=after.context or self.context,
+            inbox_prefix=after.inbox_prefix or self.inbox_prefix,
+            prefix=self.prefix if after.prefix is None else after.prefix,
             json=after.json or self.json,
             verbose=after.verbose or self.verbose,
         )
@@ -90,19 +117,35 @@ class Invocation:
         """
         from ..bus.settings import ConnectionSettings
 
-        return ConnectionSettings.load(server=self.server, context=self.context)
+        return ConnectionSettings.load(
+            server=self.server, context=self.context, inbox_prefix=self.inbox_prefix
+        )
+
+    @property
+    def app_prefix(self) -> str:
+        """The prefix of the app that a command is about which is not given the app itself."""
+        return os.environ.get("LAYBY_PREFIX", "") if self.prefix is None else self.prefix
 
 
 def group(
     ctx: typer.Context,
     server: Server = None,
     context: Context = None,
+    inbox_prefix: InboxPrefix = None,
+    prefix: Prefix = None,
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Take the global options that stand before a command; show help where no command follows."""
     before = ctx.find_object(Invocation) or Invocation()
-    after = Invocation(server=server, context=context, json=json, verbose=verbose)
+    after = Invocation(
+        server=server,
+        context=context,
+        inbox_prefix=inbox_prefix,
+        prefix=prefix,
+        json=json,
+        verbose=verbose,
+    )
     ctx.obj = before.merged(after)
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
@@ -121,12 +164,21 @@ def command(
         ctx: typer.Context,
         server: str | None = None,
         context: str | None = None,
+        inbox_prefix: str | None = None,
+        prefix: str | None = None,
         json: bool = False,
         verbose: bool = False,
         **kwargs: Any,
     ) -> int | None:
         before = ctx.find_object(Invocation) or Invocation()
-        after = Invocation(server=server, context=context, json=json, verbose=verbose)
+        after = Invocation(
+            server=server,
+            context=context,
+            inbox_prefix=inbox_prefix,
+            prefix=prefix,
+            json=json,
+            verbose=verbose,
+        )
         return function(before.merged(after), *args, **kwargs)
 
     return _described(call, function)
@@ -167,6 +219,8 @@ _GLOBAL = (
     _parameter("ctx", typer.Context, inspect.Parameter.empty),
     _parameter("server", Server, None),
     _parameter("context", Context, None),
+    _parameter("inbox_prefix", InboxPrefix, None),
+    _parameter("prefix", Prefix, None),
     _parameter("json", Json, default=False),
     _parameter("verbose", Verbose, default=False),
 )

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 _EXAMPLE = "write it as module:attribute, for example examples.support_agent:app"
 
 
-def load_app(target: str) -> App:
+def load_app(target: str, prefix: str | None = None) -> App:
     """Import `module:attribute` with the current folder on the path, and return the `App` there.
 
     Raises:
-        UsageError: `target` is not written as `module:attribute`.
+        UsageError: `target` is not written as `module:attribute`, or a `prefix` is given that is
+            not the app's.
         CliError: It cannot be imported, has no such attribute, or that is no `App`.
     """
     module_name, attribute = split(target)
@@ -35,6 +36,12 @@ def load_app(target: str) -> App:
             f"{target} is {type(found).__name__}, not a layby App",
             _candidates(module, App),
             kind="NotAnApp",
+        )
+    if prefix is not None and prefix != found.prefix:
+        raise UsageError(
+            f"--prefix is {prefix!r}, and {target} declares {found.prefix!r}",
+            f"leave --prefix out, or declare App(prefix={prefix!r})",
+            kind="OtherPrefix",
         )
     return found
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 FOLDER = Path(".layby")
 """Where the embedded servers of a project keep their data."""
@@ -12,30 +15,56 @@ FOLDER = Path(".layby")
 SERVER = "nats"
 """The embedded server's own folder in a data folder."""
 
-_FILE = "url"
+FILE = FOLDER / "url"
+"""Holds the address of the server that runs here, and is locked by whoever runs it."""
 
 
 def nearby_url() -> str | None:
     """The address of the server that runs in this folder, if one was started here."""
     with suppress(OSError, UnicodeDecodeError):
-        return (FOLDER / _FILE).read_text().strip() or None
+        return FILE.read_text().strip() or None
     return None
 
 
 @contextmanager
-def beside(url: str) -> Generator[None]:
+def beside(url: str) -> Generator[str | None]:
     """While this is open, other commands in this folder find the server by themselves.
 
-    The last server that was started is the one they find. It is a help for people, nothing more:
-    a folder that cannot be written is not an error.
+    Of several servers in a folder they find the first, whose address this then yields; None: it
+    is this one. It is a help for people, nothing more: a folder that cannot be written is not an
+    error.
     """
-    file = FOLDER / _FILE
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{url}\n")
     try:
-        yield
-    finally:
-        if nearby_url() == url:
+        file = _taken()
+    except BlockingIOError:
+        yield nearby_url()
+        return
+    except OSError:
+        yield None
+        return
+    with file:
+        file.write(f"{url}\n")
+        file.flush()
+        try:
+            yield None
+        finally:
             with suppress(OSError):
-                file.unlink()
+                FILE.unlink()
+
+
+def _taken() -> IO[str]:
+    """The file, empty and locked. Raises BlockingIOError: another server has it."""
+    while True:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        file = FILE.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if FILE.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                file.truncate(0)
+                return file
+        except FileNotFoundError:
+            pass  # whoever had it has just removed it
+        except OSError:
+            file.close()
+            raise
+        file.close()

@@ -23,8 +23,14 @@ def provision(
     call: Invocation,
     app: AppPath,
     replicas: Annotated[
-        int, typer.Option(min=1, max=5, help="Copies of each stream: 3 in production.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            max=5,
+            help="Copies of each stream, existing ones too: 3 in production.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Create or verify what an app needs on the server.
 
@@ -34,7 +40,7 @@ def provision(
     Example: layby provision examples.support_agent:app --context ops --replicas 3
     """
     settings = required_settings(call, app)
-    loaded = load_app(app)
+    loaded = load_app(app, call.prefix)
 
     import asyncio
 

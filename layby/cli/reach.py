@@ -38,4 +38,5 @@ def as_told(call: Invocation, settings: ConnectionSettings) -> Reach:
     """The user's server: the worker is told what we were told and reads the rest as we did."""
     server = ("--server", call.server) if call.server else ()
     context = ("--context", call.context) if call.context else ()
-    return Reach(url=settings.shown, options=(*server, *context), environ=dict(os.environ))
+    inbox = ("--inbox-prefix", call.inbox_prefix) if call.inbox_prefix else ()
+    return Reach(url=settings.shown, options=(*server, *context, *inbox), environ=dict(os.environ))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .connected import named
 from .errors import CliError
 from .handshake import ALONE, DEV, READY_FD, announce, stop_when_orphaned
 from .invocation import Invocation, command
@@ -50,7 +51,7 @@ def worker(
 
     with logging_to_stderr(json=call.json, verbose=call.verbose, dev=dev):
         settings = required_settings(call, app)
-        _run(call, load_app(app), settings, name, ready_fd)
+        _run(call, load_app(app, call.prefix), settings, name, ready_fd)
 
 
 def _run(
@@ -66,8 +67,8 @@ def _run(
 
 
 def required_settings(call: Invocation, app: str) -> ConnectionSettings:
-    """The connection settings; an error when nobody has said where NATS is."""
-    settings = call.settings()
+    """The connection settings; an error when nobody has said where NATS is, and none is here."""
+    settings = named(call)
     if not settings.is_configured:
         raise CliError(
             "no NATS server is named",

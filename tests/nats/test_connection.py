@@ -82,8 +82,8 @@ async def test_nothing_there_is_said_at_once() -> None:
     assert time.monotonic() - began < 1
     assert str(caught.value) == (
         f"Cannot connect to nats://127.0.0.1:{port} (from NATS_URL): nothing listens there. Is it "
-        "running, and reachable from here? Correct NATS_URL, or unset it to use a server of "
-        "Layby's own."
+        "running, and reachable from here? Correct NATS_URL, or unset it to use the server of "
+        "`layby dev` in this folder."
     )
 
 

@@ -288,3 +288,31 @@ def test_tls_files(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nonsense")
     with pytest.raises(InvalidSettings, match="TLS files do not fit"):
         ConnectionSettings(ca=str(tmp_path / "ca.pem")).tls_context()
+
+
+def test_the_inbox_prefix_comes_from_the_flag_the_environment_or_the_context(home: Home) -> None:
+    home.context("mine", url="nats://a:1", inbox_prefix="_INBOX_context")
+    assert home.load(context="mine").inbox_prefix == "_INBOX_context"
+    assert home.load(context="mine", NATS_INBOX_PREFIX="_INBOX_env").inbox_prefix == "_INBOX_env"
+    found = ConnectionSettings.load(
+        inbox_prefix="_INBOX_flag", environ={"NATS_INBOX_PREFIX": "_INBOX_env"}, home=home.path
+    )
+    assert found.inbox_prefix == "_INBOX_flag"
+    assert not found.is_configured, "a prefix names no server"
+
+
+@pytest.mark.parametrize("prefix", ["a.*", ">", "a b", "a..b"])
+def test_an_inbox_prefix_that_cannot_be_one_is_refused(home: Home, prefix: str) -> None:
+    with pytest.raises(InvalidSettings, match="cannot be an inbox prefix"):
+        home.load("nats://a:1", NATS_INBOX_PREFIX=prefix)
+
+
+def test_the_advice_names_what_was_used(home: Home) -> None:
+    home.context("prod", url="nats://a:1", creds="ada.creds")
+    assert home.load("nats://a:1").remedy == "Correct --server."
+    assert home.load(NATS_URL="nats://a:1").remedy.startswith("Correct NATS_URL, or unset it")
+    assert "nats context edit prod" in home.load(context="prod").remedy
+    assert home.load(context="prod").login_remedy == 'Check context "prod".'
+    found = home.load(context="prod", NATS_NKEY="bob.nk")
+    assert found.login_remedy == "Check NATS_NKEY."
+    assert home.load("nats://ada:x@a:1").login_remedy == "Check the login in the URL (by --server)."

@@ -1,0 +1,68 @@
+"""What of a server's settings puts data at risk, as far as a client can see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .bus.connection import Connection
+from .bus.errors import BusError
+from .bus.requests import Requests
+from .rows import Finding
+
+_VARZ = "$SYS.REQ.SERVER.PING.VARZ"
+_SECOND = 1_000_000_000
+
+
+def login(connection: Connection) -> list[Finding]:
+    """Whether the server asks who connects."""
+    if connection.demands_login:
+        return []
+    return [
+        Finding(
+            level="warn",
+            subject="authorisation",
+            message="none: whoever reaches the server may read, answer and delete everything",
+            advice="Give it users: deploy/nats-server.conf and deploy/permissions.conf do.",
+        )
+    ]
+
+
+def copies(streams: dict[str, dict[str, Any]]) -> list[Finding]:
+    """Which streams are kept once; `streams` are what STREAM.INFO says of each."""
+    single = [name for name, info in streams.items() if info["config"].get("num_replicas", 1) == 1]
+    if not single:
+        return []
+    clustered = any(info.get("cluster", {}).get("name") for info in streams.values())
+    return [
+        Finding(
+            level="warn",
+            subject="replicas",
+            message=f"one copy only, which is lost with its disk: {', '.join(single)}",
+            advice="Run `layby provision APP --replicas 3`."
+            if clustered
+            else "Back the server up, or run a cluster and provision with --replicas 3.",
+        )
+    ]
+
+
+async def syncing(requests: Requests) -> list[Finding]:
+    """How soon the server writes to disk, which it tells users of its system account only."""
+    try:
+        reply = await requests.request(_VARZ, timeout=0.5)
+        config: dict[str, Any] = msgspec.json.decode(reply.data)["data"]["jetstream"]["config"]
+    except (BusError, msgspec.MsgspecError, KeyError, TypeError):
+        text = "this user cannot see it: with the default, a power cut loses up to 2 min"
+        return [Finding(level="ok", subject="sync_interval", message=text)]
+    if config.get("sync_always"):
+        return []
+    pause = config.get("sync_interval", 120 * _SECOND) / _SECOND
+    return [
+        Finding(
+            level="warn",
+            subject="sync_interval",
+            message=f"a power cut loses up to {pause:g} s of what was acknowledged",
+            advice="Set `sync_interval: always` as deploy/nats-server.conf does.",
+        )
+    ]

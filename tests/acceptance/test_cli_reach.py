@@ -1,0 +1,208 @@
+"""How commands find a server, and what they say where they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from layby.bus.server import EmbeddedServer
+from layby.cli.nearby import beside, nearby_url
+from tests.fix_layby import APP, WITHIN, Desk, left_over
+
+ADA = {"NATS_USER": "ada", "NATS_PASSWORD": "x"}
+
+pytestmark = pytest.mark.timeout(60)
+
+NOBODY = "nats://127.0.0.1:1"
+STRICT = """
+authorization {
+  users = [
+    { user: admin, password: x }
+    { user: ada, password: x, permissions {
+      publish { allow: ["developer.response.*.ada", "$JS.API.DIRECT.GET.>"] }
+      subscribe { allow: ["_INBOX_ada.>"] }
+    } }
+  ]
+}
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    (tmp_path / "desk.py").write_text(APP)
+    return Desk(tmp_path, NOBODY)
+
+
+def without_url(desk: Desk) -> dict[str, str]:
+    return {name: text for name, text in desk.environ.items() if name != "NATS_URL"}
+
+
+def said(desk: Desk, *arguments: str, environ: dict[str, str] | None = None) -> str:
+    done = desk.run(*arguments, environ=environ)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return " ".join(done.stderr.split())
+
+
+# -- advice ------------------------------------------------------------------------------------
+
+
+def test_advice_names_the_option_that_was_given(desk: Desk) -> None:
+    told = said(desk, "runs", "-s", NOBODY, environ=without_url(desk))
+    assert "(from --server)" in told
+    assert "Correct --server." in told
+    assert "NATS_URL" not in told
+
+
+def test_advice_names_the_variable_that_is_set(desk: Desk) -> None:
+    assert "Correct NATS_URL, or unset it" in said(desk, "runs")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["runs"], ["provision", "desk:app"], ["worker", "desk:app"], ["doctor"]]
+)
+def test_the_address_that_a_killed_dev_server_left_behind_is_told(
+    desk: Desk, arguments: list[str]
+) -> None:
+    (desk.folder / ".layby").mkdir()
+    (desk.folder / ".layby" / "url").write_text(f"{NOBODY}\n")
+    told = said(desk, *arguments, environ=without_url(desk))
+    assert f"Cannot connect to {NOBODY} (from .layby/url)" in told
+    assert "start it again, or name another server with --server or NATS_URL" in told
+
+
+# -- dev servers -------------------------------------------------------------------------------
+
+
+@contextmanager
+def dev(desk: Desk, *options: str) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """`layby dev`, once its worker is ready, and its server's address."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-u", "-m", "layby", "dev", "desk:app", *options],
+        cwd=desk.folder,
+        env=without_url(desk),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        words = (word for line in process.stdout for word in line.split())
+        yield next(word for word in words if word.startswith("nats://")), process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_every_command_finds_the_dev_server(desk: Desk) -> None:
+    talks = "from layby import App\nfrom layby.history import nats_history\n"
+    (desk.folder / "talks.py").write_text(f"{talks}app = App('talks', history=nats_history())\n")
+    with dev(desk) as (_, process):
+        for arguments in (
+            ["provision", "talks:app"],
+            ["erase", "talks:app", "T1"],
+            ["runs"],
+            ["questions"],
+            ["dead", "list"],
+        ):
+            done = desk.run(*arguments, environ=without_url(desk))
+            assert done.returncode == 0, (arguments, done.stderr)
+        process.send_signal(signal.SIGINT)
+        process.wait(WITHIN)
+    assert left_over(desk.folder) == []
+
+
+def test_two_dev_servers_in_a_folder_leave_each_other_alone(desk: Desk) -> None:
+    file = desk.folder / ".layby" / "url"
+    with dev(desk) as (first, _):
+        with dev(desk, "--data", "other") as (second, process):
+            assert first != second
+            assert file.read_text() == f"{first}\n"
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=WITHIN)
+        assert f"commands without -s reach {first}" in " ".join(told.split())
+        assert file.read_text() == f"{first}\n"
+
+
+def test_a_server_takes_the_place_of_one_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".layby").mkdir()
+    (tmp_path / ".layby" / "url").write_text("nats://127.0.0.1:1\n")
+    with beside("nats://127.0.0.1:2") as other:
+        assert other is None
+        assert nearby_url() == "nats://127.0.0.1:2"
+    assert nearby_url() is None
+
+
+# -- permissions -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def strict(tmp_path: Path, desk: Desk) -> AsyncIterator[str]:
+    async with EmbeddedServer(tmp_path / "nats", extra=STRICT) as server:
+        desk.url = server.url
+        yield server.url
+
+
+async def run(desk: Desk, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(desk.run, *arguments, environ={**desk.environ, **environ})
+
+
+@pytest.mark.usefixtures("strict")
+async def test_a_refused_inbox_is_told_at_once_with_the_way_out(desk: Desk) -> None:
+    done = await run(desk, "questions", **ADA)
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert 'does not let this user (user "ada") receive replies on _INBOX.>' in told
+    assert "NATS_INBOX_PREFIX, --inbox-prefix" in told
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("by_option", [True, False])
+async def test_the_inbox_prefix_can_be_named(desk: Desk, *, by_option: bool) -> None:
+    more = ["--inbox-prefix", "_INBOX_ada"] if by_option else []
+    environ = {} if by_option else {"NATS_INBOX_PREFIX": "_INBOX_ada"}
+    done = await run(desk, "questions", *more, **ADA, **environ)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("strict")
+async def test_doctor_does_not_tell_a_user_without_rights_to_enable_jetstream(desk: Desk) -> None:
+    done = await run(desk, "doctor", "--json", **ADA, NATS_INBOX_PREFIX="_INBOX_ada")
+    findings = {each["subject"]: each for each in json.loads(done.stdout)}
+    assert "JetStream" not in findings
+    assert "$JS.API.INFO" in findings["permissions"]["message"]
+    assert "observer" in findings["permissions"]["advice"]
+
+
+# -- doctor, replicas --------------------------------------------------------------------------
+
+
+async def test_doctor_warns_of_one_copy_and_of_no_login(
+    desk: Desk, own_server: EmbeddedServer
+) -> None:
+    desk.url = own_server.url
+    assert (await run(desk, "provision", "desk:app")).returncode == 0
+    findings = {e["subject"]: e for e in json.loads((await run(desk, "doctor", "--json")).stdout)}
+    assert findings["replicas"]["level"] == "warn"
+    assert findings["authorisation"]["level"] == "warn"
+    assert "power cut" in findings["sync_interval"]["message"]
+
+
+async def test_copies_of_existing_streams_that_cannot_be_had_are_an_error(
+    desk: Desk, own_server: EmbeddedServer
+) -> None:
+    desk.url = own_server.url
+    assert (await run(desk, "provision", "desk:app")).returncode == 0
+    done = await run(desk, "provision", "desk:app", "--replicas", "3")
+    assert done.returncode == 1
+    assert "keeps 1 copy and cannot have 3" in " ".join(done.stderr.split())
