@@ -122,7 +122,7 @@ class WaitActor:
         if record.key != CANCEL_KEY and live.state.slot(record.frame, record.key) is None:
             await live.catch_up()
         wait = Wait(run=live.id, frame=record.frame, key=record.key)
-        after = _after(live.state, record)
+        after = self._after(live.state, record)
         seen, early = await self._early(live, record, after, None if after else since - _MARGIN)
         if early is not None:
             await self._settle(live, wait, early)
@@ -171,7 +171,7 @@ class WaitActor:
         live = await self._host.open(wait.run)
         if live.state.slot(wait.frame, wait.key) is None:
             await live.catch_up()
-        if wait.key == CANCEL_KEY and _precedes(delivery, live.state):
+        if wait.key == CANCEL_KEY and self._precedes(delivery, live.state):
             return False
         if wait.key == CANCEL_KEY:
             if live.state.frames:
@@ -186,7 +186,7 @@ class WaitActor:
         self, live: LiveRun, wait: Wait, match: dict[str, Any], delivery: Delivery
     ) -> StoredEvent | None:
         """The first event for a wait, which is the one in hand or was stored before it."""
-        if _is_closed(live.state, wait) or _precedes(delivery, live.state):
+        if _is_closed(live.state, wait) or self._precedes(delivery, live.state):
             return None
         fits = _fits(live.state, wait.frame, wait.key, match)
         events = self._events(delivery.subject)
@@ -199,6 +199,35 @@ class WaitActor:
                 return event
         in_hand = StoredEvent(delivery.seq, delivery.data)
         return in_hand if fits(*in_hand) else None
+
+    def _began(self, state: RunState, subject: str) -> int:
+        """The sequence of the run's own event; 0: unknown, or not of the subject's stream."""
+        same = self._events(state.on).stream == self._events(subject).stream
+        return state.seq if same else 0
+
+    def _precedes(self, delivery: Delivery, state: RunState) -> bool:
+        """Whether an event was stored before the run began; the clock tells a stream made anew."""
+        began = self._began(state, delivery.subject)
+        if not began:
+            return delivery.at < state.started_at - _MARGIN
+        return delivery.seq <= began and delivery.at <= state.started_at + _MARGIN
+
+    def _after(self, state: RunState, record: Awaited) -> int:
+        """The sequence up to which no event is for a wait; 0: not known.
+
+        Its run's own event, or the last that an equal wait of the frame has consumed, which was the
+        first that fitted then.
+        """
+        began, slot = self._began(state, record.subject), state.slot(record.frame, record.key)
+        if slot is None:
+            return began
+        spent = state.spent(slot)
+        equal = [
+            other.seq
+            for other in state.frames[record.frame].slots.values()
+            if other.ref == slot.ref and other.match == slot.match and other.seq in spent
+        ]
+        return max([began, *equal])
 
     async def _settle(self, live: LiveRun, wait: Wait, event: StoredEvent) -> None:
         frame = live.state.frames[wait.frame]
@@ -266,31 +295,6 @@ def _fits(state: RunState, frame: str, key: str, match: dict[str, Any]) -> Fits:
     slot = state.slot(frame, key)
     spent = state.spent(slot) if slot is not None else frozenset[int]()
     return lambda seq, data: seq not in spent and matches(data, match)
-
-
-def _after(state: RunState, record: Awaited) -> int:
-    """The sequence before which no event is for a wait; 0: not known.
-
-    Its run's own event, or the last that an equal wait of the frame has consumed, which was the
-    first that fitted then.
-    """
-    slot = state.slot(record.frame, record.key)
-    if slot is None:
-        return state.seq
-    spent = state.spent(slot)
-    equal = [
-        other.seq
-        for other in state.frames[record.frame].slots.values()
-        if other.ref == slot.ref and other.match == slot.match and other.seq in spent
-    ]
-    return max([state.seq, *equal])
-
-
-def _precedes(delivery: Delivery, state: RunState) -> bool:
-    """Whether an event was stored before the run began; the clock tells a stream made anew."""
-    if not state.seq:
-        return delivery.at < state.started_at - _MARGIN
-    return delivery.seq <= state.seq and delivery.at <= state.started_at + _MARGIN
 
 
 def _is_closed(state: RunState, wait: Wait) -> bool:

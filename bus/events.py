@@ -32,7 +32,7 @@ class Events:
 
     def __init__(self, requests: Requests, stream: str, consumer: str) -> None:
         self._requests = requests
-        self._stream = stream
+        self.stream = stream
         self._consumer = consumer
 
     async def newest(self, subject: str) -> tuple[int, float]:
@@ -40,12 +40,12 @@ class Events:
 
         0 and 0.0 when there is none.
         """
-        stored = await self._requests.stored(self._stream, last=subject)
+        stored = await self._requests.stored(self.stream, last=subject)
         return (stored.seq, stored.at) if stored else (0, 0.0)
 
     async def handled(self) -> int:
         """The sequence up to which all events were handled, by whichever worker."""
-        info = await self._requests.api(f"CONSUMER.INFO.{self._stream}.{self._consumer}")
+        info = await self._requests.api(f"CONSUMER.INFO.{self.stream}.{self._consumer}")
         return int(info["ack_floor"]["stream_seq"])
 
     async def first(
@@ -75,7 +75,7 @@ class Events:
         for _ in range(_LAPS):
             start = since if at == after else None
             async for message in every(
-                self._requests, self._stream, subject, _PAGE, first=at + 1, since=start
+                self._requests, self.stream, subject, _PAGE, first=at + 1, since=start
             ):
                 at, seen = sequence(message), seen + 1
                 if at <= upto and fits(at, message.data):
@@ -86,7 +86,7 @@ class Events:
                     at = max(at, await skip())
                     break
             else:
-                if await self._requests.stored(self._stream, seq=upto) is None:
+                if await self._requests.stored(self.stream, seq=upto) is None:
                     return None  # it has been deleted
                 await asyncio.sleep(_LAG)
-        raise BusError(f"event {upto} of {self._stream} cannot be read: the copy read lags behind")
+        raise BusError(f"event {upto} of {self.stream} cannot be read: the copy read lags behind")

@@ -85,7 +85,7 @@ def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> No
         return
     state.workflow, state.version = record.workflow, record.version
     state.ticket, state.event, state.parent = record.ticket, record.event, record.parent
-    state.seq, state.form = record.seq, FORM
+    state.seq, state.on, state.form = record.seq, record.on, FORM
     state.consumed = {record.on: [record.seq]} if record.seq and record.on else {}
     state.started_at = envelope.at
     state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n)

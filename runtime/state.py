@@ -164,6 +164,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     parent: Origin | None = None
     seq: int = 0
     """The sequence of the event that started it; 0: unknown."""
+    on: str = ""
+    """That event's subject; empty: unknown."""
     status: str = RUNNING
     result: Raw = NULL
     error: str = ""

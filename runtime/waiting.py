@@ -126,7 +126,8 @@ class Waiting(Body):
         if same:
             match = {same: await self._of_the_first_event(same)}
             awaited = msgspec.structs.replace(awaited, match=match)
-        if self._recorder.redelivered and self._is_open(awaited.key):
+        again = self._recorder.redelivered or self._recorder.state.reopened
+        if again and self._is_open(awaited.key):
             await self._register(events, awaited)
         slot = self._open(awaited.key, "event")
         if slot is None:

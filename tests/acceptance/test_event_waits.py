@@ -491,3 +491,29 @@ async def test_a_match_by_a_path_to_nothing_fails_with_a_reason(engine: Engine) 
         assert "match='data.ticketId': the event that began the run has no such field, only " in (
             (await engine.ended(run)).error
         )
+
+
+# -- runs that began in another stream ----------------------------------------------------------
+
+
+async def test_a_run_that_another_stream_has_begun_gets_its_events_from_this_one(
+    engine: Engine,
+) -> None:
+    """The sequences of two streams say nothing of each other."""
+    config = {"name": "CORP", "subjects": ["corp.>"], "storage": "file", "allow_direct": True}
+    await engine.wire.api("STREAM.CREATE.CORP", config)
+    for n in range(20):
+        await engine.wire.store("corp.other", str(n).encode())
+    app = App("desk", events=[SAID])
+
+    @app.workflow(on="corp.opened", key="ticket", name="handle", stream="CORP")
+    async def handle(event: dict[str, Any], step: Step) -> list[str]:
+        match = {"ticket": event["ticket"]}
+        texts = [(await step.wait_for_event(SAID, match=match))["text"] for _ in range(2)]
+        return [str(text) for text in texts]
+
+    async with engine.works(app):
+        run = await engine.start(on="corp.opened")
+        await waiting(engine, run)
+        await say(engine, "one", "two")
+        assert await engine.result(run) == ["one", "two"]
