@@ -18,6 +18,9 @@ types:
 test *arguments:
     .venv/bin/pytest {{ arguments }}
 
+reference:
+    .venv/bin/python -m tests.reference
+
 cover:
     .venv/bin/coverage run -m pytest
     .venv/bin/coverage report

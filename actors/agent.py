@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Condition = Callable[[list[CallRecord]], bool]
 """Looks at the calls of a turn so far; True ends the turn."""
 System = str | Callable[[AgentContext[Any]], str | Awaitable[str]]
+"""Instructions, or a function of the context that returns them, sync or async."""
 
 
 def tool_called(name: str) -> Condition:
@@ -40,6 +41,7 @@ class Agent:
     """Somebody in a network who thinks with a model and acts with tools."""
 
     name: str
+    """What people, routers and logs call it. No two of an app may share it."""
     description: str = field(default="", kw_only=True)
     """What routers are told that it is for."""
     system: System = field(default="", kw_only=True)
@@ -51,9 +53,11 @@ class Agent:
     max_steps: int = field(default=8, kw_only=True)
     """Responses that a turn may take of its model."""
     stop_when: Sequence[Condition] = field(default=(), kw_only=True)
+    """Conditions that end the turn once its tools have run, `tool_called("reply")` for instance."""
     tool_choice: str = field(default="auto", kw_only=True)
     """`auto`, `any`, `none`, or a tool's name; for the first response of a turn."""
     max_tokens: int | None = field(default=None, kw_only=True)
+    """Tokens that a response may have. None: as the model says."""
     output_type: Any = field(default=None, kw_only=True)
     """The type of its final answer, a pydantic model for instance. None: text."""
     output_tries: int = field(default=3, kw_only=True)
@@ -67,10 +71,15 @@ class Agent:
     enabled: Enabled | None = field(default=None, kw_only=True)
     """Whether routers may choose it now; None: always."""
     on_start: OnStart | None = field(default=None, kw_only=True)
+    """Called before each request to the model: may change it, or end the turn with a `Halt`."""
     on_response: OnResponse | None = field(default=None, kw_only=True)
+    """Called after each response, before its tools: may change it."""
     on_finish: OnFinish | None = field(default=None, kw_only=True)
+    """Called once, at the end of the turn: may change its result."""
     before_tool: BeforeTool | None = field(default=None, kw_only=True)
+    """Called before each tool call: may change its arguments, or give a result in its place."""
     after_tool: AfterTool | None = field(default=None, kw_only=True)
+    """Called after each tool call, failed or not: may change its result."""
     output: OutputType | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -162,7 +171,12 @@ class Agent:
         yield from called_by(self.own_tools)
 
     def as_tool(self, *, name: str | None = None, description: str | None = None) -> AnyTool:
-        """A tool with which other agents let this one work on a task: see `delegation.as_tool`."""
+        """A tool with which other agents let this one work on a task.
+
+        Args:
+            name: What models call it by; default: `ask_` and the agent's name.
+            description: What models are told of it; default: the agent's `description`.
+        """
         return as_tool(self, name=name, description=description)
 
     async def run(

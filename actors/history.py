@@ -80,6 +80,7 @@ class Past:
 
 
 Policy: TypeAlias = Callable[[Past], list[Message] | Awaitable[list[Message]]]
+"""Returns the messages that an agent is to see, sync or async."""
 History: TypeAlias = Literal["shared", "own"] | Policy
 """`shared`: all turns. `own`: the agent's. Or `last_n(3)`, `token_budget(4_000)`, or a function of
 the `Past` that returns messages."""

@@ -35,6 +35,7 @@ class Network(Generic[S]):
     """Agents that work on one thing, and who decides whose turn it is."""
 
     name: str
+    """What people and logs call it. No two networks of an app may share it."""
     agents: Sequence[Member] = field(kw_only=True)
     """Agents, and networks, which work as if they were one agent."""
     description: str = field(default="", kw_only=True)
@@ -42,6 +43,7 @@ class Network(Generic[S]):
     router: Router | RoutingAgent | None = field(default=None, kw_only=True)
     """A function of the `Route`, or a `RoutingAgent`. None: a `RoutingAgent` without rules."""
     default_model: Model | None = field(default=None, kw_only=True)
+    """What its agents and its routing agent think with unless they have a model of their own."""
     max_turns: int = field(default=10, kw_only=True)
     """Turns after which the run ends as `max_turns` unless the router says that it is done."""
     state: type[S] | None = field(default=None, kw_only=True)

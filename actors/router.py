@@ -53,9 +53,10 @@ class Route(Generic[S]):
 Choice = Any
 """An `Agent`, an agent's name, a list of either, a `RoutingAgent`, `Done`, or None."""
 Router = Callable[[Route[Any]], Choice | Awaitable[Choice]]
-
+"""Decides who is next, sync or async."""
 
 OnRoute = Callable[[Route[Any], Decision], Choice | Awaitable[Choice]]
+"""Called with a routing agent's decision: another choice, or None to leave it."""
 
 
 class RouterError(LaybyError):
@@ -73,13 +74,16 @@ class RoutingAgent:
     """
 
     name: str
+    """What people and logs call it."""
     system: str = field(default="", kw_only=True)
+    """Its instructions; the agents and what they are for are added."""
     rules: Sequence[Router] = field(default=(), kw_only=True)
     """Functions of the `Route`; the first that returns something other than None decides."""
     tools: Sequence[AnyTool | ToolSource] = field(default=(), kw_only=True)
     """What it may do before it decides: look something up, ask a person. Sources too, such as an
     `mcp_server()`: they list theirs when a decision begins."""
     model: Model | None = field(default=None, kw_only=True)
+    """None: the network's `default_model`."""
     max_steps: int = field(default=8, kw_only=True)
     """Responses that a decision may take of its model, where it has tools."""
     sees_attachments: bool = field(default=True, kw_only=True)

@@ -93,7 +93,11 @@ class Client:
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:
         """Publish an event; return when JetStream has it.
 
-        An event with an `event_id` that was sent before starts nothing new.
+        Args:
+            subject: A workflow's trigger, or one of the app's `events`.
+            data: The event: bytes of JSON, or whatever msgspec can write as JSON.
+            event_id: The event's id: one that was sent before starts nothing new. None: it has
+                none, and each sending starts a run of its own.
 
         Raises:
             StreamMissing: nobody listens on `subject`: no app with that trigger is provisioned.
@@ -114,10 +118,17 @@ class Client:
         responder: str | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Receipt:
-        """Answer a question on `ticket` and return the receipt.
+        """Answer a question and return the receipt.
 
-        `by` is what the answer says of its author. `responder` is a word of the subject that the
-        server can hold its user to (see deploy/permissions.conf), and counts more than `by`.
+        Args:
+            ticket: The ticket that the question is about.
+            text: The answer.
+            role: The role that was asked.
+            question_id: Which question is meant; None: it is found by the ticket.
+            by: Who answers, as they say themselves.
+            responder: Who answers, as a word of the subject: a server with permissions holds its
+                user to it, so it counts more than `by`.
+            timeout: Seconds to wait for the receipt.
 
         Raises:
             InvalidTicket: no ticket can have that id.
@@ -218,7 +229,10 @@ class Client:
     async def show(self, run: str, *, progress: Progress | None = None) -> RunDetail:
         """One run with its history: by id, by the beginning of its id, or by its ticket.
 
-        A ticket means its newest run that no other run started.
+        Args:
+            run: Its id, the beginning of its id, or its ticket: that means the ticket's newest run
+                that no other run started.
+            progress: Is told now and then how many runs were looked at.
 
         Raises:
             NoSuchRun: there is none, or several ids begin so.
@@ -242,6 +256,10 @@ class Client:
     async def cancel(self, run: str, reason: str = "") -> RunRow:
         """Cancel a run: its work stops at once, its open questions are closed.
 
+        Args:
+            run: Its id, the beginning of its id, or its ticket.
+            reason: Why, for those who look at the run.
+
         Raises:
             NoSuchRun: there is none.
             RunOver: it has ended already.
@@ -256,11 +274,20 @@ class Client:
         raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
 
     def run(self, run: str) -> Run:
-        """A handle of a run, by its id, by the beginning of its id, or by its ticket."""
+        """A handle of a run.
+
+        Args:
+            run: Its id, the beginning of its id, or its ticket.
+        """
         return Run(self, run)
 
     def run_of(self, workflow: str, event_id: str) -> Run:
-        """A handle of the run that `workflow` starts for the event sent with `event_id`."""
+        """A handle of the run that a workflow starts for an event, which may not be sent yet.
+
+        Args:
+            workflow: The workflow's name.
+            event_id: The id that the event is sent with.
+        """
         return Run(self, ids.run_id(workflow, event_id), comes=True)
 
     def events(
@@ -295,8 +322,14 @@ class Client:
     ) -> AsyncGenerator[TimelineLine]:
         """What happens, as it happens: of one run from its beginning to its end, or of all runs.
 
-        `run`, `wait` and NoSuchRun are as with `events`. With `text`, lines of the kind
-        `text.delta` tell what the models of the one run say while they say it.
+        Args:
+            run: The run's id, the beginning of it, or its ticket; None: all runs, from now on.
+            text: Whether lines of the kind `text.delta` tell what the models of the one run say
+                while they say it.
+            wait: Wait for a run of this id that does not exist yet.
+
+        Raises:
+            NoSuchRun: there is none, and `wait` is not set.
         """
         return self._watch.every_line() if run is None else self._lines(run, text=text, wait=wait)
 
@@ -323,23 +356,48 @@ class Client:
             return []
 
     async def dead_letter(self, number: int) -> DeadRow:
-        """One of them. Raises NoSuchLetter."""
+        """One message that no worker could handle.
+
+        Args:
+            number: Its `id` in the list.
+
+        Raises:
+            NoSuchLetter: there is none.
+        """
         return _dead_row(number, await self._dead.get(number))
 
     async def retry_dead(self, number: int) -> Sent:
-        """Publish its message anew. Raises NoSuchLetter, CannotRetry."""
+        """Publish a dead letter's message anew.
+
+        Args:
+            number: Its `id` in the list.
+
+        Raises:
+            NoSuchLetter: there is none.
+            CannotRetry: it was not kept whole.
+        """
         letter = await self._dead.get(number)
         return Sent(stream=letter.stream, seq=await self._dead.retry(number))
 
     async def drop_dead(self, number: int) -> None:
-        """Remove it. Raises NoSuchLetter."""
+        """Remove a dead letter.
+
+        Args:
+            number: Its `id` in the list.
+
+        Raises:
+            NoSuchLetter: there is none.
+        """
         await self._dead.drop(number)
 
     async def purge(self, older_than: float, progress: Progress | None = None) -> Purged:
         """Remove runs that ended more than `older_than` seconds ago: logs, rows and what is left.
 
         Runs that have not ended stay, however old. Needs the right to purge the streams of logs.
-        `progress` is told now and then how many runs were removed.
+
+        Args:
+            older_than: Seconds.
+            progress: Is told now and then how many runs were removed.
         """
         return await Purge(self._requests).run(older_than, progress)
 

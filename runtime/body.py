@@ -68,7 +68,11 @@ class Body:
         return self._recorder.ticket
 
     def idempotency_key(self, name: str = "") -> str:
-        """A key for the outside world that is the same on every try."""
+        """A key for the outside world that is the same on every try.
+
+        Args:
+            name: Tells it from the body's other keys: the name of the step that it is for.
+        """
         return f"{self.run_id}/{self._frame}/{self._prefix}{name}"
 
     async def _perform(

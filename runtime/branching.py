@@ -24,6 +24,9 @@ class Branching(Body):
 
         All branches go as far as they can. If some failed, the first error in the order of the log
         is raised, so that it is the same error on every pass.
+
+        Args:
+            branches: What to run: verbs of the step, or coroutines that use them.
         """
         ends = await self._side_by_side(branches)
         errors = [
@@ -41,6 +44,9 @@ class Branching(Body):
         """Run branches side by side; return what the first to end returned, or raise its error.
 
         The others are stopped, and what they wait for is withdrawn: their questions are closed.
+
+        Args:
+            branches: What to run: verbs of the step, or coroutines that use them.
         """
         key = self._key("first")
         slot = self._slot(key, "step")

@@ -61,8 +61,15 @@ class Step(Asking, Waiting, Branching):
     ) -> Coroutine[Any, Any, Any]:
         """Run `fn(*args)` once and record its result; later passes get the recorded result.
 
-        `fn` may be sync (it then runs in a thread) or async. It is tried again after an error as
-        `retry` says; a back-off over a second holds no worker. `timeout` bounds each try.
+        Args:
+            name: The step's name, by which its result is found again: the same on every pass.
+            fn: What to run: async, or not, and then it runs in a thread. Its result is written as
+                JSON, and read back as its return annotation.
+            args: What `fn` is called with.
+            retry: How it is tried again after an error; default: the app's `retry`. A back-off of
+                a second or more holds no worker.
+            timeout: How long each try may take; None: as long as it likes.
+            note: What the run's timeline says of the step.
 
         Raises:
             StepFailed: every try failed, or the error was a `NonRetriableError`.

@@ -39,12 +39,23 @@ class Waiting(Body):
     """The verbs for waiting."""
 
     def sleep(self, duration: str | float | timedelta) -> Coroutine[Any, Any, None]:
-        """Wait without holding a worker, for months if need be."""
+        """Wait without holding a worker, for months if need be.
+
+        Args:
+            duration: How long.
+        """
         until = time.time() + seconds(duration)
         return self._sleep_until(self._key("sleep"), until)
 
     def sleep_until(self, when: datetime) -> Coroutine[Any, Any, None]:
-        """Wait until a point in time, which must have a time zone."""
+        """Wait until a point in time.
+
+        Args:
+            when: The time, which must have a time zone.
+
+        Raises:
+            InvalidSetup: it has none.
+        """
         if when.tzinfo is None:
             raise InvalidSetup(f"{when!r} has no time zone: give it one, tzinfo=UTC for instance")
         return self._sleep_until(self._key("sleep"), when.timestamp())
@@ -158,7 +169,15 @@ class Waiting(Body):
         await events.register(self.run_id, awaited, self._recorder.state.started_at)
 
     def send_event(self, subject: str, data: Any) -> Coroutine[Any, Any, None]:
-        """Publish an event once; JetStream has it when this returns."""
+        """Publish an event once; JetStream has it when this returns.
+
+        Args:
+            subject: Where: a trigger, or one of the app's `events`.
+            data: The event: whatever has a JSON form.
+
+        Raises:
+            StepFailed: it could not be published.
+        """
         self._recorder.needs_server(f"no event can be sent on {subject!r}")
         key = self._key(f"send {subject}")
         publish = self._services.publish
@@ -182,6 +201,12 @@ class Waiting(Body):
 
         The child is cancelled when this run ends before it, or waits for it no longer because
         another branch of `step.first` has won. A `detached` child goes on without its parent.
+
+        Args:
+            workflow: The workflow's function, or its name.
+            data: The event that it is to start with, its ticket in the field `key` included.
+            name: The step's name; default: the workflow's.
+            detached: Whether the child goes on when its parent ends or waits no longer.
 
         Raises:
             StepFailed: it failed; its own log says why.

@@ -17,7 +17,9 @@ class ToolContext(Generic[S]):
     """The run, agent and state around a tool call; `ToolContext[MyState]` where it has a type."""
 
     run_id: str
+    """The id of the run."""
     ticket: str
+    """The ticket that the run is about; empty in a script."""
     agent: str
     """The name of the agent that calls."""
     network: str
