@@ -362,6 +362,12 @@ class Turn:
 
     def _changed(self, result: TurnResult) -> TurnResult:
         """The result with what its states differ by from those at the turn's start."""
+        if result.changes is None:  # made anew, by a hook maybe, which sets what it says
+            result = msgspec.structs.replace(
+                result,
+                state={**self._values.changed, **result.state},
+                agent_state={**self._values.own_changed, **result.agent_state},
+            )
         return msgspec.structs.replace(
             result,
             changes=self._values.ops(result.state),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from .merge import Change, Refusal, StateConflict, merge
 from .patch import Json, Op, applied
-from .state import OWN, SHARED, StateType, located
+from .state import OWN, SHARED, StateType, located, whole
 from .turn import Decision, TurnResult
 
 
@@ -49,7 +51,7 @@ class Progress:
             StateConflict: two of them have changed the same part of a state.
         """
         before = {SHARED: self.values, OWN: self.agent_states}
-        merged = merge(before, _changes(round_), self._kind)
+        merged = merge(before, self._changes(round_), self._kind)
         for refusal in merged.refused.values():
             raise StateConflict(_told(refusal))
         self.values, self.agent_states = merged.values[SHARED], merged.values[OWN]
@@ -57,31 +59,34 @@ class Progress:
             self.turns.append(turn)
             self.values = {**turn.state, **self.values}  # what an inner network has filled in
 
+    def _changes(self, round_: Sequence[Played]) -> list[Change]:
+        """The turns' changes in the order of the log; the router's where values were kept."""
+        found = [
+            (
+                turn.changes is not None,
+                settled if turn.changes is not None else 0,
+                self._change(n, turn),
+            )
+            for n, (settled, turn) in enumerate(round_)
+        ]
+        return [change for *_, change in sorted(found, key=lambda each: each[:2])]
 
-def _changes(round_: Sequence[Played]) -> list[Change]:
-    """The turns' changes in the order of the log; that of the router where values were kept."""
-    found = [
-        (turn.changes is not None, settled if turn.changes is not None else 0, _change(n, turn))
-        for n, (settled, turn) in enumerate(round_)
-    ]
-    return [change for *_, change in sorted(found, key=lambda each: each[:2])]
-
-
-def _change(n: int, turn: TurnResult) -> Change:
-    own = {turn.agent: turn.agent_state} if turn.agent_state else {}
-    if turn.changes is None:
-        ops = located(
-            [Op(op="set", path=[k], value=v) for k, v in turn.state.items()],
-            [Op(op="set", path=[a, k], value=v) for a, s in own.items() for k, v in s.items()],
+    def _change(self, n: int, turn: TurnResult) -> Change:
+        if turn.changes is None:
+            shared, own = whole(turn.state), whole(turn.agent_state)
+        else:  # found again, for a reducer that a field has got since
+            shared = self._kind.changes(self.values, applied(self.values, turn.changes))
+            own = turn.own_changes or []
+        return Change(
+            key=str(n),
+            who=f"agent {turn.agent!r}",
+            ops=located(shared, [_of(turn.agent, op) for op in own]),
+            whole=turn.changes is None,
         )
-    else:
-        mine = [_of(turn.agent, op) for op in turn.own_changes or ()]
-        ops = located(turn.changes, mine)
-    return Change(key=str(n), who=f"agent {turn.agent!r}", ops=ops, whole=turn.changes is None)
 
 
 def _of(agent: str, op: Op) -> Op:
-    return Op(op=op.op, path=[agent, *op.path], value=op.value, base=op.base)
+    return msgspec.structs.replace(op, path=[agent, *op.path])
 
 
 def _told(refusal: Refusal) -> str:

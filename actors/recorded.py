@@ -99,7 +99,7 @@ class Book:
         if record.changes is None:
             if key.kind == AFTER:  # it held what the call itself had set, too
                 self._ledger.forget(str(key.of(TOOL)))
-            ops = whole(record.state, record.agent_state)
+            ops = located(whole(record.state), whole(record.agent_state))
         else:
             ops = located(record.changes, record.own_changes)
         if ops:

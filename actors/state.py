@@ -172,9 +172,6 @@ def _at(state: str, op: Op) -> Op:
     return msgspec.structs.replace(op, path=[state, *op.path])
 
 
-def whole(shared: Json, own: Json) -> list[Op]:
-    """What a release that kept whole values recorded, as operations on the two states."""
-    return located(
-        [Op(op="set", path=[key], value=value) for key, value in shared.items()],
-        [Op(op="set", path=[key], value=value) for key, value in own.items()],
-    )
+def whole(values: Json) -> list[Op]:
+    """Whole values, as earlier releases recorded them, as operations."""
+    return [Op(op="set", path=[key], value=value) for key, value in values.items()]

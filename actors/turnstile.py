@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from .ledger import Ledger, View
@@ -18,6 +17,10 @@ T = TypeVar("T")
 
 _PATIENCE = 30.0
 """Seconds that a call waits for another that has changed the state and is not done."""
+_BLOCKED = (
+    "the state cannot be looked up from a thread while the event loop is blocked: "
+    "await the thread, with asyncio.to_thread for instance"
+)
 
 
 class Turnstile:
@@ -31,8 +34,8 @@ class Turnstile:
         self.thread = threading.get_ident()
 
     def is_shut(self, touch: Touch) -> bool:
-        """Whether another holds changes."""
-        return self._holder is not None and self._holder is not touch
+        """Whether another holds changes, and it is worth waiting for."""
+        return self._holder not in {None, touch} and not touch.impatient
 
     def is_held(self, touch: Touch) -> bool:
         """Whether it holds changes itself."""
@@ -40,10 +43,12 @@ class Turnstile:
 
     async def passes(self, touch: Touch) -> None:
         """Wait until no other holds changes, or patience ends."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_PATIENCE):
                 while self.is_shut(touch):
                     await self._free.wait()
+        except TimeoutError:
+            touch.impatient = True
 
     def hold(self, touch: Touch) -> None:
         """Keep others from going on, unless one holds it already."""
@@ -65,6 +70,8 @@ class Touch:
         self._ledger = ledger
         self._turnstile = turnstile
         self._over = False
+        self.impatient = False
+        """Whether it has waited for others long enough."""
         self.view: View | None = None
         """What user code has in its hands; None until it has asked for it."""
 
@@ -72,7 +79,10 @@ class Touch:
         """The view, taken when it is first asked for, by a thread in turn with the others."""
         if self.view is None and threading.get_ident() != self._turnstile.thread:
             waits = asyncio.run_coroutine_threadsafe(self._open_alone(), self._turnstile.loop)
-            return waits.result()
+            try:
+                return waits.result(2 * _PATIENCE)
+            except TimeoutError:
+                raise TimeoutError(_BLOCKED) from None
         return self._view()
 
     def _view(self) -> View:

@@ -193,3 +193,15 @@ def test_turns_side_by_side_are_taken_in_the_order_of_the_log() -> None:
     assert [each.agent for each in progress.turns] == ["A", "B"]
     with pytest.raises(StateConflict, match="agent 'D' and agent 'C' worked side by side"):
         progress.played([Played(11, turn("D", {"l": 1})), Played(10, turn("C", {"l": 1}))])
+
+
+def test_a_reducer_that_a_field_gets_later_settles_an_old_conflict() -> None:
+    turns = [
+        Played(n, TurnResult(agent=name, changes=diff({"both": ["x"]}, {"both": [name]})))
+        for n, name in enumerate("AB")
+    ]
+    with pytest.raises(StateConflict):
+        Progress(StateType(), {"both": ["x"]}).played(turns)
+    progress = Progress(StateType(Data), {"both": ["x"]})
+    progress.played(turns)
+    assert progress.values["both"] == ["A", "B"]
