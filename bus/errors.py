@@ -3,7 +3,7 @@
 LaybyError                  the base of everything that Layby raises; the other floors add to it
 ├─ InvalidDuration          the caller: a length of time that cannot be read
 └─ BusError
-   ├─ NotConnected          ours: asked something of a connection that is closed
+   ├─ NotConnected          ours: nothing was sent, for there is no connection now
    ├─ InvalidTicket         the caller: a ticket id or token that cannot be written as one
    ├─ InvalidSettings       the user: connection settings that contradict or are not supported
    ├─ PermissionDenied      the operator: the server refused this subject to this user
@@ -53,9 +53,9 @@ class BusError(LaybyError):
 
 
 class NotConnected(BusError):
-    """The connection is closed, or was never opened.
+    """There is no connection now, so nothing was sent: it is down, closed, or was never opened.
 
-    During an outage you get `PublishUnconfirmed` or `ServerUnavailable` instead.
+    In an outage the first requests may still be on their way: they raise `PublishUnconfirmed`.
     """
 
 

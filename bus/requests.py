@@ -247,7 +247,10 @@ class Requests:
         """Read a batch of messages straight from a stream; empty when nothing matches.
 
         The last element may be the end-of-batch marker; see `Message.status`.
-        Raises TooMany when more than the server's 1,024 subjects match.
+
+        Raises:
+            StreamMissing: nobody answers for the stream.
+            BusError: the server refuses, for more than its 1,024 subjects match for instance.
         """
         found: list[Message] = []
 

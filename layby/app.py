@@ -67,7 +67,8 @@ class App:
             networks: Every network that its workflows use.
             agents: Every agent that its workflows call with `step.agent` and that is in none of
                 the networks; each needs a `model` of its own.
-            roles: The roles of people who may be asked; each is the first word of subjects.
+            roles: The roles of people who may be asked; each is the first word of subjects. They
+                replace the default: name `developer` too where it is to be asked.
             events: Subjects of events that workflows wait for with `step.wait_for_event`.
             ask_timeout: How long a person has to answer unless a call or tool says otherwise.
             max_questions: How many questions one run may ask; one more is refused.

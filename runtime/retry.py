@@ -15,10 +15,11 @@ _GROWS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """Exponential back-off with full jitter: attempt n waits up to `first * factor ** (n - 1)`.
+    """Exponential back-off with equal jitter.
 
-    Half of each wait is fixed and half is drawn, so that many failures at once spread out. The
-    rule is that of "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015), "equal jitter".
+    After try n the wait lies between half of and the whole of `first * factor ** (n - 1)`, or of
+    `longest` where that is less: half is fixed and half is drawn, so that many failures at once
+    spread out. ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
     """
 
     attempts: int = 5

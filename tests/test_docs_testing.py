@@ -22,7 +22,7 @@ def blocks(page: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_examples_run(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(blocks("quickstart.md")[0])
+    (tmp_path / "app.py").write_text(blocks("quickstart.md")[0])
     (tmp_path / "test_shop.py").write_text("\n\n".join(blocks("testing.md")))
     plugin = [] if "layby.pytest_plugin" in _installed() else ["-p", "layby.pytest_plugin"]
     done = subprocess.run(  # noqa: S603
