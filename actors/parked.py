@@ -18,6 +18,8 @@ KEPT = 32
 """Closed questions that a record remembers."""
 _REMEMBERED = 16_000_000
 """Bytes of records that a worker remembers, as they are stored."""
+_MARKER = 60.0
+"""Seconds that the marker of a record that is gone stays."""
 _LARGEST = 128 * 1024
 """Bytes of parked state that a record carries; a larger run is read from its log again."""
 
@@ -187,6 +189,30 @@ class Parking:
             else:
                 self._remember(ticket, (new, revision), len(data), waits=waits)
                 return
+
+    async def drop(self, ticket: str, run: str) -> tuple[ParkedQuestion, ...]:
+        """Forget the questions of a run that is over, and say which they were."""
+        while True:
+            record, revision = await self.get_newest(ticket)
+            questions = record.questions if record else ()
+            gone = tuple(q for q in questions if q.run == run)
+            if record is None or not gone:
+                return ()
+            left = tuple(q for q in questions if q.run != run)
+            waits = any(q.status == "open" for q in left)
+            rest = ParkedRecord(
+                ticket=ticket,
+                questions=left,
+                runs={key: state for key, state in record.runs.items() if key != run},
+            )
+            data = _encoded(rest)[1] if left else b""
+            ttl = None if waits else self._keep if left else _MARKER
+            try:
+                await self._bucket.put(encode(ticket), data, revision=revision, ttl=ttl)
+            except Conflict:
+                continue
+            self._recent.pop(ticket)
+            return gone
 
     def _remember(self, ticket: str, seen: Seen, size: int, *, waits: bool) -> None:
         if waits:

@@ -63,6 +63,8 @@ class WorkflowOptions:
     """Seconds that a run may take, without the time that people take."""
     cancel_on: str = ""
     """A subject whose events cancel the runs of their ticket."""
+    retention: float | None = None
+    """Seconds after which a run that has ended is removed; None: the app's."""
 
 
 class Workflow:

@@ -1,8 +1,9 @@
-"""Big values, kept once under the hash of their content.
+"""Big values, each kept for the run that recorded it, under the hash of its content.
 
-A value is a row of chunks `blob.<digest>.<k>`, each created once (so that a second writer of the
-same content finds it there), and a last one, `blob.<digest>.end`, which says how many there are.
-A reference is written into a log only after the value is whole.
+A value is a row of chunks `blob.<run>.<digest>.<k>`, each created once (so that a second writer of
+the same content finds it there), and a last one, `blob.<run>.<digest>.end`, which says how many
+there are. A reference is written into a log only after the value is whole. Runs share no values: so
+those of a run can be removed with it, and nobody has to count who else names them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     digest: str = msgspec.field(name="$blob")
     size: int
+    run: str = ""
+    """Whose it is; empty in logs of the release before, whose values belonged to nobody."""
+
+    @property
+    def place(self) -> str:
+        """Where its chunks are."""
+        return f"blob.{self.run}.{self.digest}" if self.run else f"blob.{self.digest}"
 
 
 _MARK = b'{"$blob":'
@@ -44,16 +52,16 @@ class Blobs:
         self._above = above
         self._recent: Bounded[str, bytes] = Bounded(_CACHED)
 
-    async def deflate(self, raw: msgspec.Raw) -> msgspec.Raw:
+    async def deflate(self, raw: msgspec.Raw, run: str) -> msgspec.Raw:
         """`raw`, or a reference to it when it is larger than 64 KiB or could pass for one."""
         data = bytes(raw)
         if len(data) <= self._above and not data.startswith(_MARK):
             return raw
         digest = hashlib.sha256(data).hexdigest()
-        if self._recent.get(digest) is None:
-            await self._store(digest, data)
-            self._recent.put(digest, data, len(data))
-        return msgspec.Raw(msgspec.json.encode(Reference(digest=digest, size=len(data))))
+        reference = Reference(digest=digest, size=len(data), run=run)
+        await self._store(reference.place, data)
+        self._recent.put(digest, data, len(data))
+        return msgspec.Raw(msgspec.json.encode(reference))
 
     async def inflate(self, raw: msgspec.Raw) -> msgspec.Raw:
         """The value that `raw` is, or refers to. Raises BusError when it is not there."""
@@ -67,11 +75,16 @@ class Blobs:
             self._recent.put(reference.digest, found, len(found))
         return msgspec.Raw(found)
 
-    async def _store(self, digest: str, data: bytes) -> None:
+    async def purge(self, run: str) -> None:
+        """Remove the values of a run, which nothing names any more. Repeatable."""
+        named = self._names.subject(f"blob.{run}.>")
+        await self._requests.api(f"STREAM.PURGE.{self._names.stream(STREAM)}", {"filter": named})
+
+    async def _store(self, place: str, data: bytes) -> None:
         chunks = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
         for number, chunk in enumerate(chunks):
-            await self._create(f"blob.{digest}.{number}", chunk)
-        await self._create(f"blob.{digest}.end", str(len(chunks)).encode())
+            await self._create(f"{place}.{number}", chunk)
+        await self._create(f"{place}.end", str(len(chunks)).encode())
 
     async def _create(self, subject: str, data: bytes) -> None:
         with suppress(Conflict):  # the same content was put away before
@@ -80,9 +93,7 @@ class Blobs:
 
     async def _fetch(self, reference: Reference) -> bytes:
         count = -(-reference.size // _CHUNK)
-        subjects = [
-            self._names.subject(f"blob.{reference.digest}.{number}") for number in range(count)
-        ]
+        subjects = [self._names.subject(f"{reference.place}.{number}") for number in range(count)]
         stream = self._names.stream(STREAM)
         chunks: dict[str, bytes] = {}
         for at in range(0, count, _PAGE):

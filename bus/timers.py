@@ -32,3 +32,9 @@ class Timers:
             "Nats-Schedule-Target": names.subject(f"due.{name}"),
         }
         await self._requests.store(names.subject(f"timer.{name}"), body, headers)
+
+    async def disarm(self, name: str) -> None:
+        """Forget a wake-up that would find nothing to do. Repeatable."""
+        names = self._requests.names
+        named = names.subject(f"timer.{name}")
+        await self._requests.api(f"STREAM.PURGE.{names.stream(STREAM)}", {"filter": named})

@@ -52,6 +52,7 @@ class App:
         max_questions: int = 5,
         retry: Retry | None = None,
         keep: str | float | timedelta = "7d",
+        retention: str | float | timedelta | None = None,
         ack_wait: str | float | timedelta | None = None,
         stream_text: bool = True,
         concurrency: int = 64,
@@ -74,6 +75,8 @@ class App:
             max_questions: How many questions one run may ask; one more is refused.
             retry: How steps are tried again unless they say otherwise.
             keep: How long a closed question is remembered, for the receipts of late answers.
+            retention: How long a run is kept once it has ended; its log, its big values and what is
+                left of its questions are then removed by the workers. Default: until you purge.
             ack_wait: How long a worker may be silent before its mail is given to another;
                 default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
             concurrency: How many messages of each workflow, network and agent a worker handles at
@@ -107,6 +110,7 @@ class App:
         self.max_questions = max_questions
         self.retry = retry or Retry()
         self.keep = seconds(keep)
+        self.retention = None if retention is None else seconds(retention)
         self.ack_wait = None if ack_wait is None else seconds(ack_wait)
         self.stream_text = stream_text
         self.concurrency = concurrency
@@ -137,6 +141,7 @@ class App:
         timeout: str | float | timedelta | None = None,
         cancel_on: str = "",
         stream: str = "",
+        retention: str | float | timedelta | None = None,
     ) -> Callable[[F], F]:
         """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
 
@@ -153,11 +158,13 @@ class App:
             cancel_on: A subject whose events cancel the runs of the ticket in their field `key`.
             stream: The stream that has the events on `on`, where Layby did not create it; the same
                 as `App(streams={on: stream})`.
+            retention: How long a run is kept once it has ended; default: the app's.
         """
         options = WorkflowOptions(
             on_failure=on_failure,
             timeout=None if timeout is None else seconds(timeout),
             cancel_on=checked_subject(cancel_on) if cancel_on else "",
+            retention=None if retention is None else seconds(retention),
         )
 
         def declare(fn: F) -> F:
@@ -277,6 +284,14 @@ class App:
         workflows = self.workflows.values()
         cancels = [workflow.options.cancel_on for workflow in workflows]
         return [*(workflow.on for workflow in workflows), *self.events, *filter(None, cancels)]
+
+    def retentions(self) -> dict[str, float]:
+        """Seconds that ended runs are kept, by workflow; a workflow that is missing: for ever."""
+        found = {
+            name: workflow.options.retention or self.retention
+            for name, workflow in self.workflows.items()
+        }
+        return {name: kept for name, kept in found.items() if kept is not None}
 
     @property
     def watches(self) -> bool:

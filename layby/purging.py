@@ -1,43 +1,73 @@
-"""Removes runs that ended long ago."""
+"""Removes runs that ended long ago, with everything that they have left."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 
 import msgspec
 
+from .actors.parked import Parking
+from .bus.blobs import Blobs
 from .bus.bucket import Bucket
+from .bus.errors import StreamMissing
 from .bus.log import Log
-from .bus.reading import every
+from .bus.reading import every, newest
 from .bus.requests import Requests
-from .listing import Progress, demand_current
+from .bus.timers import Timers
+from .bus.token import encode
+from .bus.wire import Message
+from .listing import Progress, demand_current, of_runs
 from .rows import Purged
 from .runtime.index import BUCKET, IndexRow, key_of
-from .runtime.state import UNENDED
+from .runtime.state import COMPLETED, UNENDED
 from .runtime.times import iso
 
-_AT_ONCE = 64
+_AT_ONCE = 128
+_KEEP = 7 * 86_400.0
+"""Seconds that the closed questions of a ticket's other runs are remembered further."""
+_ANY = "*"
+"""In the place of a workflow: each."""
 
 _decode_row = msgspec.json.Decoder(IndexRow).decode
 
 
 class Purge:
-    """Removes ended runs, many at a time."""
+    """Removes ended runs, many at a time.
+
+    A run's row is removed last: whatever was cut short is found again by it, and everything here
+    can be repeated, by several workers at once too.
+    """
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
         self._log = Log(requests)
         self._index = Bucket(requests, BUCKET)
+        self._blobs = Blobs(requests)
+        self._parking = Parking(Bucket(requests, "parked"), _KEEP)
+        self._timers = Timers(requests)
         self._messages = 0
 
     async def run(self, older_than: float, progress: Progress | None = None) -> Purged:
-        """Remove the runs that ended more than `older_than` seconds ago."""
+        """Remove the runs that ended more than `older_than` seconds ago. Raises OldIndex."""
         await demand_current(self._requests)
+        return await self._sweep(self._ended({_ANY: older_than}), progress)
+
+    async def expired(self, kept: Mapping[str, float]) -> Purged:
+        """Remove the runs of these workflows that ended so many seconds ago.
+
+        Rows are in the order in which they were written, so this reads little that is to stay.
+        """
+        return await self._sweep(self._ended(kept, until=time.time() - min(kept.values())))
+
+    async def _sweep(
+        self, rows: AsyncIterator[IndexRow], progress: Progress | None = None
+    ) -> Purged:
         runs = 0
         page: list[IndexRow] = []
-        async for row in self._ended(iso(time.time() - older_than)):
+        async for row in rows:
             page.append(row)
             if len(page) >= _AT_ONCE:
                 runs += await self._remove(page)
@@ -47,20 +77,63 @@ class Purge:
         runs += await self._remove(page)
         return Purged(runs=runs, messages=self._messages)
 
-    async def _ended(self, before: str) -> AsyncIterator[IndexRow]:
-        names = self._requests.names
+    async def _ended(
+        self, kept: Mapping[str, float], until: float = float("inf")
+    ) -> AsyncIterator[IndexRow]:
+        """The rows of ended runs that are kept no longer, of what was written before `until`."""
+        now, names = time.time(), self._requests.names
+        before = {workflow: iso(now - age) for workflow, age in kept.items()}
         stream, rows = names.bucket_stream(BUCKET), names.keys(BUCKET, "*.*")
-        async for message in every(self._requests, stream, rows):
-            if message.data:
-                row = _decode_row(message.data)
-                if row.status not in UNENDED and row.updated_at < before:
+        try:
+            async for message in every(self._requests, stream, rows):
+                if _stored_at(message) > until:
+                    return
+                row = _decode_row(message.data) if message.data else None
+                if row is None or row.status in UNENDED:
+                    continue
+                if row.updated_at < before.get(row.workflow, before.get(_ANY, "")):
                     yield row
+        except StreamMissing:
+            return  # nothing was ever provisioned
 
     async def _remove(self, rows: list[IndexRow]) -> int:
-        await asyncio.gather(*map(self._remove_one, rows))
-        return len(rows)
+        return sum(await asyncio.gather(*map(self._remove_one, rows)))
 
-    async def _remove_one(self, row: IndexRow) -> None:
+    async def _remove_one(self, row: IndexRow) -> bool:
+        """Remove a run; False where it is needed still."""
+        if row.parent and await self._parent_needs(row):
+            return False
+        if row.status != COMPLETED and await self._log.exists(row.id, row.pos + 1):
+            return False  # it was reopened a moment ago
+        if row.asked:
+            for question in await self._parking.drop(row.ticket, row.id):
+                await self._timers.disarm(question.id)
+        await self._blobs.purge(row.id)
         purged = await self._log.purge(row.id)
         self._messages += purged
         await self._index.forget(key_of(row.ticket, row.id))
+        if row.asked:
+            await self._forget_questions(row.ticket)
+        return True
+
+    async def _parent_needs(self, row: IndexRow) -> bool:
+        """Whether the log of a run's parent, which has not ended, may name what the run returned."""
+        parents = await of_runs(self._requests, self._log, [row.parent])
+        return any(parent.status in UNENDED for parent in parents)
+
+    async def _forget_questions(self, ticket: str) -> None:
+        """Remove the published questions and receipts of a ticket that has no run any more."""
+        names, token = self._requests.names, encode(ticket)
+        stream = names.bucket_stream(BUCKET)
+        rows = await newest(self._requests, stream, [names.keys(BUCKET, f"{token}.*")])
+        record, _ = await self._parking.get_newest(ticket)
+        if record is not None or any(message.data for message in rows):
+            return
+        for noun in ("question", "receipt"):
+            named = names.subject(f"*.{noun}.{token}")
+            body = {"filter": named}
+            await self._requests.api(f"STREAM.PURGE.{names.stream('QUESTIONS')}", body)
+
+
+def _stored_at(message: Message) -> float:
+    return datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()

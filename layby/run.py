@@ -41,6 +41,7 @@ from .bus.timers import Timers
 from .bus.topology import ConsumerSpec, Provisioner
 from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
+from .retention import Retention
 from .rows import Finding
 from .runtime import telemetry
 from .runtime.behaviour import Behaviour
@@ -273,7 +274,10 @@ def assemble(
         host.tidiers.append(waits.tidy)
         served[Duty("waits")] = _Served(waits.event)
     taking_up = TakingUp(host.cache, host.blocked, release, fitting(app))
-    return Worker(connection, requests, host, _posts(app, served), taking_up)
+    worker = Worker(connection, requests, host, _posts(app, served), taking_up)
+    if kept := app.retentions():
+        worker.beside["retention"] = Retention(requests, kept).run
+    return worker
 
 
 class _Served(NamedTuple):

@@ -100,7 +100,7 @@ class Body:
         crash.point("after_effect")
         spent = round((time.perf_counter() - began) * 1e3, 3)
         told = note(value) if callable(note) else note
-        kept = await self._services.deflate(raw)
+        kept = await self._services.deflate(raw, self.run_id)
         self._record(Stepped(frame=self._frame, key=key, result=kept, ms=spent, note=told))
         return load(raw, wanted)
 

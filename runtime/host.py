@@ -347,7 +347,7 @@ class Host:
 
     async def _close(self, activation: Activation, outcome: Outcome) -> None:
         frame, state = activation.frame, activation.live.state
-        outcome = await kept(outcome, self.services)
+        outcome = await kept(outcome, self.services, state.id)
         if frame.id != ROOT:
             record: Record = returned(frame, outcome)
             parent = state.frames[frame.parent]

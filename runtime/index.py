@@ -59,6 +59,8 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The roles of people that it waits for."""
     question: str = ""
     """What the first of them is asked, in part."""
+    asked: int = -1
+    """How many questions it has asked so far; -1: unknown."""
 
 
 def key_of(ticket: str, run: str) -> str:
@@ -100,6 +102,7 @@ def row_of(state: RunState) -> IndexRow:
         parent=state.parent.run if state.parent else "",
         roles=tuple(dict.fromkeys(question.role for question in asked)),
         question=asked[0].question[:_EXCERPT] if asked else "",
+        asked=len(state.questions),
     )
 
 

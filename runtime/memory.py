@@ -97,7 +97,7 @@ class NoTimers:
 class WholeValues:
     """Values that are never put away, however big."""
 
-    async def deflate(self, raw: Raw) -> Raw:
+    async def deflate(self, raw: Raw, run: str) -> Raw:
         """`raw` itself."""
         return raw
 

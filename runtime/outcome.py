@@ -18,7 +18,7 @@ _STATUS: dict[type[Exception], str] = {
 }
 
 
-async def kept(outcome: Outcome, services: Services) -> Outcome:
+async def kept(outcome: Outcome, services: Services, run: str) -> Outcome:
     """The outcome with its value as it is recorded."""
     if outcome.error is not None:
         return outcome
@@ -26,7 +26,7 @@ async def kept(outcome: Outcome, services: Services) -> Outcome:
         raw = dump(outcome.value)
     except LaybyError as error:
         return Outcome(parked=False, error=error)
-    return Outcome(parked=False, value=await services.deflate(raw))
+    return Outcome(parked=False, value=await services.deflate(raw, run))
 
 
 def returned(frame: Frame, outcome: Outcome) -> Returned:

@@ -56,7 +56,7 @@ class Timers(Protocol):
 class Values(Protocol):
     """Keeps big values apart from the log."""
 
-    async def deflate(self, raw: Raw) -> Raw:
+    async def deflate(self, raw: Raw, run: str) -> Raw:
         """`raw` as it is recorded. Raises BusError."""
         ...
 
@@ -152,10 +152,10 @@ class Services:
         except BusError as error:
             raise Interrupted(str(error)) from error
 
-    async def deflate(self, raw: Raw) -> Raw:
-        """`raw` as it is recorded: put away where it is big. Raises Interrupted."""
+    async def deflate(self, raw: Raw, run: str) -> Raw:
+        """`raw` as it is recorded in a run: put away where it is big. Raises Interrupted."""
         try:
-            return await self.blobs.deflate(raw)
+            return await self.blobs.deflate(raw, run)
         except BusError as error:
             raise Interrupted(str(error)) from error
 

@@ -77,7 +77,7 @@ class Waiting(Body):
                 key=key,
                 child=f"{self._frame}/{key}",
                 actor=performer.address,
-                input=await self._services.deflate(dump(arguments)),
+                input=await self._services.deflate(dump(arguments), self.run_id),
                 note=note,
             )
             slot = await self._recorder.wait(called, to=performer.address)

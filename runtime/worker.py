@@ -53,6 +53,8 @@ class Worker:
         """Brings the runs forward."""
         self._mailboxes = [mailbox for post in posts for mailbox in self._boxes(post)]
         self._supervision = Supervision(on_give_up=self._gave_up)
+        self.beside: dict[str, Callable[[], Awaitable[None]]] = {}
+        """What is done beside the work for as long as the worker lives, by name."""
         self.on_give_up: list[Callable[[], None]] = []
         """Called when a part of the worker cannot be kept alive: end the process."""
 
@@ -90,6 +92,8 @@ class Worker:
         for mailbox in self._mailboxes:
             await mailbox.start()
             self._supervision.run(mailbox.name, mailbox.keep)
+        for name, chore in self.beside.items():
+            self._supervision.run(name, chore)
         blocked = self._requests.names.subject(f"{BLOCKED}.*")
         await self._connection.nc.subscribe(blocked, cb=self._taking_up.heard)
         self._taking_up.begin()

@@ -227,7 +227,7 @@ class _Values:
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
 
-    async def deflate(self, raw: Raw) -> Raw:
+    async def deflate(self, raw: Raw, run: str) -> Raw:
         return raw
 
     async def inflate(self, raw: Raw) -> Raw:
