@@ -48,6 +48,8 @@ class Purge:
         self._blobs = Blobs(requests)
         self._parking = Parking(Bucket(requests, "parked"), _KEEP)
         self._timers = Timers(requests)
+        self._before: dict[str, str] = {}
+        """Runs that ended before this are removed, by workflow."""
         self._messages = 0
 
     async def run(self, older_than: float, progress: Progress | None = None) -> Purged:
@@ -82,19 +84,21 @@ class Purge:
     ) -> AsyncIterator[IndexRow]:
         """The rows of ended runs that are kept no longer, of what was written before `until`."""
         now, names = time.time(), self._requests.names
-        before = {workflow: iso(now - age) for workflow, age in kept.items()}
+        self._before = {workflow: iso(now - age) for workflow, age in kept.items()}
         stream, rows = names.bucket_stream(BUCKET), names.keys(BUCKET, "*.*")
         try:
             async for message in every(self._requests, stream, rows):
                 if _stored_at(message) > until:
                     return
                 row = _decode_row(message.data) if message.data else None
-                if row is None or row.status in UNENDED:
-                    continue
-                if row.updated_at < before.get(row.workflow, before.get(_ANY, "")):
+                if row is not None and self._is_due(row):
                     yield row
         except StreamMissing:
             return  # nothing was ever provisioned
+
+    def _is_due(self, row: IndexRow) -> bool:
+        before = self._before.get(row.workflow, self._before.get(_ANY, ""))
+        return row.status not in UNENDED and row.updated_at < before
 
     async def _remove(self, rows: list[IndexRow]) -> int:
         return sum(await asyncio.gather(*map(self._remove_one, rows)))
@@ -117,9 +121,9 @@ class Purge:
         return True
 
     async def _parent_needs(self, row: IndexRow) -> bool:
-        """Whether the log of a run's parent, which has not ended, may name what the run returned."""
+        """Whether a parent that stays may still read what the run returned."""
         parents = await of_runs(self._requests, self._log, [row.parent])
-        return any(parent.status in UNENDED for parent in parents)
+        return any(not self._is_due(parent) for parent in parents)
 
     async def _forget_questions(self, ticket: str) -> None:
         """Remove the published questions and receipts of a ticket that has no run any more."""

@@ -99,6 +99,7 @@ class WholeValues:
 
     async def deflate(self, raw: Raw, run: str) -> Raw:
         """`raw` itself."""
+        del run
         return raw
 
     async def inflate(self, raw: Raw) -> Raw:

@@ -228,6 +228,7 @@ class _Values:
         self._values = values
 
     async def deflate(self, raw: Raw, run: str) -> Raw:
+        del run
         return raw
 
     async def inflate(self, raw: Raw) -> Raw:
