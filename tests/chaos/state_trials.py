@@ -340,6 +340,7 @@ class PacedValues(WholeValues):
     def __init__(self, pace: Callable[[], Any]) -> None:
         self._pace = pace
 
-    async def deflate(self, raw: Raw) -> Raw:
+    async def deflate(self, raw: Raw, run: str) -> Raw:
+        del run
         await self._pace()
         return raw
