@@ -244,11 +244,11 @@ class WaitActor:
 
     async def tidy(self, live: LiveRun) -> None:
         """Forget what a run that is over has waited for."""
-        for frame in live.state.frames.values():
-            for key, slot in frame.slots.items():
-                if slot.kind == "event":
-                    wait = Wait(run=live.id, frame=frame.id, key=key)
-                    await self.forget(wait, slot.ref, slot.match)
+        frames = live.state.frames.values()
+        slots = [slot for frame in frames for slot in frame.slots.values() if slot.kind == "event"]
+        keys = [key for slot in slots for key in _wait_keys(slot.ref, slot.match)]
+        for key in dict.fromkeys(keys):  # a chat of a thousand messages has one
+            await self._change(key, Waits(), partial(_without_run, live.id))
 
     async def forget(self, wait: Wait, subject: str, match: dict[str, Any]) -> None:
         """Wake `wait` no more."""
@@ -304,3 +304,9 @@ def _is_closed(state: RunState, wait: Wait) -> bool:
 
 def _without(wait: Wait, waits: Waits) -> Waits:
     return Waits(waits=tuple(each for each in waits.waits if not each.is_for(wait)))
+
+
+def _without_run(run: str, waits: Waits) -> Waits:
+    """Without what a run has waited for; by what it is cancelled stays, for it may be reopened."""
+    kept = (each for each in waits.waits if each.run != run or each.key == CANCEL_KEY)
+    return Waits(waits=tuple(kept))

@@ -16,11 +16,11 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from layby import App, Step
+from layby import App, NonRetriableError, Step
 from layby.actors.waits import WaitActor
 from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery
-from layby.runtime.entry import ROOT, Arrived, Raw
+from layby.runtime.entry import ROOT, Arrived, Raw, Reopened
 from layby.runtime.errors import Fenced
 from layby.runtime.ids import run_id
 from layby.runtime.run import LiveRun
@@ -502,7 +502,7 @@ async def test_a_match_by_a_path_to_nothing_blocks_the_run_until_the_code_is_rig
         assert await engine.result(run) == "one"
 
 
-# -- runs that began in another stream ----------------------------------------------------------
+# -- runs that began in another stream, and runs that were reopened ----------------------------
 
 
 async def test_a_run_that_another_stream_has_begun_gets_its_events_from_this_one(
@@ -526,3 +526,38 @@ async def test_a_run_that_another_stream_has_begun_gets_its_events_from_this_one
         await waiting(engine, run)
         await say(engine, "one", "two")
         assert await engine.result(run) == ["one", "two"]
+
+
+async def test_a_wait_of_a_run_that_was_reopened_is_registered_again(
+    engine: Engine, tmp_path: Path
+) -> None:
+    mended = tmp_path / "mended"
+
+    async def work() -> None:
+        if not mended.exists():
+            raise NonRetriableError("not yet")
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        match = {"ticket": event["ticket"]}
+        waits = step.wait_for_event(SAID, match=match)
+        message, _ = await step.gather(waits, step.run("work", work))
+        return str(message["text"])
+
+    async def completed(run: str) -> bool:
+        return (await engine.state(run)).status == "completed"
+
+    async def tidied() -> bool:
+        return not await registered(engine)
+
+    async with engine.works(app_of(handle, events=[SAID])):
+        run = await engine.start()
+        assert (await engine.ended(run)).status == "failed"
+        await until(tidied)
+        mended.touch()
+        live = LiveRun(engine.log, RunState(id=run))
+        await live.catch_up()
+        await live.append([Reopened(by="ada", why="mended")], to=live.state.root.actor)
+        await waiting(engine, run)
+        await say(engine, "one")
+        await until(partial(completed, run))
+        assert await heard(engine, run, "one")
