@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from .errors import TopologyMismatch
 from .names import Names
-from .specs import SourceSpec
+from .specs import SourceSpec, StreamSpec
 
 MARK: Final = "layby"
 """Metadata of whatever Layby creates."""
@@ -17,13 +17,10 @@ _UNMARKED: Final = {
     "discard": "old",
     "storage": "file",
     "compression": "s2",
-    "max_age": 0,
-    "max_bytes": -1,
-    "max_msgs": -1,
-    "max_msgs_per_subject": -1,
-    "max_msg_size": -1,
 }
-"""What an earlier Layby, which left no mark, created where it asked for nothing else."""
+"""What an earlier Layby, which left no mark, created where it asked for nothing else.
+
+Ages and sizes are not compared: they are the operator's to change."""
 _FLAGS: Final = (
     "allow_direct",
     "allow_rollup_hdrs",
@@ -46,17 +43,25 @@ def is_marked(found: dict[str, Any], names: Names) -> bool:
     return MARK in metadata and metadata.get(_PREFIX, "") == names.prefix
 
 
-def was_made_before(config: dict[str, Any], found: dict[str, Any]) -> bool:
-    """Whether an earlier Layby, which marked nothing, made a stream: it asked for `config`.
-
-    An event's subject never has a wildcard, and how many copies there are is the operator's choice.
-    """
+def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:
+    """Whether an earlier Layby, which marked nothing, created what is there for `spec`."""
     metadata: dict[str, str] = found.get("metadata") or {}
     if MARK in metadata:
+        return False
+    config, held = spec.config, set(map(_shape, found.get("subjects") or []))
+    if not held <= set(map(_shape, spec.subjects)):
         return False
     if any(found.get(key, False) != config.get(key, False) for key in _FLAGS):
         return False
     return all(found.get(key, value) == config.get(key, value) for key, value in _UNMARKED.items())
+
+
+def _shape(subject: str) -> str:
+    """What subjects of one stream of Layby's have in common: wildcards, or that there are none.
+
+    `developer.question.*` and `legal.question.*` are alike; the subject of an event has none.
+    """
+    return "".join(word for word in subject.split(".") if word in ("*", ">")) or "none"
 
 
 def stranger(name: str, found: dict[str, Any]) -> TopologyMismatch:

@@ -17,7 +17,7 @@ def is_own(spec: StreamSpec, found: dict[str, Any], names: Names) -> bool:
     """Whether Layby created the stream that is there for `spec`, this release or an earlier one."""
     if is_marked(found, names):
         return True
-    return not names.prefix and was_made_before(spec.config, found)
+    return not names.prefix and was_made_before(spec, found)
 
 
 def taken(subject: str, spec: StreamSpec, holder: str, names: Names) -> TopologyMismatch:

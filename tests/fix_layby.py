@@ -72,10 +72,10 @@ class Desk:
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout)
 
-    def start_worker(self) -> subprocess.Popen[str]:
+    def start_worker(self, app: str = "desk:app") -> subprocess.Popen[str]:
         """Start a worker and wait until it takes work."""
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "layby", "worker", "desk:app"],
+        worker = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "layby", "worker", app],
             cwd=self.folder,
             env=self.environ,
             stderr=subprocess.PIPE,

@@ -66,6 +66,9 @@ async def test_streams_of_an_earlier_release_are_known_by_their_settings(bus: Bu
     for spec in streams(["desk.opened"], ["developer"]):
         await bus.stream(spec.name, *spec.subjects, storage="file", compression="s2", **spec.config)
 
+    edited = await config_of(bus, "EVENTS")
+    await bus.requests.api("STREAM.UPDATE.EVENTS", {**edited, "max_age": 10 * 86_400 * 10**9})
+
     more = Topology(
         streams=streams(["desk.opened", "desk.paid"], ["developer", "legal"]), consumers=()
     )
@@ -77,6 +80,14 @@ async def test_streams_of_an_earlier_release_are_known_by_their_settings(bus: Bu
         "added legal.response.> to stream ANSWERS",
     ]
     assert (await config_of(bus, "EVENTS"))["metadata"]["layby"] == "1"
+
+
+async def test_a_stream_with_wildcards_is_no_stream_of_events_of_ours(bus: Bus) -> None:
+    """Whatever its settings are: triggers have none."""
+    [events, *_] = streams(["desk.opened"], [])
+    await bus.stream("EVENTS", "corp.>", storage="file", compression="s2", **events.config)
+    with pytest.raises(TopologyMismatch, match="was not created by Layby"):
+        await Provisioner(bus.requests).ensure(app_of(nothing).topology())
 
 
 async def test_a_trigger_that_another_stream_has_is_told_with_the_way_to_read_it(bus: Bus) -> None:
