@@ -152,10 +152,12 @@ class Body:
             self._ask_then_do(op, 0), self._step.sleep(_SHORT), self.do_step(_quick(op), ".beside")
         )
 
-    async def do_network(self, op: Op) -> list[str]:
+    async def do_network(self, op: Op) -> list[Any]:
         script = msgspec.json.encode({"n": self._event.n, "rounds": op.rounds}).decode()
-        result = await self._step.network(network, script, name=op.name)
-        return [call.content for turn in result.turns for call in turn.calls]
+        state: dict[str, Any] = {"made": [], "count": 0}
+        result = await self._step.network(network, script, state=state, name=op.name)
+        told = [call.content for turn in result.turns for call in turn.calls]
+        return [*told, sorted(result.state["made"]), result.state["count"]]
 
     async def do_boom(self, op: Op) -> str:
         raise ValueError(f"{op.name} cannot work")
@@ -201,7 +203,10 @@ def _call(call_id: str, n: int, word: str) -> ToolCall:
 @tool
 async def make_effect(ctx: ToolContext, name: Annotated[str, "Which effect"]) -> str:
     """Make an effect."""
-    return await effect(ctx.idempotency_key, name)
+    did = await effect(ctx.idempotency_key, name)
+    ctx.state["made"].append(name)
+    ctx.state["count"] += 1
+    return did
 
 
 def _route(route: Route) -> str | None:

@@ -77,7 +77,9 @@ def expected(op: Op, ticket: Ticket, run: RunState, said: Mapping[str, list[str]
             first = [_said(ticket, run, f"{op.name}.0"), f"{did}{op.name}.0.then"]
             return [first, None, f"{did}{op.name}.beside"]
         case "network":
-            return [_heard(word, ticket, run) for words in op.rounds for word in words]
+            words = [word for words in op.rounds for word in words]
+            made = [f"{ticket.n}/{w[7:]}" for w in words if w.startswith("effect:")]
+            return [*(_heard(word, ticket, run) for word in words), sorted(made), len(made)]
         case _:
             return f"{did}{op.name}"
 

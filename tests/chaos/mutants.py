@@ -20,6 +20,8 @@ from layby.actors import (
     children,
     deadlines,
     human,
+    ledger,
+    merge,
     open_questions,
     parked,
     showing,
@@ -334,6 +336,16 @@ def early_events_missed() -> None:
     _set(waits.WaitActor, "_early", lambda _: none)
 
 
+def last_change_wins() -> None:
+    """Let each tool of a response change the state as it was at its start, and the last one win."""
+
+    def blind(self: ledger.Ledger) -> ledger.View:
+        return ledger.View(self.values, merge.Merged(self.values.both, {}), frozenset())
+
+    _set(ledger.Ledger, "view", lambda _: blind)
+    _set(merge._Merging, "_is_news", lambda _: _no)  # pyright: ignore[reportPrivateUsage]
+
+
 _TWICE = ("step ran twice without a fault", "recorded step ran again")
 
 MUTANTS: dict[str, Mutant] = {
@@ -379,6 +391,7 @@ MUTANTS: dict[str, Mutant] = {
         (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
         (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),
         (event_given_twice, ("race", "random_kills"), ("wrong end",)),
+        (last_change_wins, ("race", "random_kills"), ("wrong end",)),
         (early_events_missed, ("race", "random_kills"), ("stuck run",)),
     )
 }
