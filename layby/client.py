@@ -13,7 +13,7 @@ from .actors.migration import Migration
 from .asked import open_questions
 from .bus.blobs import Blobs
 from .bus.connection import Connection
-from .bus.dead import DeadLetter, DeadLetters
+from .bus.dead import DeadLetters
 from .bus.errors import BusError, LaybyError, PublishUnconfirmed
 from .bus.log import Log, LogMessage
 from .bus.opened import opened
@@ -24,13 +24,12 @@ from .doctor import examine
 from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
-from .lookup import NoSuchRun, find, is_id
+from .lookup import NoSuchRun, find
 from .purging import Purge
 from .rows import (
     DeadRow,
-    FailureRow,
+    Dispatched,
     Finding,
-    PlaceRow,
     Purged,
     QuestionRow,
     Receipt,
@@ -41,13 +40,14 @@ from .rows import (
     TimelineLine,
 )
 from .runtime import ids
-from .runtime.entry import Cancelled, Failure
+from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
 from .runtime.index import error, row_of
 from .runtime.run import LiveRun
 from .runtime.state import RunState
-from .runtime.times import iso
 from .runtime.worker import CANCEL
+from .sending import Dispatch
+from .shown import dead_row, failure_row
 from .timeline import Narrator
 from .watch import Watch
 
@@ -70,7 +70,7 @@ class Client:
         self._log = Log(requests)
         self._blobs = Blobs(requests)
         self._dead = DeadLetters(requests)
-        self._watch = Watch(connection, self._log, self._blobs)
+        self._watch = Watch(connection, requests, self._log, self._blobs)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -106,6 +106,26 @@ class Client:
         headers = {"Nats-Msg-Id": event_id} if event_id else None
         ack = await self._ask(self._requests.store(subject, body, headers), subject)
         return Sent(stream=ack.stream, seq=ack.seq, duplicate=ack.duplicate)
+
+    async def dispatch(
+        self,
+        subject: str,
+        data: Any,
+        *,
+        event_id: str | None = None,
+        within: float | None = 2.0,
+    ) -> Dispatched:
+        """Publish an event, and look who takes it: for people and scripts, not for many events.
+
+        Where a worker is up, it waits until the event has started its runs or was refused, for at
+        most `within` seconds; None waits until a worker is up and has taken it.
+
+        Raises:
+            StreamMissing: nobody listens on `subject`: no app with that trigger is provisioned.
+        """
+        body = data if isinstance(data, bytes) else msgspec.json.encode(data)
+        dispatch = Dispatch(self._connection, self._requests)
+        return await self._ask(dispatch.send(subject, body, event_id, within), subject)
 
     async def answer(
         self,
@@ -248,7 +268,7 @@ class Client:
             **msgspec.structs.asdict(run_row(row_of(live.state))),
             result=msgspec.json.decode(result),
             error=error(live.state) or None,
-            failure=_failure(live.state.failure),
+            failure=failure_row(live.state.failure),
             steps=steps,
             children=[run_row(child) for child in children],
         )
@@ -307,15 +327,8 @@ class Client:
             NoSuchRun: there is none, and `wait` is not set.
             ValueError: `after` is no event's number.
         """
-        return self._events(run, (0, -1.0) if after is None else number(after), wait=wait)
-
-    async def _events(
-        self, run: str, seen: tuple[int, float], *, wait: bool
-    ) -> AsyncGenerator[AnyEvent]:
-        found = await self._followed(run, wait=wait)
-        async with contextlib.aclosing(self._watch.events(found, seen)) as events:
-            async for event in events:
-                yield event
+        seen = (0, -1.0) if after is None else number(after)
+        return self._watch.events(run, seen, wait=wait)
 
     def follow(
         self, run: str | None = None, *, text: bool = False, wait: bool = False
@@ -331,16 +344,9 @@ class Client:
         Raises:
             NoSuchRun: there is none, and `wait` is not set.
         """
-        return self._watch.every_line() if run is None else self._lines(run, text=text, wait=wait)
-
-    async def _lines(self, run: str, *, text: bool, wait: bool) -> AsyncGenerator[TimelineLine]:
-        found = await self._followed(run, wait=wait)
-        async with contextlib.aclosing(self._watch.lines(found, text=text)) as lines:
-            async for line in lines:
-                yield line
-
-    async def _followed(self, run: str, *, wait: bool) -> str:
-        return run if wait and is_id(run) else await self._find(run)
+        if run is None:
+            return self._watch.every_line()
+        return self._watch.lines(run, text=text, wait=wait)
 
     async def doctor(self) -> list[Finding]:
         """Look at the server, the streams and whatever is stuck."""
@@ -349,7 +355,7 @@ class Client:
     async def dead(self) -> list[DeadRow]:
         """Messages that no worker could handle, oldest first."""
         try:
-            return [_dead_row(number, letter) for number, letter in await self._dead.list()]
+            return [dead_row(number, letter) for number, letter in await self._dead.list()]
         except BusError as error:
             if error.code != _NO_SUCH_STREAM:
                 raise
@@ -364,7 +370,7 @@ class Client:
         Raises:
             NoSuchLetter: there is none.
         """
-        return _dead_row(number, await self._dead.get(number))
+        return dead_row(number, await self._dead.get(number))
 
     async def retry_dead(self, number: int) -> Sent:
         """Publish a dead letter's message anew.
@@ -443,27 +449,6 @@ _NO_SUCH_STREAM = 503
 
 def _receipt(data: bytes) -> Receipt:
     return msgspec.json.decode(data, type=Receipt)
-
-
-def _dead_row(number: int, letter: DeadLetter) -> DeadRow:
-    return DeadRow(
-        id=number,
-        at=iso(letter.at),
-        subject=letter.subject,
-        reason=letter.reason,
-        mailbox=letter.mailbox,
-        size=letter.size,
-        body=letter.body,
-    )
-
-
-def _failure(failure: Failure | None) -> FailureRow | None:
-    if failure is None:
-        return None
-    place = PlaceRow(**msgspec.structs.asdict(failure.place)) if failure.place else None
-    return FailureRow(
-        type=failure.type, message=failure.message, place=place, causes=failure.causes
-    )
 
 
 __all__ = ["Client", "NoReceipt", "NoSuchRun", "RunOver"]

@@ -212,6 +212,38 @@ class Sent(msgspec.Struct, kw_only=True, frozen=True):
     duplicate: bool = False
 
 
+class StartedRow(msgspec.Struct, kw_only=True, frozen=True):
+    """A run that an event has started.
+
+    Attributes:
+        id: The run's id.
+        workflow: The workflow it runs.
+    """
+
+    id: str
+    workflow: str
+
+
+class Dispatched(Sent, kw_only=True, frozen=True):
+    """An event that JetStream has stored, and who takes it.
+
+    Attributes:
+        event_id: Its id; sent again under it, it starts nothing new.
+        workflows: The workflows that its subject starts, as their mailboxes are called.
+        awaited: Whether runs may wait for events on its subject.
+        worker: Whether a worker of one of these workflows was up.
+        runs: The runs that it was seen to start.
+        refused: Why it can start none: the reasons of its dead letters.
+    """
+
+    event_id: str
+    workflows: list[str] = []
+    awaited: bool = False
+    worker: bool = False
+    runs: list[StartedRow] = []
+    refused: list[str] = []
+
+
 class Finding(msgspec.Struct, kw_only=True, frozen=True):
     """One thing `doctor` looked at.
 

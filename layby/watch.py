@@ -14,7 +14,9 @@ from .bus.blobs import Blobs
 from .bus.connection import Connection
 from .bus.errors import BusError
 from .bus.log import ALL, Log, LogMessage, parse
+from .bus.requests import Requests
 from .events import AnyEvent, RunEnded, number
+from .lookup import find, is_id
 from .rows import TimelineLine
 from .runtime.entry import Stepped, decode
 from .runtime.speech import TextDelta, step_name
@@ -33,13 +35,17 @@ _REMEMBERED = 1_000
 class Watch:
     """What `Client.events` and `Client.follow` do."""
 
-    def __init__(self, connection: Connection, log: Log, blobs: Blobs) -> None:
+    def __init__(self, connection: Connection, requests: Requests, log: Log, blobs: Blobs) -> None:
         self._connection = connection
+        self._requests = requests
         self._log = log
         self._blobs = blobs
 
-    async def events(self, run: str, seen: tuple[int, float]) -> AsyncGenerator[AnyEvent]:
+    async def events(
+        self, name: str, seen: tuple[int, float], *, wait: bool
+    ) -> AsyncGenerator[AnyEvent]:
         """One run's events that are later than `seen`, and what is said meanwhile."""
+        run = await self._meant(name, wait=wait)
         scribe, last = Scribe(run, self._blobs), "0"
         tail = Tail(self._connection, self._log, run).follow()
         async with contextlib.aclosing(tail):
@@ -55,8 +61,9 @@ class Watch:
                     if isinstance(event, RunEnded) and await self._is_last(run, told.n):
                         return
 
-    async def lines(self, run: str, *, text: bool) -> AsyncGenerator[TimelineLine]:
+    async def lines(self, name: str, *, text: bool, wait: bool) -> AsyncGenerator[TimelineLine]:
         """One run's lines, from its beginning to its end."""
+        run = await self._meant(name, wait=wait)
         narrator, answered = Narrator(run), set[str]()
         tail = Tail(self._connection, self._log, run).follow(deltas=text)
         async with contextlib.aclosing(tail):
@@ -70,6 +77,10 @@ class Watch:
                     yield line
                     if line.kind == _ENDED and await self._is_last(run, told.n):
                         return
+
+    async def _meant(self, name: str, *, wait: bool) -> str:
+        """The id of the run that is meant. Raises NoSuchRun, unless it may be waited for."""
+        return name if wait and is_id(name) else await find(self._requests, self._log, name)
 
     async def _is_last(self, run: str, n: int) -> bool:
         """Whether nobody has reopened a run that ended at position `n`."""

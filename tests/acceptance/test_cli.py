@@ -218,7 +218,7 @@ def test_the_doctor_is_content_with_a_healthy_server(desk: Desk) -> None:
 
 def test_a_broken_event_shows_up_at_the_doctors(desk: Desk) -> None:
     desk.start_worker()
-    desk.json("send", "desk.ticket.opened", '{"nobody": "knows"}')
+    desk.json("send", "desk.ticket.opened", '{"nobody": "knows"}', code=1)
     desk.sooner_or_later(lambda: "ticketId" in json.dumps(desk.json("doctor")))
     [letters] = [each for each in desk.json("doctor") if each["subject"] == "dead letters"]
     assert letters["level"] == "warn"

@@ -1,0 +1,155 @@
+"""An event on its way: who can take it, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+
+from .bus.connection import Connection
+from .bus.dead import DeadLetter
+from .bus.errors import BusError
+from .bus.log import parse
+from .bus.requests import PubAck, Requests
+from .rows import Dispatched, StartedRow
+from .runtime.entry import Started, decode
+
+_OPENINGS = "to.*.*.*.1"
+"""The first entries of all runs."""
+_FOR_WORKFLOWS = re.compile(r"^(?:[a-z0-9_-]+-)?on-(.+)$")
+_FOR_WAITS = re.compile(r"^(?:[a-z0-9_-]+-)?waits$")
+
+
+class Dispatch:
+    """Sends one event, and looks who takes it."""
+
+    def __init__(self, connection: Connection, requests: Requests) -> None:
+        self._connection = connection
+        self._requests = requests
+        self._names = requests.names
+        self._runs: list[StartedRow] = []
+        self._seqs: dict[str, int] = {}
+        self._letters: list[DeadLetter] = []
+        self._more = asyncio.Event()
+
+    async def send(
+        self, subject: str, data: bytes, event_id: str | None, within: float | None
+    ) -> Dispatched:
+        """Store the event; wait, where a worker is up, until it is taken or refused.
+
+        Args:
+            subject: Its subject.
+            data: Its body.
+            event_id: Its id; None: a new one.
+            within: Seconds to wait at most; None: until it is taken, whether a worker is up or not.
+
+        Raises:
+            StreamMissing: no stream takes the subject.
+        """
+        event_id = event_id or uuid.uuid4().hex
+        async with self._listening():
+            ack = await self._requests.store(subject, data, {"Nats-Msg-Id": event_id})
+            workflows, waits, waiting = await self._takers(ack.stream, subject)
+            wanted = set(workflows) if within is None else waiting
+            if wanted and not ack.duplicate:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(within):
+                        await self._taken(ack, len(wanted))
+        return Dispatched(
+            stream=ack.stream,
+            seq=ack.seq,
+            duplicate=ack.duplicate,
+            event_id=event_id,
+            workflows=sorted(workflows),
+            awaited=waits,
+            worker=bool(waiting),
+            runs=self._started(ack),
+            refused=self._refused(ack),
+        )
+
+    async def _takers(self, stream: str, subject: str) -> tuple[set[str], bool, set[str]]:
+        """Workflows that the subject starts, whether waits may take it, and who is up."""
+        workflows, waits, up = set[str](), False, set[str]()
+        for info in await self._consumers(stream):
+            config, name = info["config"], str(info["name"])
+            if not _covers(config, subject):
+                continue
+            if found := _FOR_WORKFLOWS.match(name):
+                workflows.add(found[1])
+                if info.get("num_waiting"):
+                    up.add(found[1])
+            waits = waits or bool(_FOR_WAITS.match(name))
+        return workflows, waits, up
+
+    async def _consumers(self, stream: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._requests.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
+            listed = page.get("consumers") or []
+            found += listed
+            if not listed or len(found) >= page.get("total", 0):
+                return found
+
+    async def _taken(self, ack: PubAck, count: int) -> None:
+        while len(self._started(ack)) + len(self._refused(ack)) < count:
+            self._more.clear()
+            await self._more.wait()
+
+    def _started(self, ack: PubAck) -> list[StartedRow]:
+        return [run for run in self._runs if self._seqs[run.id] == ack.seq]
+
+    def _refused(self, ack: PubAck) -> list[str]:
+        mine = (ack.stream, ack.seq)
+        return [each.reason for each in self._letters if (each.stream, each.seq) == mine]
+
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncGenerator[None]:
+        nc = self._connection.nc
+        subs = [
+            await nc.subscribe(self._names.subject(_OPENINGS), cb=self._on_opening),
+            await nc.subscribe(self._names.subject("dead.>"), cb=self._on_letter),
+        ]
+        try:
+            await nc.flush(2)
+            yield
+        finally:
+            for sub in subs:
+                with contextlib.suppress(Exception):  # the connection may be gone
+                    await sub.unsubscribe()
+
+    async def _on_opening(self, msg: Any) -> None:
+        with contextlib.suppress(BusError, msgspec.MsgspecError, UnicodeDecodeError):
+            _, run, _ = parse(msg.subject)
+            opening = decode(msg.data).records[0]
+            if isinstance(opening, Started) and run not in self._seqs:
+                self._seqs[run] = opening.seq
+                self._runs.append(StartedRow(id=run, workflow=opening.workflow))
+                self._more.set()
+
+    async def _on_letter(self, msg: Any) -> None:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            self._letters.append(_letter(msg.data))
+            self._more.set()
+
+
+_letter = msgspec.json.Decoder(DeadLetter).decode
+
+
+def _covers(config: dict[str, Any], subject: str) -> bool:
+    filters = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
+    return any(_matches(each.split("."), subject.split(".")) for each in filters)
+
+
+def _matches(pattern: list[str], tokens: list[str]) -> bool:
+    """Whether a subject's tokens fit a filter with `*` and `>`."""
+    for place, wanted in enumerate(pattern):
+        if wanted == ">":
+            return len(tokens) > place
+        if place >= len(tokens) or wanted not in {"*", tokens[place]}:
+            return False
+    return len(tokens) == len(pattern)
