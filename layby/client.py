@@ -125,7 +125,8 @@ class Client:
         """
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
         dispatch = Dispatch(self._connection, self._requests)
-        return await self._ask(dispatch.send(subject, body, event_id, within), subject)
+        sent: Dispatched = await self._ask(dispatch.send(subject, body, event_id, within), subject)
+        return sent
 
     async def answer(
         self,

@@ -43,10 +43,7 @@ def configure(
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            _stamp,
-            *([] if line else [_without_text]),
-            _Traced(drawn),
+            _Completed(drawn, texts=line is not None),
             line or (_json() if json else PlainLine(colours=out.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else level),
@@ -108,11 +105,9 @@ class PlainLine:
 
     def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> str:
         """The line of an event."""
-        at = event.pop("timestamp", "")
-        level = str(event.pop("level", "info"))
-        name = event.pop("event", "")
-        trace = event.pop("exception", "")
-        facts = " ".join(f"{key}={_shown(value)}" for key, value in event.items())
+        at, level = event.pop("timestamp", ""), str(event.pop("level", "info"))
+        name, trace = event.pop("event", ""), event.pop("exception", "")
+        facts = " ".join([f"{key}={_shown(value)}" for key, value in event.items()])
         begin, end = self._styles.get(level, ("", ""))
         line = f"{at} {begin}{level:<7}{end} {name:<20} {facts}"
         return f"{line}\n{trace}" if trace else line
@@ -166,31 +161,26 @@ def _json() -> structlog.processors.JSONRenderer:
     return structlog.processors.JSONRenderer()
 
 
-def _stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event["timestamp"] = iso(time.time())
-    return event
-
-
 def _shown(value: object) -> str:
     text = str(value)
     return text if text and text.isprintable() and " " not in text else repr(text)
 
 
-def _without_text(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event.pop("text", None)
-    return event
+class _Completed:
+    """Adds level and time, and the traceback where it is to be shown; one pass, for speed."""
 
-
-class _Traced:
-    """Puts a traceback in the place of an exception, or takes it out."""
-
-    def __init__(self, trace: Trace | None) -> None:
+    def __init__(self, trace: Trace | None, *, texts: bool) -> None:
         self._trace = trace
+        self._texts = texts
 
-    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        event["level"] = "error" if method == "exception" else method
+        event["timestamp"] = iso(time.time())
+        if not self._texts:
+            event.pop("text", None)
         error = event.pop("exc_info", None)
-        if error is True:
-            error = sys.exc_info()[1]
-        if self._trace is not None and isinstance(error, BaseException):
-            event["exception"] = self._trace(error)
+        if error is not None and self._trace is not None:
+            error = sys.exc_info()[1] if error is True else error
+            if isinstance(error, BaseException):
+                event["exception"] = self._trace(error)
         return event
