@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from .actors.keys import MODEL, ROUTE, TOOL, Key
+from .actors.keys import AFTER, APPROVE, BEFORE, FINISH, MODEL, RESPONSE, ROUTE, TOOL, Key
 from .actors.kinds import AGENT, kind_of
 from .actors.turn import DECISIONS
 from .bus.log import LogMessage
@@ -138,8 +138,13 @@ class Narrator:
     def _title(self, frame: str, key: str) -> str:
         """A key as people know it: `order/pay` for what the log calls `tool#0.1/pay`."""
         call, inner = Key.parse(key) or (None, "")
-        name = self._tools.get((frame, call)) if call is not None else None
-        return key if name is None else f"{name}/{inner}" if inner else name
+        if call is None or frame == ROOT:
+            return key
+        name = self._tools.get((frame, call.of(TOOL)))
+        if name is None:
+            return _UNNAMED.get(call.kind, key) if not inner else key
+        shown = _AROUND.get(call.kind, "{}").format(name)
+        return f"{shown}/{inner}" if inner else shown
 
     def failed(self, record: Failed) -> dict[str, Any]:
         """A failed try that is repeated."""
@@ -173,7 +178,7 @@ class Narrator:
         return {
             "kind": "question.asked",
             "actor": record.agent or self.who(record.frame),
-            "title": f"asks a {record.role}",
+            "title": f"asks {record.role}",
             "detail": record.question,
             "data": {
                 "id": record.id,
@@ -358,6 +363,16 @@ _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] =
     Retried: Narrator.retried,
     Cancelled: Narrator.cancelled,
     Ended: Narrator.ended,
+}
+
+
+_AROUND = {BEFORE: "before {}", APPROVE: "approval of {}", AFTER: "after {}"}
+"""What stands around a tool's call."""
+_UNNAMED = {
+    MODEL: "the model",
+    RESPONSE: "after the model",
+    ROUTE: "who is next",
+    FINISH: "the end",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.text import Text
 
@@ -20,6 +20,13 @@ from .timeline import Timeline
 _PARKED = "  The run is parked: no worker holds it. Ctrl-C, and the next demo goes on from here."
 _PROMPT = "  your answer > "
 _EXAMPLE = "Fixed in v1.1.4"
+_TALL = 40
+"""Rows of a screen on which the story, the question and all that is said of it have room."""
+_STORY = 8
+"""Rows of the story before a question."""
+_BESIDE = 8
+"""Rows beside a question's text: its frame, the ways to answer it, the prompt."""
+_CUT = "\u2026 {} more lines: `layby questions` shows them"
 
 
 class Screen:
@@ -68,8 +75,11 @@ class Screen:
         """Show an open question, its deadline and the ways to answer it."""
         self._leave_prompt()
         self._console.print()
-        self._console.print(_question(question))
-        self._ways(question, url, subject)
+        self._console.print(_question(question, self._rows_for_context(question)))
+        if self._is_short:
+            self._few_words(question, url, subject)
+        else:
+            self._ways(question, url, subject)
         self.prompt()
 
     def prompt(self) -> None:
@@ -95,6 +105,29 @@ class Screen:
         self._console.print()
         self._console.print(ending(detail))
 
+    @property
+    def _is_short(self) -> bool:
+        """Whether the question would push the story off the screen."""
+        return self._console.is_terminal and self._console.height < _TALL
+
+    def _rows_for_context(self, question: QuestionRow) -> int:
+        """How many rows of context leave the story on the screen; 0: all of them."""
+        if not self._is_short:
+            return 0
+        asked = len(Text(safe(question.question)).wrap(self._console, self._console.width - 4))
+        return max(1, self._console.height - _STORY - _BESIDE - asked)
+
+    def _few_words(self, question: QuestionRow, url: str, subject: str) -> None:
+        """The ways to answer, in as few rows as can be."""
+        example = {"answer": _EXAMPLE}
+        here = "Type your answer, or in another terminal" if self._typing else "Answer it"
+        self._console.print(f"  It is parked: no worker holds it. {here}:", style="dim")
+        for line in (
+            shell.answer(url, question.ticket, _EXAMPLE),
+            shell.nats_publish(url, subject, example),
+        ):
+            self._console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
+
     def _ways(self, question: QuestionRow, url: str, subject: str) -> None:
         ways = [
             ("from another terminal:", shell.answer(url, question.ticket, _EXAMPLE)),
@@ -118,12 +151,13 @@ class Screen:
             self._prompted = False
 
 
-def _question(question: QuestionRow) -> Panel:
-    body: list[Text] = [Text(safe(question.question), style="bold")]
+def _question(question: QuestionRow, rows: int) -> Panel:
+    """The question in a frame, with at most so many rows of context; 0: with all of it."""
+    body: list[RenderableType] = [Text(safe(question.question), style="bold")]
     if question.context:
-        body.append(Text(safe(question.context), style="dim"))
+        body.append(_Context(safe(question.context), rows))
     deadline = f"{times.left(question.deadline)}, until {times.clock(question.deadline)}"
-    title = f"{one_line(question.agent)} asks a {question.role} about {one_line(question.ticket)}"
+    title = f"{one_line(question.agent)} asks {question.role} about {one_line(question.ticket)}"
     return Panel(
         Group(*body),
         title=Text(title, style="yellow"),
@@ -134,3 +168,18 @@ def _question(question: QuestionRow) -> Panel:
         box=box.ROUNDED,
         padding=(0, 1),
     )
+
+
+class _Context:
+    """The context of a question, cut to so many rows; it says what is cut off."""
+
+    def __init__(self, text: str, rows: int) -> None:
+        self._text = Text(text, style="dim")
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = self._text.wrap(console, options.max_width)
+        if 0 < self._rows < len(lines):
+            left = len(lines) - self._rows + 1
+            lines = [*lines[: self._rows - 1], Text(_CUT.format(left), style="dim italic")]
+        yield from lines

@@ -111,8 +111,8 @@ class Story:
 
     async def _run(self) -> str:
         """The id of the run to tell of."""
-        for row in await self._client.runs(limit=100):
-            if row.ticket == self._plan.ticket and row.status in {"running", "waiting", "blocked"}:
+        for row in await self._client.runs(ticket=self._plan.ticket):
+            if row.status in {"running", "waiting", "blocked"}:
                 self._screen.note("An earlier demo left this run open; here it goes on.\n")
                 self._resumed_at = times.now()
                 return row.id

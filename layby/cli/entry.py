@@ -25,6 +25,7 @@ from . import (
 from .errors import OK, USAGE, CliError, explain
 from .invocation import group
 from .output import print_error, print_json, print_traceback
+from .plain_help import plain
 
 _HELP = """Durable networks of AI agents on NATS that pull over and wait for a human.
 
@@ -58,6 +59,7 @@ for module in (
     version,
 ):
     module.register(app)
+plain(app)
 
 
 def main() -> None:

@@ -313,7 +313,7 @@ async def test_what_a_routing_agent_does_is_told_as_its_own(engine: Engine) -> N
         ("model.responded", "add(a=1, b=2); route_to_agent(agent='A')"),
         ("tool.called", "add"),
         ("model.responded", "ask_developer(question='May I?')"),
-        ("question.asked", "asks a developer"),
+        ("question.asked", "asks developer"),
         ("tool.called", "ask_developer"),
     ]
 

@@ -244,7 +244,7 @@ def test_the_question_comes_with_all_ways_to_answer() -> None:
     target = console(width=60)
     Screen(target, typing=True).question(QUESTION, "nats://h:1", "developer.response.T125")
     text = text_of(target)
-    assert "Technical Support asks a developer about T125" in text
+    assert "Technical Support asks developer about T125" in text
     assert "Type your answer here" in text
     assert "-s nats://h:1 answer T125 'Fixed in v1.1.4'\n" in text
     assert 'developer.response.T125 \'{"answer":"Fixed in v1.1.4"}\'\n' in text

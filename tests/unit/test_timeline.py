@@ -101,6 +101,21 @@ def test_a_steps_name_that_looks_like_ours_is_a_step() -> None:
         assert (line(step(key)).kind, line(step(key)).title) == ("step.done", key)
 
 
+def test_what_stands_around_a_call_is_told_by_the_tools_name() -> None:
+    turn = "w/team/turn#0.0"
+    both = {
+        "message": {"parts": [{"type": "tool_call", "id": "c", "name": "pay", "arguments": {}}]}
+    }
+    before = (TEAM, TURN, step("model#0", both, turn))
+    for key, title in (
+        ("before#0.0", "before pay"),
+        ("after#0.0", "after pay"),
+        ("after#0.9", "after#0.9"),
+        ("response#0", "after the model"),
+    ):
+        assert line(*before, step(key, {}, turn)).title == title
+
+
 def test_failures_are_told_with_their_type() -> None:
     bad = Failure(type="OSError", message="down")
     told = line(Stepped(frame=ROOT, key="call", error=bad))
