@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..bus.install import installing
 from ..runtime.errors import InvalidSetup, LaybyError
 from .thread import LAST, checked_last
 from .turn import Said
@@ -130,10 +131,10 @@ def postgres_history(
     `at`. A network is told the newest `last` things that were said.
 
     Raises:
-        InvalidSetup: the extra `layby[postgres]` is not installed, or the table cannot be so named.
+        InvalidSetup: the extra `postgres` is not installed, or the table cannot be so named.
     """
     if importlib.util.find_spec("psycopg") is None:
-        raise InvalidSetup("postgres_history() needs the extra: pip install 'layby[postgres]'")
+        raise InvalidSetup(f"postgres_history() needs psycopg: {installing('postgres')}")
     if not _NAME.fullmatch(table):
         raise InvalidSetup(f"table {table!r}: use lower-case letters, digits and `_`")
     return PostgresHistory(conninfo, table, checked_last(last))

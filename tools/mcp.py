@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ..bus.install import installing
 from ..runtime import duration
 from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup
@@ -61,11 +62,11 @@ def mcp_server(
         role: Who is asked when the server needs input from a person.
 
     Raises:
-        InvalidSetup: the settings cannot work, or the extra `layby[mcp]` is not installed.
+        InvalidSetup: the settings cannot work, or the extra `mcp` is not installed.
     """
     where = f"mcp_server({name!r})"
     if importlib.util.find_spec("mcp") is None:
-        raise InvalidSetup(f"{where} needs the extra: pip install 'layby[mcp]'")
+        raise InvalidSetup(f"{where} needs the package mcp: {installing('mcp')}")
     if (command is None) == (url is None):
         raise InvalidSetup(f"{where}: give either command=[...] or url=...")
     if isinstance(command, str) or (command is not None and not command):

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
+from ...bus.install import installing
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
 from ..model import ModelError, ModelRequest, ModelResponse, OnText
@@ -32,10 +33,6 @@ _OURS = {
     },
 }
 _OFFICIAL = ("api.openai.com", ".openai.azure.com")
-_MISSING = (
-    "openai() needs OpenAI's SDK: install it with `pip install 'layby[openai]'` "
-    "(it is used for every server that speaks one of OpenAI's APIs)"
-)
 
 
 def openai(
@@ -52,7 +49,7 @@ def openai(
 
     `openai("gpt-5.2")`, `openai("llama4", base_url="http://localhost:11434/v1")` for Ollama, or the
     address of vLLM, Azure (`https://<name>.openai.azure.com/openai/v1`), Gemini, Grok, Groq. It
-    needs the extra `layby[openai]`. Nothing is loaded or connected before the first request, and
+    needs the extra `openai`. Nothing is loaded or connected before the first request, and
     the SDK never retries by itself: a failed request is retried durably, by the run.
 
     Args:
@@ -158,7 +155,10 @@ class OpenAIModel(SdkModel):
         try:
             sdk = importlib.import_module("openai")
         except ImportError:
-            raise InvalidSetup(_MISSING) from None
+            raise InvalidSetup(
+                f"openai() needs OpenAI's SDK: {installing('openai')} "
+                "(it is used for every server that speaks one of OpenAI's APIs)"
+            ) from None
         importlib.import_module("openai.resources.chat")  # loaded on first use otherwise
         return sdk
 

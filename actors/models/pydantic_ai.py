@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ...bus.install import installing
 from ...runtime.errors import InvalidSetup
 from ..model import ModelError, ModelRequest, ModelResponse, OnText
 from .http import cut, need_by_status
 from .pydantic_ai_wire import Wire
 
-_MISSING = "pydantic_ai() needs pydantic-ai: install it with `pip install 'layby[pydantic-ai]'`"
 _TRANSIENT = {
     "ModelConnectionError",
     "ModelRateLimitError",
@@ -31,7 +31,7 @@ _SHOWN = 500
 def pydantic_ai(model: Any, *, settings: dict[str, Any] | None = None) -> PydanticAIModel:
     """A model of pydantic-ai: one of its `Model` objects, or a name such as `google:gemini-3-pro`.
 
-    It needs the extra `layby[pydantic-ai]` and whatever that provider needs. Give a model object
+    It needs the extra `pydantic-ai` and whatever that provider needs. Give a model object
     whose client does not retry by itself: retrying is the run's, and durable.
 
     Args:
@@ -102,7 +102,9 @@ class PydanticAIModel:
             try:
                 importlib.import_module("pydantic_ai.direct")
             except ImportError:
-                raise InvalidSetup(_MISSING) from None
+                raise InvalidSetup(
+                    f"pydantic_ai() needs pydantic-ai: {installing('pydantic-ai')}"
+                ) from None
             self._wire = Wire(importlib.import_module("pydantic_ai"))
         return self._wire
 

@@ -178,7 +178,7 @@ class _Context:
         self._rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = self._text.wrap(console, options.max_width)
+        lines = list(self._text.wrap(console, options.max_width))
         if 0 < self._rows < len(lines):
             left = len(lines) - self._rows + 1
             lines = [*lines[: self._rows - 1], Text(_CUT.format(left), style="dim italic")]

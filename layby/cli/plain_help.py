@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-if TYPE_CHECKING:
-    _Base = TyperCommand
-else:
-    _Base = object
 
-
-class _Plain(_Base):
+class _Command(TyperCommand):
     def get_help_option(self, ctx: Any) -> Any:
         """The option `--help`, which takes no value."""
-        option = super().get_help_option(ctx)
-        if option is not None:
-            option.metavar = ""
-        return option
+        return _without_value(super().get_help_option(ctx))
 
 
-class _Command(_Plain, TyperCommand):
-    """A command."""
-
-
-class _Group(_Plain, TyperGroup):
-    """A command with commands of its own."""
+class _Group(TyperGroup):
+    def get_help_option(self, ctx: Any) -> Any:
+        """The option `--help`, which takes no value."""
+        return _without_value(super().get_help_option(ctx))
 
 
 def plain(app: typer.Typer) -> None:
     """Have all commands of `app` show their help so."""
     app.info.cls = _Group
-    for each in app.registered_commands:
-        each.cls = _Command
-    for each in app.registered_groups:
-        each.cls = _Group
-        if each.typer_instance is not None:
-            plain(each.typer_instance)
+    for command in app.registered_commands:
+        command.cls = _Command
+    for group in app.registered_groups:
+        group.cls = _Group
+        if group.typer_instance is not None:
+            plain(group.typer_instance)
+
+
+def _without_value(option: Any) -> Any:
+    if option is not None:
+        option.metavar = ""
+    return option

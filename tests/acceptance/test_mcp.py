@@ -203,7 +203,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         del name, package
 
     monkeypatch.setattr(importlib.util, "find_spec", nothing)
-    with pytest.raises(InvalidSetup, match=r"pip install 'layby\[mcp\]'"):
+    with pytest.raises(InvalidSetup, match=r"pip install -e .*\[mcp\]'"):
         over_stdio()
 
 

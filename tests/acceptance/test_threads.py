@@ -310,7 +310,7 @@ def test_what_cannot_be_a_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         del name, package
 
     monkeypatch.setattr(importlib.util, "find_spec", nothing)
-    with pytest.raises(InvalidSetup, match=r"pip install 'layby\[postgres\]'"):
+    with pytest.raises(InvalidSetup, match=r"pip install -e .*\[postgres\]'"):
         postgres_history("")
 
 

@@ -382,5 +382,5 @@ async def test_without_pydantic_ai_it_says_what_to_install(
         raise ImportError
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(InvalidSetup, match=r"pip install 'layby\[pydantic-ai\]'"):
+    with pytest.raises(InvalidSetup, match=r"pip install -e .*\[pydantic-ai\]'"):
         await pydantic_ai("google:gemini-3-pro").respond(ask())

@@ -506,7 +506,7 @@ async def test_without_the_sdk_it_says_what_to_install(
         raise ImportError
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(InvalidSetup, match=r"pip install 'layby\[openai\]'"):
+    with pytest.raises(InvalidSetup, match=r"pip install -e .*\[openai\]'"):
         await make().respond(ask())
 
 
