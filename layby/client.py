@@ -117,8 +117,13 @@ class Client:
     ) -> Dispatched:
         """Publish an event, and look who takes it: for people and scripts, not for many events.
 
-        Where a worker is up, it waits until the event has started its runs or was refused, for at
-        most `within` seconds; None waits until a worker is up and has taken it.
+        Where a worker is up, it waits until the event has started its runs, or was refused.
+
+        Args:
+            subject: A workflow's trigger, or one of the app's `events`.
+            data: The event: bytes of JSON, or whatever msgspec can write as JSON.
+            event_id: Its id; None: a new one. Sent again under it, it starts nothing new.
+            within: Seconds to wait at most; None: until a worker is up and has taken it.
 
         Raises:
             StreamMissing: nobody listens on `subject`: no app with that trigger is provisioned.

@@ -15,6 +15,7 @@ from .entry import Answered, Asked, Blocked, Cancelled, Ended, Expired, Record, 
 from .failure import reason_of
 from .run import LiveRun
 from .state import CANCELLED, COMPLETED, RunState
+from .telemetry import texts
 from .times import iso
 
 log = structlog.get_logger("layby.run")
@@ -67,7 +68,7 @@ def _asked(live: LiveRun, record: Asked) -> None:
         question=record.id,
         role=record.role,
         deadline=iso(record.deadline),
-        text=record.question,
+        **texts(text=record.question),
     )
 
 
@@ -77,7 +78,7 @@ def _answered(live: LiveRun, record: Answered) -> None:
         **_about(live.state),
         question=record.id,
         by=record.by,
-        text=record.text,
+        **texts(text=record.text),
     )
 
 

@@ -38,18 +38,27 @@ def configure(
     Traces show with `verbose`, or where `trace` says how, and never with the values of variables:
     those hold secrets. What people asked and answered is told to a `line` of one's own alone.
     """
+    _told["texts"] = line is not None
     out = stream or sys.stderr
     drawn = trace or (traced if verbose else None)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _Completed(drawn, texts=line is not None),
+            _Completed(drawn),
             line or (_json() if json else PlainLine(colours=out.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else level),
         logger_factory=structlog.PrintLoggerFactory(stream or cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
+
+
+def texts(**said: str) -> Mapping[str, str]:
+    """What people asked and said, as facts of an event where it is to be shown; else nothing."""
+    return said if _told["texts"] else {}
+
+
+_told = {"texts": False}
 
 
 @contextmanager
@@ -169,15 +178,12 @@ def _shown(value: object) -> str:
 class _Completed:
     """Adds level and time, and the traceback where it is to be shown; one pass, for speed."""
 
-    def __init__(self, trace: Trace | None, *, texts: bool) -> None:
+    def __init__(self, trace: Trace | None) -> None:
         self._trace = trace
-        self._texts = texts
 
     def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
         event["level"] = "error" if method == "exception" else method
         event["timestamp"] = iso(time.time())
-        if not self._texts:
-            event.pop("text", None)
         error = event.pop("exc_info", None)
         if error is not None and self._trace is not None:
             error = sys.exc_info()[1] if error is True else error

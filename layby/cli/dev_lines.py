@@ -36,7 +36,6 @@ class DevLine:
         """The line of an event."""
         teller = _TELLERS.get(str(event.get("event")))
         if teller is None:
-            event.pop("text", None)
             return self._plain(logger, method, event)
         sign, ascii_, style, words = teller
         line = self._text(event, sign if self._unicode else ascii_, style, words(event))

@@ -10,12 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = ("actors", "bus", "runtime", "tools", "layby")
 LEVELS = {"debug", "info", "warning", "error", "exception"}
-NO_FIELDS = {"exc_info", "text"}
-"""What is shown otherwise: as `exception`, and by `layby dev` alone."""
+NO_FIELDS = {"exc_info"}
+"""What is shown otherwise: as `exception`."""
 
 _ROW = re.compile(r"^\| `([a-z_]+(?:\.[a-z_]+)+)` \| (\w+) \|([^|]*)\| ([^|]+) \|$", re.MULTILINE)
 _FACT = re.compile(r"(\w+)=%[rs]")
-_CALLED = {"_about": {"run", "ticket"}}
+_CALLED = {"_about": {"run", "ticket"}, "texts": set[str]()}
 """Fields that a helper makes."""
 
 
