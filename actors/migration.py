@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 import msgspec
 import structlog
 
 from ..bus.bucket import Bucket
-from ..bus.errors import Conflict, PermissionDenied, StreamMissing
+from ..bus.errors import Conflict, InvalidTicket, PermissionDenied, StreamMissing
 from ..bus.reading import every
 from ..bus.requests import Requests
 from ..runtime.index import BUCKET as RUNS
@@ -107,7 +108,11 @@ class Migration:
         await asyncio.gather(*map(self._old_row, page))
 
     async def _old_row(self, data: bytes) -> None:
-        row = msgspec.json.decode(data, type=IndexRow)
+        try:
+            row = msgspec.json.decode(data, type=IndexRow)
+            key_of(row.ticket, row.id)
+        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidTicket):
+            return  # no row of Layby's: whoever wrote it must not stop a worker
         await self._write(row)
         await self._runs.forget(row.id)
 
@@ -119,7 +124,8 @@ class Migration:
 
     async def _parked_records(self) -> AsyncGenerator[ParkedRecord]:
         async for item in Bucket(self._requests, "parked").items():
-            yield decode_record(item.value)
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                yield decode_record(item.value)
 
     async def _question(self, ticket: str, question: ParkedQuestion) -> None:
         row = OpenQuestion(ticket=ticket, question=question)

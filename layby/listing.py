@@ -17,7 +17,7 @@ from .bus.errors import BusError, LaybyError, StreamMissing
 from .bus.log import Log
 from .bus.reading import backwards, newest
 from .bus.requests import Requests
-from .bus.token import encode
+from .bus.token import encode, is_word
 from .bus.wire import Message
 from .rows import RunRow
 from .runtime.entry import Started
@@ -129,7 +129,7 @@ async def newest_first(
                     progress(read)
                 if oldest is not None and _stored_at(message) < oldest:
                     return
-                row = _row(message)
+                row = row_in(message)
                 if row is not None:
                     yield row
     except StreamMissing:
@@ -172,7 +172,7 @@ async def _newest_of(requests: Requests, subject: str) -> list[IndexRow]:
         if error.code != _TOO_MANY:
             raise
         found = [message async for message in backwards(requests, stream, subject)]
-    return [row for message in found if (row := _row(message)) is not None]
+    return [row for message in found if (row := row_in(message)) is not None]
 
 
 async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRow]:
@@ -190,7 +190,7 @@ async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRo
     keys = [names.keys(BUCKET, key_of(row.ticket, row.id)) for row in rows.values()]
     for at in range(0, len(keys), _PAGE):
         for message in await newest(requests, stream, keys[at : at + _PAGE]):
-            row = _row(message)
+            row = row_in(message)
             if row is not None:
                 rows[row.id] = row
     return [rows[run] for run in runs if run in rows]
@@ -238,7 +238,7 @@ async def demand_current(requests: Requests, before: str = BUCKET) -> None:
         )
 
 
-def _row(message: Message) -> IndexRow | None:
+def row_in(message: Message) -> IndexRow | None:
     """The row in a message; None for a marker, and for what is no row of that run."""
     if not message.data:
         return None
@@ -247,7 +247,7 @@ def _row(message: Message) -> IndexRow | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None  # whoever wrote it must not stop the list
     key = message.headers["Nats-Subject"].rpartition(".")[2]
-    return row if row.id == key else None
+    return row if row.id == key and is_word(key) else None
 
 
 def _stored_at(message: Message) -> float:

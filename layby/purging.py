@@ -7,8 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
-import msgspec
-
 from .actors.parked import Parking
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
@@ -19,7 +17,7 @@ from .bus.requests import Requests
 from .bus.timers import Timers
 from .bus.token import encode
 from .bus.wire import Message
-from .listing import Progress, demand_current, of_runs
+from .listing import Progress, demand_current, of_runs, row_in
 from .rows import Purged
 from .runtime.index import BUCKET, IndexRow, key_of
 from .runtime.state import COMPLETED, UNENDED
@@ -30,8 +28,6 @@ _KEEP = 7 * 86_400.0
 """Seconds that the closed questions of a ticket's other runs are remembered further."""
 _ANY = "*"
 """In the place of a workflow: each."""
-
-_decode_row = msgspec.json.Decoder(IndexRow).decode
 
 
 class Purge:
@@ -90,7 +86,7 @@ class Purge:
             async for message in every(self._requests, stream, rows):
                 if _stored_at(message) > until:
                     return
-                row = _decode_row(message.data) if message.data else None
+                row = row_in(message)
                 if row is not None and self._is_due(row):
                     yield row
         except StreamMissing:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from layby import App, Step
 from layby.bus.blobs import Blobs
+from layby.bus.bucket import Bucket
+from layby.bus.errors import BusError
 from layby.runtime.entry import Raw
+from layby.runtime.index import IndexRow
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -135,3 +140,33 @@ def test_nothing_is_removed_by_default() -> None:
     assert App("desk").retentions() == {}
     assert app_of(big).retentions() == {}
     assert app_of(big, retention="30d").retentions() == {"handle": 30 * 86_400.0}
+
+
+async def test_rows_that_nobody_of_layby_wrote_stop_neither_lists_nor_purge(engine: Engine) -> None:
+    async with engine.works(app_of(big)):
+        waits = await engine.start("T1", asks=True)
+        await engine.question()
+        await until(lambda: _is(engine, waits, "waiting"))
+        row = msgspec.json.encode(
+            IndexRow(
+                id="*",
+                workflow="w",
+                ticket="T1",
+                status="completed",
+                started_at="2020",
+                updated_at="2020",
+                pos=1,
+            )
+        )
+        rows = Bucket(engine.wire, "runs")
+        for key, value in (
+            ("T1.planted", row),
+            ("T1.*", row),
+            ("T1.junk", b"{}"),
+            ("T2.x", b"\xff"),
+        ):
+            with suppress(BusError):
+                await rows.put(key, value)
+        assert [each.id for each in await engine.client.runs()] == [waits]
+        assert (await engine.client.purge(0)).runs == 0
+        assert (await engine.state(waits)).status == "waiting"
