@@ -41,6 +41,8 @@ class WorkerProcess:
         log: Path | None = None,
     ) -> None:
         self.name = name
+        self.prefix = ""
+        """The prefix of the app, once the worker is ready."""
         self._app = app
         self._options = tuple(options)
         self._environ = environ
@@ -89,7 +91,9 @@ class WorkerProcess:
         Raises:
             CliError: It exited before that; the message holds what it said last.
         """
-        if self._ready is None or await self._ready.read(1):
+        said = b"" if self._ready is None else await self._ready.readline()
+        if said or self._ready is None:
+            self.prefix = said.decode().strip()
             return
         code = await self.exited()
         raise CliError(

@@ -35,7 +35,7 @@ async def develop(
         try:
             await worker.start()
             await worker.ready()  # an app that does not start the first time is the user's to mend
-            _introduce(app, server.url)
+            _introduce(app, server.url, worker.prefix)
             await _keep_running(worker, saved)
         finally:
             await worker.stop()
@@ -81,14 +81,18 @@ def _say_which_is_found(other: str, url: str) -> None:
     )
 
 
-def _introduce(app: str, url: str) -> None:
+def _introduce(app: str, url: str, prefix: str) -> None:
     from .shell import layby
 
     console = stdout()
     console.print(f"\n  {app} works on {url}\n", style="bold", soft_wrap=True)
     for line in _TRY:
-        console.print(f"  {layby()} -s {url} {line}", soft_wrap=True)
+        console.print(f"  {layby()} -s {url} {_option(prefix)}{line}", soft_wrap=True)
     console.print("\n  Ctrl-C stops it.\n", style="dim")
+
+
+def _option(prefix: str) -> str:
+    return f"--prefix {prefix} " if prefix else ""
 
 
 _TRY = (

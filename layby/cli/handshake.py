@@ -15,10 +15,10 @@ GRACE = 8.0
 """Seconds a worker has to finish what it does before it is killed."""
 
 
-def announce(fd: int) -> None:
-    """Tell the parent that this worker takes work."""
+def announce(fd: int, prefix: str) -> None:
+    """Tell the parent that this worker takes work, for an app with this prefix."""
     with suppress(OSError):
-        os.write(fd, b"1")
+        os.write(fd, f"{prefix}\n".encode())
         os.close(fd)
 
 

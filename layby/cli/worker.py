@@ -97,7 +97,7 @@ async def _work(
         if not call.json:  # the log has said it
             stderr().print(f"ready on {settings.shown}", style="dim")
         if ready_fd is not None:
-            announce(ready_fd)
+            announce(ready_fd, app.prefix)
 
     telling = asyncio.ensure_future(tell())
     try:

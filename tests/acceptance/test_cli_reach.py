@@ -206,3 +206,11 @@ async def test_copies_of_existing_streams_that_cannot_be_had_are_an_error(
     done = await run(desk, "provision", "desk:app", "--replicas", "3")
     assert done.returncode == 1
     assert "keeps 1 copy and cannot have 3" in " ".join(done.stderr.split())
+
+
+def test_dev_prints_the_prefix_of_the_app_in_what_to_try(desk: Desk) -> None:
+    (desk.folder / "desk.py").write_text(APP.replace('App("desk")', 'App("desk", prefix="shop")'))
+    with dev(desk) as (url, process):
+        assert process.stdout is not None
+        tried = next(line for line in process.stdout if "questions" in line)
+    assert f"-s {url} --prefix shop questions --watch" in tried

@@ -1,0 +1,50 @@
+"""How many copies a cluster keeps of streams that exist already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layby.bus.connection import ConnectionSettings
+from layby.bus.opened import opened
+from layby.client import Client
+from layby.run import provision
+from tests.chaos.app import app
+from tests.chaos.cluster import Cluster
+
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(60)]
+
+
+async def copies(settings: ConnectionSettings) -> set[int]:
+    """The numbers of copies that the app's streams have."""
+    async with opened(settings) as bus:
+        infos = [
+            await bus.requests.api(f"STREAM.INFO.{spec.name}") for spec in app.topology().streams
+        ]
+    return {info["config"]["num_replicas"] for info in infos}
+
+
+async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        await cluster.start()  # with three
+        settings = ConnectionSettings(servers=tuple(cluster.url.split(",")))
+        assert await copies(settings) == {3}
+
+        told = await provision(app, settings, replicas=1)
+        assert "stream RUNS keeps 1 copy now, not 3" in [finding.message for finding in told]
+        assert await copies(settings) == {1}
+        async with Client.connect(settings) as client:
+            found = {finding.subject: finding for finding in await client.doctor()}
+        assert found["replicas"].level == "warn"
+        assert found["replicas"].advice == "Run `layby provision APP --replicas 3`."
+
+        await provision(app, settings)
+        assert await copies(settings) == {1}, "nobody asked for another number"
+        await provision(app, settings, replicas=3)
+        assert await copies(settings) == {3}
+        async with Client.connect(settings) as client:
+            assert "replicas" not in {finding.subject for finding in await client.doctor()}
+    finally:
+        cluster.kill()
