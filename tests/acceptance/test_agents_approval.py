@@ -266,12 +266,11 @@ async def test_a_role_is_asked(engine: Engine) -> None:
     assert bank.paid
 
 
-async def test_a_role_that_nobody_has_fails_the_run(engine: Engine) -> None:
+async def test_a_role_that_nobody_has_blocks_the_run(engine: Engine) -> None:
     bank = Bank("manager")
     async with engine.works(desk(bank.agent())):
-        state = await engine.ended(await engine.start())
-    assert state.status == "failed"
-    assert "nobody has the role 'manager'" in state.error
+        block = await engine.blocked(await engine.start())
+    assert "nobody has the role 'manager'" in block.reason
     assert not bank.paid
 
 

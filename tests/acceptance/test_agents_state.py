@@ -116,7 +116,7 @@ async def test_a_dataclass_may_be_a_state(engine: Engine) -> None:
         assert await engine.result(await engine.start()) == {"n": 7, "names": ["a", "b"]}
 
 
-async def test_a_first_state_that_does_not_fit_fails_the_run(engine: Engine) -> None:
+async def test_a_first_state_that_does_not_fit_blocks_the_run(engine: Engine) -> None:
     network = Network("n", agents=[Agent("A")], router=once, state=Case)
 
     async def handle(event: dict[str, Any], step: Step) -> None:
@@ -124,9 +124,8 @@ async def test_a_first_state_that_does_not_fit_fails_the_run(engine: Engine) -> 
         await step.network(network, "Work", state={"level": "high"})
 
     async with engine.works(app_of(handle, network)):
-        state = await engine.ended(await engine.start())
-    assert state.status == "failed"
-    assert state.error.startswith("the initial state does not fit: level: ")
+        block = await engine.blocked(await engine.start())
+    assert block.reason.startswith("the initial state does not fit: level: ")
 
 
 async def test_no_run_sees_the_state_of_another(engine: Engine) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from layby import Agent, CallOutcome, Network, Route, RoutingAgent, Step, ToolContext, tool
+from layby.actors import turnstile
 from layby.models import ToolCall
 from tests.engine import Engine, app_of, desk, once
 from tests.scripted import Scripted, calls, results, says
@@ -423,3 +424,53 @@ async def test_what_a_later_turn_sees_is_what_was_merged(engine: Engine) -> None
     assert sorted(result["state"]["facts"]) == ["A1", "A2", "B1", "B2"]
     assert told.requests[0].system == "['A1', 'A2', 'B1', 'B2'] {}"
     assert result["own"] == {"A": {"last": "A2"}, "B": {"last": "B2"}}
+
+
+async def test_a_tool_waits_for_anothers_changes_no_longer_than_it_must(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turnstile, "_PATIENCE", 0.05)
+    done = asyncio.Event()
+
+    @tool
+    async def stubborn(ctx: ToolContext[Case]) -> None:
+        """Change the state, then wait for the other."""
+        ctx.state.count += 1
+        await done.wait()
+
+    @tool
+    async def other(ctx: ToolContext[Case]) -> None:
+        """Append, and let the first one go on."""
+        ctx.state.facts.append("other")
+        done.set()
+
+    model = Scripted(calls(("stubborn", {}), ("other", {})), says("."))
+    result = await worked(engine, Agent("A", tools=[stubborn, other]), default_model=model)
+    assert (result["state"]["count"], result["state"]["facts"]) == (1, ["other"])
+
+
+async def test_a_before_hook_that_loses_keeps_its_tool_from_running(engine: Engine) -> None:
+    meet = asyncio.Barrier(2)
+    ran: list[int] = []
+
+    @tool
+    async def work(n: int) -> None:
+        """Work."""
+        ran.append(n)
+
+    async def before(ctx: ToolContext[Case], call: ToolCall) -> None:
+        del call
+        state = ctx.state
+        await meet.wait()
+        state.count += 1
+
+    agent = Agent("A", tools=[work], before_tool=before)
+    model = Scripted(calls(("work", {"n": 1}), ("work", {"n": 2})), says("."))
+    result = await worked(engine, agent, default_model=model)
+    [told] = result["failed"]
+    lost = 3 - ran[0]
+    assert (len(ran), result["state"]["count"]) == (1, 1)
+    assert told == (
+        "work was not run: what its before_tool hook changed in the state was not kept: "
+        f"before_tool of work (call {3 - lost}) changed `count` meanwhile"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -150,3 +151,22 @@ async def test_what_takes_a_server_says_so(verb: str) -> None:
 
     with pytest.raises(NeedsServer, match="a\\.b"):
         await Agent("A", tools=[reach], model=Scripted(calls(("reach", {})))).run("Go.")
+
+
+async def test_parallel_tools_lose_nothing_of_the_state_in_a_script_either() -> None:
+    @tool
+    async def slow(ctx: ToolContext, by: int) -> None:
+        """Count."""
+        ctx.state["n"] = ctx.state.get("n", 0) + by
+        await asyncio.sleep(0)
+
+    @tool
+    def quick(ctx: ToolContext, by: int) -> None:
+        """Count."""
+        ctx.state["n"] = ctx.state.get("n", 0) + by
+
+    wanted = [(name, {"by": n}) for n, name in enumerate(("slow", "quick", "slow", "quick"), 1)]
+    agent = Agent("A", tools=[slow, quick], model=Scripted(calls(*wanted), says(".")))
+    result = await agent.run("Count", state={"n": 0})
+    assert result.state == {"n": 10}
+    assert not any(call.is_error for call in result.calls)
