@@ -155,9 +155,14 @@ class Body:
     async def do_network(self, op: Op) -> list[Any]:
         script = msgspec.json.encode({"n": self._event.n, "rounds": op.rounds}).decode()
         state: dict[str, Any] = {"made": [], "count": 0}
-        result = await self._step.network(network, script, state=state, name=op.name)
-        told = [call.content for turn in result.turns for call in turn.calls]
-        return [*told, sorted(result.state["made"]), result.state["count"]]
+        if self._event.n % 2:  # the agent alone does the same
+            turn = await self._step.agent(bee, script, state=state, name=op.name)
+            turns, kept = [turn], turn.state
+        else:
+            result = await self._step.network(network, script, state=state, name=op.name)
+            turns, kept = result.turns, result.state
+        told = [call.content for turn in turns for call in turn.calls]
+        return [*told, sorted(kept["made"]), kept["count"]]
 
     async def do_boom(self, op: Op) -> str:
         raise ValueError(f"{op.name} cannot work")
@@ -213,8 +218,8 @@ def _route(route: Route) -> str | None:
     return "Bee" if not route.turns else None
 
 
-bee = Agent("Bee", tools=[make_effect, make_ask()])
-network = Network("hive", agents=[bee], router=_route, default_model=ScriptedModel())
+bee = Agent("Bee", tools=[make_effect, make_ask()], model=ScriptedModel())
+network = Network("hive", agents=[bee], router=_route)
 app = App(
     "chaos",
     networks=[network],
