@@ -367,9 +367,8 @@ async def test_a_models_final_failure_fails_the_run_at_once(engine: Engine) -> N
 
 async def test_an_agent_without_a_model_is_told_by_name(engine: Engine) -> None:
     async with engine.works(desk(Agent("Lost"))):
-        state = await engine.ended(await engine.start())
-    assert state.status == "failed"
-    assert "agent 'Lost' has no model" in state.error
+        block = await engine.blocked(await engine.start())
+    assert "agent 'Lost' has no model" in block.reason
 
 
 async def test_usage_is_added_up(engine: Engine) -> None:
@@ -414,10 +413,9 @@ async def test_a_network_that_the_app_does_not_have_is_refused_in_words(engine: 
         return str((await step.network(network, "?")).text)
 
     async with engine.works(app_of(handle)):
-        state = await engine.ended(await engine.start())
-    assert state.status == "failed"
-    assert "'lost'" in state.error
-    assert "networks=" in state.error
+        block = await engine.blocked(await engine.start())
+    assert "'lost'" in block.reason
+    assert "networks=" in block.reason
 
 
 async def test_state_goes_from_turn_to_turn_and_to_the_router(engine: Engine) -> None:

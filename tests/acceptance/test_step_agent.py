@@ -149,9 +149,9 @@ async def test_an_agent_that_the_app_does_not_have_fails_with_advice(engine: Eng
         await step.agent(stranger, "Go")
 
     async with engine.works(app_of(handle)):
-        state = await engine.ended(await engine.start("T1"))
-    assert "the app does not have 'Stranger'" in state.error
-    assert "App(agents=[...])" in state.error
+        block = await engine.blocked(await engine.start("T1"))
+    assert "the app does not have 'Stranger'" in block.reason
+    assert "App(agents=[...])" in block.reason
 
 
 async def test_an_agent_without_a_model_of_its_own_cannot_work_alone(engine: Engine) -> None:
@@ -167,8 +167,8 @@ async def test_an_agent_without_a_model_of_its_own_cannot_work_alone(engine: Eng
 
     desk = Network("desk", agents=[lent], default_model=Scripted())
     async with engine.works(app_of(handle, desk)):
-        state = await engine.ended(await engine.start("T1"))
-    assert "agent 'Lent' has no model" in state.error
+        block = await engine.blocked(await engine.start("T1"))
+    assert "agent 'Lent' has no model" in block.reason
 
 
 def test_two_agents_of_one_name_are_refused() -> None:
