@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..runtime.actor_step import ActorStep
+from ..runtime.actor_step import ActorStep, Bound
 from ..runtime.errors import AskTimedOut, QuestionLimit, StepFailed
 from ..runtime.retry import NEVER, Retry
+from ..runtime.state import Question
 from ..runtime.step import Step
 from ..runtime.values import BadValue
 from ..tools import approval
@@ -184,13 +185,20 @@ class _Response:
     async def _ask(self, name: str, tool: Tool[..., Any], prepared: Prepared) -> _Cleared:
         full = tool.validate(prepared.arguments)
         problem = ""
+
+        def bind(question_id: str, asked: Question | None) -> Bound:
+            # What an earlier release has asked shows the call's digest, and not the question's.
+            old = asked is not None and not asked.digest
+            shown = prepared.digest if old else approval.bound(prepared.digest, question_id)
+            context = approval.context(tool, full, shown)
+            return Bound(context, approval.answer_type(tool, shown), shown)
+
         for _ in range(_EDITS):
-            answer = await self._step.ask(
+            answer = await self._step.ask_about(
                 prepared.role,
                 approval.question(tool, self._agent.name, full, problem),
-                context=approval.context(tool, full, prepared.digest),
+                bind,
                 timeout=tool.approval_timeout,
-                answer=approval.answer_type(tool, prepared.digest),
                 agent=self._agent.name,
                 name=name,
             )

@@ -29,6 +29,7 @@ from .deadlines import Deadlines
 from .kinds import human_address
 from .open_questions import OpenQuestions
 from .parked import ParkedQuestion, Parking
+from .ready import answer_with
 from .showing import Showing
 from .taking import MOMENT, NotYet, Taken, Taking
 
@@ -95,7 +96,7 @@ class Human:
         except NotYet:
             await delivery.nak(MOMENT)
             return
-        receipt = _receipt(ticket, taken.verdict, by, delivery.seq)
+        receipt = self._receipt(ticket, taken.verdict, by, delivery.seq)
         issuing = asyncio.ensure_future(self._issue(receipt, token))
         try:
             if taken.live is not None and taken.question is not None:
@@ -119,6 +120,29 @@ class Human:
             return Taken(Verdict("invalid", reason=given.reason)), ticket, responder
         return await self._taking.take(ticket, token, given, delivery), ticket, given.by
 
+    def _receipt(self, ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
+        question = verdict.question
+        won = question.by if question is not None and verdict.outcome == "already_answered" else by
+        return Receipt(
+            outcome=verdict.outcome,
+            ticket=ticket,
+            question=question.id if question is not None else None,
+            reason=verdict.reason or None,
+            by=won or None,
+            at=iso(time.time()),
+            seq=seq,
+            candidates=tuple(self._candidate(ticket, each) for each in verdict.candidates),
+        )
+
+    def _candidate(self, ticket: str, question: ParkedQuestion) -> Candidate:
+        return Candidate(
+            id=question.id,
+            question=question.question.partition("\n")[0],
+            run=question.run,
+            deadline=question.deadline,
+            answer_with=answer_with(self._names, ticket, question),
+        )
+
     async def _issue(self, receipt: Receipt, token: str) -> None:
         """Publish a receipt; return when it is stored, for the answer is acknowledged next."""
         subject = self._names.subject(f"{self.role}.receipt.{token}")
@@ -134,27 +158,3 @@ class Human:
         for question in live.state.questions.values():
             if question.role == self.role and question.status == "cancelled":
                 await self._closing.note(live, question)
-
-
-def _receipt(ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
-    question = verdict.question
-    won = question.by if question is not None and verdict.outcome == "already_answered" else by
-    return Receipt(
-        outcome=verdict.outcome,
-        ticket=ticket,
-        question=question.id if question is not None else None,
-        reason=verdict.reason or None,
-        by=won or None,
-        at=iso(time.time()),
-        seq=seq,
-        candidates=tuple(_candidate(each) for each in verdict.candidates),
-    )
-
-
-def _candidate(question: ParkedQuestion) -> Candidate:
-    return Candidate(
-        id=question.id,
-        question=question.question.partition("\n")[0],
-        run=question.run,
-        deadline=question.deadline,
-    )

@@ -52,6 +52,8 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """When its log entry was stored, Unix seconds by the server's clock, as for answers."""
     digest: str = ""
     """Of the call that is to be approved."""
+    answer_with: tuple[str, ...] = ()
+    """While it is open: shell commands that answer exactly this question."""
 
 
 class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -63,7 +65,9 @@ class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True
     """The folded state of each run that waits, with its log position."""
 
 
-def parked_question(run: RunState, question: Question, since: float = 0.0) -> ParkedQuestion:
+def parked_question(
+    run: RunState, question: Question, since: float = 0.0, answer_with: tuple[str, ...] = ()
+) -> ParkedQuestion:
     """A question as its ticket's record shows it."""
     closed = "" if question.status == "open" else iso(question.at or run.updated_at)
     return ParkedQuestion(
@@ -86,20 +90,27 @@ def parked_question(run: RunState, question: Question, since: float = 0.0) -> Pa
         parent=run.parent.run if run.parent else "",
         since=since,
         digest=question.digest,
+        answer_with=answer_with if question.status == "open" else (),
     )
 
 
 def with_question(
-    record: ParkedRecord, run: RunState, question: Question, since: float = 0.0
+    record: ParkedRecord,
+    run: RunState,
+    question: Question,
+    since: float = 0.0,
+    answer_with: tuple[str, ...] = (),
 ) -> ParkedRecord:
     """`record` as it should be now that the run's log says this of the question."""
     questions = list(record.questions)
     known = next((i for i, q in enumerate(questions) if q.id == question.id), None)
     if known is None:
         # Always last: an answer that is judged again must find the same oldest question.
-        questions.append(parked_question(run, question, since))
+        questions.append(parked_question(run, question, since, answer_with))
     elif questions[known].status == "open":
-        questions[known] = parked_question(run, question, questions[known].since or since)
+        shown = questions[known]
+        lines = shown.answer_with or answer_with
+        questions[known] = parked_question(run, question, shown.since or since, lines)
     else:
         return record  # closed before, and a question closes once
     closed = [q for q in questions if q.status != "open"]

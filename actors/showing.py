@@ -20,6 +20,7 @@ from ..runtime.services import Due
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 from .parked import KEPT, ParkedRecord, Parking, with_question
+from .ready import answer_with, form_of
 
 _BEFORE = 0.05
 """Seconds by which somebody may see a question before its stream stamps it."""
@@ -123,6 +124,7 @@ class Showing:
         not close what its sender cannot have seen: the stream's own stamp is read.
         """
         since = delivery.at
+        lines = answer_with(self._names, state.ticket, question)
         if ack.duplicate or not prompt:
             since = max(since, await self._stored_at(ack.seq) - _BEFORE)
 
@@ -130,14 +132,15 @@ class Showing:
             others = {other.id for other in record.questions} | state.questions.keys()
             if others - {question.id}:
                 raise _Others
-            return with_question(record, state, question, since)
+            return with_question(record, state, question, since, lines)
 
         try:
             await self._parking.change(state.ticket, alone)
         except _Others:
             stamp = await self._stored_at(ack.seq)
             await self._parking.change(
-                state.ticket, lambda record: with_question(record, state, question, stamp)
+                state.ticket,
+                lambda record: with_question(record, state, question, stamp, lines),
             )
 
     async def _stored_at(self, seq: int) -> float:
@@ -162,9 +165,12 @@ class Showing:
             "answer": {
                 "subject": self._names.subject(f"{self._role}.response.{token}"),
                 "receipt": self._names.subject(f"{self._role}.receipt.{token}"),
-                "form": 'plain text, or {"answer": "...", "questionId": "...", "by": "..."}',
+                "form": form_of(question.form),
                 **({"schema": question.form} if question.form is not None else {}),
             },
+            "form": question.form,
+            "digest": question.digest,
+            "answer_with": answer_with(self._names, state.ticket, question),
         }
 
     async def published_before(self, ticket: str, at: float) -> set[str]:

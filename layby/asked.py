@@ -7,12 +7,18 @@ import time
 import msgspec
 
 from .actors.open_questions import BUCKET, OpenQuestion, decode
+from .actors.parked import decode as decode_record
+from .actors.parked import parked_question
+from .actors.ready import answer_with
+from .bus.bucket import Bucket
 from .bus.errors import StreamMissing
+from .bus.names import Names
 from .bus.reading import every
 from .bus.requests import Requests
 from .bus.token import encode
 from .listing import contains, demand_current
 from .rows import QuestionRow
+from .runtime.state import RunState
 from .runtime.times import iso
 
 
@@ -32,7 +38,7 @@ async def open_questions(
     try:
         async for message in every(requests, requests.names.bucket_stream(BUCKET), subject):
             key = message.headers["Nats-Subject"].rpartition(".")[2]
-            row = _row(message.data)
+            row = _row(message.data, requests.names)
             if row is None or row.id != key:
                 found.pop(key, None)  # closed while this read
             elif (oldest is None or row.asked_at >= oldest) and (
@@ -44,17 +50,36 @@ async def open_questions(
     return sorted(found.values(), key=lambda row: row.deadline)
 
 
-def _row(data: bytes) -> QuestionRow | None:
+async def asked_on(requests: Requests, ticket: str) -> list[QuestionRow]:
+    """The questions that a ticket's record holds, the oldest first. Raises InvalidTicket."""
+    try:
+        item = await Bucket(requests, "parked").get(encode(ticket))
+    except StreamMissing:
+        return []  # nothing was ever provisioned
+    if item is None:
+        return []
+    record = decode_record(item.value)
+    rows = [OpenQuestion(ticket=record.ticket, question=each) for each in record.questions]
+    return [question_row(row, requests.names) for row in rows]
+
+
+def rows_of(state: RunState, names: Names) -> list[QuestionRow]:
+    """The open questions of a run, by its log."""
+    asked = [parked_question(state, question) for question in state.open_questions()]
+    return [question_row(OpenQuestion(ticket=state.ticket, question=q), names) for q in asked]
+
+
+def _row(data: bytes, names: Names) -> QuestionRow | None:
     """A question's row; None for a marker, and for what is no row."""
     if not data:
         return None
     try:
-        return question_row(decode(data))
+        return question_row(decode(data), names)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None  # whoever wrote it must not stop the list
 
 
-def question_row(row: OpenQuestion) -> QuestionRow:
+def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
     """A question as people and scripts get it."""
     question = row.question
     return QuestionRow(
@@ -67,4 +92,8 @@ def question_row(row: OpenQuestion) -> QuestionRow:
         run=question.run,
         asked_at=question.asked_at,
         deadline=question.deadline,
+        digest=question.digest,
+        form=question.form,
+        answer_with=list(answer_with(names, row.ticket, question)),
+        status=question.status,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from .actors.migration import Migration
-from .asked import open_questions
+from .asked import asked_on, open_questions, rows_of
 from .bus.blobs import Blobs
 from .bus.connection import Connection
 from .bus.dead import DeadLetters
@@ -216,6 +216,13 @@ class Client:
         """
         return await open_questions(self._requests, role, ticket, since, text)
 
+    async def asked(self, ticket: str) -> list[QuestionRow]:
+        """The questions on a ticket, the oldest first: the open ones, and those closed last.
+
+        At once, where `questions` may lag by a second. Raises InvalidTicket.
+        """
+        return await asked_on(self._requests, ticket)
+
     async def runs(
         self,
         status: str | None = None,
@@ -277,6 +284,7 @@ class Client:
             failure=failure_row(live.state.failure),
             steps=steps,
             children=[run_row(child) for child in children],
+            questions=rows_of(live.state, self._names),
         )
 
     async def cancel(self, run: str, reason: str = "") -> RunRow:

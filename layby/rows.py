@@ -121,6 +121,7 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
         failure: The exception that ended it; None where no exception did.
         steps: Its history, oldest first.
         children: The runs that it started with `step.workflow`, in their order.
+        questions: What people are being asked right now.
     """
 
     result: Any = None
@@ -128,6 +129,7 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
     failure: FailureRow | None = None
     steps: list[StepRow] = []
     children: list[RunRow] = []
+    questions: list[QuestionRow] = []
 
 
 class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
@@ -143,6 +145,10 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         run: The run that waits.
         asked_at: When it was asked.
         deadline: When the run goes on without an answer.
+        digest: Of the call that is to be approved; empty when no call is.
+        form: The JSON Schema that an answer must satisfy; None: any text.
+        answer_with: Shell commands that answer exactly this question.
+        status: open; of a ticket's questions also answered, expired or cancelled.
     """
 
     id: str
@@ -154,6 +160,10 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     run: str
     asked_at: str
     deadline: str
+    digest: str = ""
+    form: dict[str, Any] | None = None
+    answer_with: list[str] = []
+    status: str = "open"
 
 
 class Candidate(msgspec.Struct, kw_only=True, frozen=True):

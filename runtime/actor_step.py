@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self, TypeVar
+from datetime import timedelta
+from typing import Any, NamedTuple, Self, TypeVar
 
+import msgspec
+
+from .asking import RAISE, Answer
 from .entry import Raw
+from .forms import schema_of
 from .repeats import reentered
 from .retry import Retry
 from .services import Services
 from .speech import Speech, step_name
-from .state import RunState, Slot
+from .state import Question, RunState, Slot
 from .step import Step
 from .values import load
 from .waiting import Performer
 
 B = TypeVar("B", bound=Step)
 T = TypeVar("T")
+
+
+class Bound(NamedTuple):
+    """What is shown of a call that a person is to approve, and how they may answer."""
+
+    context: str
+    answer: Any
+    """The type of the answer."""
+    digest: str
 
 
 class ActorStep(Step):
@@ -79,6 +93,27 @@ class ActorStep(Step):
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
         """A value of the run's log as `wanted`, fetched where it is kept apart for its size."""
         return load(await self._services.inflate(raw), wanted)
+
+    def ask_about(
+        self,
+        role: str,
+        question: str,
+        bind: Callable[[str, Question | None], Bound],
+        *,
+        timeout: str | float | timedelta | None,
+        agent: str,
+        name: str,
+    ) -> Coroutine[Any, Any, Answer]:
+        """Like `ask`, where context, form and digest are bound to the question's id.
+
+        `bind` gets the id, and the question itself when it has been asked already.
+        """
+        asked = self._asked(role, question, timeout, agent, name)
+        bound = bind(asked.id, self._recorder.state.questions.get(asked.id))
+        asked = msgspec.structs.replace(
+            asked, context=bound.context, form=schema_of(bound.answer), digest=bound.digest
+        )
+        return self._ask(asked, bound.answer, RAISE)
 
     def perform(
         self,

@@ -81,22 +81,33 @@ class Asking(Body):
             AskTimedOut: nobody answered before the deadline, and there is no `default`.
             QuestionLimit: the run has asked as many questions as the app allows.
         """
+        asked = self._asked(role, question, timeout, agent, name)
+        form = None if answer is str else schema_of(answer)
+        asked = msgspec.structs.replace(asked, context=context, form=form)
+        return self._ask(asked, answer, default)
+
+    def _asked(
+        self,
+        role: str,
+        question: str,
+        timeout: str | float | timedelta | None,
+        agent: str,
+        name: str,
+    ) -> Asked:
+        """The next question under `name`, without its context and form."""
         self._recorder.needs_server(f"a {role} cannot be asked {question!r}")
         key = self._key(name)
         self._recorder.reached(f"{key}!")
         wait = self._services.ask_timeout if timeout is None else seconds(timeout)
-        asked = Asked(
+        return Asked(
             frame=self._frame,
             key=key,
             id=self._question_id(key),
             role=role,
             question=question,
-            context=context,
             agent=agent,
             deadline=round(time.time() + wait, 3),
-            form=None if answer is str else schema_of(answer),
         )
-        return self._ask(asked, answer, default)
 
     async def _ask(self, asked: Asked, wanted: Any, default: Any) -> Answer:
         self._check_role(asked.role)

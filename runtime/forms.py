@@ -7,10 +7,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import InvalidSetup
+from .form_text import describe, example
 from .values import BadValue
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
+
+
+_LONGEST = 2_000
+"""Characters of a refusal."""
 
 
 def _validator(form: dict[str, Any]) -> Draft202012Validator:
@@ -57,10 +62,16 @@ def fit(text: str, form: dict[str, Any]) -> str:
     if best is None:
         return "the answer does not have the form that was asked for"
     if "description" in form:  # the asker's own words are better than a schema's
-        return f"the answer cannot be understood for sure: {form['description']}"[:500]
-    where = ".".join(str(part) for part in best.absolute_path)
-    prefix = f"{where}: " if where else ""
-    return f"the answer does not have the form that was asked for: {prefix}{best.message}"[:500]
+        wrong = f"the answer cannot be understood for sure: {form['description']}"[:500]
+        if "anyOf" in form:
+            return wrong
+    else:
+        where = ".".join(str(part) for part in best.absolute_path)
+        prefix = f"{where}: " if where else ""
+        wrong = "the answer does not have the form that was asked for: "
+        wrong = f"{wrong}{prefix}{best.message}"[:500]
+    fields = "; ".join(describe(form))
+    return f"{wrong}. Wanted: {fields}. For example: {example(form)}"[:_LONGEST]
 
 
 def answer_value(text: str, wanted: Any) -> Any:

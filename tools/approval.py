@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from ..runtime.errors import InvalidSetup
+from .argument_text import arguments_text, written
 from .context import ToolContext
 
 if TYPE_CHECKING:
@@ -63,9 +64,20 @@ async def role_for(needs: Needs, ctx: ToolContext[Any], arguments: dict[str, Any
 
 
 def digest_of(tool: Tool[..., Any], arguments: Mapping[str, Any], full: Mapping[str, Any]) -> str:
-    """What names exactly this call: the arguments as sent, and as the tool will get them."""
-    whole = json.dumps([tool.name, dict(arguments), _plain(full)], sort_keys=True)
-    return hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    """What a call comes to: the arguments as sent, and as the tool will get them."""
+    return _digest(json.dumps([tool.name, dict(arguments), _plain(full)], sort_keys=True))
+
+
+def bound(digest: str, question_id: str) -> str:
+    """The digest that people see: of a call and the question about it, so no other has it.
+
+    A question's id covers its run and its place in it.
+    """
+    return _digest(f"{question_id}\x1f{digest}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 def question(tool: Tool[..., Any], agent: str, full: Mapping[str, Any], problem: str = "") -> str:
@@ -77,10 +89,9 @@ def question(tool: Tool[..., Any], agent: str, full: Mapping[str, Any], problem:
 
 def context(tool: Tool[..., Any], full: Mapping[str, Any], digest: str) -> str:
     """All that a person needs to know, and how to answer. Nothing is cut."""
-    written = _written(_plain(full), indent=2)
     about = f"{tool.name}: {tool.description}\n" if tool.description else ""
     return (
-        f"{about}arguments: {written}\ndigest: {digest}\n"
+        f"{about}{arguments_text(_plain(full))}\ndigest: {digest}\n"
         f"answer: approve (or: approve {digest}) | reject: why | respond: the result in your words "
         '| {"edit": {...all arguments...}}'
     )
@@ -183,12 +194,6 @@ def _plain(full: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _written(value: Any, indent: int | None = None) -> str:
-    """JSON that looks like what it says: marks that hide or turn letters are escaped."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-
-
 def _short(value: Any) -> str:
-    text = _written(value)
+    text = written(value)
     return text if len(text) <= _ASIDE else f"{text[:_ASIDE]}…"

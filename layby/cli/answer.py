@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,8 @@ from ..bus.token import is_word
 from .connected import with_client
 from .errors import FAILED, NO_RECEIPT, OK, CliError, UsageError
 from .invocation import Invocation, command
-from .output import print_json, stdout
+from .output import print_json, stderr, stdout
+from .question import DEFAULT_ROLE, answering, author, chosen
 from .send import text_or_stdin
 from .times import duration
 
@@ -36,11 +38,16 @@ def answer(
     question: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Answer this question only, not the oldest.", show_default=False
+            metavar="ID", help="Answer this one, where several are open.", show_default=False
         ),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who answers.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who answers; without it the NATS user, else your login name.",
+            show_default=False,
+        ),
     ] = None,
     responder: Annotated[
         str | None,
@@ -51,15 +58,21 @@ def answer(
             show_default=False,
         ),
     ] = None,
-    role: Annotated[str, typer.Option(help="The role that was asked.")] = "developer",
+    role: Annotated[
+        str | None,
+        typer.Option(help="The role that was asked; found by itself.", show_default=False),
+    ] = None,
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="How long to wait for the receipt.")
     ] = "5s",
 ) -> int:
     """Answer a ticket's open question and print the receipt.
 
-    Exit code 0: accepted. 1: refused, with the reason. 2: no receipt in time; the answer is stored
-    and will be applied when a worker runs.
+    Says first which question it answers. When several are open it asks which one or, where nobody
+    can be asked, lists them.
+
+    Exit code 0: accepted. 1: refused, with the reason. 2: several are open and none is named, or no
+    receipt in time; the answer is then stored and will be applied when a worker runs.
 
     Example: layby answer T125 "Fixed in v1.1.4" --by ada
     """
@@ -72,13 +85,20 @@ def answer(
             f"{responder!r} can be nobody's name in a subject", "use letters, digits, _ and -"
         )
 
+    said_by = by or author(call)
+
     async def send(client: Client) -> Receipt:
+        rows = await client.asked(ticket)
+        interactive = text != "-" and not call.json and sys.stdin.isatty()
+        meant = chosen(rows, ticket, role=role, question=question, ask=interactive)
+        if meant is not None:
+            stderr().print(answering(meant), soft_wrap=True)
         return await client.answer(
             ticket,
             reply,
-            role=role,
-            question_id=question,
-            by=by,
+            role=meant.role if meant else role or DEFAULT_ROLE,
+            question_id=meant.id if meant else question,
+            by=said_by,
             responder=responder,
             timeout=seconds,
         )
@@ -107,15 +127,25 @@ def print_receipt(receipt: Receipt) -> None:
     stdout().print(head, soft_wrap=True)
     if receipt.reason:
         stdout().print(one_line(receipt.reason), soft_wrap=True)
+    for candidate in receipt.candidates:
+        line = f"  {candidate.id}  {one_line(candidate.question, 100)}"
+        stdout().print(Text(line, style="dim"), soft_wrap=True)
 
 
 def _receipt(
     call: Invocation, ticket: str, send: Callable[[Client], Awaitable[Receipt]], timeout: str
 ) -> Receipt:
+    from ..bus.errors import StreamMissing
     from ..client import NoReceipt
 
     try:
         return with_client(call, send)
+    except StreamMissing as error:
+        raise CliError(
+            f"no question is open on ticket {ticket!r}",
+            "`layby questions` lists what is asked; check the ticket, and --role if you gave one",
+            kind="NothingAsked",
+        ) from error
     except NoReceipt as error:
         raise CliError(
             f"no receipt for {ticket!r} within {timeout}",

@@ -14,6 +14,8 @@ from .output import print_json, stdout
 from .times import duration
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..client import Client
     from ..rows import QuestionRow
 
@@ -74,9 +76,20 @@ def _print(rows: Sequence[QuestionRow], role: str | None) -> None:
 
     if rows:
         stdout().print(question_table(rows))
-        stdout().print("\nlayby answer TICKET TEXT answers one.", style="dim")
+        print_commands(stdout(), rows)
     else:
         stdout().print(_nothing(role), style="dim")
+
+
+def print_commands(console: Console, rows: Sequence[QuestionRow]) -> None:
+    """Print the command that answers each question."""
+    from rich.text import Text
+
+    from .question import command_for
+
+    console.print(Text("\nTo answer:", style="dim"))
+    for row in rows:
+        console.print(Text(command_for(row, rows)), soft_wrap=True)
 
 
 async def _watch(look: Callable[[], Awaitable[list[QuestionRow]]], role: str | None) -> None:

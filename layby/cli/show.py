@@ -68,6 +68,7 @@ def print_run(console: Console, detail: RunDetail) -> None:
     print_head(console, detail)
     print_steps(console, detail)
     print_children(console, detail)
+    print_questions(console, detail)
     print_end(console, detail)
 
 
@@ -102,6 +103,17 @@ def print_children(console: Console, detail: RunDetail) -> None:
 
         console.print()
         console.print(run_table(detail.children))
+
+
+def print_questions(console: Console, detail: RunDetail) -> None:
+    """Print what people are being asked, what an answer must be, and how to give it."""
+    if detail.questions:
+        from .questions import print_commands
+        from .tables import question_table
+
+        console.print()
+        console.print(question_table(detail.questions))
+        print_commands(console, detail.questions)
 
 
 def print_end(console: Console, detail: RunDetail) -> None:

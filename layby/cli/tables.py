@@ -11,6 +11,7 @@ from rich.text import Text
 from ..rows import DeadRow, Finding, QuestionRow, RunRow
 from . import times
 from .foreign import one_line, safe
+from .question import form_of
 
 STATUS_STYLE: Mapping[str, str] = {
     "running": "cyan",
@@ -120,6 +121,8 @@ def _question(row: QuestionRow) -> Text:
     text = Text(safe(row.question))
     if row.context:
         text.append(f"\n{safe(row.context)}", style="dim")
+    for line in form_of(row):
+        text.append(f"\n{line}", style="italic dim")
     return text
 
 

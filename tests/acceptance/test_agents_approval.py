@@ -189,7 +189,7 @@ async def test_edited_arguments_that_only_the_tool_can_refuse_are_asked_about_ag
         [second] = await _asked_after(engine, first.id)
         assert second.question.startswith("The edited arguments do not fit: ")
         assert "there is no such order" in second.question
-        await engine.answer(text="approve")
+        await engine.answer(text="approve", question_id=second.id)
         await engine.result(run)
     assert paid == ["A1"]
 
