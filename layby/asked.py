@@ -11,7 +11,7 @@ from .actors.parked import decode as decode_record
 from .actors.parked import parked_question
 from .actors.ready import answer_with
 from .bus.bucket import Bucket
-from .bus.errors import StreamMissing
+from .bus.errors import PermissionDenied, StreamMissing
 from .bus.names import Names
 from .bus.reading import every
 from .bus.requests import Requests
@@ -51,11 +51,16 @@ async def open_questions(
 
 
 async def asked_on(requests: Requests, ticket: str) -> list[QuestionRow]:
-    """The questions that a ticket's record holds, the oldest first. Raises InvalidTicket."""
+    """The open questions on a ticket; where none is listed, those that its record remembers.
+
+    Who may not read records gets none then. Raises InvalidTicket, OldIndex.
+    """
+    if listed := await open_questions(requests, ticket=ticket):
+        return listed
     try:
         item = await Bucket(requests, "parked").get(encode(ticket))
-    except StreamMissing:
-        return []  # nothing was ever provisioned
+    except (StreamMissing, PermissionDenied):
+        return []
     if item is None:
         return []
     record = decode_record(item.value)

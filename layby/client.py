@@ -217,9 +217,14 @@ class Client:
         return await open_questions(self._requests, role, ticket, since, text)
 
     async def asked(self, ticket: str) -> list[QuestionRow]:
-        """The questions on a ticket, the oldest first: the open ones, and those closed last.
+        """The open questions on a ticket; where there is none, those that were closed last.
 
-        At once, where `questions` may lag by a second. Raises InvalidTicket.
+        Args:
+            ticket: The ticket, as the help desk spells it.
+
+        Raises:
+            InvalidTicket: no ticket can have that id.
+            OldIndex: an earlier release wrote the list, and it has not been migrated.
         """
         return await asked_on(self._requests, ticket)
 

@@ -16,7 +16,7 @@ from layby.runtime.entry import (
     Stepped,
 )
 from layby.runtime.journal import fold
-from layby.runtime.state import RunState
+from layby.runtime.state import Question, RunState
 
 from .driver import Driver
 from .expectation import effects_of, expected, in_order, plain
@@ -229,6 +229,8 @@ class Checker:
             if question.status == "answered":
                 yield from self._applied(question.seq, question.id, name)
                 yield from self._meant(question.seq, question.id, name, shown)
+                yield from self._first(run, question, name, shown)
+                yield from self._alone(run, question, name)
 
     def _closings(self, run: str) -> dict[str, float]:
         return {
@@ -277,6 +279,35 @@ class Checker:
             yield Violation(
                 "answer closed an unseen question", f"{name}: answer {seq}, {early:.3f} s early"
             )
+
+    def _first(
+        self, run: RunState, question: Question, name: str, shown: Stored | None
+    ) -> Iterator[Violation]:
+        """Whether an earlier answer, stored while it was open, can have meant this one alone."""
+        since = shown.at if shown is not None else float("inf")
+        for answer in self._history.answers.values():
+            if answer.ticket != run.ticket or answer.given is None or answer.given.structured:
+                continue
+            named = answer.given.question_id
+            meant = named == question.id or (not named and len(run.questions) == 1)
+            if meant and answer.seq < question.seq and since <= answer.at <= question.deadline:
+                text = f"{name}: answer {question.seq} won over answer {answer.seq}"
+                yield Violation("a later answer won", text)
+                return
+
+    def _alone(self, run: RunState, question: Question, name: str) -> Iterator[Violation]:
+        """Whether an answer that names none came while another question was shown and open."""
+        answer = self._history.answers.get(question.seq)
+        if answer is None or answer.given is None or answer.given.question_id:
+            return
+        for other in run.questions.values():
+            shown = self._history.questions.get(other.id)
+            if other is question or shown is None or shown.at > answer.at:
+                continue
+            later = other.status == "answered" and other.seq > question.seq
+            if later or (other.status == "expired" and other.deadline >= answer.at):
+                text = f"{name}: answer {answer.seq} may have meant {other.id}"
+                yield Violation("answer closed one of several", text)
 
     def _applied(self, seq: int, question: str, name: str) -> Iterator[Violation]:
         outcomes = {(r.outcome, r.question) for _, r in self._history.receipts if r.seq == seq}

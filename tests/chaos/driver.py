@@ -277,6 +277,10 @@ class Person:
     async def twice(self) -> None:
         await asyncio.gather(*(self.prompt() for _ in range(3)))
 
+    async def in_turn(self) -> None:
+        await self._driver.publish(self._ticket, f"first: {self._text}".encode(), "alice")
+        await self._driver.publish(self._ticket, f"second: {self._text}".encode())
+
     async def two_people(self) -> None:
         await asyncio.gather(
             *(

@@ -33,6 +33,9 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     "handovers": lambda c, x: scenarios.handovers(c, rounds=round(12 * x)),
     "zombies": lambda c, x: scenarios.zombies(c, tickets=round(200 * x), pauses=round(12 * x)),
     "race": lambda c, x: scenarios.race(c, tickets=round(300 * x), workers=16),
+    "answer_race": lambda c, x: scenarios.answer_race(
+        c, tickets=round(10_000 * x), kills=round(200 * x)
+    ),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }

@@ -370,6 +370,8 @@ MUTANTS: dict[str, Mutant] = {
             ("lost question", "answer closed an unseen question"),
         ),
         (answer_not_bound, ("race", "all_down"), ("answer closed another question",)),
+        (ambiguous_taken_as_oldest, ("race", "random_kills"), ("answer closed one of several",)),
+        (later_answer_wins, ("answer_race",), ("a later answer won",)),
         (
             answer_closes_later_question,
             ("crash_points", "race"),

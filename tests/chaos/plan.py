@@ -22,6 +22,7 @@ Manner: TypeAlias = Literal[
     "edge",
     "late",
     "never",
+    "in_turn",
 ]
 """How a question is answered. `edge` is at its deadline +-300 ms, `late` after it was closed."""
 MANNERS: tuple[Manner, ...] = (
@@ -139,6 +140,12 @@ def answered_thrice(n: int) -> Ticket:
             Op(kind="step", name="2-last"),
         ],
     )
+
+
+def answered_in_turn(n: int) -> Ticket:
+    """A small ticket whose question is answered twice, the second time after the first's ack."""
+    ops = [Op(kind="ask", name="0-ask", seconds=_PATIENT), Op(kind="step", name="1-last")]
+    return Ticket(n=n, manner="in_turn", ops=ops)
 
 
 def two_at_once(n: int) -> Ticket:

@@ -16,7 +16,9 @@ from .fleet import Worker
 from .plan import (
     Ticket,
     answered_in_time,
+    answered_in_turn,
     answered_thrice,
+    batches,
     expiring,
     handed_over,
     one_of_each,
@@ -160,6 +162,21 @@ async def race(c: Campaign, *, tickets: int = 40, workers: int = 4) -> Report:
     await c.start(workers)
     c.driver.open(*plans(c.seed, tickets))
     return await c.settle(_SETTLE)
+
+
+async def answer_race(
+    c: Campaign, *, tickets: int = 120, workers: int = 8, kills: int = 6
+) -> Report:
+    """Each question is answered twice, one after the other, while workers die with answers."""
+    await c.start(workers)
+    async with c.manned(workers):
+        for batch in batches([answered_in_turn(n) for n in range(1, tickets + 1)], kills):
+            c.driver.open(*batch)
+            await c.while_looking(c.draw.uniform(0.3, 0.8))
+            ready = [worker for worker in c.fleet.living if worker.ready.is_set()]
+            if ready:
+                await c.kill(c.draw.choice(ready))
+    return await c.settle(_SETTLE + tickets / 20)
 
 
 async def many_deadlines(c: Campaign, *, tickets: int = 100, workers: int = 2) -> Report:

@@ -18,6 +18,8 @@ KINDS = (
     "answer closed another question",
     "answer closed an unseen question",
     "answer in time refused",
+    "a later answer won",
+    "answer closed one of several",
     "receipts disagree",
     "wrong receipt",
     "effect applied 0 times",

@@ -41,6 +41,7 @@ async def test_a_worker_may_die_at_any_point(tmp_path: Path) -> None:
         scenarios.handovers,
         scenarios.zombies,
         scenarios.race,
+        scenarios.answer_race,
         scenarios.many_deadlines,
         scenarios.all_down,
     ],

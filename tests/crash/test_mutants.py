@@ -14,19 +14,30 @@ from layby.actors import answer, merge
 from layby.actors.answer import Given, Verdict
 from layby.actors.ledger import Ledger
 from layby.actors.parked import ParkedRecord, with_question
-from layby.runtime import journal
 from layby.runtime.strand import Strand
+from layby.tools import approval
+from tests.acceptance.test_approving import (
+    test_the_same_call_on_three_tickets_has_three_digests as three_digests,
+)
 from tests.chaos import simulation, state_trials
 from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
+from tests.engine import Engine
 
 
 @pytest.mark.nats
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    "mutant", ["no_receipts", "answer_not_bound", "effect_before_record", "no_catching_up"]
+    "mutant",
+    [
+        "no_receipts",
+        "answer_not_bound",
+        "later_answer_wins",
+        "effect_before_record",
+        "no_catching_up",
+    ],
 )
 async def test_the_checker_catches(mutant: str) -> None:
     by, _ = await caught(mutant, seed=1)
@@ -54,7 +65,7 @@ def broken(schedules: int = 3_000) -> bool:
 def test_the_simulation_catches_a_writer_that_does_not_look_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(journal, "clashes", _no)
+    monkeypatch.setattr(simulation, "clashes", _no)
     assert broken()
 
 
@@ -122,3 +133,16 @@ def test_the_trials_catch_changes_that_are_taken_in_the_order_of_the_calls(
 ) -> None:
     monkeypatch.setattr(Ledger, "_position", _no)
     assert misplaced()
+
+
+@pytest.mark.nats
+async def test_a_digest_without_its_question_would_be_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approval, "bound", _same)
+    with pytest.raises(AssertionError):
+        await three_digests(engine)
+
+
+def _same(digest: str, _question: str) -> str:
+    return digest
