@@ -161,7 +161,6 @@ async def test_rows_that_nobody_of_layby_wrote_stop_neither_lists_nor_purge(engi
         rows = Bucket(engine.wire, "runs")
         for key, value in (
             ("T1.planted", row),
-            ("T1.*", row),
             ("T1.junk", b"{}"),
             ("T2.x", b"\xff"),
         ):
