@@ -6,7 +6,7 @@ has dots is found first: `data.ticketId` means `{"data.ticketId": ...}` where th
 Two values are equal when their JSON is; and a whole number equals its text, for a ticket that one
 program calls 42 is "42" to another. The text is the one that the number is written as: "042" and
 "42.0" are other values. A boolean equals itself only. Inside lists and objects nothing but JSON
-counts.
+counts, and what is nested more than 64 deep equals nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import msgspec
 
 _WHOLE: Final = 2**53
 """From here on not every whole number has a float of its own."""
+_DEEPEST: Final = 64
+"""Lists and objects within each other; what comes from outside must not exhaust the stack."""
 _MISSING: Final = object()
 
 
@@ -42,9 +44,10 @@ def field(event: dict[str, Any], path: str, default: Any = None) -> Any:
 
 
 def fields(event: dict[str, Any], paths: Iterable[str]) -> dict[str, Any] | None:
-    """The values at all `paths`; None when one is missing."""
+    """The values at all `paths`; None when one is missing, or too deep to be compared."""
     found = {path: field(event, path, _MISSING) for path in paths}
-    return None if any(value is _MISSING for value in found.values()) else found
+    usable = all(value is not _MISSING and _is_within(value) for value in found.values())
+    return found if usable else None
 
 
 def matches(data: bytes, match: dict[str, Any]) -> bool:
@@ -62,6 +65,15 @@ def canonical(match: dict[str, Any]) -> str:
 def written(match: dict[str, Any]) -> str:
     """`match` as JSON, by which runs wait that an earlier version of Layby has parked."""
     return json.dumps(match, sort_keys=True, separators=(",", ":"))
+
+
+def _is_within(value: Any, levels: int = _DEEPEST) -> bool:
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = [*cast("dict[str, Any]", value).values()]
+    elif isinstance(value, list):
+        inner = [*cast("Iterable[Any]", value)]
+    return levels > 0 and all(_is_within(each, levels - 1) for each in inner)
 
 
 def _plain(value: Any) -> Any:

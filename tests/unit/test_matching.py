@@ -104,6 +104,15 @@ def test_what_is_no_object_fits_nothing(body: bytes) -> None:
     assert not matches(body, {})
 
 
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["list", "object"]
+)
+def test_a_value_from_outside_does_not_exhaust_the_stack(opening: str, closing: str) -> None:
+    for depth in range(300, 1_000):
+        event = f'{{"ticket":{opening * depth}7{closing * depth}}}'
+        assert not matches(event.encode(), {"ticket": 7})
+
+
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 json_st = st.recursive(
     st.none()
