@@ -7,6 +7,7 @@ left the line out: the run's log is the truth, and these lines are for people.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -24,11 +25,12 @@ _LONGEST = 500
 
 
 def tell(live: LiveRun, records: list[Record]) -> None:
-    """Tell what was appended to a run."""
-    for record in records:
-        teller = _TELLERS.get(type(record))
-        if teller is not None:
-            teller(live, record)
+    """Tell what was appended to a run. What cannot be told stops nobody: it is in the log."""
+    with suppress(Exception):
+        for record in records:
+            teller = _TELLERS.get(type(record))
+            if teller is not None:
+                teller(live, record)
 
 
 def cancelled(state: RunState, record: Cancelled) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 import structlog
@@ -97,13 +97,18 @@ def keep_user_frames(error: BaseException, shown: traceback.TracebackException) 
 
 
 class _Stderr:
-    """Standard error as it is when something is written: test runners replace and close it."""
+    """Standard error as it is when something is written: test runners replace and close it.
+
+    What nobody reads any more is lost: a worker must not stop for it.
+    """
 
     def write(self, text: str) -> None:
-        sys.stderr.write(text)
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class PlainLine:

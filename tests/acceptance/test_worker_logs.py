@@ -224,3 +224,28 @@ def test_dev_shows_tracebacks_of_user_code(desk: Desk) -> None:
     assert "in handle" in text
     assert "activation.py" not in text
     assert "host.py" not in text
+
+
+def test_a_worker_that_nobody_listens_to_works_on(desk: Desk) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "layby", "worker", "desk:app", "--json"],
+        cwd=desk.folder,
+        env=desk.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        while "worker.ready" not in process.stderr.readline():
+            pass
+        process.stderr.close()  # as `2>&1 | head` does
+        opened(desk, "A")
+        desk.question("A")
+        desk.json("answer", "A", "go on")
+        assert desk.ended("A")["status"] == "completed"
+        opened(desk, "F", "fail")
+        assert desk.ended("F")["status"] == "failed"
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
