@@ -14,12 +14,14 @@ from layby.actors import answer, merge
 from layby.actors.answer import Given, Verdict
 from layby.actors.ledger import Ledger
 from layby.actors.parked import ParkedRecord, with_question
+from layby.bus import verification
+from layby.bus.names import Names
 from layby.runtime.strand import Strand
 from layby.tools import approval
 from tests.acceptance.test_approving import (
     test_the_same_call_on_three_tickets_has_three_digests as three_digests,
 )
-from tests.chaos import simulation, state_trials
+from tests.chaos import neighbours, simulation, state_trials
 from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
@@ -146,3 +148,31 @@ async def test_a_digest_without_its_question_would_be_seen(
 
 def _same(digest: str, _question: str) -> str:
     return digest
+
+
+def _unchanged(_: Names, name: str) -> str:
+    return name
+
+
+@pytest.mark.nats
+async def test_neighbours_have_no_trouble_with_each_other(clean_nats: str) -> None:
+    assert await neighbours.trouble(clean_nats) == ""
+
+
+@pytest.mark.nats
+@pytest.mark.parametrize(
+    ("owner", "name", "fault"),
+    [
+        (Names, "subject", _unchanged),
+        (Names, "stream", _unchanged),
+        (Names, "guest", _unchanged),
+        (verification, "is_own", _yes),
+    ],
+    ids=["one_subject_for_all", "one_stream_for_all", "one_consumer_for_all", "all_is_ours"],
+)
+async def test_neighbours_catch_names_that_are_not_apart(
+    clean_nats: str, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fault: Any
+) -> None:
+    monkeypatch.setattr(owner, name, fault)
+    monkeypatch.setattr(neighbours, "WITHIN", 3.0)
+    assert await neighbours.trouble(clean_nats)
