@@ -284,9 +284,8 @@ async def test_a_long_thread_is_read_whole(engine: Engine) -> None:
 
 async def test_a_thread_without_a_store_fails_with_advice(engine: Engine) -> None:
     async with engine.works(talking(None, Scripted())):
-        state = await engine.ended(await engine.start("T1", text="Hello"))
-    assert state.status == "failed"
-    assert "App(history=nats_history())" in state.error
+        block = await engine.blocked(await engine.start("T1", text="Hello"))
+    assert "App(history=nats_history())" in block.reason
 
 
 async def test_a_database_that_is_not_there_is_worth_another_try() -> None:
