@@ -39,6 +39,7 @@ from tests.engine import Engine
         "later_answer_wins",
         "effect_before_record",
         "no_catching_up",
+        "event_given_twice",
     ],
 )
 async def test_the_checker_catches(mutant: str) -> None:
