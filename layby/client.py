@@ -13,21 +13,20 @@ from .actors.migration import Migration
 from .asked import asked_on, open_questions, rows_of
 from .bus.blobs import Blobs
 from .bus.connection import Connection
-from .bus.dead import DeadLetters
-from .bus.errors import BusError, LaybyError, PublishUnconfirmed
-from .bus.log import Log, LogMessage
+from .bus.errors import LaybyError, PublishUnconfirmed
 from .bus.opened import opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.token import encode, is_word
+from .dead_letters import DeadLetterDesk
 from .doctor import examine
 from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
-from .lookup import NoSuchRun, find
+from .lookup import NoSuchRun
 from .purging import Purge
+from .retrying import NotRetryable, RetryDesk
 from .rows import (
-    DeadRow,
     Dispatched,
     Finding,
     Purged,
@@ -43,11 +42,9 @@ from .runtime import ids
 from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
 from .runtime.index import error, row_of
-from .runtime.run import LiveRun
-from .runtime.state import RunState
 from .runtime.worker import CANCEL
 from .sending import Dispatch
-from .shown import dead_row, failure_row
+from .shown import failure_row
 from .timeline import Narrator
 from .watch import Watch
 
@@ -60,16 +57,14 @@ class RunOver(LaybyError):
     """The run has ended already."""
 
 
-class Client:
+class Client(RetryDesk, DeadLetterDesk):
     """Speaks with running workers through NATS alone."""
 
     def __init__(self, connection: Connection, requests: Requests) -> None:
-        self._connection = connection
-        self._requests = requests
+        RetryDesk.__init__(self, connection, requests)
+        DeadLetterDesk.__init__(self, requests)
         self._names = requests.names
-        self._log = Log(requests)
         self._blobs = Blobs(requests)
-        self._dead = DeadLetters(requests)
         self._watch = Watch(connection, requests, self._log, self._blobs)
 
     @classmethod
@@ -371,50 +366,6 @@ class Client:
         """Look at the server, the streams and whatever is stuck."""
         return await examine(self._connection, self._requests)
 
-    async def dead(self) -> list[DeadRow]:
-        """Messages that no worker could handle, oldest first."""
-        try:
-            return [dead_row(number, letter) for number, letter in await self._dead.list()]
-        except BusError as error:
-            if error.code != _NO_SUCH_STREAM:
-                raise
-            return []
-
-    async def dead_letter(self, number: int) -> DeadRow:
-        """One message that no worker could handle.
-
-        Args:
-            number: Its `id` in the list.
-
-        Raises:
-            NoSuchLetter: there is none.
-        """
-        return dead_row(number, await self._dead.get(number))
-
-    async def retry_dead(self, number: int) -> Sent:
-        """Publish a dead letter's message anew.
-
-        Args:
-            number: Its `id` in the list.
-
-        Raises:
-            NoSuchLetter: there is none.
-            CannotRetry: it was not kept whole.
-        """
-        letter = await self._dead.get(number)
-        return Sent(stream=letter.stream, seq=await self._dead.retry(number))
-
-    async def drop_dead(self, number: int) -> None:
-        """Remove a dead letter.
-
-        Args:
-            number: Its `id` in the list.
-
-        Raises:
-            NoSuchLetter: there is none.
-        """
-        await self._dead.drop(number)
-
     async def purge(self, older_than: float, progress: Progress | None = None) -> Purged:
         """Remove runs that ended more than `older_than` seconds ago: logs, rows and what is left.
 
@@ -449,25 +400,9 @@ class Client:
                 raise
             raise denied from None
 
-    async def _find(self, run: str, progress: Progress | None = None) -> str:
-        return await find(self._requests, self._log, run, progress)
-
-    async def _load(self, run_id: str) -> tuple[LiveRun, list[LogMessage]]:
-        live = LiveRun(self._log, RunState(id=run_id))
-        messages = await self._log.load(run_id)
-        for message in messages:
-            live.learn(message)
-        if not messages:
-            raise NoSuchRun(f"there is no run {run_id!r}")
-        return live, messages
-
-
-_NO_SUCH_STREAM = 503
-"""Direct get is answered by nobody when there is no such stream."""
-
 
 def _receipt(data: bytes) -> Receipt:
     return msgspec.json.decode(data, type=Receipt)
 
 
-__all__ = ["Client", "NoReceipt", "NoSuchRun", "RunOver"]
+__all__ = ["Client", "NoReceipt", "NoSuchRun", "NotRetryable", "RunOver"]

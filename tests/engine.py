@@ -95,7 +95,7 @@ class Engine:
 
     async def ended(self, run: str) -> RunState:
         """The run once it is over."""
-        await self.told(run, "run.ended")
+        await self.lines(run)  # to the last end, where it was reopened
         return await self.state(run)
 
     async def blocked(self, run: str, *, but: str = "") -> Block:

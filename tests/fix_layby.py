@@ -72,12 +72,14 @@ class Desk:
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout)
 
-    def start_worker(self, app: str = "desk:app") -> subprocess.Popen[str]:
+    def start_worker(
+        self, *options: str, app: str = "desk:app", **environ: str
+    ) -> subprocess.Popen[str]:
         """Start a worker and wait until it takes work."""
         worker = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "layby", "worker", app],
+            [sys.executable, "-m", "layby", "worker", app, *options],
             cwd=self.folder,
-            env=self.environ,
+            env={**self.environ, **environ},
             stderr=subprocess.PIPE,
             text=True,
         )

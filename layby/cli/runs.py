@@ -79,9 +79,11 @@ def runs(
     if call.json:
         print_json(rows)
     elif rows:
-        from .tables import run_table
+        from .tables import needed, run_table
 
         stdout().print(run_table(rows))
+        for line in needed(rows):
+            stdout().print(line, soft_wrap=True)
     else:
         filtered = any((ticket, workflow, role, since, text))
         none = f"no runs are {status}" if status and not filtered else "no such runs"

@@ -24,6 +24,9 @@ STATUS_STYLE: Mapping[str, str] = {
     "budget_spent": "magenta",
     "cancelled": "dim",
 }
+_REASONS = 5
+_LEAST = {"run": 20, "status": 9, "ticket": 4}
+"""Characters that these columns keep however narrow the screen is."""
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "error": "bold red"}
 _URGENT = 15 * 60
 _REASON = 120
@@ -35,6 +38,8 @@ def run_table(rows: Sequence[RunRow], *, now: datetime | None = None) -> Table:
     why = [row.reason for row in rows if row.reason][:1]
     table = _table("run", "ticket", "workflow", "status", "started", "updated")
     if why:
+        for column in table.columns:  # the reason is what is cut where there is no room
+            column.min_width = _LEAST.get(str(column.header), 1)
         table.add_column("reason", no_wrap=True, overflow="ellipsis")
     for depth, row in nested(rows):
         table.add_row(
@@ -47,6 +52,17 @@ def run_table(rows: Sequence[RunRow], *, now: datetime | None = None) -> Table:
             *(Text(one_line(row.reason, _REASON), style="dim") for _ in why),
         )
     return table
+
+
+def needed(rows: Sequence[RunRow]) -> list[Text]:
+    """Why runs are blocked, and what to do about it, each reason once."""
+    reasons = {(row.reason, row.needs): None for row in rows if row.needs}
+    return [
+        Text.assemble(
+            ("blocked: ", STATUS_STYLE["blocked"]), one_line(reason), ("\n  " + needs, "yellow")
+        )
+        for reason, needs in reasons
+    ][:_REASONS]
 
 
 def nested(rows: Sequence[RunRow]) -> list[tuple[int, RunRow]]:

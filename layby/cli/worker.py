@@ -34,6 +34,12 @@ def worker(
     name: Annotated[
         str | None, typer.Option(help="A name for the logs.", show_default=False)
     ] = None,
+    require_keys: Annotated[
+        bool,
+        typer.Option(
+            "--require-keys", metavar="", help="Do not start without the keys of all models."
+        ),
+    ] = False,
     alone: Annotated[bool, typer.Option(ALONE, hidden=True)] = False,
     ready_fd: Annotated[int | None, typer.Option(READY_FD, hidden=True)] = None,
     dev: Annotated[bool, typer.Option(DEV, hidden=True)] = False,
@@ -51,7 +57,11 @@ def worker(
 
     with logging_to_stderr(json=call.json, verbose=call.verbose, dev=dev):
         settings = required_settings(call, app)
-        _run(call, load_app(app, call.prefix), settings, name, ready_fd)
+        loaded = load_app(app, call.prefix)
+        from ..keys import check_keys
+
+        check_keys(loaded, required=require_keys)
+        _run(call, loaded, settings, name, ready_fd)
 
 
 def _run(

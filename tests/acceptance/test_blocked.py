@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from layby import Agent, App, Step
+from layby import Agent, App, NonRetriableError, Step
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
+from layby.client import NotRetryable
 from layby.runtime.need import MISSING_KEY
 from layby.runtime.state import RunState
 from tests.engine import Engine, app_of, desk
@@ -97,3 +99,137 @@ async def test_a_worker_that_is_up_takes_it_at_once(engine: Engine) -> None:
         for n in range(6):
             run = await engine.start(f"T{n}")
             assert (await engine.result(run))["text"] == "done"
+
+
+# -- retried -----------------------------------------------------------------------------------
+
+
+class Till:
+    """A step that fails while it is out of order, and counts what it did."""
+
+    def __init__(self) -> None:
+        self.broken = True
+        self.keys: list[str] = []
+        self.paid = 0
+
+    async def pay(self, key: str) -> str:
+        self.keys.append(key)
+        if self.broken:
+            raise NonRetriableError("the till is out of order")
+        self.paid += 1
+        return "paid"
+
+
+def shop(till: Till, counted: list[str]) -> App:
+    async def count() -> int:
+        counted.append("counted")
+        return 7
+
+    async def handle(event: dict[str, Any], step: Step) -> list[Any]:
+        del event
+        number = await step.run("count", count)
+        paid = await step.run("pay", till.pay, step.idempotency_key("pay"))
+        return [number, paid]
+
+    return app_of(handle)
+
+
+async def test_a_failed_run_is_retried_at_the_step_that_failed(engine: Engine) -> None:
+    till, counted = Till(), list[str]()
+    async with engine.works(shop(till, counted)):
+        run = await engine.start()
+        assert (await engine.ended(run)).status == "failed"
+        till.broken = False
+        row = await engine.client.retry(run, by="ada", reason="mended")
+        assert row.status == "running"
+        assert await engine.result(run) == [7, "paid"]
+    assert (counted, till.paid) == (["counted"], 1)
+    assert len(set(till.keys)) == 1
+    lines = await engine.lines(run)
+    [told] = [line for line in lines if line.kind == "run.reopened"]
+    assert told.data == {"by": "ada", "why": "mended"}
+    assert [line.kind for line in lines].count("run.ended") == 2
+    with pytest.raises(NotRetryable, match="is completed"):
+        await engine.client.retry(run)
+
+
+async def test_two_who_retry_a_run_have_it_tried_once(engine: Engine) -> None:
+    till, counted = Till(), list[str]()
+    async with engine.works(shop(till, counted)), engine.works(shop(till, counted)):
+        run = await engine.start()
+        await engine.ended(run)
+        till.broken = False
+        ends = await asyncio.gather(
+            *(engine.client.retry(run, by=str(n)) for n in range(5)), return_exceptions=True
+        )
+        assert sum(isinstance(end, NotRetryable) for end in ends) == 4
+        assert await engine.result(run) == [7, "paid"]
+    assert (till.paid, len(till.keys)) == (1, 2)
+
+
+async def test_an_agent_that_failed_goes_on_in_its_turn(engine: Engine) -> None:
+    class Fickle:
+        name = "fickle"
+        broken = True
+        asked = 0
+
+        async def respond(
+            self, request: ModelRequest, on_text: OnText | None = None
+        ) -> ModelResponse:
+            del request, on_text
+            Fickle.asked += 1
+            if Fickle.broken:
+                raise ModelError("no")
+            return says("done")
+
+    async with engine.works(desk(Agent("A", model=Fickle()))):
+        run = await engine.start()
+        assert (await engine.ended(run)).status == "failed"
+        Fickle.broken = False
+        await engine.client.retry(run, by="ada")
+        assert (await engine.result(run))["text"] == "done"
+    assert Fickle.asked == 2
+
+
+async def test_an_expired_question_is_asked_again_under_a_new_id(engine: Engine) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        timeout = "1h" if asked else "1s"
+        return (await step.ask("developer", "Ready?", timeout=timeout)).text
+
+    asked: list[str] = []
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        asked.append((await engine.question(run=run)).id)
+        asked.clear()
+        assert (await engine.ended(run)).status == "timed_out"
+        asked.append("once")
+        await engine.client.retry(run, by="ada")
+        again = await engine.question(run=run)
+        await engine.answer(text="now")
+        assert await engine.result(run) == "now"
+    assert set((await engine.state(run)).questions) > {again.id}
+
+
+async def test_a_child_whose_parent_has_gone_on_is_not_retried(engine: Engine) -> None:
+    till = Till()
+
+    async def child(event: dict[str, Any], step: Step) -> str:
+        del event
+        return str(await step.run("pay", till.pay, "k"))
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        return str(await step.workflow("child", event))
+
+    app = app_of(handle)
+    app.workflow(on="desk.child", key="ticket")(child)
+    async with engine.works(app):
+        run = await engine.start()
+        await engine.ended(run)
+        [inner] = (await engine.state(run)).children()
+        with pytest.raises(NotRetryable, match=f"run {run}, which has gone on"):
+            await engine.client.retry(inner, by="ada")
+        till.broken = False
+        await engine.client.retry(run, by="ada")
+        assert await engine.result(run) == "paid"
+    assert till.paid == 1

@@ -60,7 +60,7 @@ def workers(street: Street) -> Iterator[Street]:
     """Real workers of both apps."""
     try:
         for prefix in PREFIXES:
-            street.start_worker(f"{prefix}:app")
+            street.start_worker(app=f"{prefix}:app")
         yield street
     finally:
         street.stop_workers()

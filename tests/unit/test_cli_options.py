@@ -11,7 +11,7 @@ from layby.cli.invocation import Invocation
 
 COMMANDS = (
     *("demo", "dev", "worker", "send", "questions", "answer"),
-    *("runs", "cancel", "show", "doctor", "dead", "purge", "erase", "migrate"),
+    *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
     *("provision", "version"),
 )
 

@@ -1,0 +1,180 @@
+"""`layby retry`: take runs up again at the step that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .connected import with_client
+from .errors import FAILED, OK, CliError, UsageError
+from .invocation import Invocation, command
+from .output import print_json, stderr, stdout
+from .progress import progress
+from .times import duration
+
+if TYPE_CHECKING:
+    from ..client import Client
+    from ..rows import RunRow
+
+_SAMPLE = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(retry)
+
+
+@command
+def retry(
+    call: Invocation,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="Its id, the start of it, or its ticket.", show_default=False),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who asks; default: the NATS user, or your login.",
+            show_default=False,
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the run's history.")] = "",
+    all_: Annotated[
+        bool, typer.Option("--all", metavar="", help="All that fit the options below.")
+    ] = False,
+    workflow: Annotated[
+        str | None, typer.Option(help="With --all: of this workflow.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="With --all: changed so lately, 1h for instance.", show_default=False),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            help="With --all: only blocked, failed, timed_out, max_turns or budget_spent.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar="", help="Say which runs these are, no more.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", metavar="", help="Do not ask before many runs.")
+    ] = False,
+) -> int:
+    """Take up a run that is blocked or ended badly, at the step that failed.
+
+    What is recorded stays: no finished step runs again. Completed and cancelled runs stay as they
+    are.
+
+    Example: layby retry T125 --reason "the card was changed"
+
+    Example: layby retry --all --workflow refund --since 1h --dry-run
+    """
+    if all_ == (run is not None):
+        raise UsageError("name one run, or several with --all", "layby retry RUN")
+    if run is not None:
+        row = with_client(call, lambda client: client.retry(run, by=by, reason=reason))
+        _say(call, row)
+        return OK
+    if workflow is None or since is None:
+        raise UsageError("--all needs --workflow and --since", "for instance --since 1h")
+    return _many(call, _Many(workflow, duration(since), _status(status), by, reason), dry_run, yes)
+
+
+class _Many:
+    """Which runs, and in whose name."""
+
+    def __init__(
+        self, workflow: str, since: float, status: str | None, by: str | None, reason: str
+    ) -> None:
+        self.workflow = workflow
+        self.since = since
+        self.status = status
+        self.by = by
+        self.reason = reason
+
+
+def _many(call: Invocation, wanted: _Many, dry_run: bool, yes: bool) -> int:
+    with progress("runs looked at", quiet=call.json) as tell:
+        rows = with_client(
+            call,
+            lambda client: client.retryable(
+                wanted.workflow, since=wanted.since, status=wanted.status, progress=tell
+            ),
+        )
+    if dry_run or not rows:
+        _sample(call, rows)
+        return OK
+    if not yes:
+        _sample(call, rows)
+        _confirm(len(rows))
+    refused = with_client(call, lambda client: _each(call, client, rows, wanted))
+    if call.json:
+        print_json({"retried": len(rows) - len(refused), "refused": refused})
+    else:
+        stdout().print(f"{len(rows) - len(refused)} runs are taken up again")
+        for reason in refused.values():
+            stderr().print(reason, style="yellow", markup=False, soft_wrap=True)
+    return FAILED if refused else OK
+
+
+async def _each(
+    call: Invocation, client: Client, rows: list[RunRow], wanted: _Many
+) -> dict[str, str]:
+    """Retry run by run; why some were refused."""
+    from ..retrying import NotRetryable
+
+    refused: dict[str, str] = {}
+    with progress("runs taken up", quiet=call.json) as tell:
+        for count, row in enumerate(rows, 1):
+            try:
+                await client.retry(row.id, by=wanted.by, reason=wanted.reason)
+            except NotRetryable as error:
+                refused[row.id] = str(error)
+            tell(count)
+    return refused
+
+
+def _sample(call: Invocation, rows: list[RunRow]) -> None:
+    if call.json:
+        print_json({"count": len(rows), "runs": rows})
+        return
+    stdout().print(f"{len(rows)} runs can be retried")
+    if rows:
+        from .tables import run_table
+
+        stdout().print(run_table(rows[:_SAMPLE]))
+    if len(rows) > _SAMPLE:
+        stdout().print(f"and {len(rows) - _SAMPLE} more", style="dim")
+
+
+def _confirm(count: int) -> None:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError(f"{count} runs would be retried", "say --yes where nobody can be asked")
+    if not typer.confirm(f"Retry {count} runs?"):
+        raise CliError("nothing was retried", kind="Aborted")
+
+
+def _say(call: Invocation, row: RunRow) -> None:
+    if call.json:
+        print_json(row)
+        return
+    from .foreign import one_line
+    from .tables import status_text
+
+    line = status_text(row.status).append(f"  {one_line(row.ticket)}  {row.id}", style="not dim")
+    stdout().print(line, soft_wrap=True)
+
+
+def _status(text: str | None) -> str | None:
+    from ..retrying import RETRIED
+
+    if text is None or text in RETRIED:
+        return text
+    raise UsageError(f"no run is retried that is {text!r}", "one of: " + ", ".join(RETRIED))
