@@ -90,7 +90,7 @@ class Dispatch:
         found: list[dict[str, Any]] = []
         while True:
             page = await self._requests.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
-            listed = page.get("consumers") or []
+            listed: list[dict[str, Any]] = page.get("consumers") or []
             found += listed
             if not listed or len(found) >= page.get("total", 0):
                 return found
