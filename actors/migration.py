@@ -31,6 +31,8 @@ log = structlog.get_logger("layby.migration")
 _MARK = "format"
 """The key that says which form rows have; no question has a key of one word."""
 _FORM = b"2"
+_MIGRATED = b"2, migrated"
+"""The same, of an index in which rows were rewritten: older runs may have newer rows."""
 _AT_ONCE = 64
 
 
@@ -50,6 +52,12 @@ async def is_current(requests: Requests, before: str) -> bool:
         return not await _any(requests, before)
     except PermissionDenied:
         return True  # a person who may see the open questions and nothing else
+
+
+async def is_in_order(requests: Requests) -> bool:
+    """Whether rows lie in the order in which their runs changed: none was ever migrated."""
+    mark = await Bucket(requests, QUESTIONS).get(_MARK)
+    return mark is not None and mark.value == _FORM
 
 
 async def _any(requests: Requests, bucket: str) -> bool:
@@ -77,6 +85,7 @@ class Migration:
             await self._asked()
             await self._questions.put(_MARK, _FORM)
         if self.rows:
+            await self._questions.put(_MARK, _MIGRATED)
             log.info("index.migrated", rows=self.rows)
         return self.rows
 

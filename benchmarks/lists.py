@@ -63,6 +63,8 @@ class _Rows:
         self._index = Bucket(requests, "runs")
         self._log = Log(requests)
         self._filled = 0
+        self._purged = 0.0
+        """When the last row was written that is to be purged."""
 
     async def begin(self) -> None:
         topology = Topology(streams=streams(["bench.lists"], ["developer"]), consumers=())
@@ -70,12 +72,13 @@ class _Rows:
         await Migration(self._requests).run()
 
     async def fill(self, count: int) -> None:
-        """Make it `count` rows: 40 days of runs that ended."""
-        now = time.time()
+        """Make it `count` rows of runs that ended."""
 
         async def put(number: str) -> None:
             n = int(number)
-            at = iso(now - 40 * 86_400 * (1 - n / count))
+            at = iso(time.time())
+            if n == _PURGED:
+                self._purged = time.time()
             row = IndexRow(
                 id=self.run(n),
                 workflow="solve",
@@ -105,10 +108,9 @@ class _Rows:
 
     async def purge(self) -> float:
         """Purge the oldest runs; how many in a second."""
-        first = min(_PURGED, self._filled)
-        age = 40 * 86_400 * (1 - first / self._filled)
+        age = time.time() - self._purged
         began = time.perf_counter()
-        purged = await Purge(self._requests).run(age)
+        purged = await Purge(self._requests).expired({"solve": age})
         return purged.runs / (time.perf_counter() - began)
 
     @staticmethod

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 
+from .actors.migration import is_in_order
 from .actors.parked import Parking
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
@@ -26,6 +28,8 @@ from .runtime.times import iso
 _AT_ONCE = 128
 _KEEP = 7 * 86_400.0
 """Seconds that the closed questions of a ticket's other runs are remembered further."""
+_CLOCKS = 60.0
+"""Seconds by which the clock of a row's writer may be ahead of the server's."""
 _ANY = "*"
 """In the place of a workflow: each."""
 
@@ -51,7 +55,11 @@ class Purge:
     async def run(self, older_than: float, progress: Progress | None = None) -> Purged:
         """Remove the runs that ended more than `older_than` seconds ago. Raises OldIndex."""
         await demand_current(self._requests)
-        return await self._sweep(self._ended({_ANY: older_than}), progress)
+        until = float("inf")
+        with suppress(StreamMissing):
+            if await is_in_order(self._requests):
+                until = time.time() - older_than + _CLOCKS
+        return await self._sweep(self._ended({_ANY: older_than}, until), progress)
 
     async def expired(self, kept: Mapping[str, float]) -> Purged:
         """Remove the runs of these workflows that ended so many seconds ago.
