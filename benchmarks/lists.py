@@ -91,7 +91,7 @@ class _Rows:
             await self._index.put(key_of(row.ticket, row.id), msgspec.json.encode(row))
 
         await each([str(n) for n in range(self._filled, count)], put, _AT_ONCE)
-        for n in (self._filled, count - 1):
+        for n in (count - 2, count - 1):  # the two of the last ticket
             await self._begin(n)
         self._filled = count
 
