@@ -14,6 +14,7 @@ from .answer import SKEW
 
 _HELD = 10_000
 """Unfinished answers that are remembered; when there are more, the count begins anew."""
+_NEVER = float("inf")
 
 
 class Arrivals:
@@ -24,7 +25,7 @@ class Arrivals:
         self._interruptions = -1
         self._last = 0
         """The number of the delivery that came last."""
-        self._since = 0.0
+        self._since = _NEVER
         """When the first answer since the last gap was stored, by the server's clock."""
         self._unfinished: dict[str, set[int]] = {}
         """Sequences of answers that are not acknowledged, by the token of their ticket."""
@@ -36,9 +37,11 @@ class Arrivals:
         whole = delivery.consumer_seq == self._last + 1 and self._held < _HELD
         if not whole or interruptions != self._interruptions:
             self._interruptions = interruptions
-            self._since = delivery.at
+            self._since = _NEVER
             self._unfinished.clear()  # stored before any question that is free of doubt was shown
             self._held = 0
+        if self._since == _NEVER and delivery.num_delivered == 1:
+            self._since = delivery.at  # what comes again may be far older than what others got
         self._last = delivery.consumer_seq
         held = self._unfinished.setdefault(token, set())
         self._held += delivery.seq not in held

@@ -1,0 +1,74 @@
+"""What a worker may know of answers that others have: never too much."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from layby.actors.arrivals import Arrivals
+
+
+class Came(NamedTuple):
+    """A delivery."""
+
+    seq: int
+    consumer_seq: int
+    at: float
+    num_delivered: int = 1
+
+
+class Hosted:
+    """A worker that knows what the server may have forgotten."""
+
+    interruptions = 0
+
+    def may_repeat(self, delivery: Came) -> bool:
+        return delivery.num_delivered > 1
+
+
+def arrivals(*came: Came) -> tuple[Arrivals, Hosted]:
+    host = Hosted()
+    kept = Arrivals(cast("Any", host))
+    for each in came:
+        kept.note(cast("Any", each), f"T{each.seq}")
+        kept.finished(cast("Any", each), f"T{each.seq}")
+    return kept, host
+
+
+def doubts(kept: Arrivals, delivery: Came, shown: float, ticket: str = "T") -> bool:
+    kept.note(cast("Any", delivery), ticket)
+    return kept.leave_doubt(cast("Any", delivery), ticket, shown)
+
+
+def test_without_a_gap_since_a_question_was_shown_there_is_no_doubt() -> None:
+    kept, _ = arrivals(Came(1, 1, 10.0), Came(2, 2, 20.0))
+    assert not doubts(kept, Came(3, 3, 30.0), shown=15.0)
+    kept, _ = arrivals(Came(1, 1, 10.0), Came(2, 2, 20.0))
+    assert doubts(kept, Came(3, 3, 30.0), shown=10.5)
+
+
+def test_a_gap_is_doubt() -> None:
+    kept, _ = arrivals(Came(1, 1, 10.0), Came(2, 2, 20.0))
+    assert doubts(kept, Came(4, 4, 30.0), shown=15.0)
+
+
+def test_an_old_answer_that_comes_again_does_not_tell_since_when_nothing_is_missed() -> None:
+    kept, _ = arrivals(Came(1, 7, 10.0, num_delivered=2))
+    assert doubts(kept, Came(9, 8, 30.0), shown=15.0)
+    assert not doubts(kept, Came(10, 9, 40.0), shown=35.0, ticket="U")
+
+
+def test_another_answer_of_the_ticket_in_hand_is_doubt_until_it_is_finished() -> None:
+    kept, _ = arrivals(Came(1, 1, 10.0))
+    first = Came(2, 2, 20.0)
+    assert not doubts(kept, first, shown=15.0)
+    assert doubts(kept, Came(3, 3, 21.0), shown=15.0)
+    kept.finished(cast("Any", first), "T")
+    assert not kept.leave_doubt(cast("Any", Came(3, 3, 21.0)), "T", 15.0)
+
+
+def test_an_interruption_is_doubt() -> None:
+    kept, host = arrivals(Came(1, 1, 10.0))
+    third = Came(3, 2, 30.0)
+    kept.note(cast("Any", third), "T")
+    host.interruptions += 1
+    assert kept.leave_doubt(cast("Any", third), "T", 15.0)
