@@ -11,7 +11,7 @@ from layby import Agent, App, Network, Step, ToolContext, handoff, tool
 from layby.history import MemoryHistory
 from layby.models import Image
 from layby.runtime.errors import InvalidSetup
-from layby.testing import ScriptedModel, running
+from layby.testing import ScriptedModel, replay, running
 from layby.testing import calls as scripted_calls
 from layby.tools import ask_developer
 from tests.engine import Engine, app_of
@@ -206,4 +206,7 @@ async def test_the_test_kit_runs_it() -> None:
         assert (await rt.question()).question == "Refund A1?"
         await rt.answer("T1", "yes")
         assert await rt.result("T1") == "A1 is refunded."
+        history = await rt.record("T1")
+    assert len(model.requests) == 2
+    await replay(app, history)  # asks no model and no person
     assert len(model.requests) == 2
