@@ -167,7 +167,8 @@ async def test_runs_are_cancelled_purged_and_examined(engine: Engine, count: int
 
         await until(all_cancelled)
         found = {finding.subject: finding for finding in await engine.client.doctor()}
-        assert {finding.level for finding in found.values()} == {"ok"}
+        sick = {finding.subject for finding in found.values() if finding.level != "ok"}
+        assert sick <= {"authorisation", "replicas", "sync_interval"}  # of the tests' own server
         assert f"in {count} stream" in found["logs"].message
         assert all(name in found["logs"].message for name in shares(count))
         entries = sum([(await engine.state(run)).tail for run in runs[:8]])

@@ -33,7 +33,8 @@ async def big(event: dict[str, Any], step: Step) -> str:
 async def _messages(engine: Engine, stream: str, subjects: str = ">") -> int:
     body = {"subjects_filter": subjects}
     info = await engine.wire.api(f"STREAM.INFO.{stream}", body)
-    return sum((info["state"].get("subjects") or {}).values())
+    counts: dict[str, int] = info["state"].get("subjects") or {}
+    return sum(counts.values())
 
 
 async def _is(engine: Engine, run: str, status: str) -> bool:
