@@ -43,6 +43,11 @@ def is_marked(found: dict[str, Any], names: Names) -> bool:
     return MARK in metadata and metadata.get(_PREFIX, "") == names.prefix
 
 
+def is_anothers(found: dict[str, Any], names: Names) -> bool:
+    """Whether a stream or consumer was created for another app than the one with these names."""
+    return MARK in (found.get("metadata") or {}) and not is_marked(found, names)
+
+
 def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:
     """Whether an earlier Layby, which marked nothing, created what is there for `spec`."""
     metadata: dict[str, str] = found.get("metadata") or {}

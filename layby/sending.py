@@ -15,6 +15,7 @@ from .bus.connection import Connection
 from .bus.dead import DeadLetter
 from .bus.errors import BusError
 from .bus.log import parse
+from .bus.ownership import covers, is_anothers
 from .bus.requests import PubAck, Requests
 from .rows import Dispatched, StartedRow
 from .runtime.entry import Started, decode
@@ -22,7 +23,7 @@ from .runtime.entry import Started, decode
 _OPENINGS = "to.*.*.*.1"
 """The first entries of all runs."""
 _FOR_WORKFLOWS = re.compile(r"^(?:[a-z0-9_-]+-)?on-(.+)$")
-_FOR_WAITS = re.compile(r"^(?:[a-z0-9_-]+-)?waits$")
+_FOR_WAITS = re.compile(r"^(?:[a-z0-9_-]+-)?waits(?:-.+)?$")
 
 
 class Dispatch:
@@ -54,8 +55,8 @@ class Dispatch:
         event_id = event_id or uuid.uuid4().hex
         async with self._listening():
             ack = await self._requests.store(subject, data, {"Nats-Msg-Id": event_id})
-            workflows, waits, waiting = await self._takers(ack.stream, subject)
-            wanted = set(workflows) if within is None else waiting
+            workflows, waits, own, waiting = await self._takers(ack.stream, subject)
+            wanted = own if within is None else waiting
             if wanted and not ack.duplicate:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(within):
@@ -72,19 +73,24 @@ class Dispatch:
             refused=self._refused(ack),
         )
 
-    async def _takers(self, stream: str, subject: str) -> tuple[set[str], bool, set[str]]:
-        """Workflows that the subject starts, whether waits may take it, and who is up."""
-        workflows, waits, up = set[str](), False, set[str]()
+    async def _takers(self, stream: str, subject: str) -> tuple[set[str], bool, set[str], set[str]]:
+        """Workflows that the subject starts, whether waits may take it, our own, and who is up.
+
+        What becomes of an event in another app is told where we do not listen.
+        """
+        workflows, waits, own, up = set[str](), False, set[str](), set[str]()
         for info in await self._consumers(stream):
             config, name = info["config"], str(info["name"])
             if not _covers(config, subject):
                 continue
             if found := _FOR_WORKFLOWS.match(name):
                 workflows.add(found[1])
-                if info.get("num_waiting"):
+                if not is_anothers(config, self._names):
+                    own.add(found[1])
+                if info.get("num_waiting") and found[1] in own:
                     up.add(found[1])
             waits = waits or bool(_FOR_WAITS.match(name))
-        return workflows, waits, up
+        return workflows, waits, own, up
 
     async def _consumers(self, stream: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -142,14 +148,4 @@ _letter = msgspec.json.Decoder(DeadLetter).decode
 
 def _covers(config: dict[str, Any], subject: str) -> bool:
     filters = config.get("filter_subjects") or [config.get("filter_subject") or ">"]
-    return any(_matches(each.split("."), subject.split(".")) for each in filters)
-
-
-def _matches(pattern: list[str], tokens: list[str]) -> bool:
-    """Whether a subject's tokens fit a filter with `*` and `>`."""
-    for place, wanted in enumerate(pattern):
-        if wanted == ">":
-            return len(tokens) > place
-        if place >= len(tokens) or wanted not in {"*", tokens[place]}:
-            return False
-    return len(tokens) == len(pattern)
+    return any(covers(each, subject) for each in filters)

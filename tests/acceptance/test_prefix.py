@@ -68,7 +68,7 @@ def workers(street: Street) -> Iterator[Street]:
 
 def test_nobody_takes_what_is_the_others(workers: Street) -> None:
     street = workers
-    street.json("send", "corp.opened", json.dumps({"ticket": "T1"}), "--id", "e1")
+    street.as_of("shop", "send", "corp.opened", json.dumps({"ticket": "T1"}), "--id", "e1")
     asked = {p: street.sooner_or_later(partial(street.as_of, p, "questions")) for p in PREFIXES}
     for prefix in PREFIXES:
         [question] = asked[prefix]
@@ -82,7 +82,7 @@ def test_nobody_takes_what_is_the_others(workers: Street) -> None:
     assert street.as_of("shop", "questions") == []
 
     assert street.as_of("bank", "answer", "T1", "from bank")["outcome"] == "accepted"
-    street.json("send", "corp.paid", json.dumps({"ticket": "T1", "to": "both"}))
+    street.as_of("shop", "send", "corp.paid", json.dumps({"ticket": "T1", "to": "both"}))
     for prefix in PREFIXES:
         run = street.sooner_or_later(
             partial(street.as_of, prefix, "runs", "--status", "completed")
@@ -93,7 +93,7 @@ def test_nobody_takes_what_is_the_others(workers: Street) -> None:
 
 def test_dead_letters_and_cancels_are_each_apps_own(workers: Street) -> None:
     street = workers
-    street.json("send", "corp.opened", json.dumps({"no": "ticket"}))
+    street.as_of("shop", "send", "corp.opened", json.dumps({"no": "ticket"}), code=1)
     for prefix in PREFIXES:
         [letter] = street.sooner_or_later(partial(street.as_of, prefix, "dead", "list"))
         assert letter["mailbox"] == f"{prefix}-on-handle"
@@ -101,7 +101,7 @@ def test_dead_letters_and_cancels_are_each_apps_own(workers: Street) -> None:
     street.as_of("shop", "dead", "drop", str(letter["id"]))
     assert len(street.as_of("bank", "dead", "list")) == 1
 
-    street.json("send", "corp.opened", json.dumps({"ticket": "T2"}))
+    street.as_of("shop", "send", "corp.opened", json.dumps({"ticket": "T2"}))
     for prefix in PREFIXES:
         street.sooner_or_later(partial(street.as_of, prefix, "questions"))
     street.as_of("shop", "cancel", "T2")
@@ -112,7 +112,7 @@ def test_dead_letters_and_cancels_are_each_apps_own(workers: Street) -> None:
 
 def test_the_prefix_comes_from_the_environment_too(workers: Street) -> None:
     street = workers
-    street.json("send", "corp.opened", json.dumps({"ticket": "T3"}))
+    street.as_of("shop", "send", "corp.opened", json.dumps({"ticket": "T3"}))
     street.sooner_or_later(lambda: street.as_of("bank", "questions"))
     done = street.run("questions", environ={**street.environ, "LAYBY_PREFIX": "bank"})
     assert "bank: what about it?" in done.stdout
