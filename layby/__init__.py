@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RetryAfter,
         StepFailed,
     )
+    from .runtime.failing import AskOnFailure
     from .runtime.retry import Retry
     from .tools.context import ToolContext
     from .tools.errors import Fatal, ToolError
@@ -40,6 +41,7 @@ __all__ = [
     "AgentContext",
     "Answer",
     "App",
+    "AskOnFailure",
     "AskTimedOut",
     "BadOutput",
     "BudgetSpent",
@@ -95,6 +97,7 @@ _HOMES = {
     "NonRetriableError": "runtime.errors",
     "Past": "actors.history",
     "QuestionLimit": "runtime.errors",
+    "AskOnFailure": "runtime.failing",
     "Retry": "runtime.retry",
     "RetryAfter": "runtime.errors",
     "Route": "actors.router",

@@ -11,15 +11,17 @@ import asyncio
 import inspect
 import random
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from .asking import Asking
 from .branching import Branching
 from .duration import seconds
+from .errors import QuestionLimit, StepFailed
+from .failing import AskOnFailure, Decided, Decision, decision_of, edited, policy_of, question_of
 from .retry import Retry
-from .values import returned_type
+from .values import BadValue, dump, load, returned_type
 from .waiting import Waiting
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ class Step(Asking, Waiting, Branching):
         retry: Retry | None = None,
         timeout: str | float | None = None,
         note: str = "",
+        on_failure: AskOnFailure | Literal["ask"] | None = None,
     ) -> Coroutine[Any, Any, T]: ...
 
     @overload
@@ -48,6 +51,7 @@ class Step(Asking, Waiting, Branching):
         retry: Retry | None = None,
         timeout: str | float | None = None,
         note: str = "",
+        on_failure: AskOnFailure | Literal["ask"] | None = None,
     ) -> Coroutine[Any, Any, T]: ...
 
     def run(
@@ -58,6 +62,7 @@ class Step(Asking, Waiting, Branching):
         retry: Retry | None = None,
         timeout: str | float | None = None,
         note: str = "",
+        on_failure: AskOnFailure | Literal["ask"] | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """Run `fn(*args)` once and record its result; later passes get the recorded result.
 
@@ -70,6 +75,9 @@ class Step(Asking, Waiting, Branching):
                 a second or more holds no worker.
             timeout: How long each try may take; None: as long as it likes.
             note: What the run's timeline says of the step.
+            on_failure: `ask`: a person with the role `developer` is asked when every try failed,
+                for 4 h, whether to retry, to edit the input, to skip the step with a value, or to
+                fail; silence fails. An `AskOnFailure` names another role or time.
 
         Raises:
             StepFailed: every try failed, or the error was a `NonRetriableError`.
@@ -79,13 +87,74 @@ class Step(Asking, Waiting, Branching):
         policy = retry or self._services.retry
         limit = None if timeout is None else seconds(timeout)
 
-        async def effect() -> Any:
-            if limit is None:
-                return await _call(fn, *args)
-            async with asyncio.timeout(limit):
-                return await _call(fn, *args)
+        def perform(key: str, args: Sequence[Any]) -> Coroutine[Any, Any, Any]:
+            async def effect() -> Any:
+                if limit is None:
+                    return await _call(fn, *args)
+                async with asyncio.timeout(limit):
+                    return await _call(fn, *args)
 
-        return self._perform(key, effect, wanted, retry=policy, note=note)
+            return self._perform(key, effect, wanted, retry=policy, note=note)
+
+        if on_failure is None:
+            return perform(key, args)
+        return self._asking(key, fn, args, perform, policy_of(on_failure))
+
+    async def _asking(
+        self,
+        key: str,
+        fn: Callable[..., Any],
+        args: Sequence[Any],
+        perform: Callable[[str, Sequence[Any]], Coroutine[Any, Any, Any]],
+        policy: AskOnFailure,
+    ) -> Any:
+        """Perform a step until it works, or a person decides otherwise. Raises StepFailed."""
+        name, trial = key.removeprefix(self._prefix), 1
+        while True:
+            again = key if trial == 1 else f"{key}~{trial}"
+            self._recorder.reached(again)
+            try:
+                return await perform(again, args)
+            except StepFailed as failed:
+                decision = await self._decided(name, fn, failed, args, policy)
+                if decision.kind == "skip":
+                    return load(dump(decision.value), returned_type(fn))
+                if decision.kind == "fail":
+                    raise
+                if decision.kind == "edit":
+                    args = decision.value
+            trial += 1
+
+    async def _decided(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        failed: StepFailed,
+        args: Sequence[Any],
+        policy: AskOnFailure,
+    ) -> Decided:
+        """What a person decides about a failure; to fail, where nobody does."""
+        question, context = question_of(name, failed, args)
+        while True:
+            try:
+                answer = await self.ask(
+                    policy.role,
+                    question,
+                    context=context,
+                    timeout=policy.timeout,
+                    answer=Decision,
+                    default=None,
+                    name=f"{name} failed",
+                )
+                decision = decision_of(answer.value)
+                if decision.kind == "edit":
+                    return decision._replace(value=edited(fn, decision.value))
+            except QuestionLimit:
+                return decision_of(None)
+            except BadValue as bad:
+                context = f"the edited input does not fit: {bad}\n{context}"
+            else:
+                return decision
 
     def now(self) -> Coroutine[Any, Any, datetime]:
         """The time, the same on every pass."""

@@ -12,7 +12,7 @@ from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.client import NotRetryable
 from layby.runtime.need import MISSING_KEY
 from layby.runtime.state import RunState
-from tests.engine import Engine, app_of, desk
+from tests.engine import Engine, app_of, desk, until
 from tests.scripted import says
 
 pytestmark = pytest.mark.nats
@@ -233,3 +233,75 @@ async def test_a_child_whose_parent_has_gone_on_is_not_retried(engine: Engine) -
         await engine.client.retry(run, by="ada")
         assert await engine.result(run) == "paid"
     assert till.paid == 1
+
+
+# -- on_failure="ask" --------------------------------------------------------------------------
+
+
+def paying(till: Till) -> App:
+    async def pay(amount: int) -> str:
+        till.keys.append(str(amount))
+        if till.broken or amount > 100:
+            raise NonRetriableError(f"{amount} cannot be paid")
+        till.paid += 1
+        return f"paid {amount}"
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        return await step.run("pay", pay, event["amount"], on_failure="ask")
+
+    return app_of(handle)
+
+
+@pytest.mark.parametrize(
+    ("said", "result", "tried"),
+    [
+        ('{"edit": [7]}', "paid 7", ["500", "7"]),
+        ('{"skip": "by cheque"}', "by cheque", ["500"]),
+    ],
+)
+async def test_a_person_decides_about_a_failure(
+    engine: Engine, said: str, result: str, tried: list[str]
+) -> None:
+    till = Till()
+    till.broken = False
+    async with engine.works(paying(till)):
+        run = await engine.start(amount=500)
+        asked = await engine.question(run=run)
+        assert "NonRetriableError: 500 cannot be paid" in asked.question
+        assert "[500]" in asked.context
+        assert (await engine.answer(text="maybe")).outcome == "invalid"
+        await engine.answer(text=said)
+        assert await engine.result(run) == result
+    assert till.keys == tried
+
+
+async def test_a_person_has_a_failure_tried_again_or_lets_it_be(engine: Engine) -> None:
+    till = Till()
+    async with engine.works(paying(till)):
+        run = await engine.start(amount=5)
+        first = await engine.question(run=run)
+        await engine.answer(text="retry")
+
+        async def another() -> bool:
+            return any(each.id != first.id for each in await engine.client.questions())
+
+        await until(another)
+        await engine.answer(text="fail")
+        assert (await engine.ended(run)).status == "failed"
+    assert till.keys == ["5", "5"]
+
+
+async def test_an_edited_input_that_does_not_fit_is_asked_for_again(engine: Engine) -> None:
+    till = Till()
+    till.broken = False
+    async with engine.works(paying(till)):
+        run = await engine.start(amount=500)
+        first = await engine.question(run=run)
+        await engine.answer(text='{"edit": ["much"]}')
+
+        async def another() -> bool:
+            return any(each.id != first.id for each in await engine.client.questions())
+
+        await until(another)
+        await engine.answer(text='{"edit": [7]}')
+        assert await engine.result(run) == "paid 7"
