@@ -8,7 +8,13 @@ doubt, and doubt costs a read of the stream, never a wrong answer.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from datetime import datetime
+
+from ..bus.errors import BusError
 from ..bus.mailbox import Delivery
+from ..bus.requests import Requests
 from ..runtime.host import Host
 from .answer import SKEW
 
@@ -20,16 +26,40 @@ _NEVER = float("inf")
 class Arrivals:
     """The answers to one role that this worker has received."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, role: str, host: Host, requests: Requests) -> None:
         self._host = host
+        self._requests = requests
+        self._consumer = f"{requests.names.stream('ANSWERS')}.answers-{role}"
+        self._looked = -1
+        """The interruption after which the server was asked how far it has delivered."""
+        self._looking: asyncio.Task[None] | None = None
         self._interruptions = -1
         self._last = 0
         """The number of the delivery that came last."""
         self._since = _NEVER
-        """When the first answer since the last gap was stored, by the server's clock."""
+        """From when on every answer that was stored has come here, by the server's clock."""
         self._unfinished: dict[str, set[int]] = {}
         """Sequences of answers that are not acknowledged, by the token of their ticket."""
         self._held = 0
+
+    def look(self) -> None:
+        """Learn from when on nothing will be missed, before the first answer comes."""
+        if self._looked != self._host.interruptions:
+            self._looked = self._host.interruptions
+            self._looking = asyncio.get_running_loop().create_task(self._look(self._looked))
+
+    async def _look(self, interruptions: int) -> None:
+        last = self._last
+        with suppress(BusError):
+            info = await self._requests.api(f"CONSUMER.INFO.{self._consumer}")
+            told = last != self._last or self._interruptions == interruptions
+            if told or interruptions != self._host.interruptions:
+                return  # an answer has come meanwhile, or the server may have forgotten it
+            self._interruptions = interruptions
+            self._since = datetime.fromisoformat(info["ts"]).timestamp()
+            self._last = int(info["delivered"]["consumer_seq"])
+            self._unfinished.clear()
+            self._held = 0
 
     def note(self, delivery: Delivery, token: str) -> None:
         """Take note of a delivery, at once when it comes."""

@@ -64,6 +64,7 @@ class Human:
 
     async def mail(self, delivery: Delivery) -> None:
         """Show the question that a run asks."""
+        self._taking.arrivals.look()
         to, run, n = parse(delivery.subject)
         delivery.run = run
         live = await self._host.open(run, LogMessage(n, to, delivery.data))

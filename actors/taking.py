@@ -66,7 +66,7 @@ class Taking:
         self._showing = showing
         self._closing = closing
         self._sent = SentAnswers(role, requests)
-        self.arrivals = Arrivals(host)
+        self.arrivals = Arrivals(role, host, requests)
 
     async def take(self, ticket: str, token: str, given: Given, delivery: Delivery) -> Taken:
         """Close the question that an answer is for, by the first answer that may have it.

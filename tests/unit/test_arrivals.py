@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple, cast
 
 from layby.actors.arrivals import Arrivals
+from layby.bus.names import Names
 
 
 class Came(NamedTuple):
@@ -25,9 +27,33 @@ class Hosted:
         return delivery.num_delivered > 1
 
 
+class Asked:
+    """A server that says how far it has delivered."""
+
+    names = Names()
+
+    async def api(self, verb: str) -> dict[str, Any]:
+        assert verb == "CONSUMER.INFO.ANSWERS.answers-developer"
+        return {"ts": "1970-01-01T00:00:20.000Z", "delivered": {"consumer_seq": 6}}
+
+
+async def looked() -> Arrivals:
+    kept, _ = arrivals()
+    kept.look()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return kept
+
+
+async def test_the_first_answer_is_no_doubt_where_the_server_says_how_far_it_was() -> None:
+    assert not doubts(await looked(), Came(9, 7, 40.0), shown=30.0)
+    assert doubts(await looked(), Came(9, 7, 40.0), shown=20.5)
+    assert doubts(await looked(), Came(9, 8, 40.0), shown=30.0)
+
+
 def arrivals(*came: Came) -> tuple[Arrivals, Hosted]:
     host = Hosted()
-    kept = Arrivals(cast("Any", host))
+    kept = Arrivals("developer", cast("Any", host), cast("Any", Asked()))
     for each in came:
         kept.note(cast("Any", each), f"T{each.seq}")
         kept.finished(cast("Any", each), f"T{each.seq}")
