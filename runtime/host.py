@@ -60,6 +60,8 @@ log = structlog.get_logger("layby.host")
 
 LAGS = 6
 """Deliveries of a wake-up or deadline in which the copy of the log that was read may lag."""
+_TAKERS = 60
+"""Deliveries, some two minutes, in which the worker that has taken a blocked run up may get it."""
 _RELEASES = 14
 """Deliveries, some four minutes, in which a worker of the right release may take a run."""
 _SAME = 0.001
@@ -192,7 +194,7 @@ class Host:
     def _check_taker(self, record: Record, delivery: Delivery) -> None:
         """Leave a run to the worker that took it up; for minutes, then anybody may try."""
         taker = record.fingerprint if isinstance(record, Unblocked) else ""
-        if taker not in {"", self.services.fingerprint} and delivery.num_delivered < _RELEASES:
+        if taker not in {"", self.services.fingerprint} and delivery.num_delivered < _TAKERS:
             raise Undeclared("another worker took it up, which may fit it")
 
     async def _resume(self, live: LiveRun, n: int) -> None:
@@ -282,6 +284,9 @@ class Host:
     async def _leave(self, live: LiveRun, delivery: Delivery, why: Undeclared) -> None:
         """Leave a run to another release's workers; block it when there are none for minutes."""
         log.warning("run.left", run=live.id, why=str(why), num_delivered=delivery.num_delivered)
+        if not why.frame:  # the worker that took it up is there, so it will not be long
+            await delivery.nak(min(2.0, 0.1 * delivery.num_delivered))
+            return
         if delivery.num_delivered < _RELEASES:
             await delivery.nak(min(30.0, 0.25 * 2**delivery.num_delivered))
             return
