@@ -55,9 +55,20 @@ def _is_settled(state: RunState, record: Stepped | Failed) -> bool:
     return taken or _over(state, record.frame)
 
 
+_KINDS: dict[type[Record], str] = {
+    Called: "call",
+    Asked: "ask",
+    Slept: "sleep",
+    Awaited: "event",
+    Spawned: "child",
+}
+
+
 def _is_known(state: RunState, record: Called | Asked | Slept | Awaited | Spawned) -> bool:
     slot = state.slot(record.frame, record.key)
-    return (slot is not None and not slot.again) or _over(state, record.frame)
+    if slot is None:
+        return _over(state, record.frame)
+    return not (slot.again and slot.kind == _KINDS[type(record)]) or _over(state, record.frame)
 
 
 def _is_over(state: RunState, record: Returned) -> bool:

@@ -494,6 +494,11 @@ def test_whatever_a_log_holds_its_fold_agrees_with_itself(records: list[Record])
     assert msgspec.json.encode(again) == msgspec.json.encode(state)
 
 
+def test_a_question_does_not_take_the_key_of_a_step_that_is_tried_again() -> None:
+    history = admitted([failed_try("ask1"), waking("ask1")])
+    assert clashes(history.state, ask_of(1))
+
+
 @calmly
 @given(st.lists(records_st, max_size=15), records_st)
 def test_what_does_not_clash_changes_what_the_log_says(
