@@ -21,6 +21,7 @@ from .answer import SKEW
 _HELD = 10_000
 """Unfinished answers that are remembered; when there are more, the count begins anew."""
 _NEVER = float("inf")
+_EVER = float("-inf")
 
 
 class Arrivals:
@@ -56,7 +57,9 @@ class Arrivals:
             if told or interruptions != self._host.interruptions:
                 return  # an answer has come meanwhile, or the server may have forgotten it
             self._interruptions = interruptions
-            self._since = datetime.fromisoformat(info["ts"]).timestamp()
+            # Where nothing is in anybody's hands, all that was delivered before is handled.
+            in_hands = bool(info["num_ack_pending"])
+            self._since = datetime.fromisoformat(info["ts"]).timestamp() if in_hands else _EVER
             self._last = int(info["delivered"]["consumer_seq"])
             self._unfinished.clear()
             self._held = 0

@@ -73,8 +73,6 @@ class OpenQuestions:
     async def _list(self, delivery: Delivery, live: LiveRun, question: str, *, again: bool) -> None:
         self._coming.pop(question, None)
         try:
-            if _is_open(live, question):
-                await live.load()  # another worker may have closed it
             written = _is_open(live, question)
             if written:
                 await self._put(live, live.state.questions[question])

@@ -80,10 +80,11 @@ class Showing:
         before: set[asyncio.Future[None]],
     ) -> None:
         token = encode(state.ticket)
+        lines = answer_with(self._names, state.ticket, question)
         repeated = self._host.may_repeat(delivery)
         ack = await self._requests.store(
             self._names.subject(f"{self._role}.question.{token}"),
-            msgspec.json.encode(self._published(state, question)),
+            msgspec.json.encode(self._published(state, question, lines)),
             {"Nats-Msg-Id": question.id},
         )
         prompt = (
@@ -93,7 +94,7 @@ class Showing:
         crash.point("before_record_put")
         if before:
             await asyncio.wait(before)  # the record has them in the order of their asking
-        await self._record_open(state, question, delivery, ack, prompt=prompt)
+        await self._record_open(state, question, delivery, ack, lines, prompt=prompt)
         crash.point("after_record_put")
 
     async def _arm(self, state: RunState, question: Question) -> None:
@@ -114,6 +115,7 @@ class Showing:
         question: Question,
         delivery: Delivery,
         ack: PubAck,
+        lines: tuple[str, ...],
         *,
         prompt: bool,
     ) -> None:
@@ -124,7 +126,6 @@ class Showing:
         not close what its sender cannot have seen: the stream's own stamp is read.
         """
         since = delivery.at
-        lines = answer_with(self._names, state.ticket, question)
         if ack.duplicate or not prompt:
             since = max(since, await self._stored_at(ack.seq) - _BEFORE)
 
@@ -150,7 +151,9 @@ class Showing:
             raise BusError(f"question {seq} is not in its stream any more")
         return stored.at
 
-    def _published(self, state: RunState, question: Question) -> dict[str, object]:
+    def _published(
+        self, state: RunState, question: Question, lines: tuple[str, ...]
+    ) -> dict[str, object]:
         token = encode(state.ticket)
         return {
             "id": question.id,
@@ -170,7 +173,7 @@ class Showing:
             },
             "form": question.form,
             "digest": question.digest,
-            "answer_with": answer_with(self._names, state.ticket, question),
+            "answer_with": lines,
         }
 
     async def published_before(self, ticket: str, at: float) -> set[str]:
@@ -185,16 +188,18 @@ class Showing:
     async def unrecorded(self, record: ParkedRecord, at: float) -> set[str]:
         """Questions on a ticket that were published by `at` and that its record lacks."""
         closed = [question.since for question in record.questions if question.status != "open"]
-        if len(closed) >= KEPT:
-            since = min(closed)  # the record has forgotten what was closed before
-        else:
-            since = min((question.since for question in record.questions), default=at) - _FRESH
-        published = await self._published_since(record.ticket, since)
+        # Up to then the record has forgotten what was closed.
+        forgotten = min(closed) if len(closed) >= KEPT else None
+        published = await self._published_since(record.ticket, forgotten)
         by_then = {ref for ref, stamp in published.items() if stamp <= at}
         return by_then - {question.id for question in record.questions}
 
-    async def _published_since(self, ticket: str, since: float) -> dict[str, float]:
-        """The questions on a ticket by their ids, with when they were published."""
+    async def _published_since(self, ticket: str, since: float | None) -> dict[str, float]:
+        """The questions on a ticket by their ids, with when they were published.
+
+        None: all that are kept. The server finds them by their subject, and a time by looking
+        through a whole block of its store.
+        """
         subject = self._names.subject(f"{self._role}.question.{encode(ticket)}")
         found: dict[str, float] = {}
         async for message in every(

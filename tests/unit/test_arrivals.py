@@ -28,17 +28,24 @@ class Hosted:
 
 
 class Asked:
-    """A server that says how far it has delivered."""
+    """A server that says how far it has delivered, and how much of it is in somebody's hands."""
 
     names = Names()
 
+    def __init__(self, in_hands: int = 1) -> None:
+        self.in_hands = in_hands
+
     async def api(self, verb: str) -> dict[str, Any]:
         assert verb == "CONSUMER.INFO.ANSWERS.answers-developer"
-        return {"ts": "1970-01-01T00:00:20.000Z", "delivered": {"consumer_seq": 6}}
+        return {
+            "ts": "1970-01-01T00:00:20.000Z",
+            "delivered": {"consumer_seq": 6},
+            "num_ack_pending": self.in_hands,
+        }
 
 
-async def looked() -> Arrivals:
-    kept, _ = arrivals()
+async def looked(in_hands: int = 1) -> Arrivals:
+    kept = Arrivals("developer", cast("Any", Hosted()), cast("Any", Asked(in_hands)))
     kept.look()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -49,6 +56,11 @@ async def test_the_first_answer_is_no_doubt_where_the_server_says_how_far_it_was
     assert not doubts(await looked(), Came(9, 7, 40.0), shown=30.0)
     assert doubts(await looked(), Came(9, 7, 40.0), shown=20.5)
     assert doubts(await looked(), Came(9, 8, 40.0), shown=30.0)
+
+
+async def test_no_answer_of_before_is_doubt_where_nobody_had_one_in_hand() -> None:
+    assert not doubts(await looked(in_hands=0), Came(9, 7, 40.0), shown=5.0)
+    assert doubts(await looked(in_hands=0), Came(9, 8, 40.0), shown=5.0)
 
 
 def arrivals(*came: Came) -> tuple[Arrivals, Hosted]:
