@@ -17,16 +17,19 @@ from ..bus.token import encode, slug
 from ..runtime import crash
 from ..runtime.actor_step import ActorStep
 from ..runtime.address import Address
-from ..runtime.entry import ROOT, Awaited, Origin, Raw, Started
+from ..runtime.entry import ROOT, Awaited, Failure, Origin, Raw, Started
 from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
+from ..runtime.failing import AskOnFailure, Trouble
 from ..runtime.failure import failure_of
 from ..runtime.guard import Hopeless
 from ..runtime.host import Host
 from ..runtime.ids import run_id
 from ..runtime.matching import field
+from ..runtime.mending import ON_FAILURE
 from ..runtime.need import need_of
 from ..runtime.state import Frame, RunState
 from ..runtime.values import BadValue, load
+from .asked_run import AskedRun, run_trouble
 from .cancel import CANCEL_KEY
 from .kinds import WORKFLOW
 from .workflow_step import WorkflowStep
@@ -57,8 +60,9 @@ class RunFailure:
 class WorkflowOptions:
     """How a workflow's runs are kept in bounds."""
 
-    on_failure: Callable[[RunFailure, WorkflowStep], Awaitable[Any]] | None = None
-    """Called in the run itself, durably, before it ends with an error."""
+    on_failure: AskOnFailure | Callable[[RunFailure, WorkflowStep], Awaitable[Any]] | None = None
+    """Who is asked what to do about an error, or what is called in the run itself, durably, before
+    it ends with one."""
     timeout: float | None = None
     """Seconds that a run may take, without the time that people take."""
     cancel_on: str = ""
@@ -109,7 +113,12 @@ class Workflow:
     async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> Any:
         """Run the function from its start, in the version that the run began in."""
         mine = self._in_version(state.version)
-        event = await step.read(state.event if state.frames else frame.input, mine.event_type)
+        raw = state.event if state.frames else frame.input
+        asked = self._asked(step, raw)
+        decision = await asked.before() if asked is not None else None
+        if decision is not None:
+            return decision.value
+        event = await step.read(raw, mine.event_type)
         verbs = step.verbs(WorkflowStep)
         if step.begins:
             await self._watch(step)
@@ -124,6 +133,9 @@ class Workflow:
         except Exception as error:
             if need_of(error) is not None:
                 raise
+            decision = None if asked is None else await asked.about(error)
+            if decision is not None and decision.kind == "skip":
+                return decision.value
             await self._failed(step, event, error)
             raise
 
@@ -160,7 +172,8 @@ class Workflow:
             await services.events.register(state.id, watch, state.started_at)
 
     async def _failed(self, step: ActorStep, event: Any, error: Exception) -> None:
-        if self.options.on_failure is None:
+        tell = self.options.on_failure
+        if tell is None or isinstance(tell, AskOnFailure):
             return
         failure = failure_of(error)
         told = RunFailure(
@@ -171,7 +184,30 @@ class Workflow:
             type=failure.type,
             place=str(failure.place or ""),
         )
-        await self.options.on_failure(told, step.under("on_failure").verbs(WorkflowStep))
+        await tell(told, step.under(ON_FAILURE).verbs(WorkflowStep))
+
+    def _asked(self, step: ActorStep, raw: Raw) -> AskedRun | None:
+        """Who decides about the run's failures; None: nobody is asked."""
+        policy, mine = self.options.on_failure, self._in_version(step.state.version)
+        if not isinstance(policy, AskOnFailure):
+            return None
+
+        def fit(edited: Raw) -> None:
+            mine.check_edited(edited, step.ticket)
+
+        async def trouble(failure: Failure) -> Trouble:
+            return run_trouble(self.name, await step.read(raw), failure, fn=mine.fn, fit=fit)
+
+        return AskedRun(step, policy, trouble)
+
+    def check_edited(self, event: Raw, ticket: str) -> None:
+        """Refuse what cannot take the place of a run's event. Raises BadValue."""
+        try:
+            found = self.started(bytes(event)).ticket
+        except Hopeless as error:
+            raise BadValue(str(error)) from None
+        if found != ticket:
+            raise BadValue(f"its ticket is {found!r}, and the run is about {ticket!r}")
 
     def opening(self, delivery: Delivery) -> tuple[str, Started]:
         """The run that an event starts, and its first record.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -29,6 +29,7 @@ from .bus.topology import ConsumerSpec, SourceSpec, Topology, bucket, streams
 from .mailboxes import Duty, mailboxes, waiting_consumer
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
+from .runtime.failing import AskOnFailure, policy_of
 from .runtime.retry import Retry
 from .tools.source import ToolSource, sources
 
@@ -137,7 +138,10 @@ class App:
         key: str,
         name: str = "",
         version: str = "",
-        on_failure: Callable[[RunFailure, WorkflowStep], Awaitable[object]] | None = None,
+        on_failure: Callable[[RunFailure, WorkflowStep], Awaitable[object]]
+        | AskOnFailure
+        | Literal["ask"]
+        | None = None,
         timeout: str | float | timedelta | None = None,
         cancel_on: str = "",
         stream: str = "",
@@ -152,8 +156,11 @@ class App:
             version: What the run's log records of this code; default: a digest of its source.
                 Declared again under the same name with another version, the last is for new runs
                 and the others for runs that began in them.
-            on_failure: An `async def fn(failure, step)` that is called, durably, before a run ends
-                with an error.
+            on_failure: What is done when a run fails. `ask`: a person with the role `developer` is
+                asked, for 4 h, whether to retry it at the step that failed, to edit its event, to
+                end it with a value, or to fail; silence fails. An `AskOnFailure` names another role
+                or time. An `async def fn(failure, step)` is called, durably, before the run ends
+                with the error.
             timeout: How long a run may take, without the time that people take.
             cancel_on: A subject whose events cancel the runs of the ticket in their field `key`.
             stream: The stream that has the events on `on`, where Layby did not create it; the same
@@ -161,7 +168,7 @@ class App:
             retention: How long a run is kept once it has ended; default: the app's.
         """
         options = WorkflowOptions(
-            on_failure=on_failure,
+            on_failure=on_failure if callable(on_failure) else policy_of(on_failure),
             timeout=None if timeout is None else seconds(timeout),
             cancel_on=checked_subject(cancel_on) if cancel_on else "",
             retention=None if retention is None else seconds(retention),

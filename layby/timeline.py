@@ -13,6 +13,7 @@ from .actors.turn import DECISIONS
 from .bus.log import LogMessage
 from .rows import StepRow, TimelineLine
 from .runtime.entry import (
+    NULL,
     ROOT,
     Answered,
     Arrived,
@@ -315,7 +316,7 @@ class Narrator:
             "kind": "step.retried",
             "actor": self.who(record.frame),
             "title": steps or self.who(record.frame),
-            "detail": "with another event" if record.event is not None else "",
+            "detail": "with another event" if record.event != NULL else "",
         }
 
     def cancelled(self, record: Cancelled) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, NamedTuple, Self, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import msgspec
 
 from .asking import RAISE, Answer
-from .entry import Raw
+from .entry import NULL, Raw, Retried
 from .forms import schema_of
 from .repeats import reentered
 from .retry import Retry
@@ -136,6 +136,29 @@ class ActorStep(Step):
         """Let another actor do something, and wait for it without holding a worker."""
         key = self._key(name or performer.address)
         return self._call(key, performer, arguments, note)
+
+    def pass_over(self) -> None:
+        """Let the body be over without coming to what is recorded."""
+        frame = self.state.frames.get(self._frame)
+        for key in frame.slots if frame is not None else ():
+            self._recorder.reached(key)
+
+    async def do_again(
+        self, steps: Sequence[str], question: str, *, whole: bool = False, event: Raw = NULL
+    ) -> None:
+        """Have what failed done again, as the answer to `question` says. Raises Parked.
+
+        Args:
+            steps: The full keys whose records are forgotten.
+            question: The question's id: it has this done once.
+            whole: Whether the body itself has failed.
+            event: What takes the place of the run's event; null: it stays.
+        """
+        await self._recorder.may_go_on()
+        retried = Retried(
+            frame=self._frame, steps=list(steps), whole=whole, event=event, question=question
+        )
+        await self._recorder.wait(retried, to=self._recorder.frame.actor)
 
     def speaking(self, key: str, agent: str) -> AbstractContextManager[Speech | None]:
         """The way out for the text of step `key` while it is being made; None: it is not told."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from . import crash, repeats
 from .entry import Failed, Failure, Raw, Record, Stepped
@@ -242,7 +242,7 @@ def _moved(slot: Slot) -> int:
     return slot.settled or slot.woken
 
 
-def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> None:
+def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> NoReturn:
     """Raise what a recorded failure stands for."""
     known = RAISED.get(failure.type)
     about = (failure.message, failure.type, failure.attempts, failure.place, failure.causes)

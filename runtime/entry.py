@@ -258,9 +258,11 @@ class Retried(_Record, frozen=True, kw_only=True, gc=False, tag="retried"):
 
     frame: str
     steps: list[str] = []
-    """Keys of the frame whose recorded failures are forgotten; none: the body itself failed."""
-    event: Raw | None = None
-    """What takes the place of the run's event."""
+    """Keys of the frame whose records are forgotten."""
+    whole: bool = False
+    """Whether the body itself had failed: what it does from here on is this mail's."""
+    event: Raw = NULL
+    """What takes the place of the run's event; null: it stays."""
     question: str = ""
     """The question that was answered so."""
 

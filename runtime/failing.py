@@ -7,13 +7,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints, overload
 
-from typing_extensions import TypedDict
-
-from .errors import StepFailed
+from .asking import Asking
+from .duration import seconds
+from .entry import Failure
+from .errors import InvalidSetup, QuestionLimit, StepFailed
 from .failure import failure_of, reason_of
-from .values import BadValue, dump, load
+from .values import BadValue, dump, load, returned_type
 
 _LONGEST = 4_000
 
@@ -25,21 +26,9 @@ class AskOnFailure:
     role: str = "developer"
     timeout: str | float | timedelta = "4h"
 
-
-class Edit(TypedDict):
-    """Try again with another input."""
-
-    edit: list[Any]
-
-
-class Skip(TypedDict):
-    """Go on with this value in the place of a result."""
-
-    skip: Any
-
-
-Decision: TypeAlias = Literal["retry", "fail"] | Edit | Skip
-"""What a person decides about a failure."""
+    def __post_init__(self) -> None:
+        """Refuse a time that is none. Raises InvalidDuration."""
+        seconds(self.timeout)
 
 
 class Decided(NamedTuple):
@@ -49,35 +38,141 @@ class Decided(NamedTuple):
     """`retry`, `edit`, `skip` or `fail`."""
     value: Any = None
     """The input, or what stands for the result."""
+    question: str = ""
+    """The id of the question; empty where none could be asked."""
 
 
-def decision_of(answer: Any) -> Decided:
-    """What an answer of the form `Decision` means; None, nobody's, is to fail."""
-    if isinstance(answer, dict):
-        [(kind, value)] = cast("dict[str, Any]", answer).items()
-        return Decided(kind, value)
-    return Decided(answer or "fail")
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """A failure as people are asked about it."""
+
+    what: str
+    """`Step 'pay'`."""
+    failure: Failure
+    input: Any
+    edit: str
+    """How an edited input is written: `[the input]`."""
+    edited: Any
+    """The type of an edited input."""
+    fitted: Callable[[Decided], Decided]
+    """An `edit` or `skip` as it is carried out. Raises BadValue for one that does not fit."""
+
+    @property
+    def question(self) -> str:
+        """What is asked, in a line."""
+        return f"{self.what} failed: {reason_of(self.failure)}. Answer {self._how}."
+
+    @property
+    def context(self) -> str:
+        """What there is to know."""
+        try:
+            shown = json.dumps(json.loads(bytes(dump(self.input))), ensure_ascii=False)
+        except BadValue:
+            shown = "not to be shown as JSON"
+        return f"input: {shown}"[:_LONGEST]
+
+    @property
+    def _how(self) -> str:
+        return (
+            f'`retry` or `fail`, {{"edit": {self.edit}}} to try with another input, '
+            'or {"skip": value} to go on with a value'
+        )
+
+    @property
+    def form(self) -> Any:
+        """The type of an answer. Closed: one thing is decided."""
+        from pydantic import ConfigDict, Field, create_model  # noqa: PLC0415  slow to load
+
+        closed = ConfigDict(extra="forbid")
+        wanted: Any = (
+            Literal["retry", "fail"]
+            | create_model("Edit", __config__=closed, edit=(self.edited, ...))
+            | create_model("Skip", __config__=closed, skip=(Any, ...))
+        )
+        return Annotated[wanted, Field(description=f"answer {self._how}")]
 
 
-def policy_of(on_failure: AskOnFailure | Literal["ask"]) -> AskOnFailure:
-    """What `on_failure=` means."""
-    return on_failure if isinstance(on_failure, AskOnFailure) else AskOnFailure()
+@overload
+def policy_of(on_failure: None) -> None: ...
 
 
-def question_of(step: str, failed: StepFailed, args: Sequence[Any]) -> tuple[str, str]:
-    """What a person is asked about a step that failed, and what they need to know."""
-    try:
-        shown = json.dumps(json.loads(bytes(dump(list(args)))), ensure_ascii=False)
-    except BadValue:
-        shown = "not to be shown as JSON"
-    question = (
-        f"Step {step!r} failed: {reason_of(failure_of(failed))}. Answer `retry` or `fail`, "
-        '{"edit": [the input]} to try with another input, or {"skip": value} to go on with a value.'
+@overload
+def policy_of(on_failure: AskOnFailure | Literal["ask"]) -> AskOnFailure: ...
+
+
+@overload
+def policy_of(on_failure: AskOnFailure | Literal["ask"] | None) -> AskOnFailure | None: ...
+
+
+def policy_of(on_failure: AskOnFailure | Literal["ask"] | None) -> AskOnFailure | None:
+    """Who is asked, by what `on_failure=` says; None: nobody. Raises InvalidSetup."""
+    given: Any = on_failure
+    if given is None or isinstance(given, AskOnFailure):
+        return given
+    if given == "ask":
+        return AskOnFailure()
+    raise InvalidSetup(f"on_failure={given!r}: give 'ask' or an AskOnFailure")
+
+
+async def decided(step: Asking, trouble: Trouble, policy: AskOnFailure, name: str) -> Decided:
+    """What a person decides about a failure; to fail, where nobody does."""
+    context = trouble.context
+    while True:
+        try:
+            answer = await step.ask(
+                policy.role,
+                trouble.question,
+                context=context,
+                timeout=policy.timeout,
+                answer=trouble.form,
+                default=None,
+                name=name,
+            )
+            return trouble.fitted(_read(answer.value, answer.question_id))
+        except QuestionLimit:
+            return Decided("fail")
+        except BadValue as bad:
+            context = f"the last answer does not fit: {bad}\n{trouble.context}"
+
+
+def _read(value: Any, question: str) -> Decided:
+    """An accepted answer; None, nobody's, is to fail."""
+    if value is None or isinstance(value, str):
+        return Decided(value or "fail", question=question)
+    [(kind, said)] = value  # a pydantic model with one field
+    return Decided(kind, said, question)
+
+
+def step_trouble(
+    name: str, fn: Callable[..., Any], failed: StepFailed, args: Sequence[Any]
+) -> Trouble:
+    """A step that failed."""
+
+    def fitted(decision: Decided) -> Decided:
+        match decision.kind:
+            case "edit":
+                return decision._replace(value=_arguments(fn, decision.value))
+            case "skip":
+                return decision._replace(value=result(fn, decision.value))
+            case _:
+                return decision
+
+    return Trouble(
+        what=f"Step {name!r}",
+        failure=failure_of(failed),
+        input=list(args),
+        edit="[the input]",
+        edited=list[Any],
+        fitted=fitted,
     )
-    return question, f"input: {shown}"[:_LONGEST]
 
 
-def edited(fn: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
+def result(fn: Callable[..., Any], value: Any) -> Any:
+    """A value that a person sent, as what `fn` returns. Raises BadValue."""
+    return load(dump(value), returned_type(fn))
+
+
+def _arguments(fn: Callable[..., Any], values: Sequence[Any]) -> list[Any]:
     """The input that a person sent, as `fn` takes it. Raises BadValue."""
     names = [parameter.name for parameter in inspect.signature(fn).parameters.values()]
     try:

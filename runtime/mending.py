@@ -17,6 +17,7 @@ from .entry import (
     Blocked,
     Called,
     Envelope,
+    Failed,
     Record,
     Reopened,
     Resumed,
@@ -31,6 +32,7 @@ from .state import OPEN, RETRYABLE, RUNNING, Block, Frame, RunState, Slot
 
 ON_FAILURE = "on_failure"
 """How the keys begin of what a body does about its failure; it need not come to it again."""
+_DONE_AGAIN = (Stepped, Failed, Asked)
 _PROGRESS = (Stepped, Called, Returned, Asked, Slept, Awaited, Spawned)
 
 
@@ -96,12 +98,14 @@ def _retried(state: RunState, record: Retried, n: int, envelope: Envelope) -> No
     question = state.questions.get(record.question)
     if question is not None:
         question.retried = n
-    if record.event is not None:
+    if record.event != NULL:
         state.event = record.event
+        frame.loose = list(frame.slots)  # another input may well lead elsewhere
     if record.steps:
         _do_again(state, frame, record.steps, n)
     else:
         frame.rounds += 1
+    if record.whole:
         _take_over(frame, n)
         frame.resumed = n
     state.waits = _waits(state)
@@ -124,7 +128,8 @@ def _do_again(state: RunState, frame: Frame, steps: Iterable[str], n: int) -> No
     since = min((frame.slots[key].settled for key in keys), default=0)
     frame.rounds += 1
     frame.steps = []
-    frame.loose = [key for key, slot in frame.slots.items() if since and slot.settled >= since]
+    later = {key for key, slot in frame.slots.items() if since and slot.settled >= since}
+    frame.loose = sorted(later.union(frame.loose))
     for key in keys:
         _forget(state, frame, key, n)
         for inner, slot in list(frame.slots.items()):
@@ -211,6 +216,14 @@ def _is_retried(state: RunState, record: Retried) -> bool:
     question = state.questions.get(record.question)
     frame = state.frames.get(record.frame)
     return frame is None or frame.done or (question is not None and bool(question.retried))
+
+
+def is_stale(state: RunState, record: Record, cause: int) -> bool:
+    """Whether what mail `cause` did was forgotten since, and is another mail's to do again."""
+    if not isinstance(record, _DONE_AGAIN):
+        return False
+    slot = state.slot(record.frame, record.key)
+    return slot is not None and 0 < cause < slot.woken
 
 
 def _is_resumed(state: RunState, record: Resumed) -> bool:

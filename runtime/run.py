@@ -19,6 +19,7 @@ from .clashes import clashes
 from .entry import Envelope, Record, Started, decode, encode
 from .errors import Fenced
 from .journal import fold
+from .mending import is_stale
 from .state import RunState
 
 log = structlog.get_logger("layby.run")
@@ -144,7 +145,7 @@ class LiveRun:
         if check is not None:
             check(self.state)
         for record in records:
-            if clashes(self.state, record):
+            if clashes(self.state, record) or is_stale(self.state, record, cause):
                 raise Fenced(f"run {self.id} has moved on: {record!r}"[:300])
             if isinstance(record, Started):
                 return  # nothing can contradict what follows it in one message

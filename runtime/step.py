@@ -18,10 +18,11 @@ from typing import Any, Literal, TypeVar, overload
 from .asking import Asking
 from .branching import Branching
 from .duration import seconds
-from .errors import QuestionLimit, StepFailed
-from .failing import AskOnFailure, Decided, Decision, decision_of, edited, policy_of, question_of
+from .errors import StepFailed
+from .failing import AskOnFailure, decided, policy_of, step_trouble
+from .failure import blame
 from .retry import Retry
-from .values import BadValue, dump, load, returned_type
+from .values import returned_type
 from .waiting import Waiting
 
 T = TypeVar("T")
@@ -96,9 +97,10 @@ class Step(Asking, Waiting, Branching):
 
             return self._perform(key, effect, wanted, retry=policy, note=note)
 
-        if on_failure is None:
+        asked = policy_of(on_failure)
+        if asked is None:
             return perform(key, args)
-        return self._asking(key, fn, args, perform, policy_of(on_failure))
+        return self._asking(key, fn, args, perform, asked)
 
     async def _asking(
         self,
@@ -116,45 +118,22 @@ class Step(Asking, Waiting, Branching):
             try:
                 return await perform(again, args)
             except StepFailed as failed:
-                decision = await self._decided(name, fn, failed, args, policy)
+                trouble = step_trouble(name, fn, failed, args)
+                decision = await decided(self, trouble, policy, f"{name} failed")
                 if decision.kind == "skip":
-                    return load(dump(decision.value), returned_type(fn))
+                    return decision.value
                 if decision.kind == "fail":
+                    self._blame_question(failed, decision.question)
                     raise
                 if decision.kind == "edit":
                     args = decision.value
             trial += 1
 
-    async def _decided(
-        self,
-        name: str,
-        fn: Callable[..., Any],
-        failed: StepFailed,
-        args: Sequence[Any],
-        policy: AskOnFailure,
-    ) -> Decided:
-        """What a person decides about a failure; to fail, where nobody does."""
-        question, context = question_of(name, failed, args)
-        while True:
-            try:
-                answer = await self.ask(
-                    policy.role,
-                    question,
-                    context=context,
-                    timeout=policy.timeout,
-                    answer=Decision,
-                    default=None,
-                    name=f"{name} failed",
-                )
-                decision = decision_of(answer.value)
-                if decision.kind == "edit":
-                    return decision._replace(value=edited(fn, decision.value))
-            except QuestionLimit:
-                return decision_of(None)
-            except BadValue as bad:
-                context = f"the edited input does not fit: {bad}\n{context}"
-            else:
-                return decision
+    def _blame_question(self, failed: StepFailed, question: str) -> None:
+        """Have a person asked again, too, when the run is taken up at what failed."""
+        asked = self._recorder.state.questions.get(question)
+        if asked is not None:
+            blame(failed, asked.key)
 
     def now(self) -> Coroutine[Any, Any, datetime]:
         """The time, the same on every pass."""

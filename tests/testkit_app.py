@@ -30,6 +30,13 @@ def fails_once(path: str) -> str:
     return "done"
 
 
+def looks_for(path: str) -> str:
+    """Fail unless there is such a file."""
+    if not Path(path).exists():
+        raise FileNotFoundError("the marker is missing")
+    return "there"
+
+
 async def always_fails() -> None:
     """Fail."""
     raise ValueError("no")
@@ -113,6 +120,14 @@ async def fails(event: dict[str, Any], step: Step) -> str:
         await step.run("note", charge, event["order"])
         raise
     return "never"
+
+
+@app.workflow(on="testkit.mended", key="order", on_failure="ask")
+async def mended(event: dict[str, Any], step: Step) -> str:
+    """Fail until there is a marker."""
+    charged = await step.run("charge", charge, event["order"])
+    there = await step.run("look", looks_for, event["marker"], retry=Retry(attempts=1))
+    return f"{charged}, {there}"
 
 
 @app.workflow(on="testkit.asks", key="order")

@@ -26,12 +26,14 @@ from ..runtime.entry import (
     Origin,
     Raw,
     Record,
+    Reopened,
     Started,
     decode,
 )
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
 from ..runtime.journal import fold
 from ..runtime.memory import NoTimers
+from ..runtime.mending import expected
 from ..runtime.need import Held
 from ..runtime.reaching import Reaching
 from ..runtime.recorder import Armed
@@ -69,11 +71,16 @@ def _fold(run: str, envelopes: list[Envelope]) -> tuple[RunState, Record | None]
     """The state before the run ended, and how it did."""
     state = RunState(id=run)
     end: Record | None = None
+    reopened = [n for n, each in enumerate(envelopes, 1) if _reopens(each)]
     for n, envelope in enumerate(envelopes, 1):
-        end = _end_in(envelope.records)
+        end = None if reopened and n < reopened[-1] else _end_in(envelope.records)
         records = [each for each in envelope.records if each is not end]
         fold(state, n, msgspec.structs.replace(envelope, records=records))
     return state, end
+
+
+def _reopens(envelope: Envelope) -> bool:
+    return any(isinstance(record, Reopened) for record in envelope.records)
 
 
 def _end_in(records: list[Record]) -> Record | None:
@@ -92,8 +99,9 @@ class _Pass:
     async def hold(self, end: Record | None) -> None:
         """Raise WorkflowChanged unless the body ends, or waits, as the recorded run did next."""
         root = self._state.root
-        self._recorder.expect(set(root.slots))
-        with entering(root.opened, root.opened):
+        self._recorder.expect(expected(root))
+        began = max(root.opened, root.reopened)
+        with entering(began, began):
             try:
                 await self._workflow.enter(self._step, root, self._state)
                 await self._recorder.must_be_replayed()

@@ -305,3 +305,137 @@ async def test_an_edited_input_that_does_not_fit_is_asked_for_again(engine: Engi
         await until(another)
         await engine.answer(text='{"edit": [7]}')
         assert await engine.result(run) == "paid 7"
+
+
+# -- on_failure="ask" of a workflow ------------------------------------------------------------
+
+
+def refund(till: Till, counted: list[str], **options: Any) -> App:
+    async def count() -> int:
+        counted.append("counted")
+        return 7
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        number = await step.run("count", count)
+        if event["amount"] < 0:
+            raise ValueError("less than nothing")
+        key = step.idempotency_key("pay")
+        if event["amount"] < 100:
+            return f"{number}: {await step.run('pay', till.pay, key)}"
+        await step.run("pay much", till.pay, key)
+        return "much"
+
+    app = App("desk", **options)
+    app.workflow(on="desk.opened", key="ticket", name="handle", on_failure="ask")(handle)
+    return app
+
+
+async def test_a_person_has_a_failed_run_retried_at_the_step_that_failed(engine: Engine) -> None:
+    till, counted = Till(), list[str]()
+    async with engine.works(refund(till, counted)), engine.works(refund(till, counted)):
+        run = await engine.start(amount=5)
+        first = await engine.question(run=run)
+        assert "A run of workflow 'handle' failed" in first.question
+        assert "NonRetriableError: the till is out of order in Till.pay (" in first.question
+        assert '"amount": 5' in first.context
+        assert (await engine.answer(text="sure")).outcome == "invalid"
+        assert (await engine.answer(text='{"skip": 1, "edit": {}}')).outcome == "invalid"
+        await engine.answer(text="retry")
+        second = await until(lambda: another(engine, first.id))
+        till.broken = False
+        await engine.answer(text="retry", question_id=second.id)
+        assert await engine.result(run) == "7: paid"
+    assert (counted, till.paid, len(till.keys), len(set(till.keys))) == (["counted"], 1, 3, 1)
+    lines = await engine.lines(run)
+    assert [line.title for line in lines if line.kind == "step.retried"] == ["pay", "pay"]
+    assert [line.kind for line in lines].count("run.ended") == 1
+
+
+async def another(engine: Engine, than: str) -> Any:
+    return next((each for each in await engine.client.questions() if each.id != than), None)
+
+
+async def test_an_edited_event_takes_the_place_of_the_runs(engine: Engine) -> None:
+    till, counted = Till(), list[str]()
+    async with engine.works(refund(till, counted)):
+        run = await engine.start(amount=500)
+        first = await engine.question(run=run)
+        till.broken = False
+        await engine.answer(text='{"edit": {"ticket": "T2", "amount": 5}}')
+        second = await until(lambda: another(engine, first.id))
+        assert "its ticket is 'T2', and the run is about 'T1'" in second.context
+        await engine.answer(text='{"edit": {"ticket": "T1", "amount": 5}}')
+        assert await engine.result(run) == "7: paid"
+        assert (await engine.state(run)).status == "completed"
+    assert (counted, till.paid) == (["counted"], 1)
+
+
+async def test_a_body_that_failed_by_itself_is_entered_again(engine: Engine) -> None:
+    till, counted = Till(), list[str]()
+    till.broken = False
+    async with engine.works(refund(till, counted)):
+        run = await engine.start(amount=-1)
+        first = await engine.question(run=run)
+        assert "ValueError: less than nothing" in first.question
+        await engine.answer(text="retry")
+        second = await until(lambda: another(engine, first.id))
+        text = '{"edit": {"ticket": "T1", "amount": 1}}'
+        await engine.answer(text=text, question_id=second.id)
+        assert await engine.result(run) == "7: paid"
+    assert (counted, till.paid) == (["counted"], 1)
+
+
+async def test_code_that_was_mended_meanwhile_goes_on_with_a_retried_run(engine: Engine) -> None:
+    till, counted = Till(), list[str]()
+
+    async def by_cheque(event: dict[str, Any], step: Step) -> str:
+        del event
+        number = await step.run("count", lambda: 8)
+        return f"{number}: {await step.run('write a cheque', asyncio.sleep, 0, 'paid')}"
+
+    mended = App("desk")
+    mended.workflow(on="desk.opened", key="ticket", name="handle", on_failure="ask")(by_cheque)
+    async with engine.works(refund(till, counted)):
+        run = await engine.start(amount=5)
+        await engine.question(run=run)
+    async with engine.works(mended):
+        await engine.answer(text="retry")
+        assert await engine.result(run) == "7: paid"
+
+
+async def test_a_person_ends_a_failed_run_with_a_value_or_lets_it_fail(engine: Engine) -> None:
+    till = Till()
+    async with engine.works(refund(till, [])):
+        run = await engine.start("T1", amount=5)
+        other = await engine.start("T2", amount=5)
+        await engine.questions(2)
+        await engine.answer("T1", text='{"skip": "by cheque"}')
+        await engine.answer("T2", text="fail")
+        assert await engine.result(run) == "by cheque"
+        ended = await engine.ended(other)
+        assert (ended.status, "out of order" in ended.error) == ("failed", True)
+        till.broken = False
+        await engine.client.retry(other, by="ada")
+        assert await engine.result(other) == "7: paid"
+
+
+async def test_a_failed_child_goes_on_when_its_parents_failure_is_retried(engine: Engine) -> None:
+    till = Till()
+
+    async def child(event: dict[str, Any], step: Step) -> str:
+        del event
+        return str(await step.run("pay", till.pay, "k"))
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        return str(await step.workflow("child", event))
+
+    app = App("desk")
+    app.workflow(on="desk.opened", key="ticket", on_failure="ask")(handle)
+    app.workflow(on="desk.child", key="ticket")(child)
+    async with engine.works(app):
+        run = await engine.start()
+        await engine.question(run=run)
+        till.broken = False
+        await engine.answer(text="retry")
+        assert await engine.result(run) == "paid"
+    assert till.paid == 1

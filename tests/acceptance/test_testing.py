@@ -83,6 +83,51 @@ async def test_back_offs_and_waits_for_events_come_early(
         assert await rt.result("A2") == "nothing came"
 
 
+async def test_a_failure_that_a_person_mends(layby_running: Running, tmp_path: Path) -> None:
+    async with layby_running(app) as rt:
+        marker = tmp_path / "marker"
+        await rt.send("testkit.mended", {"order": "A1", "marker": str(marker)})
+        assert "FileNotFoundError: the marker is missing" in (await rt.question()).question
+        marker.touch()
+        await rt.answer(None, "retry")
+        assert await rt.result() == "charged A1, there"
+        await replay(app, await rt.record())
+
+
+async def test_a_failure_that_nobody_answers(layby_running: Running, tmp_path: Path) -> None:
+    async with layby_running(app) as rt:
+        marker = tmp_path / "marker"
+        await rt.send("testkit.mended", {"order": "A1", "marker": str(marker)})
+        assert (await rt.advance(kind="question")).kind == "question"
+        assert (await rt.ended()).status == "failed"
+        await replay(app, await rt.record())
+        marker.touch()
+        await rt.client.retry("A1", by="ada")
+        assert await rt.result() == "charged A1, there"
+        await replay(app, await rt.record())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["before_append", "after_append", "after_effect", "before_ack"])
+async def test_a_worker_is_killed_with_the_decision_about_a_failure(
+    layby_running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    charges, marker = tmp_path / "charges", tmp_path / "marker"
+    monkeypatch.setenv("TESTKIT_CHARGES", str(charges))
+    async with layby_running(TARGET, workers=0) as rt:
+        await rt.send("testkit.mended", {"order": "A1", "marker": str(marker)})
+        async with rt.worker():
+            await rt.question()
+        marker.touch()
+        async with rt.crashing(point):
+            assert (await rt.answer(None, "retry")).outcome == "accepted"
+        async with rt.worker():
+            assert await rt.result() == "charged A1, there"
+        again = [step.kind for step in (await rt.client.show("A1")).steps]
+    assert again.count("step.retried") == 1
+    assert charges.read_text().split() == ["A1"]
+
+
 def limited() -> App:
     """An app whose workflow may take half an hour."""
     app = App("limited")

@@ -28,7 +28,7 @@ from layby.runtime.entry import (
 )
 from layby.runtime.entry import Joined as JoinedRecord
 from layby.runtime.journal import fold
-from layby.runtime.mending import expected
+from layby.runtime.mending import expected, is_stale
 from layby.runtime.state import RunState
 from tests.unit.test_journal import (
     BAD,
@@ -241,9 +241,28 @@ def test_an_answer_has_a_failure_done_again_once() -> None:
 
 
 def test_an_answer_may_change_the_event() -> None:
-    history = History(Retried(frame=ROOT, event=Raw(b'{"a":2}')))
+    history = History(stepped("paid"), Retried(frame=ROOT, whole=True, event=Raw(b'{"a":2}')))
     assert bytes(history.state.event) == b'{"a":2}'
-    assert history.state.root.reopened == 2
+    assert history.state.root.reopened == 3
+    assert expected(history.state.root) == set()
+
+
+def test_what_was_done_before_a_failure_is_done_again_does_not_count_any_more() -> None:
+    history = History(stepped("send", error=BAD), asked(key="on_failure/ask"))
+    n = history.add(Retried(frame=ROOT, steps=["send"], question="q1"))
+    assert is_stale(history.state, stepped("send", error=BAD), 1)
+    assert not is_stale(history.state, stepped("send"), n)
+    assert not is_stale(history.state, stepped("send"), 0)
+    assert not is_stale(history.state, stepped("other"), 1)
+
+
+def test_what_need_not_be_reached_need_not_be_reached_after_another_failure() -> None:
+    history = History(stepped("send", error=BAD), stepped("tell"))
+    history.add(Retried(frame=ROOT, steps=["send"]))
+    history.add(stepped("send"))
+    history.add(stepped("ship", error=BAD))
+    history.add(Retried(frame=ROOT, steps=["ship"]))
+    assert "tell" not in expected(history.state.root)
 
 
 # -- whatever comes ----------------------------------------------------------------------------
