@@ -214,8 +214,12 @@ def _named(asked: list[ParkedQuestion], given: Given) -> ParkedQuestion | None:
 
 
 def _digest_in(given: Given) -> str:
-    """The digest that an approval names."""
-    found = (_APPROVED_JSON if given.structured else _APPROVED).fullmatch(given.text)
+    return digest_in(given.text, structured=given.structured)
+
+
+def digest_in(text: str, *, structured: bool) -> str:
+    """The digest that an approval names, in words or, if `structured`, as JSON; else empty."""
+    found = (_APPROVED_JSON if structured else _APPROVED).fullmatch(text)
     return found[1].lower() if found else ""
 
 

@@ -278,6 +278,7 @@ class Narrator:
             "kind": "withdrawn",
             "actor": self.who(record.frame),
             "title": self._title(record.frame, record.key),
+            "detail": "no longer waited for",
         }
 
     def blocked(self, record: Blocked) -> dict[str, Any]:

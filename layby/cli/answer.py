@@ -90,7 +90,7 @@ def answer(
     async def send(client: Client) -> Receipt:
         rows = await client.asked(ticket)
         interactive = text != "-" and not call.json and sys.stdin.isatty()
-        meant = chosen(rows, ticket, role=role, question=question, ask=interactive)
+        meant = chosen(rows, ticket, role=role, question=question, reply=reply, ask=interactive)
         if meant is not None:
             stderr().print(answering(meant), soft_wrap=True)
         return await client.answer(

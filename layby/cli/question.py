@@ -36,11 +36,13 @@ def chosen(
     *,
     role: str | None,
     question: str | None,
+    reply: str,
     ask: bool,
 ) -> QuestionRow | None:
     """The question that is meant; None: there is none to be found.
 
-    A closed one where no other is there: its receipt then says how it ended.
+    Where several are open, an approval with a digest in `reply` names its own. A closed one where
+    no other is there: its receipt then says how it ended.
 
     Raises:
         UsageError: several are open, and nobody can be asked which.
@@ -58,8 +60,18 @@ def chosen(
         return named[0] if named else None
     opened = [row for row in of_role if row.status == "open"]
     if len(opened) > 1:
+        if approved := _approved(opened, reply):
+            return approved
         return _asked_which(opened) if ask else _listed(opened, ticket)
     return opened[0] if opened else (of_role[-1] if of_role else None)
+
+
+def _approved(opened: Sequence[QuestionRow], reply: str) -> QuestionRow | None:
+    """The one whose digest an approval names."""
+    from ..actors.answer import digest_in
+
+    named = digest_in(reply, structured=False) or digest_in(reply, structured=True)
+    return next((row for row in opened if named and row.digest == named), None)
 
 
 def _listed(opened: Sequence[QuestionRow], ticket: str) -> QuestionRow:

@@ -116,7 +116,7 @@ def _many(call: Invocation, wanted: _Many, dry_run: bool, yes: bool) -> int:
     if call.json:
         print_json({"retried": len(rows) - len(refused), "refused": refused})
     else:
-        stdout().print(f"{len(rows) - len(refused)} runs are taken up again")
+        stdout().print(f"{_runs(len(rows) - len(refused))} taken up again")
         for reason in refused.values():
             stderr().print(reason, style="yellow", markup=False, soft_wrap=True)
     return FAILED if refused else OK
@@ -143,21 +143,26 @@ def _sample(call: Invocation, rows: list[RunRow]) -> None:
     if call.json:
         print_json({"count": len(rows), "runs": rows})
         return
-    stdout().print(f"{len(rows)} runs can be retried")
+    stdout().print(f"{_runs(len(rows))} can be retried")
     if rows:
         from .tables import run_table
 
-        stdout().print(run_table(rows[:_SAMPLE]))
+        console = stdout()
+        console.print(run_table(rows[:_SAMPLE], width=console.width))
     if len(rows) > _SAMPLE:
         stdout().print(f"and {len(rows) - _SAMPLE} more", style="dim")
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _confirm(count: int) -> None:
     import sys
 
     if not sys.stdin.isatty():
-        raise UsageError(f"{count} runs would be retried", "say --yes where nobody can be asked")
-    if not typer.confirm(f"Retry {count} runs?"):
+        raise UsageError(f"{_runs(count)} would be retried", "say --yes where nobody can be asked")
+    if not typer.confirm(f"Retry {_runs(count)}?"):
         raise CliError("nothing was retried", kind="Aborted")
 
 

@@ -81,7 +81,8 @@ def runs(
     elif rows:
         from .tables import needed, run_table
 
-        stdout().print(run_table(rows))
+        console = stdout()
+        console.print(run_table(rows, width=console.width))
         for line in needed(rows):
             stdout().print(line, soft_wrap=True)
     else:

@@ -102,7 +102,7 @@ def print_children(console: Console, detail: RunDetail) -> None:
         from .tables import run_table
 
         console.print()
-        console.print(run_table(detail.children))
+        console.print(run_table(detail.children, width=console.width))
 
 
 def print_questions(console: Console, detail: RunDetail) -> None:

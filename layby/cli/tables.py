@@ -25,33 +25,44 @@ STATUS_STYLE: Mapping[str, str] = {
     "cancelled": "dim",
 }
 _REASONS = 5
-_LEAST = {"run": 20, "status": 9, "ticket": 4}
-"""Characters that these columns keep however narrow the screen is."""
+_NARROW = 100
+"""Characters below which a screen with reasons does not say when runs were started."""
+_CUT = {"ticket", "workflow", "reason"}
+"""Columns of runs that give room where a line is too long, the longest first."""
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "error": "bold red"}
 _URGENT = 15 * 60
 _REASON = 120
 """Characters of a reason in a list of runs; `layby show` has it all."""
 
 
-def run_table(rows: Sequence[RunRow], *, now: datetime | None = None) -> Table:
+def run_table(
+    rows: Sequence[RunRow], *, now: datetime | None = None, width: int = _NARROW
+) -> Table:
     """Runs, one a line, coloured by status; those that a run started are below it."""
-    why = [row.reason for row in rows if row.reason][:1]
-    table = _table("run", "ticket", "workflow", "status", "started", "updated")
-    if why:
-        for column in table.columns:  # the reason is what is cut where there is no room
-            column.min_width = _LEAST.get(str(column.header), 1)
-        table.add_column("reason", no_wrap=True, overflow="ellipsis")
+    why = any(row.reason for row in rows)
+    headers = ["run", "ticket", "workflow", "status", "started", "updated", "reason"]
+    unused = {"started"} if why and width < _NARROW else set[str]() if why else {"reason"}
+    table = _table(*(header for header in headers if header not in unused))
+    for column in table.columns:
+        column.no_wrap = column.header not in _CUT
     for depth, row in nested(rows):
-        table.add_row(
-            f"{'  ' * (depth - 1)}└ {row.id}" if depth else row.id,
-            Text(one_line(row.ticket), style="bold"),
-            row.workflow,
-            status_text(row.status),
-            Text(times.ago(row.started_at, since=now), style="dim"),
-            Text(times.ago(row.updated_at, since=now), style="dim"),
-            *(Text(one_line(row.reason, _REASON), style="dim") for _ in why),
-        )
+        cells = {
+            "run": Text(f"{'  ' * (depth - 1)}└ {row.id}" if depth else row.id),
+            "ticket": Text(one_line(row.ticket), style="bold"),
+            "workflow": Text(row.workflow),
+            "status": status_text(row.status),
+            "started": Text(times.ago(row.started_at, since=now), style="dim"),
+            "updated": Text(times.ago(row.updated_at, since=now), style="dim"),
+            "reason": Text(one_line(row.reason, _REASON), style="dim"),
+        }
+        table.add_row(*(_on_one_line(cells[str(column.header)]) for column in table.columns))
     return table
+
+
+def _on_one_line(text: Text) -> Text:
+    """Never wrapped; with an ellipsis where there is no room."""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def needed(rows: Sequence[RunRow]) -> list[Text]:

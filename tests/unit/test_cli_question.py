@@ -28,7 +28,7 @@ def row(ref: str, **more: Any) -> QuestionRow:
 
 
 def means(rows: list[QuestionRow], **given: Any) -> str:
-    options: dict[str, Any] = {"role": None, "question": None, "ask": False, **given}
+    options: dict[str, Any] = {"role": None, "question": None, "reply": "", "ask": False, **given}
     found = chosen(rows, "T1", **options)
     return found.id if found else ""
 
@@ -54,6 +54,17 @@ def test_several_open_questions_are_listed() -> None:
     assert means([row("a"), row("b", role="manager")], question="b") == "b"
     with pytest.raises(CliError, match="question 'c' is not on ticket 'T1'"):
         means([row("a")], question="c")
+
+
+@pytest.mark.parametrize(
+    "reply", ["approve 5f1d0c2a9b34", "Approved  5f1d0c2a9b34", '{"approve": "5f1d0c2a9b34"}']
+)
+def test_an_approval_with_a_digest_says_which_question_it_means(reply: str) -> None:
+    rows = [row("a", digest="092347f88346"), row("b", digest="5f1d0c2a9b34"), row("c")]
+    assert means(rows, reply=reply) == "b"
+    for other in ("approve", "approve b4cf08e48607", "reject: not 5f1d0c2a9b34", "[1]"):
+        with pytest.raises(CliError, match="3 questions are open"):
+            means(rows, reply=other)
 
 
 def test_each_row_has_the_command_that_works_for_it() -> None:

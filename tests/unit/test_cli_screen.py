@@ -115,10 +115,30 @@ def test_failed_runs_show_why_in_one_line() -> None:
     )
     text = drawn(run_table([row], now=NOON), width=200)
     assert "KeyError: 'amount' \\x1b[2Jwiped\\x07 in pay (shop/app.py:41)" in text
-    narrow = drawn(run_table([row], now=NOON), width=80)
+    narrow = drawn(run_table([row], now=NOON, width=80), width=80)
     assert "KeyError" in narrow
     assert len(narrow.splitlines()) == 2
     assert "reason" not in drawn(run_table([msgspec.structs.replace(row, reason="")], now=NOON))
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_a_long_reason_leaves_the_other_columns_whole(width: int) -> None:
+    row = RunRow(
+        id="0123456789abcdef0123",
+        workflow="booming",
+        ticket="T125",
+        status="failed",
+        started_at="2026-03-01T11:00:00Z",
+        updated_at="2026-03-01T11:57:00Z",
+        reason="StateConflict: two agents worked side by side, and " + "what they changed " * 9,
+    )
+    parent = msgspec.structs.replace(row, id="f" * 20, reason="")
+    child = msgspec.structs.replace(row, parent=parent.id)
+    text = drawn(run_table([parent, child], now=NOON, width=width), width=width)
+    for part in (f"└ {row.id}", "T125", "booming", "failed", "3 min ago", "StateConflict"):
+        assert part in text
+    assert len(text.splitlines()) == 3
+    assert ("1 h ago" in text) == (width > 80)
 
 
 def test_a_failed_run_shows_the_place_and_the_causes() -> None:

@@ -198,7 +198,8 @@ def test_sleeps_and_ends() -> None:
     sleep = Slept(frame=ROOT, key="sleep", until=60.0)
     assert line(sleep).detail == "until 1970-01-01T00:01:00.000Z"
     assert line(sleep, Woken(frame=ROOT, key="sleep")).kind == "woke"
-    assert line(sleep, Withdrawn(frame=ROOT, key="sleep")).kind == "withdrawn"
+    withdrawn = line(sleep, Withdrawn(frame=ROOT, key="sleep"))
+    assert (withdrawn.kind, withdrawn.detail) == ("withdrawn", "no longer waited for")
     told = line(Ended(status="completed", result=Raw(b'{"a":1}')))
     assert (told.kind, told.title) == ("run.ended", "completed")
     assert told.data["status"] == "completed"
