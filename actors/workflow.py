@@ -118,7 +118,7 @@ class Workflow:
         decision = await asked.before() if asked is not None else None
         if decision is not None:
             return decision.value
-        event = await step.read(raw, mine.event_type)
+        event = load(raw, mine.event_type)  # never put away, whatever it looks like
         verbs = step.verbs(WorkflowStep)
         if step.begins:
             await self._watch(step)
@@ -196,7 +196,7 @@ class Workflow:
             mine.check_edited(edited, step.ticket)
 
         async def trouble(failure: Failure) -> Trouble:
-            return run_trouble(self.name, await step.read(raw), failure, fn=mine.fn, fit=fit)
+            return run_trouble(self.name, load(raw), failure, fn=mine.fn, fit=fit)
 
         return AskedRun(step, policy, trouble)
 

@@ -92,14 +92,17 @@ class Blobs:
             await self._requests.store(named, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
 
     async def _fetch(self, reference: Reference) -> bytes:
-        count = -(-reference.size // _CHUNK)
-        subjects = [self._names.subject(f"{reference.place}.{number}") for number in range(count)]
+        numbers = range(-(-reference.size // _CHUNK))
         stream = self._names.stream(STREAM)
-        chunks: dict[str, bytes] = {}
-        for at in range(0, count, _PAGE):
-            for message in await newest(self._requests, stream, subjects[at : at + _PAGE]):
-                chunks[message.headers["Nats-Subject"]] = message.data
-        data = b"".join(chunks.get(subject, b"") for subject in subjects)
+        chunks: list[bytes] = []
+        for at in range(0, len(numbers), _PAGE):
+            page = [self._names.subject(f"{reference.place}.{n}") for n in numbers[at : at + _PAGE]]
+            messages = await newest(self._requests, stream, page)
+            found = {message.headers["Nats-Subject"]: message.data for message in messages}
+            chunks += [found[subject] for subject in page if subject in found]
+            if len(found) < len(page):
+                break
+        data = b"".join(chunks)
         if hashlib.sha256(data).hexdigest() != reference.digest:
             raise BusError(f"the big value {reference.digest[:12]} is not whole")
         return data

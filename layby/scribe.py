@@ -66,13 +66,11 @@ class Scribe:
 
     async def _inflated(self, record: Record) -> Record:
         """The record with its value as it was before it was put away for its size."""
-        for name in ("result", "event"):
-            raw = getattr(record, name, None)
-            if raw is not None:
-                found = await self._blobs.inflate(raw)
-                if found is not raw:
-                    return msgspec.structs.replace(record, **{name: found})
-        return record
+        raw = getattr(record, "result", None)
+        if raw is None:
+            return record
+        found = await self._blobs.inflate(raw)
+        return record if found is raw else msgspec.structs.replace(record, result=found)
 
     def _facts(self, record: Record) -> Iterator[tuple[type[Any], dict[str, Any]]]:
         teller = _TELLERS.get(type(record))

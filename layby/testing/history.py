@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -76,15 +76,11 @@ async def read_history(requests: Requests, run: str) -> History:
     return History(run=run, workflow=started["workflow"], messages=messages, values=values)
 
 
-def references(value: Any) -> Iterator[dict[str, Any]]:
-    """What stands in `value` for values that were put away."""
-    items: list[Any] = []
-    if isinstance(value, dict):
-        named = cast("dict[str, Any]", value)
-        if _BLOB in named:
-            yield named
-        items = [*named.values()]
-    elif isinstance(value, list):
-        items = cast("Any", value)
-    for item in items:
-        yield from references(item)
+def references(entries: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """What stands in the records of `entries` for values that were put away."""
+    for entry in entries:
+        for record in entry["records"]:
+            for name in ("result", "input"):  # an event is never put away, whatever it looks like
+                value = record.get(name)
+                if isinstance(value, dict) and _BLOB in value:
+                    yield cast("dict[str, Any]", value)
