@@ -138,8 +138,12 @@ def _do_again(state: RunState, frame: Frame, steps: Iterable[str], n: int) -> No
 
 
 def _last_failure(frame: Frame) -> list[str]:
-    """What ended a frame whose log does not say so: the failure that nothing followed."""
-    if not frame.slots:
+    """What ended a frame whose log does not say so: the failure that nothing followed.
+
+    None where the frame waited for something: its body had dealt with its failures.
+    """
+    waits = (slot.ref or slot.wake_at for slot in frame.slots.values() if not slot.settled)
+    if not frame.slots or any(waits):
         return []
     key, slot = max(frame.slots.items(), key=lambda each: each[1].settled)
     return [key] if slot.settled and slot.error is not None else []

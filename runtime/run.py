@@ -263,6 +263,8 @@ class RunCache:
                 return
             if run_id != live.id:
                 self.drop(run_id)
+                if run_id in self._held:  # at work: it must not hide those behind it
+                    self._held.move_to_end(run_id)
 
     def drop(self, run_id: str) -> None:
         """Forget a run, unless it is being worked on."""

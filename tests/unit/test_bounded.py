@@ -62,6 +62,21 @@ def test_runs_that_mail_or_a_record_has_brought_count_too() -> None:
     assert cache.warm("delivered-0") is None
 
 
+def test_runs_that_are_at_work_for_long_do_not_keep_the_others() -> None:
+    cache = RunCache(cast("Log", None), size=20_000)
+    busy = [cache.fresh(f"busy-{number}") for number in range(10)]
+    for live in busy:
+        live.users = 1
+        live.learn(_opening(live.id))
+        cache.count(live)
+    for number in range(100):
+        live = cache.fresh(f"parked-{number}")
+        live.learn(_opening(live.id))
+        cache.count(live)
+    assert _bytes(cache) <= 20_000
+    assert all(cache.warm(live.id) is live for live in busy)
+
+
 def _bytes(cache: Any) -> int:
     assert cache._bytes == sum(live.counted for live in cache._held.values())
     return int(cache._bytes)

@@ -227,6 +227,15 @@ def test_what_followed_the_failure_need_not_be_reached_again() -> None:
     assert history.state.root.rounds == 1
 
 
+def test_a_run_that_waited_when_its_time_was_over_waits_again() -> None:
+    """Its body had dealt with the failure before it: nothing is done again."""
+    history = History(stepped("send", error=BAD), asked(), Ended(status="timed_out"))
+    history.add(reopened())
+    assert history.slot("send").error == BAD
+    assert history.slot("ask").again
+    assert expected(history.state.root) == {"send", "ask"}
+
+
 # -- done again while the run goes on ----------------------------------------------------------
 
 
