@@ -69,11 +69,11 @@ class Human:
         delivery.run = run
         live = await self._host.open(run, LogMessage(n, to, delivery.data))
         record = decode(delivery.data).records[-1]
-        if delivery.num_delivered > 1:
-            await live.catch_up()
+        again = self._host.may_repeat(delivery)
+        if again:
+            await live.catch_up()  # a killed server forgets what was answered since
         if isinstance(record, Asked):
             question = live.state.questions[record.id]
-            again = self._host.may_repeat(delivery)
             if question.status == "open":
                 await self._showing.show(live.state, question, delivery)
                 crash.point("before_ack")

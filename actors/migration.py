@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 
 import msgspec
 import structlog
@@ -67,6 +66,9 @@ async def _any(requests: Requests, bucket: str) -> bool:
     return False
 
 
+_read_row = msgspec.json.Decoder(IndexRow).decode
+
+
 class Migration:
     """Rewrites old rows."""
 
@@ -94,7 +96,9 @@ class Migration:
         await self._asked()
         async for item in self._questions.items():
             if item.key != _MARK:
-                await self._check(item.key, decode(item.value))
+                row = item.read(decode)
+                if row is not None:
+                    await self._check(item.key, row)
         return await self.run()
 
     async def _check(self, key: str, row: OpenQuestion) -> None:
@@ -133,8 +137,9 @@ class Migration:
 
     async def _parked_records(self) -> AsyncGenerator[ParkedRecord]:
         async for item in Bucket(self._requests, "parked").items():
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                yield decode_record(item.value)
+            record = item.read(decode_record)
+            if record is not None:
+                yield record
 
     async def _question(self, ticket: str, question: ParkedQuestion) -> None:
         row = OpenQuestion(ticket=ticket, question=question)
@@ -171,8 +176,11 @@ class Migration:
                 await self._runs.put(key, msgspec.json.encode(row), revision=revision)
             except Conflict:
                 there = await self._runs.get_newest(key)
-                if there is None or msgspec.json.decode(there.value, type=IndexRow).pos >= row.pos:
-                    return  # a later one, or it was purged a moment ago
+                if there is None:
+                    return  # it was purged a moment ago
+                later = there.read(_read_row)
+                if later is not None and later.pos >= row.pos:
+                    return
                 revision = there.revision
             else:
                 self.rows += 1

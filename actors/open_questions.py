@@ -27,6 +27,8 @@ from .parked import ParkedQuestion, parked_question
 log = structlog.get_logger("layby.human")
 
 BUCKET = "questions"
+_LATER = 30.0
+"""Seconds until a question is looked at again whose log says what this worker cannot read."""
 
 
 class OpenQuestion(msgspec.Struct, kw_only=True, frozen=True):
@@ -83,9 +85,9 @@ class OpenQuestions:
             if (written or again) and not _is_open(live, question):
                 await self.remove(live, live.state.questions[question])
             await delivery.ack()
-        except BusError as error:
+        except Exception as error:  # noqa: BLE001  nobody else would give its mail back
             log.info("question.not_listed", run=live.id, question=question, error=str(error))
-            await delivery.nak(1.0)
+            await delivery.nak(1.0 if isinstance(error, BusError) else _LATER)
 
     async def _put(self, live: LiveRun, question: Question) -> None:
         row = OpenQuestion(ticket=live.state.ticket, question=parked_question(live.state, question))

@@ -167,12 +167,12 @@ class Parking:
         if known is not None:
             return known
         item = await self._bucket.get(encode(ticket))
-        return (decode(item.value), item.revision) if item else (None, 0)
+        return (item.read(decode), item.revision) if item else (None, 0)
 
     async def get_newest(self, ticket: str) -> Seen:
         """Like `get`, from the leader: for saying no."""
-        item = await self._bucket.get_newest(encode(ticket))
-        return (decode(item.value), item.revision) if item else (None, 0)
+        item = await self._bucket.get_written(encode(ticket))
+        return (item.read(decode), item.revision) if item else (None, 0)
 
     async def change(
         self,

@@ -68,6 +68,9 @@ class Shapes(msgspec.Struct, frozen=True, kw_only=True):
 
 T = TypeVar("T", Waits, Shapes)
 
+_read_shapes = msgspec.json.Decoder(Shapes).decode
+_read_waits = msgspec.json.Decoder(Waits).decode
+
 
 def _digest(*parts: str) -> str:
     text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
@@ -150,9 +153,10 @@ class WaitActor:
     async def event(self, delivery: Delivery) -> None:
         """Wake whoever waits for an event."""
         event = event_of(delivery.data)
-        shapes = await self._bucket.get_newest(_shape_key(delivery.subject))
+        item = await self._bucket.get_newest(_shape_key(delivery.subject))
+        shapes = item.read(_read_shapes) if item is not None else None
         if event is not None and shapes is not None:
-            for paths in msgspec.json.decode(shapes.value, type=Shapes).shapes:
+            for paths in shapes.shapes:
                 match = fields(event, paths)
                 for key in _wait_keys(delivery.subject, match) if match is not None else ():
                     await self._wake(key, match or {}, delivery)
@@ -160,9 +164,8 @@ class WaitActor:
 
     async def _wake(self, key: str, match: dict[str, Any], delivery: Delivery) -> None:
         item = await self._bucket.get_newest(key)
-        if item is None:
-            return
-        for wait in msgspec.json.decode(item.value, type=Waits).waits:
+        waits = item.read(_read_waits) if item is not None else None
+        for wait in waits.waits if waits is not None else ():
             if await self._is_over(wait, match, delivery):
                 await self._change(key, Waits(), partial(_without, wait))
 
@@ -277,7 +280,10 @@ class WaitActor:
     async def _change(self, key: str, empty: T, update: Callable[[T], T]) -> None:
         while True:
             item = await self._bucket.get_newest(key)
-            old = msgspec.json.decode(item.value, type=type(empty)) if item else empty
+            known = (
+                item.read(msgspec.json.Decoder(type(empty)).decode) if item is not None else None
+            )
+            old = empty if known is None else known
             new = update(old)
             if new == old:
                 return

@@ -6,14 +6,18 @@ history whose every write carries `Nats-Rollup: sub` do not have that fault (mea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from .errors import StreamMissing
 from .reading import every, sequence
 from .requests import Requests
 
 _NO_RESPONDERS = "503"
+
+T = TypeVar("T")
 
 
 class Item(NamedTuple):
@@ -22,6 +26,13 @@ class Item(NamedTuple):
     key: str
     value: bytes
     revision: int
+
+    def read(self, decode: Callable[[bytes], T]) -> T | None:
+        """What it holds; None for a marker, and for what Layby did not write."""
+        try:
+            return decode(self.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
 
 
 class Bucket:
@@ -48,8 +59,13 @@ class Bucket:
 
     async def get_newest(self, key: str) -> Item | None:
         """The newest value by the stream's leader, where a lagging copy would do harm."""
+        item = await self.get_written(key)
+        return item if item and item.value else None
+
+    async def get_written(self, key: str) -> Item | None:
+        """Like `get_newest`, a marker too: whoever writes next must name its revision."""
         stored = await self._requests.stored(self._stream, last=f"{self._prefix}{key}")
-        return Item(key, stored.data, stored.seq) if stored and stored.data else None
+        return Item(key, stored.data, stored.seq) if stored else None
 
     async def put(
         self, key: str, value: bytes, *, revision: int | None = None, ttl: float | None = None

@@ -61,9 +61,9 @@ async def asked_on(requests: Requests, ticket: str) -> list[QuestionRow]:
         item = await Bucket(requests, "parked").get(encode(ticket))
     except (StreamMissing, PermissionDenied):
         return []
-    if item is None:
+    record = item.read(decode_record) if item is not None else None
+    if record is None:
         return []
-    record = decode_record(item.value)
     rows = [OpenQuestion(ticket=record.ticket, question=each) for each in record.questions]
     return [question_row(row, requests.names) for row in rows]
 

@@ -146,7 +146,8 @@ async def of_ticket(requests: Requests, ticket: str) -> list[IndexRow]:
         parked = await Bucket(requests, "parked").get(encode(ticket))
     except StreamMissing:
         return []
-    for question in decode_record(parked.value).questions if parked else ():
+    record = parked.read(decode_record) if parked else None
+    for question in record.questions if record else ():
         if question.run not in rows and question.status == "open":  # asked a moment ago
             rows[question.run] = IndexRow(
                 id=question.run,

@@ -46,7 +46,8 @@ class BlockedRuns:
         for _ in range(_TRIES):
             known = await self._bucket.get_newest(live.id)
             state = live.state
-            if known is not None and _decode(known.value).pos >= state.tail:
+            there = known.read(_decode) if known is not None else None
+            if there is not None and there.pos >= state.tail:
                 return
             if known is None and not state.blocked:
                 return
@@ -64,7 +65,9 @@ class BlockedRuns:
         """Every run that is blocked, or was a moment ago."""
         try:
             async for item in self._bucket.items():
-                yield _decode(item.value)
+                row = item.read(_decode)
+                if row is not None:
+                    yield row
         except StreamMissing:
             return  # provisioned by an older release
 

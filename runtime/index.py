@@ -106,6 +106,9 @@ def row_of(state: RunState) -> IndexRow:
     )
 
 
+_decode = msgspec.json.Decoder(IndexRow).decode
+
+
 class Index:
     """Writes rows behind the runs."""
 
@@ -174,7 +177,8 @@ class Index:
                 if item is None:
                     continue
                 live.indexed = item.revision
-                live.listed = msgspec.json.decode(item.value, type=IndexRow).pos
+                row_there = item.read(_decode)
+                live.listed = row_there.pos if row_there is not None else 0
             else:
                 live.listed = row.pos
                 return

@@ -1,0 +1,113 @@
+"""What is derived from the logs is put right from them, whatever has become of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from layby import Step
+from layby.actors.waits import _shape_key, _wait_key  # pyright: ignore[reportPrivateUsage]
+from layby.bus.bucket import Bucket
+from layby.runtime.blocked import BlockedRuns
+from layby.runtime.ids import run_id
+from layby.runtime.index import key_of
+from tests.engine import WORKFLOW, Engine, app_of, until
+
+pytestmark = pytest.mark.nats
+
+JUNK = [b"{}", b"\xff", b"[" * 2_000]
+_MAIL = "CONSUMER.{}.RUNS.human-developer"
+
+
+async def ask(event: dict[str, Any], step: Step) -> str:
+    """Ask once; the answer is the run's result."""
+    del event
+    return (await step.ask("developer", "Well?", timeout=60)).text
+
+
+async def all_handled(engine: Engine) -> None:
+    """Return when every question that was mailed is acknowledged."""
+
+    async def look() -> bool:
+        info = await engine.wire.api(_MAIL.format("INFO"))
+        return not info["num_ack_pending"] and not info["num_pending"]
+
+    await until(look)
+
+
+@pytest.mark.parametrize("junk", JUNK)
+async def test_a_planted_row_of_a_run_is_written_over(engine: Engine, junk: bytes) -> None:
+    async with engine.works(app_of(ask)):
+        run = run_id(WORKFLOW, "e1")
+        await Bucket(engine.wire, "runs").put(key_of("T1", run), junk)
+        assert await engine.start("T1", event_id="e1") == run
+        await engine.question()
+        await all_handled(engine)
+        assert [row.id for row in await engine.client.runs()] == [run]
+        await engine.answer()
+        assert await engine.result(run) == "yes"
+
+
+@pytest.mark.parametrize("junk", JUNK)
+async def test_a_planted_record_of_a_ticket_is_written_over(engine: Engine, junk: bytes) -> None:
+    async with engine.works(app_of(ask)):
+        await Bucket(engine.wire, "parked").put("T1", junk)
+        assert await engine.client.runs(ticket="T1") == []
+        run = await engine.start("T1")
+        await engine.question()
+        await engine.answer()
+        assert await engine.result(run) == "yes"
+    assert await engine.client.dead() == []
+
+
+async def test_mail_that_a_server_has_forgotten_shows_no_closed_question_again(
+    engine: Engine,
+) -> None:
+    async with engine.works(app_of(ask)):
+        run = await engine.start("T1")
+        await engine.question()
+        await all_handled(engine)
+        await engine.answer()
+        await engine.ended(run)
+    await Bucket(engine.wire, "parked").forget("T1")  # as it is after a week
+    await engine.wire.api(_MAIL.format("DELETE"))  # as after a crash of the server
+    async with engine.works(app_of(ask)):
+        await all_handled(engine)
+        assert await Bucket(engine.wire, "parked").get_newest("T1") is None
+
+
+async def test_a_ticket_whose_runs_were_purged_a_moment_ago_can_be_asked_about(
+    engine: Engine,
+) -> None:
+    async with engine.works(app_of(ask)):
+        for text in ("first", "second"):
+            run = await engine.start("T1")
+            await engine.question()
+            await engine.answer(text=text)
+            assert await engine.result(run) == text
+            await all_handled(engine)
+            assert (await engine.client.purge(0)).runs == 1
+
+
+async def test_planted_blocked_runs_and_waits_stop_nobody(engine: Engine) -> None:
+    async def waits(event: dict[str, Any], step: Step) -> Any:
+        del event
+        return await step.wait_for_event("deploys", match={"id": 1})
+
+    async with engine.works(app_of(waits, events=["deploys"])):
+        planted = Bucket(engine.wire, "waits")
+        for key in (_shape_key("deploys"), _wait_key("deploys", {"id": 1})):
+            await planted.put(key, JUNK[1])
+        await Bucket(engine.wire, "blocked").put("planted", JUNK[1])
+        blocked = BlockedRuns(Bucket(engine.wire, "blocked"))
+        assert [row async for row in blocked.rows()] == []
+        run = await engine.start("T1")
+
+        async def registered() -> bool:
+            item = await planted.get(_wait_key("deploys", {"id": 1}))
+            return item is not None and item.value != JUNK[1]
+
+        await until(registered)
+        await engine.client.send("deploys", {"id": 1})
+        assert await engine.result(run) == {"id": 1}
