@@ -26,11 +26,12 @@ from ..tools.errors import Fatal, InvalidArguments, ToolError, ToolTimedOut, Unk
 from ..tools.render import render
 from ..tools.tool import Tool
 from .agent import Agent
+from .failed_call import FailedCall
 from .hooks import settled
 from .keys import AFTER, APPROVE, BEFORE, TOOL, Key
 from .ledger import Ledger
 from .model import ToolCall
-from .recorded import NOT_RUN, Book, LiveContext, kept, prepared_with
+from .recorded import NOT_RUN, Book, LiveContext, kept, prepared_with, scoped
 from .state import Values
 from .turn import CallOutcome, Prepared
 from .turnstile import Touch, Tries, Turnstile
@@ -109,8 +110,12 @@ class _Response:
 
     async def _outcome(self, key: Key, call: ToolCall) -> CallOutcome:
         tool = self._tools.get(call.name)
-        prepared = await self._prepare(key.of(BEFORE), tool, call)
-        cleared = await self._clear(str(key.of(APPROVE)), tool, prepared)
+        edited = self._step.edited(str(key))
+        wanted = call if edited is None else msgspec.structs.replace(call, arguments=edited)
+        prepared = await self._prepare(key.of(BEFORE), tool, wanted)
+        cleared = await self._clear(key.of(APPROVE), tool, prepared)
+        if edited is not None:
+            cleared = cleared._replace(edited=True)
         outcome = await self._run(key, call, cleared)
         if outcome.arguments is None and cleared.arguments != call.arguments:
             outcome = msgspec.structs.replace(outcome, arguments=cleared.arguments)
@@ -168,12 +173,12 @@ class _Response:
 
     # -- approval ------------------------------------------------------------------------------
 
-    async def _clear(self, name: str, tool: Tool[..., Any] | None, prepared: Prepared) -> _Cleared:
+    async def _clear(self, key: Key, tool: Tool[..., Any] | None, prepared: Prepared) -> _Cleared:
         """The call as it may run. Whatever is no clear yes keeps the tool from running."""
         if prepared.outcome is not None or tool is None or not prepared.role:
             return _Cleared(prepared.arguments, refusal=prepared.outcome)
         try:
-            return await self._ask(name, tool, prepared)
+            return await self._ask(key, tool, prepared)
         except AskTimedOut:
             why = f"{tool.name} was not run: no {prepared.role} approved it in time"
         except (InvalidArguments, BadValue):
@@ -182,9 +187,9 @@ class _Response:
             why = f"{tool.name} was not run: it needs approval, and {error}"
         return _Cleared(prepared.arguments, refusal=_failed(why))
 
-    async def _ask(self, name: str, tool: Tool[..., Any], prepared: Prepared) -> _Cleared:
-        full = tool.validate(prepared.arguments)
-        problem = ""
+    async def _ask(self, key: Key, tool: Tool[..., Any], prepared: Prepared) -> _Cleared:
+        full, problem = tool.validate(prepared.arguments), ""
+        step = scoped(self._step, key)
 
         def bind(question_id: str, asked: Question | None) -> Bound:
             # What an earlier release has asked shows the call's digest, and not the question's.
@@ -194,13 +199,13 @@ class _Response:
             return Bound(context, approval.answer_type(tool, shown), shown)
 
         for _ in range(_EDITS):
-            answer = await self._step.ask_about(
+            answer = await step.ask_about(
                 prepared.role,
                 approval.question(tool, self._agent.name, full, problem),
                 bind,
                 timeout=tool.approval_timeout,
                 agent=self._agent.name,
-                name=name,
+                name=key.inner,
             )
             ruling = approval.read(answer.value)
             if ruling.kind != "edit":
@@ -247,8 +252,17 @@ class _Response:
                 self._book.note(key, outcome)
         except StepFailed as error:
             _let_fatal_pass(error)
-            return _failed(f"{call.name} failed: {error}")
+            mended = await self._mended(key, tool, cleared, error)
+            return mended or _failed(f"{call.name} failed: {error}")
         return outcome
+
+    async def _mended(
+        self, key: Key, tool: Tool[..., Any] | None, cleared: _Cleared, error: StepFailed
+    ) -> CallOutcome | None:
+        if tool is None or tool.on_failure is None:
+            return None
+        call = FailedCall(self._step, key, tool, error)
+        return await call.outcome(tool.on_failure, self._agent.name, cleared.arguments)
 
     async def _try(self, key: Key, touch: Touch, name: str, cleared: _Cleared) -> CallOutcome:
         tool = self._tools.get(name)

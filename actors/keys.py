@@ -3,8 +3,8 @@
 A network's frame holds `route#0` (a decision), the parts of a routing agent's decision under it
 (`route#0/model#0`, `route#0/tool#0.1`), and the turns that it led to (`turn#0.0`, `turn#0.1`).
 An agent's frame holds `model#0` and `response#0` of each response, and of its second call
-`before#0.1`, `approve#0.1`, `tool#0.1`, `after#0.1`. What a tool does durably is under its key:
-`tool#0.1/pay`.
+`before#0.1`, `approve#0.1`, `tool#0.1`, `failed#0.1`, `after#0.1`. What a tool does durably is
+under its key: `tool#0.1/pay`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ RESPONSE = "response"
 BEFORE = "before"
 APPROVE = "approve"
 TOOL = "tool"
+FAILED = "failed"
 AFTER = "after"
 TOOLS = "tools"
 HISTORY = "history"
 FINISH = "finish"
 _NUMBERED = (ROUTE, MODEL, RESPONSE)
-_PLACED = (TURN, BEFORE, APPROVE, TOOL, AFTER)
+_PLACED = (TURN, BEFORE, APPROVE, TOOL, FAILED, AFTER)
 _NUMBER = r"(?:0|[1-9][0-9]{0,8})"
 _KEY = re.compile(
     rf"(?:{ROUTE}#(?P<decision>{_NUMBER})/)?"
@@ -63,6 +64,11 @@ class Key(NamedTuple):
     def of(self, kind: str) -> Key:
         """The key of another kind at the same place."""
         return self._replace(kind=kind)
+
+    @property
+    def inner(self) -> str:
+        """Its name among the steps of its routing decision; itself where it is in none."""
+        return str(self._replace(decision=None))
 
     def __str__(self) -> str:
         place = "" if self.place is None else f".{self.place}"

@@ -9,7 +9,7 @@ import msgspec
 
 from ..runtime.actor_step import ActorStep
 from ..tools.context import ToolContext
-from .keys import AFTER, BEFORE, TOOL, Key
+from .keys import AFTER, BEFORE, TOOL, Key, scope
 from .ledger import Ledger
 from .merge import Change, Merged
 from .model import ToolCall
@@ -43,6 +43,11 @@ class LiveContext(ToolContext[Any]):
         """The keys of the changes of this response that the state contains."""
         touch: Touch = self.__dict__["_touch"]
         return sorted(touch.open().seen)
+
+
+def scoped(step: ActorStep, key: Key) -> ActorStep:
+    """The steps that `key.inner` is a name among: a routing decision's own, or the body's."""
+    return step if key.decision is None else step.under(scope(key.decision).rstrip("/"))
 
 
 def kept(touch: Touch, outcome: CallOutcome) -> CallOutcome:

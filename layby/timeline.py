@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from .actors.keys import AFTER, APPROVE, BEFORE, FINISH, MODEL, RESPONSE, ROUTE, TOOL, Key
+from .actors.keys import AFTER, APPROVE, BEFORE, FAILED, FINISH, MODEL, RESPONSE, ROUTE, TOOL, Key
 from .actors.kinds import AGENT, kind_of
 from .actors.turn import DECISIONS
 from .bus.log import LogMessage
@@ -317,7 +317,7 @@ class Narrator:
             "kind": "step.retried",
             "actor": self.who(record.frame),
             "title": steps or self.who(record.frame),
-            "detail": "with another event" if record.event != NULL else "",
+            "detail": _mended(record),
         }
 
     def cancelled(self, record: Cancelled) -> dict[str, Any]:
@@ -368,7 +368,18 @@ _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] =
 }
 
 
-_AROUND = {BEFORE: "before {}", APPROVE: "approval of {}", AFTER: "after {}"}
+def _mended(record: Retried) -> str:
+    if record.event != NULL:
+        return "with another event"
+    return "with another input" if record.input != NULL else ""
+
+
+_AROUND = {
+    BEFORE: "before {}",
+    APPROVE: "approval of {}",
+    FAILED: "failure of {}",
+    AFTER: "after {}",
+}
 """What stands around a tool's call."""
 _UNNAMED = {
     MODEL: "the model",

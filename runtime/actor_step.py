@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -143,8 +144,26 @@ class ActorStep(Step):
         for key in frame.slots if frame is not None else ():
             self._recorder.reached(key)
 
+    def repeats_of(self, key: str) -> list[str]:
+        """The recorded full keys of what was begun under `key`, the first time and later."""
+        frame = self.state.frames.get(self._frame)
+        numbered = re.compile(rf"{re.escape(key)}(#[0-9]+)?")
+        return [each for each in (frame.slots if frame else ()) if numbered.fullmatch(each)]
+
+    def edited(self, key: str) -> Any:
+        """What a person has put in the place of a step's input; None: nobody has."""
+        frame = self.state.frames.get(self._frame)
+        raw = frame.inputs.get(key) if frame is not None else None
+        return None if raw is None else load(raw)
+
     async def do_again(
-        self, steps: Sequence[str], question: str, *, whole: bool = False, event: Raw = NULL
+        self,
+        steps: Sequence[str],
+        question: str,
+        *,
+        whole: bool = False,
+        event: Raw = NULL,
+        input: Raw = NULL,  # noqa: A002  the record's word
     ) -> None:
         """Have what failed done again, as the answer to `question` says. Raises Parked.
 
@@ -153,10 +172,16 @@ class ActorStep(Step):
             question: The question's id: it has this done once.
             whole: Whether the body itself has failed.
             event: What takes the place of the run's event; null: it stays.
+            input: What takes the place of the input of the first of `steps`; null: it stays.
         """
         await self._recorder.may_go_on()
         retried = Retried(
-            frame=self._frame, steps=list(steps), whole=whole, event=event, question=question
+            frame=self._frame,
+            steps=list(steps),
+            whole=whole,
+            event=event,
+            input=input,
+            question=question,
         )
         await self._recorder.wait(retried, to=self._recorder.frame.actor)
 

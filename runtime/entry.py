@@ -263,6 +263,8 @@ class Retried(_Record, frozen=True, kw_only=True, gc=False, tag="retried"):
     """Whether the body itself had failed: what it does from here on is this mail's."""
     event: Raw = NULL
     """What takes the place of the run's event; null: it stays."""
+    input: Raw = NULL
+    """What takes the place of the input of the first of `steps`; null: it stays."""
     question: str = ""
     """The question that was answered so."""
 

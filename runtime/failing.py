@@ -56,6 +56,8 @@ class Trouble:
     """The type of an edited input."""
     fitted: Callable[[Decided], Decided]
     """An `edit` or `skip` as it is carried out. Raises BadValue for one that does not fit."""
+    agent: str = ""
+    """Whose failure it is; empty: the workflow's."""
 
     @property
     def question(self) -> str:
@@ -126,6 +128,7 @@ async def decided(step: Asking, trouble: Trouble, policy: AskOnFailure, name: st
                 timeout=policy.timeout,
                 answer=trouble.form,
                 default=None,
+                agent=trouble.agent,
                 name=name,
             )
             return trouble.fitted(_read(answer.value, answer.question_id))

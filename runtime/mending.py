@@ -105,6 +105,8 @@ def _retried(state: RunState, record: Retried, n: int, envelope: Envelope) -> No
         _do_again(state, frame, record.steps, n)
     else:
         frame.rounds += 1
+    if record.input != NULL and record.steps:
+        frame.inputs[record.steps[0]] = record.input
     if record.whole:
         _take_over(frame, n)
         frame.resumed = n

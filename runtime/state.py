@@ -106,6 +106,8 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Recorded keys that its body need not reach any more."""
     again: dict[str, int] = {}
     """How often a question of a key is asked anew."""
+    inputs: dict[str, Raw] = {}
+    """By keys of steps: what people have put in the place of their input."""
     rounds: int = 0
     """How often what failed in it was done again."""
 

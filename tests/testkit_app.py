@@ -60,6 +60,20 @@ def script(request: Any) -> Any:
     return f"They say: {results[-1]}"
 
 
+@tool(on_failure="ask")
+def find(marker: str) -> str:
+    """Find a file."""
+    return looks_for(marker)
+
+
+def finds(request: Any) -> Any:
+    """Find the file that the task names, and tell what came of it."""
+    parts = [part for message in request.messages for part in message.parts]
+    found = [part.content for part in parts if hasattr(part, "content")]
+    return found[0] if found else calls("find", marker=parts[0].text)
+
+
+finder = Agent("Finder", tools=[find], model=ScriptedModel(finds))
 clerk = Agent("Clerk", system="Help.", tools=[look_up, ask_developer])
 desk = Network(
     "desk",
@@ -67,7 +81,7 @@ desk = Network(
     router=lambda route: None if route.turns else clerk,
     default_model=ScriptedModel(script),
 )
-app = App("testkit", networks=[desk], events=["testkit.paid", "testkit.said"])
+app = App("testkit", networks=[desk], agents=[finder], events=["testkit.paid", "testkit.said"])
 
 
 @app.workflow(on="testkit.order", key="order", version="1")
@@ -128,6 +142,13 @@ async def mended(event: dict[str, Any], step: Step) -> str:
     charged = await step.run("charge", charge, event["order"])
     there = await step.run("look", looks_for, event["marker"], retry=Retry(attempts=1))
     return f"{charged}, {there}"
+
+
+@app.workflow(on="testkit.finds", key="order")
+async def found(event: dict[str, Any], step: Step) -> str:
+    """Let an agent work whose tool fails until there is a marker."""
+    charged = await step.run("charge", charge, event["order"])
+    return f"{charged}, {(await step.agent(finder, event['marker'])).text}"
 
 
 @app.workflow(on="testkit.asks", key="order")

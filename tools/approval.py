@@ -110,7 +110,7 @@ def answer_type(tool: Tool[..., Any], digest: str) -> Any:
     closed = ConfigDict(extra="forbid")
     yes: Any = Literal[(True, digest)]
     # The tool's parameters are the schema; the tool itself checks them, and says what is wrong.
-    edited = Annotated[dict[str, Any], WithJsonSchema(_inlined(tool.parameters))]
+    edited = Annotated[dict[str, Any], WithJsonSchema(inlined(tool.parameters))]
     written = Annotated[str, Field(min_length=1)]
     wanted: Any = (
         Annotated[str, StringConstraints(pattern=_pattern(digest))]
@@ -126,7 +126,7 @@ def answer_type(tool: Tool[..., Any], digest: str) -> Any:
     return Annotated[wanted, Field(description=hint)]
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema without references, which would point elsewhere within another schema."""
     definitions = {f"#/$defs/{name}": inner for name, inner in schema.get("$defs", {}).items()}
 

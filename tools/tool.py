@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
 from ..runtime import duration
 from ..runtime.errors import InvalidSetup
+from ..runtime.failing import AskOnFailure, policy_of
 from ..runtime.waiting import Performer
 from . import docstring
 from .approval import Needs, checked
@@ -54,6 +55,8 @@ class Tool(Generic[P, R]):
     """Who must approve a call before it runs: see `approval`."""
     approval_timeout: float | None = None
     """Seconds that they have; None: the app's `ask_timeout`. Silence denies."""
+    on_failure: AskOnFailure | None = None
+    """Who is asked what to do when every try of a call has raised; None: the model is told."""
     calls: tuple[Performer[Any], ...] = ()
     """The actors whom it calls, which need somebody to take their mail."""
     hands_to: str = ""
@@ -109,6 +112,7 @@ def tool(
     timeout: Timeout | None = None,
     needs_approval: Needs = False,
     approval_timeout: Timeout | None = None,
+    on_failure: AskOnFailure | Literal["ask"] | None = None,
 ) -> Tool[_P, _R]: ...
 
 
@@ -121,6 +125,7 @@ def tool(
     timeout: Timeout | None = None,
     needs_approval: Needs = False,
     approval_timeout: Timeout | None = None,
+    on_failure: AskOnFailure | Literal["ask"] | None = None,
 ) -> Callable[[Callable[_P, _R]], Tool[_P, _R]]: ...
 
 
@@ -134,6 +139,7 @@ def tool(
     timeout: Timeout | None = None,
     needs_approval: Needs = False,
     approval_timeout: Timeout | None = None,
+    on_failure: AskOnFailure | Literal["ask"] | None = None,
 ) -> Any:
     """Make a typed function a tool: `@tool`, or `@tool(name=..., retries=..., timeout=...)`.
 
@@ -154,6 +160,10 @@ def tool(
         needs_approval: Who must approve a call before it runs: True for a developer, a role, or a
             function of (ctx, arguments) that returns one of these or False.
         approval_timeout: How long they have; default: the app's `ask_timeout`. Silence denies.
+        on_failure: `ask`: when every try has raised, a person with the role `developer` is asked,
+            for 4 h, whether to retry the call, to edit its arguments, to give the model a value as
+            its result, or to tell the model of the failure; so does silence. An `AskOnFailure`
+            names another role or time. A `ToolError` is told to the model as ever.
 
     Raises:
         InvalidSetup: the function cannot be a tool; the message says which part, and the fix.
@@ -172,6 +182,7 @@ def tool(
             timeout=_seconds(own_name, timeout),
             needs_approval=checked(own_name, needs_approval),
             approval_timeout=_seconds(own_name, approval_timeout),
+            on_failure=policy_of(on_failure),
             arguments=arguments,
         )
 

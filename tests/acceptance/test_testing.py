@@ -108,14 +108,19 @@ async def test_a_failure_that_nobody_answers(layby_running: Running, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("subject", ["testkit.mended", "testkit.finds"])
 @pytest.mark.parametrize("point", ["before_append", "after_append", "after_effect", "before_ack"])
 async def test_a_worker_is_killed_with_the_decision_about_a_failure(
-    layby_running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+    layby_running: Running,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    point: str,
+    subject: str,
 ) -> None:
     charges, marker = tmp_path / "charges", tmp_path / "marker"
     monkeypatch.setenv("TESTKIT_CHARGES", str(charges))
     async with layby_running(TARGET, workers=0) as rt:
-        await rt.send("testkit.mended", {"order": "A1", "marker": str(marker)})
+        await rt.send(subject, {"order": "A1", "marker": str(marker)})
         async with rt.worker():
             await rt.question()
         marker.touch()

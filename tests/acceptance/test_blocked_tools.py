@@ -1,0 +1,192 @@
+"""Tools whose failures people mend, and calls that a deploy leaves without their tool."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from layby import Agent, App, AskOnFailure, tool
+from layby.actors.model import ToolCall
+from layby.actors.router import RoutingAgent
+from layby.rows import QuestionRow
+from layby.tools import Tool, ToolContext
+from tests.engine import Engine, desk, until
+from tests.scripted import Scripted, calls, results, says
+
+pytestmark = pytest.mark.nats
+
+
+class Shop:
+    """A tool that fails while it is closed, and what it and its hook saw."""
+
+    def __init__(self) -> None:
+        self.closed = True
+        self.keys: list[str] = []
+        self.charged: list[int] = []
+        self.hooked: list[Any] = []
+
+    def tool(self, **options: Any) -> Tool[..., Any]:
+        @tool(on_failure="ask", **options)
+        async def refund(ctx: ToolContext, amount: int) -> str:
+            """Pay money back."""
+            self.keys.append(ctx.idempotency_key)
+            await ctx.step.run("charge", self.charged.append, amount)
+            if self.closed or amount > 100:
+                raise RuntimeError(f"cannot refund {amount}")
+            return f"refunded {amount}"
+
+        return refund
+
+    async def hook(self, ctx: Any, call: ToolCall) -> None:
+        del ctx
+        self.hooked.append(call.arguments["amount"])
+
+
+def agent(*tools: Tool[..., Any], amount: int = 5, **options: Any) -> tuple[App, Scripted]:
+    script = [calls(("refund", {"amount": amount})), says("done")]
+    model = Scripted(*script)
+    return desk(Agent("A", tools=tools, **options), model=model), model
+
+
+def told(model: Scripted) -> list[tuple[str, bool]]:
+    return [(each.content, each.is_error) for each in results(model.requests[-1])]
+
+
+async def another(engine: Engine, than: QuestionRow) -> QuestionRow:
+    async def look() -> QuestionRow | None:
+        found = [each for each in await engine.client.questions() if each.id != than.id]
+        return found[0] if found else None
+
+    found = await until(look)
+    assert found is not None
+    return found
+
+
+async def test_a_failed_call_is_run_again_when_a_person_says_so(engine: Engine) -> None:
+    shop = Shop()
+    app, model = agent(shop.tool())
+    async with engine.works(app), engine.works(app):
+        run = await engine.start()
+        first = await engine.question(run=run)
+        assert "Tool 'refund' failed: RuntimeError: cannot refund 5 in refund (" in first.question
+        assert (first.agent, '"amount": 5' in first.context) == ("A", True)
+        await engine.answer(text="retry")
+        second = await another(engine, first)
+        shop.closed = False
+        await engine.answer(text="retry", question_id=second.id)
+        await engine.result(run)
+    assert told(model) == [("refunded 5", False)]
+    assert (len(shop.keys), len(set(shop.keys)), shop.charged) == (3, 1, [5])
+
+
+async def test_an_edited_call_goes_by_its_hook_and_its_approval(engine: Engine) -> None:
+    shop = Shop()
+    shop.closed = False
+    app, model = agent(shop.tool(needs_approval=True), amount=500, before_tool=shop.hook)
+    async with engine.works(app):
+        run = await engine.start()
+        approval = await engine.question(run=run)
+        await engine.answer(text="approve")
+        failed = await another(engine, approval)
+        edit = '{"edit": {"amount": %s}}'
+        bad = await engine.answer(text=edit % '"much"', question_id=failed.id)
+        assert bad.outcome == "invalid"
+        await engine.answer(text=edit % "7", question_id=failed.id)
+        again = await another(engine, failed)
+        assert again.question == "May A call refund(amount=7)?"
+        assert again.id != approval.id
+        await engine.answer(text="approve", question_id=again.id)
+        await engine.result(run)
+    assert shop.hooked == [500, 7]
+    note = '[A person changed the arguments to {"amount": 7}]\n'
+    assert told(model) == [(f"{note}refunded 7", False)]
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [
+        ('{"skip": {"id": 7}}', ('{"id":7}', False)),
+        ("fail", ("refund failed: cannot refund 5", True)),
+    ],
+)
+async def test_a_failed_call_is_given_a_value_or_told_to_the_model(
+    engine: Engine, said: str, result: tuple[str, bool]
+) -> None:
+    shop = Shop()
+    app, model = agent(shop.tool())
+    async with engine.works(app):
+        run = await engine.start()
+        await engine.question(run=run)
+        await engine.answer(text=said)
+        await engine.result(run)
+    assert told(model) == [result]
+
+
+async def test_silence_about_a_failed_call_is_told_to_the_model(engine: Engine) -> None:
+    @tool(on_failure=AskOnFailure(timeout="1s"), retries=1)
+    async def refund(amount: int) -> str:
+        raise RuntimeError(f"cannot refund {amount}")
+
+    app, model = agent(refund)
+    async with engine.works(app):
+        await engine.result(await engine.start())
+    assert told(model) == [("refund failed: cannot refund 5", True)]
+
+
+async def test_two_failed_calls_side_by_side_are_mended_one_by_one(engine: Engine) -> None:
+    shop = Shop()
+    mine = shop.tool()
+
+    @tool(on_failure="ask")
+    async def ship(ctx: ToolContext, to: str) -> str:
+        ctx.state["shipped"] = to
+        if shop.closed:
+            raise RuntimeError("no ship")
+        return f"shipped to {to}"
+
+    model = Scripted(calls(("refund", {"amount": 5}), ("ship", {"to": "Oslo"})), says("done"))
+    app = desk(Agent("A", tools=[mine, ship]), model=model)
+    async with engine.works(app), engine.works(app):
+        run = await engine.start()
+        both = await engine.questions(2, run=run)
+        shop.closed = False
+        await asyncio.gather(
+            *(engine.answer(text="retry", question_id=question.id) for question in both)
+        )
+        found = await engine.result(run)
+    assert told(model) == [("refunded 5", False), ("shipped to Oslo", False)]
+    assert (len(shop.keys), shop.charged, found["state"]) == (2, [5], {"shipped": "Oslo"})
+
+
+async def test_a_routers_tool_is_approved(engine: Engine) -> None:
+    shop = Shop()
+    shop.closed = False
+    thinks = Scripted(
+        calls(("refund", {"amount": 5})), calls(("done", {"summary": "paid back"})), name="router"
+    )
+    router = RoutingAgent("R", tools=[shop.tool(needs_approval=True)], model=thinks)
+    async with engine.works(desk(Agent("A"), router=router, model=Scripted(says("never")))):
+        run = await engine.start()
+        assert (await engine.question(run=run)).question == "May R call refund(amount=5)?"
+        await engine.answer(text="approve")
+        assert (await engine.result(run))["text"] == "paid back"
+    assert told(thinks) == [("refunded 5", False)]
+
+
+async def test_a_routers_tool_is_run_again_when_a_person_says_so(engine: Engine) -> None:
+    shop = Shop()
+    thinks = Scripted(
+        calls(("refund", {"amount": 5})), calls(("done", {"summary": "paid back"})), name="router"
+    )
+    router = RoutingAgent("R", tools=[shop.tool()], model=thinks)
+    app = desk(Agent("A"), router=router, model=Scripted(says("never")))
+    async with engine.works(app):
+        run = await engine.start()
+        await engine.question(run=run)
+        shop.closed = False
+        await engine.answer(text="retry")
+        assert (await engine.result(run))["text"] == "paid back"
+    assert told(thinks) == [("refunded 5", False)]
+    assert (len(shop.keys), shop.charged) == (2, [5])
