@@ -48,7 +48,7 @@ def configure(
             line or (_json() if json else PlainLine(colours=out.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else level),
-        logger_factory=structlog.PrintLoggerFactory(stream or cast("TextIO", _Stderr())),
+        logger_factory=structlog.WriteLoggerFactory(stream or cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
 

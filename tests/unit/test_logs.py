@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,3 +79,18 @@ def test_the_table_names_nothing_that_is_not_logged() -> None:
     for event, level, fields in logged():
         found.setdefault((event, level), set()).update(fields)
     assert documented() == {key: frozenset(fields) for key, fields in found.items()}
+
+
+def test_a_line_is_written_in_one_piece() -> None:
+    """Workers may share one stderr, and lines of one must not end up within lines of another."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    code = (
+        "import structlog; from layby.runtime import telemetry; telemetry.configure(json=True);"
+        "log = structlog.get_logger(); log.info('run.started'); log.info('run.completed')"
+    )
+    with ours, theirs:
+        subprocess.run([sys.executable, "-c", code], stderr=theirs.fileno(), check=True, timeout=30)  # noqa: S603
+        theirs.close()
+        pieces = list(iter(lambda: ours.recv(65536), b""))
+    assert [json.loads(piece)["event"] for piece in pieces] == ["run.started", "run.completed"]
+    assert all(piece.endswith(b"\n") for piece in pieces)
