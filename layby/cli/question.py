@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import getpass
-import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from . import shell
 from .errors import USAGE, CliError, UsageError
 from .foreign import one_line, safe
 
@@ -117,14 +117,12 @@ def form_of(row: QuestionRow) -> list[str]:
     return [safe(line) for line in form_lines(row.form)]
 
 
-def command_for(row: QuestionRow, rows: Collection[QuestionRow]) -> str:
-    """The command that answers a question, among all that are open."""
-    words = ["layby", "answer", row.ticket, _example(row)]
-    if sum(other.ticket == row.ticket for other in rows) > 1:
-        words[3:3] = ["--question", row.id]
+def command_for(row: QuestionRow, call: Invocation) -> str:
+    """The command that answers this question, whatever else is asked on its ticket."""
+    words = ["answer", "--question", row.id, row.ticket, _example(row)]
     if row.ticket.startswith("-"):
-        words = [*words[:2], *words[3:-1], "--", row.ticket, words[-1]]
-    return safe(shlex.join(words))
+        words.insert(3, "--")
+    return shell.again(call, words)
 
 
 def _example(row: QuestionRow) -> str:

@@ -68,20 +68,20 @@ def questions(
     if call.json:
         print_json(rows)
     else:
-        _print(rows, role)
+        _print(call, rows, role)
 
 
-def _print(rows: Sequence[QuestionRow], role: str | None) -> None:
+def _print(call: Invocation, rows: Sequence[QuestionRow], role: str | None) -> None:
     from .tables import question_table
 
     if rows:
         stdout().print(question_table(rows))
-        print_commands(stdout(), rows)
+        print_commands(stdout(), call, rows)
     else:
         stdout().print(_nothing(role), style="dim")
 
 
-def print_commands(console: Console, rows: Sequence[QuestionRow]) -> None:
+def print_commands(console: Console, call: Invocation, rows: Sequence[QuestionRow]) -> None:
     """Print the command that answers each question."""
     from rich.text import Text
 
@@ -89,7 +89,7 @@ def print_commands(console: Console, rows: Sequence[QuestionRow]) -> None:
 
     console.print(Text("\nTo answer:", style="dim"))
     for row in rows:
-        console.print(Text(command_for(row, rows)), soft_wrap=True)
+        console.print(Text(command_for(row, call)), soft_wrap=True)
 
 
 async def _watch(look: Callable[[], Awaitable[list[QuestionRow]]], role: str | None) -> None:

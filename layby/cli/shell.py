@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .invocation import Invocation
 
 
 def layby() -> str:
     """How this installation is called: `layby` when that is on PATH, else by its Python."""
     return "layby" if shutil.which("layby") else shlex.join([sys.executable, "-m", "layby"])
+
+
+def again(call: Invocation, words: list[str]) -> str:
+    """A command for the server and app that `call` is about; a password in a URL is left out."""
+    options = {
+        "--server": _LOGIN.sub(r"\1USER:PASSWORD@", call.server or ""),
+        "--context": call.context,
+        "--inbox-prefix": call.inbox_prefix,
+        "--prefix": call.prefix,
+    }
+    named = [word for name, value in options.items() if value for word in (name, value)]
+    return f"{layby()} {_join([*named, *words])}"
+
+
+_LOGIN = re.compile(r"(^|,|//)[^/,]*@")
 
 
 def answer(url: str | None, ticket: str, text: str) -> str:

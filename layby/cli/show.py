@@ -55,7 +55,7 @@ def show(
     elif told:
         print_end(stdout(), detail)
     else:
-        print_run(stdout(), detail)
+        print_run(stdout(), call, detail)
 
 
 def has_ended(status: str) -> bool:
@@ -63,12 +63,12 @@ def has_ended(status: str) -> bool:
     return status not in {"running", "waiting", "blocked"}
 
 
-def print_run(console: Console, detail: RunDetail) -> None:
+def print_run(console: Console, call: Invocation, detail: RunDetail) -> None:
     """Print a whole run: its head, its history, its end."""
     print_head(console, detail)
     print_steps(console, detail)
     print_children(console, detail)
-    print_questions(console, detail)
+    print_questions(console, call, detail)
     print_end(console, detail)
 
 
@@ -105,7 +105,7 @@ def print_children(console: Console, detail: RunDetail) -> None:
         console.print(run_table(detail.children, width=console.width))
 
 
-def print_questions(console: Console, detail: RunDetail) -> None:
+def print_questions(console: Console, call: Invocation, detail: RunDetail) -> None:
     """Print what people are being asked, what an answer must be, and how to give it."""
     if detail.questions:
         from .questions import print_commands
@@ -113,7 +113,7 @@ def print_questions(console: Console, detail: RunDetail) -> None:
 
         console.print()
         console.print(question_table(detail.questions))
-        print_commands(console, detail.questions)
+        print_commands(console, call, detail.questions)
 
 
 def print_end(console: Console, detail: RunDetail) -> None:

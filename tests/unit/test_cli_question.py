@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from layby.cli.errors import USAGE, CliError
+from layby.cli.invocation import Invocation
 from layby.cli.question import chosen, command_for
 from layby.rows import QuestionRow
 
@@ -67,11 +70,33 @@ def test_an_approval_with_a_digest_says_which_question_it_means(reply: str) -> N
             means(rows, reply=other)
 
 
-def test_each_row_has_the_command_that_works_for_it() -> None:
+def test_each_row_has_the_command_that_works_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "layby").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    here = Invocation()
     one = row("a", ticket="it's")
-    assert shlex.split(command_for(one, [one])) == ["layby", "answer", "it's", "your answer"]
-    first, second = row("a"), row("b", digest="5f1d0c2a9b34", form={"anyOf": []})
-    assert command_for(first, [first, second]).startswith("layby answer T1 --question a ")
-    assert command_for(second, [first, second]).endswith("--question b 'approve 5f1d0c2a9b34'")
-    ticket = row("a", ticket="-x", form={"type": "boolean"})
-    assert shlex.split(command_for(ticket, [ticket])) == ["layby", "answer", "--", "-x", "yes"]
+    assert words(one, here) == ["layby", "answer", "--question", "a", "it's", "your answer"]
+    approval = row("b", digest="5f1d0c2a9b34", form={"anyOf": []})
+    assert words(approval, here)[-2:] == ["T1", "approve 5f1d0c2a9b34"]
+    dashed = row("a", ticket="-x", form={"type": "boolean"})
+    assert words(dashed, here)[-3:] == ["--", "-x", "yes"]
+    assert command_for(row("a", ticket="\x1b[2J"), here).isprintable()
+
+
+def test_a_printed_command_asks_the_server_and_the_app_that_the_question_is_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    call = Invocation(server="nats://ada:secret@h:4222", inbox_prefix="_I.ada", prefix="shop")
+    assert words(row("a"), call) == [
+        *(sys.executable, "-m", "layby"),
+        *("--server", "nats://USER:PASSWORD@h:4222"),
+        *("--inbox-prefix", "_I.ada", "--prefix", "shop"),
+        *("answer", "--question", "a", "T1", "your answer"),
+    ]
+
+
+def words(question: QuestionRow, call: Invocation) -> list[str]:
+    return shlex.split(command_for(question, call))

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from layby.cli import times
 from layby.cli.demo_screen import Screen
 from layby.cli.ending import ending
+from layby.cli.invocation import Invocation
 from layby.cli.show import print_run
 from layby.cli.speech import Speech
 from layby.cli.tables import STATUS_STYLE, finding_table, question_table, run_table
@@ -221,7 +222,7 @@ def test_an_unknown_kind_of_line_is_still_told() -> None:
 
 def test_a_run_is_shown_from_its_start_to_its_result() -> None:
     target = console()
-    print_run(target, DETAIL)
+    print_run(target, Invocation(), DETAIL)
     text = text_of(target)
     for part in ("T125", "completed", "get_ticket_details", "250 ms", "reply", "Fixed."):
         assert part in text
