@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..bus.errors import BusError
+from ..runtime import crash
 from ..runtime.body import RAISED
 from ..runtime.entry import Cancelled, Failure, Joined, Origin, Reopened, Started
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
@@ -68,13 +69,16 @@ class ChildRuns:
 
     async def _reopen(self, live: LiveRun) -> None:
         parent = await self._host.open(live.state.abandoned_by)
-        if parent.state.ended:
-            return
-        origin = f"{parent.id}@{parent.state.reopened}"
-        why = f"its parent, run {parent.id}, was reopened"
+        if not parent.state.ended:
+            await self._reopened(live, parent.id, f"{parent.id}@{parent.state.reopened}")
+
+    @staticmethod
+    async def _reopened(live: LiveRun, parent: str, origin: str) -> None:
+        reopened = Reopened(by="", why=f"its parent, run {parent}, was reopened", origin=origin)
+        crash.point("before_reopened")
         with suppress(Fenced):
-            reopened = Reopened(by="", why=why, origin=origin)
             await live.append([reopened], to=live.state.root.actor)
+        crash.point("after_reopened")
 
     async def end(self, run: str, parent: str, reason: str) -> None:
         """End a run that its parent does not wait for any more. Raises Interrupted."""
@@ -98,10 +102,7 @@ class ChildRuns:
             await live.catch_up()
             state = live.state
             if state.status in RETRYABLE and origin not in state.origins:
-                why = f"its parent, run {parent}, was reopened"
-                reopened = Reopened(by="", why=why, origin=origin)
-                with suppress(Fenced):
-                    await live.append([reopened], to=state.root.actor)
+                await self._reopened(live, parent, origin)
             elif state.ended:
                 await self.tidy(live)
         except BusError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from ..bus.log import NOBODY
+from . import crash
 from .entry import Blocked
 from .errors import Fenced
 from .need import Held
@@ -26,5 +27,7 @@ def record_of(held: Held, frame: str, cause: int, fingerprint: str) -> Blocked:
 
 async def block(live: LiveRun, record: Blocked) -> None:
     """Block a mail whose body was not entered, unless the run has moved on without it."""
+    crash.point("before_blocked")
     with suppress(Fenced):
         await live.append([record], to=NOBODY, cause=record.cause)
+    crash.point("after_blocked")

@@ -294,7 +294,6 @@ class Host:
         if held is not None and why.frame:
             record = record_of(held, why.frame, why.cause, self.services.fingerprint)
             await block(live, record)
-            await self._announce(live.id)
         await self._finish(live)
         await delivery.ack()
 
@@ -347,8 +346,9 @@ class Host:
     async def _block(self, activation: Activation, held: Held) -> None:
         live, frame, cause = activation.live, activation.frame, activation.cause
         record = record_of(held, frame.id, cause, self.services.fingerprint)
+        crash.point("before_blocked")
         await activation.close(NOBODY, record)
-        await self._announce(live.id)
+        crash.point("after_blocked")
 
     async def _close(self, activation: Activation, outcome: Outcome) -> None:
         frame, state = activation.frame, activation.live.state
@@ -385,6 +385,8 @@ class Host:
         await self.index.reflect(live)
         if live.state.blocks or live.state.reopened:
             await self.blocked.reflect(live)
+        if live.state.blocked:  # also when who blocked it died before it could tell
+            await self._announce(live.id)
 
     async def _fail(self, run: str, reason: str) -> None:
         """End a run whose mail was given up."""

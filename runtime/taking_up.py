@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from ..bus.errors import BusError
+from . import crash
 from .blocked import BlockedRuns
 from .entry import Unblocked
 from .errors import Fenced
@@ -97,8 +98,10 @@ class TakingUp:
         if self._fingerprint in block.tried or not self._fits(state, block):
             return False
         unblocked = Unblocked(cause=cause, fingerprint=self._fingerprint)
+        crash.point("before_unblocked")
         with suppress(Fenced):
             await live.append([unblocked], to=state.frames[block.frame].actor)
+            crash.point("after_unblocked")
             log.info("run.taken_up", run=live.id, ticket=state.ticket, reason=block.reason)
             return True
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -16,7 +16,7 @@ from layby.actors.network import Network
 from layby.actors.router import Route
 from layby.actors.workflow import WorkflowStep
 from layby.app import App
-from layby.runtime.errors import AskTimedOut, RetryAfter
+from layby.runtime.errors import AskTimedOut, NonRetriableError, RetryAfter
 from layby.runtime.retry import Retry
 from layby.runtime.step import Step
 from layby.tools import ToolContext, make_ask, tool
@@ -30,6 +30,8 @@ ACK_WAIT = "CHAOS_ACK_WAIT"
 LOG_STREAMS = "CHAOS_LOG_STREAMS"
 """Environment variable: over how many streams the logs are split."""
 EXPIRED = "(expired)"
+NOT_YET = "does not work yet"
+"""What the errors say that a retry of the run mends."""
 _SHORT = 0.2
 _RETRY = Retry(attempts=30, first=0.02, longest=0.05)
 
@@ -38,14 +40,15 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a ticket's run does. `name` is unique within its ticket."""
 
     kind: str
-    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network, chat, child or boom."""
+    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network, chat, child, frail, heir
+    or boom."""
     name: str
     seconds: float = 0.0
     """Deadline of a question, length of a sleep."""
     at: float = 0.0
     """Deadline of a question in Unix seconds, instead of `seconds`."""
     count: int = 0
-    """Tries that fail, questions at once, messages of a chat."""
+    """Tries that fail, questions at once, messages of a chat, ends that are retried."""
     rounds: list[list[str]] = []
     """Of a network: the calls of each response of its model, `effect:name` or `ask:name`."""
 
@@ -85,6 +88,15 @@ async def flaky(key: str, name: str, fails: int, pause: float) -> str:
     return f"did {name}"
 
 
+async def frail(key: str, name: str, fails: int) -> str:
+    """An effect that ends its run the first times, and is made once the run is retried."""
+    ledger().write(key, name, made=False)
+    if ledger().tries(key) <= fails:
+        raise NonRetriableError(f"{name} {NOT_YET}")
+    ledger().write(key, name, made=True)
+    return f"did {name}"
+
+
 class Body:
     """One run of the workflow."""
 
@@ -109,6 +121,17 @@ class Body:
 
     def do_backoff(self, op: Op) -> Awaitable[str]:
         return self._step.run(op.name, flaky, *self._named(op), op.count, 1.0, retry=_RETRY)
+
+    def do_frail(self, op: Op) -> Awaitable[str]:
+        return self._step.run(op.name, frail, *self._named(op), op.count)
+
+    def do_heir(self, op: Op) -> Awaitable[str]:
+        event = {
+            "ticketId": f"T{self._event.n}-{op.name}",
+            "effect": f"{self._event.n}/{op.name}",
+            "fails": op.count,
+        }
+        return self._step.workflow("heir", event, name=op.name)
 
     async def do_ask(self, op: Op, suffix: str = "") -> str:
         name = op.name + suffix
@@ -220,26 +243,41 @@ def _route(route: Route) -> str | None:
 
 bee = Agent("Bee", tools=[make_effect, make_ask()], model=ScriptedModel())
 network = Network("hive", agents=[bee], router=_route)
-app = App(
-    "chaos",
-    networks=[network],
-    events=[SAID],
-    ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
-    max_questions=50,
-    ack_wait=float(os.environ.get(ACK_WAIT, "2")),
-    log_streams=int(os.environ.get(LOG_STREAMS, "1")),
-)
 
 
-@app.workflow(on=TRIGGER, key="ticketId", version="1")
 async def walk(event: Opened, step: Step) -> list[Any]:
     """Do what the event says."""
     assert isinstance(step, WorkflowStep)
     return await Body(event, step).walk()
 
 
-@app.workflow(on="chaos.child.opened", key="ticketId", version="1")
 async def dawdle(event: dict[str, Any], step: Step) -> None:
     """Take longer than anybody waits for it."""
     del event
     await step.sleep("1h")
+
+
+async def heir(event: dict[str, Any], step: Step) -> str:
+    """Fail, and with it the run that waits for it, until that is retried."""
+    key = step.idempotency_key("work")
+    return await step.run("work", frail, key, event["effect"], event["fails"])
+
+
+def release(body: Callable[[Opened, Step], Awaitable[list[Any]]]) -> App:
+    """A release of the app in which `body` is the workflow."""
+    made = App(
+        "chaos",
+        networks=[network],
+        events=[SAID],
+        ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
+        max_questions=50,
+        ack_wait=float(os.environ.get(ACK_WAIT, "2")),
+        log_streams=int(os.environ.get(LOG_STREAMS, "1")),
+    )
+    made.workflow(on=TRIGGER, key="ticketId", version="1", name="walk")(body)
+    made.workflow(on="chaos.child.opened", key="ticketId", version="1")(dawdle)
+    made.workflow(on="chaos.heir.opened", key="ticketId", version="1")(heir)
+    return made
+
+
+app = release(walk)

@@ -75,9 +75,14 @@ class Campaign:
         self.faults[fault] += 1
         self.fault_times.append(time.time())
 
-    async def start(self, count: int = 1, *, crash: str = "", url: str = "") -> list[Worker]:
+    async def start(
+        self, count: int = 1, *, crash: str = "", url: str = "", renamed: bool = False
+    ) -> list[Worker]:
         """Start workers and wait until they take work."""
-        starts = (self.fleet.start(crash=crash, mutant=self.mutant, url=url) for _ in range(count))
+        starts = (
+            self.fleet.start(crash=crash, mutant=self.mutant, url=url, renamed=renamed)
+            for _ in range(count)
+        )
         return list(await asyncio.gather(*starts))
 
     async def kill(self, worker: Worker, why: str = "worker killed") -> None:

@@ -13,6 +13,7 @@ from layby.runtime.entry import (
     Answered,
     Asked,
     Expired,
+    Reopened,
     Stepped,
 )
 from layby.runtime.journal import fold
@@ -181,15 +182,22 @@ class Checker:
 
     def _log(self, run: str) -> Iterator[Violation]:
         state = RunState(id=run)
+        mended = self._mended(run)
         for entry in self._history.logs[run]:
             records = entry.envelope.records
             # What follows the opening of a run in its message cannot be asked about before it.
             if state.frames and any(clashes(state, record) for record in records):
                 yield Violation("fence broken", f"run {run} at {entry.n}: {records}")
             for record in records:
-                if isinstance(record, Stepped):
+                if isinstance(record, Stepped) and not (record.error and entry.n < mended):
                     yield from self._ran_again(f"{run}/{record.frame}/{record.key}", entry.at)
             fold(state, entry.n, entry.envelope)
+
+    def _mended(self, run: str) -> int:
+        """Where a run was reopened last: what failed before is done again."""
+        log = self._history.logs[run]
+        reopened = (any(isinstance(r, Reopened) for r in entry.envelope.records) for entry in log)
+        return max((entry.n for entry, is_ in zip(log, reopened, strict=True) if is_), default=0)
 
     def _ran_again(self, key: str, recorded: float) -> Iterator[Violation]:
         for entry in self._by_key.get(key, []):
@@ -398,6 +406,9 @@ class Checker:
             yield Violation(kind, f"run {run.id} is {run.status}, the index says {row.status}")
         elif row.pos > run.tail or (run.ended and row.pos < run.tail):
             yield Violation(kind, f"run {run.id} is at {run.tail}, the index says {row.pos}")
+        if (run.id in self._history.blocked) != bool(run.blocked):
+            how = "not " if run.blocked else ""
+            yield Violation(kind, f"run {run.id} is {run.status} and {how}listed as blocked")
         for question in run.questions.values():
             listed = question.id in self._history.listed
             if listed != (question.status == "open"):

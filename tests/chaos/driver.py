@@ -60,6 +60,9 @@ class Driver:
         """Unnamed answers that lost to a later one while a question stayed open: sent again."""
         self.refusals: Counter[str] = Counter()
         """What the server or the network said to the driver while something failed."""
+        self.people = asyncio.Event()
+        """Whether people answer at present; if not, they do it once it is set."""
+        self.people.set()
         self._asked: set[str] = set()
         self._asked_on: set[str] = set()
         self._nagged: dict[str, float] = {}
@@ -144,6 +147,8 @@ class Driver:
         told = {receipt.seq for _, receipt in self.history.receipts}
         waiting = {a.ticket for a in self.history.answers.values() if a.seq not in told}
         now = time.monotonic()
+        if not self.people.is_set():
+            return
         for state in self.history.states.values():
             ticket = self.tickets.get(state.ticket)
             if ticket is None or ticket.manner in _SILENT or ticket.id in waiting:
@@ -162,6 +167,7 @@ class Driver:
         ticket = self.tickets[asked["ticket"]]
         self._asked_on.add(ticket.id)
         deadline = _unix(asked["deadline"])
+        await self.people.wait()
         await asyncio.sleep(ticket.delay)
         person = Person(self, ticket, question_id, asked["question"], deadline)
         await getattr(person, ticket.manner)()

@@ -18,7 +18,7 @@ def stages(ticket: Ticket) -> Iterator[list[str]]:
     """The effects of a ticket, in the order in which it makes them; those of one stage at once."""
     for op in ticket.ops:
         match op.kind:
-            case "step" | "flaky" | "backoff":
+            case "step" | "flaky" | "backoff" | "frail":
                 yield [f"{ticket.n}/{op.name}"]
             case "asks":
                 yield [f"{ticket.n}/{op.name}.{i}.then" for i in range(op.count)]

@@ -23,8 +23,10 @@ READY_WITHIN = 30.0
 class Worker:
     """One worker process."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, renamed: bool = False) -> None:
         self.number = number
+        self.renamed = renamed
+        """Whether it is of the release that has another name for a recorded step."""
         self.pid = 0
         self.ready = asyncio.Event()
         self.made = asyncio.Event()
@@ -105,22 +107,27 @@ class Fleet:
         """The workers that have not exited."""
         return [worker for worker in self.workers.values() if worker.lives]
 
-    async def start(self, *, crash: str = "", mutant: str = "", url: str = "") -> Worker:
+    async def start(
+        self, *, crash: str = "", mutant: str = "", url: str = "", renamed: bool = False
+    ) -> Worker:
         """Start a worker; returns when it takes work (or has died on the way)."""
-        worker = self.order(crash=crash, mutant=mutant, url=url)
+        worker = self.order(crash=crash, mutant=mutant, url=url, renamed=renamed)
         async with asyncio.timeout(READY_WITHIN):
             await _first(worker.ready.wait(), worker.gone.wait())
         return worker
 
-    def order(self, *, crash: str = "", mutant: str = "", url: str = "") -> Worker:
+    def order(
+        self, *, crash: str = "", mutant: str = "", url: str = "", renamed: bool = False
+    ) -> Worker:
         """Start a worker without waiting for it."""
         self._count += 1
-        worker = self.workers[self._count] = Worker(self._count)
+        worker = self.workers[self._count] = Worker(self._count, renamed=renamed)
         order = Order(
             id=self._count,
             url=url or self.url,
             crash=crash,
             mutant=mutant,
+            renamed=renamed,
             log=str(self.folder / "workers.log"),
         )
         assert self._process is not None

@@ -106,6 +106,8 @@ class History:
         self.index: dict[str, IndexRow] = {}
         self.listed: set[str] = set()
         """The questions that are listed as open."""
+        self.blocked: set[str] = set()
+        """The runs that are listed as blocked."""
         self.parked: dict[str, ParkedRecord] = {}
         self.dead: list[Stored] = []
         self.broken: list[str] = []
@@ -145,6 +147,7 @@ class History:
             async for item in Bucket(self._requests, "questions").items()
             if "." in item.key  # or it says which form the rows have
         }
+        self.blocked = {item.key async for item in Bucket(self._requests, "blocked").items()}
         records = [
             decode_record(item.value) async for item in Bucket(self._requests, "parked").items()
         ]

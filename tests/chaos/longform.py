@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import cluster, disk, network, scenarios
+from . import cluster, deploys, disk, network, scenarios
 from .campaign import Campaign, campaign
 from .driver import Stuck
 from .mutants import MUTANTS
@@ -36,6 +36,7 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     "answer_race": lambda c, x: scenarios.answer_race(
         c, tickets=round(10_000 * x), kills=round(200 * x)
     ),
+    "deploys": lambda c, x: deploys.deploys(c, rounds=round(20 * x), tickets=20, kills=6),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }
@@ -72,7 +73,7 @@ async def caught(mutant: str, seed: int) -> tuple[str, list[str]]:
             async with campaign(name, Path(folder), seed=seed, mutant=mutant) as c:
                 c.patience, c.sought = _IMPATIENT, shows
                 with contextlib.suppress(Stuck):
-                    await getattr(scenarios, name)(c)
+                    await getattr(deploys if name == "deploys" else scenarios, name)(c)
                 kinds = {violation.kind for violation in c.violations()}
         if kinds & shows:
             return name, sorted(kinds & shows)

@@ -24,7 +24,7 @@ from layby.runtime import crash
 from layby.runtime import run as live_run
 from layby.runtime.telemetry import configure
 
-from . import mutants
+from . import mutants, renamed
 from .app import app
 
 
@@ -36,6 +36,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     crash: str = ""
     """`point` or `point:k`, as LAYBY_CRASH."""
     mutant: str = ""
+    renamed: bool = False
+    """Whether it is of the release that has another name for a recorded step."""
     log: str = ""
 
 
@@ -131,7 +133,8 @@ async def _work(order: Order) -> None:
 
     telling = asyncio.create_task(tell())
     settings = ConnectionSettings(servers=tuple(order.url.split(",")), name=f"w{order.id}")
-    await run_worker(app, settings, name=f"w{order.id}", ready=ready)
+    release = renamed.app if order.renamed else app
+    await run_worker(release, settings, name=f"w{order.id}", ready=ready)
     telling.cancel()
 
 

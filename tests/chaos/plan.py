@@ -116,6 +116,32 @@ def _op(draw: random.Random, kind: str, place: int, deadline: float) -> Op:  # n
             return Op(kind="step", name=name)
 
 
+def deployed_over(seed: int, count: int, first: int = 1) -> list[Ticket]:
+    """Tickets that park on a question once their first step is recorded; some fail until retried.
+
+    No question of them has a deadline that a deploy may take longer than.
+    """
+    draw = random.Random(f"{seed}/{first}")  # noqa: S311
+    return [_deployed_over(draw, n) for n in range(first, first + count)]
+
+
+def _deployed_over(draw: random.Random, n: int) -> Ticket:
+    ops = [Op(kind="step", name="0-step"), Op(kind="ask", name="1-ask", seconds=_PATIENT)]
+    kinds = ["asks", "side_by_side", "network", "flaky", "chat", "sleep", "child", "ask"]
+    ops += [_op(draw, draw.choice(kinds), len(ops) + i, _PATIENT) for i in range(2)]
+    if draw.random() < 0.25:
+        ops.append(Op(kind="frail", name=f"{len(ops)}-frail", count=draw.randint(1, 2)))
+    ops.append(Op(kind="step", name=f"{len(ops)}-last"))
+    manner = draw.choice([each for each in MANNERS if each not in {*_EXPIRING, "early"}])
+    return Ticket(n=n, ops=ops, manner=manner, delay=draw.uniform(0.0, 1.0))
+
+
+def inherited(n: int) -> Ticket:
+    """A small ticket that fails with a child that it waits for, and goes on with it if retried."""
+    ops = [Op(kind="step", name="0-step"), Op(kind="heir", name="1-heir", count=1)]
+    return Ticket(n=n, ops=[*ops, Op(kind="step", name="2-last")])
+
+
 def one_of_each(n: int) -> Ticket:
     """A small ticket whose run passes every crash point but those of a deadline."""
     return Ticket(

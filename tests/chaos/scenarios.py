@@ -9,7 +9,7 @@ from collections import Counter
 
 import msgspec
 
-from layby.runtime.crash import POINTS
+from layby.runtime import crash
 
 from .campaign import Campaign
 from .fleet import Worker
@@ -34,6 +34,8 @@ _ASKED = 250.0
 """Questions a second that are asked at least, on a slow machine."""
 _SHIFT = 5
 """Crash points that one healthy worker sees."""
+POINTS = tuple(point for point in crash.POINTS if not point.endswith(("blocked", "reopened")))
+"""The crash points of `crash_points`; runs that are blocked or retried meet the others."""
 _EXPIRY = {"before_expired", "after_expired"}
 _SHOWING = {"before_record_put", "after_record_put", "after_question", "after_timer"}
 
@@ -59,7 +61,7 @@ async def _meet(c: Campaign, victim: Worker, point: str) -> None:
     for _ in range(_VISITS):
         tickets = _small(len(c.driver.tickets), point)
         c.driver.open(*tickets)
-        await c.until(lambda: not victim.lives or _over(c, tickets), 20, point)  # noqa: B023
+        await c.until(lambda: not victim.lives or is_over(c, tickets), 20, point)  # noqa: B023
         if not victim.lives:
             break
     if victim.lives:
@@ -80,7 +82,8 @@ def _small(n: int, point: str) -> list[Ticket]:
     return [one_of_each(n + 1), answered_thrice(n + 2), cancelled, sleeping(n + 4)]
 
 
-def _over(c: Campaign, tickets: list[Ticket]) -> bool:
+def is_over(c: Campaign, tickets: list[Ticket]) -> bool:
+    """Whether the runs of these tickets have ended."""
     ended = {state.ticket for state in c.driver.history.states.values() if state.ended}
     return all(ticket.id in ended for ticket in tickets)
 
@@ -153,7 +156,7 @@ async def handovers(c: Campaign, *, rounds: int = 2, tickets: int = 8) -> Report
         for worker in c.fleet.living:
             if worker.pid == busiest:
                 await c.kill(worker)
-        await c.until(lambda: _over(c, todo), 30, "the other worker goes on")  # noqa: B023
+        await c.until(lambda: is_over(c, todo), 30, "the other worker goes on")  # noqa: B023
     return await c.settle(_SETTLE)
 
 

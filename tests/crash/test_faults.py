@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.runtime.crash import POINTS
-from tests.chaos import disk, network, scenarios
+from tests.chaos import deploys, disk, network, scenarios
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
 from tests.chaos.report import Report
@@ -29,7 +29,15 @@ def kept(report: Report) -> Report:
 async def test_a_worker_may_die_at_any_point(tmp_path: Path) -> None:
     async with campaign("crash points", tmp_path) as c:
         report = kept(await scenarios.crash_points(c))
-    assert {f"worker killed at {point}" for point in POINTS} <= set(report.faults)
+    assert {f"worker killed at {point}" for point in scenarios.POINTS} <= set(report.faults)
+
+
+@pytest.mark.timeout(90)
+async def test_no_deploy_ends_a_run(tmp_path: Path) -> None:
+    async with campaign("deploys", tmp_path) as c:
+        report = kept(await deploys.deploys(c))
+    assert {f"worker killed at {point}" for point in deploys.POINTS} <= set(report.faults)
+    assert {*scenarios.POINTS, *deploys.POINTS} == set(POINTS)
 
 
 @pytest.mark.timeout(90)
@@ -90,6 +98,23 @@ async def test_a_run_outlives_the_server_between_question_and_answer(tmp_path: P
         await c.restart_server()
         report = kept(await c.settle(30))
         assert report.answers == 1
+
+
+@pytest.mark.timeout(60)
+async def test_a_run_goes_on_whose_worker_died_before_it_told_that_it_had_blocked_it(
+    tmp_path: Path,
+) -> None:
+    async with campaign("killed once it had blocked", tmp_path) as c:
+        [first] = await c.start()
+        c.driver.people.clear()
+        c.driver.open(one_of_each(1))
+        await asked(c)
+        await c.kill(first)
+        [victim] = await c.start(crash="after_blocked", renamed=True)
+        c.driver.people.set()
+        await c.until(lambda: not victim.lives, 10, "the end of the worker that blocks")
+        await c.start()
+        kept(await c.settle(12))
 
 
 async def asked(c: Campaign) -> None:
