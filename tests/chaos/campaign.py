@@ -165,8 +165,8 @@ class Campaign:
             await asyncio.sleep(min(_POLL, max(0.0, until - time.monotonic())))
 
     async def until(self, holds: Callable[[], bool], within: float, what: str) -> None:
-        """Wait for something, answering what is asked meanwhile. Raises Stuck."""
-        await self.driver.until(holds, within, what)
+        """Wait for something, or for what is sought; answers what is asked. Raises Stuck."""
+        await self.driver.until(lambda: self._is_found() or holds(), within, what)
 
     async def settle(self, within: float) -> Report:
         """Make no more faults, wait until all is over, and judge."""
@@ -193,8 +193,12 @@ class Campaign:
         )
 
     def _is_settled(self) -> bool:
-        found = {violation.kind for violation in self.violations()}
-        return not found or bool(found & (self.sought - PASSING))
+        return not self.violations() or self._is_found()
+
+    def _is_found(self) -> bool:
+        """Whether one of the kinds that are sought is certain."""
+        lasting = self.sought - PASSING
+        return bool(lasting) and any(each.kind in lasting for each in self.violations())
 
     def violations(self) -> list[Violation]:
         """What is wrong by now."""

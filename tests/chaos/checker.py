@@ -19,6 +19,7 @@ from layby.runtime.entry import (
 from layby.runtime.journal import fold
 from layby.runtime.state import Question, RunState
 
+from .app import NOT_YET
 from .driver import Driver
 from .expectation import effects_of, expected, in_order, plain
 from .history import AnswerSent, History, Stored
@@ -119,6 +120,9 @@ class Checker:
             return
         fails = any(op.kind == "boom" for op in ticket.ops)
         wanted = "failed" if fails else "completed"
+        if run.status == "failed" and NOT_YET in run.error:
+            yield Violation("stuck run", f"{name} waits to be retried: {run.error}")
+            return
         if run.status != wanted:
             yield Violation("wrong end", f"{name} is {run.status}: {run.error}")
             return

@@ -346,6 +346,16 @@ def last_change_wins() -> None:
     _set(merge._Merging, "_is_news", lambda _: _no)  # pyright: ignore[reportPrivateUsage]
 
 
+def changed_body_ends_its_run() -> None:
+    """Take what people can mend for a failure."""
+    _set(host, "held_by", lambda _: _silent)
+
+
+def blocked_untold() -> None:
+    """Tell no worker that a run is blocked."""
+    _set(host.Host, "_announce", lambda _: _nothing)
+
+
 _TWICE = ("step ran twice without a fault", "recorded step ran again")
 
 MUTANTS: dict[str, Mutant] = {
@@ -394,6 +404,8 @@ MUTANTS: dict[str, Mutant] = {
         (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),
         (event_given_twice, ("race", "random_kills"), ("wrong end",)),
         (last_change_wins, ("race", "random_kills"), ("wrong end",)),
+        (changed_body_ends_its_run, ("deploys",), ("wrong end",)),
+        (blocked_untold, ("deploys",), ("stuck run",)),
         (early_events_missed, ("race", "random_kills"), ("stuck run",)),
     )
 }

@@ -16,13 +16,12 @@ from layby.actors.ledger import Ledger
 from layby.actors.parked import ParkedRecord, with_question
 from layby.bus import verification
 from layby.bus.names import Names
-from layby.runtime import host
 from layby.runtime.strand import Strand
 from layby.tools import approval
 from tests.acceptance.test_approving import (
     test_the_same_call_on_three_tickets_has_three_digests as three_digests,
 )
-from tests.chaos import deploys, neighbours, simulation, state_trials
+from tests.chaos import neighbours, simulation, state_trials
 from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
@@ -41,6 +40,7 @@ from tests.engine import Engine
         "effect_before_record",
         "no_catching_up",
         "event_given_twice",
+        "changed_body_ends_its_run",
     ],
 )
 async def test_the_checker_catches(mutant: str) -> None:
@@ -178,20 +178,3 @@ async def test_neighbours_catch_names_that_are_not_apart(
     monkeypatch.setattr(owner, name, fault)
     monkeypatch.setattr(neighbours, "WITHIN", 3.0)
     assert await neighbours.trouble(clean_nats)
-
-
-@pytest.mark.nats
-async def test_a_renamed_step_ends_no_run(engine: Engine) -> None:
-    assert await deploys.trouble(engine) == ""
-
-
-@pytest.mark.nats
-async def test_a_changed_body_that_ends_its_run_would_be_seen(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(host, "held_by", _nobody)
-    assert "wrong end" in await deploys.trouble(engine)
-
-
-def _nobody(*_: Any) -> None:
-    return None
