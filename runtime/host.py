@@ -344,7 +344,7 @@ class Host:
             await self.services.announce_blocked(run)
 
     async def _block(self, activation: Activation, held: Held) -> None:
-        live, frame, cause = activation.live, activation.frame, activation.cause
+        frame, cause = activation.frame, activation.cause
         record = record_of(held, frame.id, cause, self.services.fingerprint)
         crash.point("before_blocked")
         await activation.close(NOBODY, record)

@@ -135,7 +135,7 @@ class _Round:
 
 
 class _Retrier:
-    """A person who retries runs: some that are blocked, and all that failed for a passing reason."""
+    """A person who retries runs: some that are blocked, and all that failed for a while."""
 
     def __init__(self, c: Campaign, client: Client) -> None:
         self._c = c

@@ -36,7 +36,7 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     "answer_race": lambda c, x: scenarios.answer_race(
         c, tickets=round(10_000 * x), kills=round(200 * x)
     ),
-    "deploys": lambda c, x: deploys.deploys(c, rounds=round(20 * x), tickets=20, kills=6),
+    "deploys": lambda c, x: deploys.deploys(c, rounds=round(10 * x), tickets=20, kills=6),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }

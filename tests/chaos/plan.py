@@ -132,8 +132,8 @@ def _deployed_over(draw: random.Random, n: int) -> Ticket:
     if draw.random() < 0.25:
         ops.append(Op(kind="frail", name=f"{len(ops)}-frail", count=draw.randint(1, 2)))
     ops.append(Op(kind="step", name=f"{len(ops)}-last"))
-    manner = draw.choice([each for each in MANNERS if each not in {*_EXPIRING, "early"}])
-    return Ticket(n=n, ops=ops, manner=manner, delay=draw.uniform(0.0, 4.0))
+    manners: list[Manner] = [each for each in MANNERS if each not in {*_EXPIRING, "early"}]
+    return Ticket(n=n, ops=ops, manner=draw.choice(manners), delay=draw.uniform(0.0, 4.0))
 
 
 def inherited(n: int) -> Ticket:

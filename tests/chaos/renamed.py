@@ -1,4 +1,4 @@
-"""The release of the app that a bad deploy brings: it has another name for each run's first step."""
+"""The release of the app that a bad deploy brings: it renames the first step of each run."""
 
 from __future__ import annotations
 
