@@ -28,6 +28,10 @@ _ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0}
 """Where nothing fails, nothing may be taken for dead because the machine is slow."""
 
 
+class Found(Exception):
+    """A violation that is sought is certain: nothing more need be done."""
+
+
 class Campaign:
     """One campaign: faults while tickets are worked on, then peace, then the verdict."""
 
@@ -165,8 +169,14 @@ class Campaign:
             await asyncio.sleep(min(_POLL, max(0.0, until - time.monotonic())))
 
     async def until(self, holds: Callable[[], bool], within: float, what: str) -> None:
-        """Wait for something, or for what is sought; answers what is asked. Raises Stuck."""
-        await self.driver.until(lambda: self._is_found() or holds(), within, what)
+        """Wait for something, answering what is asked meanwhile. Raises Stuck, and Found."""
+
+        def unless_found() -> bool:
+            if self._is_found():
+                raise Found
+            return holds()
+
+        await self.driver.until(unless_found, within, what)
 
     async def settle(self, within: float) -> Report:
         """Make no more faults, wait until all is over, and judge."""

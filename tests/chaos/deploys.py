@@ -14,6 +14,7 @@ from layby.runtime.state import BLOCKED, FAILED, RunState
 
 from .app import NOT_YET
 from .campaign import Campaign
+from .driver import Stuck
 from .fleet import Worker
 from .plan import Ticket, deployed_over, inherited
 from .report import Report
@@ -117,7 +118,7 @@ class _Round:
     async def _met(self, victims: list[Worker], points: Iterable[str]) -> None:
         """Wait until each has met its end."""
         c = self._c
-        with contextlib.suppress(AssertionError):
+        with contextlib.suppress(Stuck):
             await c.until(lambda: not any(v.lives for v in victims), _MEET, "ends")
         for victim, point in zip(victims, points, strict=True):
             if victim.lives:
