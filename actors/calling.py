@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..runtime.actor_step import ActorStep, Bound
-from ..runtime.errors import AskTimedOut, QuestionLimit, StepFailed
+from ..runtime.errors import AskTimedOut, QuestionLimit, StepFailed, WorkflowChanged
 from ..runtime.retry import NEVER, Retry
 from ..runtime.state import Question
 from ..runtime.step import Step
@@ -26,7 +26,7 @@ from ..tools.errors import Fatal, InvalidArguments, ToolError, ToolTimedOut, Unk
 from ..tools.render import render
 from ..tools.tool import Tool
 from .agent import Agent
-from .failed_call import FailedCall
+from .failed_call import FailedCall, has_begun, policy_for
 from .hooks import settled
 from .keys import AFTER, APPROVE, BEFORE, TOOL, Key
 from .ledger import Ledger
@@ -113,6 +113,11 @@ class _Response:
         edited = self._step.edited(str(key))
         wanted = call if edited is None else msgspec.structs.replace(call, arguments=edited)
         prepared = await self._prepare(key.of(BEFORE), tool, wanted)
+        if tool is None and has_begun(self._step, key, prepared):
+            raise WorkflowChanged(
+                f"agent {self._agent.name!r} has no tool {call.name!r} any more, "
+                "and a call of it has begun"
+            )
         cleared = await self._clear(key.of(APPROVE), tool, prepared)
         if edited is not None:
             cleared = cleared._replace(edited=True)
@@ -126,7 +131,8 @@ class _Response:
 
     async def _prepare(self, key: Key, tool: Tool[..., Any] | None, call: ToolCall) -> Prepared:
         """What the hook and the approval policy say; recorded where there are any."""
-        if self._agent.before_tool is None and not (tool and tool.needs_approval):
+        decides = self._agent.before_tool is not None or bool(tool and tool.needs_approval)
+        if not decides and self._step.recorded(str(key)) is None:
             return Prepared(arguments=call.arguments)
 
         tries = Tries(self._ledger, self._turnstile)
@@ -259,10 +265,11 @@ class _Response:
     async def _mended(
         self, key: Key, tool: Tool[..., Any] | None, cleared: _Cleared, error: StepFailed
     ) -> CallOutcome | None:
-        if tool is None or tool.on_failure is None:
+        policy = None if tool is None else policy_for(self._step, key, tool)
+        if tool is None or policy is None:
             return None
         call = FailedCall(self._step, key, tool, error)
-        return await call.outcome(tool.on_failure, self._agent.name, cleared.arguments)
+        return await call.outcome(policy, self._agent.name, cleared.arguments)
 
     async def _try(self, key: Key, touch: Touch, name: str, cleared: _Cleared) -> CallOutcome:
         tool = self._tools.get(name)

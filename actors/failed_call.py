@@ -15,7 +15,7 @@ from ..tools.render import render
 from ..tools.tool import Tool
 from .keys import APPROVE, BEFORE, FAILED, Key
 from .recorded import scoped
-from .turn import CallOutcome
+from .turn import CallOutcome, Prepared
 
 
 class FailedCall:
@@ -70,3 +70,22 @@ class FailedCall:
             except InvalidArguments as error:
                 raise BadValue(str(error)) from None
         return decision
+
+
+def policy_for(step: ActorStep, key: Key, tool: Tool[..., Any]) -> AskOnFailure | None:
+    """Who is asked about a failure of the call `key`; None: nobody is, and nobody was."""
+    asked = step.repeats_of(str(key.of(FAILED)))
+    return tool.on_failure or (AskOnFailure() if asked else None)
+
+
+def has_begun(step: ActorStep, key: Key, prepared: Prepared) -> bool:
+    """Whether the call `key` is under way: it was tried, it waits, or people were asked about it.
+
+    Not where its outcome is recorded, and nobody was asked what to do about it.
+    """
+    if step.repeats_of(str(key.of(FAILED))):
+        return True
+    slot = step.recorded(str(key))
+    if slot is not None:
+        return not slot.settled
+    return bool(prepared.role) or step.has_within(str(key))

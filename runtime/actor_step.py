@@ -150,6 +150,11 @@ class ActorStep(Step):
         numbered = re.compile(rf"{re.escape(key)}(#[0-9]+)?")
         return [each for each in (frame.slots if frame else ()) if numbered.fullmatch(each)]
 
+    def has_within(self, key: str) -> bool:
+        """Whether something is recorded that was done within the full `key`."""
+        frame = self.state.frames.get(self._frame)
+        return any(each.startswith(f"{key}/") for each in (frame.slots if frame else ()))
+
     def edited(self, key: str) -> Any:
         """What a person has put in the place of a step's input; None: nobody has."""
         frame = self.state.frames.get(self._frame)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, AskOnFailure, tool
-from layby.actors.model import ToolCall
+from layby.actors.model import Message, ModelRequest, ModelResponse, ToolCall, ToolResult
 from layby.actors.router import RoutingAgent
 from layby.rows import QuestionRow
-from layby.tools import Tool, ToolContext
+from layby.tools import Tool, ToolContext, ask_developer
 from tests.engine import Engine, desk, until
 from tests.scripted import Scripted, calls, results, says
 
@@ -190,3 +190,92 @@ async def test_a_routers_tool_is_run_again_when_a_person_says_so(engine: Engine)
         assert (await engine.result(run))["text"] == "paid back"
     assert told(thinks) == [("refunded 5", False)]
     assert (len(shop.keys), shop.charged) == (2, [5])
+
+
+# -- a deploy in between -----------------------------------------------------------------------
+
+
+def told_in(message: Message) -> list[ToolResult]:
+    return [part for part in message.parts if isinstance(part, ToolResult)]
+
+
+def deployed(*tools: Tool[..., Any]) -> App:
+    """A release whose model calls `refund`, whatever tools there are."""
+
+    def answers(request: ModelRequest) -> ModelResponse:
+        found = results(request)
+        return says(found[-1].content) if found else calls(("refund", {"amount": 5}))
+
+    return desk(Agent("A", tools=tools), model=Scripted(answers))
+
+
+async def test_a_deploy_without_the_tool_that_was_approved_blocks_the_run(engine: Engine) -> None:
+    shop = Shop()
+    shop.closed = False
+    async with engine.works(deployed(shop.tool(needs_approval=True))):
+        run = await engine.start()
+        await engine.question(run=run)
+    async with engine.works(deployed()):
+        await engine.answer(text="approve")
+        block = await engine.blocked(run)
+        assert (block.kind, "no tool 'refund' any more" in block.reason) == ("code", True)
+    assert shop.keys == []
+    async with engine.works(deployed(shop.tool(needs_approval=True))):
+        assert (await engine.result(run))["text"] == "refunded 5"
+    assert shop.charged == [5]
+
+
+async def test_a_deploy_without_the_tool_whose_failure_is_asked_about_blocks_the_run(
+    engine: Engine,
+) -> None:
+    shop = Shop()
+    async with engine.works(deployed(shop.tool())):
+        run = await engine.start()
+        await engine.question(run=run)
+    shop.closed = False
+    async with engine.works(deployed()):
+        await engine.answer(text="retry")
+        assert (await engine.blocked(run)).kind == "code"
+    async with engine.works(deployed(shop.tool())):
+        assert (await engine.result(run))["text"] == "refunded 5"
+
+
+async def test_an_approval_is_waited_for_when_a_deploy_needs_it_no_more(engine: Engine) -> None:
+    shop = Shop()
+    shop.closed = False
+    async with engine.works(deployed(shop.tool(needs_approval=True))):
+        run = await engine.start()
+        await engine.question(run=run)
+    async with engine.works(deployed(shop.tool())):
+        await engine.answer(text="reject: too much")
+        assert "rejected it: too much" in (await engine.result(run))["text"]
+    assert shop.keys == []
+
+
+async def test_a_call_that_is_done_needs_its_tool_no_more(engine: Engine) -> None:
+    shop = Shop()
+    shop.closed = False
+
+    def answers(request: ModelRequest) -> ModelResponse:
+        found = [each.content for message in request.messages for each in told_in(message)]
+        asks = ("ask_developer", {"question": "Well?"})
+        script = [calls(("refund", {"amount": 5})), calls(asks), says(" ".join(found))]
+        return script[len(found)]
+
+    def release(*tools: Tool[..., Any]) -> App:
+        return desk(Agent("A", tools=[*tools, ask_developer]), model=Scripted(answers))
+
+    async with engine.works(release(shop.tool(needs_approval=True))):
+        run = await engine.start()
+        approval = await engine.question(run=run)
+        await engine.answer(text="approve")
+        asked = await another(engine, approval)
+    async with engine.works(release()):
+        await engine.answer(text="fine", question_id=asked.id)
+        assert (await engine.result(run))["text"].startswith("refunded 5 ")
+
+
+async def test_a_tool_that_never_was_is_told_to_the_model(engine: Engine) -> None:
+    async with engine.works(deployed()):
+        run = await engine.start()
+        assert "there is no tool named 'refund'" in (await engine.result(run))["text"]
