@@ -75,7 +75,8 @@ class Human:
         if isinstance(record, Asked):
             question = live.state.questions[record.id]
             if question.status == "open":
-                await self._showing.show(live.state, question, delivery)
+                # A worker that was stopped for a while has its mail as if nobody else had.
+                again |= await self._showing.show(live.state, question, delivery)
                 crash.point("before_ack")
                 self._listed.list_later(delivery, live, question.id, again=again)
                 return

@@ -53,8 +53,10 @@ class Showing:
         self._under_way: dict[str, set[asyncio.Future[None]]] = {}
         """Tickets whose questions this worker is showing right now."""
 
-    async def show(self, state: RunState, question: Question, delivery: Delivery) -> None:
+    async def show(self, state: RunState, question: Question, delivery: Delivery) -> bool:
         """Publish a question, open its record, arm its deadline: each repeatable, in this order.
+
+        Whether somebody has published it before, as far as its stream remembers.
 
         A question that has a record can be answered, so it must have been seen first. The record
         notes when that was, by the server's clock: who answered before meant another.
@@ -64,13 +66,14 @@ class Showing:
         before = showing.copy()
         showing.add(shown)
         try:
-            await self._open(state, question, delivery, before)
+            published = await self._open(state, question, delivery, before)
         finally:
             shown.set_result(None)
             self._under_way[state.ticket].discard(shown)
             if not self._under_way[state.ticket]:
                 del self._under_way[state.ticket]
         await self._arm(state, question)
+        return published.duplicate
 
     async def _open(
         self,
@@ -78,7 +81,7 @@ class Showing:
         question: Question,
         delivery: Delivery,
         before: set[asyncio.Future[None]],
-    ) -> None:
+    ) -> PubAck:
         token = encode(state.ticket)
         lines = answer_with(self._names, state.ticket, question)
         repeated = self._host.may_repeat(delivery)
@@ -96,6 +99,7 @@ class Showing:
             await asyncio.wait(before)  # the record has them in the order of their asking
         await self._record_open(state, question, delivery, ack, lines, prompt=prompt)
         crash.point("after_record_put")
+        return ack
 
     async def _arm(self, state: RunState, question: Question) -> None:
         due = Due(

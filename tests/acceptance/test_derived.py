@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from layby import Step
+from layby.actors.open_questions import OpenQuestion, encode_row, question_key
+from layby.actors.parked import ParkedQuestion
 from layby.actors.waits import _shape_key, _wait_key  # pyright: ignore[reportPrivateUsage]
 from layby.bus.bucket import Bucket
+from layby.run import working
 from layby.runtime.blocked import BlockedRuns
-from layby.runtime.ids import run_id
+from layby.runtime.ids import question_id, run_id
 from layby.runtime.index import key_of
+from layby.runtime.state import Question
 from tests.engine import WORKFLOW, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -111,3 +117,32 @@ async def test_planted_blocked_runs_and_waits_stop_nobody(engine: Engine) -> Non
         await until(registered)
         await engine.client.send("deploys", {"id": 1})
         assert await engine.result(run) == {"id": 1}
+
+
+async def test_the_row_that_another_worker_wrote_of_a_mail_of_ours_goes_with_its_question(
+    engine: Engine,
+) -> None:
+    """As when this worker was stopped for longer than an ack-wait, with the mail in its hands."""
+    async with working(app_of(ask), engine.settings, listed_after=1.0):
+        first = await engine.start("T0")
+        [asked] = (await until(partial(_asked, engine, first))).values()
+        await engine.answer("T0")
+        run = run_id(WORKFLOW, "e1")
+        other = question_id(run, asked.frame, asked.key)
+        seen = msgspec.json.encode({"id": other})
+        await engine.wire.store("developer.question.T1", seen, {"Nats-Msg-Id": other})
+        shown = ParkedQuestion(
+            id=other, run=run, role="developer", question="Well?", asked_at="", deadline=""
+        )
+        row = encode_row(OpenQuestion(ticket="T1", question=shown))
+        await Bucket(engine.wire, "questions").put(question_key("developer", "T1", other), row)
+        assert await engine.start("T1", event_id="e1") == run
+        assert await until(partial(_asked, engine, run))
+        await engine.answer("T1", question_id=other)
+        assert await engine.result(run) == "yes"
+        await all_handled(engine)
+        assert await engine.client.questions() == []
+
+
+async def _asked(engine: Engine, run: str) -> dict[str, Question]:
+    return (await engine.state(run)).questions
