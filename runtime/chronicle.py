@@ -12,7 +12,18 @@ from typing import Any
 
 import structlog
 
-from .entry import Answered, Asked, Blocked, Cancelled, Ended, Expired, Record, Reopened, Started
+from .entry import (
+    Answered,
+    Asked,
+    Blocked,
+    Cancelled,
+    Ended,
+    Expired,
+    Record,
+    Reopened,
+    Started,
+    Unblocked,
+)
 from .failure import reason_of
 from .run import LiveRun
 from .state import CANCELLED, COMPLETED, RunState
@@ -33,9 +44,12 @@ def tell(live: LiveRun, records: list[Record]) -> None:
                 teller(live, record)
 
 
-def cancelled(state: RunState, record: Cancelled) -> None:
-    """Tell that somebody has cancelled a run; whoever handles the mail does."""
-    log.info("run.cancelled", **_about(state), workflow=state.workflow, reason=record.reason)
+def commanded(state: RunState, record: Record) -> None:
+    """Tell what a person has done to a run; the worker that handles the mail does."""
+    if isinstance(record, Cancelled):
+        log.info("run.cancelled", **_about(state), workflow=state.workflow, reason=record.reason)
+    elif isinstance(record, Reopened | Unblocked) and record.by:
+        log.info("run.reopened", **_about(state), by=record.by, why=record.why)
 
 
 def _started(live: LiveRun, record: Started) -> None:

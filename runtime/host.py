@@ -179,8 +179,7 @@ class Host:
         if again:
             await live.catch_up()
         record = decode(delivery.data).records[-1]
-        if isinstance(record, Cancelled):
-            chronicle.cancelled(live.state, record)
+        chronicle.commanded(live.state, record)
         self._check_taker(record, delivery)
         handled = handling(live.state, n, record)
         if handled is not None and not live.state.ended:
