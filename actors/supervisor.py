@@ -8,6 +8,7 @@ from typing import Any
 from ..runtime.actor_step import ActorStep
 from ..runtime.entry import Raw
 from ..runtime.errors import BudgetSpent, LaybyError, MaxTurns
+from ..runtime.failure import blame
 from ..runtime.retry import Retry
 from ..runtime.state import Frame, RunState
 from ..runtime.values import load
@@ -102,7 +103,7 @@ class _Session:
             self._usage += decision.usage
             self._progress.decided(decision)
             if decision.spent:
-                break
+                raise self._spent(number)
             if not decision.agents:
                 return self._result("done", decision.summary)
             if number == self._network.max_turns:
@@ -117,7 +118,14 @@ class _Session:
                 self._usage += turn.usage
             if self._remaining() == 0 and any(turn.stop == "budget_spent" for turn in round_):
                 break
-        raise _Limit("budget_spent", BudgetSpent(self._out_of_tokens()))
+        raise self._spent()
+
+    def _spent(self, undecided: int | None = None) -> _Limit:
+        """What ends a network without tokens; `undecided` is a decision that they ended."""
+        error = BudgetSpent(self._out_of_tokens())
+        if undecided is not None:  # made again, from where it stood, when the run is reopened
+            blame(error, str(Key(ROUTE, undecided)))
+        return _Limit("budget_spent", error)
 
     def _settled(self, number: int, place: int) -> int:
         """Where in the log a turn ended."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from layby import Agent, App, NonRetriableError, Step
+from layby import Agent, App, Network, NonRetriableError, RoutingAgent, Step, Tokens, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
+from layby.actors.workflow import WorkflowStep
 from layby.client import NotRetryable
 from layby.runtime.need import MISSING_KEY
 from layby.runtime.state import RunState
 from tests.engine import Engine, app_of, desk, until
-from tests.scripted import says
+from tests.scripted import Scripted, calls, says
 
 pytestmark = pytest.mark.nats
 
@@ -307,6 +308,34 @@ async def test_an_edited_input_that_does_not_fit_is_asked_for_again(engine: Engi
         assert await engine.result(run) == "paid 7"
 
 
+async def test_a_person_who_let_a_step_fail_is_asked_again_when_the_run_is_retried(
+    engine: Engine,
+) -> None:
+    till = Till()
+    async with engine.works(paying(till)):
+        run = await engine.start(amount=5)
+        first = await engine.question(run=run)
+        await engine.answer(text="fail")
+        assert (await engine.ended(run)).status == "failed"
+        await engine.client.retry(run, by="ada")
+        again = await until(lambda: another(engine, first.id))
+        till.broken = False
+        await engine.answer(text="retry", question_id=again.id)
+        assert await engine.result(run) == "paid 5"
+
+
+async def test_a_value_that_does_not_fit_a_step_is_asked_for_again(engine: Engine) -> None:
+    till = Till()
+    async with engine.works(paying(till)):
+        run = await engine.start(amount=5)
+        first = await engine.question(run=run)
+        await engine.answer(text='{"skip": 7}')
+        again = await until(lambda: another(engine, first.id))
+        assert "the last answer does not fit" in again.context
+        await engine.answer(text='{"skip": "by cheque"}', question_id=again.id)
+        assert await engine.result(run) == "by cheque"
+
+
 # -- on_failure="ask" of a workflow ------------------------------------------------------------
 
 
@@ -439,3 +468,67 @@ async def test_a_failed_child_goes_on_when_its_parents_failure_is_retried(engine
         await engine.answer(text="retry")
         assert await engine.result(run) == "paid"
     assert till.paid == 1
+
+
+# -- limits that were raised -------------------------------------------------------------------
+
+
+def limited(model: Scripted, thinks: Scripted, *, max_turns: int = 5, budget: int = 100) -> App:
+    @tool
+    async def look() -> str:
+        return "seen"
+
+    network = Network(
+        "team",
+        agents=[Agent("A", tools=[look], model=model)],
+        router=RoutingAgent("R", tools=[look], model=thinks),
+        max_turns=max_turns,
+        budget=Tokens(budget),
+    )
+
+    async def handle(event: dict[str, Any], step: WorkflowStep) -> str:
+        return (await step.network(network, str(event["ticket"]))).text
+
+    return app_of(handle, network)
+
+
+ROUTE, DONE = calls(("route_to_agent", {"agent": "A"})), calls(("done", {"summary": "over"}))
+LOOK = calls(("look", {}))
+
+
+async def test_a_decision_that_ran_out_of_tokens_goes_on_with_a_raised_budget(
+    engine: Engine,
+) -> None:
+    model, thinks = Scripted(says("hello")), Scripted(LOOK, ROUTE, DONE)
+    async with engine.works(limited(model, thinks, budget=11)):
+        run = await engine.start()
+        assert (await engine.ended(run)).status == "budget_spent"
+        await engine.client.retry(run, by="ada")
+        assert (await engine.ended(run)).status == "budget_spent"
+    assert (thinks.paid, model.paid) == (1, 0)
+    async with engine.works(limited(model, thinks)):
+        await engine.client.retry(run, by="ada")
+        assert await engine.result(run) == "hello"
+    assert (thinks.paid, model.paid) == (3, 1)
+
+
+async def test_a_turn_that_ran_out_of_tokens_stays_and_the_network_goes_on(engine: Engine) -> None:
+    model, thinks = Scripted(LOOK, says("hello")), Scripted(ROUTE, ROUTE, DONE)
+    async with engine.works(limited(model, thinks, budget=22)):
+        run = await engine.start()
+        assert (await engine.ended(run)).status == "budget_spent"
+    async with engine.works(limited(model, thinks)):
+        await engine.client.retry(run, by="ada")
+        assert await engine.result(run) == "hello"
+    assert (thinks.paid, model.paid) == (3, 2)
+
+
+async def test_a_network_out_of_turns_goes_on_with_raised_max_turns(engine: Engine) -> None:
+    model, thinks = Scripted(says("one"), says("two")), Scripted(ROUTE, ROUTE, DONE)
+    async with engine.works(limited(model, thinks, max_turns=1)):
+        run = await engine.start()
+        assert (await engine.ended(run)).status == "max_turns"
+    async with engine.works(limited(model, thinks, max_turns=2)):
+        await engine.client.retry(run, by="ada")
+        assert await engine.result(run) == "two"
+    assert (thinks.paid, model.paid) == (3, 2)
