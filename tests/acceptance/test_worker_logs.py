@@ -157,6 +157,8 @@ def test_all_that_a_worker_says_is_json_when_asked(desk: Desk) -> None:
         run = said.event("question.asked", ticket="C")["run"]
         desk.json("cancel", "C", "--reason", "no need")
         cancelled = said.event("run.cancelled", ticket="C")
+        desk.json("retry", "F", "--by", "ada", "--reason", "mended")
+        reopened = said.event("run.reopened", ticket="F")
     documents = [json.loads(line) for line in said.lines]  # every line is one
     assert all(document["event"] and document["timestamp"] for document in documents)
     assert asked["role"] == "developer"
@@ -171,6 +173,7 @@ def test_all_that_a_worker_says_is_json_when_asked(desk: Desk) -> None:
     assert expired["level"] == "info"
     assert (died["thread"], died["error"]) == ("helper", "RuntimeError('in a thread')")
     assert (cancelled["run"], cancelled["reason"]) == (run, "no need")
+    assert (reopened["by"], reopened["why"]) == ("ada", "mended")
     logged = [each for each in documents if each["event"] == "log"]
     assert "said in 4 words" in [each["message"] for each in logged]
     assert any("UserWarning: old" in each["message"] for each in logged)
@@ -209,6 +212,8 @@ def test_dev_tells_of_every_run(desk: Desk) -> None:
         opened(desk, "F", "fail")
         said.waits_for("step pay failed: KeyError: 'amount' in pay (desk.py:")
         said.waits_for("failed: KeyError: 'amount' in pay (desk.py:", "F  failed")
+        desk.json("retry", "F", "--by", "ada", "--reason", "mended")
+        said.waits_for("F  taken up again by ada mended")
 
 
 def test_dev_shows_tracebacks_of_user_code(desk: Desk) -> None:
