@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +15,9 @@ from .bus.connection import Connection
 from .bus.dead import DeadLetter
 from .bus.errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .bus.log import Log, shares
+from .bus.ownership import is_marked
 from .bus.requests import Requests
-from .bus.topology import streams
+from .bus.topology import EVENTS, streams
 from .listing import newest_first
 from .rows import Finding
 
@@ -55,12 +56,14 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
         logs = 1
     except TopologyMismatch as error:
         return [*findings, Finding(level="error", subject="logs", message=str(error))]
-    found, whole = await _streams(requests, logs)
+    sources = await _sources(requests, logs)
+    found, whole = await _streams(requests, logs, own_events=not sources)
     findings += found
     if not whole:
         return findings
     findings += await safety.syncing(requests)
-    findings += await _consumers(requests, list(shares(logs)))
+    own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS"]
+    findings += await _consumers(requests, [*map(requests.names.stream, own)], sources)
     findings += await _questions(requests)
     findings += await _runs(requests)
     findings += await _dead(requests)
@@ -73,10 +76,29 @@ def _server(connection: Connection) -> Finding:
     return Finding(level="ok", subject="server", message=f"nats-server {version} at {where}")
 
 
-async def _streams(requests: Requests, logs: int) -> tuple[list[Finding], bool]:
+async def _sources(requests: Requests, logs: int) -> list[str]:
+    """The streams of others that an app takes events from which has no stream of events itself."""
+    with suppress(StreamMissing):
+        await requests.api(f"STREAM.INFO.{requests.names.stream(EVENTS)}")
+        return []
+    with suppress(PermissionDenied):
+        listed: list[str] = (await requests.api("STREAM.NAMES", {})).get("streams") or []
+        others = [name for name in listed if name not in _wanted(requests, logs)]
+        return [name for name in others if await _marked(requests, name)]
+    return []
+
+
+def _wanted(requests: Requests, logs: int) -> list[str]:
+    return [spec.name for spec in streams(["x"], ["x"], logs, requests.names)]
+
+
+async def _streams(
+    requests: Requests, logs: int, *, own_events: bool
+) -> tuple[list[Finding], bool]:
     """What is told of the streams, and whether all are there; `logs` of them hold logs."""
     shared = [requests.names.stream(name) for name in shares(logs)]
-    wanted = [spec.name for spec in streams(["x"], ["x"], logs, requests.names)]
+    events = requests.names.stream(EVENTS)
+    wanted = [name for name in _wanted(requests, logs) if own_events or name != events]
     listed: dict[str, Any] = {}
     for name in wanted:
         try:
@@ -110,14 +132,24 @@ def _logs(entries: dict[str, int]) -> Finding:
     return Finding(level="ok", subject="logs", message=text)
 
 
-async def _consumers(requests: Requests, logs: list[str]) -> list[Finding]:
-    findings: list[Finding] = []
-    for name in ("EVENTS", *logs, "ANSWERS", "TIMERS"):
-        stream = requests.names.stream(name)
-        reply = await requests.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
-        consumers: list[dict[str, Any]] = reply.get("consumers") or []
-        findings += [finding for each in consumers for finding in _consumer(each)]
+async def _consumers(requests: Requests, own: list[str], sources: list[str]) -> list[Finding]:
+    consumers = [each for name in own for each in await _listed(requests, name)]
+    for name in sources:
+        consumers += await _marked(requests, name)
+    findings = [finding for each in consumers for finding in _consumer(each)]
     return findings or [Finding(level="ok", subject="consumers", message="none is behind")]
+
+
+async def _marked(requests: Requests, stream: str) -> list[dict[str, Any]]:
+    """The consumers of this app on a stream of somebody else."""
+    listed = await _listed(requests, stream)
+    return [each for each in listed if is_marked(each["config"], requests.names)]
+
+
+async def _listed(requests: Requests, stream: str) -> list[dict[str, Any]]:
+    reply = await requests.api(f"CONSUMER.LIST.{stream}", {"offset": 0})
+    consumers: list[dict[str, Any]] = reply.get("consumers") or []
+    return consumers
 
 
 def _consumer(info: dict[str, Any]) -> list[Finding]:

@@ -244,6 +244,7 @@ class Dispatched(Sent, kw_only=True, frozen=True):
         worker: Whether a worker of one of these workflows was up.
         runs: The runs that it was seen to start.
         refused: Why it can start none: the reasons of its dead letters.
+        told: Whether this user may see who takes it; if not, nothing above but its id is known.
     """
 
     event_id: str
@@ -252,6 +253,7 @@ class Dispatched(Sent, kw_only=True, frozen=True):
     worker: bool = False
     runs: list[StartedRow] = []
     refused: list[str] = []
+    told: bool = True
 
 
 class Finding(msgspec.Struct, kw_only=True, frozen=True):

@@ -7,13 +7,14 @@ import contextlib
 import re
 import uuid
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
-from .bus.errors import BusError
+from .bus.errors import BusError, PermissionDenied
 from .bus.log import parse
 from .bus.ownership import covers, is_anothers
 from .bus.requests import PubAck, Requests
@@ -24,6 +25,17 @@ _OPENINGS = "to.*.*.*.1"
 """The first entries of all runs."""
 _FOR_WORKFLOWS = re.compile(r"^(?:[a-z0-9_-]+-)?on-(.+)$")
 _FOR_WAITS = re.compile(r"^(?:[a-z0-9_-]+-)?waits(?:-.+)?$")
+
+
+@dataclass(slots=True)
+class _Takers:
+    """The workflows that take a subject, ours among them, those with a worker; other takers."""
+
+    workflows: set[str] = field(default_factory=set[str])
+    own: set[str] = field(default_factory=set[str])
+    up: set[str] = field(default_factory=set[str])
+    waits: bool = False
+    told: bool = True
 
 
 class Dispatch:
@@ -55,8 +67,10 @@ class Dispatch:
         event_id = event_id or uuid.uuid4().hex
         async with self._listening():
             ack = await self._requests.store(subject, data, {"Nats-Msg-Id": event_id})
-            workflows, waits, own, waiting = await self._takers(ack.stream, subject)
-            wanted = own if within is None else waiting
+            takers = _Takers(told=False)
+            with contextlib.suppress(PermissionDenied):  # an error would have it sent twice
+                takers = await self._takers(ack.stream, subject)
+            wanted = takers.own if within is None else takers.up
             if wanted and not ack.duplicate:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(within):
@@ -66,31 +80,32 @@ class Dispatch:
             seq=ack.seq,
             duplicate=ack.duplicate,
             event_id=event_id,
-            workflows=sorted(workflows),
-            awaited=waits,
-            worker=bool(waiting),
+            workflows=sorted(takers.workflows),
+            awaited=takers.waits,
+            worker=bool(takers.up),
             runs=self._started(ack),
             refused=self._refused(ack),
+            told=takers.told,
         )
 
-    async def _takers(self, stream: str, subject: str) -> tuple[set[str], bool, set[str], set[str]]:
-        """Workflows that the subject starts, whether waits may take it, our own, and who is up.
+    async def _takers(self, stream: str, subject: str) -> _Takers:
+        """Who takes the subject's events. Raises PermissionDenied.
 
         What becomes of an event in another app is told where we do not listen.
         """
-        workflows, waits, own, up = set[str](), False, set[str](), set[str]()
+        takers = _Takers()
         for info in await self._consumers(stream):
             config, name = info["config"], str(info["name"])
             if not _covers(config, subject):
                 continue
             if found := _FOR_WORKFLOWS.match(name):
-                workflows.add(found[1])
+                takers.workflows.add(found[1])
                 if not is_anothers(config, self._names):
-                    own.add(found[1])
-                if info.get("num_waiting") and found[1] in own:
-                    up.add(found[1])
-            waits = waits or bool(_FOR_WAITS.match(name))
-        return workflows, waits, own, up
+                    takers.own.add(found[1])
+                if info.get("num_waiting") and found[1] in takers.own:
+                    takers.up.add(found[1])
+            takers.waits = takers.waits or bool(_FOR_WAITS.match(name))
+        return takers
 
     async def _consumers(self, stream: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -69,7 +69,15 @@ def send(
         return sent, [await _until_it_stands(client, run.id, quiet=call.json) for run in runs]
 
     sent, details = with_client(call, work)
-    _demand_takers(sent, subject)
+    if sent.told:
+        _demand_takers(sent, subject)
+    elif wait:
+        raise CliError(
+            "the event is stored, and this user may not see its run",
+            "follow it as another user, with `layby show`; do not send it again",
+            kind="PermissionDenied",
+            facts={"sent": _plain(sent)},
+        )
     if call.json:
         print_json({**_plain(sent), "details": details} if wait else sent)
     return FAILED if any(detail.status in _FAILED for detail in details) else OK
@@ -110,7 +118,9 @@ def _print(sent: Dispatched) -> None:
         out.print(Text.assemble(f"run {run.id}", (f"  {run.workflow}", "dim")), soft_wrap=True)
     if sent.runs or sent.refused or sent.duplicate:
         return
-    if not sent.workflows and sent.awaited:
+    if not sent.told:
+        out.print("this user may not see what becomes of it", style="dim")
+    elif not sent.workflows and sent.awaited:
         out.print("it starts no workflow; runs that wait for it get it", style="dim")
     elif sent.workflows and not sent.worker:
         out.print("no worker is up: its run starts when one is", style="yellow")

@@ -118,6 +118,18 @@ def test_the_prefix_comes_from_the_environment_too(workers: Street) -> None:
     assert "bank: what about it?" in done.stdout
 
 
+def test_the_doctor_misses_no_stream_of_events_where_all_come_from_streams_of_others(
+    street: Street,
+) -> None:
+    for prefix in PREFIXES:
+        street.as_of(prefix, "provision", f"{prefix}:app")
+    street.as_of("shop", "send", "corp.opened", json.dumps({"ticket": "T4"}))
+    findings = {each["subject"]: each for each in street.as_of("shop", "doctor")}
+    assert findings["streams"]["level"] == "ok"
+    assert "1 messages wait" in findings["CORP/shop-on-handle"]["message"]
+    assert "CORP/bank-on-handle" not in findings
+
+
 def test_another_prefix_than_the_apps_is_refused(street: Street) -> None:
     told = street.as_of("bank", "provision", "shop:app", code=2)["error"]["message"]
     assert told == "--prefix is 'bank', and shop:app declares 'shop'"

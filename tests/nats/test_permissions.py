@@ -94,6 +94,14 @@ async def the_question(client: Client) -> QuestionRow:
     return (await until(client.questions))[0]
 
 
+async def test_who_may_send_only_is_told_that_the_event_is_stored(house: House) -> None:
+    await provision(desk(), house.settings("provisioner"))
+    async with house.client("helpdesk") as helpdesk:
+        sent = await helpdesk.dispatch("support.ticket.created", {"ticketId": "T1"}, within=2)
+    assert sent.seq == 1
+    assert not sent.told
+
+
 @pytest.mark.parametrize("log_streams", [1, 4])
 async def test_a_worker_that_may_create_nothing_does_everything(
     house: House, log_streams: int
