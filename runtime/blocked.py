@@ -66,7 +66,7 @@ class BlockedRuns:
         try:
             async for item in self._bucket.items():
                 row = item.read(_decode)
-                if row is not None:
+                if row is not None and row.run == item.key:
                     yield row
         except StreamMissing:
             return  # provisioned by an older release

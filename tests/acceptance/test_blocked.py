@@ -10,10 +10,14 @@ import pytest
 from layby import Agent, App, Network, NonRetriableError, RoutingAgent, Step, Tokens, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.actors.workflow import WorkflowStep
+from layby.bus.bucket import Bucket
+from layby.bus.errors import NotConnected
 from layby.client import NotRetryable
+from layby.runtime.ids import run_id
+from layby.runtime.index import key_of
 from layby.runtime.need import MISSING_KEY
 from layby.runtime.state import RunState
-from tests.engine import Engine, app_of, desk, until
+from tests.engine import WORKFLOW, Engine, app_of, desk, until
 from tests.scripted import Scripted, calls, says
 
 pytestmark = pytest.mark.nats
@@ -100,6 +104,45 @@ async def test_a_worker_that_is_up_takes_it_at_once(engine: Engine) -> None:
         for n in range(6):
             run = await engine.start(f"T{n}")
             assert (await engine.result(run))["text"] == "done"
+
+
+async def test_a_block_that_could_not_be_told_is_told_with_its_mail_again(engine: Engine) -> None:
+    """A connection that is lost, or a worker that dies, after the block and before the word."""
+    without, with_ = Locked(""), Locked("k")
+    async with (
+        engine.works(desk(Agent("A", model=with_))),
+        engine.works(desk(Agent("A", model=without))) as lost,
+    ):
+        services = lost.host.services
+        tell, told = services.announce_blocked, set[str]()
+
+        async def late(run: str) -> None:
+            if run not in told:
+                told.add(run)
+                raise NotConnected("there is no connection now")
+            if tell is not None:
+                await tell(run)
+
+        services.announce_blocked = late
+        for n in range(6):
+            run = await engine.start(f"T{n}")
+            assert (await engine.result(run))["text"] == "done"
+
+
+async def test_rows_that_others_planted_stop_neither_a_worker_nor_a_run(engine: Engine) -> None:
+    without, with_ = Locked(""), Locked("k")
+    buckets = {name: Bucket(engine.wire, name) for name in ("blocked", "runs")}
+    async with engine.works(desk(Agent("A", model=without))):
+        for key, value in (("junk", b"{}"), ("more", b"\xff"), ("other", b'{"run":1}')):
+            await buckets["blocked"].put(key, value)
+        run = run_id(WORKFLOW, "planted")
+        await buckets["blocked"].put(run, b"\xff")
+        await buckets["runs"].put(key_of("T1", run), b"{}")
+        await engine.start(event_id="planted")
+        await engine.blocked(run)
+        await until(lambda: engine.client.runs("blocked"))
+    async with engine.works(desk(Agent("A", model=with_))):
+        assert (await engine.result(run))["text"] == "done"
 
 
 # -- retried -----------------------------------------------------------------------------------
