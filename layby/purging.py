@@ -24,6 +24,7 @@ from .rows import Purged
 from .runtime.index import BUCKET, IndexRow, key_of
 from .runtime.state import COMPLETED, UNENDED
 from .runtime.times import iso
+from .runtime.worker import CANCEL
 
 _AT_ONCE = 128
 _KEEP = 7 * 86_400.0
@@ -119,6 +120,8 @@ class Purge:
         await self._blobs.purge(row.id)
         purged = await self._log.purge(row.id)
         self._messages += purged
+        # A worker may hold it as it was: the same event would begin nothing there.
+        await self._requests.tell(self._requests.names.subject(f"{CANCEL}.{row.id}"))
         await self._index.forget(key_of(row.ticket, row.id))
         if row.asked:
             await self._forget_questions(row.ticket)

@@ -19,7 +19,7 @@ from .taking_up import BLOCKED, TakingUp
 log = structlog.get_logger("layby.worker")
 
 CANCEL = "layby.cancel"
-"""Subject prefix of the word to all workers that a run was cancelled."""
+"""Subject prefix of the word to all workers that a run was cancelled, or removed."""
 
 Handle = Callable[[Delivery], Awaitable[None]]
 """Handles one delivery, and acknowledges it last."""
@@ -123,6 +123,7 @@ class Worker:
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
         self.host.stop_run(run)
+        self.host.cache.drop(run)  # it may be removed, and begin anew from its first position
 
 
 def _in_turns(handle: Handle, at_once: int) -> Handle:

@@ -12,9 +12,11 @@ from layby import App, Step
 from layby.bus.blobs import Blobs
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
-from layby.runtime.entry import Raw
-from layby.runtime.index import IndexRow
-from tests.engine import Engine, app_of, until
+from layby.runtime.entry import Ended, Raw
+from layby.runtime.index import Index, IndexRow
+from layby.runtime.run import LiveRun
+from layby.runtime.state import RunState
+from tests.engine import ON, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
 
@@ -170,3 +172,36 @@ async def test_rows_that_nobody_of_layby_wrote_stop_neither_lists_nor_purge(engi
         assert [each.id for each in await engine.client.runs()] == [waits]
         assert (await engine.client.purge(0)).runs == 0
         assert (await engine.state(waits)).status == "waiting"
+
+
+async def test_a_purged_run_begins_anew_with_a_worker_that_remembers_it(engine: Engine) -> None:
+    """Another worker ended it, so this one holds it as it was parked."""
+    async with engine.works(app_of(big)):
+        config = (await engine.wire.api("STREAM.INFO.EVENTS"))["config"]
+        await engine.wire.api("STREAM.UPDATE.EVENTS", {**config, "duplicate_window": 100_000_000})
+        run = await engine.start("T1", sleeps=True, event_id="once")
+        live = LiveRun(engine.log, RunState(id=run))
+
+        async def sleeps() -> bool:
+            await live.catch_up()
+            return live.state.status == "waiting"
+
+        await until(sleeps)
+        await live.append([Ended(status="completed")])
+        await Index(Bucket(engine.wire, "runs")).write(live)
+
+        async def purged() -> bool:
+            return (await engine.client.purge(0)).runs == 1
+
+        await until(purged)  # not in the millisecond of its end
+
+        async def sent() -> bool:
+            return not (await engine.client.send(ON, {"ticket": "T1"}, event_id="once")).duplicate
+
+        await until(sent)
+
+        async def began() -> bool:
+            return bool((await engine.state(run)).frames)
+
+        await until(began)
+        assert await engine.result(run) == _BIG
