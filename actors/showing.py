@@ -11,7 +11,7 @@ import msgspec
 from ..bus.errors import BusError
 from ..bus.mailbox import Delivery
 from ..bus.reading import every
-from ..bus.requests import PubAck, Requests
+from ..bus.requests import PubAck, Requests, Stored
 from ..bus.timers import Timers
 from ..bus.token import encode
 from ..runtime import crash
@@ -82,14 +82,9 @@ class Showing:
         delivery: Delivery,
         before: set[asyncio.Future[None]],
     ) -> PubAck:
-        token = encode(state.ticket)
         lines = answer_with(self._names, state.ticket, question)
         repeated = self._host.may_repeat(delivery)
-        ack = await self._requests.store(
-            self._names.subject(f"{self._role}.question.{token}"),
-            msgspec.json.encode(self._published(state, question, lines)),
-            {"Nats-Msg-Id": question.id},
-        )
+        ack = await self._publish(state, question, lines)
         prompt = (
             not repeated and not question.digest and 0.0 <= time.time() - delivery.at <= _BEFORE
         )
@@ -99,6 +94,17 @@ class Showing:
             await asyncio.wait(before)  # the record has them in the order of their asking
         await self._record_open(state, question, delivery, ack, lines, prompt=prompt)
         crash.point("after_record_put")
+        return ack
+
+    async def _publish(self, state: RunState, question: Question, lines: tuple[str, ...]) -> PubAck:
+        subject = self._names.subject(f"{self._role}.question.{encode(state.ticket)}")
+        data = msgspec.json.encode(self._published(state, question, lines))
+        ack = await self._requests.store(subject, data, {"Nats-Msg-Id": question.id})
+        if ack.duplicate and await self._stored(ack.seq) is None:
+            # Purged since then: the server knows its id, and nobody can read it.
+            return msgspec.structs.replace(
+                await self._requests.store(subject, data), duplicate=True
+            )
         return ack
 
     async def _arm(self, state: RunState, question: Question) -> None:
@@ -150,10 +156,13 @@ class Showing:
 
     async def _stored_at(self, seq: int) -> float:
         """When a question was published, Unix seconds by the server's clock."""
-        stored = await self._requests.stored(self._names.stream("QUESTIONS"), seq=seq)
+        stored = await self._stored(seq)
         if stored is None:
             raise BusError(f"question {seq} is not in its stream any more")
         return stored.at
+
+    async def _stored(self, seq: int) -> Stored | None:
+        return await self._requests.stored(self._names.stream("QUESTIONS"), seq=seq)
 
     def _published(
         self, state: RunState, question: Question, lines: tuple[str, ...]

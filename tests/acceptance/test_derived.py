@@ -146,3 +146,22 @@ async def test_the_row_that_another_worker_wrote_of_a_mail_of_ours_goes_with_its
 
 async def _asked(engine: Engine, run: str) -> dict[str, Question]:
     return (await engine.state(run)).questions
+
+
+async def test_a_question_that_was_purged_while_its_mail_was_on_its_way_is_published_again(
+    engine: Engine,
+) -> None:
+    """The server took it for a duplicate of what it did not have any more, and the run failed."""
+    async with engine.works(app_of(ask)):
+        run = await engine.start("T1")
+        await engine.question()
+        await all_handled(engine)
+    await engine.wire.api("STREAM.PURGE.QUESTIONS")
+    await Bucket(engine.wire, "parked").forget("T1")
+    await engine.wire.api(_MAIL.format("DELETE"))
+    async with engine.works(app_of(ask)):
+        await all_handled(engine)
+        again = await engine.wire.stored("QUESTIONS", last="developer.question.T1")
+        assert again is not None
+        await engine.answer()
+        assert await engine.result(run) == "yes"
