@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 
-from ..bus.errors import BusError
+from ..bus.errors import CopyLags
 from ..bus.reading import every, sequence
 from ..bus.requests import Requests
 from ..bus.token import encode
@@ -36,7 +36,7 @@ class SentAnswers:
         the leader is asked how far there is to read.
 
         Raises:
-            BusError: no copy has what the leader has, for seconds.
+            CopyLags: no copy has what the leader has, for seconds.
         """
         plain = self._names.subject(f"{self._role}.response.{encode(ticket)}")
         ends = await asyncio.gather(
@@ -81,7 +81,7 @@ class SentAnswers:
                     if seen >= end:
                         return
             await asyncio.sleep(_PAUSE)
-        raise BusError(f"no copy of {self._stream} has what its leader has, up to {end}")
+        raise CopyLags(f"no copy of {self._stream} has what its leader has, up to {end}")
 
 
 def _named_of(plain: str) -> str:

@@ -109,6 +109,10 @@ class NoLeader(BusError):
     codes = (10008, 10009)
 
 
+class CopyLags(BusError):
+    """The copy of a stream that answers lacks what its leader has: ask again."""
+
+
 class TopologyMismatch(BusError):
     """A stream or consumer exists with settings under which promises would not hold."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from .errors import BusError
+from .errors import CopyLags
 from .reading import every, sequence
 from .requests import Requests
 
@@ -69,7 +69,7 @@ class Events:
             skip: Where to go on when there are many events: the sequence that it returns.
 
         Raises:
-            BusError: the copy of the stream that is read lags for too long.
+            CopyLags: the copy of the stream that is read lags for too long.
         """
         at, seen = after, 0
         for _ in range(_LAPS):
@@ -89,4 +89,4 @@ class Events:
                 if await self._requests.stored(self.stream, seq=upto) is None:
                     return None  # it has been deleted
                 await asyncio.sleep(_LAG)
-        raise BusError(f"event {upto} of {self.stream} cannot be read: the copy read lags behind")
+        raise CopyLags(f"event {upto} of {self.stream} cannot be read: the copy read lags behind")

@@ -8,6 +8,7 @@ import structlog
 
 from ..bus.dead import DeadLetters
 from ..bus.errors import (
+    CopyLags,
     NoLeader,
     NotConnected,
     PermissionDenied,
@@ -22,6 +23,7 @@ from .failure import told
 log = structlog.get_logger("layby.host")
 
 _OUTAGES = (
+    CopyLags,
     NoLeader,
     NotConnected,
     PermissionDenied,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
 
-from layby import Step
+from layby import AskTimedOut, Step
+from layby.actors import sent as answers_sent
+from layby.bus.reading import every
 from layby.bus.requests import PubAck
+from layby.bus.wire import Message
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -133,3 +137,32 @@ async def test_a_sender_cannot_say_when_or_by_whom_an_answer_was_stored(engine: 
     await engine.due()
     async with engine.works(app_of(one_question)):
         assert await engine.result(run) == {"text": "mine", "by": "ada"}
+
+
+async def test_a_copy_that_lags_for_long_costs_no_question_its_deadline(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six reads that lacked what the leader has made a dead letter of it."""
+    reads: list[str] = []
+
+    async def lags(*read: Any, **options: Any) -> AsyncGenerator[Message]:
+        reads.append(read[2])
+        if len(reads) > 7:
+            async for message in every(*read, **options):
+                yield message
+
+    async def soon(event: dict[str, Any], step: Step) -> str:
+        del event
+        try:
+            return (await step.ask("developer", "Well?", timeout=1)).text
+        except AskTimedOut:
+            return "silence"
+
+    async with engine.works(app_of(soon)):
+        run = await engine.start("T1")
+        await engine.question()
+        await engine.say({"answer": {"no": "text"}})
+        monkeypatch.setattr(answers_sent, "every", lags)
+        monkeypatch.setattr(answers_sent, "_LAGS", 1)
+        assert await engine.result(run) == "silence"
+        assert await engine.client.dead() == []
