@@ -79,6 +79,8 @@ def answer(
     reply = text_or_stdin(text).strip()
     if not reply:
         raise UsageError("the answer is empty", "silence is never a yes: write what you decided")
+    from ..bus.errors import PermissionDenied
+
     seconds = duration(timeout)
     if responder is not None and not is_word(responder):
         raise UsageError(
@@ -103,7 +105,17 @@ def answer(
             timeout=seconds,
         )
 
-    receipt = _receipt(call, ticket, send, timeout)
+    try:
+        receipt = _receipt(call, ticket, send, timeout)
+    except PermissionDenied as error:
+        if responder is not None or ".response." not in str(error):
+            raise
+        raise CliError(
+            str(error).partition(". ")[0],
+            "the server may allow you to answer under your own name only: "
+            f"layby answer --responder {said_by or 'NAME'}",
+            kind="PermissionDenied",
+        ) from error
     if call.json:
         print_json(receipt)
     else:

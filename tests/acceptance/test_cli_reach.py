@@ -176,6 +176,15 @@ async def test_the_inbox_prefix_can_be_named(desk: Desk, *, by_option: bool) -> 
 
 
 @pytest.mark.usefixtures("strict")
+async def test_who_may_answer_under_one_name_only_is_told_how(desk: Desk) -> None:
+    done = await run(desk, "answer", "T1", "yes", **ADA, NATS_INBOX_PREFIX="_INBOX_ada")
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    assert "developer.response.T1" in told
+    assert "layby answer --responder ada" in told
+
+
+@pytest.mark.usefixtures("strict")
 async def test_doctor_does_not_tell_a_user_without_rights_to_enable_jetstream(desk: Desk) -> None:
     done = await run(desk, "doctor", "--json", **ADA, NATS_INBOX_PREFIX="_INBOX_ada")
     findings = {each["subject"]: each for each in json.loads(done.stdout)}
