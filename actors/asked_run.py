@@ -16,7 +16,7 @@ from ..runtime.body import raise_failure
 from ..runtime.entry import NULL, Failure, Raw
 from ..runtime.errors import LaybyError
 from ..runtime.failing import AskOnFailure, Decided, Trouble, decided, result
-from ..runtime.failure import blame, failure_of, steps_of
+from ..runtime.failure import blame, failure_of, reason_of, steps_of
 from ..runtime.mending import ON_FAILURE
 from ..runtime.retry import NEVER
 from ..runtime.values import dump
@@ -80,7 +80,9 @@ class AskedRun:
         async def effect() -> _Known:
             return _Known(failure_of(error), steps_of(error))
 
-        known: _Known = await self._step.perform(self._key, effect, _Known, retry=NEVER)
+        known: _Known = await self._step.perform(
+            self._key, effect, _Known, retry=NEVER, note=lambda known: reason_of(known.failure)
+        )
         return await self._decide(known)
 
     @property

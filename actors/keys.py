@@ -75,6 +75,12 @@ class Key(NamedTuple):
         return f"{scope(self.decision)}{self.kind}#{self.number}{place}"
 
 
+def is_asked(text: str) -> bool:
+    """Whether a key is of what was decided around a call: by its hook, or by people."""
+    found = Key.parse(text)
+    return found is not None and not found[1] and found[0].kind in {BEFORE, APPROVE, FAILED}
+
+
 def scope(decision: int | None) -> str:
     """What keys within a routing decision begin with; empty outside of one."""
     return "" if decision is None else f"{ROUTE}#{decision}/"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from . import events
-from .actors.keys import MODEL, ROUTE, TOOL, Key
+from .actors.keys import MODEL, ROUTE, TOOL, Key, is_asked
 from .actors.kinds import AGENT, NETWORK, kind_of
 from .actors.model import ToolCall, Usage
 from .actors.turn import (
@@ -294,7 +294,10 @@ class Scribe:
 
     def retried(self, record: entry.Retried) -> _Facts:
         """What failed is done again."""
-        fields = {"question_id": record.question, "steps": tuple(record.steps)}
+        fields = {
+            "question_id": record.question,
+            "steps": tuple(key for key in record.steps if not is_asked(key)),
+        }
         yield events.StepRetried, {**self._about(record.frame), **fields}
 
     def cancelled(self, record: entry.Cancelled) -> _Facts:

@@ -7,13 +7,12 @@ from typing import Any, cast
 
 import msgspec
 
-from .actors.keys import AFTER, APPROVE, BEFORE, FAILED, FINISH, MODEL, RESPONSE, ROUTE, TOOL, Key
+from .actors.keys import MODEL, ROUTE, TOOL, Key, is_asked
 from .actors.kinds import AGENT, kind_of
 from .actors.turn import DECISIONS
 from .bus.log import LogMessage
 from .rows import StepRow, TimelineLine
 from .runtime.entry import (
-    NULL,
     ROOT,
     Answered,
     Arrived,
@@ -42,6 +41,7 @@ from .runtime.entry import (
 )
 from .runtime.failure import reason_of
 from .runtime.times import iso
+from .titles import mended, title_of
 
 _BRIEF = 300
 
@@ -141,11 +141,7 @@ class Narrator:
         call, inner = Key.parse(key) or (None, "")
         if call is None or frame == ROOT:
             return key
-        name = self._tools.get((frame, call.of(TOOL)))
-        if name is None:
-            return _UNNAMED.get(call.kind, key) if not inner else key
-        shown = _AROUND.get(call.kind, "{}").format(name)
-        return f"{shown}/{inner}" if inner else shown
+        return title_of(call, inner, self._tools.get((frame, call.of(TOOL)))) or key
 
     def failed(self, record: Failed) -> dict[str, Any]:
         """A failed try that is repeated."""
@@ -312,12 +308,14 @@ class Narrator:
 
     def retried(self, record: Retried) -> dict[str, Any]:
         """What failed is done again."""
-        steps = ", ".join(self._title(record.frame, key) for key in record.steps)
+        steps = ", ".join(
+            self._title(record.frame, key) for key in record.steps if not is_asked(key)
+        )
         return {
             "kind": "step.retried",
             "actor": self.who(record.frame),
             "title": steps or self.who(record.frame),
-            "detail": _mended(record),
+            "detail": mended(record),
         }
 
     def cancelled(self, record: Cancelled) -> dict[str, Any]:
@@ -365,27 +363,6 @@ _TELLERS: dict[type[Record], Callable[[Narrator, Any], dict[str, Any] | None]] =
     Retried: Narrator.retried,
     Cancelled: Narrator.cancelled,
     Ended: Narrator.ended,
-}
-
-
-def _mended(record: Retried) -> str:
-    if record.event != NULL:
-        return "with another event"
-    return "with another input" if record.input != NULL else ""
-
-
-_AROUND = {
-    BEFORE: "before {}",
-    APPROVE: "approval of {}",
-    FAILED: "failure of {}",
-    AFTER: "after {}",
-}
-"""What stands around a tool's call."""
-_UNNAMED = {
-    MODEL: "the model",
-    RESPONSE: "after the model",
-    ROUTE: "who is next",
-    FINISH: "the end",
 }
 
 

@@ -77,6 +77,8 @@ async def test_a_failed_call_is_run_again_when_a_person_says_so(engine: Engine) 
         shop.closed = False
         await engine.answer(text="retry", question_id=second.id)
         await engine.result(run)
+    titles = [line.title for line in await engine.lines(run) if line.kind == "step.retried"]
+    assert titles == ["refund", "refund"]
     assert told(model) == [("refunded 5", False)]
     assert (len(shop.keys), len(set(shop.keys)), shop.charged) == (3, 1, [5])
 
