@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from ..bus.bounded import Bounded
 from ..bus.dead import DeadLetters
 from ..bus.errors import (
     CopyLags,
@@ -34,6 +35,8 @@ _OUTAGES = (
 )
 _GIVE_UP = 6
 """Failures of a message's handler after which its error counts as permanent."""
+_REMEMBERED = 10_000
+"""Messages whose failures are counted; another worker may have handled them since."""
 _Key = tuple[str, str, int]
 """A mailbox, and the stream and sequence of a message in it."""
 
@@ -49,7 +52,7 @@ class Guard:
         self._dead = dead
         self._fail_run = fail_run
         """Ends a run, with the reason, whose mail is given up."""
-        self._failures: dict[_Key, int] = {}
+        self._failures: Bounded[_Key, int] = Bounded(_REMEMBERED)
         """How often handlers have failed for a message; crashes and outages do not count."""
         self._under_way: set[_Key] = set()
         """The messages in our hands: none is handled twice at once here."""
@@ -75,7 +78,7 @@ class Guard:
         mailbox = key[0]
         try:
             await handle(delivery)
-            self._failures.pop(key, None)
+            self._failures.pop(key)
         except _OUTAGES as error:
             await self._postpone(mailbox, delivery, error)
         except Exception as error:
@@ -87,12 +90,12 @@ class Guard:
                 error=told(error),
                 exc_info=None if isinstance(error, LaybyError) else error,
             )
-            failures = self._failures.get(key, 0) + 1
+            failures = (self._failures.get(key) or 0) + 1
             if failures >= _GIVE_UP or isinstance(error, Hopeless):
-                self._failures.pop(key, None)
+                self._failures.pop(key)
                 await self._give_up(mailbox, delivery, error)
             else:
-                self._failures[key] = failures
+                self._failures.put(key, failures, 1)
                 await delivery.nak(min(10.0, 0.1 * 2**failures))
 
     async def _postpone(self, mailbox: str, delivery: Delivery, error: BaseException) -> None:

@@ -6,10 +6,14 @@ from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from layby.bus.bounded import Bounded
 from layby.bus.log import Log, LogMessage
+from layby.bus.mailbox import Delivery
 from layby.runtime.entry import Envelope, Raw, Started, encode
+from layby.runtime.errors import LaybyError
+from layby.runtime.guard import Guard
 from layby.runtime.run import RunCache
 from layby.runtime.state import RunState
 
@@ -75,6 +79,29 @@ def test_runs_that_are_at_work_for_long_do_not_keep_the_others() -> None:
         cache.count(live)
     assert _bytes(cache) <= 20_000
     assert all(cache.warm(live.id) is live for live in busy)
+
+
+async def test_failures_of_messages_that_others_then_handled_are_forgotten() -> None:
+    class Failing:
+        """A delivery that is handed back, and comes to another worker."""
+
+        stream, subject, num_delivered = "EVENTS", "desk.opened", 1
+
+        def __init__(self, seq: int) -> None:
+            self.seq = seq
+
+        async def nak(self, delay: float) -> None:
+            del delay
+
+    async def fails(delivery: Delivery) -> None:
+        raise LaybyError(str(delivery.seq))
+
+    guard: Any = Guard(cast("Any", None), cast("Any", None))
+    guard._failures.size = 100
+    with capture_logs():
+        for seq in range(1_000):
+            await guard.take("on-handle", cast("Delivery", Failing(seq)), fails)
+    assert len(guard._failures) == 100
 
 
 def _bytes(cache: Any) -> int:
