@@ -67,8 +67,8 @@ def _fields(schema: dict[str, Any]) -> dict[str, Any]:
     return _object(schema.get("properties"))
 
 
-def _required(schema: dict[str, Any]) -> list[Any]:
-    return _list(schema.get("required"))
+def _required(schema: dict[str, Any]) -> list[str]:
+    return [each for each in _list(schema.get("required")) if isinstance(each, str)]
 
 
 def _choices(schema: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,9 @@ _TALL = 40
 """Rows of a screen on which the story, the question and all that is said of it have room."""
 _STORY = 8
 """Rows of the story before a question."""
-_BESIDE = 8
-"""Rows beside a question's text: its frame, the ways to answer it, the prompt."""
+_BESIDE = 5
+"""Rows beside a question and the commands that answer it: its frame, a remark, the prompt."""
+_HOW = ("from another terminal:", "or with the nats CLI alone:")
 _CUT = "\u2026 {} more lines: `layby questions` shows them"
 
 
@@ -75,11 +77,15 @@ class Screen:
         """Show an open question, its deadline and the ways to answer it."""
         self._leave_prompt()
         self._console.print()
-        self._console.print(_question(question, self._rows_for_context(question)))
+        commands = (
+            shell.answer(url, question.ticket, _EXAMPLE),
+            shell.nats_publish(url, subject, {"answer": _EXAMPLE}),
+        )
+        self._console.print(_question(question, self._rows_for_context(question, commands)))
         if self._is_short:
-            self._few_words(question, url, subject)
+            self._few_words(commands)
         else:
-            self._ways(question, url, subject)
+            self._ways(commands)
         self.prompt()
 
     def prompt(self) -> None:
@@ -110,40 +116,33 @@ class Screen:
         """Whether the question would push the story off the screen."""
         return self._console.is_terminal and self._console.height < _TALL
 
-    def _rows_for_context(self, question: QuestionRow) -> int:
+    def _rows_for_context(self, question: QuestionRow, commands: Sequence[str]) -> int:
         """How many rows of context leave the story on the screen; 0: all of them."""
         if not self._is_short:
             return 0
         asked = len(Text(safe(question.question)).wrap(self._console, self._console.width - 4))
-        return max(1, self._console.height - _STORY - _BESIDE - asked)
+        said = sum(math.ceil((2 + len(each)) / self._console.width) for each in commands)
+        return max(1, self._console.height - _STORY - _BESIDE - asked - said)
 
-    def _few_words(self, question: QuestionRow, url: str, subject: str) -> None:
+    def _few_words(self, commands: Sequence[str]) -> None:
         """The ways to answer, in as few rows as can be."""
-        example = {"answer": _EXAMPLE}
         here = "Type your answer, or in another terminal" if self._typing else "Answer it"
         self._console.print(f"  It is parked: no worker holds it. {here}:", style="dim")
-        for line in (
-            shell.answer(url, question.ticket, _EXAMPLE),
-            shell.nats_publish(url, subject, example),
-        ):
-            self._console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
+        for each in commands:
+            self._command(each)
 
-    def _ways(self, question: QuestionRow, url: str, subject: str) -> None:
-        ways = [
-            ("from another terminal:", shell.answer(url, question.ticket, _EXAMPLE)),
-            (
-                "or with the nats CLI alone:",
-                shell.nats_publish(url, subject, {"answer": _EXAMPLE}),
-            ),
-        ]
+    def _ways(self, commands: Sequence[str]) -> None:
         self._console.print(_PARKED, style="dim")
         if self._typing:
             self._console.print("\n  Type your answer here,")
-        for how, line in ways:
+        for how, each in zip(_HOW, commands, strict=True):
             self._console.print(f"  {how}")
-            # Never wrapped by rich: it must survive being copied.
-            self._console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
+            self._command(each)
         self._console.print()
+
+    def _command(self, line: str) -> None:
+        """Never wrapped by rich: it must survive being copied."""
+        self._console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
 
     def _leave_prompt(self) -> None:
         if self._prompted:

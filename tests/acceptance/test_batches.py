@@ -127,6 +127,5 @@ async def test_a_question_that_no_message_holds_is_refused(engine: Engine) -> No
         await step.ask("developer", "\x01" * 250_000)
 
     async with engine.works(app_of(handle)):
-        state = await engine.ended(await engine.start())
-        assert state.status == "failed"
-        assert "1500007 bytes, its context included" in state.error
+        block = await engine.blocked(await engine.start())
+        assert "1500007 bytes, its context included" in block.reason

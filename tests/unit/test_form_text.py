@@ -79,6 +79,11 @@ odd = st.recursive(
 )
 
 
+def test_a_form_that_requires_what_is_no_name_is_told() -> None:
+    form: dict[str, Any] = {"properties": {"kind": {}}, "required": [[], "kind"]}
+    assert example(form) == '{"kind": "text"}'
+
+
 @given(
     st.dictionaries(
         st.sampled_from(
