@@ -51,6 +51,13 @@ _WORDS = {"yes": True, "no": False, "true": True, "false": False}
 
 def fit(text: str, form: dict[str, Any]) -> str:
     """Why an answer does not satisfy `form`; empty when it does."""
+    try:
+        return _misfit(text, form)
+    except (RecursionError, ArithmeticError, ValueError):  # or nobody could answer any more
+        return "the answer cannot be checked: it is nested too deep, or a number is no usual one"
+
+
+def _misfit(text: str, form: dict[str, Any]) -> str:
     validator = _validator(form)
     for candidate in _candidates(text):
         if validator.is_valid(candidate):

@@ -24,6 +24,7 @@ from layby.actors.answer import (
     read,
 )
 from layby.actors.parked import ParkedQuestion, ParkedRecord
+from layby.runtime.forms import fit
 from layby.runtime.times import iso
 
 TICKET = "T1"
@@ -352,3 +353,13 @@ def test_a_verdict_never_means_a_question_that_the_answer_cannot_have_meant(
 def test_a_receipt_is_read_as_it_was_written() -> None:
     receipt = Receipt(outcome="too_late", ticket=TICKET, question="a", reason="late", seq=3)
     assert msgspec.json.decode(msgspec.json.encode(receipt), type=Receipt) == receipt
+
+
+@pytest.mark.parametrize("text", ["[" * 800 + "]" * 800, "[1e999]", "[NaN]"])
+def test_an_answer_that_cannot_be_checked_is_refused(text: str) -> None:
+    """It is judged again with each answer after it, and stopped them all."""
+    tree: dict[str, Any] = {"$ref": "#/$defs/tree"}
+    number = {"type": "number", "multipleOf": 0.5}
+    form = {"$defs": {"tree": {"type": "array", "items": {"anyOf": [tree, number]}}}, **tree}
+    assert "cannot be checked" in fit(text, form)
+    assert not fit("[[2]]", form)
