@@ -90,7 +90,7 @@ def runs(
         none = f"no runs are {status}" if status and not filtered else "no such runs"
         stdout().print(none if status or filtered else "no runs yet", style="dim")
     if more:
-        stderr().print(f"{limit} of more: --limit shows more of them", style="dim")
+        stderr().print(f"there are more than these {limit}: --limit shows them", style="dim")
 
 
 @command
