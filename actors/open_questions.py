@@ -14,6 +14,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
+from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from ..bus.mailbox import Delivery
@@ -27,6 +28,8 @@ from .parked import ParkedQuestion, parked_question
 log = structlog.get_logger("layby.human")
 
 BUCKET = "questions"
+_ID = 200
+_REMEMBERED = 10_000 * _ID
 _LATER = 30.0
 """Seconds until a question is looked at again whose log says what this worker cannot read."""
 
@@ -55,6 +58,8 @@ class OpenQuestions:
         self._index = index
         self._coming: dict[str, float] = {}
         """Questions that this worker has shown and not listed yet, and since when."""
+        self._written: Bounded[str, None] = Bounded(_REMEMBERED)
+        """Questions whose rows this worker has written: they need no look."""
         self._listing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -80,7 +85,7 @@ class OpenQuestions:
                 await self._put(live, live.state.questions[question])
                 crash.point("after_question_row")
                 await self._index.write(live)
-                await live.catch_up()
+                await live.confirm()
             # Closed meanwhile, by a worker that saw no row or believed that there could be none.
             if (written or again) and not _is_open(live, question):
                 await self.remove(live, live.state.questions[question])
@@ -93,6 +98,7 @@ class OpenQuestions:
         row = OpenQuestion(ticket=live.state.ticket, question=parked_question(live.state, question))
         with suppress(Conflict):  # listed already, or closed a moment ago
             await self._bucket.put(_key(live, question), encode_row(row), revision=0)
+        self._written.put(question.id, None, _ID)
 
     async def closed(self, live: LiveRun, question: Question) -> None:
         """Remove the row of a question that the log has closed, if it has one.
@@ -103,8 +109,10 @@ class OpenQuestions:
         shown = self._coming.get(question.id, 0.0)
         if self._loop.time() - shown < self._index.later:
             return  # so short a time after that nobody else can have got its mail and listed it
-        if await self._bucket.get_newest(_key(live, question)) is not None:
+        written = question.id in self._written
+        if written or await self._bucket.get_newest(_key(live, question)) is not None:
             await self.remove(live, question)
+            self._written.pop(question.id)
 
     async def remove(self, live: LiveRun, question: Question) -> None:
         """Remove the row of a question that is closed, also one that cannot be seen yet.

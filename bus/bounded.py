@@ -18,6 +18,9 @@ class Bounded(Generic[K, V]):
         """Bytes held, by what `put` was told."""
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
     def __len__(self) -> int:
         return len(self._values)
 

@@ -100,9 +100,19 @@ class LiveRun:
         async with self._lock:
             self.doubtful = False
             await self._reload()
-            while await self._log.exists(self.id, self.state.tail + 1):
+            while await self._has_more():
                 await asyncio.sleep(_FIRST_PAUSE)
                 await self._reload()
+
+    async def confirm(self) -> None:
+        """Like `catch_up`, in one read where nothing is new, as is likely."""
+        async with self._lock:
+            more = await self._has_more()
+        if more:
+            await self.catch_up()
+
+    async def _has_more(self) -> bool:
+        return await self._log.exists(self.id, self.state.tail + 1)
 
     async def append(
         self,
