@@ -7,7 +7,7 @@ run that is or was blocked. The row of
 a run that waits for a person is written by whoever shows its question, under the same rule (see
 `actors.open_questions`). A run that is under way gets its row a moment after its handling began, if
 it is still under way then. A row that is not final is written by compare-and-set, so it never hides
-a later one.
+a later one; only that of a completed run is final, for any other may be reopened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..bus.token import encode
 from . import crash
 from .failure import reason_of
 from .run import LiveRun
-from .state import BLOCKED, RunState
+from .state import BLOCKED, COMPLETED, RunState
 from .times import iso
 
 log = structlog.get_logger("layby.index")
@@ -166,16 +166,18 @@ class Index:
             if live.listed >= row.pos:
                 return
             key, data = key_of(row.ticket, row.id), msgspec.json.encode(row)
-            if live.state.ended:
+            if live.state.status == COMPLETED:
                 live.indexed = await self._bucket.put(key, data)
                 live.listed = row.pos
                 return
             try:
                 live.indexed = await self._bucket.put(key, data, revision=live.indexed or 0)
             except Conflict:
-                item = await self._bucket.get(key)
-                if item is None:
-                    continue
+                item = await self._bucket.get_newest(key)  # a copy that lags would conflict again
+                if item is None:  # the marker of a row that was removed
+                    live.indexed = await self._bucket.put(key, data)
+                    live.listed = row.pos
+                    return
                 live.indexed = item.revision
                 row_there = item.read(_decode)
                 live.listed = row_there.pos if row_there is not None else 0

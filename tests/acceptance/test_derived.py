@@ -15,9 +15,11 @@ from layby.actors.waits import _shape_key, _wait_key  # pyright: ignore[reportPr
 from layby.bus.bucket import Bucket
 from layby.run import working
 from layby.runtime.blocked import BlockedRuns
+from layby.runtime.entry import Ended
 from layby.runtime.ids import question_id, run_id
-from layby.runtime.index import key_of
-from layby.runtime.state import Question
+from layby.runtime.index import Index, key_of
+from layby.runtime.run import LiveRun
+from layby.runtime.state import Question, RunState
 from tests.engine import WORKFLOW, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -165,3 +167,37 @@ async def test_a_question_that_was_purged_while_its_mail_was_on_its_way_is_publi
         assert again is not None
         await engine.answer()
         assert await engine.result(run) == "yes"
+
+
+async def test_the_end_of_a_run_that_was_reopened_meanwhile_is_not_listed(engine: Engine) -> None:
+    """The worker that ended it was slow to list that."""
+    async with engine.works(app_of(ask)):
+        run = await engine.start("T1")
+        await engine.question()
+        await all_handled(engine)
+    slow, index = LiveRun(engine.log, RunState(id=run)), Index(Bucket(engine.wire, "runs"))
+    await slow.catch_up()
+    await slow.append([Ended(status="failed", error="down")])
+    await engine.client.retry(run, by="ada")
+    quick = LiveRun(engine.log, RunState(id=run))
+    await quick.catch_up()
+    await index.write(quick)
+    await index.write(slow)
+    assert [row.status for row in await engine.client.runs()] == ["running"]
+
+
+async def test_a_run_that_begins_where_one_was_removed_is_listed(engine: Engine) -> None:
+    """The marker that a removed row leaves for a minute is in nobody's way."""
+    run = run_id(WORKFLOW, "e1")
+    rows = Bucket(engine.wire, "runs")
+    async with engine.works(app_of(ask)):
+        await rows.forget(key_of("T1", run))
+        assert await engine.start("T1", event_id="e1") == run
+        await engine.question()
+        await all_handled(engine)
+    live = LiveRun(engine.log, RunState(id=run))
+    await live.catch_up()
+    await live.append([Ended(status="failed", error="down")])
+    await rows.forget(key_of("T1", run))
+    await Index(rows).write(live)
+    assert [row.status for row in await engine.client.runs()] == ["failed"]
