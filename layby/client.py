@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from .actors.migration import Migration
 from .asked import asked_on, open_questions, rows_of
 from .bus.blobs import Blobs
 from .bus.connection import Connection
@@ -19,17 +18,13 @@ from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.token import encode, is_word
 from .dead_letters import DeadLetterDesk
-from .doctor import examine
 from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
 from .lookup import NoSuchRun
-from .purging import Purge
 from .retrying import NotRetryable, RetryDesk
 from .rows import (
     Dispatched,
-    Finding,
-    Purged,
     QuestionRow,
     Receipt,
     RunDetail,
@@ -46,6 +41,7 @@ from .runtime.worker import CANCEL
 from .sending import Dispatch
 from .shown import failure_row
 from .timeline import Narrator
+from .upkeep import Upkeep
 from .watch import Watch
 
 
@@ -57,12 +53,13 @@ class RunOver(LaybyError):
     """The run has ended already."""
 
 
-class Client(RetryDesk, DeadLetterDesk):
+class Client(RetryDesk, DeadLetterDesk, Upkeep):
     """Speaks with running workers through NATS alone."""
 
     def __init__(self, connection: Connection, requests: Requests) -> None:
         RetryDesk.__init__(self, connection, requests)
         DeadLetterDesk.__init__(self, requests)
+        Upkeep.__init__(self, connection, requests)
         self._names = requests.names
         self._blobs = Blobs(requests)
         self._watch = Watch(connection, requests, self._log, self._blobs)
@@ -361,32 +358,6 @@ class Client(RetryDesk, DeadLetterDesk):
         if run is None:
             return self._watch.every_line()
         return self._watch.lines(run, text=text, wait=wait)
-
-    async def doctor(self) -> list[Finding]:
-        """Look at the server, the streams and whatever is stuck."""
-        return await examine(self._connection, self._requests)
-
-    async def purge(self, older_than: float, progress: Progress | None = None) -> Purged:
-        """Remove runs that ended more than `older_than` seconds ago: logs, rows and what is left.
-
-        Runs that have not ended stay, however old. Needs the right to purge the streams of logs.
-
-        Args:
-            older_than: Seconds.
-            progress: Is told now and then how many runs were removed.
-        """
-        return await Purge(self._requests).run(older_than, progress)
-
-    async def migrate(self) -> int:
-        """Bring what an earlier release wrote into today's form; return how many rows that took.
-
-        A worker does so before it takes work. This is for after an upgrade in which workers of both
-        releases ran for a time, and may be repeated.
-
-        Raises:
-            StreamMissing: the app was not provisioned by this release yet.
-        """
-        return await Migration(self._requests).repeat()
 
     # ------------------------------------------------------------------------------------------
 

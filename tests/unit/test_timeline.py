@@ -103,7 +103,7 @@ def test_a_steps_name_that_looks_like_ours_is_a_step() -> None:
 
 def test_what_stands_around_a_call_is_told_by_the_tools_name() -> None:
     turn = "w/team/turn#0.0"
-    both = {
+    both: dict[str, Any] = {
         "message": {"parts": [{"type": "tool_call", "id": "c", "name": "pay", "arguments": {}}]}
     }
     before = (TEAM, TURN, step("model#0", both, turn))
