@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..bus.errors import LaybyError
 from ..runtime.place import members_of, user_frames
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ _WIDTH = 100
 
 
 def drawn(error: BaseException) -> str:
-    """The traceback of `error` as text for standard error, coloured on a terminal."""
+    """The traceback of `error` as text for standard error, coloured on a terminal.
+
+    Empty for an error of ours that no user code has raised: its message says what to do.
+    """
     from rich.console import Console
     from rich.traceback import Traceback
 
@@ -26,6 +30,8 @@ def drawn(error: BaseException) -> str:
         for each in _chain(error)
         for frame, line in user_frames(each)
     }
+    if not mine and isinstance(error, LaybyError):
+        return ""
     _reduce(trace, mine)
     file = io.StringIO()
     colours = sys.stderr.isatty()

@@ -204,8 +204,8 @@ def test_dev_tells_of_every_run(desk: Desk) -> None:
         assert "\x1b" not in said.waits_for("handle started")
         line = said.waits_for("asks developer: What now?")
         assert "T\\x1b[2J1" in line
-        run = desk.json("questions")[0]["run"]
-        assert run in line
+        run = line.rpartition("run ")[2]  # the list of questions has it a moment later
+        assert desk.json("show", run)["ticket"] == "T\x1b[2J1"
         desk.json("answer", "T\x1b[2J1", "wipe\x1b[2J it", "--by", "ada")
         said.waits_for("ada answered: wipe\\x1b[2J it", run)
         said.waits_for("completed after", run)
