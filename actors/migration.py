@@ -19,10 +19,9 @@ from ..bus.reading import every
 from ..bus.requests import Requests
 from ..runtime.index import BUCKET as RUNS
 from ..runtime.index import IndexRow, key_of
-from ..runtime.state import WAITING
 from .open_questions import BUCKET as QUESTIONS
 from .open_questions import OpenQuestion, decode, encode_row, question_key
-from .parked import ParkedQuestion, ParkedRecord, Parking
+from .parked import ParkedQuestion, ParkedRecord, Parking, waiting_row
 from .parked import decode as decode_record
 
 log = structlog.get_logger("layby.migration")
@@ -153,20 +152,7 @@ class Migration:
         if record is None or question not in record.questions:  # closed meanwhile
             await self._questions.forget(key)
             return
-        await self._write(
-            IndexRow(
-                id=question.run,
-                workflow=question.workflow,
-                ticket=ticket,
-                status=WAITING,
-                started_at=question.started_at,
-                updated_at=question.asked_at,
-                pos=question.pos,
-                parent=question.parent,
-                roles=(question.role,),
-                question=question.question,
-            )
-        )
+        await self._write(waiting_row(ticket, question))
 
     async def _write(self, row: IndexRow) -> None:
         """Write a row, unless there is a later one."""

@@ -11,7 +11,8 @@ from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.token import encode
-from ..runtime.state import Question, RunState
+from ..runtime.index import IndexRow
+from ..runtime.state import WAITING, Question, RunState
 from ..runtime.times import iso
 
 KEPT = 32
@@ -91,6 +92,22 @@ def parked_question(
         since=since,
         digest=question.digest,
         answer_with=answer_with if question.status == "open" else (),
+    )
+
+
+def waiting_row(ticket: str, question: ParkedQuestion) -> IndexRow:
+    """The row of a run that waits for an answer, as far as its question tells."""
+    return IndexRow(
+        id=question.run,
+        workflow=question.workflow,
+        ticket=ticket,
+        status=WAITING,
+        started_at=question.started_at,
+        updated_at=question.asked_at,
+        pos=question.pos,
+        parent=question.parent,
+        roles=(question.role,),
+        question=question.question,
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from .actors.migration import is_current
 from .actors.parked import decode as decode_record
+from .actors.parked import waiting_row
 from .bus.bucket import Bucket
 from .bus.errors import BusError, LaybyError, StreamMissing
 from .bus.log import Log
@@ -23,7 +24,7 @@ from .rows import RunRow
 from .runtime.entry import Started
 from .runtime.entry import decode as decode_entry
 from .runtime.index import BUCKET, IndexRow, key_of
-from .runtime.state import WAITING, RunState
+from .runtime.state import RunState
 from .runtime.times import iso
 
 _PROGRESS = 1_000
@@ -149,18 +150,7 @@ async def of_ticket(requests: Requests, ticket: str) -> list[IndexRow]:
     record = parked.read(decode_record) if parked else None
     for question in record.questions if record else ():
         if question.run not in rows and question.status == "open":  # asked a moment ago
-            rows[question.run] = IndexRow(
-                id=question.run,
-                workflow=question.workflow,
-                ticket=ticket,
-                status=WAITING,
-                started_at=question.started_at,
-                updated_at=question.asked_at,
-                pos=question.pos,
-                parent=question.parent,
-                roles=(question.role,),
-                question=question.question,
-            )
+            rows[question.run] = waiting_row(ticket, question)
     return list(rows.values())
 
 
