@@ -301,7 +301,7 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
             with contextlib.suppress(Fenced):
                 await live.append([Cancelled(reason=reason)], to=live.state.root.actor)
                 await self._requests.tell(self._names.subject(f"{CANCEL}.{run_id}"))
-                return run_row(row_of(live.state))
+                return await self._listed(live)
         raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
 
     def run(self, run: str) -> Run:

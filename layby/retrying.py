@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import sys
+from contextlib import suppress
 
+from .bus.bucket import Bucket
 from .bus.connection import Connection
-from .bus.errors import LaybyError
+from .bus.errors import BusError, LaybyError
 from .bus.log import Log, LogMessage
 from .bus.requests import Requests
 from .listing import Progress, RunFilter, listed, run_row
@@ -14,7 +16,7 @@ from .lookup import NoSuchRun, find
 from .rows import RunRow
 from .runtime.entry import Record, Reopened, Unblocked
 from .runtime.errors import Fenced
-from .runtime.index import row_of
+from .runtime.index import BUCKET, Index, row_of
 from .runtime.run import LiveRun
 from .runtime.state import BLOCKED, RETRYABLE, RunState
 
@@ -82,6 +84,7 @@ class RetryDesk:
         self._connection = connection
         self._requests = requests
         self._log = Log(requests)
+        self._index = Index(Bucket(requests, BUCKET))
 
     async def retry(self, run: str, *, by: str | None = None, reason: str = "") -> RunRow:
         """Take a run up again that is blocked or ended badly, at the step that failed.
@@ -100,7 +103,7 @@ class RetryDesk:
         """
         live, _ = await self._load(await self._find(run))
         await retry(self._log, live, by or default_by(self._connection), reason)
-        return run_row(row_of(live.state))
+        return await self._listed(live)
 
     async def retryable(
         self,
@@ -121,6 +124,15 @@ class RetryDesk:
         wanted = RunFilter(workflow=workflow, since=since, status=status)
         rows = await listed(self._requests, wanted, sys.maxsize, progress)
         return [run_row(row) for row in rows if row.status in RETRIED]
+
+    async def _listed(self, live: LiveRun) -> RunRow:
+        """The row of a run, put into the index too: no worker may be up to do so.
+
+        Without the right to write there, a worker does it with its mail.
+        """
+        with suppress(BusError):
+            await self._index.write(live)
+        return run_row(row_of(live.state))
 
     async def _find(self, run: str, progress: Progress | None = None) -> str:
         return await find(self._requests, self._log, run, progress)
