@@ -14,6 +14,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ StoreFull             the operator: the disk, a quota or a limit of a stream is used up
    ├─ StreamMissing         the operator: no stream covers the subject; provision first
    ├─ NoLeader              nobody: a cluster is between two leaders; ask again
+   ├─ CopyLags              nobody: a copy of a stream lacks what its leader has; ask again
    ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
    ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
    ├─ ServerUnavailable     the operator: nothing answers at the server's address
