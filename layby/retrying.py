@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from contextlib import suppress
 
@@ -12,6 +11,7 @@ from .bus.errors import BusError, LaybyError
 from .bus.log import Log, LogMessage
 from .bus.requests import Requests
 from .listing import Progress, RunFilter, listed, run_row
+from .login import login
 from .lookup import NoSuchRun, find
 from .rows import RunRow
 from .runtime.entry import Record, Reopened, Unblocked
@@ -29,8 +29,8 @@ class NotRetryable(LaybyError):
 
 
 def default_by(connection: Connection) -> str:
-    """Who asks: the NATS user if there is one, else the login of the machine."""
-    return connection.settings.user or getpass.getuser()
+    """Who asks: the NATS user if there is one, else the login of the machine if it has one."""
+    return connection.settings.user or login() or ""
 
 
 async def retry(log: Log, live: LiveRun, by: str, why: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..login import login
 from ..rows import QuestionRow, RunDetail, TimelineLine
 from . import keyboard, times
 from .children import WorkerProcess
@@ -200,7 +200,7 @@ class Story:
 
         try:
             receipt = await self._client.answer(
-                question.ticket, text, role=question.role, question_id=question.id, by=_me()
+                question.ticket, text, role=question.role, question_id=question.id, by=login()
             )
         except NoReceipt:
             self._screen.note("The answer is stored; it counts as soon as a worker runs.")
@@ -230,10 +230,3 @@ def _question(line: TimelineLine) -> QuestionRow:
         asked_at=line.at,
         deadline=line.data["deadline"],
     )
-
-
-def _me() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..login import login
 from . import shell
 from .errors import USAGE, CliError, UsageError
 from .foreign import one_line, safe
@@ -22,12 +22,7 @@ _BRIEF = 100
 
 def author(call: Invocation) -> str | None:
     """Who answers when nobody says: the NATS user, else the login of this machine."""
-    if user := call.settings().user:
-        return user
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return None
+    return call.settings().user or login()
 
 
 def chosen(

@@ -1,0 +1,13 @@
+"""Who sits at this machine."""
+
+from __future__ import annotations
+
+import getpass
+
+
+def login() -> str | None:
+    """The login name; None where there is none, as in a container with a bare user id."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return None
