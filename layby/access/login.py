@@ -1,0 +1,69 @@
+"""The logins of an installation: who they are, and what each may publish and receive."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ..bus.errors import InvalidSettings
+from ..bus.token import is_word
+
+LAYBY: Final = "LAYBY"
+"""The account that holds the streams: workers and the provisioner are in it."""
+SENDERS: Final = "SENDERS"
+PEOPLE: Final = "PEOPLE"
+OBSERVERS: Final = "OBSERVERS"
+OPERATORS: Final = "OPERATORS"
+OUTSIDERS: Final = (SENDERS, PEOPLE, OBSERVERS, OPERATORS)
+"""The accounts of those who do not run workers, one for each kind."""
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who connects, and what the server lets them do."""
+
+    name: str
+    account: str
+    publish: tuple[str, ...]
+    receive: tuple[str, ...]
+    about: str
+
+    @property
+    def inbox(self) -> str:
+        """Where the replies to this login go, and nobody else's."""
+        return f"_INBOX_{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that holds its password."""
+        return f"LAYBY_{self.name.upper().replace('-', '_')}_PASSWORD"
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody who answers questions."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+    """The roles that they answer for; none: all of the app's."""
+
+
+class Staff(msgspec.Struct, frozen=True, kw_only=True):
+    """The names of everybody who gets a login.
+
+    Raises:
+        InvalidSettings: two have one name, or a name cannot be a word of a subject.
+    """
+
+    senders: tuple[str, ...] = ("helpdesk",)
+    people: tuple[Person, ...] = (Person("ada"),)
+    observers: tuple[str, ...] = ("observer",)
+    operators: tuple[str, ...] = ("operator",)
+
+    def __post_init__(self) -> None:
+        names = ["provisioner", "worker", *self.senders, *(each.name for each in self.people)]
+        names += [*self.observers, *self.operators]
+        for name in names:
+            if not is_word(name):
+                raise InvalidSettings(f"login {name!r}: use letters, digits, _ and -")
+            if names.count(name) > 1:
+                raise InvalidSettings(f"two logins are called {name!r}: rename one")

@@ -1,0 +1,220 @@
+"""A server behind the shipped wall, the logins of its outsiders, and a way in over a raw socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from layby import App, Step
+from layby.access import Person, Staff, wall
+from layby.access.config import accounts, one_account
+from layby.bus.connection import Connection, ConnectionSettings, connect
+from layby.client import Client
+from layby.run import provision, working
+from tests.engine import until
+
+WITHIN = 30.0
+"""Seconds that anything may take on a loaded machine."""
+EVENT = "support.ticket.created"
+STAFF = Staff(people=(Person("ada"), Person("bob")))
+
+
+def desk() -> App:
+    """A small app: a question for each ticket."""
+    app = App("support")
+
+    @app.workflow(on=EVENT, key="ticketId", name="support_ticket")
+    async def support_ticket(event: dict[str, Any], step: Step) -> str:
+        answer = await step.ask("developer", f"What about {event['ticketId']}?")
+        return f"{answer.by}: {answer.text}"
+
+    return app
+
+
+def with_accounts(app: App) -> str:
+    """The server's configuration as `layby accounts config` writes it, with known passwords."""
+    return _passwords(accounts(wall([app], STAFF), "layby accounts config APP"))
+
+
+def with_one_account(app: App) -> str:
+    """The same logins in one account, as deploy/permissions.conf has them."""
+    return _passwords(one_account(wall([app], STAFF), "layby accounts config APP --one-account"))
+
+
+def _passwords(text: str) -> str:
+    for login in wall([desk()], STAFF).logins:
+        text = text.replace(f"${login.variable}", f'"of-{login.name}"')
+    return text
+
+
+@dataclass(kw_only=True)
+class House:
+    """A server and the ways into it."""
+
+    url: str
+    kind: str
+    """`accounts`, `jwt` or `one account`."""
+    creds: dict[str, str] = field(default_factory=dict[str, str])
+    """Credentials files by login, where it takes these and not passwords."""
+
+    @property
+    def walled(self) -> bool:
+        """Whether outsiders have accounts of their own."""
+        return self.kind != "one account"
+
+    def settings(self, login: str) -> ConnectionSettings:
+        """How somebody connects."""
+        settings = ConnectionSettings(servers=(self.url,), inbox_prefix=f"_INBOX_{login}")
+        if self.creds:
+            return replace(settings, creds=self.creds[login])
+        return replace(settings, user=login, password=f"of-{login}")
+
+    @asynccontextmanager
+    async def client(self, login: str) -> AsyncGenerator[Client]:
+        """A client of Layby."""
+        async with Client.connect(self.settings(login)) as client:
+            yield client
+
+    @asynccontextmanager
+    async def connection(self, login: str) -> AsyncGenerator[Connection]:
+        """A connection by Layby's own means."""
+        async with await connect(self.settings(login)) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def raw(self, login: str) -> AsyncGenerator[Raw]:
+        """A connection that sends whatever bytes it is told to."""
+        raw = await Raw.open(self.settings(login))
+        try:
+            yield raw
+        finally:
+            await raw.close()
+
+    @asynccontextmanager
+    async def working(self, app: App | None = None) -> AsyncGenerator[App]:
+        """A worker that runs `app`, under the worker's login, on a provisioned server."""
+        app = app or desk()
+        await provision(app, self.settings("provisioner"))
+        async with working(app, self.settings("worker")):
+            yield app
+
+    async def asked(self, ticket: str) -> str:
+        """Open a ticket and return its run's id, once its question is listed."""
+        async with self.client("helpdesk") as helpdesk, self.client("observer") as observer:
+            await helpdesk.send(EVENT, {"ticketId": ticket})
+
+            async def listed() -> str:
+                return "".join([q.run for q in await observer.questions(ticket=ticket)][:1])
+
+            return await until(listed)
+
+
+class Raw:
+    """The protocol of NATS with nothing in between: subjects, replies and headers are bytes.
+
+    `errors` holds what the server complained of, `messages` what it delivered, as
+    (subject, reply, headers, body).
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._sids = 0
+        self._pongs = 0
+        self._heard = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.errors: list[str] = []
+        self.messages: list[tuple[bytes, bytes, bytes, bytes]] = []
+        self.info: dict[str, Any] = {}
+        self.closed = False
+
+    @classmethod
+    async def open(cls, settings: ConnectionSettings, **more: Any) -> Self:
+        """Connect and log in; `more` are further fields of the CONNECT."""
+        where = urlsplit(settings.servers[0])
+        raw = cls(*await asyncio.open_connection(where.hostname, where.port))
+        raw.info = json.loads((await raw._reader.readline()).partition(b" ")[2])
+        login: dict[str, Any] = {"verbose": False, "headers": True, "no_responders": True, **more}
+        if settings.user:
+            login |= {"user": settings.user, "pass": settings.password}
+        raw.send(b"CONNECT " + json.dumps(login).encode())
+        raw._task = asyncio.create_task(raw._read())
+        return raw
+
+    def send(self, line: bytes) -> None:
+        """Write a line of the protocol as it is."""
+        self._writer.write(line + b"\r\n")
+
+    def subscribe(self, subject: bytes) -> None:
+        """Receive what comes on a subject."""
+        self._sids += 1
+        self.send(b"SUB %b %d" % (subject, self._sids))
+
+    def publish(
+        self, subject: bytes, body: bytes = b"", *, reply: bytes = b"", headers: bytes = b""
+    ) -> None:
+        """Publish; `headers` are lines such as `Nats-Msg-Id: 1`, each with its line break."""
+        if not headers:
+            self.send(b"PUB %b %b %d\r\n%b" % (subject, reply, len(body), body))
+            return
+        block = b"NATS/1.0\r\n%b\r\n" % headers
+        size = len(block) + len(body)
+        self.send(b"HPUB %b %b %d %d\r\n%b%b" % (subject, reply, len(block), size, block, body))
+
+    async def sent(self) -> list[str]:
+        """Wait until the server has read all of it; return what it complained of so far."""
+        wanted = self._pongs + 1
+        self.send(b"PING")
+        await self._writer.drain()
+        await self._until(lambda: self._pongs >= wanted or self.closed)
+        return list(self.errors)
+
+    async def received(self, count: int = 1) -> list[tuple[bytes, bytes, bytes, bytes]]:
+        """Wait for so many messages in all."""
+        await self._until(lambda: len(self.messages) >= count or self.closed)
+        return list(self.messages)
+
+    async def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _until(self, holds: Any) -> None:
+        async with asyncio.timeout(WITHIN):
+            while not holds():
+                self._heard.clear()
+                await self._heard.wait()
+
+    async def _read(self) -> None:
+        try:
+            while line := await self._reader.readline():
+                await self._take(line.rstrip(b"\r\n"))
+                self._heard.set()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.closed = True
+            self._heard.set()
+
+    async def _take(self, line: bytes) -> None:
+        verb, _, rest = line.partition(b" ")
+        if verb == b"PING":
+            self.send(b"PONG")
+        elif verb == b"PONG":
+            self._pongs += 1
+        elif verb == b"-ERR":
+            self.errors.append(rest.decode(errors="replace").strip("'"))
+        elif verb in {b"MSG", b"HMSG"}:
+            await self._take_message(verb, rest.split(b" "))
+
+    async def _take_message(self, verb: bytes, words: list[bytes]) -> None:
+        sizes = 2 if verb == b"HMSG" else 1
+        subject, reply = words[0], words[2] if len(words) - sizes > 2 else b""
+        whole = (await self._reader.readexactly(int(words[-1]) + 2))[:-2]
+        cut = int(words[-2]) if sizes == 2 else 0
+        self.messages.append((subject, reply, whole[:cut], whole[cut:]))
