@@ -165,6 +165,11 @@ class Log:
         stream = await self._stream(run)
         return await self._requests.stored(stream, last=self.position(run, n)) is not None
 
+    async def at(self, run: str, *positions: int) -> dict[int, bytes]:
+        """Those of these positions of `run` that a copy of the log holds."""
+        found = await self._get(run, [self.position(run, n) for n in positions])
+        return {message.n: message.data for message in found}
+
     async def openings(self, runs: Iterable[str]) -> dict[str, bytes]:
         """The first positions of those of `runs` that have a log."""
         count = await self.streams()

@@ -16,6 +16,9 @@ EVENTS: Final = "EVENTS"
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TAKEN: Final = OWN_WORDS | {"kv", "obj", "events"}
 _BUCKET: Final = "KV_"
+_OWN_STREAM: Final = re.compile(
+    r"RUNS(_[0-9a-f])?|QUESTIONS|ANSWERS|TIMERS|DEAD|BLOBS|THREADS|AUDIT"
+)
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -67,6 +70,23 @@ class Names(msgspec.Struct, frozen=True):
     def own(self, subject: str) -> str:
         """The reverse of `subject`: what Layby calls it. Subjects of others stay as they are."""
         return subject.removeprefix(f"{self.prefix}.") if self.prefix else subject
+
+    def reserved(self, subject: str) -> str:
+        """Whose a subject is by its first word, if no event may have it; empty: nobody's.
+
+        The subjects of questions and answers begin with a role, which only the app knows.
+        """
+        own = self.own(subject)
+        if subject.startswith("$"):
+            return "the server's own"
+        if own.startswith("_"):
+            return "an inbox, where replies go"
+        return "Layby's own" if own.partition(".")[0] in OWN_WORDS else ""
+
+    def owns_stream(self, name: str) -> bool:
+        """Whether a stream is one of those in which Layby keeps something else than events."""
+        own = name.removeprefix(f"{self.prefix.upper()}_") if self.prefix else name
+        return bool(_OWN_STREAM.fullmatch(own)) or name.startswith(_BUCKET)
 
     def guest(self, consumer: str) -> str:
         """The name of a consumer in a stream that others made, or that several apps read."""

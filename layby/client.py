@@ -38,7 +38,7 @@ from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
 from .runtime.index import error, row_of
 from .runtime.worker import CANCEL
-from .sending import Dispatch
+from .sending import Dispatch, demand_free
 from .shown import failure_row
 from .timeline import Narrator
 from .upkeep import Upkeep
@@ -93,7 +93,9 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
 
         Raises:
             StreamMissing: nobody listens on `subject`: no app with that trigger is provisioned.
+            NotATrigger: it is a subject of the server or of Layby, on which a message is obeyed.
         """
+        demand_free(subject, self._requests.names)
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
         headers = {"Nats-Msg-Id": event_id} if event_id else None
         ack = await self._ask(self._requests.store(subject, body, headers), subject)
@@ -106,6 +108,8 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
         *,
         event_id: str | None = None,
         within: float | None = 2.0,
+        raw: bool = False,
+        internal: bool = False,
     ) -> Dispatched:
         """Publish an event, and look who takes it: for people and scripts, not for many events.
 
@@ -116,13 +120,18 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
             data: The event: bytes of JSON, or whatever msgspec can write as JSON.
             event_id: Its id; None: a new one. Sent again under it, it starts nothing new.
             within: Seconds to wait at most; None: until a worker is up and has taken it.
+            raw: Take a subject that triggers nothing.
+            internal: Take the subjects of Layby and of the server too, on which a message is
+                obeyed.
 
         Raises:
             StreamMissing: nobody listens on `subject`: no app with that trigger is provisioned.
+            NotATrigger: no workflow is triggered by it, or it is the server's or Layby's own.
         """
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
         dispatch = Dispatch(self._connection, self._requests)
-        sent: Dispatched = await self._ask(dispatch.send(subject, body, event_id, within), subject)
+        sending = dispatch.send(subject, body, event_id, within, raw=raw, internal=internal)
+        sent: Dispatched = await self._ask(sending, subject)
         return sent
 
     async def answer(

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from .events import AnyEvent, number
-from .lookup import is_id
+from .runtime.ids import is_run_id
 
 if TYPE_CHECKING:
     from .client import Client
@@ -29,7 +29,7 @@ class Run:
 
     async def id(self) -> str:
         """Its id; of several runs for a ticket, that of the newest. Raises NoSuchRun."""
-        if not is_id(self.name):
+        if not is_run_id(self.name):
             self.name = (await self._client.show(self.name)).id
         return self.name
 

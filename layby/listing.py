@@ -18,11 +18,12 @@ from .bus.errors import BusError, LaybyError, StreamMissing
 from .bus.log import Log
 from .bus.reading import backwards, newest
 from .bus.requests import Requests
-from .bus.token import encode, is_word
+from .bus.token import encode
 from .bus.wire import Message
 from .rows import RunRow
 from .runtime.entry import Started
 from .runtime.entry import decode as decode_entry
+from .runtime.ids import is_run_id
 from .runtime.index import BUCKET, IndexRow, key_of
 from .runtime.state import RunState
 from .runtime.times import iso
@@ -238,7 +239,7 @@ def row_in(message: Message) -> IndexRow | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None  # whoever wrote it must not stop the list
     key = message.headers["Nats-Subject"].rpartition(".")[2]
-    return row if row.id == key and is_word(key) else None
+    return row if row.id == key and is_run_id(key) else None
 
 
 def _stored_at(message: Message) -> float:

@@ -9,9 +9,9 @@ from .bus.errors import InvalidTicket, LaybyError
 from .bus.log import Log
 from .bus.requests import Requests
 from .listing import Progress, newest_first, of_ticket
+from .runtime.ids import is_run_id
 from .runtime.index import IndexRow
 
-_RUN_ID = re.compile(r"[0-9a-f]{20}")
 _BEGINNING = re.compile(r"[0-9a-f]{1,19}")
 
 
@@ -28,7 +28,7 @@ async def find(requests: Requests, log: Log, run: str, progress: Progress | None
     Raises:
         NoSuchRun: there is none, or several ids begin so.
     """
-    if is_id(run) and await log.openings([run]):
+    if is_run_id(run) and await log.openings([run]):
         return run  # known before the index shows it
     try:
         of = await of_ticket(requests, run)
@@ -42,11 +42,6 @@ async def find(requests: Requests, log: Log, run: str, progress: Progress | None
     if begins:
         raise NoSuchRun(f"{run!r} begins the ids of several runs: give more of it")
     raise NoSuchRun(f"there is no run {run!r}, and no run for a ticket of that name")
-
-
-def is_id(text: str) -> bool:
-    """Whether a text has the form of a run's id."""
-    return bool(_RUN_ID.fullmatch(text))
 
 
 def newest_root(rows: list[IndexRow]) -> IndexRow:

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 
+import msgspec
+import structlog
+
 from .actors.migration import is_in_order
 from .actors.parked import Parking
 from .bus.blobs import Blobs
@@ -21,16 +24,21 @@ from .bus.token import encode
 from .bus.wire import Message
 from .listing import Progress, demand_current, of_runs, row_in
 from .rows import Purged
+from .runtime.entry import Ended, decode
 from .runtime.index import BUCKET, IndexRow, key_of
-from .runtime.state import COMPLETED, UNENDED
+from .runtime.run import LiveRun
+from .runtime.state import COMPLETED, UNENDED, RunState
 from .runtime.times import iso
 from .runtime.worker import CANCEL
+
+log = structlog.get_logger("layby.retention")
 
 _AT_ONCE = 128
 _KEEP = 7 * 86_400.0
 """Seconds that the closed questions of a ticket's other runs are remembered further."""
 _CLOCKS = 60.0
 """Seconds by which the clock of a row's writer may be ahead of the server's."""
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 _ANY = "*"
 """In the place of a workflow: each."""
 
@@ -114,6 +122,9 @@ class Purge:
             return False
         if row.status != COMPLETED and await self._log.exists(row.id, row.pos + 1):
             return False  # it was reopened a moment ago
+        if not await self._bears_out(row):
+            log.warning("row.disbelieved", run=row.id, ticket=row.ticket, status=row.status)
+            return False
         if row.asked:
             for question in await self._parking.drop(row.ticket, row.id):
                 await self._timers.disarm(question.id)
@@ -126,6 +137,23 @@ class Purge:
         if row.asked:
             await self._forget_questions(row.ticket)
         return True
+
+    async def _bears_out(self, row: IndexRow) -> bool:
+        """Whether the log says too that the run has ended, or is gone already.
+
+        A row is only a note: whoever could write a false one must not have a run's log removed.
+        """
+        held = await self._log.at(row.id, 1, row.pos)
+        if row.pos in held and _ends(held[row.pos]):
+            return True
+        if not held:
+            return True  # an earlier purge was cut short
+        live = LiveRun(self._log, RunState(id=row.id))
+        try:
+            await live.load()
+        except _UNREADABLE:
+            return False
+        return live.state.ended
 
     async def _parent_needs(self, row: IndexRow) -> bool:
         """Whether a parent that stays may still read what the run returned."""
@@ -144,6 +172,14 @@ class Purge:
             named = names.subject(f"*.{noun}.{token}")
             body = {"filter": named}
             await self._requests.api(f"STREAM.PURGE.{names.stream('QUESTIONS')}", body)
+
+
+def _ends(data: bytes) -> bool:
+    """Whether an entry of a log is the end of its run."""
+    try:
+        return any(isinstance(record, Ended) for record in decode(data).records)
+    except _UNREADABLE:
+        return False
 
 
 def _stored_at(message: Message) -> float:

@@ -14,8 +14,9 @@ import msgspec
 
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
-from .bus.errors import BusError, PermissionDenied
+from .bus.errors import BusError, LaybyError, PermissionDenied
 from .bus.log import parse
+from .bus.names import EVENTS, Names
 from .bus.ownership import covers, is_anothers
 from .bus.requests import PubAck, Requests
 from .rows import Dispatched, StartedRow
@@ -23,6 +24,8 @@ from .runtime.entry import Started, decode
 
 _OPENINGS = "to.*.*.*.1"
 """The first entries of all runs."""
+_NO_JETSTREAM = 503
+_NOT_IN_WORDS = frozenset("*> \t\r\n")
 _FOR_WORKFLOWS = re.compile(r"^(?:[a-z0-9_-]+-)?on-(.+)$")
 _FOR_WAITS = re.compile(r"^(?:[a-z0-9_-]+-)?waits(?:-.+)?$")
 
@@ -38,6 +41,25 @@ class _Takers:
     told: bool = True
 
 
+class NotATrigger(LaybyError):
+    """A subject is not one on which events may be sent."""
+
+
+def demand_free(subject: str, names: Names) -> None:
+    """Refuse a subject that is the server's or Layby's own, or none at all. Raises NotATrigger."""
+    words = subject.split(".")
+    if any(not word or set(word) & _NOT_IN_WORDS or not word.isprintable() for word in words):
+        raise NotATrigger(
+            f"{subject!r} is not a subject that an event can be sent to: use words joined by dots, "
+            "support.ticket.created for instance, without wildcards"
+        )
+    if whose := names.reserved(subject):
+        raise NotATrigger(
+            f"{subject!r} is {whose}, and no event: what is published there is obeyed, and can "
+            "delete or forge records"
+        )
+
+
 class Dispatch:
     """Sends one event, and looks who takes it."""
 
@@ -51,7 +73,14 @@ class Dispatch:
         self._more = asyncio.Event()
 
     async def send(
-        self, subject: str, data: bytes, event_id: str | None, within: float | None
+        self,
+        subject: str,
+        data: bytes,
+        event_id: str | None,
+        within: float | None,
+        *,
+        raw: bool = False,
+        internal: bool = False,
     ) -> Dispatched:
         """Store the event; wait, where a worker is up, until it is taken or refused.
 
@@ -60,16 +89,24 @@ class Dispatch:
             data: Its body.
             event_id: Its id; None: a new one.
             within: Seconds to wait at most; None: until it is taken, whether a worker is up or not.
+            raw: Take a subject that triggers nothing.
+            internal: Take every subject, those that are obeyed too.
 
         Raises:
             StreamMissing: no stream takes the subject.
+            NotATrigger: the subject is that of something else than events.
         """
+        if not internal:
+            await self._check(subject, raw=raw)
         event_id = event_id or uuid.uuid4().hex
         async with self._listening():
             ack = await self._requests.store(subject, data, {"Nats-Msg-Id": event_id})
             takers = _Takers(told=False)
-            with contextlib.suppress(PermissionDenied):  # an error would have it sent twice
+            try:
                 takers = await self._takers(ack.stream, subject)
+            except BusError as error:
+                if not _is_hidden(error):
+                    raise
             wanted = takers.own if within is None else takers.up
             if wanted and not ack.duplicate:
                 with contextlib.suppress(TimeoutError):
@@ -87,6 +124,38 @@ class Dispatch:
             refused=self._refused(ack),
             told=takers.told,
         )
+
+    async def _check(self, subject: str, *, raw: bool) -> None:
+        """Refuse what is obeyed and, unless `raw`, what starts nothing, as far as we may see."""
+        demand_free(subject, self._names)
+        try:
+            reply = await self._requests.api("STREAM.NAMES", {"subject": subject})
+        except BusError as error:
+            if not _is_hidden(error):
+                raise
+            return
+        holders: list[str] = reply.get("streams") or []
+        for holder in holders:
+            if self._names.owns_stream(holder):
+                raise NotATrigger(
+                    f"{subject!r} is kept in {holder}, which is Layby's own, and is no event: "
+                    "answer questions with `layby answer`"
+                )
+            if not raw and holder != self._names.stream(EVENTS):
+                await self._demand_taker(holder, subject)
+
+    async def _demand_taker(self, stream: str, subject: str) -> None:
+        try:
+            takers = await self._takers(stream, subject)
+        except BusError as error:
+            if not _is_hidden(error):
+                raise
+            return
+        if not takers.workflows and not takers.waits:
+            raise NotATrigger(
+                f"no workflow is triggered by {subject!r}, and no run waits for it: the stream "
+                f"{stream} takes it for somebody else"
+            )
 
     async def _takers(self, stream: str, subject: str) -> _Takers:
         """Who takes the subject's events. Raises PermissionDenied.
@@ -156,6 +225,11 @@ class Dispatch:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
             self._letters.append(_letter(msg.data))
             self._more.set()
+
+
+def _is_hidden(error: BusError) -> bool:
+    """Whether this user may not look: denied, or in an account that has no streams."""
+    return isinstance(error, PermissionDenied) or error.code == _NO_JETSTREAM
 
 
 _letter = msgspec.json.Decoder(DeadLetter).decode

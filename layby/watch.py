@@ -16,9 +16,10 @@ from .bus.errors import BusError
 from .bus.log import ALL, Log, LogMessage, parse
 from .bus.requests import Requests
 from .events import AnyEvent, RunEnded, number
-from .lookup import find, is_id
+from .lookup import find
 from .rows import TimelineLine
 from .runtime.entry import Stepped, decode
+from .runtime.ids import is_run_id
 from .runtime.speech import TextDelta, step_name
 from .scribe import Scribe
 from .tail import Tail
@@ -80,7 +81,7 @@ class Watch:
 
     async def _meant(self, name: str, *, wait: bool) -> str:
         """The id of the run that is meant. Raises NoSuchRun, unless it may be waited for."""
-        return name if wait and is_id(name) else await find(self._requests, self._log, name)
+        return name if wait and is_run_id(name) else await find(self._requests, self._log, name)
 
     async def _is_last(self, run: str, n: int) -> bool:
         """Whether nobody has reopened a run that ended at position `n`."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
+
+_RUN = re.compile(r"[0-9a-f]{20}")
 
 
 def _digest(*parts: str) -> str:
@@ -13,6 +16,11 @@ def _digest(*parts: str) -> str:
 def run_id(workflow: str, event_id: str) -> str:
     """The run that `event_id` starts: one for each workflow and event."""
     return _digest("run", workflow, event_id)
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of a run's id."""
+    return bool(_RUN.fullmatch(text))
 
 
 def question_id(run: str, frame: str, key: str) -> str:

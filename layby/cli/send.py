@@ -49,8 +49,22 @@ def send(
         bool,
         typer.Option("--wait", metavar="", help="Follow its run to its end, or to its question."),
     ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", metavar="", help="Take a subject that triggers no workflow."),
+    ] = False,
+    internal: Annotated[
+        bool,
+        typer.Option(
+            "--internal",
+            metavar="",
+            help="With --raw: take Layby's own subjects and the server's. They are obeyed.",
+        ),
+    ] = False,
 ) -> int:
     """Publish an event; each workflow that listens starts a run.
+
+    It takes subjects that trigger workflows, or that runs wait for, and refuses all others.
 
     It returns when JetStream has stored the event and, where a worker is up, a run has begun.
     A worker need not be up. Exits with 1 when nothing can take the event, or when the
@@ -58,17 +72,27 @@ def send(
 
     Example: layby send support.ticket.created '{"ticketId": "T125"}' --wait
     """
+    if internal and not raw:
+        raise UsageError("--internal goes with --raw", "without both, it takes triggers only")
     event = parse_event(text_or_stdin(body))
+
+    from ..sending import NotATrigger
+
     within = None if wait else _TAKEN_WITHIN
 
     async def work(client: Client) -> tuple[Dispatched, list[RunDetail]]:
-        sent = await client.dispatch(subject, event, event_id=event_id, within=within)
+        sent = await client.dispatch(
+            subject, event, event_id=event_id, within=within, raw=raw, internal=internal
+        )
         if not call.json:
             _print(sent)
         runs = sent.runs if wait else []
         return sent, [await _until_it_stands(client, run.id, quiet=call.json) for run in runs]
 
-    sent, details = with_client(call, work)
+    try:
+        sent, details = with_client(call, work)
+    except NotATrigger as error:
+        raise CliError(str(error), _how_else(raw=raw), kind=type(error).__name__) from None
     if sent.told:
         _demand_takers(sent, subject)
     elif wait:
@@ -81,6 +105,12 @@ def send(
     if call.json:
         print_json({**_plain(sent), "details": details} if wait else sent)
     return FAILED if any(detail.status in _FAILED for detail in details) else OK
+
+
+def _how_else(*, raw: bool) -> str:
+    if raw:
+        return "add --internal if you mean it"
+    return "check the subject against on= of your workflows; --raw takes others that are not obeyed"
 
 
 def _demand_takers(sent: Dispatched, subject: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -24,7 +23,7 @@ from ..bus.topology import Provisioner
 from ..client import Client
 from ..rows import QuestionRow, Receipt, RunDetail
 from ..run import working
-from ..runtime.ids import run_id
+from ..runtime.ids import is_run_id, run_id
 from ..runtime.matching import field
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
@@ -41,7 +40,6 @@ T = TypeVar("T")
 _PAUSE = 0.01
 _LISTED_AFTER = 0.02
 """Seconds after which a question is listed: tests need not wait as long as people may."""
-_RUN_ID = re.compile(r"[0-9a-f]{20}")
 _WHAT = {
     "": "a deadline, sleep, back-off or timeout",
     "question": "a question's deadline",
@@ -243,7 +241,7 @@ class TestRuntime:
         """The id of a run, by its id or ticket; None: the newest that was sent here."""
         found = self._newest if run is None else self._sent.get(run, "")
         if not found and run is not None:
-            found = run if _RUN_ID.fullmatch(run) else (await self.client.show(run)).id
+            found = run if is_run_id(run) else (await self.client.show(run)).id
         if not found:
             raise LaybyError("no run was started here yet: send an event first, or name a run")
         return found
