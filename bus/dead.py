@@ -13,6 +13,8 @@ from .requests import Requests
 
 STREAM = "DEAD"
 _SHOWN = 64 * 1024
+_LONGEST = 4_000
+"""Characters of a reason, which may quote what came."""
 _PAGE = 100
 
 
@@ -30,6 +32,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: str
     """The payload as text, cut after 64 KiB; bytes that are no UTF-8 are replaced."""
     num_delivered: int = 1
+    is_text: bool = True
+    """Whether its subject was text; if not, `subject` shows its bytes."""
 
 
 class DeadLetters:
@@ -43,8 +47,9 @@ class DeadLetters:
     async def put(self, delivery: Delivery, mailbox: str, reason: str) -> None:
         """Store `delivery` with `reason`; the same delivery is stored once."""
         letter = DeadLetter(
-            reason=reason,
+            reason=reason[:_LONGEST].encode("utf-8", "backslashreplace").decode(),
             subject=delivery.subject,
+            is_text=delivery.is_text,
             mailbox=mailbox,
             stream=delivery.stream,
             seq=delivery.seq,
@@ -80,6 +85,10 @@ class DeadLetters:
         if self._names.own(letter.subject).startswith("to."):
             raise CannotRetry(
                 f"letter {number} is mail of a run, and the run has failed: start its ticket anew"
+            )
+        if not letter.is_text:
+            raise CannotRetry(
+                f"the subject of letter {number} is no text: nobody can have meant it"
             )
         origin = await self._stored(letter.stream, letter.seq)
         whole = letter.size <= _SHOWN and "\ufffd" not in letter.body

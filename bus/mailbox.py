@@ -50,12 +50,12 @@ class _Meta(NamedTuple):
 class Delivery:
     """One message in a worker's hands."""
 
-    __slots__ = ("_mailbox", "_meta", "_msg", "closed", "run")
+    __slots__ = ("_mailbox", "_msg", "_told", "closed", "run")
 
-    def __init__(self, mailbox: Mailbox, msg: Message) -> None:
+    def __init__(self, mailbox: Mailbox, msg: Message, meta: _Meta) -> None:
         self._mailbox = mailbox
         self._msg = msg
-        self._meta: _Meta | None = None
+        self._told = meta
         self.closed = False
         self.run = ""
         """The run that it is about, noted by its handler for whoever has to give it up."""
@@ -64,6 +64,11 @@ class Delivery:
     def subject(self) -> str:
         """The subject it was published on."""
         return self._msg.subject
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its subject is text; if not, `subject` shows its bytes, and nobody answers."""
+        return self._msg.is_text
 
     @property
     def data(self) -> bytes:
@@ -100,12 +105,6 @@ class Delivery:
         """When the stream stored it, Unix seconds by the server's clock."""
         return self._told.at
 
-    @property
-    def _told(self) -> _Meta:
-        if self._meta is None:
-            self._meta = _meta(self._msg.reply)
-        return self._meta
-
     async def ack(self) -> None:
         """Tell the server that it need not be delivered again. May be forgotten by a crash."""
         await self._close(b"+ACK")
@@ -134,15 +133,22 @@ class Delivery:
             self._mailbox.nc.send(self._msg.reply, word)
 
 
-def _meta(reply: str) -> _Meta:
+def _meta(reply: str) -> _Meta | None:
     """Read an ack subject, `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>`...
 
-    Its second form (ADR-15) has the domain and the account before the stream.
+    Its second form (ADR-15) has the domain and the account before the stream. None where it is
+    neither: the message is no delivery.
     """
     fields = reply.split(".")
+    if fields[:2] != ["$JS", "ACK"]:
+        return None
     if len(fields) > _V1_FIELDS:
         fields = ["$JS", "ACK", *fields[4:]]
-    return _Meta(fields[2], int(fields[4]), int(fields[5]), int(fields[6]), int(fields[7]) / _NANOS)
+    try:
+        delivered, seq, consumer_seq, at = map(int, fields[4:8])
+    except ValueError:
+        return None
+    return _Meta(fields[2], delivered, seq, consumer_seq, at / _NANOS)
 
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -230,8 +236,11 @@ class Mailbox:
         if status := msg.status:
             self._on_status(status, msg)
             return
+        meta = _meta(msg.reply)
+        if meta is None:
+            return  # somebody has found our inbox
         self._asked = max(0, self._asked - 1)
-        delivery = Delivery(self, msg)
+        delivery = Delivery(self, msg, meta)
         self._held.add(delivery)
         if not self._pulling:
             return  # it came while the mailbox is drained, which hands it back
@@ -291,7 +300,8 @@ class Mailbox:
             return
         headers = msg.headers
         if status == "408":
-            self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", "0")))
+            left = headers.get("Nats-Pending-Messages", "")
+            self._asked = max(0, self._asked - (int(left) if left.isdecimal() else 0))
             self._pull()
             return
         # 409 and 503: the consumer moved, is overloaded or is gone; the keeper asks again.

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from nats import errors as nats_errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from .errors import BusError, NotConnected, PayloadTooLarge
@@ -46,16 +47,27 @@ _SERVERS: Final = frozenset(
 """What a server that reads from a stream adds, after the headers that the sender gave."""
 _STORED: Final = b"\r\nNats-Sequence: "
 """What a message read from a stream has, and no status of a server."""
+_LINES: Final = 256
+"""Lines of a header block that are read from its beginning: the sender's."""
+_LAST_LINES: Final = 32
+"""Lines that are read from the end of a longer one: the server's."""
+_NO_TEXT: Final = "backslashreplace"
+"""How bytes are shown that are no UTF-8: different bytes differently, and as plain ASCII."""
 
 
 class Message:
     """A message as it came; its headers are read when somebody asks for them."""
 
-    __slots__ = ("_block", "_headers", "data", "reply", "subject")
+    __slots__ = ("_block", "_headers", "data", "is_text", "reply", "subject")
 
-    def __init__(self, subject: str, reply: str, data: bytes, block: bytes) -> None:
-        self.subject = subject
-        self.reply = reply
+    def __init__(self, subject: bytes, reply: bytes, data: bytes, block: bytes) -> None:
+        self.is_text = True
+        """Whether subject and reply are UTF-8; if not, they show their bytes as `\\xff`."""
+        try:
+            self.subject, self.reply = subject.decode(), reply.decode()
+        except UnicodeDecodeError:
+            self.is_text = False
+            self.subject, self.reply = _shown(subject), _shown(reply)
         self.data = data
         self._block = block
         self._headers: dict[str, str] | None = None
@@ -71,13 +83,15 @@ class Message:
             return ""
         if self.reply or _STORED in block:
             return ""
-        return block[_STATUS].decode()
+        code = block[_STATUS]
+        return code.decode() if code.isdigit() else ""
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers; a status has its words as `Description`.
 
         The first of each name, but the last of those that the server adds: a sender may forge them.
+        Of a block with hundreds of lines, those in the middle are not read.
         """
         if self._headers is None:
             self._headers = _read(self._block)
@@ -137,7 +151,7 @@ class Wire(Client):
         if subject.split() != [subject] or (reply and reply.split() != [reply]):
             # It would end early, and let a caller write commands of the protocol.
             raise BusError(f"{subject!r} is no subject: it is empty or has white space in it")
-        block = _block(headers) if headers else b""
+        to, block = _line(subject, reply), _block(headers) if headers else b""
         size = len(block) + len(data)
         if size > self._max_payload:
             raise PayloadTooLarge(
@@ -145,9 +159,9 @@ class Wire(Client):
                 f"{self._max_payload}: send less, or raise max_payload in its configuration"
             )
         if block:
-            line = f"HPUB {subject} {reply} {len(block)} {size}\r\n".encode()
+            line = b"HPUB %b %d %d\r\n" % (to, len(block), size)
         else:
-            line = f"PUB {subject} {reply} {size}\r\n".encode()
+            line = b"PUB %b %d\r\n" % (to, size)
         self._write(b"".join((line, block, data, b"\r\n")))
 
     def _write(self, frame: bytes) -> None:
@@ -176,10 +190,22 @@ class Wire(Client):
         if take is None:
             return False
         try:
-            take(Message(subject.decode(), reply.decode(), data, block))
+            take(Message(subject, reply, data, block))
         except Exception:  # noqa: BLE001  or the client would stop reading
             _log.exception("connection.taker_failed subject=%r", subject)
         return True
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """Read the headers of an ordinary subscription's message: nats-py's reader may raise."""
+        return _read(headers) or None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        """Make an ordinary subscription's message, of bytes that may be no text."""
+        return super()._build_message(
+            sid, _shown(subject).encode(), _shown(reply).encode(), data, headers
+        )
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._takers.pop(sid, None)
@@ -192,7 +218,23 @@ def _block(headers: Mapping[str, str]) -> bytes:
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         text = "".join(_BREAK.sub(" ", line[:-2]) + "\r\n" for line in lines)
-    return f"{_VERSION}\r\n{text}\r\n".encode()
+    return _encoded(f"{_VERSION}\r\n{text}\r\n")
+
+
+def _line(subject: str, reply: str) -> bytes:
+    """Where a message goes, as its line says it."""
+    return _encoded(f"{subject} {reply}" if reply else subject)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise BusError(f"{text[:200]!r} cannot be sent: it has no UTF-8 form") from None
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode("utf-8", _NO_TEXT)
 
 
 @lru_cache(maxsize=64)
@@ -205,7 +247,9 @@ def _checked(name: str) -> str:
 def _read(block: bytes) -> dict[str, str]:
     if not block:
         return {}
-    first, *lines = block.decode("utf-8", "replace").split("\r\n")
+    first, *lines = _shown(block).split("\r\n", _LINES)
+    if len(lines) == _LINES:
+        lines[-1:] = lines[-1].rsplit("\r\n", _LAST_LINES)[1:]
     found: dict[str, Any] = {}
     for line in lines:
         name, colon, value = line.partition(":")

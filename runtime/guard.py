@@ -77,7 +77,7 @@ class Guard:
     ) -> None:
         mailbox = key[0]
         try:
-            await handle(delivery)
+            await (handle if delivery.is_text else _refuse)(delivery)
             self._failures.pop(key)
         except _OUTAGES as error:
             await self._postpone(mailbox, delivery, error)
@@ -115,3 +115,7 @@ class Guard:
         if delivery.run:
             await self._fail_run(delivery.run, reason)
         await delivery.term()
+
+
+async def _refuse(delivery: Delivery) -> None:
+    raise Hopeless(f"its subject, {delivery.subject[:200]}, is no text: it is not UTF-8")
