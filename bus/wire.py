@@ -203,9 +203,10 @@ class Wire(Client):
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
     ) -> Msg:
         """Make an ordinary subscription's message, of bytes that may be no text."""
-        return super()._build_message(
+        shown: Msg = super()._build_message(
             sid, _shown(subject).encode(), _shown(reply).encode(), data, headers
         )
+        return shown
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self._takers.pop(sid, None)
