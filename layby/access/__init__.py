@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .login import Login, Person, Staff
-from .wall import Account, Service, Wall, wall
+from .outline import Outline, outline
+from .wall import Account, Service, Wall
 
-__all__ = ["Account", "Login", "Person", "Service", "Staff", "Wall", "wall"]
+__all__ = ["Account", "Login", "Outline", "Person", "Service", "Staff", "Wall", "outline"]

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .login import LAYBY, Login
+from .login import LAYBY, Login, Staff
 from .wall import Account, Wall
 
 _WIDTH: Final = 100
@@ -14,28 +14,32 @@ THRESHOLD: Final = "30s"
 """How long the server keeps the way back of a request with many replies open without one."""
 
 
-def accounts(wall: Wall, command: str) -> str:
+def accounts(wall: Wall, staff: Staff, command: str) -> str:
     """The block `accounts { ... }` with users, exports and imports.
 
     Args:
-        wall: Who may do what.
+        wall: What may be done.
+        staff: Who gets a login.
         command: What writes this file again, for its head.
     """
-    lines = [*_head(_ACCOUNTS, command), "accounts {", *_inside(wall)]
-    for account in wall.accounts:
-        lines += ["", *_outside(account, wall.within(account.name))]
+    logins, accounts = wall.logins(staff), wall.accounts()
+    lines = [*_head(_ACCOUNTS, command), "accounts {", *_inside(wall.inside(), accounts)]
+    for account in accounts:
+        members = [login for login in logins if login.account == account.name]
+        lines += ["", *_outside(account, members)]
     return "\n".join([*lines, "}", ""])
 
 
-def one_account(wall: Wall, command: str) -> str:
+def one_account(wall: Wall, staff: Staff, command: str) -> str:
     """The block `authorization { ... }`, with all logins in one account.
 
     Args:
-        wall: Who may do what.
+        wall: What may be done.
+        staff: Who gets a login.
         command: What writes this file again, for its head.
     """
     lines = [*_head(_ONE_ACCOUNT, command), "authorization {", "  timeout: 2", "  users: ["]
-    for login in wall.logins:
+    for login in wall.logins(staff):
         lines += _user(login, "    ")
     return "\n".join([*lines, "  ]", "}", ""])
 
@@ -46,16 +50,16 @@ def _head(text: str, command: str) -> Iterator[str]:
     yield ""
 
 
-def _inside(wall: Wall) -> Iterator[str]:
+def _inside(logins: Iterable[Login], accounts: Iterable[Account]) -> Iterator[str]:
     yield f"  {LAYBY} {{"
     yield "    jetstream: enabled"
     yield "    users: ["
-    for login in wall.within(LAYBY):
+    for login in logins:
         yield from _user(login, "      ")
     yield "    ]"
     yield "    exports: ["
     takers: dict[str, list[str]] = {}
-    for account in wall.accounts:
+    for account in accounts:
         for service in account.services:
             many = f', response_type: stream, threshold: "{THRESHOLD}"' if service.many else ""
             takers.setdefault(f'service: "{service.subject}"{many}', []).append(account.name)

@@ -7,16 +7,17 @@ server makes the reply subject itself, so nothing crosses but what is exported h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from ..app import App
+from ..bus.errors import InvalidSettings
 from . import rights
-from .login import LAYBY, OBSERVERS, OPERATORS, OUTSIDERS, PEOPLE, SENDERS, Login, Staff
+from .login import LAYBY, OBSERVERS, OPERATORS, OUTSIDERS, PEOPLE, SENDERS, Login, Person, Staff
+from .outline import Outline
 
 
-class Service(msgspec.Struct, frozen=True, order=True):
+class Service(msgspec.Struct, frozen=True):
     """A subject that outsiders may send requests to."""
 
     subject: str
@@ -34,104 +35,120 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wall(msgspec.Struct, frozen=True, kw_only=True):
-    """The logins of an installation, and what crosses from account to account."""
+    """What may be built around the apps that share an account.
 
-    logins: tuple[Login, ...]
-    accounts: tuple[Account, ...]
-
-    def within(self, account: str) -> list[Login]:
-        """The logins of an account."""
-        return [login for login in self.logins if login.account == account]
-
-
-def wall(apps: Sequence[App], staff: Staff | None = None, *, named_only: bool = False) -> Wall:
-    """Build the wall around the apps of one account.
-
-    Args:
+    Attributes:
         apps: The apps; each has a prefix of its own where there are several.
-        staff: Who gets a login.
-        named_only: Take answers only on subjects that end in the name of who answers. The bare
-            line of the nats CLI, `nats pub -J developer.response.T125 ...`, is then refused.
+        named_only: Answers are taken only on subjects that end in the name of who answers. The
+            bare line of the nats CLI, `nats pub -J developer.response.T125 ...`, is then refused.
     """
-    staff = staff or Staff()
-    plain = not named_only
-    return Wall(
-        logins=(
-            *_inside(apps),
-            *(_sender(apps, name) for name in staff.senders),
-            *(_person(apps, each.name, each.roles, plain=plain) for each in staff.people),
-            *(_observer(apps, name) for name in staff.observers),
-            *(_operator(apps, name) for name in staff.operators),
-        ),
-        accounts=tuple(_account(apps, name, plain=plain) for name in OUTSIDERS),
-    )
 
+    apps: tuple[Outline, ...]
+    named_only: bool = False
 
-def _account(apps: Sequence[App], name: str, *, plain: bool) -> Account:
-    many: tuple[str, ...] = ()
-    streams: tuple[str, ...] = ()
-    if name == SENDERS:
-        single = _all(apps, rights.of_sender)
-    elif name == PEOPLE:
-        single = _all(apps, lambda app: rights.answers(app, app.roles, "*", plain=plain))
-        many = _all(apps, lambda app: rights.questions(app)[0])
-        single += _all(apps, lambda app: rights.questions(app)[1])
-        streams = _all(apps, lambda app: rights.asked(app, app.roles))
-    else:
-        many = _all(apps, lambda app: rights.looks(app)[0])
-        single = _all(apps, lambda app: rights.looks(app)[1])
-        streams = _all(apps, rights.watched)
+    def accounts(self) -> list[Account]:
+        """The accounts of outsiders."""
+        return [self._account(name) for name in OUTSIDERS]
+
+    def logins(self, staff: Staff) -> list[Login]:
+        """Everybody's login."""
+        return [
+            *self.inside(),
+            *map(self.sender, staff.senders),
+            *map(self.person, staff.people),
+            *map(self.observer, staff.observers),
+            *map(self.operator, staff.operators),
+        ]
+
+    def inside(self) -> list[Login]:
+        """The logins of the account that holds the streams."""
+        makes = "Runs `layby provision APP`, once for each release: makes streams and consumers."
+        works = "Runs `layby worker APP`. What it writes is believed: see docs/security.md."
+        return [
+            _login("provisioner", LAYBY, rights.of_provisioner(), (), makes),
+            _login(
+                "worker",
+                LAYBY,
+                self._all(rights.of_worker),
+                self._all(rights.heard_by_worker),
+                works,
+            ),
+        ]
+
+    def sender(self, name: str) -> Login:
+        """A program that sends events."""
+        about = "A program that sends events. It learns that they are stored, and nothing else."
+        return _login(name, SENDERS, self._all(lambda app: app.events), (), about)
+
+    def person(self, person: Person) -> Login:
+        """Somebody who answers.
+
+        Raises:
+            InvalidSettings: no app has a role that they are to answer for.
+        """
+        declared = {role for app in self.apps for role in app.roles}
+        if unknown := [role for role in person.roles if role not in declared]:
+            raise InvalidSettings(
+                f"{person.name} cannot answer for {', '.join(unknown)}: the roles are "
+                f"{', '.join(sorted(declared))}"
+            )
+
+        def held(app: Outline) -> list[str]:
+            return [role for role in app.roles if not person.roles or role in person.roles]
+
+        plain, name = not self.named_only, person.name
+        publish = self._all(lambda app: rights.answers(app, held(app), name, plain=plain))
+        publish += self._all(lambda app: sum(rights.questions(app), ()))
+        receive = self._all(lambda app: rights.asked(app, held(app)))
+        about = "Sees questions and answers them; the last word of the subject says who it was."
+        return _login(name, PEOPLE, publish, receive, about)
+
+    def observer(self, name: str) -> Login:
+        """Somebody, or a dashboard, who looks at everything."""
+        about = "Looks at everything and changes nothing: `layby runs`, `show`, `doctor`."
+        return _login(name, OBSERVERS, rights.looking(), self._all(rights.watched), about)
+
+    def operator(self, name: str) -> Login:
+        """Somebody who looks after runs."""
+        publish = (*rights.looking(), *self._all(rights.of_operator))
+        about = "Looks at everything; cancels, retries and purges runs, deals with dead letters."
+        return _login(name, OPERATORS, publish, self._all(rights.watched), about)
+
+    def _account(self, name: str) -> Account:
+        if name == SENDERS:
+            return _account(name, single=self._all(lambda app: app.events))
+        if name == PEOPLE:
+            return self._people()
+        single = self._all(lambda app: rights.looks(app)[1])
         if name == OPERATORS:
-            single += _all(apps, rights.of_operator)
+            single += self._all(rights.of_operator)
+        many = self._all(lambda app: rights.looks(app)[0])
+        return _account(name, many=many, single=single, streams=self._all(rights.watched))
+
+    def _people(self) -> Account:
+        plain = not self.named_only
+        answers = self._all(lambda app: rights.answers(app, app.roles, "*", plain=plain))
+        return _account(
+            PEOPLE,
+            many=self._all(lambda app: rights.questions(app)[0]),
+            single=(*answers, *self._all(lambda app: rights.questions(app)[1])),
+            streams=self._all(lambda app: rights.asked(app, app.roles)),
+        )
+
+    def _all(self, part: Callable[[Outline], Iterable[str]]) -> tuple[str, ...]:
+        """The subjects of all apps, each once."""
+        return tuple(dict.fromkeys(subject for app in self.apps for subject in part(app)))
+
+
+def _account(
+    name: str,
+    *,
+    many: Iterable[str] = (),
+    single: Iterable[str] = (),
+    streams: tuple[str, ...] = (),
+) -> Account:
     services = [*(Service(subject, many=True) for subject in many), *map(Service, single)]
     return Account(name=name, services=tuple(dict.fromkeys(services)), streams=streams)
-
-
-def _inside(apps: Sequence[App]) -> Iterable[Login]:
-    yield _login(
-        "provisioner",
-        LAYBY,
-        rights.of_provisioner(),
-        (),
-        "Runs `layby provision APP`, once for each release: makes streams and consumers.",
-    )
-    yield _login(
-        "worker",
-        LAYBY,
-        _all(apps, rights.of_worker),
-        _all(apps, rights.heard_by_worker),
-        "Runs `layby worker APP`. What a worker writes is believed: see docs/security.md.",
-    )
-
-
-def _sender(apps: Sequence[App], name: str) -> Login:
-    about = "A program that sends events. It learns that they are stored, and nothing else."
-    return _login(name, SENDERS, _all(apps, rights.of_sender), (), about)
-
-
-def _person(apps: Sequence[App], name: str, roles: Sequence[str], *, plain: bool) -> Login:
-    def held(app: App) -> list[str]:
-        return [role for role in app.roles if not roles or role in roles]
-
-    about = "Sees questions and answers them; the last word of the subject says who it was."
-    publish = (
-        *_all(apps, lambda app: rights.answers(app, held(app), name, plain=plain)),
-        *_all(apps, lambda app: sum(rights.questions(app), ())),
-    )
-    return _login(
-        name, PEOPLE, publish, _all(apps, lambda app: rights.asked(app, held(app))), about
-    )
-
-
-def _observer(apps: Sequence[App], name: str) -> Login:
-    about = "Looks at everything and changes nothing: `layby runs`, `show`, `questions`, `doctor`."
-    return _login(name, OBSERVERS, rights.looking(), _all(apps, rights.watched), about)
-
-
-def _operator(apps: Sequence[App], name: str) -> Login:
-    about = "Looks at everything; may cancel, retry and purge runs, and deal with dead letters."
-    publish = (*rights.looking(), *_all(apps, rights.of_operator))
-    return _login(name, OPERATORS, publish, _all(apps, rights.watched), about)
 
 
 def _login(
@@ -144,8 +161,3 @@ def _login(
         receive=(f"_INBOX_{name}.>", *dict.fromkeys(receive)),
         about=about,
     )
-
-
-def _all(apps: Sequence[App], part: Callable[[App], Iterable[str]]) -> tuple[str, ...]:
-    """The subjects of all apps, each once."""
-    return tuple(dict.fromkeys(subject for app in apps for subject in part(app)))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from . import (
+    accounts,
     answer,
     dead,
     demo,
@@ -58,6 +59,7 @@ for module in (
     dead,
     migrate,
     provision,
+    accounts,
     version,
 ):
     module.register(app)

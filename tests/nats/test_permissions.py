@@ -1,4 +1,7 @@
-"""deploy/permissions.conf: what each user may do is enough, and no more."""
+"""The logins of one account: what each may do is enough, and what is denied is denied.
+
+What it does not stop is in tests/security/.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, Network, Step, tool
+from layby.access import Staff, Wall, outline
+from layby.access.config import one_account
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.errors import BusError, PermissionDenied
 from layby.bus.opened import opened
@@ -29,7 +34,7 @@ from tests.scripted import Scripted, asks, calls, says
 
 pytestmark = pytest.mark.nats
 
-CONFIG = Path(__file__).parents[2] / "deploy" / "permissions.conf"
+CONFIG = Path(__file__).parents[2] / "deploy" / "nats-server.conf"
 USERS = ("provisioner", "worker", "helpdesk", "ada", "observer", "operator")
 WITHIN = 10.0
 
@@ -58,7 +63,8 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    text = CONFIG.read_text()
+    wall = Wall(apps=(outline(desk(16)),), named_only=True)
+    text = one_account(wall, Staff(), "layby accounts config APP --one-account --named-only")
     for user in USERS:
         text = text.replace(f"$LAYBY_{user.upper()}_PASSWORD", f'"of-{user}"')
     async with EmbeddedServer(tmp_path / "nats", extra=text) as server:
@@ -259,13 +265,13 @@ async def test_nobody_may_do_more_than_that(house: House) -> None:
             assert [s.lower() for s in [*subjects, "_INBOX_somebody_else.>"]] == denied
 
 
-def test_it_fits_into_the_production_config(tmp_path: Path) -> None:
-    config = (CONFIG.parent / "nats-server.conf").read_text()
+@pytest.mark.parametrize("name", ["permissions.conf", "accounts.conf"])
+def test_it_fits_into_the_production_config(name: str, tmp_path: Path) -> None:
     login = re.compile(r"authorization \{.*?\n\}", re.DOTALL)
-    included = login.sub('include "permissions.conf"', config)
+    included = login.sub(f'include "{name}"', CONFIG.read_text())
     assert "include" in included
     (tmp_path / "nats-server.conf").write_text(included)
-    (tmp_path / "permissions.conf").write_text(CONFIG.read_text())
+    (tmp_path / name).write_text((CONFIG.parent / name).read_text())
     command = [find_binary(), "-t", "-c", str(tmp_path / "nats-server.conf")]
     passwords = {f"LAYBY_{user.upper()}_PASSWORD": f"of-{user}" for user in USERS}
     for environ, code in ((passwords, 0), ({}, 1)):

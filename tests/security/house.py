@@ -11,14 +11,15 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from layby import App, Step
-from layby.access import Person, Staff, wall
+from layby.access import Person, Staff, Wall, outline
 from layby.access.config import accounts, one_account
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.client import Client
+from layby.rows import RunDetail
 from layby.run import provision, working
 from tests.engine import until
 
-WITHIN = 30.0
+WITHIN = 20.0
 """Seconds that anything may take on a loaded machine."""
 EVENT = "support.ticket.created"
 STAFF = Staff(people=(Person("ada"), Person("bob")))
@@ -36,18 +37,23 @@ def desk() -> App:
     return app
 
 
+def wall(app: App) -> Wall:
+    """The wall around an app."""
+    return Wall(apps=(outline(app),))
+
+
 def with_accounts(app: App) -> str:
     """The server's configuration as `layby accounts config` writes it, with known passwords."""
-    return _passwords(accounts(wall([app], STAFF), "layby accounts config APP"))
+    return _passwords(accounts(wall(app), STAFF, "layby accounts config APP"))
 
 
 def with_one_account(app: App) -> str:
     """The same logins in one account, as deploy/permissions.conf has them."""
-    return _passwords(one_account(wall([app], STAFF), "layby accounts config APP --one-account"))
+    return _passwords(one_account(wall(app), STAFF, "layby accounts config APP --one-account"))
 
 
 def _passwords(text: str) -> str:
-    for login in wall([desk()], STAFF).logins:
+    for login in wall(desk()).logins(STAFF):
         text = text.replace(f"${login.variable}", f'"of-{login.name}"')
     return text
 
@@ -103,15 +109,25 @@ class House:
         async with working(app, self.settings("worker")):
             yield app
 
-    async def asked(self, ticket: str) -> str:
+    async def question(self, ticket: str) -> str:
         """Open a ticket and return its run's id, once its question is listed."""
-        async with self.client("helpdesk") as helpdesk, self.client("observer") as observer:
+        async with self.client("helpdesk") as helpdesk:
             await helpdesk.send(EVENT, {"ticketId": ticket})
+        return await self.listed(ticket)
 
-            async def listed() -> str:
+    async def listed(self, ticket: str) -> str:
+        """The run of the ticket's open question, once it is listed."""
+        async with self.client("observer") as observer:
+
+            async def run() -> str:
                 return "".join([q.run for q in await observer.questions(ticket=ticket)][:1])
 
-            return await until(listed)
+            return await until(run, WITHIN)
+
+    async def ended(self, run: str) -> RunDetail:
+        """A run, once it is over."""
+        async with self.client("observer") as observer, asyncio.timeout(WITHIN):
+            return await observer.run(run).ended()
 
 
 class Raw:

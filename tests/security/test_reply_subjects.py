@@ -30,7 +30,7 @@ async def test_a_person_deletes_all_logs(house: House) -> None:
             )
             assert await ada.sent() == []
         if house.walled:
-            await house.asked("T1")
+            await house.question("T1")
             assert await exists(house, "RUNS")
         else:
 

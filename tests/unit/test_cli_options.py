@@ -12,7 +12,7 @@ from layby.cli.invocation import Invocation
 COMMANDS = (
     *("demo", "dev", "worker", "send", "questions", "answer"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
-    *("provision", "version"),
+    *("provision", "accounts", "version"),
 )
 
 
