@@ -9,12 +9,12 @@ removes its row. Rows are derived: what a question is, its ticket's record and i
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import msgspec
 import structlog
 
-from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from ..bus.mailbox import Delivery
@@ -28,8 +28,8 @@ from .parked import ParkedQuestion, parked_question
 log = structlog.get_logger("layby.human")
 
 BUCKET = "questions"
-_ID = 200
-_REMEMBERED = 10_000 * _ID
+_SURE = 20.0
+"""Seconds, well within the life of a marker, in which a row that is late finds it."""
 _LATER = 30.0
 """Seconds until a question is looked at again whose log says what this worker cannot read."""
 
@@ -57,9 +57,10 @@ class OpenQuestions:
         self._bucket = bucket
         self._index = index
         self._coming: dict[str, float] = {}
-        """Questions that this worker has shown and not listed yet, and since when."""
-        self._written: Bounded[str, None] = Bounded(_REMEMBERED)
-        """Questions whose rows this worker has written: they need no look."""
+        """Questions that this worker has shown and not listed yet, and when they were asked.
+
+        Since then others may have had their mail as well: this worker may have been stopped.
+        """
         self._listing: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -69,7 +70,7 @@ class OpenQuestions:
         `again`: somebody had its mail before, and may have listed it.
         """
         if not again:
-            self._coming[question] = self._loop.time()
+            self._coming[question] = self._loop.time() - max(0.0, time.time() - delivery.at)
         self._loop.call_later(self._index.later, self._look, delivery, live, question, again)
 
     def _look(self, delivery: Delivery, live: LiveRun, question: str, again: bool) -> None:  # noqa: FBT001
@@ -78,16 +79,17 @@ class OpenQuestions:
         task.add_done_callback(self._listing.discard)
 
     async def _list(self, delivery: Delivery, live: LiveRun, question: str, *, again: bool) -> None:
-        self._coming.pop(question, None)
+        asked = self._coming.pop(question, None)
         try:
-            written = _is_open(live, question)
-            if written:
+            if _is_open(live, question) and (again or asked is not None):
                 await self._put(live, live.state.questions[question])
                 crash.point("after_question_row")
                 await self._index.write(live)
-                await live.confirm()
-            # Closed meanwhile, by a worker that saw no row or believed that there could be none.
-            if (written or again) and not _is_open(live, question):
+                again = asked is None or self._loop.time() - asked > _SURE
+                if again:
+                    await live.confirm()
+            # Closed meanwhile, and the marker that would have kept the row away may be gone.
+            if again and not _is_open(live, question):
                 await self.remove(live, live.state.questions[question])
             await delivery.ack()
         except Exception as error:  # noqa: BLE001  nobody else would give its mail back
@@ -98,21 +100,16 @@ class OpenQuestions:
         row = OpenQuestion(ticket=live.state.ticket, question=parked_question(live.state, question))
         with suppress(Conflict):  # listed already, or closed a moment ago
             await self._bucket.put(_key(live, question), encode_row(row), revision=0)
-        self._written.put(question.id, None, _ID)
 
     async def closed(self, live: LiveRun, question: Question) -> None:
-        """Remove the row of a question that the log has closed, if it has one.
+        """Remove the row of a question that the log has closed, unless it can have none.
 
-        A row that is written after this has looked is removed by its writer, who looks into the
-        log again.
+        The marker that is left keeps away a row that somebody is about to write.
         """
-        shown = self._coming.get(question.id, 0.0)
-        if self._loop.time() - shown < self._index.later:
+        asked = self._coming.pop(question.id, 0.0)
+        if self._loop.time() - asked < self._index.later:
             return  # so short a time after that nobody else can have got its mail and listed it
-        written = question.id in self._written
-        if written or await self._bucket.get_newest(_key(live, question)) is not None:
-            await self.remove(live, question)
-            self._written.pop(question.id)
+        await self.remove(live, question)
 
     async def remove(self, live: LiveRun, question: Question) -> None:
         """Remove the row of a question that is closed, also one that cannot be seen yet.

@@ -11,7 +11,7 @@ import msgspec
 from ..bus.errors import BusError
 from ..bus.mailbox import Delivery
 from ..bus.reading import every
-from ..bus.requests import PubAck, Requests, Stored
+from ..bus.requests import PubAck, Requests
 from ..bus.timers import Timers
 from ..bus.token import encode
 from ..runtime import crash
@@ -100,7 +100,7 @@ class Showing:
         subject = self._names.subject(f"{self._role}.question.{encode(state.ticket)}")
         data = msgspec.json.encode(self._published(state, question, lines))
         ack = await self._requests.store(subject, data, {"Nats-Msg-Id": question.id})
-        if ack.duplicate and await self._stored(ack.seq) is None:
+        if ack.duplicate and await self._is_gone(ack.seq):
             # Purged since then: the server knows its id, and nobody can read it.
             return msgspec.structs.replace(
                 await self._requests.store(subject, data), duplicate=True
@@ -156,13 +156,13 @@ class Showing:
 
     async def _stored_at(self, seq: int) -> float:
         """When a question was published, Unix seconds by the server's clock."""
-        stored = await self._stored(seq)
-        if stored is None:
+        at = await self._requests.stored_at(self._names.stream("QUESTIONS"), seq)
+        if at is None:
             raise BusError(f"question {seq} is not in its stream any more")
-        return stored.at
+        return at
 
-    async def _stored(self, seq: int) -> Stored | None:
-        return await self._requests.stored(self._names.stream("QUESTIONS"), seq=seq)
+    async def _is_gone(self, seq: int) -> bool:
+        return await self._requests.stored(self._names.stream("QUESTIONS"), seq=seq) is None
 
     def _published(
         self, state: RunState, question: Question, lines: tuple[str, ...]

@@ -243,6 +243,18 @@ class Requests:
             at=datetime.fromisoformat(message["time"]).timestamp(),
         )
 
+    async def stored_at(self, stream: str, seq: int) -> float | None:
+        """When a message was stored, Unix seconds by the server's clock; None: it is not there.
+
+        Any copy may say it, for it never changes: the leader is asked where the copy lags.
+        """
+        body = msgspec.json.encode({"seq": seq})
+        message = await self.request(f"$JS.API.DIRECT.GET.{stream}", body)
+        if not message.status:
+            return datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
+        found = await self.stored(stream, seq=seq)
+        return None if found is None else found.at
+
     async def direct_get(self, stream: str, body: Any) -> list[Message]:
         """Read a batch of messages straight from a stream; empty when nothing matches.
 

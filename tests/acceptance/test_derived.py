@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from layby import Step
-from layby.actors.open_questions import OpenQuestion, encode_row, question_key
+from layby.actors.open_questions import (
+    OpenQuestion,
+    OpenQuestions,
+    encode_row,
+    question_key,
+)
 from layby.actors.parked import ParkedQuestion
 from layby.actors.waits import _shape_key, _wait_key  # pyright: ignore[reportPrivateUsage]
 from layby.bus.bucket import Bucket
+from layby.bus.mailbox import Delivery
 from layby.run import working
 from layby.runtime.blocked import BlockedRuns
-from layby.runtime.entry import Ended
+from layby.runtime.entry import Answered, Ended
 from layby.runtime.ids import question_id, run_id
 from layby.runtime.index import Index, key_of
 from layby.runtime.run import LiveRun
 from layby.runtime.state import Question, RunState
-from tests.engine import WORKFLOW, Engine, app_of, until
+from tests.engine import WITHIN, WORKFLOW, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
 
@@ -144,6 +152,61 @@ async def test_the_row_that_another_worker_wrote_of_a_mail_of_ours_goes_with_its
         assert await engine.result(run) == "yes"
         await all_handled(engine)
         assert await engine.client.questions() == []
+
+
+class Held:
+    """Mail that a worker got some seconds ago."""
+
+    def __init__(self, ago: float) -> None:
+        self.at = time.time() - ago
+        self.acked = asyncio.Event()
+
+    async def ack(self) -> None:
+        self.acked.set()
+
+
+async def test_a_worker_that_was_stopped_removes_the_row_that_another_one_wrote(
+    engine: Engine,
+) -> None:
+    """It has shown the question long ago, goes on, and gets the answer at once."""
+    async with engine.works(app_of(ask)):
+        run = await engine.start("T1")
+        asked = await engine.question()
+        await all_handled(engine)
+    rows, live = OpenQuestions(*_lists(engine)), await _live(engine, run)
+    rows.list_later(cast("Delivery", Held(5.0)), live, asked.id, again=False)
+    await _close(rows, live, asked.id)
+    assert await engine.client.questions() == []
+
+
+async def test_a_row_that_comes_after_its_question_was_closed_is_kept_away(engine: Engine) -> None:
+    """Another worker has closed it, and this one has not heard of that."""
+    async with engine.works(app_of(ask)):
+        run = await engine.start("T1")
+        asked = await engine.question()
+        await all_handled(engine)
+    await Bucket(engine.wire, "questions").forget(question_key("developer", "T1", asked.id))
+    slow, held = OpenQuestions(*_lists(engine)), Held(0.0)
+    slow.list_later(cast("Delivery", held), await _live(engine, run), asked.id, again=False)
+    await _close(OpenQuestions(*_lists(engine)), await _live(engine, run), asked.id)
+    async with asyncio.timeout(WITHIN):
+        await held.acked.wait()
+    assert await engine.client.questions() == []
+
+
+def _lists(engine: Engine) -> tuple[Bucket, Index]:
+    return Bucket(engine.wire, "questions"), Index(Bucket(engine.wire, "runs"), later=0.5)
+
+
+async def _live(engine: Engine, run: str) -> LiveRun:
+    live = LiveRun(engine.log, RunState(id=run))
+    await live.catch_up()
+    return live
+
+
+async def _close(rows: OpenQuestions, live: LiveRun, question: str) -> None:
+    await live.append([Answered(id=question, text="yes", at=time.time())])
+    await rows.closed(live, live.state.questions[question])
 
 
 async def _asked(engine: Engine, run: str) -> dict[str, Question]:

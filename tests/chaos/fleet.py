@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +43,8 @@ class Worker:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal unless it has exited."""
         if self.lives and self.pid:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # dead, and its nursery has not said so yet
+                os.kill(self.pid, number)
 
     async def kill(self) -> None:
         """Kill it as a crash would, and wait until it is gone."""

@@ -29,7 +29,7 @@ from .plan import (
 from .report import Report
 
 _SETTLE = 40.0
-_VISITS = 12
+_VISITS = 40
 _ASKED = 250.0
 """Questions a second that are asked at least, on a slow machine."""
 _SHIFT = 5
