@@ -185,7 +185,7 @@ async def test_a_row_that_comes_after_its_question_was_closed_is_kept_away(engin
         run = await engine.start("T1")
         asked = await engine.question()
         await all_handled(engine)
-    await Bucket(engine.wire, "questions").forget(question_key("developer", "T1", asked.id))
+    await engine.wire.api("STREAM.PURGE.KV_questions")
     slow, held = OpenQuestions(*_lists(engine)), Held(0.0)
     slow.list_later(cast("Delivery", held), await _live(engine, run), asked.id, again=False)
     await _close(OpenQuestions(*_lists(engine)), await _live(engine, run), asked.id)
