@@ -60,6 +60,10 @@ class ChildRuns:
         live = self._host.cache.fresh(run)
         try:
             with suppress(Fenced):
+                person = self._workflows[started.workflow].person(started.event)
+                await self._host.log.begin(
+                    run, person, started.parent.run if started.parent else ""
+                )
                 await live.append([started], to=actor)
                 return
             if live.state.abandoned_by:

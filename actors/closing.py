@@ -25,7 +25,7 @@ class Closing:
     async def live(self, run: str, record: ParkedRecord | None) -> LiveRun:
         """The run, from memory, from its parked state, or from its log."""
         warm = self._host.cache.warm(run)
-        state = record.runs.get(run) if record else None
+        state = await self.parking.state(record, run) if record and warm is None else None
         if warm is None and state is not None and state.form == FORM:
             return self._host.cache.seed(state)
         return warm or await self._host.cache.get(run)

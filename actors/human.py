@@ -12,7 +12,6 @@ import time
 import msgspec
 
 from ..bus.errors import InvalidTicket
-from ..bus.log import LogMessage, parse
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
 from ..bus.timers import Timers
@@ -65,10 +64,8 @@ class Human:
     async def mail(self, delivery: Delivery) -> None:
         """Show the question that a run asks."""
         self._taking.arrivals.look()
-        to, run, n = parse(delivery.subject)
-        delivery.run = run
-        live = await self._host.open(run, LogMessage(n, to, delivery.data))
-        record = decode(delivery.data).records[-1]
+        live, message = await self._host.take(delivery)
+        record = decode(message.data).records[-1]
         again = self._host.may_repeat(delivery)
         if again:
             await live.catch_up()  # a killed server forgets what was answered since

@@ -10,6 +10,7 @@ import msgspec
 from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
+from ..bus.sealing import unsealed
 from ..bus.token import encode
 from ..runtime.index import IndexRow
 from ..runtime.state import WAITING, Question, RunState
@@ -64,6 +65,8 @@ class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True
     questions: tuple[ParkedQuestion, ...] = ()
     runs: dict[str, RunState] = {}
     """The folded state of each run that waits, with its log position."""
+    sealed: dict[str, bytes] = {}
+    """The same of runs that are encrypted, as it is stored."""
 
 
 def parked_question(
@@ -134,12 +137,14 @@ def with_question(
     forgotten = {q.id for q in closed[:-KEPT]}
     waits = {q.run for q in questions if q.status == "open"}
     runs = {key: state for key, state in record.runs.items() if key in waits}
+    sealed = {key: state for key, state in record.sealed.items() if key in waits - {run.id}}
     if run.id in waits:
         runs[run.id] = run
     return ParkedRecord(
         ticket=record.ticket,
         questions=tuple(q for q in questions if q.id not in forgotten),
         runs=runs,
+        sealed=sealed,
     )
 
 
@@ -152,14 +157,8 @@ def decode(data: bytes) -> ParkedRecord:
     return _decoder.decode(data)
 
 
-def _encoded(record: ParkedRecord) -> tuple[ParkedRecord, bytes]:
-    """A record as it is stored, without the runs where they are too large."""
-    data = _encode(record)
-    if len(data) <= _LARGEST:
-        return record, data
-    record = msgspec.structs.replace(record, runs={})
-    return record, _encode(record)
-
+_encode_state = msgspec.json.Encoder().encode
+_decode_state = msgspec.json.Decoder(RunState).decode
 
 Seen = tuple[ParkedRecord | None, int]
 """A record and its revision, as somebody saw them."""
@@ -191,6 +190,46 @@ class Parking:
         item = await self._bucket.get_written(encode(ticket))
         return (item.read(decode), item.revision) if item else (None, 0)
 
+    async def state(self, record: ParkedRecord, run: str) -> RunState | None:
+        """The parked state of a run, None where the record has none.
+
+        Raises:
+            Erased: the key of the run was destroyed.
+            KeyMissing: it is encrypted, and no keyring here holds its key.
+        """
+        sealed = record.sealed.get(run)
+        if sealed is None:
+            return record.runs.get(run)
+        place = self._place(record.ticket, run)
+        return _decode_state(await unsealed(self._bucket.vault, run, sealed, place))
+
+    def _place(self, ticket: str, run: str) -> str:
+        return f"{self._bucket.place(encode(ticket))} {run}"
+
+    async def _encoded(self, record: ParkedRecord) -> tuple[ParkedRecord, bytes]:
+        """A record, and how it is stored: without the runs where they are too large."""
+        data = _encode(await self._sealed(record))
+        if len(data) <= _LARGEST:
+            return record, data
+        record = msgspec.structs.replace(record, runs={}, sealed={})
+        return record, _encode(record)
+
+    async def _sealed(self, record: ParkedRecord) -> ParkedRecord:
+        """A record with the states of encrypted runs sealed."""
+        vault = self._bucket.vault
+        if vault is None:
+            return record
+        plain: dict[str, RunState] = {}
+        sealed = dict(record.sealed)
+        for run, state in record.runs.items():
+            cipher = await vault.of_run(run)
+            if cipher is None:
+                plain[run] = state
+            else:
+                place = self._place(record.ticket, run)
+                sealed[run] = cipher.seal(_encode_state(state), place)
+        return msgspec.structs.replace(record, runs=plain, sealed=sealed)
+
     async def change(
         self,
         ticket: str,
@@ -208,7 +247,7 @@ class Parking:
                 # What another worker has written must not be judged by our older copy for ever.
                 self._remember(ticket, seen, len(_encode(new)), waits=waits)
                 return
-            new, data = _encoded(new)
+            new, data = await self._encoded(new)
             ttl = None if waits else self._keep
             try:
                 revision = await self._bucket.put(key, data, revision=revision, ttl=ttl)
@@ -232,8 +271,9 @@ class Parking:
                 ticket=ticket,
                 questions=left,
                 runs={key: state for key, state in record.runs.items() if key != run},
+                sealed={key: state for key, state in record.sealed.items() if key != run},
             )
-            data = _encoded(rest)[1] if left else b""
+            data = (await self._encoded(rest))[1] if left else b""
             ttl = None if waits else self._keep if left else _MARKER
             try:
                 await self._bucket.put(encode(ticket), data, revision=revision, ttl=ttl)

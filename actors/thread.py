@@ -144,6 +144,11 @@ def store_key(run: str, step: str) -> str:
     return f"{run}-{hashlib.blake2b(step.encode(), digest_size=4).hexdigest()}"
 
 
+def run_of(key: str) -> str:
+    """The run of a store's key."""
+    return key.partition("-")[0]
+
+
 def checked_last(last: int) -> int:
     """`last`, if it is a number of things said. Raises InvalidSetup."""
     if last < 1:

@@ -11,7 +11,7 @@ from ..bus.requests import Requests
 from ..bus.threads import ThreadLog, stream
 from ..bus.topology import StreamSpec
 from ..runtime.errors import InvalidSetup
-from .thread import LAST, checked_last
+from .thread import LAST, checked_last, run_of
 from .turn import Said
 
 _PLAIN = Names()
@@ -44,11 +44,11 @@ class NatsHistory:
 
     async def append_user_message(self, thread: str, key: str, said: Said) -> None:
         """Add what a user said."""
-        await self._bound.append(thread, f"{key}-user", _encode([said]))
+        await self._bound.append(thread, f"{key}-user", _encode([said]), run_of(key))
 
     async def append_results(self, thread: str, key: str, said: Sequence[Said]) -> None:
         """Add what agents said."""
-        await self._bound.append(thread, f"{key}-results", _encode(said))
+        await self._bound.append(thread, f"{key}-results", _encode(said), run_of(key))
 
     async def erase(self, thread: str) -> int:
         """Forget a thread for good; how many entries it had.

@@ -24,7 +24,7 @@ from ..runtime.failure import failure_of
 from ..runtime.guard import Hopeless
 from ..runtime.host import Host
 from ..runtime.ids import run_id
-from ..runtime.matching import field
+from ..runtime.matching import event_of, field
 from ..runtime.mending import ON_FAILURE
 from ..runtime.need import need_of
 from ..runtime.state import Frame, RunState
@@ -69,6 +69,8 @@ class WorkflowOptions:
     """A subject whose events cancel the runs of their ticket."""
     retention: float | None = None
     """Seconds after which a run that has ended is removed; None: the app's."""
+    subject: str = ""
+    """The event's field that says whose data it is, or a path to it: their key is needed too."""
 
 
 class Workflow:
@@ -221,6 +223,14 @@ class Workflow:
             started, seq=delivery.seq, on=delivery.subject
         )
 
+    def person(self, event: Raw) -> str:
+        """Whose data an event holds; empty where the workflow names no field, or it is missing."""
+        if not self.options.subject:
+            return ""
+        value = field(event_of(bytes(event)) or {}, self.options.subject)
+        known = isinstance(value, str | int) and not isinstance(value, bool)
+        return str(value) if known else ""
+
     def started(self, data: bytes, parent: Origin | None = None) -> Started:
         """The first record of a run for the event `data`. Raises Hopeless."""
         ticket = self._ticket(self._parse(data))
@@ -276,8 +286,14 @@ class WorkflowActor:
     async def event(self, delivery: Delivery) -> None:
         """Start the run of an event, once."""
         run, opening = self._workflow.opening(delivery)
+        person = self._workflow.person(opening.event)
+        if self._workflow.options.subject and not person:
+            raise Hopeless(
+                f"the event does not say whose data it is: the field "
+                f"{self._workflow.options.subject!r} must be text or a whole number"
+            )
         crash.point("event_taken")
-        await self._host.start(self._workflow, delivery, run, opening)
+        await self._host.start(self._workflow, delivery, run, opening, person)
 
 
 def checked_subject(subject: str) -> str:

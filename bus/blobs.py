@@ -17,6 +17,7 @@ from .bounded import Bounded
 from .errors import BusError, Conflict
 from .reading import newest
 from .requests import Requests
+from .sealing import Cipher, no_keyring
 
 STREAM = "BLOBS"
 _CHUNK = 256 * 1024
@@ -25,13 +26,15 @@ _CACHED = 16_000_000
 _PAGE = 16
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
+class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What stands in the place of a big value."""
 
     digest: str = msgspec.field(name="$blob")
     size: int
     run: str = ""
     """Whose it is; empty in logs of the release before, whose values belonged to nobody."""
+    sealed: bool = False
+    """Whether its chunks are sealed with the key of its run, and its name tells nothing of it."""
 
     @property
     def place(self) -> str:
@@ -57,9 +60,11 @@ class Blobs:
         data = bytes(raw)
         if len(data) <= self._above and not data.startswith(_MARK):
             return raw
-        digest = hashlib.sha256(data).hexdigest()
-        reference = Reference(digest=digest, size=len(data), run=run)
-        await self._store(reference.place, data)
+        vault = self._requests.vault
+        cipher = await vault.of_run(run) if vault is not None else None
+        digest = cipher.digest(data) if cipher is not None else hashlib.sha256(data).hexdigest()
+        reference = Reference(digest=digest, size=len(data), run=run, sealed=cipher is not None)
+        await self._store(reference.place, data, cipher)
         self._recent.put(digest, data, len(data))
         return msgspec.Raw(msgspec.json.encode(reference))
 
@@ -80,16 +85,16 @@ class Blobs:
         named = self._names.subject(f"blob.{run}.>")
         await self._requests.api(f"STREAM.PURGE.{self._names.stream(STREAM)}", {"filter": named})
 
-    async def _store(self, place: str, data: bytes) -> None:
+    async def _store(self, place: str, data: bytes, cipher: Cipher | None) -> None:
         chunks = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
         for number, chunk in enumerate(chunks):
-            await self._create(f"{place}.{number}", chunk)
-        await self._create(f"{place}.end", str(len(chunks)).encode())
+            subject = self._names.subject(f"{place}.{number}")
+            await self._create(subject, cipher.seal(chunk, subject) if cipher else chunk)
+        await self._create(self._names.subject(f"{place}.end"), str(len(chunks)).encode())
 
     async def _create(self, subject: str, data: bytes) -> None:
         with suppress(Conflict):  # the same content was put away before
-            named = self._names.subject(subject)
-            await self._requests.store(named, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
+            await self._requests.store(subject, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
 
     async def _fetch(self, reference: Reference) -> bytes:
         numbers = range(-(-reference.size // _CHUNK))
@@ -99,10 +104,25 @@ class Blobs:
             page = [self._names.subject(f"{reference.place}.{n}") for n in numbers[at : at + _PAGE]]
             messages = await newest(self._requests, stream, page)
             found = {message.headers["Nats-Subject"]: message.data for message in messages}
-            chunks += [found[subject] for subject in page if subject in found]
+            chunks += [
+                await self._opened(reference, found[subject], subject)
+                for subject in page
+                if subject in found
+            ]
             if len(found) < len(page):
                 break
         data = b"".join(chunks)
-        if hashlib.sha256(data).hexdigest() != reference.digest:
+        whole = len(data) == reference.size
+        if not reference.sealed:  # else each chunk was checked, and is where it belongs
+            whole = hashlib.sha256(data).hexdigest() == reference.digest
+        if not whole:
             raise BusError(f"the big value {reference.digest[:12]} is not whole")
         return data
+
+    async def _opened(self, reference: Reference, chunk: bytes, place: str) -> bytes:
+        if not reference.sealed:
+            return chunk
+        vault = self._requests.vault
+        if vault is None:
+            raise no_keyring(place)
+        return await vault.opened(reference.run, chunk, place)

@@ -14,6 +14,7 @@ import msgspec
 from .errors import StreamMissing
 from .reading import every, sequence
 from .requests import Requests
+from .sealing import Sealing
 
 _NO_RESPONDERS = "503"
 
@@ -43,6 +44,15 @@ class Bucket:
         self._stream = requests.names.bucket_stream(name)
         self._requests = requests
         self._prefix = requests.names.keys(name, "")
+
+    @property
+    def vault(self) -> Sealing | None:
+        """What seals and opens values; None: there is no keyring here."""
+        return self._requests.vault
+
+    def place(self, key: str) -> str:
+        """The subject that a key is stored under."""
+        return f"{self._prefix}{key}"
 
     async def get(self, key: str) -> Item | None:
         """The newest value of `key`, None when there is none.

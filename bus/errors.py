@@ -15,6 +15,10 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ StreamMissing         the operator: no stream covers the subject; provision first
    ├─ NoLeader              nobody: a cluster is between two leaders; ask again
    ├─ CopyLags              nobody: a copy of a stream lacks what its leader has; ask again
+   ├─ KeyMissing            the operator: no keyring here holds the key that something takes
+   ├─ Erased                nobody: the key of it was destroyed, and with that all it sealed
+   ├─ Tampered              the operator: sealed bytes were changed, or moved to another place
+   ├─ MissingPackage        the operator: an extra of Layby is not installed
    ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
    ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
    ├─ ServerUnavailable     the operator: nothing answers at the server's address
@@ -112,6 +116,22 @@ class NoLeader(BusError):
 
 class CopyLags(BusError):
     """The copy of a stream that answers lacks what its leader has: ask again."""
+
+
+class KeyMissing(BusError):
+    """No keyring here holds the key that this takes. Whoever holds it can go on."""
+
+
+class Erased(BusError):
+    """The key was destroyed, so nobody can read this any more."""
+
+
+class Tampered(BusError):
+    """Sealed bytes were changed, or moved to a place that they were not written for."""
+
+
+class MissingPackage(BusError):
+    """A package that belongs to an extra of Layby is not installed."""
 
 
 class TopologyMismatch(BusError):

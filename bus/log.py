@@ -14,10 +14,11 @@ import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .errors import BusError, Conflict, TopologyMismatch
+from .errors import BusError, Conflict, Erased, KeyMissing, Tampered, TopologyMismatch
 from .names import Names
 from .reading import newest
 from .requests import Requests
+from .sealing import Sealing, is_sealed, no_keyring
 from .wire import Message
 
 STREAM = "RUNS"
@@ -115,6 +116,11 @@ class Log:
         self.names = requests.names
         self._streams = streams
 
+    @property
+    def vault(self) -> Sealing | None:
+        """What seals and opens entries; None: there is no keyring here."""
+        return self._requests.vault
+
     async def streams(self) -> int:
         """How many streams hold the logs.
 
@@ -142,7 +148,40 @@ class Log:
             PublishUnconfirmed: it may or may not exist: look again.
         """
         headers = {_SEQUENCE: "0", _SUBJECT: self.position(run, n)}
-        await self._requests.store(self.names.subject(subject(to, run, n)), data, headers)
+        place = self.names.subject(subject(to, run, n))
+        vault = self._requests.vault
+        if vault is not None:
+            if n == 1:
+                await vault.begin(run)
+            cipher = await vault.of_run(run)
+            data = cipher.seal(data, place) if cipher is not None else data
+        await self._requests.store(place, data, headers)
+
+    async def begin(self, run: str, person: str = "", parent: str = "") -> None:
+        """Choose the key of a run that is to begin, where runs are encrypted; see `Vault.begin`."""
+        if self._requests.vault is not None:
+            await self._requests.vault.begin(run, person, parent)
+
+    async def opened(self, run: str, n: int, data: bytes, place: str) -> bytes:
+        """Position `n` of a run, which was delivered on the subject `place`, as it was written.
+
+        Raises:
+            Erased: the key of the run was destroyed.
+            KeyMissing: the run is encrypted, and no keyring here holds its key.
+            Tampered: it was changed, or moved to that subject.
+        """
+        vault = self._requests.vault
+        if vault is not None:
+            return await vault.entry(run, n, data, place)
+        if is_sealed(data):
+            raise no_keyring(place)
+        return data
+
+    async def first(self, run: str) -> bytes | None:
+        """Position 1 of a run as it is stored, by the word of the stream's leader."""
+        stream = await self._stream(run)
+        stored = await self._requests.stored(stream, last=self.position(run, 1))
+        return None if stored is None else stored.data
 
     async def load(self, run: str, after: int = 0) -> list[LogMessage]:
         """Every position after `after`, in order and without a gap.
@@ -170,17 +209,26 @@ class Log:
         found = await self._get(run, [self.position(run, n) for n in positions])
         return {message.n: message.data for message in found}
 
-    async def openings(self, runs: Iterable[str]) -> dict[str, bytes]:
-        """The first positions of those of `runs` that have a log."""
+    async def openings(self, runs: Iterable[str]) -> dict[str, bytes | None]:
+        """The first positions of those of `runs` that have a log; None: it cannot be read here."""
         count = await self.streams()
-        found: dict[str, bytes] = {}
+        found: dict[str, bytes | None] = {}
         for share in shares(count):
             stream = self.names.stream(share)
             firsts = [self.position(run, 1) for run in runs if stream_of(run, count) == share]
             for at in range(0, len(firsts), _PAGE):
                 page = await newest(self._requests, stream, firsts[at : at + _PAGE])
-                found |= {parse(each.headers["Nats-Subject"])[1]: each.data for each in page}
+                for each in page:
+                    place = each.headers["Nats-Subject"]
+                    run = parse(place)[1]
+                    found[run] = await self._readable(run, each.data, place)
         return found
+
+    async def _readable(self, run: str, data: bytes, place: str) -> bytes | None:
+        try:
+            return await self.opened(run, 1, data, place)
+        except (Erased, KeyMissing, Tampered):
+            return None
 
     async def purge(self, run: str) -> int:
         """Remove a run's log; return how many positions it had."""
@@ -203,7 +251,16 @@ class Log:
 
     async def _get(self, run: str, subjects: list[str]) -> list[LogMessage]:
         found = await newest(self._requests, await self._stream(run), subjects)
-        return [_read(message) for message in found]
+        messages = [_read(message) for message in found]
+        if self._requests.vault is None and not any(is_sealed(each.data) for each in messages):
+            return messages
+        messages.sort()  # what the first is sealed with, the others are
+        return [await self._open(run, each) for each in messages]
+
+    async def _open(self, run: str, message: LogMessage) -> LogMessage:
+        n, to, data = message
+        place = self.names.subject(subject(to, run, n))
+        return LogMessage(n, to, await self.opened(run, n, data, place))
 
     async def _stream(self, run: str) -> str:
         return self.names.stream(stream_of(run, self._streams or await self.streams()))

@@ -6,10 +6,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from .bucket import Bucket
 from .connection import Connection, connect
+from .keyring import KeyService
+from .log import Log
 from .names import Names
 from .requests import Requests
+from .secret_store import BUCKET as KEYS
+from .secret_store import SecretStore
 from .settings import ConnectionSettings
+from .vault import Vault
 
 
 class Bus(NamedTuple):
@@ -21,7 +27,11 @@ class Bus(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    settings: ConnectionSettings, *, prefix: str = "", patient: bool = False
+    settings: ConnectionSettings,
+    *,
+    prefix: str = "",
+    patient: bool = False,
+    keyring: KeyService | None = None,
 ) -> AsyncGenerator[Bus]:
     """The bus, connected while the block is open.
 
@@ -32,6 +42,7 @@ async def opened(
         prefix: The prefix of the app whose streams and subjects are meant; see `Names`.
         patient: Wait out every outage once connected, as a worker should; otherwise give up after
             a few seconds, as a command should.
+        keyring: What opens, and seals, what the app encrypts; None: it stays closed here.
 
     Raises:
         ServerUnavailable: nothing answers there.
@@ -42,6 +53,9 @@ async def opened(
     names = Names(prefix)
     connection = await connect(settings, patient=patient)
     requests = Requests(connection.nc, names)
+    if keyring is not None:
+        store = SecretStore(Bucket(requests, KEYS), keyring)
+        requests.vault = Vault(store, Log(requests).first)
     connection.on_denied.append(requests.fail_denied)
     connection.on_disconnect.append(lambda: requests.fail_all("the connection was lost"))
     try:

@@ -20,6 +20,7 @@ from .errors import (
     class_for,
 )
 from .names import Names
+from .sealing import Sealing
 from .wire import Message, Wire
 
 _SWEEP = 0.25
@@ -97,6 +98,8 @@ class Requests:
     def __init__(self, nc: Wire, names: Names | None = None) -> None:
         self.names = names or Names()
         """What the streams and subjects of the app are called that these requests are for."""
+        self.vault: Sealing | None = None
+        """What seals payloads and opens them; None: there is no keyring here."""
         self._nc = nc
         self._inbox = ""
         self._deaf: PermissionDenied | None = None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from .errors import BusError, Conflict
+from .errors import BusError, Conflict, Erased
 from .names import Names
 from .reading import every, newest
 from .requests import Requests
+from .sealing import is_sealed, no_keyring
 from .token import encode
 from .topology import StreamSpec
+from .wire import Message
 
 STREAM = "THREADS"
 _PREFIX = "layby.thread"
@@ -38,9 +40,15 @@ class ThreadLog:
         self._names = requests.names
         self._stream = self._names.stream(STREAM)
 
-    async def append(self, thread: str, key: str, data: bytes) -> None:
-        """Add an entry, unless the thread has one under `key` already. Raises InvalidTicket."""
+    async def append(self, thread: str, key: str, data: bytes, run: str = "") -> None:
+        """Add an entry, unless the thread has one under `key` already. Raises InvalidTicket.
+
+        `run` is the run that adds it; where it is encrypted, whose data it handles counts too.
+        """
         subject = self._names.subject(f"{_PREFIX}.{encode(thread)}.{encode(key)}")
+        vault = self._requests.vault
+        if vault is not None:
+            data = (await vault.of_thread(thread, run)).seal(data, subject)
         with suppress(Conflict):
             await self._requests.store(subject, data, {_SEQUENCE: "0"})
 
@@ -51,7 +59,10 @@ class ThreadLog:
         return int(reply.get("purged", 0))
 
     async def load(self, thread: str) -> list[bytes]:
-        """Every entry of a thread, oldest first. Raises InvalidTicket."""
+        """Every entry of a thread that can be read, oldest first.
+
+        Raises InvalidTicket, KeyMissing.
+        """
         subjects = self._all(thread)
         try:
             found = await newest(self._requests, self._stream, [subjects])
@@ -59,7 +70,20 @@ class ThreadLog:
             if error.code != _TOO_MANY:
                 raise
             found = [message async for message in every(self._requests, self._stream, subjects)]
-        return [message.data for message in found]
+        opened = [await self._opened(thread, message) for message in found]
+        return [data for data in opened if data is not None]
+
+    async def _opened(self, thread: str, message: Message) -> bytes | None:
+        """An entry as it was written; None where its key was destroyed. Raises KeyMissing."""
+        place = message.headers["Nats-Subject"]
+        if not is_sealed(message.data):
+            return message.data
+        if self._requests.vault is None:
+            raise no_keyring(place)
+        try:
+            return await self._requests.vault.thread_entry(thread, message.data, place)
+        except Erased:
+            return None
 
     def _all(self, thread: str) -> str:
         """The subjects of a thread's entries."""

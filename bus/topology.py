@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from . import log
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .names import EVENTS, Names
@@ -39,6 +41,12 @@ def bucket(name: str, names: Names = _PLAIN) -> StreamSpec:
             "discard": "new",
         },
     )
+
+
+def erasable(name: str, names: Names = _PLAIN) -> StreamSpec:
+    """A bucket of which single messages can be removed, and written over on the disk."""
+    spec = bucket(name, names)
+    return msgspec.structs.replace(spec, config={**spec.config, "deny_delete": False})
 
 
 def streams(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .actors.turn import CallOutcome, CallRecord, NetworkResult, TurnResult
     from .actors.workflow_step import WorkflowStep as Step
     from .app import App
+    from .bus.keyring import Keyring, KeyService
     from .runtime.asking import Answer
     from .runtime.errors import (
         AskTimedOut,
@@ -50,6 +51,8 @@ __all__ = [
     "Done",
     "Fatal",
     "Halt",
+    "KeyService",
+    "Keyring",
     "LaybyError",
     "MaxTurns",
     "NeedsServer",
@@ -89,6 +92,8 @@ _HOMES = {
     "Done": "actors.router",
     "Fatal": "tools.errors",
     "Halt": "actors.hooks",
+    "KeyService": "bus.keyring",
+    "Keyring": "bus.keyring",
     "LaybyError": "runtime.errors",
     "MaxTurns": "runtime.errors",
     "NeedsServer": "runtime.errors",

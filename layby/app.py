@@ -24,8 +24,10 @@ from .actors.workflow import (
 )
 from .bus import log
 from .bus.errors import InvalidSettings
+from .bus.keyring import KeyService
 from .bus.names import EVENTS, OWN_WORDS, Names
-from .bus.topology import ConsumerSpec, SourceSpec, Topology, bucket, streams
+from .bus.secret_store import BUCKET as KEYS
+from .bus.topology import ConsumerSpec, SourceSpec, Topology, bucket, erasable, streams
 from .mailboxes import Duty, mailboxes, waiting_consumer
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
@@ -61,6 +63,7 @@ class App:
         log_streams: int = 1,
         prefix: str = "",
         streams: Mapping[str, str] | None = None,
+        encryption: KeyService | None = None,
     ) -> None:
         """Declare an app.
 
@@ -96,6 +99,9 @@ class App:
             streams: Subjects of events that are in streams which Layby did not create, with the
                 names of these: `{"orders.paid": "CORP"}`. Layby reads such a stream, through
                 consumers of its own, and changes nothing of it.
+            encryption: A `Keyring`, or a `KeyService` of your own, under which the logs of runs,
+                their parked state, big values, threads and the free text of lists are encrypted.
+                Runs that began without it go on as they are. Whoever loses its keys loses the data.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -120,6 +126,7 @@ class App:
         if log_streams not in log.COUNTS:
             raise InvalidSetup(f"app {name!r}: log_streams must be 1, 2, 4, 8 or 16")
         self.log_streams = log_streams
+        self.encryption = encryption
         self._streams = dict(streams or {})
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}
@@ -146,6 +153,7 @@ class App:
         cancel_on: str = "",
         stream: str = "",
         retention: str | float | timedelta | None = None,
+        subject: str = "",
     ) -> Callable[[F], F]:
         """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
 
@@ -166,12 +174,22 @@ class App:
             stream: The stream that has the events on `on`, where Layby did not create it; the same
                 as `App(streams={on: stream})`.
             retention: How long a run is kept once it has ended; default: the app's.
+            subject: The event's field that says whose data it is, or a path to it,
+                `data.customerId`. With `App(encryption=...)` that person's key is needed to read
+                the run, so that `layby erase APP --person` makes it unreadable. An event without
+                the field is refused.
         """
+        if subject and self.encryption is None:
+            raise InvalidSetup(
+                f"workflow on {on!r}: subject={subject!r} names whose key encrypts a run, and the "
+                "app is not encrypted: give it App(encryption=Keyring.from_env())"
+            )
         options = WorkflowOptions(
             on_failure=on_failure if callable(on_failure) else policy_of(on_failure),
             timeout=None if timeout is None else seconds(timeout),
             cancel_on=checked_subject(cancel_on) if cancel_on else "",
             retention=None if retention is None else seconds(retention),
+            subject=subject,
         )
 
         def declare(fn: F) -> F:
@@ -257,6 +275,8 @@ class App:
         needed = streams(own, self.roles, self.log_streams, self.names)
         if self.watches:
             needed = (*needed, bucket("waits", self.names))
+        if self.encryption is not None:
+            needed = (*needed, erasable(KEYS, self.names))
         if isinstance(self.history, NatsHistory):
             needed = (*needed, *self.history.streams(self.names))
         return Topology(

@@ -13,6 +13,7 @@ from .asked import asked_on, open_questions, rows_of
 from .bus.blobs import Blobs
 from .bus.connection import Connection
 from .bus.errors import LaybyError, PublishUnconfirmed
+from .bus.keyring import KeyService
 from .bus.opened import opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
@@ -67,19 +68,24 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(
-        cls, settings: ConnectionSettings, *, prefix: str = ""
+        cls,
+        settings: ConnectionSettings,
+        *,
+        prefix: str = "",
+        keyring: KeyService | None = None,
     ) -> AsyncGenerator[Client]:
         """A client, connected while the block is open.
 
         Args:
             settings: Where and how to connect.
             prefix: The `prefix` of the app that is meant; empty for an app that has none.
+            keyring: Opens what the app encrypts; None: it is shown as `(encrypted)`.
 
         Raises:
             ServerUnavailable: no server answers.
             InvalidSettings: the prefix cannot be one.
         """
-        async with opened(settings, prefix=prefix) as bus:
+        async with opened(settings, prefix=prefix, keyring=keyring) as bus:
             yield cls(bus.connection, bus.requests)
 
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:

@@ -24,7 +24,7 @@ from .rows import RunRow
 from .runtime.entry import Started
 from .runtime.entry import decode as decode_entry
 from .runtime.ids import is_run_id
-from .runtime.index import BUCKET, IndexRow, key_of
+from .runtime.index import BUCKET, IndexRow, key_of, opened
 from .runtime.state import RunState
 from .runtime.times import iso
 
@@ -131,7 +131,7 @@ async def newest_first(
                     progress(read)
                 if oldest is not None and _stored_at(message) < oldest:
                     return
-                row = row_in(message)
+                row = await row_of(requests, message)
                 if row is not None:
                     yield row
     except StreamMissing:
@@ -164,13 +164,18 @@ async def _newest_of(requests: Requests, subject: str) -> list[IndexRow]:
         if error.code != _TOO_MANY:
             raise
         found = [message async for message in backwards(requests, stream, subject)]
-    return [row for message in found if (row := row_in(message)) is not None]
+    rows = [await row_of(requests, message) for message in found]
+    return [row for row in rows if row is not None]
 
 
 async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRow]:
     """The rows of runs that are known by their ids; a run with none yet as its log opens it."""
     rows: dict[str, IndexRow] = {}
+    closed: list[str] = []
     for run, opening in (await log.openings(runs)).items():
+        if opening is None:
+            closed.append(run)
+            continue
         envelope = decode_entry(opening)
         started = envelope.records[0]
         if isinstance(started, Started):
@@ -180,9 +185,10 @@ async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRo
     names = requests.names
     stream = names.bucket_stream(BUCKET)
     keys = [names.keys(BUCKET, key_of(row.ticket, row.id)) for row in rows.values()]
+    keys += [names.keys(BUCKET, f"*.{run}") for run in closed]  # a scan, with no ticket at hand
     for at in range(0, len(keys), _PAGE):
         for message in await newest(requests, stream, keys[at : at + _PAGE]):
-            row = row_in(message)
+            row = await row_of(requests, message)
             if row is not None:
                 rows[row.id] = row
     return [rows[run] for run in runs if run in rows]
@@ -240,6 +246,14 @@ def row_in(message: Message) -> IndexRow | None:
         return None  # whoever wrote it must not stop the list
     key = message.headers["Nats-Subject"].rpartition(".")[2]
     return row if row.id == key and is_run_id(key) else None
+
+
+async def row_of(requests: Requests, message: Message) -> IndexRow | None:
+    """The same with its text, as far as the keys here go."""
+    row = row_in(message)
+    return (
+        None if row is None else await opened(row, requests.vault, message.headers["Nats-Subject"])
+    )
 
 
 def _stored_at(message: Message) -> float:

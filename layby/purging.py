@@ -15,7 +15,7 @@ from .actors.migration import is_in_order
 from .actors.parked import Parking
 from .bus.blobs import Blobs
 from .bus.bucket import Bucket
-from .bus.errors import StreamMissing
+from .bus.errors import Erased, StreamMissing
 from .bus.log import Log
 from .bus.reading import every, newest
 from .bus.requests import Requests
@@ -143,7 +143,10 @@ class Purge:
 
         A row is only a note: whoever could write a false one must not have a run's log removed.
         """
-        held = await self._log.at(row.id, 1, row.pos)
+        try:
+            held = await self._log.at(row.id, 1, row.pos)
+        except Erased:
+            return True  # nobody can go on with it
         if row.pos in held and _ends(held[row.pos]):
             return True
         if not held:

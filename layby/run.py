@@ -75,8 +75,7 @@ async def working(
     `listed_after` seconds lists show what has just begun; tests do not wait for that.
     """
     async with _bus_of(app, settings) as (connection, requests):
-        await Provisioner(requests).ensure(app.topology())
-        await Migration(requests).run()
+        await _prepare(app, requests)
         worker = assemble(app, connection, requests, listed_after=listed_after)
         await worker.start()
         try:
@@ -112,8 +111,7 @@ async def run_worker(
             stopped.set()
 
         connection.on_closed.append(give_up)
-        await Provisioner(requests).ensure(app.topology())
-        await Migration(requests).run()
+        await _prepare(app, requests)
         worker = assemble(app, connection, requests)
         worker.on_give_up.append(give_up)
         await worker.start()
@@ -124,6 +122,14 @@ async def run_worker(
         if lost:
             raise WorkerLost("the worker cannot go on: its log says why; start it anew")
         await worker.drain(_GRACE)
+
+
+async def _prepare(app: App, requests: Requests) -> None:
+    """Make ready for work, or say why it cannot begin."""
+    await Provisioner(requests).ensure(app.topology())
+    if requests.vault is not None:
+        await requests.vault.check()
+    await Migration(requests).run()
 
 
 def _settle_memory() -> None:
@@ -173,7 +179,7 @@ async def erase_thread(app: App, settings: ConnectionSettings, thread: str) -> i
     if store is None:
         raise InvalidSetup(f"app {app.name!r} keeps no threads: it has no history=")
     if isinstance(store, NatsHistory):
-        async with opened(settings, prefix=app.prefix) as (_, requests):
+        async with opened(settings, prefix=app.prefix, keyring=app.encryption) as (_, requests):
             return await store.over(requests).erase(thread)
     try:
         return await store.erase(thread)
@@ -187,7 +193,7 @@ async def _bus_of(app: App, settings: ConnectionSettings) -> AsyncGenerator[Bus]
     if not structlog.is_configured():
         telemetry.configure()  # structlog's own choice prints variables, and keys with them
     try:
-        async with opened(settings, prefix=app.prefix, patient=True) as bus:
+        async with opened(settings, prefix=app.prefix, patient=True, keyring=app.encryption) as bus:
             yield bus
     finally:
         await close(app.sources())
@@ -211,7 +217,9 @@ def assemble(
         await requests.store(subject, body, {"Nats-Msg-Id": event_id})
 
     def tell(subject: str, body: bytes) -> None:
-        connection.nc.send(names.subject(subject), body)
+        place, run = names.subject(subject), subject.rpartition(".")[2]
+        cipher = requests.vault.at_hand(run) if requests.vault is not None else None
+        connection.nc.send(place, cipher.seal(body, place) if cipher is not None else body)
 
     async def announce_end(run: str) -> None:
         await requests.tell(names.subject(f"{CANCEL}.{run}"))

@@ -17,6 +17,7 @@ import msgspec
 from .bus.connection import Connection
 from .bus.errors import BusError, NotConnected, PublishUnconfirmed
 from .bus.log import Log, LogMessage, parse
+from .bus.sealing import unsealed
 from .runtime.speech import EVENTS, TextDelta
 
 _IDLE = 5.0
@@ -113,8 +114,9 @@ class Tail:
                 self._woken.set()
 
     async def _on_delta(self, msg: Any) -> None:
-        with contextlib.suppress(msgspec.MsgspecError):
-            delta = _decode(msg.data)
+        with contextlib.suppress(msgspec.MsgspecError, BusError):
+            vault = self._log.vault
+            delta = _decode(await unsealed(vault, self._run, msg.data, msg.subject))
             self._deltas.append(delta)
             self._heard_of = max(self._heard_of, delta.after)
             self._woken.set()

@@ -10,6 +10,8 @@ from ..bus.bounded import Bounded
 from ..bus.dead import DeadLetters
 from ..bus.errors import (
     CopyLags,
+    Erased,
+    KeyMissing,
     NoLeader,
     NotConnected,
     PermissionDenied,
@@ -79,6 +81,14 @@ class Guard:
         try:
             await (handle if delivery.is_text else _refuse)(delivery)
             self._failures.pop(key)
+        except Erased as error:
+            # Nobody can go on with it: what it was about is gone with its key.
+            log.warning("delivery.erased", mailbox=mailbox, run=delivery.run, why=str(error))
+            await delivery.ack()
+        except KeyMissing as error:
+            # Another worker may hold the key. It is no fault of the message, however often.
+            log.warning("delivery.encrypted", mailbox=mailbox, run=delivery.run, why=str(error))
+            await delivery.nak(min(30.0, 0.25 * 2 ** min(delivery.num_delivered, 7)))
         except _OUTAGES as error:
             await self._postpone(mailbox, delivery, error)
         except Exception as error:

@@ -47,14 +47,14 @@ from .errors import (
     Undeclared,
 )
 from .guard import Guard
-from .ids import timer_name
 from .index import Index
 from .mending import expected
 from .need import Held, held_by
 from .outcome import ended, kept, returned
+from .rearming import rearm
 from .run import LiveRun, RunCache
 from .services import Due, Services
-from .state import FAILED, NEVER, TIMED_OUT, Frame
+from .state import FAILED, TIMED_OUT, Frame
 
 log = structlog.get_logger("layby.host")
 
@@ -87,6 +87,7 @@ class Host:
         services: Services,
         doubt: Doubt,
     ) -> None:
+        self.log = log_
         self.cache = RunCache(log_, told=chronicle.tell)
         self.index = index
         self.blocked = BlockedRuns(blocked)
@@ -103,10 +104,19 @@ class Host:
             activation.stop(Fenced("the run was cancelled"))
 
     async def start(
-        self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started
+        self,
+        behaviour: Behaviour,
+        delivery: Delivery,
+        run: str,
+        opening: Started,
+        person: str = "",
     ) -> None:
-        """Handle an event: start its run, or go on with it when it has begun before."""
+        """Handle an event: start its run, or go on with it when it has begun before.
+
+        `person` is whose data the run handles; where it is encrypted, it takes their key too.
+        """
         delivery.run = run
+        await self.log.begin(run, person)
         again = self.may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
         again = again or live.doubtful
@@ -167,18 +177,27 @@ class Host:
 
     async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`."""
-        to, run, n = parse(delivery.subject)
-        delivery.run = run
-        live = await self.open(run, LogMessage(n, to, delivery.data))
+        live, message = await self.take(delivery)
         await self._hold(
-            live, behaviour, delivery, lambda: self._mail(behaviour, live, n, delivery)
+            live, behaviour, delivery, lambda: self._mail(behaviour, live, message, delivery)
         )
 
-    async def _mail(self, behaviour: Behaviour, live: LiveRun, n: int, delivery: Delivery) -> None:
+    async def take(self, delivery: Delivery) -> tuple[LiveRun, LogMessage]:
+        """The run that a mail belongs to, folded at least as far, and the entry that it is."""
+        to, run, n = parse(delivery.subject)
+        delivery.run = run
+        data = await self.log.opened(run, n, delivery.data, delivery.subject)
+        message = LogMessage(n, to, data)
+        return await self.open(run, message), message
+
+    async def _mail(
+        self, behaviour: Behaviour, live: LiveRun, message: LogMessage, delivery: Delivery
+    ) -> None:
+        n = message.n
         again = self.may_repeat(delivery) or live.doubtful
         if again:
             await live.catch_up()
-        record = decode(delivery.data).records[-1]
+        record = decode(message.data).records[-1]
         chronicle.commanded(live.state, record)
         self._check_taker(record, delivery)
         handled = handling(live.state, n, record)
@@ -325,7 +344,7 @@ class Host:
                 undeclared.frame, undeclared.cause = frame.id, activation.cause
                 raise
             if outcome.parked:
-                await self._rearm(activation)
+                await rearm(activation, self.services)
             held = activation.held if outcome.parked else held_by(outcome.error)
             if held is not None:
                 await self._block(activation, held)
@@ -361,19 +380,6 @@ class Host:
         if not isinstance(outcome.error, StepFailed):  # the step has told where
             activation.live.raised = outcome.error
         await activation.close(NOBODY, record)
-
-    async def _rearm(self, activation: Activation) -> None:
-        """Arm the frame's wake-ups again where a crash may have come before they were armed."""
-        if not activation.redelivered:
-            return
-        run, frame = activation.live.id, activation.frame
-        current = activation.live.state.frames.get(frame.id)
-        for key, slot in (current.slots if current else {}).items():
-            if 0 < slot.wake_at < NEVER:
-                name = f"{key}~{slot.attempts}" if slot.kind == "step" else key
-                await self.services.arm_wake(
-                    timer_name(run, frame.id, name), slot.wake_at, run, frame.id, key
-                )
 
     async def _finish(self, live: LiveRun) -> None:
         """Bring everything outside the log up to date with it."""

@@ -18,12 +18,13 @@ import msgspec
 import structlog
 
 from ..bus.bucket import Bucket
-from ..bus.errors import BusError, Conflict
+from ..bus.errors import BusError, Conflict, Erased, KeyMissing, Tampered
+from ..bus.sealing import Sealing, unsealed
 from ..bus.token import encode
 from . import crash
 from .failure import reason_of
 from .run import LiveRun
-from .state import BLOCKED, COMPLETED, RunState
+from .state import BLOCKED, COMPLETED, RUNNING, WAITING, RunState
 from .times import iso
 
 log = structlog.get_logger("layby.index")
@@ -61,6 +62,56 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the first of them is asked, in part."""
     asked: int = -1
     """How many questions it has asked so far; -1: unknown."""
+    sealed: bytes = b""
+    """Of a run that is encrypted: its `FreeText`, which is empty here then."""
+
+
+class FreeText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a row holds that people, models or exceptions have said."""
+
+    error: str = ""
+    needs: str = ""
+    question: str = ""
+
+
+ENCRYPTED = "(encrypted)"
+"""In the place of text that this reader has no key for."""
+ERASED = "(erased)"
+"""In the place of text whose key was destroyed."""
+_encode_text = msgspec.json.Encoder().encode
+_decode_text = msgspec.json.Decoder(FreeText).decode
+
+
+async def sealed(row: IndexRow, vault: Sealing | None, place: str) -> IndexRow:
+    """A row as it is stored on the subject `place`. Raises Erased, KeyMissing."""
+    cipher = await vault.of_run(row.id) if vault is not None else None
+    if cipher is None:
+        return row
+    text = FreeText(error=row.error, needs=row.needs, question=row.question)
+    return _with(row, FreeText(), cipher.seal(_encode_text(text), place) if text != _NONE else b"")
+
+
+async def opened(row: IndexRow, vault: Sealing | None, place: str) -> IndexRow:
+    """The reverse, as far as the keys here go: what cannot be read says so."""
+    if not row.sealed:
+        return row
+    try:
+        return _with(row, _decode_text(await unsealed(vault, row.id, row.sealed, place)))
+    except Erased:
+        return _with(row, FreeText(error=ERASED))
+    except (KeyMissing, Tampered, msgspec.MsgspecError):
+        return _with(row, FreeText(error="" if row.status in _SILENT else ENCRYPTED))
+
+
+def _with(row: IndexRow, text: FreeText, sealed: bytes = b"") -> IndexRow:
+    return msgspec.structs.replace(
+        row, error=text.error, needs=text.needs, question=text.question, sealed=sealed
+    )
+
+
+_NONE = FreeText()
+_SILENT = frozenset({RUNNING, WAITING, COMPLETED})
+"""Statuses of runs that have no error."""
 
 
 def key_of(ticket: str, run: str) -> str:
@@ -165,7 +216,9 @@ class Index:
             row = row_of(live.state)
             if live.listed >= row.pos:
                 return
-            key, data = key_of(row.ticket, row.id), msgspec.json.encode(row)
+            key = key_of(row.ticket, row.id)
+            stored = await sealed(row, self._bucket.vault, self._bucket.place(key))
+            data = msgspec.json.encode(stored)
             if live.state.status == COMPLETED:
                 live.indexed = await self._bucket.put(key, data)
                 live.listed = row.pos

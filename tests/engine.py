@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from layby import Agent, App, Network
+from layby import Agent, App, Keyring, Network
 from layby.actors.router import Router, RoutingAgent
 from layby.bus.blobs import Blobs
 from layby.bus.connection import Connection, ConnectionSettings
@@ -52,9 +52,12 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str) -> AsyncGenerator[Engine]:
+    async def at(cls, url: str, keyring: Keyring | None = None) -> AsyncGenerator[Engine]:
         settings = ConnectionSettings(servers=(url,))
-        async with Client.connect(settings) as client, opened(settings, patient=True) as bus:
+        async with (
+            Client.connect(settings, keyring=keyring) as client,
+            opened(settings, patient=True, keyring=keyring) as bus,
+        ):
             yield cls(settings, client, bus.connection, bus.requests)
 
     @asynccontextmanager
