@@ -293,7 +293,8 @@ class WorkflowActor:
                 f"{self._workflow.options.subject!r} must be text or a whole number"
             )
         crash.point("event_taken")
-        await self._host.start(self._workflow, delivery, run, opening, person)
+        await self._host.log.begin(run, person)
+        await self._host.start(self._workflow, delivery, run, opening)
 
 
 def checked_subject(subject: str) -> str:

@@ -104,19 +104,10 @@ class Host:
             activation.stop(Fenced("the run was cancelled"))
 
     async def start(
-        self,
-        behaviour: Behaviour,
-        delivery: Delivery,
-        run: str,
-        opening: Started,
-        person: str = "",
+        self, behaviour: Behaviour, delivery: Delivery, run: str, opening: Started
     ) -> None:
-        """Handle an event: start its run, or go on with it when it has begun before.
-
-        `person` is whose data the run handles; where it is encrypted, it takes their key too.
-        """
+        """Handle an event: start its run, or go on with it when it has begun before."""
         delivery.run = run
-        await self.log.begin(run, person)
         again = self.may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
         again = again or live.doubtful
