@@ -34,6 +34,7 @@ Measure = Callable[[str, Sizes], Awaitable[list[Figure]]]
 _WORKLOADS: dict[str, list[Measure]] = {
     "startup": [startup.measure],
     "ticket": [floor.measure_ticket, ticket.measure],
+    "encrypted": [ticket.measure_encrypted],
     "steps": [floor.measure_steps, steps.measure],
     "network": [network.measure],
     "scale": [scale.measure],
@@ -42,7 +43,7 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "memory": [memory.measure],
     "lists": [lists.measure],
 }
-_DURABILITY_MATTERS = ("ticket", "steps", "network", "scale", "streams")
+_DURABILITY_MATTERS = ("ticket", "encrypted", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""
 _WIDE = 140
 """Columns of a table that is not shown on a terminal."""

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from layby.bus.connection import ConnectionSettings
-from layby.bus.log import NOBODY, mail
+from layby.bus.keyring import Keyring
+from layby.bus.log import NOBODY, Log, mail, parse
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
 
@@ -52,16 +53,19 @@ class Caller:
 
     def __init__(self, requests: Requests, trigger: str = desk.TICKET) -> None:
         self._requests = requests
+        self._log = Log(requests, 1)
         self._trigger = trigger
         self._parked = Board()
         self._ended = Board()
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, url: str, trigger: str = desk.TICKET) -> AsyncGenerator[Caller]:
+    async def at(
+        cls, url: str, trigger: str = desk.TICKET, keyring: Keyring | None = None
+    ) -> AsyncGenerator[Caller]:
         """A caller at the server of that URL whose tickets are events on `trigger`."""
         settings = ConnectionSettings(servers=(url,))
-        async with opened(settings, patient=True) as (connection, requests):
+        async with opened(settings, patient=True, keyring=keyring) as (connection, requests):
             caller = cls(requests, trigger)
             await connection.nc.subscribe("developer.question.*", cb=caller.see_question)
             await connection.nc.subscribe(mail(NOBODY), cb=caller.see_entry)
@@ -94,7 +98,9 @@ class Caller:
 
     async def see_entry(self, msg: Any) -> None:
         """Take note of the end of a run."""
-        last = _entry(msg.data).records[-1]
+        _, run, n = parse(msg.subject)
+        data = await self._log.opened(run, n, msg.data, msg.subject)
+        last = _entry(data).records[-1]
         if last.k != "ended":
             return
         if last.status != "completed":

@@ -6,7 +6,7 @@ import os
 
 from pydantic import BaseModel
 
-from layby import Agent, App, Done, Network, Route, RoutingAgent, Step, tool, tool_called
+from layby import Agent, App, Done, Keyring, Network, Route, RoutingAgent, Step, tool, tool_called
 from layby.tools import ask_developer
 
 from .script import AGENT, Script
@@ -18,6 +18,8 @@ LOG_STREAMS = "LAYBY_BENCH_LOG_STREAMS"
 """Environment variable: over how many streams the logs are split."""
 BULK = "LAYBY_BENCH_BULK"
 """Environment variable: how many characters the database knows of a ticket."""
+KEYS = "LAYBY_BENCH_KEYS"
+"""Environment variable: a keyring; the app is encrypted where it is there."""
 _BLOB = "x" * 1_000
 _KNOWN = "x" * int(os.environ.get(BULK, "1000"))
 
@@ -52,7 +54,12 @@ support = Network(
     router=RoutingAgent("Supervisor", system="Route the ticket.", rules=[replied]),
     default_model=Script(),
 )
-app = App("bench", networks=[support], log_streams=int(os.environ.get(LOG_STREAMS, "1")))
+app = App(
+    "bench",
+    networks=[support],
+    log_streams=int(os.environ.get(LOG_STREAMS, "1")),
+    encryption=Keyring.from_env(KEYS) if KEYS in os.environ else None,
+)
 
 
 class Opened(BaseModel):
