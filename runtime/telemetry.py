@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from .place import user_frames
+from .terminal_text import safe
 from .times import iso
 
 Line = Callable[[WrappedLogger, str, EventDict], str | bytes]
@@ -82,7 +83,7 @@ def traced(error: BaseException) -> str:
     """The traceback of `error`, of user code where there is any in it, without variables."""
     shown = traceback.TracebackException.from_exception(error)
     keep_user_frames(error, shown)
-    return "".join(shown.format()).rstrip()
+    return safe("".join(shown.format()).rstrip())
 
 
 def keep_user_frames(error: BaseException, shown: traceback.TracebackException) -> None:
@@ -171,13 +172,21 @@ def _unraisable(args: Any) -> None:
     )
 
 
-def _json() -> structlog.processors.JSONRenderer:
-    return structlog.processors.JSONRenderer()
+def _json() -> Line:
+    render = structlog.processors.JSONRenderer()
+
+    def line(logger: WrappedLogger, name: str, event: EventDict) -> str | bytes:
+        # It writes all that is not ASCII as escapes, and leaves this one control character.
+        return str(render(logger, name, event)).replace("\x7f", "\\u007f")
+
+    return line
 
 
 def _shown(value: object) -> str:
     text = str(value)
-    return text if text and text.isprintable() and " " not in text else repr(text)
+    if not text or not text.isprintable() or " " in text:
+        text = repr(text)
+    return text if text.isascii() else safe(text)
 
 
 class _Completed:

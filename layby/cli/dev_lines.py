@@ -21,16 +21,15 @@ class DevLine:
     """Makes the line of an event; those that are no run's are shown as workers show them."""
 
     def __init__(self, out: TextIO) -> None:
-        from rich.console import Console
-
         from .output import unicode
+        from .safe_console import SafeConsole
 
         self._plain = PlainLine(colours=out.isatty())
         self._file = io.StringIO()
-        self._console = Console(
+        self._console = SafeConsole(
             file=self._file, force_terminal=out.isatty(), width=10_000, legacy_windows=False
         )
-        self._unicode = unicode(Console(file=out))
+        self._unicode = unicode(SafeConsole(file=out))
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         """The line of an event."""

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+from ..runtime.terminal_text import safe
 
-
-def safe(text: str) -> str:
-    r"""Show control characters instead of obeying them: an escape becomes `\x1b`.
-
-    Line breaks and tabs stay. Escape sequences could otherwise repaint the screen, and
-    right-to-left overrides could make one answer look like another.
-    """
-    return _UNSAFE.sub(_escape, text)
+__all__ = ["one_line", "safe"]
 
 
 def one_line(value: Any, limit: int = 0) -> str:
@@ -23,7 +15,3 @@ def one_line(value: Any, limit: int = 0) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     flat = safe(" ".join(text.split()))
     return f"{flat[: limit - 1]}…" if 0 < limit < len(flat) else flat
-
-
-def _escape(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..runtime.terminal_text import safe, safe_json
 from .errors import INTERRUPTED, CliError, without_secrets
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def print_json(value: Any) -> None:
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    sys.stdout.buffer.write(text + b"\n")
+    sys.stdout.buffer.write(safe_json(text) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -51,7 +52,7 @@ def print_traceback(error: BaseException) -> None:
     """Print where an error came from, for `--verbose`."""
     import traceback
 
-    sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
+    sys.stderr.write(safe(without_secrets("".join(traceback.format_exception(error)))))
 
 
 def unicode(console: Console) -> bool:
@@ -60,7 +61,7 @@ def unicode(console: Console) -> bool:
 
 
 def _console(file: TextIO) -> Console:
-    from rich.console import Console
+    from .safe_console import SafeConsole
 
     width = None if file.isatty() else PIPE_WIDTH
-    return Console(file=file, highlight=False, emoji=False, markup=False, width=width)
+    return SafeConsole(file=file, highlight=False, emoji=False, markup=False, width=width)

@@ -93,7 +93,7 @@ def _asked_which(opened: Sequence[QuestionRow]) -> QuestionRow:
 
 def _brief(row: QuestionRow) -> str:
     first = one_line(row.question, _BRIEF)
-    return f"{row.id}  {row.role}, run {row.run[:8]}: {first}"
+    return safe(f"{row.id}  {row.role}, run {row.run[:8]}: {first}")
 
 
 def answering(row: QuestionRow) -> Text:

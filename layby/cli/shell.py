@@ -9,6 +9,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from ..runtime.terminal_text import safe
+
 if TYPE_CHECKING:
     from .invocation import Invocation
 
@@ -62,7 +64,7 @@ def _join(words: list[str]) -> str:
 
 def _quote(word: str) -> str:
     """Quote for a shell; what a terminal would obey instead of show is written as escapes."""
-    if word.isprintable():
+    if word.isprintable() and safe(word) == word:
         return shlex.quote(word)
     escaped = "".join(_ESCAPED.get(char) or _printable(char) for char in word)
     return f"$'{escaped}'"
@@ -72,6 +74,6 @@ _ESCAPED = {"\\": "\\\\", "'": "\\'", "\n": "\\n"}
 
 
 def _printable(char: str) -> str:
-    if char.isprintable():
+    if char.isprintable() and safe(char) == char:
         return char
     return "".join(f"\\x{byte:02x}" for byte in char.encode(errors="surrogateescape"))

@@ -21,8 +21,9 @@ def drawn(error: BaseException) -> str:
 
     Empty for an error of ours that no user code has raised: its message says what to do.
     """
-    from rich.console import Console
     from rich.traceback import Traceback
+
+    from .safe_console import SafeConsole
 
     trace = Traceback.extract(type(error), error, error.__traceback__, show_locals=False)
     mine = {
@@ -36,7 +37,7 @@ def drawn(error: BaseException) -> str:
     file = io.StringIO()
     colours = sys.stderr.isatty()
     width = None if colours else _WIDTH
-    console = Console(file=file, force_terminal=colours, width=width, legacy_windows=False)
+    console = SafeConsole(file=file, force_terminal=colours, width=width, legacy_windows=False)
     console.print(Traceback(trace, show_locals=False, extra_lines=1, word_wrap=True))
     return file.getvalue().rstrip()
 
