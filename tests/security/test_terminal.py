@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +83,7 @@ def harmless(printed: str, where: str) -> None:
 
 
 @pytest.fixture
-def desk(
-    tmp_path: Path, own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Desk]:
+def desk(tmp_path: Path, own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Desk:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, own_server.url)
     monkeypatch.chdir(tmp_path)
@@ -95,7 +92,7 @@ def desk(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NATS_URL", desk.url)
     monkeypatch.setenv("HOME", str(tmp_path))
-    yield desk
+    return desk
 
 
 @pytest.fixture
