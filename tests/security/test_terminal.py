@@ -147,7 +147,8 @@ def asked(screen: Screen, count: int) -> list[Any]:
         found = json.loads(screen("questions", "--json"))
         return found if len(found) >= count else None
 
-    return Desk.sooner_or_later(look)
+    found: list[Any] = Desk.sooner_or_later(look)
+    return found
 
 
 def test_every_command(desk: Desk, screen: Screen) -> None:
