@@ -251,12 +251,8 @@ def effect_before_record() -> None:
 
 
 def effect_beside_record() -> None:
-    """Begin the next effect while the result of the last is on its way to the server."""
-
-    async def at_once(self: activation.Activation) -> None:
-        self.flush_soon()
-
-    _set(activation.Activation, "before_effect", lambda _: at_once)
+    """Begin the next effect while the result of the last is in memory alone."""
+    _set(activation.Activation, "before_effect", lambda _: _nothing)
 
 
 def expiry_ignores_answers() -> None:
