@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from layby import App, Step
 from layby.access import Person, Staff, Wall, outline
 from layby.access.config import accounts, one_account
+from layby.access.nkey import Key
+from layby.access.push import push
+from layby.access.registry import Registry
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.client import Client
 from layby.rows import RunDetail
@@ -52,6 +57,11 @@ def with_one_account(app: App) -> str:
     return _passwords(one_account(wall(app), STAFF, "layby accounts config APP --one-account"))
 
 
+def with_tokens(app: App, folder: Path) -> Registry:
+    """The logins of operator mode; its server keeps tokens in `folder`, too."""
+    return Registry.init(folder / "logins", wall(app), STAFF, str(folder / "jwt"))
+
+
 def _passwords(text: str) -> str:
     for login in wall(desk()).logins(STAFF):
         text = text.replace(f"${login.variable}", f'"of-{login.name}"')
@@ -72,6 +82,13 @@ class House:
     def walled(self) -> bool:
         """Whether outsiders have accounts of their own."""
         return self.kind != "one account"
+
+    @classmethod
+    async def by_tokens(cls, url: str, registry: Registry) -> Self:
+        """A server in operator mode, once it knows the accounts."""
+        await push(registry, ConnectionSettings(servers=(url,)))
+        creds = {name: str(registry.creds(name)) for name in registry.logins}
+        return cls(url=url, kind="jwt", creds=creds)
 
     def settings(self, login: str) -> ConnectionSettings:
         """How somebody connects."""
@@ -157,6 +174,8 @@ class Raw:
         login: dict[str, Any] = {"verbose": False, "headers": True, "no_responders": True, **more}
         if settings.user:
             login |= {"user": settings.user, "pass": settings.password}
+        if settings.creds:
+            login |= _signed_in(Path(settings.creds), raw.info["nonce"])
         raw.send(b"CONNECT " + json.dumps(login).encode())
         raw._task = asyncio.create_task(raw._read())
         return raw
@@ -234,3 +253,12 @@ class Raw:
         whole = (await self._reader.readexactly(int(words[-1]) + 2))[:-2]
         cut = int(words[-2]) if sizes == 2 else 0
         self.messages.append((subject, reply, whole[:cut], whole[cut:]))
+
+
+def _signed_in(creds: Path, nonce: str) -> dict[str, str]:
+    """What a client sends that has a credentials file."""
+    lines = creds.read_text().splitlines()
+    token = lines[lines.index("-----BEGIN NATS USER JWT-----") + 1]
+    key = Key(lines[lines.index("-----BEGIN USER NKEY SEED-----") + 1].encode())
+    signature = base64.urlsafe_b64encode(key.sign(nonce.encode())).decode().rstrip("=")
+    return {"jwt": token, "sig": signature}

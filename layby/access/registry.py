@@ -1,0 +1,231 @@
+"""Operator mode: the folder that holds the keys of an installation, and who has a login.
+
+The server knows its operator and accounts by tokens. A login is a token too, signed by its account,
+so a new one needs no change of the server; a revoked one is named in its account's token, which is
+then handed to the server (`push`). The server's configuration names the operator and never changes.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from ..bus.errors import InvalidSettings
+from . import jwt
+from .login import LAYBY, OBSERVERS, OPERATORS, OUTSIDERS, PEOPLE, SENDERS, Login, Person, Staff
+from .nkey import ACCOUNT, OPERATOR, USER, Key, write_private
+from .wall import Wall
+
+_BOOK: Final = "logins.json"
+_SYSTEM: Final = "SYS"
+_OPERATOR: Final = "operator"
+Kind = Literal["sender", "person", "observer", "operator"]
+_ACCOUNTS: Final[dict[str, str]] = {
+    "sender": SENDERS,
+    "person": PEOPLE,
+    "observer": OBSERVERS,
+    "operator": OPERATORS,
+}
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A login that was given out."""
+
+    account: str
+    public: str
+    roles: tuple[str, ...] = ()
+
+
+class _Book(msgspec.Struct, kw_only=True):
+    """What the folder knows."""
+
+    wall: Wall
+    store: str
+    logins: dict[str, _Entry] = {}
+    revoked: dict[str, dict[str, int]] = {}
+    """By account: public keys, and the Unix time up to which their tokens are void."""
+
+
+class Registry:
+    """The folder of an installation in operator mode. Whoever can read it can make any login."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it. Raises InvalidSettings where there is none."""
+        self.folder = folder
+        try:
+            self._book = msgspec.json.decode((folder / _BOOK).read_bytes(), type=_Book)
+        except FileNotFoundError:
+            raise InvalidSettings(
+                f"{folder} holds no logins: make them with `layby accounts init {folder} APP`."
+            ) from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise InvalidSettings(f"{folder / _BOOK} cannot be read: {error}") from None
+
+    @classmethod
+    def init(cls, folder: Path, wall: Wall, staff: Staff, store: str) -> Registry:
+        """Make keys, accounts, and a login for everybody who is named.
+
+        Args:
+            folder: Where to; it must not be in use.
+            wall: What may be done.
+            staff: Who gets a login.
+            store: The folder in which the server keeps tokens, as the server sees it.
+
+        Raises:
+            InvalidSettings: there are keys in the folder already.
+        """
+        if folder.exists() and any(folder.iterdir()):
+            raise InvalidSettings(f"{folder} is not empty: name a new folder.")
+        for name in ("keys", "creds", "server"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).chmod(0o700)
+        folder.chmod(0o700)
+        Key.new(OPERATOR).write(folder / "keys" / f"{_OPERATOR}.nk")
+        for account in (_SYSTEM, LAYBY, *OUTSIDERS):
+            Key.new(ACCOUNT).write(folder / "keys" / f"{account}.nk")
+        _save(folder, _Book(wall=wall, store=store))
+        registry = cls(folder)
+        registry._make_admin()
+        for login in wall.logins(staff):
+            roles = next((each.roles for each in staff.people if each.name == login.name), ())
+            registry._give(login, roles)
+        registry._write_config()
+        return registry
+
+    def add(self, kind: Kind, name: str, roles: tuple[str, ...] = ()) -> Login:
+        """Give somebody a login: the file `creds/NAME.creds`. The server need not be told.
+
+        Raises:
+            InvalidSettings: the name is taken or cannot be one, or no app has such a role.
+        """
+        if name in self._book.logins:
+            raise InvalidSettings(f"{name} has a login already: revoke it first, or name another.")
+        Staff(senders=(name,), people=(), observers=(), operators=())  # checks the name
+        login = self._login(_Entry(account=_ACCOUNTS[kind], public="", roles=roles), name)
+        self._give(login, roles)
+        return login
+
+    def revoke(self, name: str) -> None:
+        """Take a login away; it holds once `push` has told the server.
+
+        Raises:
+            InvalidSettings: nobody is called that.
+        """
+        entry = self._book.logins.pop(name, None)
+        if entry is None:
+            known = ", ".join(sorted(self._book.logins)) or "nobody"
+            raise InvalidSettings(f"{name} has no login; these have: {known}.")
+        # A token made in this very second is to be void too, and a later one has another key.
+        self._book.revoked.setdefault(entry.account, {})[entry.public] = int(time.time()) + 1
+        _save(self.folder, self._book)
+        (self.folder / "creds" / f"{name}.creds").unlink(missing_ok=True)
+
+    def update(self, wall: Wall) -> list[str]:
+        """Take over what an app needs now; return whose credentials files were written anew."""
+        self._book.wall = wall
+        for name, entry in self._book.logins.items():
+            key = self._user_key(name)
+            self._write_creds(self._login(entry, name), key)
+        _save(self.folder, self._book)
+        return list(self._book.logins)
+
+    @property
+    def logins(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Who has a login: the account and the roles of each."""
+        return {name: (each.account, each.roles) for name, each in self._book.logins.items()}
+
+    @property
+    def account(self) -> str:
+        """The account that holds the streams, as the server calls it."""
+        return self._key(LAYBY).public
+
+    @property
+    def admin(self) -> Path:
+        """The credentials that hand tokens to the server."""
+        return self.folder / "keys" / "admin.creds"
+
+    def creds(self, name: str) -> Path:
+        """The credentials file of a login."""
+        return self.folder / "creds" / f"{name}.creds"
+
+    def tokens(self) -> dict[str, str]:
+        """The tokens of all accounts, by the public key of each."""
+        operator, inside = self._key(_OPERATOR), self._key(LAYBY).public
+        accounts, revoked = self._book.wall.accounts(), self._book.revoked
+        system = self._key(_SYSTEM).public
+        found = {system: jwt.system(system, operator)}
+        found[inside] = jwt.inner(inside, operator, accounts, revoked.get(LAYBY, {}))
+        for account in accounts:
+            public = self._key(account.name).public
+            voids = revoked.get(account.name, {})
+            found[public] = jwt.outer(account, public, inside, operator, voids)
+        return found
+
+    @property
+    def config(self) -> Path:
+        """What the server starts with. It never changes."""
+        return self.folder / "server" / "operator.conf"
+
+    def _write_config(self) -> None:
+        system = self._key(_SYSTEM).public
+        lines = [
+            "# Written by `layby accounts`. Put it into nats-server.conf in the place of",
+            '# `authorization { ... }`: include "operator.conf"',
+            f"operator: {jwt.operator(self._key(_OPERATOR), system)}",
+            f"system_account: {system}",
+            "resolver {",
+            "  type: full",
+            f'  dir: "{self._book.store}"',
+            "  allow_delete: false",
+            "}",
+            # Of the others the server hears by `layby accounts push` only, and remembers it: what
+            # stood here would be taken for the newest at each start, and undo who was revoked.
+            f"resolver_preload {{ {system}: {jwt.system(system, self._key(_OPERATOR))} }}",
+            "",
+        ]
+        write_private(self.config, "\n".join(lines).encode())
+
+    def _login(self, entry: _Entry, name: str) -> Login:
+        wall = self._book.wall
+        if entry.account == LAYBY:
+            return next(login for login in wall.inside() if login.name == name)
+        if entry.account == PEOPLE:
+            return wall.person(Person(name, entry.roles))
+        make = {SENDERS: wall.sender, OBSERVERS: wall.observer, OPERATORS: wall.operator}
+        return make[entry.account](name)
+
+    def _give(self, login: Login, roles: tuple[str, ...]) -> None:
+        key = Key.new(USER)
+        entry = _Entry(account=login.account, public=key.public, roles=roles)
+        self._book.logins[login.name] = entry
+        _save(self.folder, self._book)  # first: what nobody has noted could not be revoked
+        self._write_creds(login, key)
+
+    def _write_creds(self, login: Login, key: Key) -> None:
+        token = jwt.user(login, key.public, self._key(login.account))
+        write_private(self.creds(login.name), jwt.creds(token, key))
+
+    def _make_admin(self) -> None:
+        key = Key.new(USER)
+        write_private(self.admin, jwt.creds(jwt.admin(key.public, self._key(_SYSTEM)), key))
+
+    def _user_key(self, name: str) -> Key:
+        """The key in a credentials file. Raises InvalidSettings."""
+        try:
+            lines = self.creds(name).read_bytes().splitlines()
+            return Key(lines[lines.index(b"-----BEGIN USER NKEY SEED-----") + 1])
+        except (OSError, ValueError, IndexError):
+            raise InvalidSettings(
+                f"{self.creds(name)} is gone or damaged: `layby accounts revoke` {name}, and add "
+                "them again."
+            ) from None
+
+    def _key(self, name: str) -> Key:
+        return Key.read(self.folder / "keys" / f"{name}.nk")
+
+
+def _save(folder: Path, book: _Book) -> None:
+    write_private(folder / _BOOK, msgspec.json.format(msgspec.json.encode(book), indent=2))
