@@ -113,6 +113,12 @@ def streams(
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
         ),
         StreamSpec(name=name("BLOBS"), subjects=(own("blob.>"),), config={"allow_direct": True}),
+        StreamSpec(
+            name=name("AUDIT"),
+            subjects=(own("layby.do.*.*"), own("layby.done.*.*")),
+            # What people have commanded is kept for ever: no age, and nothing removes a message.
+            config={**hardened, "max_msg_size": 64 * 1024, "allow_direct": True},
+        ),
         bucket("parked", names),
         bucket("runs", names),
         bucket("questions", names),

@@ -18,12 +18,13 @@ from .bus.opened import opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.token import encode, is_word
+from .commands import CANCEL, Command, CommandRefused, NotDoneYet, NotRetryable, RunOver
 from .dead_letters import DeadLetterDesk
 from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
 from .lookup import NoSuchRun
-from .retrying import NotRetryable, RetryDesk
+from .retrying import RetryDesk
 from .rows import (
     Dispatched,
     QuestionRow,
@@ -35,10 +36,7 @@ from .rows import (
     TimelineLine,
 )
 from .runtime import ids
-from .runtime.entry import Cancelled
-from .runtime.errors import Fenced
 from .runtime.index import error, row_of
-from .runtime.worker import CANCEL
 from .sending import Dispatch, demand_free
 from .shown import failure_row
 from .timeline import Narrator
@@ -48,10 +46,6 @@ from .watch import Watch
 
 class NoReceipt(LaybyError):
     """An answer is stored, but no worker has said what became of it yet."""
-
-
-class RunOver(LaybyError):
-    """The run has ended already."""
 
 
 class Client(RetryDesk, DeadLetterDesk, Upkeep):
@@ -299,25 +293,24 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
             questions=rows_of(live.state, self._names),
         )
 
-    async def cancel(self, run: str, reason: str = "") -> RunRow:
-        """Cancel a run: its work stops at once, its open questions are closed.
+    async def cancel(self, run: str, reason: str = "", *, by: str | None = None) -> RunRow:
+        """Have a worker cancel a run: its work stops at once, its open questions are closed.
 
         Args:
             run: Its id, the beginning of its id, or its ticket.
             reason: Why, for those who look at the run.
+            by: Who cancels it; None: the NATS user, or else the machine's login.
 
         Raises:
             NoSuchRun: there is none.
             RunOver: it has ended already.
+            NotDoneYet: no worker is up; it is stored, and is done when one starts.
+            PermissionDenied: this user may not cancel runs, or not in that name.
         """
         run_id = await self._find(run)
+        await self._commands.command(CANCEL, Command(run=run_id, why=reason), by=by)
         live, _ = await self._load(run_id)
-        if not live.state.ended:
-            with contextlib.suppress(Fenced):
-                await live.append([Cancelled(reason=reason)], to=live.state.root.actor)
-                await self._requests.tell(self._names.subject(f"{CANCEL}.{run_id}"))
-                return await self._listed(live)
-        raise RunOver(f"run {run_id} has ended already: it is {live.state.status}")
+        return run_row(row_of(live.state))
 
     def run(self, run: str) -> Run:
         """A handle of a run.
@@ -391,4 +384,12 @@ def _receipt(data: bytes) -> Receipt:
     return msgspec.json.decode(data, type=Receipt)
 
 
-__all__ = ["Client", "NoReceipt", "NoSuchRun", "NotRetryable", "RunOver"]
+__all__ = [
+    "Client",
+    "CommandRefused",
+    "NoReceipt",
+    "NoSuchRun",
+    "NotDoneYet",
+    "NotRetryable",
+    "RunOver",
+]

@@ -62,7 +62,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     if not whole:
         return findings
     findings += await safety.syncing(requests)
-    own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS"]
+    own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS", "AUDIT"]
     findings += await _consumers(requests, [*map(requests.names.stream, own)], sources)
     findings += await _questions(requests)
     findings += await _runs(requests)

@@ -69,6 +69,6 @@ class Run:
         """The run with its history, as it is now. Raises NoSuchRun."""
         return await self._client.show(await self.id())
 
-    async def cancel(self, reason: str = "") -> RunRow:
-        """Cancel it, as `Client.cancel` does. Raises NoSuchRun, RunOver."""
-        return await self._client.cancel(await self.id(), reason)
+    async def cancel(self, reason: str = "", *, by: str | None = None) -> RunRow:
+        """Cancel it, as `Client.cancel` does. Raises NoSuchRun, RunOver, NotDoneYet."""
+        return await self._client.cancel(await self.id(), reason, by=by)

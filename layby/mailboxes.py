@@ -17,6 +17,7 @@ from .bus import log
 from .bus.names import EVENTS, Names
 from .bus.token import encode
 from .bus.topology import ConsumerSpec
+from .commands import ALL, CONSUMER, STREAM
 
 _WAITS = "waits"
 _MAIL_WAIT = 15.0
@@ -27,7 +28,7 @@ _QUICK_WAIT = 10.0
 class Duty(NamedTuple):
     """What the messages of a consumer are; two consumers of one duty have one handler."""
 
-    kind: Literal["due", "waits", "events", "mail", "answers"]
+    kind: Literal["due", "commands", "waits", "events", "mail", "answers"]
     of: str = ""
     """Whose: a workflow's name for `events`, an address for `mail`, a role for `answers`."""
 
@@ -106,6 +107,8 @@ def _own(
     """Consumers of what Layby itself publishes, by the names that it has without a prefix."""
     spec = ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_QUICK_WAIT)
     yield spec, Duty("due")
+    spec = ConsumerSpec(stream=STREAM, name=CONSUMER, filter=ALL, ack_wait=_QUICK_WAIT)
+    yield spec, Duty("commands")
     for workflow in workflows:
         yield from _mail(workflow.address, log_streams, _MAIL_WAIT)
     for address in performers:

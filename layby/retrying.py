@@ -7,11 +7,12 @@ from contextlib import suppress
 
 from .bus.bucket import Bucket
 from .bus.connection import Connection
-from .bus.errors import BusError, LaybyError
+from .bus.errors import BusError
 from .bus.log import Log, LogMessage
 from .bus.requests import Requests
+from .command_desk import CommandDesk, default_by
+from .commands import NotRetryable
 from .listing import Progress, RunFilter, listed, run_row
-from .login import login
 from .lookup import NoSuchRun, find
 from .rows import RunRow
 from .runtime.entry import Record, Reopened, Unblocked
@@ -22,15 +23,6 @@ from .runtime.state import BLOCKED, RETRYABLE, RunState
 
 RETRIED = (BLOCKED, *sorted(RETRYABLE))
 """The statuses of runs that can be retried."""
-
-
-class NotRetryable(LaybyError):
-    """A run is in no state to be taken up again."""
-
-
-def default_by(connection: Connection) -> str:
-    """Who asks: the NATS user if there is one, else the login of the machine if it has one."""
-    return connection.settings.user or login() or ""
 
 
 async def retry(log: Log, live: LiveRun, by: str, why: str) -> None:
@@ -83,6 +75,7 @@ class RetryDesk:
     def __init__(self, connection: Connection, requests: Requests) -> None:
         self._connection = connection
         self._requests = requests
+        self._commands = CommandDesk(connection, requests)
         self._log = Log(requests)
         self._index = Index(Bucket(requests, BUCKET))
 

@@ -39,6 +39,7 @@ from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
 from .bus.topology import ConsumerSpec, Provisioner
+from .deeds import obeying
 from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
 from .retention import Retention
@@ -271,6 +272,7 @@ def assemble(
         **_performers(app, host),
         **_people(humans),
         Duty("due"): _Served(_on_due(host, human)),
+        Duty("commands"): _Served(obeying(app, host, requests)),
     }
     if app.watches:
 

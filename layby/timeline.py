@@ -322,7 +322,7 @@ class Narrator:
         """Somebody cancelled the run."""
         return {
             "kind": "run.ended",
-            "actor": self._workflow,
+            "actor": record.by or self._workflow,
             "title": "cancelled",
             "detail": record.reason,
             "data": {"status": "cancelled", "result": None, "error": record.reason or "cancelled"},

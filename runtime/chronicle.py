@@ -47,7 +47,13 @@ def tell(live: LiveRun, records: list[Record]) -> None:
 def commanded(state: RunState, record: Record) -> None:
     """Tell what a person has done to a run; the worker that handles the mail does."""
     if isinstance(record, Cancelled):
-        log.info("run.cancelled", **_about(state), workflow=state.workflow, reason=record.reason)
+        log.info(
+            "run.cancelled",
+            **_about(state),
+            workflow=state.workflow,
+            by=record.by,
+            reason=record.reason,
+        )
     elif isinstance(record, Reopened | Unblocked) and record.by:
         log.info("run.reopened", **_about(state), by=record.by, why=record.why)
 
@@ -63,7 +69,9 @@ def _ended(live: LiveRun, record: Ended) -> None:
     if record.status == COMPLETED:
         log.info("run.completed", **_about(state), workflow=state.workflow, seconds=seconds)
     elif record.status == CANCELLED:
-        log.info("run.cancelled", **_about(state), workflow=state.workflow, reason=record.error)
+        log.info(
+            "run.cancelled", **_about(state), workflow=state.workflow, by="", reason=record.error
+        )
     else:
         failure = record.failure
         log.warning(

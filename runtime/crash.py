@@ -38,6 +38,9 @@ POINTS = (
     "before_index",
     "after_index",
     "before_ack",
+    "command_taken",
+    "command_done",
+    "after_outcome",
     "before_expired",
     "after_expired",
 )

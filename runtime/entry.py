@@ -242,6 +242,8 @@ class Unblocked(_Record, frozen=True, kw_only=True, gc=False, tag="unblocked"):
     why: str = ""
     fingerprint: str = ""
     """Of the worker that tries; empty: any worker may."""
+    command: str = ""
+    """Of the command that asked for it: its id; empty where none did."""
 
 
 class Reopened(_Record, frozen=True, kw_only=True, gc=False, tag="reopened"):
@@ -251,6 +253,8 @@ class Reopened(_Record, frozen=True, kw_only=True, gc=False, tag="reopened"):
     why: str = ""
     origin: str = ""
     """Of a child: its parent, and the position at which that was reopened."""
+    command: str = ""
+    """Of the command that asked for it: its id; empty where none did."""
 
 
 class Retried(_Record, frozen=True, kw_only=True, gc=False, tag="retried"):
@@ -281,6 +285,10 @@ class Cancelled(_Record, frozen=True, kw_only=True, gc=False, tag="cancelled"):
     reason: str = ""
     parent: str = ""
     """The run that it was a child of, and that has ended or no longer waits for it."""
+    by: str = ""
+    """The person who cancelled it; empty where an event or its parent did."""
+    command: str = ""
+    """Of the command that asked for it: its id; empty where none did."""
 
 
 class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):

@@ -25,7 +25,7 @@ from .failure import told
 
 log = structlog.get_logger("layby.host")
 
-_OUTAGES = (
+OUTAGES = (
     CopyLags,
     NoLeader,
     NotConnected,
@@ -35,6 +35,7 @@ _OUTAGES = (
     StreamMissing,
     Interrupted,
 )
+"""What a message is kept for, however long it lasts."""
 _GIVE_UP = 6
 """Failures of a message's handler after which its error counts as permanent."""
 _REMEMBERED = 10_000
@@ -89,7 +90,7 @@ class Guard:
             # Another worker may hold the key. It is no fault of the message, however often.
             log.warning("delivery.encrypted", mailbox=mailbox, run=delivery.run, why=str(error))
             await delivery.nak(min(30.0, 0.25 * 2 ** min(delivery.num_delivered, 7)))
-        except _OUTAGES as error:
+        except OUTAGES as error:
             await self._postpone(mailbox, delivery, error)
         except Exception as error:
             log.warning(

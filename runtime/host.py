@@ -40,12 +40,7 @@ from .entry import (
     Woken,
     decode,
 )
-from .errors import (
-    Fenced,
-    LaybyError,
-    StepFailed,
-    Undeclared,
-)
+from .errors import Fenced, LaybyError, StepFailed, Undeclared
 from .guard import Guard
 from .index import Index
 from .mending import expected
@@ -262,9 +257,13 @@ class Host:
         """End a run from outside: its work stops at once, its workflow's actor tidies up."""
         with suppress(Fenced):
             await live.append([record], to=live.state.root.actor)
-            self.stop_run(live.id)
-            if self.services.announce_end is not None:
-                await self.services.announce_end(live.id)
+            await self.stop_everywhere(live.id)
+
+    async def stop_everywhere(self, run: str) -> None:
+        """End the activations, in all workers, of a run that was ended from outside."""
+        self.stop_run(run)
+        if self.services.announce_end is not None:
+            await self.services.announce_end(run)
 
     async def _hold(
         self,

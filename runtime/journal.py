@@ -273,6 +273,7 @@ def _withdrawn(state: RunState, record: Withdrawn, n: int, envelope: Envelope) -
 def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -> None:
     del n
     state.abandoned_by = record.parent
+    mending.note_command(state, record)
     _end(state, CANCELLED, NULL, record.reason or "cancelled", envelope.at)
 
 

@@ -16,6 +16,7 @@ from .entry import (
     Awaited,
     Blocked,
     Called,
+    Cancelled,
     Envelope,
     Failed,
     Record,
@@ -34,6 +35,12 @@ ON_FAILURE = "on_failure"
 """How the keys begin of what a body does about its failure; it need not come to it again."""
 _DONE_AGAIN = (Stepped, Failed, Asked)
 _PROGRESS = (Stepped, Called, Returned, Asked, Slept, Awaited, Spawned)
+
+
+def note_command(state: RunState, record: Cancelled | Reopened | Unblocked) -> None:
+    """Remember by which command it was done: one that is delivered again has no more effect."""
+    if record.command and record.command not in state.commands:
+        state.commands.append(record.command)
 
 
 def note_progress(state: RunState, record: Record, cause: int) -> None:
@@ -62,6 +69,7 @@ def _blocked(state: RunState, record: Blocked, n: int, envelope: Envelope) -> No
         needs=record.needs,
         since=envelope.at,
         tried=tried,
+        command=known.command if known is not None else "",
     )
 
 
@@ -69,7 +77,8 @@ def _unblocked(state: RunState, record: Unblocked, n: int, envelope: Envelope) -
     del envelope
     block = state.blocks.get(record.cause)
     if block is not None and not block.resumed:
-        block.resumed = n
+        block.resumed, block.command = n, record.command
+        note_command(state, record)
 
 
 def _reopened(state: RunState, record: Reopened, n: int, envelope: Envelope) -> None:
@@ -81,6 +90,7 @@ def _reopened(state: RunState, record: Reopened, n: int, envelope: Envelope) -> 
     state.reopened, state.blocks = n, {}
     if record.origin:
         state.origins.append(record.origin)
+    note_command(state, record)
     _do_again(state, state.root, state.root.steps, n)
     for frame in state.frames.values():
         if not frame.done:
@@ -240,7 +250,8 @@ def _is_resumed(state: RunState, record: Resumed) -> bool:
 def cannot_be_reopened(state: RunState, record: Reopened) -> bool:
     """Whether `record` finds the run in another state than ended badly, or comes twice."""
     twice = bool(record.origin) and record.origin in state.origins
-    return twice or not _may_be_reopened(state, record)
+    obeyed = bool(record.command) and record.command in state.commands
+    return twice or obeyed or not _may_be_reopened(state, record)
 
 
 def _may_be_reopened(state: RunState, record: Reopened) -> bool:

@@ -126,6 +126,8 @@ class Block(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Fingerprints of the workers that could not, since the mail last brought the run forward."""
     resumed: int = 0
     """Position of the mail that has it handled again; 0 while it is blocked."""
+    command: str = ""
+    """The id of the command that has it handled again, if one does."""
 
 
 class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -191,6 +193,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Position at which it was last reopened; whatever handles an earlier mail is fenced."""
     origins: list[str] = []
     """Of a child: for which reopenings of its parent it was reopened."""
+    commands: list[str] = []
+    """The ids of the commands that it was cancelled or taken up again by."""
     asked_again: int = 0
     """Questions that were asked in the place of others."""
     consumed: dict[str, list[int]] = {}

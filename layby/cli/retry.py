@@ -126,7 +126,7 @@ async def _each(
     call: Invocation, client: Client, rows: list[RunRow], wanted: _Many
 ) -> dict[str, str]:
     """Retry run by run; why some were refused."""
-    from ..retrying import NotRetryable
+    from ..client import NotRetryable
 
     refused: dict[str, str] = {}
     with progress("runs taken up", quiet=call.json) as tell:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from .commanding import As, commanding
 from .connected import with_client
 from .errors import UsageError
 from .invocation import Invocation, command
@@ -100,20 +101,23 @@ def cancel(
         str, typer.Argument(help="Its id, the start of it, or its ticket.", show_default=False)
     ],
     reason: Annotated[str, typer.Option(help="Why; it is kept in the run's history.")] = "",
+    as_: As = None,
 ) -> None:
     """Cancel a run that has not ended.
 
-    Its open questions close with it.
+    Its open questions close with it. A worker does it. With none up, exit code 2: the command is
+    stored, and done when one starts.
 
     Example: layby cancel T125 --reason "the customer closed it"
     """
+    from .foreign import one_line
     from .tables import status_text
 
-    row = with_client(call, lambda client: client.cancel(run, reason=reason))
+    row = commanding(call, lambda client: client.cancel(run, reason=reason, by=as_))
     if call.json:
         print_json(row)
         return
-    line = status_text(row.status).append(f"  {row.ticket}  {row.id}", style="not dim")
+    line = status_text(row.status).append(f"  {one_line(row.ticket)}  {row.id}", style="not dim")
     stdout().print(line, soft_wrap=True)
 
 

@@ -29,7 +29,7 @@ def test_the_bus_is_opened_in_one_place() -> None:
     assert [file for file, tree in sources() if "Requests" in called(tree)] == ["bus/opened.py"]
 
 
-STREAMS = {"EVENTS", "RUNS", "QUESTIONS", "ANSWERS", "TIMERS", "DEAD", "BLOBS", "THREADS"}
+STREAMS = {"EVENTS", "RUNS", "QUESTIONS", "ANSWERS", "TIMERS", "DEAD", "BLOBS", "THREADS", "AUDIT"}
 
 
 def test_streams_are_asked_for_by_the_names_of_the_app() -> None:
