@@ -139,7 +139,7 @@ class CommandDesk:
         progress: Progress | None,
     ) -> Outcome:
         now = asyncio.get_running_loop().time
-        until, looked = now() + patience, False
+        until = now() + patience
         while True:
             try:
                 async with asyncio.timeout(min(_LOOKS, max(0.0, until - now()))):
@@ -147,8 +147,7 @@ class CommandDesk:
             except TimeoutError:
                 if outcome := await self._looked_up(who, seq):
                     return outcome
-                idle = not looked and await self._nobody_is_up(seq)
-                looked = True
+                idle = await self._nobody_is_up(seq)
                 if idle or now() >= until:
                     raise self._not_done(seq, idle=idle) from None
                 continue

@@ -9,10 +9,11 @@ from .app import App
 from .bus.requests import Requests
 from .command_actor import CommandActor, Deed, Task
 from .commands import CANCEL, RunOver, Unreadable
-from .lookup import NoSuchRun, is_id
+from .lookup import NoSuchRun
 from .runtime.entry import Cancelled
 from .runtime.errors import Fenced
 from .runtime.host import Host
+from .runtime.ids import is_run_id
 from .runtime.run import LiveRun
 from .runtime.worker import Handle
 
@@ -49,7 +50,7 @@ class RunDeeds:
     async def _load(self, task: Task) -> LiveRun:
         """The run that a command names, as it is now. Raises NoSuchRun, Unreadable."""
         run = task.order.command.run
-        if not is_id(run):
+        if not is_run_id(run):
             raise Unreadable("name the run by its id: `layby runs --ticket TICKET` shows it")
         live = await self._host.open(run)
         await live.catch_up()

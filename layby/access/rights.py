@@ -35,8 +35,14 @@ def of_worker(app: Outline) -> tuple[str, ...]:
         *(names.keys(bucket, ">") for bucket in buckets),
         *asked(app, app.roles),
         *(names.subject(f"{word}.*") for word in ("events", CANCEL, BLOCKED)),
+        *outcomes(app),
         *app.events,
     )
+
+
+def outcomes(app: Outline) -> tuple[str, ...]:
+    """What tells of commands: what came of one, and that a worker is at one."""
+    return tuple(app.names.subject(f"{word}.*.*") for word in ("layby.done", "layby.doing"))
 
 
 def heard_by_worker(app: Outline) -> tuple[str, ...]:
@@ -76,13 +82,18 @@ def looking() -> tuple[str, ...]:
 def watched(app: Outline) -> tuple[str, ...]:
     """What tells of runs as they go on."""
     own = app.names.subject
-    return (own("to.>"), own("events.*"), own("dead.>"), *asked(app, app.roles))
+    told = (own("to.>"), own("events.*"), own("dead.>"))
+    return (*told, *outcomes(app), *asked(app, app.roles))
 
 
-def of_operator(app: Outline) -> tuple[str, ...]:
-    """What cancels and retries runs, purges old ones, and deals with dead letters."""
+def of_operator(app: Outline, who: str) -> tuple[str, ...]:
+    """What cancels and retries runs, purges old ones, and deals with dead letters.
+
+    `who` is the name that commands are given in; `*` is any.
+    """
     names = app.names
     return (
+        names.subject(f"layby.do.*.{who}"),
         *_api(f"STREAM.MSG.DELETE.{names.stream('DEAD')}"),
         *_purges(app),
         names.subject("to.>"),

@@ -110,7 +110,8 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
 
     def operator(self, name: str) -> Login:
         """Somebody who looks after runs."""
-        publish = (*rights.looking(), *self._all(rights.of_operator))
+        commands = self._all(lambda app: rights.of_operator(app, name))
+        publish = (*rights.looking(), *commands)
         about = "Looks at everything; cancels, retries and purges runs, deals with dead letters."
         return _login(name, OPERATORS, publish, self._all(rights.watched), about)
 
@@ -121,7 +122,7 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
             return self._people()
         single = self._all(lambda app: rights.looks(app)[1])
         if name == OPERATORS:
-            single += self._all(rights.of_operator)
+            single += self._all(lambda app: rights.of_operator(app, "*"))
         many = self._all(lambda app: rights.looks(app)[0])
         return _account(name, many=many, single=single, streams=self._all(rights.watched))
 

@@ -211,6 +211,7 @@ def test_every_actor_has_a_consumer_of_its_own() -> None:
         ("RUNS", "agent-billing"): "to.*.agent-billing.>",
         ("RUNS", "human-developer"): "to.*.human-developer.>",
         ("RUNS", "human-legal"): "to.*.human-legal.>",
+        ("AUDIT", "commands"): "layby.do.*.*",
         ("ANSWERS", "answers-developer"): "developer.response.>",
         ("ANSWERS", "answers-legal"): "legal.response.>",
     }
