@@ -18,6 +18,9 @@ types:
 test *arguments:
     .venv/bin/pytest {{ arguments }}
 
+proofs:
+    .venv/bin/pytest -m proof
+
 reference:
     .venv/bin/python -m tests.reference
 

@@ -16,4 +16,5 @@ pytest_plugins = [
     "tests.fix_postgres",
     "tests.fix_proxy",
     "tests.fix_responses",
+    "tests.pace",
 ]

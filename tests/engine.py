@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 ON = "desk.opened"
 WORKFLOW = "handle"
-WITHIN = 10.0
+WITHIN = 30.0
 """Seconds that anything may take on a loaded machine."""
 
 WorkflowFunction = Callable[..., Awaitable[Any]]
@@ -175,7 +175,7 @@ class Engine:
         return ack.seq
 
 
-async def until(look: Callable[[], Awaitable[T]], within: float = WITHIN) -> T:
+async def until(look: Callable[[], Awaitable[T | None]], within: float = WITHIN) -> T:
     """What `look` finds, once it finds something."""
     async with asyncio.timeout(within):
         while not (found := await look()):  # noqa: ASYNC110

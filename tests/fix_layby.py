@@ -6,16 +6,16 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from layby.cli.show import has_ended
+from tests.command import Command, done
 
 ROOT = Path(__file__).parent.parent
-WITHIN = 20.0
+WITHIN = 60.0
 """Seconds that anything may take on a loaded machine."""
 
 APP = """
@@ -45,7 +45,7 @@ class Desk:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
-        self._workers: list[subprocess.Popen[str]] = []
+        self._workers: list[Command] = []
 
     @property
     def environ(self) -> dict[str, str]:
@@ -55,16 +55,17 @@ class Desk:
     def run(
         self, *arguments: str, stdin: str = "", environ: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "layby", *arguments],
-            cwd=self.folder,
-            env=dict(environ or self.environ),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN,
-            check=False,
+        return done(
+            arguments,
+            folder=self.folder,
+            environ=environ or self.environ,
+            stdin=stdin,
+            within=WITHIN,
         )
+
+    def start(self, *arguments: str, **environ: str) -> Command:
+        """Run without waiting for the end, which the test must see to."""
+        return Command(arguments, folder=self.folder, environ={**self.environ, **environ})
 
     def json(self, *arguments: str, code: int = 0, stdin: str = "") -> Any:
         """Run with --json: stdout must be one document and nothing else."""
@@ -72,19 +73,10 @@ class Desk:
         assert done.returncode == code, done.stdout + done.stderr
         return json.loads(done.stdout)
 
-    def start_worker(
-        self, *options: str, app: str = "desk:app", **environ: str
-    ) -> subprocess.Popen[str]:
+    def start_worker(self, *options: str, app: str = "desk:app", **environ: str) -> Command:
         """Start a worker and wait until it takes work."""
-        worker = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "layby", "worker", app, *options],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        worker = self.start("worker", app, *options, **environ)
         self._workers.append(worker)
-        assert worker.stderr is not None
         said: list[str] = []
         for line in worker.stderr:
             said.append(line)
@@ -98,10 +90,7 @@ class Desk:
         for worker in self._workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(WITHIN)
-            worker.kill()
-            worker.wait()
-            assert worker.stderr is not None
-            worker.stderr.close()
+            worker.close()
         self._workers.clear()
 
     def open_ticket(self, ticket: str, *more: str) -> Any:

@@ -83,7 +83,7 @@ def _in_container() -> Iterator[str]:
         yield f"nats://127.0.0.1:{box.get_exposed_port(4222)}"
 
 
-async def eventually(holds: Callable[[], bool], within: float = 5.0) -> None:
+async def eventually(holds: Callable[[], bool], within: float = 30.0) -> None:
     """Wait for what another process does and nothing announces."""
     async with asyncio.timeout(within):
         while not holds():  # noqa: ASYNC110

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
@@ -24,8 +23,8 @@ from layby.client import Client
 from layby.models import Message, Model, ModelRequest, ModelResponse, Text, ToolCall
 from layby.rows import QuestionRow, RunDetail, RunRow
 from layby.run import working
-
-T = TypeVar("T")
+from tests.command import Command
+from tests.engine import WITHIN, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,10 +129,10 @@ class Desk:
 
     async def crash(self, point: str) -> None:
         """Let a worker process, with the app as users start it, work until it dies at `point`."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "layby", "worker", "examples.support_agent:app"),
-            cwd=ROOT,
-            env={
+        process = Command(
+            ["worker", "examples.support_agent:app"],
+            folder=ROOT,
+            environ={
                 **os.environ,
                 "NATS_URL": self.settings.servers[0],
                 "LAYBY_DATA": str(self.store.file.parent),
@@ -141,12 +140,9 @@ class Desk:
             },
         )
         try:
-            async with asyncio.timeout(20):
-                assert await process.wait() == -signal.SIGKILL
+            assert await asyncio.to_thread(process.wait, WITHIN) == -signal.SIGKILL
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            process.close()
 
     async def opened(self, ticket: str, event_id: str | None = None) -> None:
         await self.client.send(OPENED, {"ticketId": ticket}, event_id=event_id)
@@ -207,11 +203,3 @@ class Desk:
         except NotFoundError:
             return []
         return [f"{message.subject} {message.headers} {(message.data or b'').decode()}"]
-
-
-async def until(look: Callable[[], Awaitable[T | None]], within: float = 10.0) -> T:
-    """Wait for what another process does and nothing announces."""
-    async with asyncio.timeout(within):
-        while not (found := await look()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        return found

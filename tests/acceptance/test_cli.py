@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -122,15 +121,12 @@ def test_following_a_run_ends_with_it(desk: Desk) -> None:
     desk.start_worker()
     desk.open_ticket("T125")
     desk.question("T125")
-    following = subprocess.Popen(
-        [sys.executable, "-m", "layby", "show", "T125", "--follow"],
-        cwd=desk.folder,
-        env=desk.environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    desk.json("answer", "T125", "go on")
-    out, _ = following.communicate(timeout=WITHIN)
+    following = desk.start("show", "T125", "--follow")
+    try:
+        desk.json("answer", "T125", "go on")
+        out, _ = following.communicate(timeout=WITHIN)
+    finally:
+        following.close()
     assert following.returncode == 0
     assert "go on" in out
     assert "completed" in out
@@ -331,17 +327,8 @@ def test_the_stock_nats_cli_can_answer(desk: Desk) -> None:
 def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, "")
-    dev = subprocess.Popen(
-        [sys.executable, "-u", "-m", "layby", "dev", "desk:app"],
-        cwd=tmp_path,
-        env=desk.environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    dev = desk.start("dev", "desk:app", PYTHONUNBUFFERED="1")
     try:
-        assert dev.stdout is not None
-        assert dev.stderr is not None
         desk.url = next(
             word for line in dev.stdout for word in line.split() if word.startswith("nats://")
         )
@@ -358,5 +345,4 @@ def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
         assert left_over(tmp_path) == []
         assert not (tmp_path / ".layby" / "url").exists()
     finally:
-        dev.kill()
-        dev.communicate()
+        dev.close()

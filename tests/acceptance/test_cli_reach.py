@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from layby.bus.server import EmbeddedServer
 from layby.cli.nearby import beside, nearby_url
+from tests.command import Command
 from tests.fix_layby import APP, WITHIN, Desk, left_over
 
 ADA = {"NATS_USER": "ada", "NATS_PASSWORD": "x"}
@@ -82,23 +82,18 @@ def test_the_address_that_a_killed_dev_server_left_behind_is_told(
 
 
 @contextmanager
-def dev(desk: Desk, *options: str) -> Generator[tuple[str, subprocess.Popen[str]]]:
+def dev(desk: Desk, *options: str) -> Generator[tuple[str, Command]]:
     """`layby dev`, once its worker is ready, and its server's address."""
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-u", "-m", "layby", "dev", "desk:app", *options],
-        cwd=desk.folder,
-        env=without_url(desk),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = Command(
+        ["dev", "desk:app", *options],
+        folder=desk.folder,
+        environ={**without_url(desk), "PYTHONUNBUFFERED": "1"},
     )
     try:
-        assert process.stdout is not None
         words = (word for line in process.stdout for word in line.split())
         yield next(word for word in words if word.startswith("nats://")), process
     finally:
-        process.kill()
-        process.communicate()
+        process.close()
 
 
 def test_every_command_finds_the_dev_server(desk: Desk) -> None:

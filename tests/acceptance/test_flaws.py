@@ -38,8 +38,8 @@ from tests.acceptance.support_desk import (
     read,
     routes,
     says,
-    until,
 )
+from tests.engine import until
 from tests.fix_messages import MessagesApi, call
 
 pytestmark = pytest.mark.nats

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from layby.bus.server import EmbeddedServer
+from tests.command import Command
 from tests.fix_layby import WITHIN, Desk
 
 pytestmark = pytest.mark.timeout(60)
@@ -68,14 +67,13 @@ async def handle(event: dict[str, Any], step: Step) -> str:
 class Said:
     """A worker's or dev server's lines, as they come."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Command) -> None:
         self.process = process
         self.lines: list[str] = []
         self._more = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
         for line in self.process.stderr:
             with self._more:
                 self.lines.append(line.rstrip("\n"))
@@ -104,26 +102,15 @@ def desk(tmp_path: Path, own_server: EmbeddedServer) -> Desk:
 
 @contextlib.contextmanager
 def says(desk: Desk, *arguments: str, **environ: str) -> Generator[Said]:
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "layby", *arguments],
-        cwd=desk.folder,
-        env={**desk.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = desk.start(*arguments, **environ)
     said = Said(process)
     try:
         yield said
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(WITHIN)
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
+        process.close()
 
 
 def opened(desk: Desk, ticket: str, do: str = "") -> None:
@@ -232,15 +219,8 @@ def test_dev_shows_tracebacks_of_user_code(desk: Desk) -> None:
 
 
 def test_a_worker_that_nobody_listens_to_works_on(desk: Desk) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "layby", "worker", "desk:app", "--json"],
-        cwd=desk.folder,
-        env=desk.environ,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = desk.start("worker", "desk:app", "--json")
     try:
-        assert process.stderr is not None
         while "worker.ready" not in process.stderr.readline():
             pass
         process.stderr.close()  # as `2>&1 | head` does
@@ -252,5 +232,4 @@ def test_a_worker_that_nobody_listens_to_works_on(desk: Desk) -> None:
         assert desk.ended("F")["status"] == "failed"
         assert process.poll() is None
     finally:
-        process.kill()
-        process.wait()
+        process.close()

@@ -15,7 +15,7 @@ from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
 from tests.chaos.report import Report
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow]
+pytestmark = [pytest.mark.nats, pytest.mark.proof, pytest.mark.slow]
 
 
 def kept(report: Report) -> Report:

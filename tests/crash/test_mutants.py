@@ -29,8 +29,9 @@ from tests.engine import Engine
 
 
 @pytest.mark.nats
+@pytest.mark.proof
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "mutant",
     [
