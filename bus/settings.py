@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from . import contexts
+from .creds import owner
 from .duration import seconds
 from .errors import InvalidDuration, InvalidSettings
 
@@ -155,6 +156,11 @@ class ConnectionSettings:
         if self.token or any("@" in url for url in self.servers):
             return "token" if self.token else "in the URL"
         return "none"
+
+    @property
+    def owner(self) -> str | None:
+        """Who logs in: the user, or the name in the credentials; None where neither tells."""
+        return self.user or (owner(self.creds) if self.creds else None)
 
     @property
     def remedy(self) -> str:

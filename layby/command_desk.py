@@ -52,7 +52,7 @@ _ERRORS: dict[str, type[LaybyError]] = {
 
 def default_by(connection: Connection) -> str:
     """Who asks: the NATS user if there is one, else the login of the machine if it has one."""
-    return connection.settings.user or login() or "somebody"
+    return connection.settings.owner or login() or "somebody"
 
 
 class CommandDesk:

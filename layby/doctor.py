@@ -34,12 +34,12 @@ _NO_JETSTREAM = 503
 async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     """Look at everything; the findings in the order a person should read them."""
     findings = [_server(connection), *safety.login(connection)]
+    if connection.demands_login:
+        findings += await safety.account(requests)
     try:
         await requests.api("INFO")
     except PermissionDenied as error:
-        advice = (
-            "Log in as a user who may look at everything: `observer` in deploy/permissions.conf."
-        )
+        advice = "Log in as a user who may look at everything: `observer` in deploy/accounts.conf."
         return [
             *findings,
             Finding(level="error", subject="permissions", message=str(error), advice=advice),

@@ -12,6 +12,8 @@ from .bus.requests import Requests
 from .rows import Finding
 
 _VARZ = "$SYS.REQ.SERVER.PING.VARZ"
+_WHO = "$SYS.REQ.USER.INFO"
+_EVERYBODY = "$G"
 _SECOND = 1_000_000_000
 
 
@@ -24,7 +26,32 @@ def login(connection: Connection) -> list[Finding]:
             level="warn",
             subject="authorisation",
             message="none: whoever reaches the server may read, answer and delete everything",
-            advice="Give it users: deploy/nats-server.conf and deploy/permissions.conf do.",
+            advice="Give it logins: `layby accounts config APP` writes them.",
+        )
+    ]
+
+
+async def account(requests: Requests) -> list[Finding]:
+    """Whether outsiders share the account of the streams, as far as this login can see.
+
+    Everybody is in the account `$G` where a server has no others.
+    """
+    try:
+        reply = await requests.request(_WHO, timeout=0.5)
+        name: str = msgspec.json.decode(reply.data)["data"]["account"]
+    except (BusError, msgspec.MsgspecError, KeyError, TypeError):
+        text = "this login cannot see which account it is in"
+        return [Finding(level="ok", subject="account", message=text)]
+    if name != _EVERYBODY:
+        return [Finding(level="ok", subject="account", message=f"logged in to account {name}")]
+    return [
+        Finding(
+            level="warn",
+            subject="account",
+            message="everybody shares one account: whoever has any login can plant answers and "
+            "delete streams, whatever their permissions say",
+            advice="Put outsiders into accounts of their own: `layby accounts config APP`, and "
+            "docs/security.md.",
         )
     ]
 

@@ -53,8 +53,10 @@ def test_commands_exist(page: Path) -> None:
     for words in commands(page):
         name = next((word for word in words if word in group.commands), None)
         assert name is not None, words
-        known = {"--help"}
-        for each in [*group.commands[name].params, *group.params]:
+        known, found = {"--help"}, group.commands[name]
+        inner = [getattr(found, "commands", {}).get(word) for word in words]
+        params = [param for each in (group, found, *filter(None, inner)) for param in each.params]
+        for each in params:
             known |= {*each.opts, *each.secondary_opts}
         options = [word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)]
         assert set(options) <= known, f"{words} in {named(page)}"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from ..app import App
 from ..bus.log import shares
 from ..bus.names import EVENTS, Names
+
+_SERVERS: Final = "$JS.EVENT."
+"""What the server itself publishes."""
+_DUE: Final = "due."
+"""What the server publishes when a timer is due."""
+_COMMANDS: Final = "layby.do."
+"""What people command, which no worker may do in their name."""
 
 
 class Outline(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +28,8 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...]
     """All streams of Layby's that it has, as they are called on the server."""
     log_streams: tuple[str, ...]
-    waits: bool = False
-    """Its runs wait for events."""
+    kept: tuple[str, ...]
+    """The subjects of its streams that only workers write: logs, timers, records, questions."""
     removes: bool = False
     """Its workers remove runs that ended long ago."""
 
@@ -33,13 +42,16 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
 def outline(app: App) -> Outline:
     """The outline of an app."""
     own = app.names.stream
-    streams = {own(EVENTS), *(spec.name for spec in app.topology().streams)}
+    specs = app.topology().streams
+    others = {own(EVENTS), own("ANSWERS")}
+    not_theirs = (_SERVERS, app.names.subject(_COMMANDS), app.names.subject(_DUE))
+    kept = [subject for spec in specs if spec.name not in others for subject in spec.subjects]
     return Outline(
         prefix=app.prefix,
         roles=app.roles,
         events=tuple(dict.fromkeys(app.kept())),
-        streams=tuple(sorted(streams)),
+        streams=tuple(sorted({own(EVENTS), *(spec.name for spec in specs)})),
         log_streams=tuple(map(own, shares(app.log_streams))),
-        waits=app.watches,
+        kept=tuple(subject for subject in kept if not subject.startswith(not_theirs)),
         removes=bool(app.retentions()),
     )

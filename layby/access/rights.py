@@ -10,6 +10,9 @@ from ..runtime.worker import CANCEL
 from .outline import Outline
 
 _API: Final = "$JS.API."
+_REMOVED: Final = ("BLOBS", "QUESTIONS", "TIMERS", "THREADS")
+_WHO: Final = "$SYS.REQ.USER.INFO"
+"""Asks the server who one is, and nothing about others."""
 _LOOKS: Final = (
     *("INFO", "STREAM.INFO.*", "STREAM.NAMES", "STREAM.MSG.GET.*"),
     *("CONSUMER.LIST.*", "CONSUMER.INFO.*.*"),
@@ -24,17 +27,13 @@ def of_provisioner() -> tuple[str, ...]:
 
 def of_worker(app: Outline) -> tuple[str, ...]:
     """What a worker publishes. It creates nothing, and removes what `retention` says."""
-    names = app.names
-    buckets = ["parked", "questions", "runs", "blocked", *(["waits"] if app.waits else [])]
     return (
         *_api("STREAM.INFO.*", "CONSUMER.INFO.*.*"),
         *("$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.ACK.>"),
         *_api("DIRECT.GET.>", "STREAM.MSG.GET.*"),
         *(_purges(app) if app.removes else ()),
-        *(names.subject(f"{word}.>") for word in ("to", "timer", "blob", "dead", "layby.thread")),
-        *(names.keys(bucket, ">") for bucket in buckets),
-        *asked(app, app.roles),
-        *(names.subject(f"{word}.*") for word in ("events", CANCEL, BLOCKED)),
+        *app.kept,
+        *(app.names.subject(f"{word}.*") for word in ("events", CANCEL, BLOCKED)),
         *outcomes(app),
         *app.events,
     )
@@ -76,7 +75,7 @@ def looks(app: Outline) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def looking() -> tuple[str, ...]:
     """The same as permissions have it: what is not exported is not there anyway."""
-    return _api(*_LOOKS, "DIRECT.GET.>")
+    return (*_api(*_LOOKS, "DIRECT.GET.>"), _WHO)
 
 
 def watched(app: Outline) -> tuple[str, ...]:
@@ -111,8 +110,9 @@ def _reads(streams: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _purges(app: Outline) -> tuple[str, ...]:
     """What removes the runs that are over, and conversations."""
-    rest = [app.names.stream(name) for name in ("BLOBS", "QUESTIONS", "TIMERS", "THREADS")]
-    return _api(*(f"STREAM.PURGE.{stream}" for stream in (*app.log_streams, *rest)))
+    names = [*map(app.names.stream, _REMOVED), app.names.bucket_stream("keys")]
+    streams = [*app.log_streams, *(name for name in names if name in app.streams)]
+    return _api(*(f"STREAM.PURGE.{stream}" for stream in streams))
 
 
 def _api(*verbs: str) -> tuple[str, ...]:

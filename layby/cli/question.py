@@ -22,7 +22,7 @@ _BRIEF = 100
 
 def author(call: Invocation) -> str | None:
     """Who answers when nobody says: the NATS user, else the login of this machine."""
-    return call.settings().user or login()
+    return call.settings().owner or login()
 
 
 def chosen(

@@ -24,7 +24,7 @@ from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer, find_binary
 from layby.bus.threads import ThreadLog
 from layby.client import Client
-from layby.history import nats_history
+from layby.history import HistoryStore, nats_history
 from layby.rows import QuestionRow
 from layby.run import erase_thread, provision, working
 from layby.runtime.ids import run_id
@@ -63,7 +63,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    wall = Wall(apps=(outline(desk(16)),), named_only=True)
+    wall = Wall(apps=(outline(desk(16, nats_history())),), named_only=True)
     text = one_account(wall, Staff(), "layby accounts config APP --one-account --named-only")
     for user in USERS:
         text = text.replace(f"$LAYBY_{user.upper()}_PASSWORD", f'"of-{user}"')
@@ -71,7 +71,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield House(server.url)
 
 
-def desk(log_streams: int = 1) -> App:
+def desk(log_streams: int = 1, history: HistoryStore | None = None) -> App:
     """An app that does a bit of everything: steps, turns, questions, sleeps, big values."""
 
     @tool
@@ -82,7 +82,7 @@ def desk(log_streams: int = 1) -> App:
     model = Scripted(calls(("read_book", {})), asks("Is it known?"), says("It is."))
     agent = Agent("Technical Support", tools=[ask_developer, read_book])
     network = Network("support", agents=[agent], router=once, default_model=model)
-    app = App("support", networks=[network], log_streams=log_streams)
+    app = App("support", networks=[network], log_streams=log_streams, history=history)
 
     @app.workflow(on="support.ticket.created", key="ticketId", name="support_ticket")
     async def support_ticket(event: dict[str, Any], step: Step) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -316,3 +317,17 @@ def test_the_advice_names_what_was_used(home: Home) -> None:
     found = home.load(context="prod", NATS_NKEY="bob.nk")
     assert found.login_remedy == "Check NATS_NKEY."
     assert home.load("nats://ada:x@a:1").login_remedy == "Check the login in the URL (by --server)."
+
+
+def test_the_owner_is_the_user_or_whom_the_credentials_name(tmp_path: Path) -> None:
+    def owner(token: str) -> str | None:
+        path = tmp_path / "x.creds"
+        path.write_text(f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n")
+        return ConnectionSettings(creds=str(path)).owner
+
+    assert ConnectionSettings(user="ada").owner == "ada"
+    assert owner("e30." + base64.urlsafe_b64encode(b'{"name":"eve"}').decode().rstrip("=")) == "eve"
+    for broken in ("", "x", "e30.!", "e30.e30", "e30.W10"):
+        assert owner(broken) is None
+    assert ConnectionSettings(creds=str(tmp_path / "nowhere")).owner is None
+    assert ConnectionSettings().owner is None
