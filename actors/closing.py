@@ -26,7 +26,7 @@ class Closing:
         """The run, from memory, from its parked state, or from its log."""
         warm = self._host.cache.warm(run)
         state = await self.parking.state(record, run) if record and warm is None else None
-        if warm is None and state is not None and state.form == FORM:
+        if warm is None and state is not None and state.form == FORM and not state.newer:
             return self._host.cache.seed(state)
         return warm or await self._host.cache.get(run)
 

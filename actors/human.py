@@ -17,8 +17,10 @@ from ..bus.requests import Requests
 from ..bus.timers import Timers
 from ..bus.token import decode as decode_token
 from ..runtime import crash
-from ..runtime.entry import Asked, Withdrawn, decode
+from ..runtime.entry import Asked, Withdrawn
+from ..runtime.guard import Hopeless
 from ..runtime.host import Host
+from ..runtime.mail import mail_of
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
 from ..runtime.times import iso
@@ -64,13 +66,16 @@ class Human:
     async def mail(self, delivery: Delivery) -> None:
         """Show the question that a run asks."""
         self._taking.arrivals.look()
-        live, message = await self._host.take(delivery)
-        record = decode(message.data).records[-1]
+        mail = await mail_of(self._host.log, delivery)
+        record = mail.record
+        live = await self._host.open(mail.run, mail.message)
         again = self._host.may_repeat(delivery)
         if again:
             await live.catch_up()  # a killed server forgets what was answered since
         if isinstance(record, Asked):
-            question = live.state.questions[record.id]
+            question = live.state.questions.get(record.id)
+            if question is None:
+                raise Hopeless(f"the log of run {live.id} holds no question {record.id[:200]!r}")
             if question.status == "open":
                 # A worker that was stopped for a while has its mail as if nobody else had.
                 again |= await self._showing.show(live.state, question, delivery)
@@ -81,8 +86,9 @@ class Human:
                 await self._listed.remove(live, question)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
-            if slot is not None:
-                await self._closing.note(live, live.state.questions[slot.ref])
+            question = live.state.questions.get(slot.ref) if slot is not None else None
+            if question is not None:
+                await self._closing.note(live, question)
         crash.point("before_ack")
         await delivery.ack()
 

@@ -73,7 +73,10 @@ class Blobs:
         data = bytes(raw)
         if not data.startswith(_MARK):
             return raw
-        reference = _decode(data)
+        try:
+            reference = _decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise BusError("what stands for a value put away is no reference to one") from None
         found = self._recent.get(reference.digest)
         if found is None:
             found = await self._fetch(reference)

@@ -65,14 +65,20 @@ class DeadLetters:
     async def list(self) -> list[tuple[int, DeadLetter]]:
         """Every letter with its number, oldest first."""
         letters = every(self._requests, self._stream, self._names.subject("dead.>"), _PAGE)
-        return [(sequence(message), _decode(message.data)) async for message in letters]
+        return [
+            (sequence(message), letter)
+            async for message in letters
+            if (letter := read(message.data)) is not None
+        ]
 
     async def get(self, number: int) -> DeadLetter:
         """One letter. Raises NoSuchLetter."""
         message = await self._stored(self._stream, number)
-        if message is None or not self._names.own(message[0]).startswith("dead."):
+        own = message is not None and self._names.own(message[0]).startswith("dead.")
+        letter = read(message[1]) if message is not None and own else None
+        if letter is None:
             raise NoSuchLetter(f"there is no dead letter {number}: `layby dead list` shows them")
-        return _decode(message[1])
+        return letter
 
     async def retry(self, number: int) -> int:
         """Publish a letter's message anew, remove the letter, and return the new sequence.
@@ -127,5 +133,15 @@ class CannotRetry(BusError):
 
 
 _decode = msgspec.json.Decoder(DeadLetter).decode
+
+
+def read(data: bytes) -> DeadLetter | None:
+    """A letter; None for what Layby did not write."""
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 _GONE = frozenset({10037, 10059, 10057})
 """No message found, no stream found, sequence deleted."""

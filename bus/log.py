@@ -10,6 +10,7 @@ how many there are; whoever reads from a stream must.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -17,8 +18,9 @@ from typing import NamedTuple
 from .errors import BusError, Conflict, Erased, KeyMissing, Tampered, TopologyMismatch
 from .names import Names
 from .reading import newest
-from .requests import Requests
+from .requests import Requests, Stored
 from .sealing import Sealing, is_sealed, no_keyring
+from .token import is_word
 from .wire import Message
 
 STREAM = "RUNS"
@@ -35,6 +37,13 @@ _PAGE = 256
 _TOO_MANY = 413
 _SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 _SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
+_POSITION = re.compile(r"[1-9][0-9]{0,8}")
+_WORDS = 5
+"""Words of a log subject that has no prefix."""
+
+
+class NoPosition(BusError):
+    """What is asked for is no position of a run's log, or no run's id."""
 
 
 class LogMessage(NamedTuple):
@@ -46,7 +55,13 @@ class LogMessage(NamedTuple):
 
 
 def partition(run: str) -> str:
-    """The partition of a run, the same for ever: where its id begins with no hex digit, a hash."""
+    """The partition of a run, the same for ever: where its id begins with no hex digit, a hash.
+
+    Raises:
+        NoPosition: no run can have that id: in a subject it would be a wildcard, or several words.
+    """
+    if not is_word(run):
+        raise NoPosition(f"{run[:200]!r} is not the id of a run")
     return _OF_DIGIT.get(run[:1]) or _PARTITIONS[zlib.crc32(run.encode()) % len(_PARTITIONS)]
 
 
@@ -66,14 +81,14 @@ def mail(actor: str) -> str:
 
 
 def parse(text: str) -> tuple[str, str, int]:
-    """Split a log subject into actor, run and position. Raises BusError when it is none."""
+    """Split a log subject into actor, run and position. Raises NoPosition when it is none."""
     parts = text.split(".")
-    if len(parts) == 6:  # noqa: PLR2004  the first is the app's prefix
+    if len(parts) == _WORDS + 1:  # the first is the app's prefix
         del parts[0]
-    if len(parts) != 5 or parts[0] != "to" or not parts[4].isdigit():  # noqa: PLR2004
-        raise BusError(f"{text!r} is not a position of a run's log")
+    if len(parts) != _WORDS or parts[0] != "to" or not _POSITION.fullmatch(parts[4]):
+        raise NoPosition(f"{text[:200]!r} is not a position of a run's log")
     if parts[1] != partition(parts[3]):
-        raise BusError(f"{text!r} is not where the log of run {parts[3]} is")
+        raise NoPosition(f"{text!r} is not where the log of run {parts[3]} is")
     return parts[2], parts[3], int(parts[4])
 
 
@@ -173,15 +188,33 @@ class Log:
         vault = self._requests.vault
         if vault is not None:
             return await vault.entry(run, n, data, place)
-        if is_sealed(data):
-            raise no_keyring(place)
-        return data
+        if not is_sealed(data):
+            return data
+        if n > 1 and not is_sealed(await self.first(run) or data):
+            raise Tampered(f"position {n} of run {run} is sealed, and the run is not")
+        raise no_keyring(place)
 
-    async def first(self, run: str) -> bytes | None:
-        """Position 1 of a run as it is stored, by the word of the stream's leader."""
-        stream = await self._stream(run)
-        stored = await self._requests.stored(stream, last=self.position(run, 1))
+    async def first(self, run: str, n: int = 1) -> bytes | None:
+        """Position `n` as it was stored first, by the word of the stream's leader, and sealed.
+
+        The fence lets nobody of Layby's store anything after it; others may have.
+        """
+        stored = await self._first(run, n)
         return None if stored is None else stored.data
+
+    async def original(self, run: str, n: int) -> bytes:
+        """Position `n` as it was stored first, and written; empty: that cannot be read."""
+        stored = await self._first(run, n)
+        if stored is None:
+            return b""
+        try:
+            return await self.opened(run, n, stored.data, stored.subject)
+        except Tampered:
+            return b""
+
+    async def _first(self, run: str, n: int) -> Stored | None:
+        body = {"seq": 1, "next_by_subj": self.position(run, n)}
+        return await self._requests.find(await self._stream(run), body)
 
     async def load(self, run: str, after: int = 0) -> list[LogMessage]:
         """Every position after `after`, in order and without a gap.
@@ -207,21 +240,28 @@ class Log:
     async def at(self, run: str, *positions: int) -> dict[int, bytes]:
         """Those of these positions of `run` that a copy of the log holds."""
         found = await self._get(run, [self.position(run, n) for n in positions])
-        return {message.n: message.data for message in found}
+        return {message.n: message.data for message in reversed(found)}
 
     async def openings(self, runs: Iterable[str]) -> dict[str, bytes | None]:
-        """The first positions of those of `runs` that have a log; None: it cannot be read here."""
+        """The first positions of those of `runs` that have a log; None: it cannot be read here.
+
+        What is no run's id has none.
+        """
         count = await self.streams()
         found: dict[str, bytes | None] = {}
         for share in shares(count):
             stream = self.names.stream(share)
-            firsts = [self.position(run, 1) for run in runs if stream_of(run, count) == share]
+            firsts = [
+                self.position(run, 1)
+                for run in runs
+                if is_word(run) and stream_of(run, count) == share
+            ]
             for at in range(0, len(firsts), _PAGE):
                 page = await newest(self._requests, stream, firsts[at : at + _PAGE])
-                for each in page:
-                    place = each.headers["Nats-Subject"]
-                    run = parse(place)[1]
-                    found[run] = await self._readable(run, each.data, place)
+                for run, message in filter(None, map(_read, page)):
+                    place = self.names.subject(subject(message.to, run, message.n))
+                    if run not in found:
+                        found[run] = await self._readable(run, message.data, place)
         return found
 
     async def _readable(self, run: str, data: bytes, place: str) -> bytes | None:
@@ -250,17 +290,23 @@ class Log:
             size = _PAGE
 
     async def _get(self, run: str, subjects: list[str]) -> list[LogMessage]:
+        """The messages on `subjects`, by position; on each, what was stored first comes first."""
         found = await newest(self._requests, await self._stream(run), subjects)
-        messages = [_read(message) for message in found]
+        messages = [message for _, message in filter(None, map(_read, found))]
+        messages.sort(key=lambda message: message.n)
         if self._requests.vault is None and not any(is_sealed(each.data) for each in messages):
             return messages
-        messages.sort()  # what the first is sealed with, the others are
+        # What the first is sealed with, the others are.
         return [await self._open(run, each) for each in messages]
 
     async def _open(self, run: str, message: LogMessage) -> LogMessage:
+        """A message that is opened; empty where it was not sealed for its run and place."""
         n, to, data = message
         place = self.names.subject(subject(to, run, n))
-        return LogMessage(n, to, await self.opened(run, n, data, place))
+        try:
+            return LogMessage(n, to, await self.opened(run, n, data, place))
+        except Tampered:
+            return LogMessage(n, to, b"")
 
     async def _stream(self, run: str) -> str:
         return self.names.stream(stream_of(run, self._streams or await self.streams()))
@@ -270,17 +316,24 @@ class Log:
         return self.names.subject(position(run, n))
 
 
-def _read(message: Message) -> LogMessage:
-    to, _, n = parse(message.headers["Nats-Subject"])
-    return LogMessage(n, to, message.data)
+def _read(message: Message) -> tuple[str, LogMessage] | None:
+    """A stored position and its run; None for what is on no position, whoever put it there."""
+    try:
+        to, run, n = parse(message.headers["Nats-Subject"])
+    except NoPosition:
+        return None
+    return run, LogMessage(n, to, message.data)
 
 
 def _contiguous(found: list[LogMessage], after: int) -> list[LogMessage]:
-    found.sort()
-    for expected, message in enumerate(found, after + 1):
-        if message.n != expected:
-            return found[: expected - after - 1]
-    return found
+    """The positions that follow `after` without a gap, each as it was stored first."""
+    whole: list[LogMessage] = []
+    for message in found:
+        if message.n == after + len(whole) + 1:
+            whole.append(message)
+        elif message.n > after + len(whole):
+            break
+    return whole
 
 
 __all__ = [
@@ -291,6 +344,7 @@ __all__ = [
     "Conflict",
     "Log",
     "LogMessage",
+    "NoPosition",
     "count_of",
     "mail",
     "parse",

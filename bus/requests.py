@@ -208,7 +208,10 @@ class Requests:
                     "provision the app first (`layby provision APP`), or check the spelling"
                 )
             raise BusError(f"{subject!r} was answered without an acknowledgement")
-        ack = _decode_ack(msg.data)
+        try:
+            ack = _decode_ack(msg.data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise BusError(f"{subject!r} was answered by no stream") from None
         if ack.error is None:
             return ack
         raise _refusal(repr(subject), ack.error)
@@ -231,7 +234,10 @@ class Requests:
 
         For decisions that a lagging copy would spoil. None when there is no such message.
         """
-        body = {"seq": seq} if last is None else {"last_by_subj": last}
+        return await self.find(stream, {"seq": seq} if last is None else {"last_by_subj": last})
+
+    async def find(self, stream: str, body: dict[str, Any]) -> Stored | None:
+        """The message that a request to the leader of `stream` asks for; None: there is none."""
         try:
             reply = await self.api(f"STREAM.MSG.GET.{stream}", body)
         except BusError as error:
@@ -288,7 +294,8 @@ class Requests:
         return found
 
     def _on_reply(self, msg: Message) -> None:
-        token = int(msg.subject[len(self._inbox) :])
+        digits = msg.subject[len(self._inbox) :]
+        token = int(digits) if digits.isdecimal() else -1
         waiter = self._open.get(token)
         if waiter is not None and waiter.accept(waiter.future, msg):
             self._open.pop(token, None)

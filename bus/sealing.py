@@ -21,6 +21,7 @@ from typing import Protocol
 import msgspec
 
 from .errors import KeyMissing, MissingPackage, Tampered
+from .token import is_word
 
 MARK = b"\x93LB1"
 """How sealed bytes begin; JSON cannot, for it is no UTF-8."""
@@ -50,6 +51,8 @@ class KeyName(msgspec.Struct, frozen=True):
         """The reverse of `str`. Raises Tampered."""
         parts = text.split("/")
         try:
+            if not all(map(is_word, parts)):
+                raise ValueError
             if len(parts) == 2:  # noqa: PLR2004
                 return cls(parts[0], int(parts[1]))
             record, slot, owner, generation = parts

@@ -118,6 +118,9 @@ class Vault:
             Tampered: it was changed or moved, or is plain in a run that is sealed.
         """
         known = self._known(run)
+        if known is None and n > 1 and not is_sealed(data):
+            await self.of_run(run)  # what its first entry is, the others are
+            known = self._known(run)
         if not is_sealed(data):
             if known is not None and known.learnt and known.cipher is not None:
                 raise Tampered(f"position {n} of run {run} is plain, and the run is encrypted")
@@ -132,7 +135,13 @@ class Vault:
             return opened
         if n > 1 and known is not None and known.learnt:
             raise Tampered(f"position {n} of run {run} is not sealed with the key of the run")
-        cipher, until = await self._cipher(key, f"run {run}")
+        try:
+            cipher, until = await self._cipher(key, f"run {run}")
+        except KeyMissing:
+            own = await self.of_run(run) if n > 1 else None
+            if n > 1 and (own is None or own.key != key):
+                raise Tampered(f"position {n} of run {run} is not sealed with its key") from None
+            raise
         opened = cipher.open(data, place)
         self._remember(run, cipher, until, learnt=True)
         return opened

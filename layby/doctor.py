@@ -7,12 +7,10 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from . import safety
 from .asked import open_questions
 from .bus.connection import Connection
-from .bus.dead import DeadLetter
+from .bus.dead import DeadLetter, read
 from .bus.errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .bus.log import Log, shares
 from .bus.ownership import is_marked
@@ -260,12 +258,11 @@ async def _dead(requests: Requests) -> list[Finding]:
             message=f"{count} messages could not be handled; the newest follow",
             advice="`layby dead list` shows them; mend the cause, then `layby dead retry ID`.",
         ),
-        *(_letter(message.data) for message in newest if not message.status),
+        *map(_letter, filter(None, (read(each.data) for each in newest if not each.status))),
     ]
 
 
-def _letter(data: bytes) -> Finding:
-    letter = msgspec.json.decode(data, type=DeadLetter)
+def _letter(letter: DeadLetter) -> Finding:
     return Finding(
         level="warn",
         subject=f"{letter.subject} #{letter.seq}",

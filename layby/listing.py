@@ -21,8 +21,7 @@ from .bus.requests import Requests
 from .bus.token import encode
 from .bus.wire import Message
 from .rows import RunRow
-from .runtime.entry import Started
-from .runtime.entry import decode as decode_entry
+from .runtime.entry import Started, read
 from .runtime.ids import is_run_id
 from .runtime.index import BUCKET, IndexRow, key_of, opened
 from .runtime.state import RunState
@@ -176,9 +175,9 @@ async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRo
         if opening is None:
             closed.append(run)
             continue
-        envelope = decode_entry(opening)
-        started = envelope.records[0]
-        if isinstance(started, Started):
+        envelope = read(opening)
+        started = envelope.records[0] if envelope is not None and envelope.records else None
+        if envelope is not None and isinstance(started, Started):
             state = RunState(id=run, workflow=started.workflow, ticket=started.ticket)
             state.started_at = state.updated_at = envelope.at
             rows[run] = row_at_start(state, started)

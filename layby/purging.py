@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 
-import msgspec
 import structlog
 
 from .actors.migration import is_in_order
@@ -24,7 +23,7 @@ from .bus.token import encode
 from .bus.wire import Message
 from .listing import Progress, demand_current, of_runs, row_in
 from .rows import Purged
-from .runtime.entry import Ended, decode
+from .runtime.entry import Ended, read
 from .runtime.index import BUCKET, IndexRow, key_of
 from .runtime.run import LiveRun
 from .runtime.state import COMPLETED, UNENDED, RunState
@@ -38,7 +37,6 @@ _KEEP = 7 * 86_400.0
 """Seconds that the closed questions of a ticket's other runs are remembered further."""
 _CLOCKS = 60.0
 """Seconds by which the clock of a row's writer may be ahead of the server's."""
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 _ANY = "*"
 """In the place of a workflow: each."""
 
@@ -152,10 +150,7 @@ class Purge:
         if not held:
             return True  # an earlier purge was cut short
         live = LiveRun(self._log, RunState(id=row.id))
-        try:
-            await live.load()
-        except _UNREADABLE:
-            return False
+        await live.load()
         return live.state.ended
 
     async def _parent_needs(self, row: IndexRow) -> bool:
@@ -179,10 +174,8 @@ class Purge:
 
 def _ends(data: bytes) -> bool:
     """Whether an entry of a log is the end of its run."""
-    try:
-        return any(isinstance(record, Ended) for record in decode(data).records)
-    except _UNREADABLE:
-        return False
+    envelope = read(data)
+    return envelope is not None and any(isinstance(each, Ended) for each in envelope.records)
 
 
 def _stored_at(message: Message) -> float:

@@ -18,6 +18,7 @@ from .rows import RunRow
 from .runtime.entry import Record, Reopened, Unblocked
 from .runtime.errors import Fenced
 from .runtime.index import BUCKET, Index, row_of
+from .runtime.past import entries
 from .runtime.run import LiveRun
 from .runtime.state import BLOCKED, RETRYABLE, RunState
 
@@ -132,7 +133,7 @@ class RetryDesk:
 
     async def _load(self, run_id: str) -> tuple[LiveRun, list[LogMessage]]:
         live = LiveRun(self._log, RunState(id=run_id))
-        messages = await self._log.load(run_id)
+        messages = await entries(self._log, run_id)
         for message in messages:
             live.learn(message)
         if not messages:

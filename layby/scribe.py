@@ -50,11 +50,13 @@ class Scribe:
 
     async def tell(self, message: LogMessage) -> list[events.AnyEvent]:
         """The events of the next message of the log, in order."""
-        envelope = entry.decode(message.data)
+        envelope = entry.read(message.data)
         told: list[events.AnyEvent] = []
+        if envelope is None:
+            return told
         for record in envelope.records:
             whole = await self._inflated(record)
-            for kind, fields in self._facts(whole):
+            for kind, fields in self._known(whole):
                 about: dict[str, Any] = {
                     "id": f"{message.n}.{len(told)}",
                     "run": self._run,
@@ -71,6 +73,13 @@ class Scribe:
             return record
         found = await self._blobs.inflate(raw)
         return record if found is raw else msgspec.structs.replace(record, result=found)
+
+    def _known(self, record: Record) -> list[_Fact]:
+        """The facts of a record; none of one that has the form of an entry and no sense."""
+        try:
+            return list(self._facts(record))
+        except Exception:  # noqa: BLE001  whoever wrote it must not stop the others
+            return []
 
     def _facts(self, record: Record) -> Iterator[tuple[type[Any], dict[str, Any]]]:
         teller = _TELLERS.get(type(record))

@@ -20,7 +20,7 @@ from .bus.names import EVENTS, Names
 from .bus.ownership import covers, is_anothers
 from .bus.requests import PubAck, Requests
 from .rows import Dispatched, StartedRow
-from .runtime.entry import Started, decode
+from .runtime.entry import UNREADABLE, Started, read
 
 _OPENINGS = "to.*.*.*.1"
 """The first entries of all runs."""
@@ -213,16 +213,17 @@ class Dispatch:
                     await sub.unsubscribe()
 
     async def _on_opening(self, msg: Any) -> None:
-        with contextlib.suppress(BusError, msgspec.MsgspecError, UnicodeDecodeError):
+        with contextlib.suppress(BusError):
             _, run, _ = parse(msg.subject)
-            opening = decode(msg.data).records[0]
+            envelope = read(msg.data)
+            opening = envelope.records[0] if envelope is not None and envelope.records else None
             if isinstance(opening, Started) and run not in self._seqs:
                 self._seqs[run] = opening.seq
                 self._runs.append(StartedRow(id=run, workflow=opening.workflow))
                 self._more.set()
 
     async def _on_letter(self, msg: Any) -> None:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        with contextlib.suppress(*UNREADABLE):
             self._letters.append(_letter(msg.data))
             self._more.set()
 

@@ -18,6 +18,8 @@ from .bus.connection import Connection
 from .bus.errors import BusError, NotConnected, PublishUnconfirmed
 from .bus.log import Log, LogMessage, parse
 from .bus.sealing import unsealed
+from .runtime.entry import UNREADABLE
+from .runtime.past import entries
 from .runtime.speech import EVENTS, TextDelta
 
 _IDLE = 5.0
@@ -80,7 +82,7 @@ class Tail:
 
     async def _load(self) -> list[LogMessage]:
         try:
-            return await self._log.load(self._run, self._told)
+            return await entries(self._log, self._run, self._told)
         except (NotConnected, PublishUnconfirmed):
             if self._connection.nc.is_closed:
                 raise
@@ -114,7 +116,7 @@ class Tail:
                 self._woken.set()
 
     async def _on_delta(self, msg: Any) -> None:
-        with contextlib.suppress(msgspec.MsgspecError, BusError):
+        with contextlib.suppress(*UNREADABLE, BusError):
             vault = self._log.vault
             delta = _decode(await unsealed(vault, self._run, msg.data, msg.subject))
             self._deltas.append(delta)

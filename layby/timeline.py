@@ -37,7 +37,7 @@ from .runtime.entry import (
     Unblocked,
     Withdrawn,
     Woken,
-    decode,
+    read,
 )
 from .runtime.failure import reason_of
 from .runtime.times import iso
@@ -60,11 +60,13 @@ class Narrator:
 
     def tell(self, message: LogMessage) -> list[tuple[TimelineLine, StepRow]]:
         """The lines of one message of the log, in order."""
-        envelope = decode(message.data)
+        envelope = read(message.data)
+        if envelope is None:
+            return []
         return [
             self._both(message.n, envelope, line)
             for record in envelope.records
-            for line in self._lines(record)
+            for line in self._told(record)
         ]
 
     def _both(
@@ -83,6 +85,13 @@ class Narrator:
             seconds=seconds,
         )
         return told, row
+
+    def _told(self, record: Record) -> list[dict[str, Any]]:
+        """The lines of a record; none for one that has the form of an entry and no sense."""
+        try:
+            return list(self._lines(record))
+        except Exception:  # noqa: BLE001  whoever wrote it must not stop the story
+            return []
 
     def _lines(self, record: Record) -> Iterator[dict[str, Any]]:
         teller = _TELLERS.get(type(record))

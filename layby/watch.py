@@ -18,8 +18,9 @@ from .bus.requests import Requests
 from .events import AnyEvent, RunEnded, number
 from .lookup import find
 from .rows import TimelineLine
-from .runtime.entry import Stepped, decode
+from .runtime.entry import Stepped, read
 from .runtime.ids import is_run_id
+from .runtime.past import entries
 from .runtime.speech import TextDelta, step_name
 from .scribe import Scribe
 from .tail import Tail
@@ -139,7 +140,7 @@ class _Teller:
         lines: list[TimelineLine] = []
         pause = _FIRST_PAUSE
         while self.told < n and pause < _LONGEST_PAUSE:
-            for message in await self._log.load(self._run, self.told):
+            for message in await entries(self._log, self._run, self.told):
                 self.told = message.n
                 lines += [line for line, _ in self._narrator.tell(message)]
             if self.told < n:  # heard of before it was stored
@@ -149,7 +150,8 @@ class _Teller:
 
 
 def _steps_done(message: LogMessage) -> set[str]:
-    records = decode(message.data).records
+    envelope = read(message.data)
+    records = envelope.records if envelope is not None else ()
     return {step_name(r.frame, r.key) for r in records if isinstance(r, Stepped)}
 
 

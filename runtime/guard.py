@@ -51,7 +51,9 @@ class Hopeless(LaybyError):
 class Guard:
     """Hands deliveries to their handlers, and decides what a failure means for the message."""
 
-    def __init__(self, dead: DeadLetters, fail_run: Callable[[str, str], Awaitable[None]]) -> None:
+    def __init__(
+        self, dead: DeadLetters, fail_run: Callable[[Delivery, str], Awaitable[None]]
+    ) -> None:
         self._dead = dead
         self._fail_run = fail_run
         """Ends a run, with the reason, whose mail is given up."""
@@ -124,8 +126,17 @@ class Guard:
         )
         await self._dead.put(delivery, mailbox, reason)
         if delivery.run:
-            await self._fail_run(delivery.run, reason)
+            await self._fail(delivery, reason)
         await delivery.term()
+
+    async def _fail(self, delivery: Delivery, reason: str) -> None:
+        """End the run of a delivery; what cannot be ended keeps no message coming back."""
+        try:
+            await self._fail_run(delivery, reason)
+        except _OUTAGES:
+            raise
+        except Exception as error:  # noqa: BLE001  the message is a dead letter already
+            log.warning("run.not_ended", run=delivery.run, error=told(error))
 
 
 async def _refuse(delivery: Delivery) -> None:

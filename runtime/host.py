@@ -16,7 +16,7 @@ from structlog.contextvars import bind_contextvars
 
 from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
-from ..bus.log import NOBODY, Log, LogMessage, parse
+from ..bus.log import NOBODY, Log, LogMessage
 from ..bus.mailbox import Delivery
 from . import chronicle, crash
 from .activation import Activation, Outcome, Trail
@@ -38,11 +38,11 @@ from .entry import (
     Started,
     Unblocked,
     Woken,
-    decode,
 )
 from .errors import Fenced, LaybyError, StepFailed, Undeclared
 from .guard import Guard
 from .index import Index
+from .mail import Mail, is_in, mail_of, must_be_free, must_be_known
 from .mending import expected
 from .need import Held, held_by
 from .outcome import ended, kept, returned
@@ -120,6 +120,7 @@ class Host:
     async def _start(
         self, behaviour: Behaviour, live: LiveRun, opening: Started, *, again: bool, fresh: bool
     ) -> None:
+        must_be_free(live.state)
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
             activation = Activation(
@@ -162,28 +163,16 @@ class Host:
         self.cache.doubt()
 
     async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
-        """Handle an entry of a log that is addressed to `behaviour`."""
-        live, message = await self.take(delivery)
-        await self._hold(
-            live, behaviour, delivery, lambda: self._mail(behaviour, live, message, delivery)
-        )
+        """Handle an entry of a log that is addressed to `behaviour`. Raises Hopeless."""
+        mail = await mail_of(self.log, delivery)
+        live = await self.open(mail.run, mail.message)
+        await self._hold(live, behaviour, delivery, lambda: self._mail(behaviour, live, mail))
 
-    async def take(self, delivery: Delivery) -> tuple[LiveRun, LogMessage]:
-        """The run that a mail belongs to, folded at least as far, and the entry that it is."""
-        to, run, n = parse(delivery.subject)
-        delivery.run = run
-        data = await self.log.opened(run, n, delivery.data, delivery.subject)
-        message = LogMessage(n, to, data)
-        return await self.open(run, message), message
-
-    async def _mail(
-        self, behaviour: Behaviour, live: LiveRun, message: LogMessage, delivery: Delivery
-    ) -> None:
-        n = message.n
+    async def _mail(self, behaviour: Behaviour, live: LiveRun, mail: Mail) -> None:
+        delivery, record, n = mail.delivery, mail.record, mail.message.n
         again = self.may_repeat(delivery) or live.doubtful
         if again:
             await live.catch_up()
-        record = decode(message.data).records[-1]
         chronicle.commanded(live.state, record)
         self._check_taker(record, delivery)
         handled = handling(live.state, n, record)
@@ -317,6 +306,7 @@ class Host:
         active.add(activation)
 
         async def enter() -> Any:
+            must_be_known(live.state)
             if opening is not None and not live.state.frames:
                 activation.record(opening)
             if behaviour.strict and live.state.frames:
@@ -383,9 +373,11 @@ class Host:
         if live.state.blocked:  # also when who blocked it died before it could tell
             await self._announce(live.id)
 
-    async def _fail(self, run: str, reason: str) -> None:
-        """End a run whose mail was given up."""
-        live = await self.cache.get(run)
+    async def _fail(self, delivery: Delivery, reason: str) -> None:
+        """End the run of a mail or an event that was given up."""
+        if not await is_in(self.log, delivery):
+            return  # the log does not hold this mail: somebody else has sent it
+        live = await self.cache.get(delivery.run)
         await live.catch_up()
         if live.state.frames:
             with suppress(Fenced):

@@ -68,6 +68,18 @@ def fold(state: RunState, n: int, envelope: Envelope) -> None:
     _clock(state, envelope.at)
 
 
+def skip(state: RunState, n: int, *, newer: bool) -> None:
+    """Pass over position `n`, which must be the next one and holds no entry that can be read.
+
+    `newer`: a later release wrote it.
+    """
+    if n != state.tail + 1:
+        raise ValueError(f"run {state.id}: position {n} cannot follow {state.tail}")
+    state.tail = n
+    if newer and not state.newer:
+        state.newer = n
+
+
 def _clock(state: RunState, at: float) -> None:
     """Keep account of the time that people take, with answers and with mending."""
     asking = state.status == BLOCKED or any(

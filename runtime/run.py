@@ -16,10 +16,11 @@ import structlog
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
 from .clashes import clashes
-from .entry import Envelope, Record, Started, decode, encode
+from .entry import Envelope, Record, Started, encode, is_newer, read
 from .errors import Fenced
-from .journal import fold
+from .journal import fold, skip
 from .mending import is_stale
+from .past import entries
 from .state import RunState
 
 log = structlog.get_logger("layby.run")
@@ -155,7 +156,8 @@ class LiveRun:
         if check is not None:
             check(self.state)
         for record in records:
-            if clashes(self.state, record) or is_stale(self.state, record, cause):
+            begun = isinstance(record, Started) and self.state.tail
+            if begun or clashes(self.state, record) or is_stale(self.state, record, cause):
                 raise Fenced(f"run {self.id} has moved on: {record!r}"[:300])
             if isinstance(record, Started):
                 return  # nothing can contradict what follows it in one message
@@ -194,16 +196,21 @@ class LiveRun:
                 return
 
     async def _reload(self) -> None:
-        for message in await self._log.load(self.id, self.state.tail):
+        for message in await entries(self._log, self.id, self.state.tail):
             self._fold(message.n, message.data)
 
     def _fold(self, n: int, data: bytes) -> None:
         """Fold position `n`, unless it was: mail may arrive before its own acknowledgement."""
         if n <= self.state.tail:
             return
-        envelope = decode(data)
-        fold(self.state, n, envelope)
         self.size += len(data)
+        envelope = read(data)
+        if envelope is None:
+            newer = is_newer(data)
+            log.warning("entry.skipped", run=self.id, n=n, size=len(data), newer=newer)
+            skip(self.state, n, newer=newer)
+            return
+        fold(self.state, n, envelope)
         if envelope.op == self._op:
             self._landed = n
         elif envelope.op in self._left:

@@ -199,6 +199,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Questions that were asked in the place of others."""
     consumed: dict[str, list[int]] = {}
     """By subject: the sequences of the events that the run was given, in that order."""
+    newer: int = 0
+    """The first position that a later release wrote, and this one cannot read; 0: none."""
     form: int = 0
     """The `FORM` that was current when the run's log was folded from its start."""
 

@@ -14,6 +14,8 @@ from ..bus.log import Log
 from ..bus.opened import opened
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
+from ..runtime.entry import read
+from ..runtime.past import entries
 
 _BLOB = "$blob"
 
@@ -63,7 +65,8 @@ async def read_history(requests: Requests, run: str) -> History:
     """The history of a run, over a connection that is open. Raises LaybyError."""
     messages = [
         Entry(n=message.n, to=message.to, entry=msgspec.json.decode(message.data))
-        for message in await Log(requests).load(run)
+        for message in await entries(Log(requests), run)
+        if read(message.data) is not None
     ]
     if not messages:
         raise LaybyError(f"there is no run {run!r} to record")

@@ -180,6 +180,16 @@ class Raw:
         raw._task = asyncio.create_task(raw._read())
         return raw
 
+    @classmethod
+    @asynccontextmanager
+    async def at(cls, url: str) -> AsyncGenerator[Self]:
+        """A connection to a server that asks for no login."""
+        raw = await cls.open(ConnectionSettings(servers=(url,)))
+        try:
+            yield raw
+        finally:
+            await raw.close()
+
     def send(self, line: bytes) -> None:
         """Write a line of the protocol as it is."""
         self._writer.write(line + b"\r\n")
@@ -190,13 +200,22 @@ class Raw:
         self.send(b"SUB %b %d" % (subject, self._sids))
 
     def publish(
-        self, subject: bytes, body: bytes = b"", *, reply: bytes = b"", headers: bytes = b""
+        self,
+        subject: bytes,
+        body: bytes = b"",
+        *,
+        reply: bytes = b"",
+        headers: bytes = b"",
+        block: bytes = b"",
     ) -> None:
-        """Publish; `headers` are lines such as `Nats-Msg-Id: 1`, each with its line break."""
-        if not headers:
+        """Publish; `headers` are lines such as `Nats-Msg-Id: 1`, each with its line break.
+
+        `block` is a whole header block instead, which need not be one.
+        """
+        block = b"NATS/1.0\r\n%b\r\n" % headers if headers else block
+        if not block:
             self.send(b"PUB %b %b %d\r\n%b" % (subject, reply, len(body), body))
             return
-        block = b"NATS/1.0\r\n%b\r\n" % headers
         size = len(block) + len(body)
         self.send(b"HPUB %b %b %d %d\r\n%b%b" % (subject, reply, len(block), size, block, body))
 

@@ -11,12 +11,17 @@ from layby import Step
 from layby.bus.wire import Message
 from tests.engine import ON, Engine, app_of, until
 from tests.fix_bus import Bus
-from tests.raw_wire import Frame, RawWire, headers
+from tests.security.house import Raw
 
 pytestmark = pytest.mark.nats
 
 ODD = b"\xff\xfe"
 """No UTF-8."""
+
+
+def headers(*lines: bytes) -> bytes:
+    """A header block of these lines."""
+    return b"".join((b"NATS/1.0\r\n", *(line + b"\r\n" for line in lines), b"\r\n"))
 
 
 async def handle(event: dict[str, Any], step: Step) -> str:
@@ -54,10 +59,10 @@ async def test_a_core_message_that_is_no_text_ends_no_connection(
     engine: Engine, clean_nats: str, subject: bytes, reply: bytes
 ) -> None:
     lost: list[str] = []
-    async with engine.works(app_of(handle)) as worker, RawWire.at(clean_nats) as raw:
+    async with engine.works(app_of(handle)) as worker, Raw.at(clean_nats) as raw:
         worker._connection.on_disconnect.append(lambda: lost.append("x"))
         for block in (b"", headers(b"X: " + ODD), b"NATS/1.0 " + ODD, b"NATS/1.0\r\n", b"N"):
-            await raw.publish(subject, b"{}", reply=reply, block=block)
+            raw.publish(subject, b"{}", reply=reply, block=block)
         await undisturbed(engine)
     assert not lost
 
@@ -66,11 +71,11 @@ async def test_an_inbox_gets_what_is_no_text(bus: Bus, clean_nats: str) -> None:
     came: asyncio.Queue[Message] = asyncio.Queue()
     inbox = await bus.connection.nc.open_inbox(came.put_nowait, below=".>")
     prefix = inbox.subject.removesuffix(">").encode()
-    async with RawWire.at(clean_nats) as raw:
-        await raw.publish(prefix + ODD, b"1", reply=ODD)
-        await raw.publish(prefix + "é".encode(), b"2", reply="é")
-        await raw.publish(prefix + b"a", b"3", block=headers(b"X: " + ODD, b"no colon", b"X: 2"))
-        await raw.publish(prefix + b"a", b"4", block=b"NATS/1.0 " + ODD + b"4\r\n\r\n")
+    async with Raw.at(clean_nats) as raw:
+        raw.publish(prefix + ODD, b"1", reply=ODD)
+        raw.publish(prefix + "é".encode(), b"2", reply="é".encode())
+        raw.publish(prefix + b"a", b"3", block=headers(b"X: " + ODD, b"no colon", b"X: 2"))
+        raw.publish(prefix + b"a", b"4", block=b"NATS/1.0 " + ODD + b"4\r\n\r\n")
     async with asyncio.timeout(10):
         odd, text, headed, status = [await came.get() for _ in range(4)]
 
@@ -85,8 +90,9 @@ async def test_an_inbox_gets_what_is_no_text(bus: Bus, clean_nats: str) -> None:
 async def test_answers_on_subjects_that_are_no_text_are_dead_letters_at_once(
     engine: Engine, clean_nats: str
 ) -> None:
-    async with engine.works(app_of(handle)), RawWire.at(clean_nats) as raw:
-        await raw.flood(Frame(b"developer.response.%b%d.ada" % (ODD, n), b"yes") for n in range(40))
+    async with engine.works(app_of(handle)), Raw.at(clean_nats) as raw:
+        for n in range(40):
+            raw.publish(b"developer.response.%b%d.ada" % (ODD, n), b"yes")
         await undisturbed(engine)
         told = await nothing_pending(engine, "ANSWERS", "answers-developer")
         assert told["num_redelivered"] == 0
@@ -100,13 +106,13 @@ async def test_answers_on_subjects_that_are_no_text_are_dead_letters_at_once(
 async def test_mail_on_subjects_that_are_no_text_is_a_dead_letter(
     engine: Engine, clean_nats: str
 ) -> None:
-    async with engine.works(app_of(handle)), RawWire.at(clean_nats) as raw:
-        await raw.flood(
-            Frame(b"desk.go", b"{}", reply=b"to.0.workflow-handle.%b.%d" % (ODD, n))
-            for n in range(20)
-        )
-        await raw.flood(Frame(b"to.0.workflow-handle.%b.%d" % (ODD, n)) for n in range(20))
-        await raw.flood(Frame(b"due.%b%d" % (ODD, n)) for n in range(20))
+    async with engine.works(app_of(handle)), Raw.at(clean_nats) as raw:
+        for n in range(20):
+            raw.publish(b"desk.go", b"{}", reply=b"to.0.workflow-handle.%b.%d" % (ODD, n))
+        for n in range(20):
+            raw.publish(b"to.0.workflow-handle.%b.%d" % (ODD, n))
+        for n in range(20):
+            raw.publish(b"due.%b%d" % (ODD, n))
         await undisturbed(engine)
         await nothing_pending(engine, "RUNS", "workflow-handle")
         await nothing_pending(engine, "TIMERS", "due")
@@ -116,8 +122,8 @@ async def test_mail_on_subjects_that_are_no_text_is_a_dead_letter(
 async def test_a_dead_letter_of_no_text_cannot_be_sent_again(
     engine: Engine, clean_nats: str
 ) -> None:
-    async with engine.works(app_of(handle)), RawWire.at(clean_nats) as raw:
-        await raw.publish(b"developer.response.%b" % ODD, b"yes")
+    async with engine.works(app_of(handle)), Raw.at(clean_nats) as raw:
+        raw.publish(b"developer.response.%b" % ODD, b"yes")
         letter = (await until(engine.client.dead))[0]
     with pytest.raises(Exception, match="no text"):
         await engine.client.retry_dead(letter.id)
@@ -146,8 +152,8 @@ async def test_an_event_starts_its_run_whatever_its_headers(
         del step
         return str(event["ticket"])
 
-    async with engine.works(app_of(plain)), RawWire.at(clean_nats) as raw:
-        await raw.publish(ON, b'{"ticket":"H1"}', block=block)
+    async with engine.works(app_of(plain)), Raw.at(clean_nats) as raw:
+        raw.publish(ON.encode(), b'{"ticket":"H1"}', block=block)
 
         async def completed() -> bool:
             return [run.status for run in await engine.client.runs(ticket="H1")] == ["completed"]

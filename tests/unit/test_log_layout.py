@@ -21,7 +21,7 @@ from layby.bus.log import (
 )
 from layby.runtime.ids import run_id
 
-ids = st.text(string.ascii_letters + string.digits + "-_=", min_size=1)
+ids = st.text(string.ascii_letters + string.digits + "-_", min_size=1, max_size=200)
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -69,7 +69,7 @@ def test_the_partition_is_the_first_digit_of_a_runs_id() -> None:
     assert {partition(run) for run in found} == set("0123456789abcdef")
 
 
-@pytest.mark.parametrize(("run", "digit"), [("run", "0"), ("Ada", "8"), ("-", "8"), ("", "0")])
+@pytest.mark.parametrize(("run", "digit"), [("run", "0"), ("Ada", "8"), ("-", "8")])
 def test_the_partition_of_another_id_is_fixed(run: str, digit: str) -> None:
     """Logs are found by it for as long as they are kept."""
     assert partition(run) == digit
