@@ -50,9 +50,9 @@ class KeyName(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> KeyName:
         """The reverse of `str`. Raises Tampered."""
         parts = text.split("/")
+        if not all(map(is_word, parts)):
+            raise Tampered(f"{text[:80]!r} is not the name of a key")
         try:
-            if not all(map(is_word, parts)):
-                raise ValueError
             if len(parts) == 2:  # noqa: PLR2004
                 return cls(parts[0], int(parts[1]))
             record, slot, owner, generation = parts
