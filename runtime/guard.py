@@ -133,7 +133,7 @@ class Guard:
         """End the run of a delivery; what cannot be ended keeps no message coming back."""
         try:
             await self._fail_run(delivery, reason)
-        except _OUTAGES:
+        except OUTAGES:
             raise
         except Exception as error:  # noqa: BLE001  the message is a dead letter already
             log.warning("run.not_ended", run=delivery.run, error=told(error))
