@@ -54,8 +54,8 @@ class _Handler:
 async def _guarded(
     server: EmbeddedServer, handler: _Handler, failed: asyncio.Queue[str]
 ) -> AsyncGenerator[DeadLetters]:
-    async def fail_run(run: str, reason: str) -> None:
-        failed.put_nowait(f"{run}: {reason}")
+    async def fail_run(delivery: Delivery, reason: str) -> None:
+        failed.put_nowait(f"{delivery.run}: {reason}")
 
     async with opened(ConnectionSettings(servers=(server.url,))) as (connection, requests):
         await Provisioner(requests).ensure(_NEEDED)
