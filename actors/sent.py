@@ -7,15 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
 
-from ..bus.errors import CopyLags
-from ..bus.reading import every, sequence
+from ..bus.reading import sequence, up_to
 from ..bus.requests import Requests
 from ..bus.token import encode
 from ..bus.wire import Message
 from .answer import SKEW, Given, Sent, understood
-
-_LAGS = 40
-_PAUSE = 0.05
 
 
 class SentAnswers:
@@ -69,19 +65,12 @@ class SentAnswers:
         """The messages on a subject, in order, until one with the sequence `end` or above."""
         if not end:
             return
-        seen = 0
-        for _ in range(_LAGS):
-            since = shown - 2 * SKEW if not seen else None
-            async with aclosing(
-                every(self._requests, self._stream, subject, first=seen + 1, since=since)
-            ) as found:
-                async for message in found:
-                    seen = sequence(message)
-                    yield message
-                    if seen >= end:
-                        return
-            await asyncio.sleep(_PAUSE)
-        raise CopyLags(f"no copy of {self._stream} has what its leader has, up to {end}")
+        since = shown - 2 * SKEW
+        async with aclosing(
+            up_to(self._requests, self._stream, subject, end, since=since)
+        ) as found:
+            async for message in found:
+                yield message
 
 
 def _named_of(plain: str) -> str:

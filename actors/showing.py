@@ -10,10 +10,11 @@ import msgspec
 
 from ..bus.errors import BusError
 from ..bus.mailbox import Delivery
-from ..bus.reading import every
+from ..bus.reading import every, sequence, up_to
 from ..bus.requests import PubAck, Requests
 from ..bus.timers import Timers
 from ..bus.token import encode
+from ..bus.wire import Message
 from ..runtime import crash
 from ..runtime.host import Host
 from ..runtime.services import Due
@@ -211,16 +212,31 @@ class Showing:
         """The questions on a ticket by their ids, with when they were published.
 
         None: all that are kept. The server finds them by their subject, and a time by looking
-        through a whole block of its store.
+        through a whole block of its store. Any copy is read, and the leader says how far there is
+        to read: a question that a lagging copy hid would let an unnamed answer close another.
+
+        Raises:
+            CopyLags: no copy has what the leader has, for seconds.
         """
+        stream = self._names.stream("QUESTIONS")
         subject = self._names.subject(f"{self._role}.question.{encode(ticket)}")
+        newest, read = await asyncio.gather(
+            self._requests.stored(stream, last=subject), self._copied(stream, subject, since)
+        )
+        seen = sequence(read[-1]) if read else 0
+        if newest is not None and newest.seq > seen and newest.at >= (since or 0.0):
+            rest = up_to(self._requests, stream, subject, newest.seq, first=seen + 1)
+            read += [message async for message in rest]
         found: dict[str, float] = {}
-        async for message in every(
-            self._requests, self._names.stream("QUESTIONS"), subject, since=since
-        ):
+        for message in read:
             stamp = datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
-            found.setdefault(msgspec.json.decode(message.data, type=_Shown).id, stamp)
+            if stamp >= (since or 0.0):
+                found.setdefault(msgspec.json.decode(message.data, type=_Shown).id, stamp)
         return found
+
+    async def _copied(self, stream: str, subject: str, since: float | None) -> list[Message]:
+        """What some copy of a stream holds on a subject."""
+        return [message async for message in every(self._requests, stream, subject, since=since)]
 
     async def shown(self, ticket: str, within: float) -> None:
         """Return when what this worker is showing on `ticket` has its record, or after `within`."""

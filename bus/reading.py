@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
+from .errors import CopyLags
 from .requests import Requests
 from .wire import Message
 
@@ -12,6 +15,9 @@ _PAGE = 256
 _AT_ONCE = 16 * 1024 * 1024
 """Bytes of one answer. Left to itself the server sends as many as it holds for a client, and cuts
 off a client that takes a moment to read them."""
+_LAGS = 40
+"""Reads in which a copy may lack what its stream's leader has."""
+_PAUSE = 0.05
 
 
 async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[Message]:
@@ -63,6 +69,38 @@ async def every(
             return
         body.pop("start_time", None)
         body["seq"] = sequence(found[-1]) + 1
+
+
+async def up_to(
+    requests: Requests,
+    stream: str,
+    subject: str,
+    end: int,
+    *,
+    first: int = 1,
+    since: float | None = None,
+) -> AsyncGenerator[Message]:
+    """Like `every`, until the message of sequence `end`, which the leader has told of.
+
+    A copy of the stream may lag behind its leader: it is read again until it has that message.
+
+    Raises:
+        CopyLags: no copy has what the leader has, for seconds.
+    """
+    begin = first
+    for _ in range(_LAGS):
+        async with aclosing(
+            every(requests, stream, subject, first=begin, since=since if begin == first else None)
+        ) as found:
+            async for message in found:
+                begin = sequence(message) + 1
+                yield message
+                if begin > end:
+                    return
+        if await requests.stored(stream, seq=end) is None:
+            return  # it has been removed
+        await asyncio.sleep(_PAUSE)
+    raise CopyLags(f"no copy of {stream} has what its leader has, up to {end}")
 
 
 async def backwards(

@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from layby import AskTimedOut, Step
-from layby.actors import sent as answers_sent
-from layby.bus.reading import every
+from layby.actors import showing
+from layby.actors.parked import Parking, Seen
+from layby.bus import reading
+from layby.bus.bucket import Bucket
 from layby.bus.requests import PubAck
 from layby.bus.wire import Message
 from tests.engine import Engine, app_of, until
@@ -144,11 +146,12 @@ async def test_a_copy_that_lags_for_long_costs_no_question_its_deadline(
 ) -> None:
     """Six reads that lacked what the leader has made a dead letter of it."""
     reads: list[str] = []
+    whole = reading.every
 
     async def lags(*read: Any, **options: Any) -> AsyncGenerator[Message]:
         reads.append(read[2])
         if len(reads) > 7:
-            async for message in every(*read, **options):
+            async for message in whole(*read, **options):
                 yield message
 
     async def soon(event: dict[str, Any], step: Step) -> str:
@@ -162,7 +165,42 @@ async def test_a_copy_that_lags_for_long_costs_no_question_its_deadline(
         run = await engine.start("T1")
         await engine.question()
         await engine.say({"answer": {"no": "text"}})
-        monkeypatch.setattr(answers_sent, "every", lags)
-        monkeypatch.setattr(answers_sent, "_LAGS", 1)
+        monkeypatch.setattr(reading, "every", lags)
+        monkeypatch.setattr(reading, "_LAGS", 1)
         assert await engine.result(run) == "silence"
         assert await engine.client.dead() == []
+
+
+async def test_a_question_that_a_lagging_copy_hides_makes_an_unnamed_answer_ambiguous(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker remembers the ticket's first question; another has just shown the second."""
+    whole, lagging = reading.every, [True]
+
+    async def lags(*read: Any, **options: Any) -> AsyncGenerator[Message]:
+        hides, lagging[:] = bool(lagging), []
+        first = True
+        async for message in whole(*read, **options):
+            if first or not hides:
+                yield message
+            first = False
+
+    async with engine.works(app_of(one_question)):
+        before = await engine.start("T0")
+        await engine.question(run=before)
+        await engine.answer("T0", "so that the worker knows how far its stream is")
+        older = await engine.start("T1")
+        await engine.question(run=older)
+        seen = await Parking(Bucket(engine.wire, "parked"), 60).get_newest("T1")
+
+        async def remembered(parking: Parking, ticket: str) -> Seen:
+            del parking, ticket
+            return seen
+
+        newer = await engine.start("T1")
+        await engine.question(run=newer)
+        monkeypatch.setattr(Parking, "get", remembered)
+        monkeypatch.setattr(showing, "every", lags)
+        assert (await engine.answer("T1", "for whom?")).outcome == "ambiguous"
+        assert lagging == []
+        assert {(await engine.state(run)).status for run in (older, newer)} == {"waiting"}
