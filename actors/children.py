@@ -14,7 +14,7 @@ from ..runtime.body import RAISED
 from ..runtime.entry import Cancelled, Failure, Joined, Origin, Reopened, Started
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
-from ..runtime.ids import run_id
+from ..runtime.ids import child_id
 from ..runtime.run import LiveRun
 from ..runtime.state import COMPLETED, RETRYABLE, RunState
 from ..runtime.values import dump
@@ -37,7 +37,7 @@ def prepared(
         known = ", ".join(workflows)
         raise InvalidSetup(f"the app has no workflow {workflow!r}; it has: {known}")
     started = target.started(bytes(dump(data)), parent=origin)
-    child = run_id(workflow, f"{origin.run}/{origin.frame}/{origin.key}")
+    child = child_id(workflow, origin.run, origin.frame, origin.key)
     return child, started, target.address
 
 

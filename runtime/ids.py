@@ -18,6 +18,11 @@ def run_id(workflow: str, event_id: str) -> str:
     return _digest("run", workflow, event_id)
 
 
+def child_id(workflow: str, run: str, frame: str, key: str) -> str:
+    """The run that a body starts at `key`: no event, whatever its sender calls it, starts it too."""
+    return _digest("child", workflow, run, frame, key)
+
+
 def is_run_id(text: str) -> bool:
     """Whether a text has the form of a run's id."""
     return bool(_RUN.fullmatch(text))

@@ -222,12 +222,14 @@ class Waiting(Body):
             raise InvalidSetup("this worker cannot start other workflows")
         origin = Origin(run=self.run_id, frame=self._frame, key=key)
         run, started, actor = children.prepare(target, data, origin)
+        known = self._found(key)
+        if known is not None and known.kind == "child":
+            run = known.ref or run  # an earlier release named it otherwise
 
         async def ensure() -> None:
             await children.ensure(run, started, actor)
 
         again = self._recorder.redelivered or self._recorder.state.reopened
-        known = self._found(key)
         if again and known is not None and not known.settled:
             await ensure()
             if known.woken:

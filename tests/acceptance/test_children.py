@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from layby import App, Step
+from layby.actors import children
 from layby.cli.tables import nested
 from layby.client import NotDoneYet
+from layby.runtime.entry import ROOT
+from layby.runtime.ids import run_id
 from layby.runtime.state import RunState
 from layby.testing import TestRuntime
-from tests.engine import Engine, app_of, until
+from tests.engine import WORKFLOW, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
 
@@ -147,9 +150,60 @@ async def test_a_crash_before_the_parent_is_tidied_leaves_no_child(layby_running
             await until(lambda: _is(rt, child, "cancelled"))
 
 
-async def _children(rt: TestRuntime, run: str) -> list[str]:
+async def _children(rt: TestRuntime | Engine, run: str) -> list[str]:
     return (await rt.state(run)).children()
 
 
 async def _is(rt: TestRuntime, run: str, status: str) -> bool:
     return (await rt.state(run)).status == status
+
+
+async def test_no_event_takes_the_place_of_a_child(engine: Engine) -> None:
+    """Somebody knows the event that starts the parent, and sends the child's before it."""
+    async with engine.works(family(waits)):
+        run = run_id(WORKFLOW, "e1")
+        planted = f"{run}/{ROOT}/child"
+        ack = await engine.wire.store(
+            "desk.child", b'{"ticket": "theirs"}', {"Nats-Msg-Id": planted}
+        )
+        assert not ack.duplicate
+        await until(lambda: _children(engine, run_id("child", planted)))
+        await engine.start("T1", event_id="e1")
+        [child] = await until(lambda: _children(engine, run))
+        [grandchild] = await until(lambda: _children(engine, child))
+        assert (await engine.question(run=grandchild)).ticket == "T1"
+        assert (await engine.answer("T1", "ours")).outcome == "accepted"
+        assert await engine.result(run) == "ours"
+
+
+def _earlier_id(workflow: str, *place: str) -> str:
+    return run_id(workflow, "/".join(place))
+
+
+async def test_a_child_that_an_earlier_release_named_goes_on_with_its_parent(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def app(*, mended: bool) -> App:
+        made = app_of(waits)
+
+        @made.workflow(on="desk.child", key="ticket", name="child", version="1")
+        async def child(event: dict[str, Any], step: Step) -> str:
+            await step.run("look", lambda: event["ticket"])
+            if not mended:
+                raise ValueError("not yet")
+            return "done"
+
+        return made
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(children, "child_id", _earlier_id)
+        async with engine.works(app(mended=False)):
+            run = await engine.start("T1")
+            assert (await engine.ended(run)).status == "failed"
+    async with engine.works(app(mended=True)):
+        await engine.client.retry(run)
+        assert await engine.result(run) == "done"
+        assert {row.id for row in await engine.client.runs()} == {
+            run,
+            run_id("child", f"{run}/{ROOT}/child"),
+        }
