@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _LONGEST = 2_000
 """Characters of a refusal."""
+_DEEPEST = 32
+"""Levels of a JSON answer: a check takes some calls for each, wherever it is made."""
+_UNCHECKED = (RecursionError, ArithmeticError, ValueError)
+"""What a validator raises of an answer that it cannot check."""
 
 
 def _validator(form: dict[str, Any]) -> Draft202012Validator:
@@ -51,10 +55,24 @@ _WORDS = {"yes": True, "no": False, "true": True, "false": False}
 
 def fit(text: str, form: dict[str, Any]) -> str:
     """Why an answer does not satisfy `form`; empty when it does."""
+    wrong = "the answer cannot be checked: it is nested too deep, or a number is no usual one"
     try:
-        return _misfit(text, form)
-    except (RecursionError, ArithmeticError, ValueError):  # or nobody could answer any more
-        return "the answer cannot be checked: it is nested too deep, or a number is no usual one"
+        # What is accepted here must be read again inside the body, where less of the stack is left.
+        return wrong if _is_deep(_candidates(text)[0]) else _misfit(text, form)
+    except _UNCHECKED:  # or nobody could answer any more
+        return wrong
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        held = [each for each in level if isinstance(each, dict | list)]
+        if not held:
+            return False
+        level = [
+            inner for each in held for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def _misfit(text: str, form: dict[str, Any]) -> str:
@@ -88,9 +106,7 @@ def answer_value(text: str, wanted: Any) -> Any:
     adapter: TypeAdapter[Any] = TypeAdapter(wanted)
     validator = _validator(adapter.json_schema())
     for candidate in _candidates(text):
-        if validator.is_valid(candidate):
-            try:
+        with suppress(ValidationError, *_UNCHECKED):
+            if validator.is_valid(candidate):
                 return adapter.validate_python(candidate)
-            except ValidationError:
-                continue
     raise BadValue(f"the answer {text[:200]!r} is no {wanted!r}")
