@@ -20,6 +20,8 @@ from . import crash
 from .blocked import BlockedRuns
 from .entry import Unblocked
 from .errors import Fenced
+from .failure import told
+from .ids import is_run_id
 from .run import LiveRun, RunCache
 from .state import Block, RunState
 
@@ -53,7 +55,7 @@ class TakingUp:
     async def heard(self, msg: Any) -> None:
         """Look at a run that another worker has blocked."""
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
-        if run:
+        if is_run_id(run):
             self._spawn(self._take(run, random.uniform(0, _SPREAD)))  # noqa: S311
 
     async def stop(self) -> None:
@@ -74,6 +76,9 @@ class TakingUp:
         except BusError as error:
             log.info("blocked.postponed", run="", error=str(error))
             return
+        except Exception as error:  # noqa: BLE001  nobody else would tell of it
+            log.warning("blocked.not_looked", run="", error=told(error))
+            return
         if rows:
             log.info("blocked.looked", blocked=len(rows), taken=taken)
 
@@ -90,6 +95,9 @@ class TakingUp:
                 self._cache.drop(run)
             except BusError as error:
                 log.info("blocked.postponed", run=run, error=str(error))
+                return False
+            except Exception as error:  # noqa: BLE001  a log that cannot be read stops no other run
+                log.warning("blocked.not_looked", run=run, error=told(error))
                 return False
         return any(taken)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from layby import Agent, App, Network, NonRetriableError, RoutingAgent, Step, Tokens, tool
 from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
@@ -13,6 +15,7 @@ from layby.actors.workflow import WorkflowStep
 from layby.bus.bucket import Bucket
 from layby.bus.errors import NotConnected
 from layby.client import NotRetryable
+from layby.runtime.blocked import BlockedRow
 from layby.runtime.ids import run_id
 from layby.runtime.index import key_of
 from layby.runtime.need import MISSING_KEY
@@ -143,6 +146,29 @@ async def test_rows_that_others_planted_stop_neither_a_worker_nor_a_run(engine: 
         await until(lambda: engine.client.runs("blocked"))
     async with engine.works(desk(Agent("A", model=with_))):
         assert (await engine.result(run))["text"] == "done"
+
+
+async def test_a_blocked_run_whose_log_cannot_be_read_is_told_and_stops_no_look(
+    engine: Engine,
+) -> None:
+    without, with_ = Locked(""), Locked("k")
+    wrecked = run_id(WORKFLOW, "wrecked")
+    async with engine.works(desk(Agent("A", model=without))):
+        row = msgspec.json.encode(BlockedRow(run=wrecked, workflow=WORKFLOW, pos=1))
+        await Bucket(engine.wire, "blocked").put(wrecked, row)
+        await engine.log.append(wrecked, 1, "log", b"junk")
+        run = await engine.start("T1")
+        await engine.blocked(run)
+    with capture_logs() as logs:
+        async with engine.works(desk(Agent("A", model=with_))):
+            assert (await engine.result(run))["text"] == "done"
+            looked = await until(lambda: _told(logs, "blocked.looked"))
+    assert looked["blocked"] == 2
+    assert [each["run"] for each in logs if each["event"] == "blocked.not_looked"] == [wrecked]
+
+
+async def _told(logs: list[Any], event: str) -> Any:
+    return next((each for each in logs if each["event"] == event), None)
 
 
 # -- retried -----------------------------------------------------------------------------------
