@@ -33,9 +33,10 @@ class Deadlines:
         if shown is None:
             # Another worker may have shown it after this one last looked.
             shown = _shown((await self._parking.get_newest(due.ticket))[0], due.question)
-        if shown is None or shown.status != "open":
+        if shown is not None and shown.status != "open":
             await delivery.ack()  # closed long ago: most deadlines are
             return
+        # A record may have forgotten the question, or lost it to whoever wrote over it.
         live = await self._host.open(due.run)
         if due.question not in live.state.questions:
             await live.catch_up()

@@ -77,6 +77,25 @@ async def test_a_planted_record_of_a_ticket_is_written_over(engine: Engine, junk
     assert await engine.client.dead() == []
 
 
+@pytest.mark.parametrize("record", [b"\xff", b'{"ticket":"T1"}'])
+async def test_a_deadline_holds_for_a_question_whose_record_was_written_over(
+    engine: Engine, record: bytes
+) -> None:
+    async def soon(event: dict[str, Any], step: Step) -> list[str]:
+        del event
+        asked = [step.ask("developer", f"{n}?", timeout=1.5, default=n) for n in range(2)]
+        return [str(answer.value) for answer in await step.gather(*asked)]
+
+    async with engine.works(app_of(soon)):
+        run = await engine.start("T1")
+        await engine.questions(2)
+        await Bucket(engine.wire, "parked").put("T1", record)
+    async with engine.works(app_of(soon)):
+        assert await engine.result(run) == ["0", "1"]
+        assert await engine.client.questions() == []
+        assert await engine.client.dead() == []
+
+
 async def test_mail_that_a_server_has_forgotten_shows_no_closed_question_again(
     engine: Engine,
 ) -> None:
