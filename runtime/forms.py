@@ -66,13 +66,15 @@ def fit(text: str, form: dict[str, Any]) -> str:
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_DEEPEST):
-        held = [each for each in level if isinstance(each, dict | list)]
-        if not held:
-            return False
-        level = [
-            inner for each in held for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-    return any(isinstance(each, dict | list) for each in level)
+        level = [inner for each in level for inner in _held(each)]
+    return bool(level)
+
+
+def _held(value: Any) -> list[Any]:
+    """What is one level down in a JSON value."""
+    if isinstance(value, dict):
+        return list(cast("dict[str, Any]", value).values())
+    return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _misfit(text: str, form: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ def run_id(workflow: str, event_id: str) -> str:
 
 
 def child_id(workflow: str, run: str, frame: str, key: str) -> str:
-    """The run that a body starts at `key`: no event, whatever its sender calls it, starts it too."""
+    """The run that a body starts at `key`; no event starts it, whatever its sender calls it."""
     return _digest("child", workflow, run, frame, key)
 
 
