@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,11 +71,13 @@ def _is_deep(value: Any) -> bool:
     return bool(level)
 
 
-def _held(value: Any) -> list[Any]:
+def _held(value: Any) -> Iterable[Any]:
     """What is one level down in a JSON value."""
     if isinstance(value, dict):
-        return list(cast("dict[str, Any]", value).values())
-    return cast("list[Any]", value) if isinstance(value, list) else []
+        fields: dict[str, Any] = value
+        return fields.values()
+    items: list[Any] = value if isinstance(value, list) else []
+    return items
 
 
 def _misfit(text: str, form: dict[str, Any]) -> str:
