@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from .bounded import Bounded
-from .errors import BusError, Conflict
+from .errors import Conflict, CopyLags, ValueLost
 from .reading import newest
 from .requests import Requests
 from .sealing import Cipher, no_keyring
@@ -69,7 +69,7 @@ class Blobs:
         return msgspec.Raw(msgspec.json.encode(reference))
 
     async def inflate(self, raw: msgspec.Raw) -> msgspec.Raw:
-        """The value that `raw` is, or refers to. Raises BusError when it is not there."""
+        """The value that `raw` is, or refers to. Raises ValueLost, BusError."""
         data = bytes(raw)
         if not data.startswith(_MARK):
             return raw
@@ -112,15 +112,23 @@ class Blobs:
                 for subject in page
                 if subject in found
             ]
-            if len(found) < len(page):
+            lacks = [subject for subject in page if subject not in found]
+            if lacks:
+                await self._demand(stream, reference, lacks[0])
                 break
         data = b"".join(chunks)
         whole = len(data) == reference.size
         if not reference.sealed:  # else each chunk was checked, and is where it belongs
             whole = hashlib.sha256(data).hexdigest() == reference.digest
         if not whole:
-            raise BusError(f"the big value {reference.digest[:12]} is not whole")
+            raise _lost(reference, "is not what was put away")
         return data
+
+    async def _demand(self, stream: str, reference: Reference, subject: str) -> None:
+        """Say why a chunk was not found. Raises CopyLags, ValueLost."""
+        if await self._requests.stored(stream, last=subject) is not None:
+            raise CopyLags(f"a copy of {stream} lacks a part of a big value that its leader has")
+        raise _lost(reference, f"lacks its part {subject.rpartition('.')[2]}")
 
     async def _opened(self, reference: Reference, chunk: bytes, place: str) -> bytes:
         if not reference.sealed:
@@ -129,3 +137,10 @@ class Blobs:
         if vault is None:
             raise no_keyring(place)
         return await vault.opened(reference.run, chunk, place)
+
+
+def _lost(reference: Reference, why: str) -> ValueLost:
+    return ValueLost(
+        f"the big value {reference.digest[:12]} of {reference.size} bytes {why}: put the stream "
+        f"{STREAM} back from a backup, then retry the run"
+    )

@@ -19,6 +19,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ Erased                nobody: the key of it was destroyed, and with that all it sealed
    ├─ Tampered              the operator: sealed bytes were changed, or moved to another place
    ├─ MissingPackage        the operator: an extra of Layby is not installed
+   ├─ ValueLost             the operator: a big value is not whole in its stream any more
    ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
    ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
    ├─ ServerUnavailable     the operator: nothing answers at the server's address
@@ -132,6 +133,10 @@ class Tampered(BusError):
 
 class MissingPackage(BusError):
     """A package that belongs to an extra of Layby is not installed."""
+
+
+class ValueLost(BusError):
+    """A big value that a log refers to is not whole in its stream, by its leader's word."""
 
 
 class TopologyMismatch(BusError):

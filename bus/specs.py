@@ -22,6 +22,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     subjects: tuple[str, ...]
     config: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    """Settings that bound it, of which an operator may choose others: they are given to a new
+    stream, and to one that has none where `layby provision --limits` asks for it."""
     exact: bool = False
     """It must hold these subjects and no others; otherwise those that lack are added."""
 

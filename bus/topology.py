@@ -12,13 +12,18 @@ import msgspec
 from . import log
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .names import EVENTS, Names
-from .ownership import check_source, is_marked, mark
+from .ownership import check_source, is_marked, mark, stranger
 from .requests import Requests
 from .specs import ConsumerSpec, SourceSpec, StreamSpec, Topology
 from .verification import examine, is_own, not_made, taken
 
 _NANOS = 1_000_000_000
 _PLAIN = Names()
+_MIB = 1024 * 1024
+_SMALLER = (1, 4, 16, 64)
+"""What the limits of a new stream are divided by, in turn, while the server has no room for it."""
+_NO_ROOM = frozenset({10005, 10023, 10047})
+"""No peer has the storage, insufficient resources, insufficient storage."""
 _DAY = 86_400
 _NO_CONSUMER = 10014
 _TRIES = 8
@@ -66,6 +71,8 @@ def streams(
             name=name(EVENTS),
             subjects=tuple(dict.fromkeys(triggers)),
             config={"max_age": 30 * _DAY * _NANOS, "allow_direct": True},
+            # A full one refuses events with an error, and never drops one that was not read.
+            limits={"max_bytes": 4096 * _MIB, "discard": "new"},
         ),
         *(
             StreamSpec(
@@ -82,6 +89,8 @@ def streams(
                 own(f"{role}.{noun}.*") for role in roles for noun in ("question", "receipt")
             ),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
+            # Every answer has a receipt, the unwanted ones too: the oldest go.
+            limits={"max_bytes": 1024 * _MIB},
         ),
         StreamSpec(
             name=name("ANSWERS"),
@@ -95,6 +104,7 @@ def streams(
                 "discard_new_per_subject": True,
                 "allow_direct": True,
             },
+            limits={"max_bytes": 512 * _MIB},
         ),
         StreamSpec(
             name=name("TIMERS"),
@@ -111,6 +121,8 @@ def streams(
             name=name("DEAD"),
             subjects=(own("dead.>"), *advisories),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
+            # Whoever may send events may send bad ones: the oldest letters go.
+            limits={"max_bytes": 512 * _MIB},
         ),
         StreamSpec(name=name("BLOBS"), subjects=(own("blob.>"),), config={"allow_direct": True}),
         StreamSpec(
@@ -129,11 +141,15 @@ def streams(
 class Provisioner:
     """Creates what is missing and verifies what is there."""
 
-    def __init__(self, requests: Requests, *, replicas: int | None = None) -> None:
+    def __init__(
+        self, requests: Requests, *, replicas: int | None = None, limits: bool = False
+    ) -> None:
         """`replicas` is how many copies each stream must have.
 
-        None: one for a new stream, and whatever an existing one has.
+        None: one for a new stream, and whatever an existing one has. With `limits`, existing
+        streams get the byte limits of new ones where they have none.
         """
+        self._limits = limits
         self._requests = requests
         self._names = requests.names
         self._replicas = replicas
@@ -204,7 +220,24 @@ class Provisioner:
                 fresh.update(spec.subjects)
                 return [f"created stream {spec.name}"]
         changes = await self._extend_stream(spec, found, fresh)
-        return [*changes, *await self._set_replicas(spec)]
+        return [*changes, *await self._set_limits(spec), *await self._set_replicas(spec)]
+
+    async def _set_limits(self, spec: StreamSpec) -> list[str]:
+        """Bound an existing stream that is not. Raises TopologyMismatch."""
+        found = await self._found(spec.name) if self._limits and spec.limits else None
+        if found is None or found.get("max_bytes", -1) > 0:
+            return []
+        if not is_own(spec, found, self._names):
+            raise stranger(spec.name, found)
+        try:
+            await self._requests.api(f"STREAM.UPDATE.{spec.name}", {**found, **spec.limits})
+        except BusError as why:
+            raise TopologyMismatch(
+                f"stream {spec.name} cannot be limited to {_size(spec.limits)}: {why}; choose a "
+                f"limit yourself: nats stream edit {spec.name} --max-bytes 1GB",
+                code=why.code,
+            ) from None
+        return [f"stream {spec.name} takes at most {_size(spec.limits)} now"]
 
     async def _set_replicas(self, spec: StreamSpec) -> list[str]:
         """Give an existing stream as many copies as were asked for. Raises TopologyMismatch."""
@@ -279,13 +312,18 @@ class Provisioner:
             "metadata": mark(self._names),
             **spec.config,
         }
-        try:
-            await self._requests.api(f"STREAM.CREATE.{spec.name}", config, timeout=10)
-        except BusError as why:
-            found = await self._found(spec.name)
-            if found is None:
-                raise not_made(f"stream {spec.name}", why) from None
-            return found
+        for limits in (*_ever_smaller(spec.limits), {}):
+            try:
+                body = {**config, **limits}
+                await self._requests.api(f"STREAM.CREATE.{spec.name}", body, timeout=10)
+            except BusError as why:
+                found = await self._found(spec.name)
+                if found is not None:
+                    return found
+                if not (limits and why.code in _NO_ROOM):
+                    raise not_made(f"stream {spec.name}", why) from None
+            else:
+                return None
         return None
 
     async def _ensure_consumer(self, spec: ConsumerSpec, fresh: set[str]) -> list[str]:
@@ -331,6 +369,16 @@ class Provisioner:
                 raise not_made(f"consumer {spec.name} of stream {spec.stream}", why) from None
             return []
         return [f"created consumer {spec.name} on {spec.stream}"]
+
+
+def _ever_smaller(limits: dict[str, Any]) -> list[dict[str, Any]]:
+    """Limits for servers of ever less room, which sets a stream's `max_bytes` aside for it."""
+    size = limits.get("max_bytes", 0)
+    return [{**limits, "max_bytes": size // part} for part in _SMALLER] if size else []
+
+
+def _size(limits: dict[str, Any]) -> str:
+    return f"{limits['max_bytes'] // _MIB:,} MiB"
 
 
 def _copies(count: int) -> str:

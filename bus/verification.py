@@ -65,7 +65,7 @@ def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
         "allow_msg_ttl",
     ):
         wanted = spec.config.get(key, {"retention": "limits", "discard": "old"}.get(key, False))
-        if found.get(key, False) != wanted:
+        if found.get(key, False) not in (wanted, spec.limits.get(key, wanted)):
             raise TopologyMismatch(
                 f"stream {spec.name} has {key} = {found.get(key, False)!r}, and Layby needs "
                 f"{wanted!r}: it was made by somebody else; rename it or recreate it empty"

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
-from . import safety
+from . import room, safety
 from .asked import open_questions
 from .bus.connection import Connection
 from .bus.dead import DeadLetter, read
@@ -35,7 +35,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     if connection.demands_login:
         findings += await safety.account(requests)
     try:
-        await requests.api("INFO")
+        account = await requests.api("INFO")
     except PermissionDenied as error:
         advice = "Log in as a user who may look at everything: `observer` in deploy/accounts.conf."
         return [
@@ -59,6 +59,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     findings += found
     if not whole:
         return findings
+    findings += room.of_account(account)
     findings += await safety.syncing(requests)
     own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS", "AUDIT"]
     findings += await _consumers(requests, [*map(requests.names.stream, own)], sources)
@@ -121,6 +122,7 @@ async def _streams(
         _logs({name: listed[name]["state"]["messages"] for name in shared}),
     ]
     findings += safety.copies(listed)
+    findings += await room.of_streams(requests, listed)
     return findings, True
 
 

@@ -144,7 +144,11 @@ def _settle_memory() -> None:
 
 
 async def provision(
-    app: App, settings: ConnectionSettings, *, replicas: int | None = None
+    app: App,
+    settings: ConnectionSettings,
+    *,
+    replicas: int | None = None,
+    limits: bool = False,
 ) -> list[Finding]:
     """Create or verify everything that `app` needs on the server.
 
@@ -153,6 +157,7 @@ async def provision(
         settings: Where and how to connect, as a user who may create streams.
         replicas: How many copies each stream has from now on, those that exist too. None: one copy
             of a new stream, and whatever an existing one has.
+        limits: Give existing streams the byte limits that new ones have, where they have none.
 
     Raises:
         TopologyMismatch: something exists in a form that will not do, or cannot have so many
@@ -160,7 +165,9 @@ async def provision(
         PermissionDenied: this user may not create, or change, what is needed.
     """
     async with opened(settings, prefix=app.prefix) as (_, requests):
-        changes = await Provisioner(requests, replicas=replicas).ensure(app.topology())
+        changes = await Provisioner(requests, replicas=replicas, limits=limits).ensure(
+            app.topology()
+        )
     if not changes:
         return [Finding(level="ok", subject=app.name, message="everything is there already")]
     return [Finding(level="ok", subject=app.name, message=change) for change in changes]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
@@ -18,6 +20,7 @@ from ..bus.errors import (
     PublishUnconfirmed,
     StoreFull,
     StreamMissing,
+    ValueLost,
 )
 from ..bus.mailbox import Delivery
 from .errors import Interrupted, LaybyError
@@ -38,8 +41,15 @@ OUTAGES = (
 """What a message is kept for, however long it lasts."""
 _GIVE_UP = 6
 """Failures of a message's handler after which its error counts as permanent."""
+_TOLD_AGAIN = 30.0
+"""Seconds after which it is said again that the store is full."""
+_MAKE_ROOM = (
+    "make room, and everything goes on: raise the limit that `layby doctor` names, remove old runs "
+    "with `layby purge`, or give the server more disk"
+)
 _REMEMBERED = 10_000
 """Messages whose failures are counted; another worker may have handled them since."""
+E = TypeVar("E", bound=BaseException)
 _Key = tuple[str, str, int]
 """A mailbox, and the stream and sequence of a message in it."""
 
@@ -59,6 +69,7 @@ class Guard:
         """Ends a run, with the reason, whose mail is given up."""
         self._failures: Bounded[_Key, int] = Bounded(_REMEMBERED)
         """How often handlers have failed for a message; crashes and outages do not count."""
+        self._told_full = -_TOLD_AGAIN
         self._under_way: set[_Key] = set()
         """The messages in our hands: none is handled twice at once here."""
 
@@ -93,32 +104,55 @@ class Guard:
             log.warning("delivery.encrypted", mailbox=mailbox, run=delivery.run, why=str(error))
             await delivery.nak(min(30.0, 0.25 * 2 ** min(delivery.num_delivered, 7)))
         except OUTAGES as error:
-            await self._postpone(mailbox, delivery, error)
-        except Exception as error:
-            log.warning(
-                "delivery.failed",
-                mailbox=mailbox,
-                subject=delivery.subject,
-                num_delivered=delivery.num_delivered,
-                error=told(error),
-                exc_info=None if isinstance(error, LaybyError) else error,
-            )
-            failures = (self._failures.get(key) or 0) + 1
-            if failures >= _GIVE_UP or isinstance(error, Hopeless):
-                self._failures.pop(key)
-                await self._give_up(mailbox, delivery, error)
+            if lost := _cause(error, ValueLost):
+                await self._count(key, delivery, lost)
             else:
-                self._failures.put(key, failures, 1)
-                await delivery.nak(min(10.0, 0.1 * 2**failures))
+                await self._postpone(mailbox, delivery, error)
+        except Exception as error:  # noqa: BLE001  counted, told and, at last, given up
+            await self._count(key, delivery, error)
+
+    async def _count(self, key: _Key, delivery: Delivery, error: Exception) -> None:
+        """Have a message that failed tried again, or give it up."""
+        mailbox = key[0]
+        log.warning(
+            "delivery.failed",
+            mailbox=mailbox,
+            subject=delivery.subject,
+            num_delivered=delivery.num_delivered,
+            error=told(error),
+            exc_info=None if isinstance(error, LaybyError) else error,
+        )
+        failures = (self._failures.get(key) or 0) + 1
+        if failures < _GIVE_UP and not isinstance(error, Hopeless):
+            self._failures.put(key, failures, 1)
+            await delivery.nak(min(10.0, 0.1 * 2**failures))
+            return
+        try:
+            await self._give_up(mailbox, delivery, error)
+        except OUTAGES as outage:
+            await self._postpone(mailbox, delivery, outage)
+        else:
+            self._failures.pop(key)
 
     async def _postpone(self, mailbox: str, delivery: Delivery, error: BaseException) -> None:
-        if isinstance(error, PermissionDenied) or isinstance(error.__cause__, PermissionDenied):
+        if full := _cause(error, StoreFull):
+            # It goes on when somebody has made room; asking often would not help.
+            self._tell_full(full)
+            await delivery.nak(min(10.0, 0.5 * 2 ** min(delivery.num_delivered, 5)))
+        elif denied := _cause(error, PermissionDenied):
             # It goes on when somebody has changed the rights; until then not too often.
-            log.warning("delivery.postponed", mailbox=mailbox, error=str(error))
+            log.warning("delivery.postponed", mailbox=mailbox, error=str(denied))
             await delivery.nak(min(30.0, 0.5 * 2 ** min(delivery.num_delivered, 6)))
         else:
             log.info("delivery.postponed", mailbox=mailbox, error=str(error))
             await delivery.nak(0.5)
+
+    def _tell_full(self, error: StoreFull) -> None:
+        """Log that nothing can be stored, once in a while and not for each message."""
+        now = time.monotonic()
+        if now >= self._told_full + _TOLD_AGAIN:
+            self._told_full = now
+            log.error("store.full", error=str(error), advice=_MAKE_ROOM)
 
     async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
         reason = (
@@ -141,3 +175,9 @@ class Guard:
 
 async def _refuse(delivery: Delivery) -> None:
     raise Hopeless(f"its subject, {delivery.subject[:200]}, is no text: it is not UTF-8")
+
+
+def _cause(error: BaseException, kind: type[E]) -> E | None:
+    """The error itself, or what it was raised from, if it is of this kind."""
+    found = error if isinstance(error, kind) else error.__cause__
+    return found if isinstance(found, kind) else None

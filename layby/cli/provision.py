@@ -31,6 +31,14 @@ def provision(
             show_default=False,
         ),
     ] = None,
+    limits: Annotated[
+        bool,
+        typer.Option(
+            "--limits",
+            metavar="",
+            help="Give existing streams the byte limits of new ones, where they have none.",
+        ),
+    ] = False,
 ) -> int:
     """Create or verify what an app needs on the server.
 
@@ -46,7 +54,7 @@ def provision(
 
     from ..run import provision as make
 
-    findings = asyncio.run(make(loaded, settings, replicas=replicas))
+    findings = asyncio.run(make(loaded, settings, replicas=replicas, limits=limits))
     if call.json:
         print_json(findings)
     else:
