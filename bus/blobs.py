@@ -76,7 +76,7 @@ class Blobs:
         try:
             reference = _decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise BusError("what stands for a value put away is no reference to one") from None
+            raise ValueLost("what stands for a value put away is no reference to one") from None
         found = self._recent.get(reference.digest)
         if found is None:
             found = await self._fetch(reference)
