@@ -164,5 +164,5 @@ async def test_a_store_that_is_full_is_said_and_is_waited_for(own_server: Embedd
                 assert told[0].level == "error", told
                 await engine.wire.api("STREAM.PURGE.BLOBS", {"filter": "blob.x.>"})
                 assert await engine.result(run) == "100006T1"
-        [told] = [each for each in logs if each["event"] == "store.full"]
-        assert "layby doctor" in told["advice"]
+        [line] = [each for each in logs if each["event"] == "store.full"]
+        assert "layby doctor" in line["advice"]
