@@ -166,10 +166,7 @@ class Log:
         place = self.names.subject(subject(to, run, n))
         vault = self._requests.vault
         if vault is not None:
-            if n == 1:
-                await vault.begin(run)
-            cipher = await vault.of_run(run)
-            data = cipher.seal(data, place) if cipher is not None else data
+            data = await vault.sealed(run, n, data, place)
         await self._requests.store(place, data, headers)
 
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from functools import cache
 from typing import Protocol
 
 import msgspec
@@ -64,7 +65,7 @@ class KeyName(msgspec.Struct, frozen=True):
 class Cipher:
     """Seals and opens with one data key."""
 
-    __slots__ = ("_aead", "_digests", "_head", "_unsealed", "key")
+    __slots__ = ("_aead", "_head", "_purpose", "_secrets", "_unsealed", "key")
 
     def __init__(self, key: KeyName, secrets: bytes, purpose: str) -> None:
         """`secrets` are those that `key` names, one after another; `purpose` is what it is for.
@@ -76,8 +77,12 @@ class Cipher:
         self.key = key
         name = str(key).encode()
         self._head = MARK + bytes([len(name)]) + name
+        self._secrets, self._purpose = secrets, purpose
         self._aead = aead(_derived(secrets, f"seal {purpose}"))
-        self._digests = _derived(secrets, f"digest {purpose}")
+
+    def is_of(self, sealed: bytes) -> bool:
+        """Whether sealed bytes name this key."""
+        return sealed.startswith(self._head)
 
     def seal(self, data: bytes, place: str) -> bytes:
         """`data` for `place`, where alone it can be opened."""
@@ -100,7 +105,8 @@ class Cipher:
 
     def digest(self, data: bytes) -> str:
         """A name for `data` that tells nothing of it without the key."""
-        return hmac.digest(self._digests, data, "sha256").hex()
+        key = _derived(self._secrets, f"digest {self._purpose}")
+        return hmac.digest(key, data, "sha256").hex()
 
 
 class Sealing(Protocol):
@@ -111,6 +117,10 @@ class Sealing(Protocol):
 
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:
         """Choose the key of a run that is believed to begin now; see `Vault.begin`."""
+
+    async def sealed(self, run: str, n: int, data: bytes, place: str) -> bytes:
+        """Position `n` of a run's log as it is stored on the subject `place`."""
+        ...
 
     async def of_run(self, run: str) -> Cipher | None:
         """What seals what belongs to a run; None: the run began unsealed, and stays so."""
@@ -158,9 +168,11 @@ def new_secret() -> bytes:
 
 
 def _derived(secrets: bytes, purpose: str) -> bytes:
-    """A key for one purpose: HKDF-SHA256 (RFC 5869) with one block of output."""
-    extracted = hmac.digest(b"layby", secrets, "sha256")
-    return hmac.digest(extracted, purpose.encode() + b"\x01", "sha256")
+    """A key for one purpose: one block of HKDF-Expand with SHA-256 (RFC 5869).
+
+    Secrets are random to the last bit, so there is nothing to extract first.
+    """
+    return hmac.digest(secrets, f"layby {purpose}".encode() + b"\x01", "sha256")
 
 
 def pseudonym(secret: bytes, text: str) -> str:
@@ -168,6 +180,7 @@ def pseudonym(secret: bytes, text: str) -> str:
     return hmac.digest(secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:24]
 
 
+@cache
 def _primitives() -> tuple[type, type[Exception]]:
     try:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415  an extra

@@ -76,6 +76,14 @@ class Vault:
             key = KeyName(*slot, owner, found.generation)
         self._remember(run, *await self._cipher(key, f"run {run}"), learnt=False)
 
+    async def sealed(self, run: str, n: int, data: bytes, place: str) -> bytes:
+        """Position `n` of a run's log as it is stored on the subject `place`."""
+        known = self._known(run)
+        if known is None and n == 1:
+            await self.begin(run)
+        cipher = known.cipher if known is not None else await self.of_run(run)
+        return data if cipher is None else cipher.seal(data, place)
+
     async def of_run(self, run: str) -> Cipher | None:
         """What seals what belongs to a run; None: the run began unsealed, and stays so.
 
@@ -103,10 +111,10 @@ class Vault:
 
     async def opened(self, run: str, sealed: bytes, place: str) -> bytes:
         """What was sealed for `place` and belongs to a run. Raises Erased, KeyMissing, Tampered."""
-        key, known = key_of(sealed), self._known(run)
-        if known is not None and known.cipher is not None and known.cipher.key == key:
+        known = self._known(run)
+        if known is not None and known.cipher is not None and known.cipher.is_of(sealed):
             return known.cipher.open(sealed, place)
-        cipher, _ = await self._cipher(key, f"run {run}")
+        cipher, _ = await self._cipher(key_of(sealed), f"run {run}")
         return cipher.open(sealed, place)
 
     async def entry(self, run: str, n: int, data: bytes, place: str) -> bytes:
@@ -127,14 +135,14 @@ class Vault:
             if known is None or known.cipher is not None:
                 self._remember(run, None, math.inf, learnt=True)
             return data
-        key = key_of(data)
-        if known is not None and known.cipher is not None and known.cipher.key == key:
+        if known is not None and known.cipher is not None and known.cipher.is_of(data):
             opened = known.cipher.open(data, place)
             if not known.learnt:
                 self._remember(run, known.cipher, known.until, learnt=True)
             return opened
         if n > 1 and known is not None and known.learnt:
             raise Tampered(f"position {n} of run {run} is not sealed with the key of the run")
+        key = key_of(data)
         try:
             cipher, until = await self._cipher(key, f"run {run}")
         except KeyMissing:
