@@ -17,6 +17,7 @@ from ..bus.bucket import Bucket
 from ..bus.errors import Conflict, InvalidTicket, PermissionDenied, StreamMissing
 from ..bus.reading import every
 from ..bus.requests import Requests
+from ..runtime.entry import UNREADABLE
 from ..runtime.index import BUCKET as RUNS
 from ..runtime.index import IndexRow, key_of
 from .open_questions import BUCKET as QUESTIONS
@@ -123,7 +124,7 @@ class Migration:
         try:
             row = msgspec.json.decode(data, type=IndexRow)
             key_of(row.ticket, row.id)
-        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidTicket):
+        except (*UNREADABLE, InvalidTicket):
             return  # no row of Layby's: whoever wrote it must not stop a worker
         await self._write(row)
         await self._runs.forget(row.id)

@@ -11,10 +11,10 @@ from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.sealing import unsealed
-from ..bus.token import encode
+from ..bus.token import check_words, encode
 from ..runtime.index import IndexRow
 from ..runtime.state import WAITING, Question, RunState
-from ..runtime.times import iso
+from ..runtime.times import check_times, iso
 
 KEPT = 32
 """Closed questions that a record remembers."""
@@ -56,6 +56,13 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """Of the call that is to be approved."""
     answer_with: tuple[str, ...] = ()
     """While it is open: shell commands that answer exactly this question."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be shown, or would become a subject. Raises ValueError."""
+        check_times(self.asked_at, self.deadline, self.closed_at, self.started_at)
+        check_words(self.id, self.run, self.role, self.parent)
+        if not (self.run and self.asked_at and self.deadline):
+            raise ValueError("it has no run, or no deadline")
 
 
 class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -16,6 +16,7 @@ from ..bus.timers import Timers
 from ..bus.token import encode
 from ..bus.wire import Message
 from ..runtime import crash
+from ..runtime.entry import UNREADABLE
 from ..runtime.host import Host
 from ..runtime.services import Due
 from ..runtime.state import Question, RunState
@@ -197,7 +198,7 @@ class Showing:
         if newest is None or at - newest.at > _FRESH:
             return set()
         found = await self._published_since(ticket, at - _FRESH)
-        return {msgspec.json.decode(newest.data, type=_Shown).id, *found}
+        return {*_id_in(newest.data), *found}
 
     async def unrecorded(self, record: ParkedRecord, at: float) -> set[str]:
         """Questions on a ticket that were published by `at` and that its record lacks."""
@@ -231,7 +232,8 @@ class Showing:
         for message in read:
             stamp = datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
             if stamp >= (since or 0.0):
-                found.setdefault(msgspec.json.decode(message.data, type=_Shown).id, stamp)
+                for ref in _id_in(message.data):
+                    found.setdefault(ref, stamp)
         return found
 
     async def _copied(self, stream: str, subject: str, since: float | None) -> list[Message]:
@@ -242,3 +244,14 @@ class Showing:
         """Return when what this worker is showing on `ticket` has its record, or after `within`."""
         if under_way := self._under_way.get(ticket):
             await asyncio.wait(set(under_way), timeout=within)
+
+
+def _id_in(data: bytes) -> set[str]:
+    """The id of a published question; none of what is no question, whoever published it."""
+    try:
+        return {_read_shown(data).id}
+    except UNREADABLE:
+        return set()
+
+
+_read_shown = msgspec.json.Decoder(_Shown).decode

@@ -10,6 +10,7 @@ from ..bus.names import Names
 from ..bus.requests import Requests
 from ..bus.threads import ThreadLog, stream
 from ..bus.topology import StreamSpec
+from ..runtime.entry import UNREADABLE
 from ..runtime.errors import InvalidSetup
 from .thread import LAST, checked_last, run_of
 from .turn import Said
@@ -17,6 +18,14 @@ from .turn import Said
 _PLAIN = Names()
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Said]).decode
+
+
+def _read(data: bytes) -> list[Said]:
+    """An entry of a thread; nothing of what Layby did not write."""
+    try:
+        return _decode(data)
+    except UNREADABLE:
+        return []
 
 
 class NatsHistory:
@@ -39,7 +48,7 @@ class NatsHistory:
 
     async def load(self, thread: str) -> list[Said]:
         """What was said, the newest `last` of it, oldest first."""
-        found = [said for entry in await self._bound.load(thread) for said in _decode(entry)]
+        found = [said for entry in await self._bound.load(thread) for said in _read(entry)]
         return found[-self._last :]
 
     async def append_user_message(self, thread: str, key: str, said: Said) -> None:

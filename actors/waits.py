@@ -25,6 +25,7 @@ from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from ..bus.events import Events, Fits, StoredEvent
 from ..bus.mailbox import Delivery
+from ..bus.token import is_word
 from ..runtime import crash
 from ..runtime.entry import Arrived, Awaited, Cancelled, Raw
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
@@ -47,6 +48,11 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     seen: int | None = None
     """No event up to this sequence is for it; None: registered by an earlier version."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no run's id, and would become a subject. Raises ValueError."""
+        if not is_word(self.run):
+            raise ValueError(f"{self.run[:80]!r} is not the id of a run")
 
     def is_for(self, other: Wait) -> bool:
         """Whether both are the same wait, whatever they have seen."""

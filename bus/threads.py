@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from .errors import BusError, Conflict, Erased
+from .errors import BusError, Conflict, Erased, Tampered
 from .names import Names
 from .reading import every, newest
 from .requests import Requests
@@ -74,7 +74,7 @@ class ThreadLog:
         return [data for data in opened if data is not None]
 
     async def _opened(self, thread: str, message: Message) -> bytes | None:
-        """An entry as it was written; None where its key was destroyed. Raises KeyMissing."""
+        """An entry as it was written; None where it cannot be read. Raises KeyMissing."""
         place = message.headers["Nats-Subject"]
         if not is_sealed(message.data):
             return message.data
@@ -82,7 +82,7 @@ class ThreadLog:
             raise no_keyring(place)
         try:
             return await self._requests.vault.thread_entry(thread, message.data, place)
-        except Erased:
+        except (Erased, Tampered):
             return None
 
     def _all(self, thread: str) -> str:

@@ -58,6 +58,13 @@ def is_word(text: str) -> bool:
     return bool(raw) and not _ODD.search(raw) and len(text) <= LONGEST_TICKET
 
 
+def check_words(*texts: str) -> None:
+    """Refuse a text that is neither empty nor a word; see `is_word`. Raises ValueError."""
+    for text in texts:
+        if text and not is_word(text):
+            raise ValueError(f"{text[:_SHOWN]!r} is no word of letters, digits, - and _")
+
+
 def slug(name: str) -> str:
     """Write the name of an agent, role or network as the subject token of its actor.
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
 from .actors.open_questions import BUCKET, OpenQuestion, decode
 from .actors.parked import decode as decode_record
 from .actors.parked import parked_question
 from .actors.ready import answer_with
 from .bus.bucket import Bucket
-from .bus.errors import PermissionDenied, StreamMissing
+from .bus.errors import InvalidTicket, PermissionDenied, StreamMissing
 from .bus.names import Names
 from .bus.reading import every
 from .bus.requests import Requests
 from .bus.token import encode
 from .listing import contains, demand_current
 from .rows import QuestionRow
+from .runtime.entry import UNREADABLE
 from .runtime.state import RunState
 from .runtime.times import iso
 
@@ -64,7 +63,7 @@ async def asked_on(requests: Requests, ticket: str) -> list[QuestionRow]:
     record = item.read(decode_record) if item is not None else None
     if record is None:
         return []
-    rows = [OpenQuestion(ticket=record.ticket, question=each) for each in record.questions]
+    rows = [OpenQuestion(ticket=ticket, question=each) for each in record.questions]
     return [question_row(row, requests.names) for row in rows]
 
 
@@ -80,7 +79,7 @@ def _row(data: bytes, names: Names) -> QuestionRow | None:
         return None
     try:
         return question_row(decode(data), names)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (*UNREADABLE, InvalidTicket):
         return None  # whoever wrote it must not stop the list
 
 

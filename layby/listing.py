@@ -14,14 +14,14 @@ from .actors.migration import is_current
 from .actors.parked import decode as decode_record
 from .actors.parked import waiting_row
 from .bus.bucket import Bucket
-from .bus.errors import BusError, LaybyError, StreamMissing
+from .bus.errors import BusError, InvalidTicket, LaybyError, StreamMissing
 from .bus.log import Log
 from .bus.reading import backwards, newest
 from .bus.requests import Requests
 from .bus.token import encode
 from .bus.wire import Message
 from .rows import RunRow
-from .runtime.entry import Started, read
+from .runtime.entry import UNREADABLE, Started, read
 from .runtime.ids import is_run_id
 from .runtime.index import BUCKET, IndexRow, key_of, opened
 from .runtime.state import RunState
@@ -241,10 +241,11 @@ def row_in(message: Message) -> IndexRow | None:
         return None
     try:
         row = _decode_row(message.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        key = [encode(row.ticket), row.id]
+    except (*UNREADABLE, InvalidTicket):
         return None  # whoever wrote it must not stop the list
-    key = message.headers["Nats-Subject"].rpartition(".")[2]
-    return row if row.id == key and is_run_id(key) else None
+    there = message.headers["Nats-Subject"].split(".")[-2:]
+    return row if key == there and is_run_id(row.id) else None
 
 
 async def row_of(requests: Requests, message: Message) -> IndexRow | None:

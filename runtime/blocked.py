@@ -13,6 +13,7 @@ import structlog
 
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict, PermissionDenied, StreamMissing
+from ..bus.token import check_words
 from .run import LiveRun
 
 log = structlog.get_logger("layby.blocked")
@@ -27,6 +28,10 @@ class BlockedRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workflow: str
     pos: int
     """The position of its log that this reflects."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no run's id, and would become a subject. Raises ValueError."""
+        check_words(self.run)
 
 
 class BlockedRuns:

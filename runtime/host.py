@@ -93,6 +93,19 @@ class Host:
         self._trail = Trail()
         self._active: dict[str, set[Activation]] = {}
 
+    def works_on(self, run_id: str) -> bool:
+        """Whether something of the run is under way in this worker."""
+        return run_id in self._active
+
+    async def look_up(self, run_id: str) -> None:
+        """Stop working on a run that has ended by its log, or whose log is gone."""
+        live = self.cache.warm(run_id)
+        if live is None or not live.state.tail:
+            return
+        await live.confirm()
+        if live.state.ended or not await self.log.exists(run_id, live.state.tail):
+            self.stop_run(run_id)
+
     def stop_run(self, run_id: str) -> None:
         """End the run's activations in this worker at once, for it was cancelled."""
         for activation in list(self._active.get(run_id, ())):

@@ -20,12 +20,12 @@ import structlog
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict, Erased, KeyMissing, Tampered
 from ..bus.sealing import Sealing, unsealed
-from ..bus.token import encode
+from ..bus.token import check_words, encode
 from . import crash
 from .failure import reason_of
 from .run import LiveRun
 from .state import BLOCKED, COMPLETED, RUNNING, WAITING, RunState
-from .times import iso
+from .times import check_times, iso
 
 log = structlog.get_logger("layby.index")
 
@@ -64,6 +64,11 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many questions it has asked so far; -1: unknown."""
     sealed: bytes = b""
     """Of a run that is encrypted: its `FreeText`, which is empty here then."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be shown, or would become a subject. Raises ValueError."""
+        check_times(self.started_at, self.updated_at)
+        check_words(self.id, self.parent)
 
 
 class FreeText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

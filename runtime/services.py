@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from ..bus.errors import BusError
+from ..bus.token import check_words
 from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
 from .failure import told
@@ -26,6 +27,10 @@ _ADVICE = (
     "it did something before its first step, which happens again each time that it has waited: "
     "put what must happen once into ctx.step.run(...)"
 )
+
+
+_LAST = 1e12
+"""Unix seconds that no time of ours comes near."""
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,6 +49,12 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds that the run may take, without the time that people take."""
     early: bool = False
     """Of a run's timeout: it is to count as passed; tests do not wait."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would become a subject, or is no time. Raises ValueError."""
+        check_words(self.run, self.role)
+        if not self.run or not (0 <= self.at < _LAST and 0 <= self.limit < _LAST):
+            raise ValueError("it names no run, or no time")
 
 
 class Timers(Protocol):

@@ -21,7 +21,7 @@ from .blocked import BlockedRuns
 from .entry import Unblocked
 from .errors import Fenced
 from .failure import told
-from .ids import is_run_id
+from .hints import Hints
 from .run import LiveRun, RunCache
 from .state import Block, RunState
 
@@ -47,6 +47,7 @@ class TakingUp:
         self._fits = fits
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._hints = Hints(self._heard_of)
 
     def begin(self) -> None:
         """Look for blocked runs, beside everything else."""
@@ -54,12 +55,11 @@ class TakingUp:
 
     async def heard(self, msg: Any) -> None:
         """Look at a run that another worker has blocked."""
-        run = str(getattr(msg, "subject", "")).rpartition(".")[2]
-        if is_run_id(run):
-            self._spawn(self._take(run, random.uniform(0, _SPREAD)))  # noqa: S311
+        self._hints.hear(str(getattr(msg, "subject", "")).rpartition(".")[2])
 
     async def stop(self) -> None:
         """End what is under way; whoever looks next finds the rest."""
+        await self._hints.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -82,9 +82,12 @@ class TakingUp:
         if rows:
             log.info("blocked.looked", blocked=len(rows), taken=taken)
 
-    async def _take(self, run: str, after: float = 0.0) -> bool:
+    async def _heard_of(self, run: str) -> None:
+        await asyncio.sleep(random.uniform(0, _SPREAD))  # noqa: S311
+        await self._take(run)
+
+    async def _take(self, run: str) -> bool:
         """Have a run tried again if this worker may fit it and has not tried; whether it is."""
-        await asyncio.sleep(after)
         async with self._slots:
             try:
                 live = await self._cache.get(run)

@@ -12,6 +12,7 @@ from ..bus.connection import Connection
 from ..bus.mailbox import Delivery, Mailbox
 from ..bus.requests import Requests
 from ..bus.topology import ConsumerSpec
+from .hints import Hints
 from .host import Host
 from .supervision import Supervision
 from .taking_up import BLOCKED, TakingUp
@@ -19,7 +20,7 @@ from .taking_up import BLOCKED, TakingUp
 log = structlog.get_logger("layby.worker")
 
 CANCEL = "layby.cancel"
-"""Subject prefix of the word to all workers that a run was cancelled, or removed."""
+"""Subject prefix of the hint to all workers that a run was cancelled, or removed."""
 
 Handle = Callable[[Delivery], Awaitable[None]]
 """Handles one delivery, and acknowledges it last."""
@@ -47,6 +48,7 @@ class Worker:
         taking_up: TakingUp,
     ) -> None:
         self._taking_up = taking_up
+        self._cancels = Hints(host.look_up)
         self._connection = connection
         self._requests = requests
         self.host = host
@@ -103,6 +105,7 @@ class Worker:
         """Take nothing new, finish or hand back what is under way, within `grace` seconds."""
         log.info("worker.draining")
         await self._taking_up.stop()
+        await self._cancels.stop()
         for mailbox in self._mailboxes:
             mailbox.stop()
         await asyncio.gather(*(mailbox.drain(grace) for mailbox in self._mailboxes))
@@ -122,8 +125,9 @@ class Worker:
 
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
-        self.host.stop_run(run)
         self.host.cache.drop(run)  # it may be removed, and begin anew from its first position
+        if self.host.works_on(run):
+            self._cancels.hear(run)
 
 
 def _in_turns(handle: Handle, at_once: int) -> Handle:
