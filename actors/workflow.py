@@ -10,6 +10,7 @@ from typing import Any, cast, get_type_hints
 
 import msgspec
 
+from ..bus.dead import EVENT_ID
 from ..bus.errors import InvalidTicket
 from ..bus.mailbox import Delivery
 from ..bus.names import OWN_WORDS
@@ -218,7 +219,9 @@ class Workflow:
             Hopeless: the event can start nothing; the message says what it lacks.
         """
         started = self.started(delivery.data)
-        event_id = delivery.headers.get("Nats-Msg-Id") or f"{delivery.seq}@{delivery.at}"
+        headers = delivery.headers
+        event_id = headers.get(EVENT_ID) or headers.get("Nats-Msg-Id")
+        event_id = event_id or f"{delivery.seq}@{delivery.at}"
         return run_id(self.name, event_id), msgspec.structs.replace(
             started, seq=delivery.seq, on=delivery.subject
         )

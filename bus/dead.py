@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,6 +13,12 @@ from .reading import every, sequence
 from .requests import Requests
 
 STREAM = "DEAD"
+EVENT_ID = "Layby-Event-Id"
+"""Header of an event that is published again: the id by which it starts its run.
+
+Its `Nats-Msg-Id` is another: under the first one the server would take it for a duplicate."""
+_NEVER = ("$", "_", "layby.")
+"""How subjects begin on which the server, or a worker, obeys what it is told."""
 _SHOWN = 64 * 1024
 _LONGEST = 4_000
 """Characters of a reason, which may quote what came."""
@@ -74,20 +81,26 @@ class DeadLetters:
     async def get(self, number: int) -> DeadLetter:
         """One letter. Raises NoSuchLetter."""
         message = await self._stored(self._stream, number)
-        own = message is not None and self._names.own(message[0]).startswith("dead.")
-        letter = read(message[1]) if message is not None and own else None
+        own = message is not None and self._names.own(message.subject).startswith("dead.")
+        letter = read(message.data) if message is not None and own else None
         if letter is None:
             raise NoSuchLetter(f"there is no dead letter {number}: `layby dead list` shows them")
         return letter
 
-    async def retry(self, number: int) -> int:
-        """Publish a letter's message anew, remove the letter, and return the new sequence.
+    async def resend(self, number: int) -> int:
+        """Publish a letter's message anew, and return its sequence; the letter stays.
+
+        Repeated, it begins nothing twice: what is published has the id that its event had or, where
+        it had none, one that follows from the letter.
 
         Raises:
             NoSuchLetter: there is none of that number.
-            CannotRetry: the message is mail of a run, which has ended, or is not kept whole.
+            CannotRetry: the message is mail of a run, which has ended, is not kept whole, or is
+                none that anybody could have sent.
         """
         letter = await self.get(number)
+        if self._names.own(letter.subject).startswith(_NEVER):
+            raise CannotRetry(f"letter {number} is for {letter.subject!r}, where nothing is sent")
         if self._names.own(letter.subject).startswith("to."):
             raise CannotRetry(
                 f"letter {number} is mail of a run, and the run has failed: start its ticket anew"
@@ -103,9 +116,11 @@ class DeadLetters:
                 f"the message of letter {number} is gone from the stream {letter.stream}, and the "
                 "letter holds a part of it only"
             )
-        data = origin[1] if origin is not None else letter.body.encode()
-        ack = await self._requests.store(letter.subject, data)
-        await self.drop(number)
+        data = origin.data if origin is not None else letter.body.encode()
+        headers = {"Nats-Msg-Id": f"dead-{number}@{letter.at}"}
+        if origin is not None and origin.event_id:
+            headers[EVENT_ID] = origin.event_id
+        ack = await self._requests.store(letter.subject, data, headers)
         return ack.seq
 
     async def drop(self, number: int) -> None:
@@ -113,7 +128,7 @@ class DeadLetters:
         await self.get(number)
         await self._requests.api(f"STREAM.MSG.DELETE.{self._stream}", {"seq": number})
 
-    async def _stored(self, stream: str, seq: int) -> tuple[str, bytes] | None:
+    async def _stored(self, stream: str, seq: int) -> _Origin | None:
         try:
             reply = await self._requests.api(f"STREAM.MSG.GET.{stream}", {"seq": seq})
         except BusError as error:
@@ -121,7 +136,27 @@ class DeadLetters:
                 raise
             return None
         message = reply["message"]
-        return message["subject"], base64.b64decode(message.get("data", ""))
+        return _Origin(
+            message["subject"],
+            base64.b64decode(message.get("data", "")),
+            _event_id(base64.b64decode(message.get("hdrs", ""))),
+        )
+
+
+class _Origin(NamedTuple):
+    """A message as its stream has it."""
+
+    subject: str
+    data: bytes
+    event_id: str
+    """What its sender called the event; empty where that is not said."""
+
+
+def _event_id(block: bytes) -> str:
+    """The id of an event in a message's headers."""
+    lines = [line.partition(":") for line in block.decode("utf-8", "replace").splitlines()]
+    found = {name: value.strip() for name, _, value in reversed(lines)}
+    return found.get(EVENT_ID) or found.get("Nats-Msg-Id", "")
 
 
 class NoSuchLetter(BusError):

@@ -125,16 +125,16 @@ def streams(
             limits={"max_bytes": 512 * _MIB},
         ),
         StreamSpec(name=name("BLOBS"), subjects=(own("blob.>"),), config={"allow_direct": True}),
+        bucket("parked", names),
+        bucket("runs", names),
+        bucket("questions", names),
+        bucket("blocked", names),
         StreamSpec(
             name=name("AUDIT"),
             subjects=(own("layby.do.*.*"), own("layby.done.*.*")),
             # What people have commanded is kept for ever: no age, and nothing removes a message.
             config={**hardened, "max_msg_size": 64 * 1024, "allow_direct": True},
         ),
-        bucket("parked", names),
-        bucket("runs", names),
-        bucket("questions", names),
-        bucket("blocked", names),
     )
 
 

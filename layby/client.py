@@ -24,7 +24,7 @@ from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
 from .lookup import NoSuchRun
-from .retrying import RetryDesk
+from .retry_desk import RetryDesk
 from .rows import (
     Dispatched,
     QuestionRow,
@@ -53,7 +53,7 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
 
     def __init__(self, connection: Connection, requests: Requests) -> None:
         RetryDesk.__init__(self, connection, requests)
-        DeadLetterDesk.__init__(self, requests)
+        DeadLetterDesk.__init__(self, connection, requests)
         Upkeep.__init__(self, connection, requests)
         self._names = requests.names
         self._blobs = Blobs(requests)
@@ -308,9 +308,9 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
             PermissionDenied: this user may not cancel runs, or not in that name.
         """
         run_id = await self._find(run)
-        await self._commands.command(CANCEL, Command(run=run_id, why=reason), by=by)
-        live, _ = await self._load(run_id)
-        return run_row(row_of(live.state))
+        command = Command(run=run_id, why=reason)
+        outcome = await self._commands.command(CANCEL, command, by=by)
+        return msgspec.convert(outcome.result, RunRow)
 
     def run(self, run: str) -> Run:
         """A handle of a run.

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from .bus.errors import BusError, Conflict, LaybyError, PermissionDenied
+from .bus.errors import BusError, Conflict, KeyMissing, LaybyError, PermissionDenied
 from .bus.mailbox import Delivery
 from .bus.requests import Requests
 from .commands import (
@@ -43,6 +43,10 @@ _BUSY = 2.0
 """Seconds after which long work is offered again where other long work is under way."""
 
 
+_LONGEST = 2_000
+"""Characters of a reason."""
+
+
 class NotHere(LaybyError):
     """Another worker has to do it."""
 
@@ -56,6 +60,8 @@ class Task:
         """It was delivered before."""
         self.done = 0
         """How many runs were dealt with so far."""
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        """What remains to be done once the outcome is stored; repeated as the rest is."""
 
     def progress(self, done: int) -> None:
         """Take note of how far it is."""
@@ -69,15 +75,11 @@ Deed = Callable[[Task], Awaitable[dict[str, Any]]]
 class CommandActor:
     """Takes the commands of people."""
 
-    def __init__(
-        self, requests: Requests, host: Host, deeds: Mapping[str, Deed], long: Mapping[str, Deed]
-    ) -> None:
-        """`deeds` are done at once, `long` ones one after another, by verb."""
+    def __init__(self, requests: Requests, host: Host, deeds: Mapping[str, Deed]) -> None:
         self._requests = requests
         self._names = requests.names
         self._host = host
         self._deeds = deeds
-        self._long = long
         self._at_length = asyncio.Lock()
 
     async def take(self, delivery: Delivery) -> None:
@@ -88,18 +90,17 @@ class CommandActor:
         except Unreadable as error:
             await self._end(delivery, "invalid", reason=str(error))
             return
-        again = self._host.may_repeat(delivery)
-        deed = self._deeds.get(found.verb)
-        if deed is not None:
-            await self._do(delivery, deed, Task(found, again=again))
+        task = Task(found, again=self._host.may_repeat(delivery))
+        if not found.takes_long:
+            await self._do(delivery, task)
         elif self._at_length.locked():
             await delivery.nak(_BUSY)  # a place in the mailbox is for those who are quick
         else:
             async with self._at_length:
-                await self._do(delivery, self._long[found.verb], Task(found, again=again))
+                await self._do(delivery, task)
 
-    async def _do(self, delivery: Delivery, deed: Deed, task: Task) -> None:
-        found = task.order
+    async def _do(self, delivery: Delivery, task: Task) -> None:
+        found, deed = task.order, self._deeds[task.order.verb]
         try:
             async with self._telling(task):
                 result = await deed(task)
@@ -108,7 +109,7 @@ class CommandActor:
         except PermissionDenied as error:
             reason = f"{error}; what a worker needs is in deploy/permissions.conf"
             await self._end(delivery, "failed", reason=reason, error=type(error).__name__)
-        except OUTAGES:
+        except (*OUTAGES, KeyMissing):
             raise
         except Unreadable as error:
             await self._end(delivery, "invalid", reason=str(error))
@@ -120,7 +121,7 @@ class CommandActor:
             await self._end(delivery, "failed", reason=reason)
         else:
             crash.point("command_done")
-            await self._end(delivery, "done", result=result, again=task.again)
+            await self._end(delivery, "done", result=result, task=task)
 
     @asynccontextmanager
     async def _telling(self, task: Task) -> AsyncGenerator[None]:
@@ -146,9 +147,9 @@ class CommandActor:
         reason: str = "",
         error: str = "",
         result: dict[str, Any] | None = None,
-        again: bool = False,
+        task: Task | None = None,
     ) -> None:
-        """Store what came of a command, unless that is stored; then acknowledge it."""
+        """Store what came of a command, unless that is stored; acknowledge it last."""
         verb, by = addressed(self._names, delivery.subject)
         outcome = Outcome(
             outcome=kind,
@@ -156,14 +157,16 @@ class CommandActor:
             by=by,
             seq=delivery.seq,
             at=iso(time.time()),
-            reason=reason,
+            reason=reason[:_LONGEST],
             error=error,
-            again=again,
+            again=task is not None and task.again,
             result=result or {},
         )
         await store(self._requests, outcome)
         log.info("command.ended", verb=verb[:40], by=by, seq=delivery.seq, outcome=kind)
         crash.point("after_outcome")
+        if task is not None and task.afterwards is not None:
+            await task.afterwards()
         await delivery.ack()
 
 

@@ -14,6 +14,7 @@ from .bus.connection import Connection
 from .bus.dead import CannotRetry, NoSuchLetter
 from .bus.errors import (
     BusError,
+    InvalidTicket,
     LaybyError,
     PermissionDenied,
     PublishUnconfirmed,
@@ -38,6 +39,7 @@ from .commands import (
 from .listing import Progress
 from .login import login
 from .lookup import NoSuchRun
+from .runtime.errors import InvalidSetup
 from .runtime.times import iso
 
 PATIENCE = 5.0
@@ -45,7 +47,16 @@ PATIENCE = 5.0
 _LOOKS = 0.7
 """Seconds after which it looks whether a worker is up, and whether it has missed the outcome."""
 _ERRORS: dict[str, type[LaybyError]] = {
-    kind.__name__: kind for kind in (NoSuchRun, RunOver, NotRetryable, NoSuchLetter, CannotRetry)
+    kind.__name__: kind
+    for kind in (
+        NoSuchRun,
+        RunOver,
+        NotRetryable,
+        NoSuchLetter,
+        CannotRetry,
+        InvalidSetup,
+        InvalidTicket,
+    )
 }
 """What a client raises for a refusal of that name."""
 

@@ -124,6 +124,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """What names it in the logs of runs."""
         return f"{self.seq}@{self.at:.3f}"
 
+    @property
+    def takes_long(self) -> bool:
+        """Whether it is about any number of runs or entries."""
+        return self.verb in {PURGE, ERASE} or (self.verb == RETRY and not self.command.run)
+
 
 class Unreadable(LaybyError):
     """A command that cannot be understood."""

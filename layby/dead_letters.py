@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from .bus.connection import Connection
 from .bus.dead import DeadLetters
 from .bus.errors import BusError
 from .bus.requests import Requests
+from .command_desk import CommandDesk
+from .commands import DEAD_DROP, DEAD_RETRY, Command
 from .rows import DeadRow, Sent
 from .shown import dead_row
 
@@ -15,7 +18,8 @@ _NO_SUCH_STREAM = 503
 class DeadLetterDesk:
     """The part of a client that is about dead letters."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, connection: Connection, requests: Requests) -> None:
+        self._commands = CommandDesk(connection, requests)
         self._dead = DeadLetters(requests)
 
     async def dead(self) -> list[DeadRow]:
@@ -38,26 +42,36 @@ class DeadLetterDesk:
         """
         return dead_row(number, await self._dead.get(number))
 
-    async def retry_dead(self, number: int) -> Sent:
-        """Publish a dead letter's message anew.
+    async def retry_dead(self, number: int, *, by: str | None = None, reason: str = "") -> Sent:
+        """Have a dead letter's message published anew, and the letter removed.
 
         Args:
             number: Its `id` in the list.
+            by: Who asks; None: the NATS user, or else the machine's login.
+            reason: Why.
 
         Raises:
             NoSuchLetter: there is none.
-            CannotRetry: it was not kept whole.
+            CannotRetry: it was not kept whole, or is nothing that is sent.
+            NotDoneYet: no worker is up; it is stored, and is done when one starts.
+            PermissionDenied: this user may not do that, or not in that name.
         """
-        letter = await self._dead.get(number)
-        return Sent(stream=letter.stream, seq=await self._dead.retry(number))
+        command = Command(letter=number, why=reason)
+        outcome = await self._commands.command(DEAD_RETRY, command, by=by)
+        return Sent(stream=outcome.result["stream"], seq=outcome.result["seq"])
 
-    async def drop_dead(self, number: int) -> None:
-        """Remove a dead letter.
+    async def drop_dead(self, number: int, *, by: str | None = None, reason: str = "") -> None:
+        """Have a dead letter removed.
 
         Args:
             number: Its `id` in the list.
+            by: Who asks; None: the NATS user, or else the machine's login.
+            reason: Why.
 
         Raises:
             NoSuchLetter: there is none.
+            NotDoneYet: no worker is up; it is stored, and is done when one starts.
+            PermissionDenied: this user may not do that, or not in that name.
         """
-        await self._dead.drop(number)
+        command = Command(letter=number, why=reason)
+        await self._commands.command(DEAD_DROP, command, by=by)

@@ -300,10 +300,28 @@ class Purged(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         runs: How many ended runs.
         messages: How many messages of their logs.
+        again: A worker died in the middle of it: what it had removed by then is not counted.
     """
 
     runs: int
     messages: int
+    again: bool = False
+
+
+class Retried(msgspec.Struct, kw_only=True, frozen=True):
+    """What `layby retry --all` took up again.
+
+    Attributes:
+        retried: How many runs.
+        refused: Why others were not, by run; at most 100 of them.
+        count: How many runs were tried in all.
+        again: A worker died in the middle of it: what it had done by then is not counted.
+    """
+
+    retried: int
+    refused: dict[str, str] = {}
+    count: int = 0
+    again: bool = False
 
 
 class TimelineLine(msgspec.Struct, kw_only=True, frozen=True):

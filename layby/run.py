@@ -39,6 +39,7 @@ from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
 from .bus.timers import Timers
 from .bus.topology import ConsumerSpec, Provisioner
+from .client import Client
 from .deeds import obeying
 from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
@@ -174,25 +175,20 @@ async def provision(
 
 
 async def erase_thread(app: App, settings: ConnectionSettings, thread: str) -> int:
-    """Forget a thread that `app` keeps, for good and wherever it is; how many entries it had.
+    """Have a thread that `app` keeps forgotten for good, wherever it is; how many entries it had.
 
-    For scripts: it opens and closes connections of its own.
+    For scripts: it opens and closes a connection of its own. See `Client.erase`.
 
     Raises:
         InvalidSetup: the app keeps no threads.
         InvalidTicket: no thread can have that name.
-        PermissionDenied: `settings` lead to a user who may not purge the stream THREADS.
+        NotDoneYet: no worker of the app is up; it is stored, and is done when one starts.
+        PermissionDenied: `settings` lead to a user who may not erase threads.
     """
-    store = app.history
-    if store is None:
+    if app.history is None:
         raise InvalidSetup(f"app {app.name!r} keeps no threads: it has no history=")
-    if isinstance(store, NatsHistory):
-        async with opened(settings, prefix=app.prefix, keyring=app.encryption) as (_, requests):
-            return await store.over(requests).erase(thread)
-    try:
-        return await store.erase(thread)
-    finally:
-        await store.aclose()
+    async with Client.connect(settings, prefix=app.prefix) as client:
+        return await client.erase(app.name, thread)
 
 
 @contextlib.asynccontextmanager

@@ -121,7 +121,8 @@ def _blocked(live: LiveRun, record: Blocked) -> None:
 
 
 def _reopened(live: LiveRun, record: Reopened) -> None:
-    log.info("run.reopened", **_about(live.state), by=record.by, why=record.why)
+    if not record.by:  # else who handles the mail tells
+        log.info("run.reopened", **_about(live.state), by=record.by, why=record.why)
 
 
 def _about(state: RunState) -> dict[str, Any]:

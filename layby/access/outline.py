@@ -30,8 +30,6 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     log_streams: tuple[str, ...]
     kept: tuple[str, ...]
     """The subjects of its streams that only workers write: logs, timers, records, questions."""
-    removes: bool = False
-    """Its workers remove runs that ended long ago."""
 
     @property
     def names(self) -> Names:
@@ -53,5 +51,4 @@ def outline(app: App) -> Outline:
         streams=tuple(sorted({own(EVENTS), *(spec.name for spec in specs)})),
         log_streams=tuple(map(own, shares(app.log_streams))),
         kept=tuple(subject for subject in kept if not subject.startswith(not_theirs)),
-        removes=bool(app.retentions()),
     )

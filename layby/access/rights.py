@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ..commands import STREAM as TRAIL
 from ..runtime.taking_up import BLOCKED
 from ..runtime.worker import CANCEL
 from .outline import Outline
@@ -19,19 +20,27 @@ _LOOKS: Final = (
 )
 
 
-def of_provisioner() -> tuple[str, ...]:
-    """What makes streams and consumers, or verifies them."""
-    verbs = ("STREAM.INFO.*", "STREAM.CREATE.*", "STREAM.UPDATE.*", "STREAM.NAMES")
-    return _api(*verbs, "CONSUMER.INFO.*.*", "CONSUMER.CREATE.*.>")
+def of_provisioner(app: Outline) -> tuple[str, ...]:
+    """What makes streams and consumers, or verifies them.
+
+    The trail of commands is never changed: a shorter age, or a limit, would remove what is in it.
+    """
+    trail = app.names.stream(TRAIL)
+    return (
+        *_api("STREAM.INFO.*", "STREAM.CREATE.*", "STREAM.NAMES"),
+        *_api("CONSUMER.INFO.*.*", "CONSUMER.CREATE.*.>"),
+        *_api(*(f"STREAM.UPDATE.{stream}" for stream in app.streams if stream != trail)),
+    )
 
 
 def of_worker(app: Outline) -> tuple[str, ...]:
-    """What a worker publishes. It creates nothing, and removes what `retention` says."""
+    """What a worker publishes. It creates nothing; what people have removed, it removes."""
     return (
         *_api("STREAM.INFO.*", "CONSUMER.INFO.*.*"),
         *("$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.ACK.>"),
         *_api("DIRECT.GET.>", "STREAM.MSG.GET.*"),
-        *(_purges(app) if app.removes else ()),
+        *_purges(app),
+        *_api(f"STREAM.MSG.DELETE.{app.names.stream('DEAD')}"),
         *app.kept,
         *(app.names.subject(f"{word}.*") for word in ("events", CANCEL, BLOCKED)),
         *outcomes(app),
@@ -86,20 +95,8 @@ def watched(app: Outline) -> tuple[str, ...]:
 
 
 def of_operator(app: Outline, who: str) -> tuple[str, ...]:
-    """What cancels and retries runs, purges old ones, and deals with dead letters.
-
-    `who` is the name that commands are given in; `*` is any.
-    """
-    names = app.names
-    return (
-        names.subject(f"layby.do.*.{who}"),
-        *_api(f"STREAM.MSG.DELETE.{names.stream('DEAD')}"),
-        *_purges(app),
-        names.subject("to.>"),
-        *(names.subject(f"{word}.*") for word in (CANCEL, BLOCKED)),
-        *(names.keys(bucket, ">") for bucket in ("runs", "questions", "parked", "blocked")),
-        *app.events,
-    )
+    """What commands workers: the word after the verb is who, and `*` is anybody."""
+    return (app.names.subject(f"layby.do.*.{who}"),)
 
 
 def _reads(streams: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

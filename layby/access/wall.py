@@ -65,7 +65,7 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         makes = "Runs `layby provision APP`, once for each release: makes streams and consumers."
         works = "Runs `layby worker APP`. What it writes is believed: see docs/security.md."
         return [
-            _login("provisioner", LAYBY, rights.of_provisioner(), (), makes),
+            _login("provisioner", LAYBY, self._all(rights.of_provisioner), (), makes),
             _login(
                 "worker",
                 LAYBY,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from .commanding import INTERRUPTED, As, Reason, commanding
 from .connected import with_client
+from .errors import CliError
 from .invocation import Invocation, command, group
 from .load import load_app
-from .output import print_json, stdout
+from .output import print_json, stderr, stdout
 from .progress import progress
 from .times import duration
 from .worker import AppPath, required_settings
@@ -67,12 +70,14 @@ def show(call: Invocation, number: _Number) -> None:
 
 
 @command
-def retry(call: Invocation, number: _Number) -> None:
+def retry(call: Invocation, number: _Number, reason: Reason = "", as_: As = None) -> None:
     """Publish its message anew and remove the letter, once its cause is mended.
+
+    A worker does it. With none up, exit code 2: the command is stored, and done when one starts.
 
     Example: layby dead retry 3
     """
-    sent = with_client(call, lambda client: client.retry_dead(number))
+    sent = commanding(call, lambda client: client.retry_dead(number, by=as_, reason=reason))
     if call.json:
         print_json(sent)
     else:
@@ -80,12 +85,14 @@ def retry(call: Invocation, number: _Number) -> None:
 
 
 @command
-def drop(call: Invocation, number: _Number) -> None:
+def drop(call: Invocation, number: _Number, reason: Reason = "", as_: As = None) -> None:
     """Remove one for good.
+
+    A worker does it. With none up, exit code 2: the command is stored, and done when one starts.
 
     Example: layby dead drop 3
     """
-    with_client(call, lambda client: client.drop_dead(number))
+    commanding(call, lambda client: client.drop_dead(number, by=as_, reason=reason))
     if call.json:
         print_json({"dropped": number})
     else:
@@ -98,18 +105,25 @@ def purge(
     older_than: Annotated[
         str, typer.Option(help="Only runs that ended so long ago, 30d for instance.")
     ] = "30d",
+    reason: Reason = "",
+    as_: As = None,
 ) -> None:
     """Remove the logs of runs that ended long ago. Runs that still wait are never touched.
+
+    A worker does it, beside its other work. With none up, exit code 2: the command is stored, and
+    done when one starts.
 
     Example: layby purge --older-than 30d
     """
     age = duration(older_than, allow_zero=True)
     with progress("runs removed", quiet=call.json) as tell:
-        purged = with_client(call, lambda client: client.purge(age, tell))
+        purged = commanding(call, lambda client: client.purge(age, tell, by=as_, reason=reason))
     if call.json:
         print_json(purged)
-    else:
-        stdout().print(f"removed {purged.runs} runs, {purged.messages} messages")
+        return
+    stdout().print(f"removed {purged.runs} runs, {purged.messages} messages")
+    if purged.again:
+        stderr().print(INTERRUPTED, style="yellow", soft_wrap=True)
 
 
 @command
@@ -117,21 +131,26 @@ def erase(
     call: Invocation,
     app: AppPath,
     thread: Annotated[str, typer.Argument(help="The thread's name.", show_default=False)],
+    reason: Reason = "",
+    as_: As = None,
 ) -> None:
     """Forget a conversation for good, wherever the app keeps it.
 
-    The logs of its runs are another matter: see `layby purge`.
+    A worker of the app does it. With none up, exit code 2: the command is stored, and done when one
+    starts. The logs of the thread's runs are another matter: see `layby purge`.
 
     Example: layby erase desk:app T125
     """
-    settings = required_settings(call, app)
+    required_settings(call, app)
     loaded = load_app(app, call.prefix)
-
-    import asyncio
-
-    from ..run import erase_thread
-
-    entries = asyncio.run(erase_thread(loaded, settings, thread))
+    if loaded.history is None:
+        raise CliError(
+            f"app {loaded.name!r} keeps no threads", "it has no history=", kind="InvalidSetup"
+        )
+    call = replace(call, prefix=loaded.prefix)
+    entries = commanding(
+        call, lambda client: client.erase(loaded.name, thread, by=as_, reason=reason)
+    )
     if call.json:
         print_json({"thread": thread, "entries": entries})
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .commanding import INTERRUPTED, commanding
 from .connected import with_client
 from .errors import FAILED, OK, CliError, UsageError
 from .invocation import Invocation, command
@@ -14,8 +15,7 @@ from .progress import progress
 from .times import duration
 
 if TYPE_CHECKING:
-    from ..client import Client
-    from ..rows import RunRow
+    from ..rows import Retried, RunRow
 
 _SAMPLE = 10
 
@@ -35,6 +35,8 @@ def retry(
     by: Annotated[
         str | None,
         typer.Option(
+            "--as",
+            "--by",
             metavar="NAME",
             help="Who asks; default: the NATS user, or your login.",
             show_default=False,
@@ -68,7 +70,8 @@ def retry(
     """Take up a run that is blocked or ended badly, at the step that failed.
 
     What is recorded stays: no finished step runs again. Completed and cancelled runs stay as they
-    are.
+    are. A worker does it. With none up, exit code 2: the command is stored, and done when one
+    starts.
 
     Example: layby retry T125 --reason "the card was changed"
 
@@ -77,7 +80,7 @@ def retry(
     if all_ == (run is not None):
         raise UsageError("name one run, or several with --all", "layby retry RUN")
     if run is not None:
-        row = with_client(call, lambda client: client.retry(run, by=by, reason=reason))
+        row = commanding(call, lambda client: client.retry(run, by=by, reason=reason))
         _say(call, row)
         return OK
     if workflow is None or since is None:
@@ -112,31 +115,35 @@ def _many(call: Invocation, wanted: _Many, dry_run: bool, yes: bool) -> int:
     if not yes:
         _sample(call, rows)
         _confirm(len(rows))
-    refused = with_client(call, lambda client: _each(call, client, rows, wanted))
-    if call.json:
-        print_json({"retried": len(rows) - len(refused), "refused": refused})
-    else:
-        stdout().print(f"{_runs(len(rows) - len(refused))} taken up again")
-        for reason in refused.values():
-            stderr().print(reason, style="yellow", markup=False, soft_wrap=True)
-    return FAILED if refused else OK
-
-
-async def _each(
-    call: Invocation, client: Client, rows: list[RunRow], wanted: _Many
-) -> dict[str, str]:
-    """Retry run by run; why some were refused."""
-    from ..client import NotRetryable
-
-    refused: dict[str, str] = {}
     with progress("runs taken up", quiet=call.json) as tell:
-        for count, row in enumerate(rows, 1):
-            try:
-                await client.retry(row.id, by=wanted.by, reason=wanted.reason)
-            except NotRetryable as error:
-                refused[row.id] = str(error)
-            tell(count)
-    return refused
+        done = commanding(
+            call,
+            lambda client: client.retry_all(
+                wanted.workflow,
+                since=wanted.since,
+                status=wanted.status,
+                by=wanted.by,
+                reason=wanted.reason,
+                progress=tell,
+            ),
+        )
+    if call.json:
+        print_json(done)
+    else:
+        _tell(done)
+    return OK if done.count == done.retried else FAILED
+
+
+def _tell(done: Retried) -> None:
+    from .foreign import one_line
+
+    stdout().print(f"{_runs(done.retried)} taken up again")
+    for reason in done.refused.values():
+        stderr().print(one_line(reason), style="yellow", markup=False, soft_wrap=True)
+    if (more := done.count - done.retried - len(done.refused)) > 0:
+        stderr().print(f"and {_runs(more)} more that cannot be", style="yellow")
+    if done.again:
+        stderr().print(INTERRUPTED, style="yellow", soft_wrap=True)
 
 
 def _sample(call: Invocation, rows: list[RunRow]) -> None:

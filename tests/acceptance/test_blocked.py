@@ -211,16 +211,16 @@ async def test_a_failed_run_is_retried_at_the_step_that_failed(engine: Engine) -
         assert (await engine.ended(run)).status == "failed"
         till.broken = False
         row = await engine.client.retry(run, by="ada", reason="mended")
-        assert row.status == "running"
+        assert row.status in {"running", "completed"}
         assert await engine.result(run) == [7, "paid"]
+        with pytest.raises(NotRetryable, match="is completed"):
+            await engine.client.retry(run)
     assert (counted, till.paid) == (["counted"], 1)
     assert len(set(till.keys)) == 1
     lines = await engine.lines(run)
     [told] = [line for line in lines if line.kind == "run.reopened"]
     assert told.data == {"by": "ada", "why": "mended"}
     assert [line.kind for line in lines].count("run.ended") == 2
-    with pytest.raises(NotRetryable, match="is completed"):
-        await engine.client.retry(run)
 
 
 async def test_two_who_retry_a_run_have_it_tried_once(engine: Engine) -> None:

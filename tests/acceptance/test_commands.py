@@ -48,7 +48,8 @@ async def test_the_entry_is_the_command(engine: Engine) -> None:
         seq = await command(engine, "cancel", {"run": run, "why": "a mistake"}, by="ada=2Eb")
         came = await outcome(engine, seq)
     assert (came.outcome, came.verb, came.by, came.seq) == ("done", "cancel", "ada.b", seq)
-    assert came.result == {"run": run, "ticket": "T1", "status": "cancelled"}
+    done = came.result
+    assert (done["id"], done["ticket"], done["status"]) == (run, "T1", "cancelled")
     state = await engine.state(run)
     assert (state.status, state.error) == ("cancelled", "a mistake")
     last = (await engine.lines(run))[-1]

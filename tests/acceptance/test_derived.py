@@ -23,7 +23,7 @@ from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery
 from layby.run import working
 from layby.runtime.blocked import BlockedRuns
-from layby.runtime.entry import Answered, Ended
+from layby.runtime.entry import Answered, Ended, Reopened
 from layby.runtime.ids import question_id, run_id
 from layby.runtime.index import Index, key_of
 from layby.runtime.run import LiveRun
@@ -261,9 +261,9 @@ async def test_the_end_of_a_run_that_was_reopened_meanwhile_is_not_listed(engine
     slow, index = LiveRun(engine.log, RunState(id=run)), Index(Bucket(engine.wire, "runs"))
     await slow.catch_up()
     await slow.append([Ended(status="failed", error="down")])
-    await engine.client.retry(run, by="ada")
     quick = LiveRun(engine.log, RunState(id=run))
     await quick.catch_up()
+    await quick.append([Reopened(by="ada")], to=quick.state.root.actor)
     await index.write(quick)
     await index.write(slow)
     assert [row.status for row in await engine.client.runs()] == ["running"]

@@ -99,9 +99,8 @@ async def test_a_script_erases_what_an_app_keeps(engine: Engine, store: HistoryS
     app = talking(store, model)
     async with engine.works(app):
         await engine.result(await engine.start("T1", text="First"))
-    assert await erase_thread(app, engine.settings, "thread of T1") == 2
-    assert await erase_thread(app, engine.settings, "thread of T2") == 0
-    async with engine.works(app):
+        assert await erase_thread(app, engine.settings, "thread of T1") == 2
+        assert await erase_thread(app, engine.settings, "thread of T2") == 0
         await engine.result(await engine.start("T1", text="Second"))
     assert [m.text for m in model.requests[1].messages] == ["Second"]
 
