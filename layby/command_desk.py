@@ -94,13 +94,15 @@ class CommandDesk:
 
         Raises:
             NotDoneYet: it is stored, and will be done when a worker starts.
+            InvalidTicket: `by` can be nobody's name.
             CommandRefused: it was not done; or what it was refused for, `RunOver` for instance.
             PermissionDenied: this user may not command that, or not in this name.
         """
         who = by or default_by(self._connection)
         entry = msgspec.structs.replace(command, asked_at=iso(time.time()))
+        subject = command_subject(self._names, verb, who)
         async with self._hearing(who) as heard:
-            ack = await self._stored(verb, who, entry)
+            ack = await self._stored(subject, verb, who, entry)
             outcome = await self._outcome(who, ack.seq, heard, patience, progress)
         if outcome.outcome != "done":
             raise _ERRORS.get(outcome.error, CommandRefused)(outcome.reason)
@@ -124,8 +126,7 @@ class CommandDesk:
             for sub in subs:
                 await sub.unsubscribe()
 
-    async def _stored(self, verb: str, who: str, command: Command) -> PubAck:
-        subject = command_subject(self._names, verb, who)
+    async def _stored(self, subject: str, verb: str, who: str, command: Command) -> PubAck:
         try:
             return await self._requests.store(subject, msgspec.json.encode(command))
         except StreamMissing:

@@ -162,7 +162,13 @@ def addressed(names: Names, subject: str) -> tuple[str, str]:
 
 def command_subject(names: Names, verb: str, by: str) -> str:
     """Where a person's command is published. Raises InvalidTicket for what can be no name."""
-    return names.subject(f"layby.do.{verb}.{encode(by)}")
+    try:
+        return names.subject(f"layby.do.{verb}.{encode(by)}")
+    except InvalidTicket:
+        shown = f"{by[:40]}..." if len(by) > 40 else by  # noqa: PLR2004
+        raise InvalidTicket(
+            f"{shown!r} can be nobody's name: use 1 to 200 characters of text"
+        ) from None
 
 
 def outcome_subject(names: Names, by: str, seq: int | str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from layby import Step
+from layby.bus.dead import CannotRetry
 from layby.bus.wire import Message
 from tests.engine import ON, Engine, app_of, until
 from tests.fix_bus import Bus
@@ -125,9 +126,9 @@ async def test_a_dead_letter_of_no_text_cannot_be_sent_again(
     async with engine.works(app_of(handle)), Raw.at(clean_nats) as raw:
         raw.publish(b"developer.response.%b" % ODD, b"yes")
         letter = (await until(engine.client.dead))[0]
-    with pytest.raises(Exception, match="no text"):
-        await engine.client.retry_dead(letter.id)
-    await engine.client.drop_dead(letter.id)
+        with pytest.raises(CannotRetry, match="no text"):
+            await engine.client.retry_dead(letter.id)
+        await engine.client.drop_dead(letter.id)
     assert await engine.client.dead() == []
 
 

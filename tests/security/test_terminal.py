@@ -188,7 +188,7 @@ def test_every_command(desk: Desk, screen: Screen) -> None:
         screen("answer", "nobody", HOSTILE, "--question", HOSTILE, codes=(1, 2))
         screen("cancel", TICKETS[1], "--reason", HOSTILE)
         screen("cancel", HOSTILE, codes=(1, 2))
-        screen("retry", "fail", "--reason", HOSTILE, "--by", HOSTILE)
+        screen("retry", "fail", "--reason", HOSTILE, "--by", HOSTILE[:200])
         screen("retry", "--all", "--workflow", "handle", "--since", "1h", "--dry-run")
         screen("retry", HOSTILE, codes=(1, 2))
         body = json.dumps({"ticket": "sent", "text": HOSTILE, "does": "ask"})
