@@ -50,6 +50,7 @@ def test_a_conversation_is_erased(desk: Desk) -> None:
                 await ThreadLog(bus.requests).append("T 1", key, b"[]")
 
     asyncio.run(write())
+    desk.start_worker(app="talks:app")
     assert desk.json("erase", "talks:app", "T 1") == {"thread": "T 1", "entries": 2}
     assert "erased 0 entries of T 1" in desk.run("erase", "talks:app", "T 1").stdout
     failed = desk.json("erase", "desk:app", "T 1", code=1)

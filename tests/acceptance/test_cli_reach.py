@@ -102,13 +102,14 @@ def test_every_command_finds_the_dev_server(desk: Desk) -> None:
     with dev(desk) as (_, process):
         for arguments in (
             ["provision", "talks:app"],
-            ["erase", "talks:app", "T1"],
             ["runs"],
             ["questions"],
             ["dead", "list"],
         ):
             done = desk.run(*arguments, environ=without_url(desk))
             assert done.returncode == 0, (arguments, done.stderr)
+        stored = desk.run("erase", "talks:app", "T1", environ=without_url(desk))
+        assert (stored.returncode, "is stored as number 1" in stored.stderr) == (2, True)
         process.send_signal(signal.SIGINT)
         process.wait(WITHIN)
     assert left_over(desk.folder) == []
