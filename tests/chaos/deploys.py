@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Iterable
 
 from layby.bus.errors import BusError
 from layby.bus.settings import ConnectionSettings
-from layby.client import Client, NotRetryable
+from layby.client import Client, NotDoneYet, NotRetryable
 from layby.runtime.state import BLOCKED, FAILED, RunState
 
 from .app import NOT_YET
@@ -164,7 +164,8 @@ class _Retrier:
         return self._c.draw.random() < 0.3
 
     async def _retry(self, run: str) -> None:
-        with contextlib.suppress(NotRetryable, BusError):
+        # With the workers killed just now it is stored, and done by the next ones.
+        with contextlib.suppress(NotRetryable, NotDoneYet, BusError):
             await self._client.retry(run, by="chaos", reason="let us see")
             self.retried += 1
 
