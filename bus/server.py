@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from .errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
+from .files import open_private, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +38,7 @@ _POLL: Final = 0.005
 _PORTS: Final = range(20_000, 32_000)  # below the ephemeral range, so nobody takes it in a restart
 _PR_SET_PDEATHSIG: Final = 1
 
+_USER: Final = "layby"
 _CONFIG: Final = """\
 # Written by Layby whenever this server starts: edits are lost. For production see deploy/.
 listen: "127.0.0.1:{port}"
@@ -65,16 +68,26 @@ class EmbeddedServer:
         port: the port on 127.0.0.1; None takes a random free one and keeps it over restarts.
         sync_always: write every message to disk before acknowledging it.
         extra: more nats-server configuration, such as `authorization { ... }`.
+        private: demand a random password, which `url` holds and nobody else on this machine can
+            read. It stays the same for a data folder.
     """
 
     def __init__(
-        self, data: Path, *, port: int | None = None, sync_always: bool = False, extra: str = ""
+        self,
+        data: Path,
+        *,
+        port: int | None = None,
+        sync_always: bool = False,
+        extra: str = "",
+        private: bool = False,
     ) -> None:
         self.data = Path(data).absolute()
         self._port = port
         self._port_is_ours = port is None
         self._sync = "always" if sync_always else '"2m"'
         self._extra = extra
+        self._private = private
+        self._password = ""
         self._lock = _Lock(self.data)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -87,10 +100,25 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where to connect: `nats://127.0.0.1:<port>`; known once it has started."""
+        """Where to connect, with the login of a private server; known once it has started.
+
+        Do not show it to anybody: see `address`.
+        """
+        if not self._password:
+            return self.address
+        return self.address.replace("://", f"://{_USER}:{self._password}@")
+
+    @property
+    def address(self) -> str:
+        """`nats://127.0.0.1:<port>`, without a login; known once it has started."""
         if self._port is None:
             raise ServerNotStarted("The embedded nats-server has no port yet. Call `start` first.")
         return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def url_file(self) -> Path:
+        """A file that holds `url`, and that only this user can read; of a private server only."""
+        return self.data / "url"
 
     @property
     def pid(self) -> int:
@@ -126,7 +154,11 @@ class EmbeddedServer:
         binary = find_binary()
         await self._lock.acquire()
         try:
+            if self._private:
+                self._password = self._kept_password()
             await self._launch_on_a_free_port(binary)
+            if self._private:
+                write_private(self.url_file, f"{self.url}\n")
         except BaseException:
             self.kill()
             raise
@@ -173,7 +205,7 @@ class EmbeddedServer:
 
     def _launch(self, binary: str) -> None:
         config = self._write_config()
-        with self._log_path.open("wb") as log:
+        with open_private(self._log_path, os.O_TRUNC) as log:
             # Not through a pool of threads: the server is stopped when the thread here ends.
             self._process = subprocess.Popen(  # noqa: S603
                 [binary, "-c", str(config)],
@@ -189,15 +221,35 @@ class EmbeddedServer:
     def _write_config(self) -> Path:
         path = self.data / "nats-server.conf"
         text = _CONFIG.format(
-            port=self._port, store=_quoted(str(self.data)), sync=self._sync, extra=self._extra
+            port=self._port,
+            store=_quoted(str(self.data)),
+            sync=self._sync,
+            extra=self._login + self._extra,
         )
         try:
-            path.unlink(missing_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                file.write(text)
+            write_private(path, text)
         except OSError as error:
             raise _unusable(self.data, error) from error
         return path
+
+    @property
+    def _login(self) -> str:
+        if not self._password:
+            return ""
+        return f'authorization {{ user: {_USER}, password: "{self._password}" }}\n'
+
+    def _kept_password(self) -> str:
+        """The password of this data folder, made when there is none that will do."""
+        path = self.data / "password"
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path.stat().st_mode & 0o077 == 0 and (kept := path.read_text().strip()):
+                return kept
+        made = f"p{secrets.token_urlsafe(24)}"  # a letter first: the parser knows it for text
+        try:
+            write_private(path, f"{made}\n")
+        except OSError as error:
+            raise _unusable(self.data, error) from error
+        return made
 
     async def _ready(self) -> None:
         deadline = _now() + READY_WITHIN

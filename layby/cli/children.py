@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from ..bus.files import open_private
 from .errors import CliError
 from .handshake import ALONE, GRACE, READY_FD
 
@@ -135,7 +136,7 @@ class WorkerProcess:
     def _output(self) -> IO[bytes] | None:
         if self._log is None:
             return None
-        log = self._log.open("ab")
+        log = open_private(self._log)
         self._log_from = log.tell()
         return log
 

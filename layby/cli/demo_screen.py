@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from rich import box
@@ -18,6 +19,9 @@ from .ending import ending
 from .foreign import one_line, safe
 from .timeline import Timeline
 
+if TYPE_CHECKING:
+    from .demo_stage import Stage
+
 _PARKED = "  The run is parked: no worker holds it. Ctrl-C, and the next demo goes on from here."
 _PROMPT = "  your answer > "
 _EXAMPLE = "Fixed in v1.1.4"
@@ -27,7 +31,7 @@ _STORY = 8
 """Rows of the story before a question."""
 _BESIDE = 5
 """Rows beside a question and the commands that answer it: its frame, a remark, the prompt."""
-_HOW = ("from another terminal:", "or with the nats CLI alone:")
+_HOW = ("from another terminal, in this folder:", "or with the nats CLI alone:")
 _CUT = "\u2026 {} more lines: `layby questions` shows them"
 
 
@@ -73,13 +77,13 @@ class Screen:
         self._leave_prompt()
         self._console.print(f"  {text}", style=style, soft_wrap=True)
 
-    def question(self, question: QuestionRow, url: str, subject: str) -> None:
+    def question(self, question: QuestionRow, stage: Stage, subject: str) -> None:
         """Show an open question, its deadline and the ways to answer it."""
         self._leave_prompt()
         self._console.print()
         commands = (
-            shell.answer(url, question.ticket, _EXAMPLE),
-            shell.nats_publish(url, subject, {"answer": _EXAMPLE}),
+            shell.answer(stage.before, question.ticket, _EXAMPLE),
+            shell.nats_publish(stage.before_nats, subject, {"answer": _EXAMPLE}),
         )
         self._console.print(_question(question, self._rows_for_context(question, commands)))
         if self._is_short:

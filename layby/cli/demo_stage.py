@@ -11,9 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from . import shell
 from .children import WorkerProcess
 from .errors import CliError
-from .nearby import SERVER, beside
+from .nearby import FILE, SERVER, beside
 from .reach import Reach, embedded
 
 APP: Final = "examples.support_agent:app"
@@ -27,21 +28,46 @@ async def stage(data: Path, deadline: str) -> AsyncGenerator[Stage]:
     from ..bus.server import EmbeddedServer
 
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(EmbeddedServer(data / SERVER))
-        stack.enter_context(beside(server.url))
-        workers = _workers(data, deadline, embedded(server.url))
+        server = await stack.enter_async_context(EmbeddedServer(data / SERVER, private=True))
+        other = stack.enter_context(beside(server.url))
+        file = server.url_file if other else FILE.absolute()
+        workers = _workers(data, deadline, embedded(server))
         stack.push_async_callback(_stop, workers)
         await asyncio.gather(*(worker.start() for worker in workers))
         await asyncio.gather(*(worker.ready() for worker in workers))
-        yield Stage(server.url, workers)
+        yield Stage(
+            server.url,
+            workers,
+            address=server.address,
+            before=shell.server_in(file) if other else "",
+            before_nats=shell.server_in(file),
+        )
 
 
 class Stage:
-    """The server's address and the workers beside it."""
+    """The server and the workers beside it.
 
-    def __init__(self, url: str, workers: Sequence[WorkerProcess]) -> None:
+    Attributes:
+        url: Where it is, with its password.
+        address: The same without, to be shown.
+        before: What names it before a command of `layby` in this folder; empty: nothing need.
+        before_nats: The same for the nats CLI.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        workers: Sequence[WorkerProcess],
+        *,
+        address: str,
+        before: str,
+        before_nats: str,
+    ) -> None:
         self.url = url
         self.workers = workers
+        self.address = address
+        self.before = before
+        self.before_nats = before_nats
 
 
 def _workers(data: Path, deadline: str, reach: Reach) -> list[WorkerProcess]:

@@ -71,7 +71,7 @@ async def play(plan: Plan) -> RunDetail:
         stage(data, plan.deadline) as set_,
         Client.connect(ConnectionSettings(servers=(set_.url,))) as client,
     ):
-        screen.staged(set_.url, WORKERS)
+        screen.staged(set_.address, WORKERS)
         return await Story(plan, set_, client, screen).tell()
 
 
@@ -175,7 +175,7 @@ class Story:
 
     def _asked(self, question: QuestionRow) -> None:
         self._open.append(question)
-        self._screen.question(question, self._stage.url, _subject(question))
+        self._screen.question(question, self._stage, _subject(question))
         if self._plan.answer is not None:
             self._give(self._plan.answer)
         elif self._early:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from . import shell
 from .children import WorkerProcess
 from .errors import CliError
 from .handshake import DEV
@@ -35,7 +36,7 @@ async def develop(
         try:
             await worker.start()
             await worker.ready()  # an app that does not start the first time is the user's to mend
-            _introduce(app, server.url, worker.prefix)
+            _introduce(app, server, worker.prefix)
             await _keep_running(worker, saved)
         finally:
             await worker.stop()
@@ -45,20 +46,21 @@ async def develop(
 async def _server(call: Invocation, data: Path, port: int | None) -> AsyncGenerator[Reach]:
     """The server of the user's settings, else one of our own."""
     from ..bus.server import EmbeddedServer
+    from ..bus.settings import without_credentials
 
     settings = call.settings()
     if settings.is_configured:
         yield as_told(call, settings)
         return
     patience = asyncio.get_running_loop().call_later(_LONG_START, _say_why_it_takes_long, data)
-    server = EmbeddedServer(data / SERVER, port=port)
+    server = EmbeddedServer(data / SERVER, port=port, private=True)
     try:
         await server.start()
         patience.cancel()
         with beside(server.url) as other:
             if other:
-                _say_which_is_found(other, server.url)
-            yield embedded(server.url)
+                _say_which_is_found(without_credentials(other), shell.server_in(server.url_file))
+            yield embedded(server, before=shell.server_in(server.url_file) if other else "")
     finally:
         patience.cancel()
         await server.stop()
@@ -72,22 +74,23 @@ def _say_why_it_takes_long(data: Path) -> None:
     )
 
 
-def _say_which_is_found(other: str, url: str) -> None:
+def _say_which_is_found(other: str, before: str) -> None:
     stderr().print(
-        f"another server runs in this folder: commands without -s reach {other}, and this one "
-        f"with -s {url}",
+        f"another server runs in this folder: commands reach {other}, and this one "
+        f"with {before.strip()} before them",
         style="yellow",
         soft_wrap=True,
     )
 
 
-def _introduce(app: str, url: str, prefix: str) -> None:
-    from .shell import layby
-
+def _introduce(app: str, server: Reach, prefix: str) -> None:
     console = stdout()
-    console.print(f"\n  {app} works on {url}\n", style="bold", soft_wrap=True)
+    console.print(f"\n  {app} works on {server.url}\n", style="bold", soft_wrap=True)
+    if not (server.before or server.named):
+        console.print("  In another terminal, in this folder:\n", style="dim")
     for line in _TRY:
-        console.print(f"  {layby()} -s {url} {_option(prefix)}{line}", soft_wrap=True)
+        words = f"{server.before}{shell.layby()} {server.named}{_option(prefix)}{line}"
+        console.print(f"  {words}", soft_wrap=True)
     console.print("\n  Ctrl-C stops it.\n", style="dim")
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..bus.files import open_private
+
 FOLDER = Path(".layby")
 """Where the embedded servers of a project keep their data."""
 
@@ -16,7 +18,8 @@ SERVER = "nats"
 """The embedded server's own folder in a data folder."""
 
 FILE = FOLDER / "url"
-"""Holds the address of the server that runs here, and is locked by whoever runs it."""
+"""Holds the address of the server that runs here, and is locked by whoever runs it. Only its owner
+can read it: the address has a password in it."""
 
 
 def nearby_url() -> str | None:
@@ -43,7 +46,7 @@ def beside(url: str) -> Generator[str | None]:
         yield None
         return
     with file:
-        file.write(f"{url}\n")
+        file.write(f"{url}\n".encode())
         file.flush()
         try:
             yield None
@@ -52,11 +55,11 @@ def beside(url: str) -> Generator[str | None]:
                 FILE.unlink()
 
 
-def _taken() -> IO[str]:
+def _taken() -> IO[bytes]:
     """The file, empty and locked. Raises BlockingIOError: another server has it."""
     while True:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        file = FILE.open("a")
+        file = open_private(FILE)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if FILE.stat().st_ino == os.fstat(file.fileno()).st_ino:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.terminal_text import safe
@@ -35,27 +36,37 @@ def again(call: Invocation, words: list[str]) -> str:
 _LOGIN = re.compile(r"(^|,|//)[^/,]*@")
 
 
-def answer(url: str | None, ticket: str, text: str) -> str:
-    """`layby answer` with everything quoted for a POSIX shell."""
+def server_in(file: Path) -> str:
+    """Before a command: the server whose address is in a file.
+
+    The password in it is then on no screen, and not among the arguments of a process, which every
+    user of the machine can see.
+    """
+    return f'NATS_URL="$(cat {_quote(str(_near(file)))})" '
+
+
+def _near(file: Path) -> Path:
+    """The path from here, where the file is below; else the whole of it."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def answer(before: str, ticket: str, text: str) -> str:
+    """`layby answer` with everything quoted for a POSIX shell; `before` stands before it as is."""
     words = ["answer", ticket, text]
     if ticket.startswith("-") or text.startswith("-"):
         words.insert(1, "--")
-    return f"{layby()} {_server(url)}{_join(words)}"
+    return f"{before}{layby()} {_join(words)}"
 
 
-def nats_publish(url: str | None, subject: str, value: object) -> str:
-    """`nats pub` of a JSON value.
+def nats_publish(before: str, subject: str, value: object) -> str:
+    """`nats pub` of a JSON value; `before` stands before it as it is.
 
     `-J` makes the CLI wait until the message is stored; without `--no-templates`, which is not
     the default, a `{{` in the text would be taken for a Go template.
     """
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     words = ["pub", "-J", "--no-templates", subject, body]
-    return f"nats {_server(url)}{_join(words)}"
-
-
-def _server(url: str | None) -> str:
-    return f"-s {_quote(url)} " if url else ""
+    return f"{before}nats {_join(words)}"
 
 
 def _join(words: list[str]) -> str:

@@ -19,7 +19,7 @@ async def server(*, folder: Path | None = None) -> AsyncGenerator[EmbeddedServer
     In a `folder` that you give the data stays, so that a later server goes on with it.
     """
     with tempfile.TemporaryDirectory(prefix="layby-") as made:
-        async with EmbeddedServer(folder or Path(made)) as running:
+        async with EmbeddedServer(folder or Path(made), private=True) as running:
             yield running
 
 

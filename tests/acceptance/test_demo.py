@@ -168,7 +168,9 @@ def test_answering_with_the_printed_line_of_the_nats_cli(demo: Any, tmp_path: Pa
         pytest.skip("the nats CLI is not on PATH")
     shown = demo()
     line = shown.until_asked()
-    subprocess.run([bash, "-c", line], env=environ(tmp_path), check=True, capture_output=True)  # noqa: S603
+    subprocess.run(  # noqa: S603
+        [bash, "-c", line], cwd=tmp_path, env=environ(tmp_path), check=True, capture_output=True
+    )
     assert shown.end() == 0
     assert "Fixed in v1.1.4" in shown.text
 

@@ -88,7 +88,7 @@ def test_the_story_stays_on_the_screen_and_ctrl_d_swallows_nothing(demo: Termina
     demo.waits_for("your answer >")
     seen = demo.screen()
     assert any("started" in row for row in seen), "\n".join(seen)
-    assert any("nats -s" in row for row in seen)
+    assert any("nats pub" in row for row in seen)
     assert not any("#0.0" in row for row in seen)
     demo.types("\x04")  # Ctrl-D
     demo.waits_for("your answer >")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -30,26 +31,37 @@ def words(line: str) -> list[str]:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_pasted_answer_arrives_as_it_was(text: str) -> None:
-    line = shell.answer("nats://127.0.0.1:4333", "#45 21", text)
+    line = shell.answer("", "#45 21", text)
     assert words(line)[-3:] == ["answer", "#45 21", text]
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_pasted_publish_arrives_as_it_was(text: str) -> None:
-    line = shell.nats_publish(None, "developer.response.T125", {"answer": text})
+    line = shell.nats_publish("", "developer.response.T125", {"answer": text})
     *_, subject, body = words(line)
     assert subject == "developer.response.T125"
     assert json.loads(body) == {"answer": text}
 
 
 def test_nothing_printed_is_obeyed_by_the_terminal() -> None:
-    assert shell.answer(None, "\x1b[2J", "x").isprintable()
+    assert shell.answer("", "\x1b[2J", "x").isprintable()
 
 
 def test_texts_that_look_like_options_are_kept_apart() -> None:
-    assert words(shell.answer(None, "T1", "-no"))[-4:] == ["answer", "--", "T1", "-no"]
+    assert words(shell.answer("", "T1", "-no"))[-4:] == ["answer", "--", "T1", "-no"]
 
 
 def test_the_nats_cli_is_told_to_wait_and_to_leave_templates_alone() -> None:
-    line = shell.nats_publish("nats://h:1", "s", {})
-    assert line.startswith("nats -s nats://h:1 pub -J --no-templates s ")
+    line = shell.nats_publish("NATS_URL=nats://h:1 ", "s", {})
+    assert line.startswith("NATS_URL=nats://h:1 nats pub -J --no-templates s ")
+
+
+def test_a_server_whose_address_holds_a_password_is_named_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "url").write_text("nats://layby:secret@h:1\n")
+    before = shell.server_in(tmp_path / "a b" / "url")
+    assert "secret" not in before
+    assert words(f"{before.partition('=')[2]}")[0] == "nats://layby:secret@h:1"
