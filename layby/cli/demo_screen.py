@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from rich import box
@@ -18,9 +17,6 @@ from . import shell, times
 from .ending import ending
 from .foreign import one_line, safe
 from .timeline import Timeline
-
-if TYPE_CHECKING:
-    from .demo_stage import Stage
 
 _PARKED = "  The run is parked: no worker holds it. Ctrl-C, and the next demo goes on from here."
 _PROMPT = "  your answer > "
@@ -77,13 +73,15 @@ class Screen:
         self._leave_prompt()
         self._console.print(f"  {text}", style=style, soft_wrap=True)
 
-    def question(self, question: QuestionRow, stage: Stage, subject: str) -> None:
+    def question(
+        self, question: QuestionRow, subject: str, before: str = "", before_nats: str = ""
+    ) -> None:
         """Show an open question, its deadline and the ways to answer it."""
         self._leave_prompt()
         self._console.print()
         commands = (
-            shell.answer(stage.before, question.ticket, _EXAMPLE),
-            shell.nats_publish(stage.before_nats, subject, {"answer": _EXAMPLE}),
+            shell.answer(before, question.ticket, _EXAMPLE),
+            shell.nats_publish(before_nats, subject, {"answer": _EXAMPLE}),
         )
         self._console.print(_question(question, self._rows_for_context(question, commands)))
         if self._is_short:

@@ -175,7 +175,8 @@ class Story:
 
     def _asked(self, question: QuestionRow) -> None:
         self._open.append(question)
-        self._screen.question(question, self._stage, _subject(question))
+        stage = self._stage
+        self._screen.question(question, _subject(question), stage.before, stage.before_nats)
         if self._plan.answer is not None:
             self._give(self._plan.answer)
         elif self._early:

@@ -263,7 +263,7 @@ def test_a_failed_run_shows_its_error() -> None:
 
 def test_the_question_comes_with_all_ways_to_answer() -> None:
     target = console(width=60)
-    Screen(target, typing=True).question(QUESTION, "nats://h:1", "developer.response.T125")
+    Screen(target, typing=True).question(QUESTION, "developer.response.T125")
     text = text_of(target)
     assert "Technical Support asks developer about T125" in text
     assert "Type your answer here" in text
@@ -273,7 +273,7 @@ def test_the_question_comes_with_all_ways_to_answer() -> None:
 
 def test_nobody_is_asked_to_type_where_nobody_can() -> None:
     target = console()
-    Screen(target, typing=False).question(QUESTION, "nats://h:1", "developer.response.T125")
+    Screen(target, typing=False).question(QUESTION, "developer.response.T125")
     assert "Type" not in text_of(target)
     assert ">" not in text_of(target)
 
