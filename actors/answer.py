@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from ..runtime.forms import fit
 from ..runtime.times import iso
+from ..runtime.vouching import NATS, NONE
 from .parked import ParkedQuestion, ParkedRecord
 
 Outcome = Literal[
@@ -65,6 +67,15 @@ class Given(NamedTuple):
     by: str = ""
     structured: bool = False
     """Whether it is a JSON object or list, which only a question with a form can take."""
+    responder: str = ""
+    """Who answers, as the subject says it; `by` is then the same."""
+    signature: str = ""
+    """The header `Layby-Signature`, whatever it holds."""
+
+    @property
+    def vouched(self) -> str:
+        """Who vouches for `by`, as far as the answer's subject tells."""
+        return NATS if self.responder else NONE
 
 
 class Refused(NamedTuple):
@@ -91,10 +102,14 @@ class Sent(NamedTuple):
     given: Given
 
 
-def understood(data: bytes, ticket: str, responder: str = "") -> Given | Refused:
+def understood(
+    data: bytes, ticket: str, responder: str = "", signature: str = ""
+) -> Given | Refused:
     """Like `read`; the `responder` in the subject counts more than what the answer says."""
     given = read(data, ticket)
-    return given._replace(by=responder) if responder and isinstance(given, Given) else given
+    if not isinstance(given, Given) or not (responder or signature):
+        return given
+    return given._replace(by=responder or given.by, responder=responder, signature=signature)
 
 
 def read(data: bytes, ticket: str) -> Given | Refused:
@@ -177,10 +192,19 @@ def is_named(record: ParkedRecord | None, role: str, given: Given) -> bool:
     return bool(given.question_id) or _named(asked, given) is not None
 
 
+WhyNot: TypeAlias = Callable[[ParkedQuestion, Sent], str]
+"""Why a question does not take an answer; empty when it does."""
+
+
+def _any_form(question: ParkedQuestion, sent: Sent) -> str:
+    return unfit(question, sent.given)
+
+
 class Contest:
     """Plays a ticket's answers in the order of the stream: the first valid one wins a question."""
 
-    def __init__(self, record: ParkedRecord, role: str) -> None:
+    def __init__(self, record: ParkedRecord, role: str, why_not: WhyNot | None = None) -> None:
+        self._why_not = why_not or _any_form
         self.record = record
         """The record as the answers so far leave it."""
         self.winners: dict[str, Sent] = {}
@@ -193,7 +217,7 @@ class Contest:
         question = verdict.question
         if verdict.outcome != "accepted" or question is None or question.status != "open":
             return
-        if not unfit(question, sent.given):
+        if not self._why_not(question, sent):
             self.winners[question.id] = sent
             won = msgspec.structs.replace(
                 question,

@@ -202,7 +202,12 @@ class _Response:
             old = asked is not None and not asked.digest
             shown = prepared.digest if old else approval.bound(prepared.digest, question_id)
             context = approval.context(tool, full, shown)
-            return Bound(context, approval.answer_type(tool, shown), shown)
+            return Bound(
+                context,
+                approval.answer_type(tool, shown),
+                shown,
+                lambda: approval.call_of(tool, full),
+            )
 
         for _ in range(_EDITS):
             answer = await step.ask_about(
@@ -210,6 +215,7 @@ class _Response:
                 approval.question(tool, self._agent.name, full, problem),
                 bind,
                 timeout=tool.approval_timeout,
+                accept=tool.approval_accept,
                 agent=self._agent.name,
                 name=key.inner,
             )

@@ -21,12 +21,18 @@ class Closing:
         self._host = host
         self.parking = parking
         self._listed = listed
+        self._signs = bool(host.services.signers)
 
     async def live(self, run: str, record: ParkedRecord | None) -> LiveRun:
-        """The run, from memory, from its parked state, or from its log."""
+        """The run, from memory, from its parked state, or from its log.
+
+        From its log alone where answers are signed: whoever can write a record could else make up a
+        state in which a question is answered.
+        """
         warm = self._host.cache.warm(run)
-        state = await self.parking.state(record, run) if record and warm is None else None
-        if warm is None and state is not None and state.form == FORM and not state.newer:
+        fresh = warm is None and not self._signs
+        state = await self.parking.state(record, run) if record and fresh else None
+        if state is not None and state.form == FORM and not state.newer:
             return self._host.cache.seed(state)
         return warm or await self._host.cache.get(run)
 

@@ -8,9 +8,10 @@ from ..runtime.entry import Answered, Expired
 from ..runtime.host import LAGS, Host
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
+from ..runtime.state import OPEN
 from .closing import Closing
 from .parked import ParkedQuestion, ParkedRecord
-from .taking import MOMENT, NotYet, Taking, answered
+from .taking import MOMENT, NotYet, Taking
 
 
 class Deadlines:
@@ -60,14 +61,17 @@ class Deadlines:
         crash.point("before_expired")
         # An answer may have come in time and still wait to be read, for want of a worker.
         in_time = await self._answer_in_time(due, delivery)
-        await self._closing.append(live, due.question, in_time or Expired(id=due.question))
+        end = Expired(id=due.question)
+        question = await self._closing.append(live, due.question, in_time or end)
+        if question.status == OPEN:  # the log does not take that answer
+            await self._closing.append(live, due.question, end)
         crash.point("after_expired")
 
     async def _answer_in_time(self, due: Due, delivery: Delivery) -> Answered | None:
         """The first valid answer that was stored while the question was open, if there is one."""
         contest = await self._taking.contest(due.ticket, delivery)
         winner = contest.winners.get(due.question)
-        return answered(due.question, winner) if winner else None
+        return self._taking.answered(due.question, winner) if winner else None
 
 
 def _shown(record: ParkedRecord | None, question: str) -> ParkedQuestion | None:

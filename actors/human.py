@@ -23,6 +23,7 @@ from ..runtime.host import Host
 from ..runtime.mail import mail_of
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
+from ..runtime.signature import HEADER
 from ..runtime.times import iso
 from .answer import Candidate, Receipt, Refused, Verdict, understood
 from .closing import Closing
@@ -120,7 +121,8 @@ class Human:
             ticket = decode_token(token)
         except InvalidTicket as error:
             return Taken(Verdict("invalid", reason=str(error))), token[:200], responder
-        given = understood(delivery.data, ticket, responder)
+        signature = delivery.headers.get(HEADER, "")
+        given = understood(delivery.data, ticket, responder, signature)
         if isinstance(given, Refused):
             return Taken(Verdict("invalid", reason=given.reason)), ticket, responder
         return await self._taking.take(ticket, token, given, delivery), ticket, given.by

@@ -12,6 +12,7 @@ from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.sealing import unsealed
 from ..bus.token import check_words, encode
+from ..runtime.call import Call
 from ..runtime.index import IndexRow
 from ..runtime.state import WAITING, Question, RunState
 from ..runtime.times import check_times, iso
@@ -56,6 +57,10 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """Of the call that is to be approved."""
     answer_with: tuple[str, ...] = ()
     """While it is open: shell commands that answer exactly this question."""
+    accept: list[str] = []
+    """Who must vouch for whoever answers; empty: nobody."""
+    call: Call | None = None
+    """What is to be approved, where the answer is to be signed."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown, or would become a subject. Raises ValueError."""
@@ -101,6 +106,8 @@ def parked_question(
         parent=run.parent.run if run.parent else "",
         since=since,
         digest=question.digest,
+        accept=question.accept,
+        call=question.call,
         answer_with=answer_with if question.status == "open" else (),
     )
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..bus.names import Names
 from ..bus.token import encode
 from ..runtime.form_text import choices, describe, example
+from ..runtime.vouching import NONE, SIGNATURE
 
 _TEXT = "your answer"
+YOUR_NAME = "YOUR_NAME"
+"""Stands in a subject for whoever answers."""
 
 
 class Answerable(Protocol):
@@ -34,6 +38,11 @@ class Answerable(Protocol):
     @property
     def digest(self) -> str:
         """Of the call that is to be approved; empty when no call is."""
+        ...
+
+    @property
+    def accept(self) -> Sequence[str]:
+        """Who must vouch for whoever answers; empty: nobody."""
         ...
 
 
@@ -63,11 +72,30 @@ def answer_with(names: Names, ticket: str, question: Answerable) -> tuple[str, .
     All that is not the command's own is quoted for a POSIX shell, and is JSON in ASCII: nothing in
     it can end the word, call a command, or look like something else.
     """
-    subject = names.subject(f"{question.role}.response.{encode(ticket)}")
+    subject = names.subject(answer_subject(ticket, question))
+    answers = _answers(question.form, question.digest)
+    if SIGNATURE in question.accept:
+        options = ["--prefix", names.prefix] if names.prefix else []
+        options += ["--question", question.id, "--responder", YOUR_NAME, "--nkey", "FILE"]
+        before = [*options, "--", ticket]
+        return tuple(
+            shlex.join(["layby", "answer", *before, _as_text(answer)]) for answer in answers
+        )
     return tuple(
         shlex.join(["nats", "pub", "-J", "--no-templates", subject, _body(question.id, answer)])
-        for answer in _answers(question.form, question.digest)
+        for answer in answers
     )
+
+
+def answer_subject(ticket: str, question: Answerable) -> str:
+    """Where a question takes answers, without the app's prefix."""
+    plain = f"{question.role}.response.{encode(ticket)}"
+    named = question.accept and NONE not in question.accept
+    return f"{plain}.{YOUR_NAME}" if named else plain
+
+
+def _as_text(answer: Any) -> str:
+    return answer if isinstance(answer, str) else json.dumps(answer)
 
 
 def _answers(form: dict[str, Any] | None, digest: str) -> list[Any]:

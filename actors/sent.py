@@ -11,6 +11,7 @@ from ..bus.reading import sequence, up_to
 from ..bus.requests import Requests
 from ..bus.token import encode
 from ..bus.wire import Message
+from ..runtime.signature import HEADER
 from .answer import SKEW, Given, Sent, understood
 
 
@@ -87,7 +88,7 @@ def _earlier(one: Message | None, other: Message | None) -> Message | None:
 def _sent(message: Message, ticket: str, plain: str) -> Sent | None:
     headers = message.headers
     responder = headers["Nats-Subject"].removeprefix(plain)[1:]
-    given = understood(message.data, ticket, responder)
+    given = understood(message.data, ticket, responder, headers.get(HEADER, ""))
     if not isinstance(given, Given):
         return None
     at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()

@@ -19,10 +19,11 @@ from ..runtime import crash
 from ..runtime.entry import UNREADABLE
 from ..runtime.host import Host
 from ..runtime.services import Due
+from ..runtime.signature import HEADER, digest
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 from .parked import KEPT, ParkedRecord, Parking, with_question
-from .ready import answer_with, form_of
+from .ready import answer_subject, answer_with, form_of
 
 _BEFORE = 0.05
 """Seconds by which somebody may see a question before its stream stamps it."""
@@ -181,7 +182,7 @@ class Showing:
             "asked_at": iso(question.asked_at),
             "deadline": iso(question.deadline),
             "answer": {
-                "subject": self._names.subject(f"{self._role}.response.{token}"),
+                "subject": self._names.subject(answer_subject(state.ticket, question)),
                 "receipt": self._names.subject(f"{self._role}.receipt.{token}"),
                 "form": form_of(question.form),
                 **({"schema": question.form} if question.form is not None else {}),
@@ -189,6 +190,22 @@ class Showing:
             "form": question.form,
             "digest": question.digest,
             "answer_with": lines,
+            **({"accept": question.accept} if question.accept else {}),
+            **self._to_sign(question),
+        }
+
+    def _to_sign(self, question: Question) -> dict[str, object]:
+        """What whoever answers has to sign."""
+        signers = self._host.services.signers
+        if self._role not in signers:
+            return {}
+        return {
+            "call": question.call,
+            "sign": {
+                "header": HEADER,
+                "sha256": digest(question),
+                "people": sorted(signers.roles[self._role].keys),
+            },
         }
 
     async def published_before(self, ticket: str, at: float) -> set[str]:

@@ -11,8 +11,9 @@ from ..runtime import crash
 from ..runtime.entry import Answered
 from ..runtime.host import Host
 from ..runtime.run import LiveRun
-from ..runtime.state import Question
-from .answer import Contest, Given, Sent, Verdict, is_named, judge, unfit
+from ..runtime.state import OPEN, Question
+from .admission import Admission
+from .answer import Contest, Given, Sent, Verdict, is_named, judge
 from .arrivals import Arrivals
 from .closing import Closing
 from .parked import ParkedQuestion, ParkedRecord
@@ -21,6 +22,7 @@ from .showing import Showing
 
 MOMENT = 0.2
 """Seconds after which an answer is looked at again whose question is just being shown."""
+_NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 _PATIENCE = 300
 """Deliveries of such an answer, about a minute."""
 
@@ -39,6 +41,10 @@ class NotYet(Exception):
 
 class _Overtaken(Exception):
     """Something else has closed the question: judge again by what the logs say now."""
+
+
+class _Unrecorded(Exception):
+    """The log does not take what the record of the ticket would have it take."""
 
 
 class _Answer(NamedTuple):
@@ -66,6 +72,7 @@ class Taking:
         self._showing = showing
         self._closing = closing
         self._sent = SentAnswers(role, requests)
+        self._admission = Admission(role, host, requests.names)
         self.arrivals = Arrivals(role, host, requests)
 
     async def take(self, ticket: str, token: str, given: Given, delivery: Delivery) -> Taken:
@@ -85,6 +92,8 @@ class Taking:
                 return await self._by(answer, record)
             except _Overtaken:
                 record = await self._closing.caught_up(ticket)
+            except _Unrecorded:
+                return Taken(Verdict("invalid", reason=_NOT_ASKED))
 
     async def _by(self, answer: _Answer, record: ParkedRecord | None) -> Taken:
         """What becomes of an answer, by a record that may be old. Raises NotYet, _Overtaken."""
@@ -107,7 +116,7 @@ class Taking:
             return Taken(verdict)
         if meant.status != "open":
             return Taken(verdict)  # it has won before, and comes again
-        if reason := unfit(meant, answer.given):
+        if reason := self._admission.why_not(answer.ticket, meant, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
         if not is_named(record, self._role, answer.given):
             await self._must_be_alone(answer, record)
@@ -136,7 +145,7 @@ class Taking:
             NotYet: one of them may be for a question that is just being shown.
         """
         record = await self._closing.caught_up(ticket) or ParkedRecord(ticket=ticket)
-        contest = Contest(record, self._role)
+        contest = Contest(record, self._role, self._admission.on(ticket))
         opened = [q.since for q in record.questions if q.role == self._role and q.status == "open"]
         if not opened:
             return contest
@@ -155,14 +164,20 @@ class Taking:
             raise NotYet
         return contest
 
+    def answered(self, question_id: str, winner: Sent) -> Answered:
+        """The log's word that an answer has closed a question."""
+        return self._admission.answered(question_id, winner)
+
     async def _close(
         self, answer: _Answer, record: ParkedRecord | None, meant: ParkedQuestion, winner: Sent
     ) -> tuple[LiveRun, Question]:
         """Have the log say that `winner` has closed a question. Raises _Overtaken."""
         live = await self._closing.live(meant.run, record)
         crash.point("before_answered")
-        question = await self._closing.append(live, meant.id, answered(meant.id, winner))
+        question = await self._closing.append(live, meant.id, self.answered(meant.id, winner))
         crash.point("after_answered")
+        if question.status == OPEN:
+            raise _Unrecorded
         if question.status != "answered" or question.seq != winner.seq:
             await self._closing.note(live, question)
             raise _Overtaken
@@ -194,9 +209,3 @@ class Taking:
 
     def _known(self, record: ParkedRecord | None) -> set[str]:
         return {q.id for q in record.questions if q.role == self._role} if record else set()
-
-
-def answered(question_id: str, winner: Sent) -> Answered:
-    """The log's word that an answer has closed a question."""
-    given = winner.given
-    return Answered(id=question_id, text=given.text, by=given.by, at=winner.at, seq=winner.seq)

@@ -19,7 +19,7 @@ from ..runtime import crash
 from ..runtime.actor_step import ActorStep
 from ..runtime.address import Address
 from ..runtime.entry import ROOT, Awaited, Failure, Origin, Raw, Started
-from ..runtime.errors import InvalidSetup, Undeclared, WorkflowChanged
+from ..runtime.errors import AnswerDoubted, InvalidSetup, Undeclared, WorkflowChanged
 from ..runtime.failing import AskOnFailure, Trouble
 from ..runtime.failure import failure_of
 from ..runtime.guard import Hopeless
@@ -127,6 +127,8 @@ class Workflow:
             await self._watch(step)
         try:
             return await mine.call(event, verbs)
+        except AnswerDoubted:
+            raise
         except WorkflowChanged as changed:
             raise WorkflowChanged(
                 f"{changed}: the run was started by version {state.version!r} of workflow "

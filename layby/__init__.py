@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .runtime.failing import AskOnFailure
     from .runtime.retry import Retry
+    from .runtime.role import Role
     from .tools.context import ToolContext
     from .tools.errors import Fatal, ToolError
     from .tools.tool import Tool, tool
@@ -63,6 +64,7 @@ __all__ = [
     "QuestionLimit",
     "Retry",
     "RetryAfter",
+    "Role",
     "Route",
     "RoutingAgent",
     "Step",
@@ -105,6 +107,7 @@ _HOMES = {
     "AskOnFailure": "runtime.failing",
     "Retry": "runtime.retry",
     "RetryAfter": "runtime.errors",
+    "Role": "runtime.role",
     "Route": "actors.router",
     "RoutingAgent": "actors.router",
     "Step": "actors.workflow_step:WorkflowStep",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, cast
@@ -33,11 +32,11 @@ from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.failing import AskOnFailure, policy_of
 from .runtime.retry import Retry
+from .runtime.role import Role
+from .runtime.vouching import Signers
 from .tools.source import ToolSource, sources
 
 F = TypeVar("F", bound=WorkflowFunction)
-
-_ROLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 class App:
@@ -49,7 +48,7 @@ class App:
         *,
         networks: Sequence[Network[Any]] = (),
         agents: Sequence[Agent] = (),
-        roles: Sequence[str] = ("developer",),
+        roles: Sequence[str | Role] = ("developer",),
         events: Sequence[str] = (),
         ask_timeout: str | float | timedelta = "4h",
         max_questions: int = 5,
@@ -72,8 +71,9 @@ class App:
             networks: Every network that its workflows use.
             agents: Every agent that its workflows call with `step.agent` and that is in none of
                 the networks; each needs a `model` of its own.
-            roles: The roles of people who may be asked; each is the first word of subjects. They
-                replace the default: name `developer` too where it is to be asked.
+            roles: The roles of people who may be asked, by name or as a `Role`; each is the first
+                word of subjects. They replace the default: name `developer` too where it is to be
+                asked.
             events: Subjects of events that workflows wait for with `step.wait_for_event`.
             ask_timeout: How long a person has to answer unless a call or tool says otherwise.
             max_questions: How many questions one run may ask; one more is refused.
@@ -111,7 +111,11 @@ class App:
             self.names = Names(prefix)
         except InvalidSettings as error:
             raise InvalidSetup(f"app {name!r}: {error}") from None
-        self.roles = tuple(roles)
+        self.people = _people(name, roles)
+        """The roles of people who may be asked, by their names."""
+        self.roles = tuple(self.people)
+        self.signers = Signers(self.people.values())
+        """The roles whose answers must be signed."""
         self.events = tuple(checked_subject(subject) for subject in events)
         self.ask_timeout = seconds(ask_timeout)
         self.max_questions = max_questions
@@ -217,14 +221,8 @@ class App:
 
     def _check_roles(self) -> None:
         for role in self.roles:
-            if not _ROLE.fullmatch(role):
-                raise InvalidSetup(
-                    f"role {role!r}: use a lower-case letter, then letters, digits, - and _"
-                )
             if role in OWN_WORDS:
                 raise InvalidSetup(f"subjects under {role!r} are Layby's own: rename the role")
-            if self.roles.count(role) > 1:
-                raise InvalidSetup(f"app {self.name!r} declares the role {role!r} twice")
 
     def _check_trigger(self, subject: str) -> None:
         own = self.names.own(subject)
@@ -343,6 +341,17 @@ class App:
         if self.ack_wait is None:
             return consumer
         return msgspec.structs.replace(consumer, ack_wait=self.ack_wait)
+
+
+def _people(app: str, roles: Sequence[str | Role]) -> dict[str, Role]:
+    """The roles by name. Raises InvalidSetup."""
+    people: dict[str, Role] = {}
+    for each in roles:
+        role = each if isinstance(each, Role) else Role(each)
+        if role.name in people:
+            raise InvalidSetup(f"app {app!r} declares the role {role.name!r} twice")
+        people[role.name] = role
+    return people
 
 
 def _performers(

@@ -17,8 +17,10 @@ from .bus.token import encode
 from .listing import contains, demand_current
 from .rows import QuestionRow
 from .runtime.entry import UNREADABLE
+from .runtime.signature import digest
 from .runtime.state import RunState
 from .runtime.times import iso
+from .runtime.vouching import SIGNATURE
 
 
 async def open_questions(
@@ -99,5 +101,8 @@ def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
         digest=question.digest,
         form=question.form,
         answer_with=list(answer_with(names, row.ticket, question)),
+        accept=question.accept,
+        call=question.call,
+        sha256=digest(question) if SIGNATURE in question.accept else "",
         status=question.status,
     )

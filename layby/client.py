@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import msgspec
 
-from .asked import asked_on, open_questions, rows_of
+from .answering import AnswerDesk, NoReceipt
+from .asked import rows_of
 from .bus.blobs import Blobs
 from .bus.connection import Connection
-from .bus.errors import LaybyError, PublishUnconfirmed
 from .bus.keyring import KeyService
 from .bus.opened import opened
 from .bus.requests import Requests
 from .bus.settings import ConnectionSettings
-from .bus.token import encode, is_word
 from .commands import CANCEL, Command, CommandRefused, NotDoneYet, NotRetryable, RunOver
 from .dead_letters import DeadLetterDesk
+from .deciding import DecisionDesk
 from .events import AnyEvent, number
 from .handle import Run
 from .listing import Progress, RunFilter, listed, of_runs, run_row
@@ -27,8 +26,6 @@ from .lookup import NoSuchRun
 from .retry_desk import RetryDesk
 from .rows import (
     Dispatched,
-    QuestionRow,
-    Receipt,
     RunDetail,
     RunRow,
     Sent,
@@ -37,6 +34,8 @@ from .rows import (
 )
 from .runtime import ids
 from .runtime.index import error, row_of
+from .runtime.role import Role
+from .runtime.vouching import Signers
 from .sending import Dispatch, demand_free
 from .shown import failure_row
 from .timeline import Narrator
@@ -44,20 +43,20 @@ from .upkeep import Upkeep
 from .watch import Watch
 
 
-class NoReceipt(LaybyError):
-    """An answer is stored, but no worker has said what became of it yet."""
-
-
-class Client(RetryDesk, DeadLetterDesk, Upkeep):
+class Client(RetryDesk, AnswerDesk, DecisionDesk, DeadLetterDesk, Upkeep):
     """Speaks with running workers through NATS alone."""
 
-    def __init__(self, connection: Connection, requests: Requests) -> None:
-        RetryDesk.__init__(self, connection, requests)
+    def __init__(
+        self, connection: Connection, requests: Requests, signers: Signers | None = None
+    ) -> None:
+        RetryDesk.__init__(self, connection, requests, signers)
+        AnswerDesk.__init__(self, connection, requests)
+        DecisionDesk.__init__(self, requests, signers)
         DeadLetterDesk.__init__(self, connection, requests)
         Upkeep.__init__(self, connection, requests)
         self._names = requests.names
         self._blobs = Blobs(requests)
-        self._watch = Watch(connection, requests, self._log, self._blobs)
+        self._watch = Watch(connection, requests, self._log, self._blobs, signers)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -67,6 +66,7 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
         *,
         prefix: str = "",
         keyring: KeyService | None = None,
+        keys: Iterable[Role] | None = None,
     ) -> AsyncGenerator[Client]:
         """A client, connected while the block is open.
 
@@ -74,13 +74,17 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
             settings: Where and how to connect.
             prefix: The `prefix` of the app that is meant; empty for an app that has none.
             keyring: Opens what the app encrypts; None: it is shown as `(encrypted)`.
+            keys: The roles whose answers are signed, as the app declares them: what does not bear
+                their signature is then told as an answer that does not count. None: a signature is
+                held against no list of keys, and told so.
 
         Raises:
             ServerUnavailable: no server answers.
             InvalidSettings: the prefix cannot be one.
         """
         async with opened(settings, prefix=prefix, keyring=keyring) as bus:
-            yield cls(bus.connection, bus.requests)
+            signers = None if keys is None else Signers(keys)
+            yield cls(bus.connection, bus.requests, signers)
 
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:
         """Publish an event; return when JetStream has it.
@@ -134,101 +138,6 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
         sent: Dispatched = await self._ask(sending, subject)
         return sent
 
-    async def answer(
-        self,
-        ticket: str,
-        text: str,
-        *,
-        role: str = "developer",
-        question_id: str | None = None,
-        by: str | None = None,
-        responder: str | None = None,
-        timeout: float = 5.0,  # noqa: ASYNC109
-    ) -> Receipt:
-        """Answer a question and return the receipt.
-
-        Args:
-            ticket: The ticket that the question is about.
-            text: The answer.
-            role: The role that was asked.
-            question_id: Which question is meant; None: it is found by the ticket.
-            by: Who answers, as they say themselves.
-            responder: Who answers, as a word of the subject: a server with permissions holds its
-                user to it, so it counts more than `by`.
-            timeout: Seconds to wait for the receipt.
-
-        Raises:
-            InvalidTicket: no ticket can have that id.
-            NoReceipt: stored, but no worker took it within `timeout` seconds.
-            PermissionDenied: the server lets this user answer otherwise, or not at all.
-            ValueError: `responder` is no word of letters, digits, `_` and `-`.
-        """
-        token = encode(ticket)
-        if responder is not None and not is_word(responder):
-            raise ValueError(f"responder {responder!r}: use letters, digits, _ and -")
-        body = {"answer": text, "questionId": question_id, "by": by}
-        data = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
-        receipts: asyncio.Queue[Receipt] = asyncio.Queue()
-
-        async def receive(msg: Any) -> None:
-            receipts.put_nowait(_receipt(msg.data))
-
-        nc = self._connection.nc
-        sub = await nc.subscribe(self._names.subject(f"{role}.receipt.{token}"), cb=receive)
-        try:
-            await nc.flush(2)
-            place = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
-            subject = self._names.subject(place)
-            ack = await self._ask(self._requests.store(subject, data), subject)
-            async with asyncio.timeout(timeout):
-                while True:
-                    receipt = await receipts.get()
-                    if receipt.seq == ack.seq:
-                        return receipt
-        except TimeoutError:
-            raise NoReceipt(
-                f"no receipt for the answer to {ticket!r} within {timeout:g} s; it is stored and "
-                "will be applied when a worker runs"
-            ) from None
-        finally:
-            await sub.unsubscribe()
-
-    async def questions(
-        self,
-        role: str | None = None,
-        *,
-        ticket: str | None = None,
-        since: float | None = None,
-        text: str | None = None,
-    ) -> list[QuestionRow]:
-        """The open questions, the earliest deadline first.
-
-        A question is listed within a second. The cost grows with the number of open questions, and
-        not with the number of runs.
-
-        Args:
-            role: Only questions to this role.
-            ticket: Only questions on this ticket.
-            since: Only questions asked in this many seconds.
-            text: Only questions with this text in ticket, question or context, in any case.
-
-        Raises:
-            OldIndex: an earlier release wrote the list, and it has not been migrated.
-        """
-        return await open_questions(self._requests, role, ticket, since, text)
-
-    async def asked(self, ticket: str) -> list[QuestionRow]:
-        """The open questions on a ticket; where there is none, those that were closed last.
-
-        Args:
-            ticket: The ticket, as the help desk spells it.
-
-        Raises:
-            InvalidTicket: no ticket can have that id.
-            OldIndex: an earlier release wrote the list, and it has not been migrated.
-        """
-        return await asked_on(self._requests, ticket)
-
     async def runs(
         self,
         status: str | None = None,
@@ -277,7 +186,7 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
             NoSuchRun: there is none, or several ids begin so.
         """
         live, messages = await self._load(await self._find(run, progress))
-        narrator = Narrator(live.id)
+        narrator = Narrator(live.id, self._signers)
         steps: list[StepRow] = []
         for message in messages:
             steps += [row for _, row in narrator.tell(message)]
@@ -366,22 +275,6 @@ class Client(RetryDesk, DeadLetterDesk, Upkeep):
         if run is None:
             return self._watch.every_line()
         return self._watch.lines(run, text=text, wait=wait)
-
-    # ------------------------------------------------------------------------------------------
-
-    async def _ask(self, call: Any, subject: str) -> Any:
-        """Await a request; say so where the server refused it for lack of a permission."""
-        try:
-            return await call
-        except PublishUnconfirmed:
-            denied = self._connection.last_permission_error(subject)
-            if denied is None:
-                raise
-            raise denied from None
-
-
-def _receipt(data: bytes) -> Receipt:
-    return msgspec.json.decode(data, type=Receipt)
 
 
 __all__ = [

@@ -121,6 +121,8 @@ class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question.answered"
     question_id: str
     text: str
     by: str = ""
+    vouched: str = ""
+    """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
 
 
 class QuestionExpired(Event, frozen=True, kw_only=True, tag="question.expired"):

@@ -44,6 +44,7 @@ def fitting(app: App) -> Fits:
 def _parts(app: App) -> Iterator[str]:
     yield f"layby {_release()}"
     yield from (f"role {role}" for role in app.roles)
+    yield from (f"keys {r.name} {r.keys} {r.retired}" for r in app.signers.roles.values())
     yield from (f"event {subject}" for subject in app.kept())
     yield f"questions {app.max_questions}"
     for workflow in app.workflows.values():

@@ -18,12 +18,17 @@ from .rows import Retried, RunRow
 from .runtime.past import entries
 from .runtime.run import LiveRun
 from .runtime.state import RunState
+from .runtime.vouching import Signers
 
 
 class RetryDesk:
     """Finds runs and has them taken up again."""
 
-    def __init__(self, connection: Connection, requests: Requests) -> None:
+    def __init__(
+        self, connection: Connection, requests: Requests, signers: Signers | None = None
+    ) -> None:
+        self._signers = signers
+        """Whose signatures count; None: the keys are not known here."""
         self._connection = connection
         self._requests = requests
         self._commands = CommandDesk(connection, requests)
@@ -104,7 +109,7 @@ class RetryDesk:
         return await find(self._requests, self._log, run, progress)
 
     async def _load(self, run_id: str) -> tuple[LiveRun, list[LogMessage]]:
-        live = LiveRun(self._log, RunState(id=run_id))
+        live = LiveRun(self._log, RunState(id=run_id), signers=self._signers)
         messages = await entries(self._log, run_id)
         for message in messages:
             live.learn(message)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .runtime.call import Call
+
 RunStatus = Literal[
     "running",
     "waiting",
@@ -148,6 +150,9 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         digest: Of the call that is to be approved; empty when no call is.
         form: The JSON Schema that an answer must satisfy; None: any text.
         answer_with: Shell commands that answer exactly this question.
+        accept: Who must vouch for whoever answers: `nats`, `signature` or `none`; empty: nobody.
+        call: The call to approve with its exact arguments, where the answer is to be signed.
+        sha256: Of all that is asked, where the answer is to be signed.
         status: open; of a ticket's questions also answered, expired or cancelled.
     """
 
@@ -163,6 +168,9 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     digest: str = ""
     form: dict[str, Any] | None = None
     answer_with: list[str] = []
+    accept: list[str] = []
+    call: Call | None = None
+    sha256: str = ""
     status: str = "open"
 
 

@@ -242,6 +242,7 @@ def assemble(
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
+        signers=app.signers,
         role_address=human_address,
         actors=frozenset([*(network.address for network in app.networks.values()), *app.agents]),
         retry=app.retry,

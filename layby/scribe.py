@@ -21,18 +21,21 @@ from .actors.turn import (
 )
 from .bus.blobs import Blobs
 from .bus.log import LogMessage
+from .heard import Heard
 from .runtime import entry
 from .runtime.entry import ROOT, Failure, Record
 from .runtime.speech import step_name
 from .runtime.times import iso
 from .runtime.values import load
+from .runtime.vouching import Signers
 
 
 class Scribe:
     """Tells one run; remembers what its earlier records said."""
 
-    def __init__(self, run: str, blobs: Blobs) -> None:
+    def __init__(self, run: str, blobs: Blobs, signers: Signers | None = None) -> None:
         self._run = run
+        self._heard = Heard(run, signers)
         self._blobs = blobs
         self._names: dict[str, str] = {}
         """Who acts in a frame."""
@@ -40,7 +43,6 @@ class Scribe:
         self._origins: dict[str, str] = {}
         """The step that a frame settles."""
         self._asked: dict[tuple[str, str], str] = {}
-        self._askers: dict[str, entry.Asked] = {}
         self._calls: dict[tuple[str, Key], list[ToolCall]] = {}
         self._deciders: dict[tuple[str, int | None], str] = {}
         """Which routing agent came to a decision, by its frame and the decision's number."""
@@ -95,6 +97,7 @@ class Scribe:
     def started(self, record: entry.Started) -> _Facts:
         """The run began."""
         self._names[ROOT] = record.workflow
+        self._heard.ticket = record.ticket
         fields = {"workflow": record.workflow, "ticket": record.ticket}
         yield events.RunStarted, {**self._about(ROOT), **fields, "event": _json(record.event)}
 
@@ -225,7 +228,7 @@ class Scribe:
     def asked(self, record: entry.Asked) -> _Facts:
         """A question to a person."""
         self._asked[record.frame, record.key] = record.id
-        self._askers[record.id] = record
+        self._heard.ask(record)
         fields = {
             "question_id": record.id,
             "role": record.role,
@@ -237,16 +240,24 @@ class Scribe:
         yield events.QuestionAsked, {**self._of_question(record.id), **fields}
 
     def _of_question(self, question: str) -> dict[str, Any]:
-        asked = self._askers.get(question)
+        asked = self._heard.question(question)
         return self._about(asked.frame, asked.key) if asked else {}
 
     def answered_by(self, record: entry.Answered) -> _Facts:
         """A person's answer."""
-        fields = {"question_id": record.id, "text": record.text, "by": record.by}
+        if self._heard.why_not(record):
+            return
+        fields = {
+            "question_id": record.id,
+            "text": record.text,
+            "by": record.by,
+            "vouched": self._heard.vouched(record),
+        }
         yield events.QuestionAnswered, {**self._of_question(record.id), **fields}
 
     def expired(self, record: entry.Expired) -> _Facts:
         """Nobody answered."""
+        self._heard.close(record)
         about = self._of_question(record.id)
         yield events.QuestionExpired, {**about, "question_id": record.id}
 

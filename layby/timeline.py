@@ -11,6 +11,7 @@ from .actors.keys import MODEL, ROUTE, TOOL, Key, is_asked
 from .actors.kinds import AGENT, kind_of
 from .actors.turn import DECISIONS
 from .bus.log import LogMessage
+from .heard import Heard
 from .rows import StepRow, TimelineLine
 from .runtime.entry import (
     ROOT,
@@ -41,6 +42,7 @@ from .runtime.entry import (
 )
 from .runtime.failure import reason_of
 from .runtime.times import iso
+from .runtime.vouching import Signers
 from .titles import mended, title_of
 
 _BRIEF = 300
@@ -49,12 +51,12 @@ _BRIEF = 300
 class Narrator:
     """Tells one run; remembers the names that its earlier records gave."""
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, signers: Signers | None = None) -> None:
         self.run = run
         self.ticket = ""
+        self._heard = Heard(run, signers)
         self._workflow = ""
         self._names: dict[str, str] = {}
-        self._questions: dict[str, Asked] = {}
         self._tools: dict[tuple[str, Key], str] = {}
         self._deciders: dict[tuple[str, int | None], str] = {}
 
@@ -105,7 +107,8 @@ class Narrator:
 
     def started(self, record: Started) -> dict[str, Any]:
         """The run's first line."""
-        self.ticket, self._workflow = record.ticket, record.workflow
+        self.ticket = self._heard.ticket = record.ticket
+        self._workflow = record.workflow
         return {
             "kind": "run.started",
             "actor": record.workflow,
@@ -180,7 +183,7 @@ class Narrator:
 
     def asked(self, record: Asked) -> dict[str, Any]:
         """A question to a person."""
-        self._questions[record.id] = record
+        self._heard.ask(record)
         return {
             "kind": "question.asked",
             "actor": record.agent or self.who(record.frame),
@@ -197,28 +200,18 @@ class Narrator:
         }
 
     def answered(self, record: Answered) -> dict[str, Any]:
-        """A person's answer."""
-        role = self._role(record.id)
-        return {
-            "kind": "question.answered",
-            "actor": record.by or role,
-            "title": f"{record.by or 'somebody'} answered",
-            "detail": record.text,
-            "data": {"id": record.id, "text": record.text, "by": record.by},
-        }
+        """A person's answer, or what does not count as one."""
+        return self._heard.line(record)
 
     def expired(self, record: Expired) -> dict[str, Any]:
         """Nobody answered."""
+        self._heard.close(record)
         return {
             "kind": "question.expired",
-            "actor": self._role(record.id),
+            "actor": self._heard.role(record.id),
             "title": "nobody answered in time",
             "data": {"id": record.id},
         }
-
-    def _role(self, question: str) -> str:
-        asked = self._questions.get(question)
-        return asked.role if asked else "person"
 
     def slept(self, record: Slept) -> dict[str, Any]:
         """A sleep begins."""

@@ -22,6 +22,7 @@ from .runtime.entry import Stepped, read
 from .runtime.ids import is_run_id
 from .runtime.past import entries
 from .runtime.speech import TextDelta, step_name
+from .runtime.vouching import Signers
 from .scribe import Scribe
 from .tail import Tail
 from .timeline import Narrator
@@ -37,7 +38,15 @@ _REMEMBERED = 1_000
 class Watch:
     """What `Client.events` and `Client.follow` do."""
 
-    def __init__(self, connection: Connection, requests: Requests, log: Log, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        requests: Requests,
+        log: Log,
+        blobs: Blobs,
+        signers: Signers | None = None,
+    ) -> None:
+        self._signers = signers
         self._connection = connection
         self._requests = requests
         self._log = log
@@ -48,7 +57,7 @@ class Watch:
     ) -> AsyncGenerator[AnyEvent]:
         """One run's events that are later than `seen`, and what is said meanwhile."""
         run = await self._meant(name, wait=wait)
-        scribe, last = Scribe(run, self._blobs), "0"
+        scribe, last = Scribe(run, self._blobs, self._signers), "0"
         tail = Tail(self._connection, self._log, run).follow()
         async with contextlib.aclosing(tail):
             async for told in tail:
@@ -66,7 +75,7 @@ class Watch:
     async def lines(self, name: str, *, text: bool, wait: bool) -> AsyncGenerator[TimelineLine]:
         """One run's lines, from its beginning to its end."""
         run = await self._meant(name, wait=wait)
-        narrator, answered = Narrator(run), set[str]()
+        narrator, answered = Narrator(run, self._signers), set[str]()
         tail = Tail(self._connection, self._log, run).follow(deltas=text)
         async with contextlib.aclosing(tail):
             async for told in tail:
@@ -111,7 +120,7 @@ class Watch:
                 now, heard = heard, {}
                 now = {run: n for run, n in now.items() if n > over.get(run, 0)}
                 for run in now:
-                    tellers.setdefault(run, _Teller(run, self._log))
+                    tellers.setdefault(run, _Teller(run, self._log, self._signers))
                 for lines in await asyncio.gather(*(tellers[r].up_to(n) for r, n in now.items())):
                     for line in lines:
                         yield line
@@ -129,10 +138,10 @@ class Watch:
 class _Teller:
     """Tells one run as its log has it; what is heard of it only says that there is more."""
 
-    def __init__(self, run: str, log: Log) -> None:
+    def __init__(self, run: str, log: Log, signers: Signers | None = None) -> None:
         self._run = run
         self._log = log
-        self._narrator = Narrator(run)
+        self._narrator = Narrator(run, signers)
         self.told = 0
 
     async def up_to(self, n: int) -> list[TimelineLine]:

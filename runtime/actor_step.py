@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import msgspec
 
 from .asking import RAISE, Answer
+from .call import Call
 from .entry import NULL, Raw, Retried
 from .forms import schema_of
 from .repeats import reentered
@@ -20,6 +21,7 @@ from .speech import Speech, step_name
 from .state import Question, RunState, Slot
 from .step import Step
 from .values import load
+from .vouching import Accept
 from .waiting import Performer
 
 B = TypeVar("B", bound=Step)
@@ -33,6 +35,8 @@ class Bound(NamedTuple):
     answer: Any
     """The type of the answer."""
     digest: str
+    call: Callable[[], Call]
+    """The call itself, for who has to sign."""
 
 
 class ActorStep(Step):
@@ -104,15 +108,20 @@ class ActorStep(Step):
         timeout: str | float | timedelta | None,
         agent: str,
         name: str,
+        accept: Accept = None,
     ) -> Coroutine[Any, Any, Answer]:
         """Like `ask`, where context, form and digest are bound to the question's id.
 
         `bind` gets the id, and the question itself when it has been asked already.
         """
-        asked = self._asked(role, question, timeout, agent, name)
+        asked = self._asked(role, question, timeout, agent, name, accept=accept)
         bound = bind(asked.id, self._recorder.state.questions.get(asked.id))
         asked = msgspec.structs.replace(
-            asked, context=bound.context, form=schema_of(bound.answer), digest=bound.digest
+            asked,
+            context=bound.context,
+            form=schema_of(bound.answer),
+            digest=bound.digest,
+            call=bound.call() if role in self._services.signers else None,
         )
         return self._ask(asked, bound.answer, RAISE)
 

@@ -13,12 +13,14 @@ import msgspec
 from .body import Body
 from .duration import seconds
 from .entry import Asked, Failure, Stepped
-from .errors import AskTimedOut, InvalidSetup, QuestionLimit
+from .errors import AnswerDoubted, AskTimedOut, InvalidSetup, QuestionLimit
 from .failure import blame
 from .forms import answer_value, schema_of
 from .ids import question_id
 from .state import Question
+from .vouching import NATS, NONE, SIGNATURE, Accept
 
+_VOUCHED = frozenset({NATS, SIGNATURE, NONE})
 RAISE: Any = object()
 """As the `default` of a question: there is none, so raise when nobody answers."""
 
@@ -28,7 +30,7 @@ _LARGEST = 384 * 1024
 
 
 def _check_size(asked: Asked) -> None:
-    size = len(msgspec.json.encode((asked.question, asked.context)))
+    size = len(msgspec.json.encode((asked.question, asked.context, asked.call)))
     if size > _LARGEST:
         raise InvalidSetup(
             f"a question of {size} bytes, its context included, is more than {_LARGEST}: "
@@ -47,6 +49,9 @@ class Answer:
     """Who, as far as is known; empty when the answer did not say."""
     at: datetime
     question_id: str
+    vouched: str = ""
+    """Who vouches for `by`: `nats` (it is a word of the answer's subject, to which the server can
+    hold its user), `signature`, or `none`; empty where nobody answered, and in older logs."""
 
 
 class Asking(Body):
@@ -62,6 +67,7 @@ class Asking(Body):
         answer: Any = str,
         default: Any = RAISE,
         agent: str = "",
+        accept: Accept = None,
         name: str = "ask",
     ) -> Coroutine[Any, Any, Answer]:
         """Ask a person and wait, without holding a worker, until they answer.
@@ -75,13 +81,16 @@ class Asking(Body):
                 answer that does not fit is refused with the reason, and the question stays open.
             default: The `value` when nobody answers; without it, that raises AskTimedOut.
             agent: Who asks, for the person to see.
+            accept: Which answers count, by who vouches for whoever gave them: `nats`, `signature`,
+                `none`, or several of these. Others are refused, and the question stays open.
+                Default: all; of a role with keys, `signature`, and it takes no others.
             name: The step's name.
 
         Raises:
             AskTimedOut: nobody answered before the deadline, and there is no `default`.
             QuestionLimit: the run has asked as many questions as the app allows.
         """
-        asked = self._asked(role, question, timeout, agent, name)
+        asked = self._asked(role, question, timeout, agent, name, accept=accept)
         form = None if answer is str else schema_of(answer)
         asked = msgspec.structs.replace(asked, context=context, form=form)
         return self._ask(asked, answer, default)
@@ -93,6 +102,8 @@ class Asking(Body):
         timeout: str | float | timedelta | None,
         agent: str,
         name: str,
+        *,
+        accept: Accept,
     ) -> Asked:
         """The next question under `name`, without its context and form."""
         self._recorder.needs_server(f"a {role} cannot be asked {question!r}")
@@ -107,13 +118,36 @@ class Asking(Body):
             question=question,
             agent=agent,
             deadline=round(time.time() + wait, 3),
+            accept=self._accepted(role, accept),
         )
+
+    def _accepted(self, role: str, accept: Accept) -> list[str]:
+        """Who must vouch for an answer; empty: nobody. Raises InvalidSetup."""
+        wanted = [accept] if isinstance(accept, str) else list(accept or ())
+        if role in self._services.signers:
+            if wanted and wanted != [SIGNATURE]:
+                raise InvalidSetup(
+                    f"the role {role!r} has keys, so it takes signed answers only, and not "
+                    f"accept={accept!r}: ask a role without keys for others"
+                )
+            return [SIGNATURE]
+        if any(each not in _VOUCHED for each in wanted):
+            raise InvalidSetup(
+                f"accept={accept!r}: give 'nats', 'signature' or 'none', or several of these"
+            )
+        if wanted == [SIGNATURE]:
+            raise InvalidSetup(
+                f"accept={accept!r}, and the role {role!r} has no keys: declare them with "
+                f"App(roles=[Role({role!r}, keys={{...}})])"
+            )
+        return sorted({*wanted} - {SIGNATURE})
 
     async def _ask(self, asked: Asked, wanted: Any, default: Any) -> Answer:
         self._check_role(asked.role)
         refused = self._slot(f"{asked.key}!", "step")
         if refused is not None:
             return cast("Answer", await self._replay(f"{asked.key}!", refused, Any))
+        self._check_doubt(asked.key)
         slot = self._open(asked.key, "ask")
         if slot is None:
             await self._recorder.may_go_on()
@@ -123,6 +157,7 @@ class Asking(Body):
             slot = await self._recorder.wait(asked, to=to)
         question = self._recorder.state.questions[slot.ref]
         if question.status == "answered":
+            self._check_matter(asked, question)
             return _answer(question, wanted)
         if default is not RAISE:
             at = datetime.fromtimestamp(question.deadline, UTC)
@@ -134,6 +169,42 @@ class Asking(Body):
         )
         blame(expired, asked.key)
         raise expired
+
+    def _check_doubt(self, key: str) -> None:
+        """Have people look at an open question whose signed answer counts no more.
+
+        Its run may have gone on by that answer, and would wait here for ever.
+        """
+        slot = self._found(key)
+        question = self._recorder.state.questions.get(slot.ref) if slot is not None else None
+        if question is not None and question.doubt and slot is not None and not slot.settled:
+            raise AnswerDoubted(
+                f"the log has a signed answer to question {question.id} that does not count: "
+                f"{question.doubt}. If the key was theirs, keep it in `keys`, and in `retired` "
+                "with the time from when on it counts no more; if not, the entry is forged"
+            )
+
+    def _check_matter(self, asked: Asked, question: Question) -> None:
+        """Hold a signed answer against what this very code asks, and not only what the log says.
+
+        A worker may write another question into the log than the code asks, or ask another role.
+
+        Raises:
+            AnswerDoubted: it is for something else, or the code asks something else by now.
+        """
+        if asked.role not in self._services.signers:
+            return
+        same = (
+            (question.id, question.role, question.question, question.call)
+            == (asked.id, asked.role, asked.question, asked.call)
+            and (question.context == asked.context or asked.call is not None)
+            and question.accept == asked.accept
+        )
+        if not same:
+            raise AnswerDoubted(
+                f"question {question.id} to {question.role!r} in the log is not what {asked.key!r} "
+                f"asks the role {asked.role!r}, whose answers must be signed for exactly that"
+            )
 
     def _question_id(self, key: str) -> str:
         """Another one where the question is asked again: its ticket remembers the first."""
@@ -168,4 +239,11 @@ class Asking(Body):
 def _answer(question: Question, wanted: Any) -> Answer:
     value = question.text if wanted is str else answer_value(question.text, wanted)
     at = datetime.fromtimestamp(question.at, UTC)
-    return Answer(text=question.text, value=value, by=question.by, at=at, question_id=question.id)
+    return Answer(
+        text=question.text,
+        value=value,
+        by=question.by,
+        at=at,
+        question_id=question.id,
+        vouched=question.vouched,
+    )

@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias, get_args
 
 import msgspec
 
+from .call import Call
+
 Raw: TypeAlias = msgspec.Raw
 NULL = msgspec.Raw(b"null")
 
@@ -130,6 +132,10 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     """JSON Schema that an answer must satisfy; None: any text."""
     digest: str = ""
     """Of the call that is to be approved; no other question has it."""
+    accept: list[str] = []
+    """Who must vouch for whoever answers; empty: nobody."""
+    call: Call | None = None
+    """What is to be approved, where the answer is to be signed."""
 
 
 class Answered(_Record, frozen=True, kw_only=True, gc=False, tag="answered"):
@@ -142,6 +148,10 @@ class Answered(_Record, frozen=True, kw_only=True, gc=False, tag="answered"):
     """When the stream of answers stored it, Unix seconds."""
     seq: int = 0
     """Its sequence in that stream."""
+    vouched: str = ""
+    """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
+    signature: str = ""
+    """The header `Layby-Signature` as it came, where the answer had to be signed."""
 
 
 class Expired(_Record, frozen=True, kw_only=True, gc=False, tag="expired"):

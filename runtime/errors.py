@@ -13,6 +13,7 @@ LaybyError              defined in `bus.errors`, the lowest floor; the base of a
 ├─ Exited              user code called `sys.exit()` or the like
 ├─ NeedsServer         an agent in a script asked for what takes a run on a server
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
+│  └─ AnswerDoubted    a signed answer is for another question, or its key counts no more
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
 BaseException: Parked, Fenced, Interrupted, Undeclared   (signals of the runtime: let them pass)
 """
@@ -102,6 +103,10 @@ class RunCancelled(LaybyError):
 
 class WorkflowChanged(LaybyError):
     """A workflow's body no longer reaches the steps that the run has recorded."""
+
+
+class AnswerDoubted(WorkflowChanged):
+    """A signed answer in the log is not to what the code asks, or by nobody whom the app trusts."""
 
 
 class InvalidSetup(LaybyError):

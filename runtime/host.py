@@ -83,7 +83,7 @@ class Host:
         doubt: Doubt,
     ) -> None:
         self.log = log_
-        self.cache = RunCache(log_, told=chronicle.tell)
+        self.cache = RunCache(log_, told=chronicle.tell, signers=services.signers)
         self.index = index
         self.blocked = BlockedRuns(blocked)
         self.services = services

@@ -9,7 +9,7 @@ Which handler may go on from a settled thing is its owner's: see `state`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from . import mending
 from .entry import (
@@ -52,13 +52,40 @@ from .state import (
 )
 
 
-def fold(state: RunState, n: int, envelope: Envelope) -> None:
-    """Apply message `n`, which must be the next one, to `state`."""
+class Refused(Protocol):
+    """Why an answer does not count."""
+
+    @property
+    def why(self) -> str:
+        """In words."""
+        ...
+
+    @property
+    def of_key(self) -> bool:
+        """Whether it is signed, and only its key is none that counts."""
+        ...
+
+
+Refuses = Callable[[RunState, Question, Answered], Refused | None]
+"""Why an answer that a log holds does not count; None when it does. Pure."""
+
+
+def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = None) -> None:
+    """Apply message `n`, which must be the next one, to `state`.
+
+    An answer that `refuses` gives a reason against changes nothing: its question stays open.
+    """
     if n != state.tail + 1:
         raise ValueError(f"run {state.id}: position {n} cannot follow {state.tail}")
     state.tail = n
     state.updated_at = envelope.at
     for record in envelope.records:
+        if (
+            refuses is not None
+            and isinstance(record, Answered)
+            and _is_refused(state, record, refuses)
+        ):
+            continue
         if not state.ended or isinstance(record, Reopened):
             _FOLDS[type(record)](state, record, n, envelope)
             if state.blocks:
@@ -78,6 +105,15 @@ def skip(state: RunState, n: int, *, newer: bool) -> None:
     state.tail = n
     if newer and not state.newer:
         state.newer = n
+
+
+def _is_refused(state: RunState, record: Answered, refuses: Refuses) -> bool:
+    """Whether an answer does not count; what its key alone is the reason of is noted."""
+    question = state.questions.get(record.id)
+    refused = None if question is None else refuses(state, question, record)
+    if question is not None and refused is not None and refused.of_key and question.status == OPEN:
+        question.doubt = refused.why
+    return refused is not None
 
 
 def _clock(state: RunState, at: float) -> None:
@@ -156,7 +192,7 @@ def _returned(state: RunState, record: Returned, n: int, envelope: Envelope) -> 
 def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
     del n
     slot = _slot(state, record.frame, record.key, "ask")
-    if slot is None or slot.ref:
+    if slot is None or slot.ref or record.id in state.questions:
         return
     slot.ref = record.id
     state.questions[record.id] = Question(
@@ -171,6 +207,8 @@ def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
         deadline=record.deadline,
         form=record.form,
         digest=record.digest,
+        accept=record.accept,
+        call=record.call,
     )
     state.waits += 1
 
@@ -181,6 +219,7 @@ def _answered(state: RunState, record: Answered, n: int, envelope: Envelope) -> 
     if question is not None:
         question.text, question.by = record.text, record.by
         question.at, question.seq = record.at, record.seq
+        question.vouched, question.signature = record.vouched, record.signature
 
 
 def _expired(state: RunState, record: Expired, n: int, envelope: Envelope) -> None:

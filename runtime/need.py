@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..bus.errors import PermissionDenied
-from .errors import InvalidSetup, Undeclared, WorkflowChanged
+from .errors import AnswerDoubted, InvalidSetup, Undeclared, WorkflowChanged
 from .failure import told
 from .place import place_of
 
@@ -31,6 +31,10 @@ MISSING_KEY = Need(KEY, f"Start a worker that has the key: {_BY_ITSELF}")
 REFUSED_KEY = Need(KEY, f"Give the workers a key that may do this, and restart them: {_BY_ITSELF}")
 SPENT_BUDGET = Need(BUDGET, "Top up the account with the provider, then retry the run.")
 _NEEDS: tuple[tuple[type[BaseException], Need], ...] = (
+    (
+        AnswerDoubted,
+        Need(SETUP, f"Look at the question in the log, then correct and deploy: {_BY_ITSELF}"),
+    ),
     (
         WorkflowChanged,
         Need(CODE, f"Deploy code that fits what is recorded (put the step back): {_BY_ITSELF}"),

@@ -16,12 +16,13 @@ import structlog
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
 from .clashes import clashes
-from .entry import Envelope, Record, Started, encode, is_newer, read
+from .entry import Answered, Envelope, Record, Started, encode, is_newer, read
 from .errors import Fenced
 from .journal import fold, skip
 from .mending import is_stale
 from .past import entries
-from .state import RunState
+from .state import Question, RunState
+from .vouching import Refusal, Signers, refused
 
 log = structlog.get_logger("layby.run")
 
@@ -50,8 +51,17 @@ class LiveRun:
     brought up to date by it, so nothing here is trusted further than the log.
     """
 
-    def __init__(self, log_: Log, state: RunState, told: Told | None = None) -> None:
+    def __init__(
+        self,
+        log_: Log,
+        state: RunState,
+        told: Told | None = None,
+        *,
+        signers: Signers | None = None,
+    ) -> None:
         self.state = state
+        self._signers = signers
+        """Whose signatures count; None: the keys are not known here."""
         self.raised: BaseException | None = None
         """What the body has raised, for the line that tells of the run's end."""
         self._told = told
@@ -157,10 +167,27 @@ class LiveRun:
             check(self.state)
         for record in records:
             begun = isinstance(record, Started) and self.state.tail
-            if begun or clashes(self.state, record) or is_stale(self.state, record, cause):
+            if (
+                begun
+                or clashes(self.state, record)
+                or is_stale(self.state, record, cause)
+                or self._is_refused(record)
+            ):
                 raise Fenced(f"run {self.id} has moved on: {record!r}"[:300])
             if isinstance(record, Started):
                 return  # nothing can contradict what follows it in one message
+
+    def _is_refused(self, record: Record) -> bool:
+        question = self.state.questions.get(record.id) if isinstance(record, Answered) else None
+        return (
+            isinstance(record, Answered)
+            and question is not None
+            and self._refuses(self.state, question, record) is not None
+        )
+
+    def _refuses(self, state: RunState, question: Question, record: Answered) -> Refusal | None:
+        """Why an answer does not count: the fold asks."""
+        return refused(state.ticket, state.id, question, record, self._signers)
 
     async def _try(self, n: int, to: str, data: bytes) -> None:
         """Append at `n`, or bring the state up to date."""
@@ -210,7 +237,7 @@ class LiveRun:
             log.warning("entry.skipped", run=self.id, n=n, size=len(data), newer=newer)
             skip(self.state, n, newer=newer)
             return
-        fold(self.state, n, envelope)
+        fold(self.state, n, envelope, self._refuses)
         if envelope.op == self._op:
             self._landed = n
         elif envelope.op in self._left:
@@ -221,10 +248,17 @@ class RunCache:
     """The runs that a worker used last, bounded by number and bytes; never a source of truth."""
 
     def __init__(
-        self, log_: Log, *, runs: int = 4_096, size: int = 32_000_000, told: Told | None = None
+        self,
+        log_: Log,
+        *,
+        runs: int = 4_096,
+        size: int = 32_000_000,
+        told: Told | None = None,
+        signers: Signers | None = None,
     ) -> None:
         self._log = log_
         self._told = told
+        self._signers = signers
         self._runs = runs
         self._size = size
         self._held: OrderedDict[str, LiveRun] = OrderedDict()
@@ -234,8 +268,11 @@ class RunCache:
         """A run that is believed not to exist yet (an append at position 1 will tell)."""
         held = self._held.get(run_id)
         if held is None:
-            held = self._held[run_id] = LiveRun(self._log, RunState(id=run_id), self._told)
+            held = self._held[run_id] = self._new(RunState(id=run_id))
         return held
+
+    def _new(self, state: RunState) -> LiveRun:
+        return LiveRun(self._log, state, self._told, signers=self._signers)
 
     def warm(self, run_id: str) -> LiveRun | None:
         """The run if it is in memory."""
@@ -249,7 +286,7 @@ class RunCache:
         held = self.warm(run_id)
         if held is not None:
             return held
-        live = LiveRun(self._log, RunState(id=run_id), self._told)
+        live = self._new(RunState(id=run_id))
         await live.load()
         held = self._held.setdefault(run_id, live)
         self.count(held)
@@ -259,7 +296,7 @@ class RunCache:
         """Take a run from its parked state; the log corrects it where it is old."""
         held = self.warm(state.id)
         if held is None:
-            held = self._held[state.id] = LiveRun(self._log, state, self._told)
+            held = self._held[state.id] = self._new(state)
             held.size = len(msgspec.json.encode(state))
             self.count(held)
         return held

@@ -20,6 +20,7 @@ from .place import place_of
 from .retry import Retry
 from .speech import Stage
 from .times import iso
+from .vouching import Signers
 
 log = structlog.get_logger("layby.step")
 
@@ -134,6 +135,8 @@ class Services:
     """Addresses that somebody takes mail for; None: unknown."""
     max_questions: int = 5
     roles: tuple[str, ...] = ("developer",)
+    signers: Signers = field(default_factory=Signers)
+    """The roles whose answers must be signed, with their keys."""
     role_address: Callable[[str], str]
     """The address of whoever answers for a role."""
     retry: Retry = field(default_factory=Retry)

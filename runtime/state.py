@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from .call import Call
 from .entry import NULL, ROOT, Failure, Origin, Raw
 
 OPEN = "open"
@@ -151,6 +152,16 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     by: str = ""
     at: float = 0.0
     seq: int = 0
+    accept: list[str] = []
+    """Who must vouch for whoever answers; empty: nobody."""
+    call: Call | None = None
+    """What is to be approved, where the answer is to be signed."""
+    vouched: str = ""
+    """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
+    signature: str = ""
+    """Of a signed answer: the header `Layby-Signature`."""
+    doubt: str = ""
+    """Why a signed answer in the log does not count whose key is none that counts."""
     retried: int = 0
     """Position at which its answer had a failure done again."""
 

@@ -13,7 +13,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
+from ..runtime.call import Call
 from ..runtime.errors import InvalidSetup
+from ..runtime.signature import canonical
 from .argument_text import arguments_text, written
 from .context import ToolContext
 
@@ -66,6 +68,11 @@ async def role_for(needs: Needs, ctx: ToolContext[Any], arguments: dict[str, Any
 def digest_of(tool: Tool[..., Any], arguments: Mapping[str, Any], full: Mapping[str, Any]) -> str:
     """What a call comes to: the arguments as sent, and as the tool will get them."""
     return _digest(json.dumps([tool.name, dict(arguments), _plain(full)], sort_keys=True))
+
+
+def call_of(tool: Tool[..., Any], full: Mapping[str, Any]) -> Call:
+    """A call as its approval is signed: the tool, and the arguments as it will get them."""
+    return Call(tool=tool.name, arguments=canonical(_plain(full)))
 
 
 def bound(digest: str, question_id: str) -> str:

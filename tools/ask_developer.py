@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
+from ..runtime.vouching import Accept
 from .context import ToolContext
 from .tool import Tool, tool
 
@@ -15,12 +16,14 @@ def make_ask(
     name: str | None = None,
     description: str | None = None,
     timeout: str | float | timedelta | None = None,
+    accept: Accept = None,
 ) -> Tool[..., Any]:
     """A tool that asks somebody with `role`.
 
     The result holds `answer`, `by` (who gave it, as far as is known) and `answered_at`. When nobody
     answers within `timeout` (the app's `ask_timeout` unless given) the model gets an error that
-    says so, and so it does when the run has asked as often as the app allows.
+    says so, and so it does when the run has asked as often as the app allows. `accept` is that of
+    `step.ask`.
     """
 
     async def ask(
@@ -29,7 +32,7 @@ def make_ask(
         context: Annotated[str, "What they need to know to answer it"] = "",
     ) -> dict[str, str]:
         answer = await ctx.step.ask(
-            role, question, context=context, timeout=timeout, agent=ctx.agent
+            role, question, context=context, timeout=timeout, agent=ctx.agent, accept=accept
         )
         return {"answer": answer.text, "by": answer.by, "answered_at": answer.at.isoformat()}
 

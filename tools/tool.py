@@ -15,6 +15,7 @@ from typing_extensions import ParamSpec, TypeVar
 from ..runtime import duration
 from ..runtime.errors import InvalidSetup
 from ..runtime.failing import AskOnFailure, policy_of
+from ..runtime.vouching import Accept
 from ..runtime.waiting import Performer
 from . import docstring
 from .approval import Needs, checked
@@ -55,6 +56,8 @@ class Tool(Generic[P, R]):
     """Who must approve a call before it runs: see `approval`."""
     approval_timeout: float | None = None
     """Seconds that they have; None: the app's `ask_timeout`. Silence denies."""
+    approval_accept: Accept = None
+    """Which approvals count, by who vouches for whoever gave them; None: all, or signed ones."""
     on_failure: AskOnFailure | None = None
     """Who is asked what to do when every try of a call has raised; None: the model is told."""
     calls: tuple[Performer[Any], ...] = ()
@@ -112,6 +115,7 @@ def tool(
     timeout: Timeout | None = None,
     needs_approval: Needs = False,
     approval_timeout: Timeout | None = None,
+    approval_accept: Accept = None,
     on_failure: AskOnFailure | Literal["ask"] | None = None,
 ) -> Tool[_P, _R]: ...
 
@@ -125,6 +129,7 @@ def tool(
     timeout: Timeout | None = None,
     needs_approval: Needs = False,
     approval_timeout: Timeout | None = None,
+    approval_accept: Accept = None,
     on_failure: AskOnFailure | Literal["ask"] | None = None,
 ) -> Callable[[Callable[_P, _R]], Tool[_P, _R]]: ...
 
@@ -139,6 +144,7 @@ def tool(
     timeout: Timeout | None = None,
     needs_approval: Needs = False,
     approval_timeout: Timeout | None = None,
+    approval_accept: Accept = None,
     on_failure: AskOnFailure | Literal["ask"] | None = None,
 ) -> Any:
     """Make a typed function a tool: `@tool`, or `@tool(name=..., retries=..., timeout=...)`.
@@ -160,6 +166,8 @@ def tool(
         needs_approval: Who must approve a call before it runs: True for a developer, a role, or a
             function of (ctx, arguments) that returns one of these or False.
         approval_timeout: How long they have; default: the app's `ask_timeout`. Silence denies.
+        approval_accept: Which approvals count, by who vouches for whoever gave them: see
+            `step.ask`. Default: all; of a role with keys, signed ones.
         on_failure: `ask`: when every try has raised, a person with the role `developer` is asked,
             for 4 h, whether to retry the call, to edit its arguments, to give the model a value as
             its result, or to tell the model of the failure; so does silence. An `AskOnFailure`
@@ -182,6 +190,7 @@ def tool(
             timeout=_seconds(own_name, timeout),
             needs_approval=checked(own_name, needs_approval),
             approval_timeout=_seconds(own_name, approval_timeout),
+            approval_accept=approval_accept,
             on_failure=policy_of(on_failure),
             arguments=arguments,
         )

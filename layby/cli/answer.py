@@ -15,11 +15,13 @@ from .invocation import Invocation, command
 from .output import print_json, stderr, stdout
 from .question import DEFAULT_ROLE, answering, author, chosen
 from .send import text_or_stdin
+from .signer import NkeyFile, named, print_signed, signer_in
 from .times import duration
 
 if TYPE_CHECKING:
     from ..client import Client
-    from ..rows import Receipt
+    from ..rows import QuestionRow, Receipt
+    from ..signing import Signature
 
 
 def register(app: typer.Typer) -> None:
@@ -62,11 +64,14 @@ def answer(
         str | None,
         typer.Option(help="The role that was asked; found by itself.", show_default=False),
     ] = None,
+    nkey: NkeyFile = None,
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="How long to wait for the receipt.")
     ] = "5s",
 ) -> int:
     """Answer a ticket's open question and print the receipt.
+
+    Signs the answer where its role has keys, and shows what it signs.
 
     Says first which question it answers. When several are open it asks which one or, where nobody
     can be asked, lists them.
@@ -95,13 +100,18 @@ def answer(
         meant = chosen(rows, ticket, role=role, question=question, reply=reply, ask=interactive)
         if meant is not None:
             stderr().print(answering(meant), soft_wrap=True)
+        person, signature = responder, None
+        if meant is not None and (nkey or "signature" in meant.accept):
+            person = named(responder or said_by)
+            signature = _signed(call, meant, reply, person, nkey)
         return await client.answer(
             ticket,
             reply,
             role=meant.role if meant else role or DEFAULT_ROLE,
             question_id=meant.id if meant else question,
             by=said_by,
-            responder=responder,
+            responder=person,
+            signature=signature,
             timeout=seconds,
         )
 
@@ -121,6 +131,16 @@ def answer(
     else:
         print_receipt(receipt)
     return OK if receipt.outcome == "accepted" else FAILED
+
+
+def _signed(
+    call: Invocation, meant: QuestionRow, reply: str, person: str, nkey: str | None
+) -> Signature:
+    from ..signing import sign_answer
+
+    signed = sign_answer(meant, reply, by=person, signer=signer_in(nkey, call.settings()))
+    print_signed(meant, signed)
+    return signed.signature
 
 
 def print_receipt(receipt: Receipt) -> None:

@@ -27,17 +27,27 @@ _GONE = (
 )
 
 
-def with_client(call: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
-    """Connect, do `work`, disconnect; the errors of all three are the caller's."""
+def with_client(
+    call: Invocation, work: Callable[[Client], Awaitable[T]], *, keys: str | None = None
+) -> T:
+    """Connect, do `work`, disconnect; the errors of all three are the caller's.
+
+    `keys` is a file of keys that signed answers are held against.
+    """
     import asyncio
 
     from ..bus.errors import ServerUnavailable
     from ..client import Client
 
     settings = reachable(call)
+    roles = None
+    if keys is not None:
+        from ..key_file import read_keys
+
+        roles = read_keys(keys)
 
     async def run() -> T:
-        async with Client.connect(settings, prefix=call.app_prefix) as client:
+        async with Client.connect(settings, prefix=call.app_prefix, keys=roles) as client:
             return await work(client)
 
     try:

@@ -114,9 +114,9 @@ def form_of(row: QuestionRow) -> list[str]:
 
 def command_for(row: QuestionRow, call: Invocation) -> str:
     """The command that answers this question, whatever else is asked on its ticket."""
-    words = ["answer", "--question", row.id, row.ticket, _example(row)]
-    if row.ticket.startswith("-"):
-        words.insert(3, "--")
+    signs = ["--nkey", "FILE"] if "signature" in row.accept else []
+    options = ["answer", "--question", row.id, *signs]
+    words = [*options, *(["--"] if row.ticket.startswith("-") else []), row.ticket, _example(row)]
     return shell.again(call, words)
 
 

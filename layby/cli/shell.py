@@ -58,14 +58,17 @@ def answer(before: str, ticket: str, text: str) -> str:
     return f"{before}{layby()} {_join(words)}"
 
 
-def nats_publish(before: str, subject: str, value: object) -> str:
+def nats_publish(
+    before: str, subject: str, value: object, headers: dict[str, str] | None = None
+) -> str:
     """`nats pub` of a JSON value; `before` stands before it as it is.
 
     `-J` makes the CLI wait until the message is stored; without `--no-templates`, which is not
     the default, a `{{` in the text would be taken for a Go template.
     """
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    words = ["pub", "-J", "--no-templates", subject, body]
+    given = [word for name, text in (headers or {}).items() for word in ("-H", f"{name}:{text}")]
+    words = ["pub", "-J", "--no-templates", *given, subject, body]
     return f"{before}nats {_join(words)}"
 
 

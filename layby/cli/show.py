@@ -9,6 +9,7 @@ import typer
 from .connected import with_client
 from .invocation import Invocation, command
 from .output import print_json, stdout
+from .signer import KeysFile, keys_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +35,7 @@ def show(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", metavar="", help="Go on until the run has ended.")
     ] = False,
+    keys: KeysFile = None,
 ) -> None:
     """Show one run: what happened when, who did it, and how it ended.
 
@@ -49,7 +51,7 @@ def show(
         told = True
         return await _follow(client, detail, quiet=call.json)
 
-    detail = with_client(call, look)
+    detail = with_client(call, look, keys=keys_in(keys))
     if call.json:
         print_json(detail)
     elif told:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..runtime.crash import POINTS as CRASH_POINTS
 from ..runtime.errors import WorkflowChanged
+from ..runtime.nkey import Signer
 from .history import History, record
 from .repeats import RunsAgain
 from .replay import replay
@@ -21,6 +22,7 @@ __all__ = [
     "RunFailed",
     "RunsAgain",
     "ScriptedModel",
+    "Signer",
     "TestRuntime",
     "WorkflowChanged",
     "calls",

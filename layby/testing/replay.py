@@ -19,6 +19,7 @@ from ..bus.errors import LaybyError
 from ..bus.log import NOBODY
 from ..runtime.actor_step import ActorStep
 from ..runtime.entry import (
+    Answered,
     Awaited,
     Cancelled,
     Ended,
@@ -38,8 +39,9 @@ from ..runtime.need import Held
 from ..runtime.reaching import Reaching
 from ..runtime.recorder import Armed
 from ..runtime.services import Services
-from ..runtime.state import COMPLETED, RunState
+from ..runtime.state import COMPLETED, Question, RunState
 from ..runtime.strand import entering, strand
+from ..runtime.vouching import Refusal, refused
 from .history import History
 
 
@@ -60,22 +62,26 @@ async def replay(app: App, history: History | str | Path) -> None:
     services = _services(app, history)
     envelopes = [decode(msgspec.json.encode(message.entry)) for message in history.messages]
     for last in range(1, len(envelopes) + 1):
-        state, end = _fold(history.run, envelopes[:last])
+        state, end = _fold(history.run, envelopes[:last], app)
         upcoming = envelopes[last].records if last < len(envelopes) else []
         if end is None and len(upcoming) == 1:
             end = _end_in(upcoming)
         await _Pass(workflow, state, services).hold(end)
 
 
-def _fold(run: str, envelopes: list[Envelope]) -> tuple[RunState, Record | None]:
+def _fold(run: str, envelopes: list[Envelope], app: App) -> tuple[RunState, Record | None]:
     """The state before the run ended, and how it did."""
+
+    def refuses(state: RunState, question: Question, answer: Answered) -> Refusal | None:
+        return refused(state.ticket, state.id, question, answer, app.signers)
+
     state = RunState(id=run)
     end: Record | None = None
     reopened = [n for n, each in enumerate(envelopes, 1) if _reopens(each)]
     for n, envelope in enumerate(envelopes, 1):
         end = None if reopened and n < reopened[-1] else _end_in(envelope.records)
         records = [each for each in envelope.records if each is not end]
-        fold(state, n, msgspec.structs.replace(envelope, records=records))
+        fold(state, n, msgspec.structs.replace(envelope, records=records), refuses)
     return state, end
 
 
@@ -224,6 +230,7 @@ def _services(app: App, history: History) -> Services:
         ask_timeout=app.ask_timeout,
         max_questions=app.max_questions,
         roles=app.roles,
+        signers=app.signers,
         role_address=human_address,
         retry=app.retry,
     )

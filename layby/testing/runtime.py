@@ -25,11 +25,13 @@ from ..rows import QuestionRow, Receipt, RunDetail
 from ..run import working
 from ..runtime.ids import is_run_id, run_id
 from ..runtime.matching import field
+from ..runtime.nkey import Signer
 from ..runtime.run import LiveRun
 from ..runtime.services import Due
 from ..runtime.state import NEVER, RunState
 from ..runtime.values import dump
 from ..runtime.worker import Worker
+from ..signing import sign_answer
 from .crashes import DoomedWorker, doomed_worker, owed, redeliver
 from .history import History, read_history
 from .repeats import warn_of
@@ -134,14 +136,21 @@ class TestRuntime:
 
         return await self._wait(wanted, look, "a question")
 
-    async def answer(self, run: str | None, text: str, **options: Any) -> Receipt:
+    async def answer(
+        self, run: str | None, text: str, *, signer: Signer | None = None, **options: Any
+    ) -> Receipt:
         """Answer the oldest open question of a run, once there is one; the receipt.
 
-        `options` are those of `Client.answer`: `by`, `role`, `question_id`. A worker that is killed
+        `options` are those of `Client.answer`: `by`, `role`, `question_id`. With a `signer` the
+        answer is signed as `by`, for a role that declares this key. A worker that is killed
         when it has taken the answer may owe the receipt; then the run's log says what it will be.
         """
         question = await self.question(run, role=options.get("role"))
         named = {"role": question.role, "question_id": question.id, **options}
+        if signer is not None:
+            by = str(options.get("responder") or options.get("by") or "")
+            signed = sign_answer(question, text, by=by, signer=signer)
+            named |= {"responder": by, "signature": signed.signature}
         asking = asyncio.ensure_future(
             self.client.answer(question.ticket, text, timeout=self._within, **named)
         )
@@ -229,7 +238,7 @@ class TestRuntime:
 
     async def state(self, run: str) -> RunState:
         """What the log says of a run by now."""
-        live = LiveRun(self._log, RunState(id=run))
+        live = LiveRun(self._log, RunState(id=run), signers=self.app.signers)
         await live.catch_up()
         return live.state
 
@@ -368,7 +377,9 @@ async def running(
         settings = ConnectionSettings(servers=(url,))
         _, requests = await stack.enter_async_context(opened(settings, prefix=loaded.prefix))
         await Provisioner(requests).ensure(loaded.topology())
-        client = await stack.enter_async_context(Client.connect(settings, prefix=loaded.prefix))
+        client = await stack.enter_async_context(
+            Client.connect(settings, prefix=loaded.prefix, keys=loaded.people.values())
+        )
         crew = [
             await stack.enter_async_context(working(loaded, settings, listed_after=_LISTED_AFTER))
             for _ in range(workers)

@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from layby.actors.admission import answered
 from layby.actors.answer import Contest, Given, Sent, judge
 from layby.actors.parked import ParkedRecord, with_question
-from layby.actors.taking import answered
 from layby.runtime import journal
 from layby.runtime.clashes import clashes
 from layby.runtime.entry import (

@@ -10,9 +10,9 @@ from layby.cli.entry import app, run
 from layby.cli.invocation import Invocation
 
 COMMANDS = (
-    *("demo", "dev", "worker", "send", "questions", "answer"),
+    *("demo", "dev", "worker", "send", "questions", "answer", "sign"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
-    *("provision", "accounts", "version"),
+    *("decision", "verify", "provision", "accounts", "keys", "version"),
 )
 
 
