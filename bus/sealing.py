@@ -187,7 +187,7 @@ def _primitives() -> tuple[type, type[Exception]]:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
     except ImportError:
         raise MissingPackage(
-            "encryption needs the package `cryptography`: pip install 'layby[encryption]'"
+            "encryption needs the package `cryptography`: `pip install cryptography`"
         ) from None
     return AESGCM, InvalidTag
 
