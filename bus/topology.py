@@ -25,6 +25,9 @@ _SMALLER = (1, 4, 16, 64)
 _NO_ROOM = frozenset({10005, 10023, 10047})
 """No peer has the storage, insufficient resources, insufficient storage."""
 _DAY = 86_400
+_NO_DUPLICATES = {"duplicate_window": 100_000_000}
+"""As short as the server lets it be: or whoever knows the message id that somebody is going to use
+could have their message taken for a duplicate, and dropped."""
 _NO_CONSUMER = 10014
 _TRIES = 8
 """Times that a stream's subjects are added before somebody else is blamed for removing them."""
@@ -65,7 +68,7 @@ def streams(
     name, own = names.stream, names.subject
     # An advisory can be stored once in an account: by the app that has no prefix.
     advisories = () if names.prefix else ("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",)
-    hardened = {"deny_delete": True, "deny_purge": True, "discard": "new"}
+    hardened = {"deny_delete": True, "deny_purge": True, "discard": "new", **_NO_DUPLICATES}
     return (
         StreamSpec(
             name=name(EVENTS),
