@@ -267,7 +267,7 @@ def test_the_question_comes_with_all_ways_to_answer() -> None:
     text = text_of(target)
     assert "Technical Support asks developer about T125" in text
     assert "Type your answer here" in text
-    assert "-s nats://h:1 answer T125 'Fixed in v1.1.4'\n" in text
+    assert "answer T125 'Fixed in v1.1.4'\n" in text
     assert 'developer.response.T125 \'{"answer":"Fixed in v1.1.4"}\'\n' in text
 
 
