@@ -41,6 +41,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     num_delivered: int = 1
     is_text: bool = True
     """Whether its subject was text; if not, `subject` shows its bytes."""
+    event_id: str = ""
+    """What the sender called the event, which no later sending must change."""
 
 
 class DeadLetters:
@@ -64,6 +66,7 @@ class DeadLetters:
             size=len(delivery.data),
             body=delivery.data[:_SHOWN].decode("utf-8", "replace"),
             num_delivered=delivery.num_delivered,
+            event_id=delivery.headers.get(EVENT_ID) or delivery.headers.get("Nats-Msg-Id", ""),
         )
         headers = {"Nats-Msg-Id": f"{mailbox}.{delivery.stream}.{delivery.seq}"}
         subject = self._names.subject(f"dead.{mailbox}")
@@ -118,8 +121,9 @@ class DeadLetters:
             )
         data = origin.data if origin is not None else letter.body.encode()
         headers = {"Nats-Msg-Id": f"dead-{number}@{letter.at}"}
-        if origin is not None and origin.event_id:
-            headers[EVENT_ID] = origin.event_id
+        event_id = letter.event_id or (origin.event_id if origin is not None else "")
+        # One without a name is known by its place, so that no run that it has begun is doubled.
+        headers[EVENT_ID] = event_id or f"{letter.seq}@{letter.at}"
         ack = await self._requests.store(letter.subject, data, headers)
         return ack.seq
 
