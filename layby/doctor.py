@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any
 
-from . import room, safety
+from . import room, safety, unread
 from .asked import open_questions
 from .bus.connection import Connection
 from .bus.dead import DeadLetter, read
@@ -137,6 +137,10 @@ async def _consumers(requests: Requests, own: list[str], sources: list[str]) -> 
     for name in sources:
         consumers += await _marked(requests, name)
     findings = [finding for each in consumers for finding in _consumer(each)]
+    for stream in {*sources, requests.names.stream(EVENTS)} & {*sources, *own}:
+        state = (await requests.api(f"STREAM.INFO.{stream}"))["state"]
+        lost = unread.gap(state, [each for each in consumers if each["stream_name"] == stream])
+        findings += [unread.finding(stream, lost)] if lost else []
     return findings or [Finding(level="ok", subject="consumers", message="none is behind")]
 
 

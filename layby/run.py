@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from . import unread
 from .actors.children import ChildRuns
 from .actors.human import Human
 from .actors.kinds import human_address
@@ -132,6 +133,7 @@ async def _prepare(app: App, requests: Requests) -> None:
     if requests.vault is not None:
         await requests.vault.check()
     await Migration(requests).run()
+    await unread.tell(requests, app.mailboxes())
 
 
 def _settle_memory() -> None:
