@@ -40,6 +40,10 @@ OLDEST_SERVER: Final = (2, 12)
 _PATIENT: Final = -1
 _TRIES_OF_THE_IMPATIENT: Final = 4
 _LONGEST_PAUSE: Final = 2.0
+_ENCRYPT: Final = (
+    "the password went over the network in clear: give the server a certificate and connect with "
+    "tls://, or log in with credentials or an nkey"
+)
 _CLOSE_WITHIN: Final = 2.0
 _REMEMBERED: Final = 256
 _VIOLATION: Final = re.compile(
@@ -136,6 +140,10 @@ class Connection:
             await self.close()
             raise
         self._failures.clear()
+        if self.settings.sends_secret and not self._client.is_encrypted:
+            _log.warning(
+                "connection.login_in_clear server=%s advice=%s", self.settings.shown, _ENCRYPT
+            )
         # The client has one limit for the first connection and for all later ones; it reads this
         # at each attempt.
         self.nc.options["max_reconnect_attempts"] = _PATIENT if patient else _TRIES_OF_THE_IMPATIENT
@@ -273,6 +281,12 @@ class _Client(Wire):
     def demands_login(self) -> bool:
         """Whether the server says that it wants a login."""
         return bool(self._server_info.get("auth_required", False))
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether what is sent is encrypted."""
+        writer = getattr(self._transport, "_io_writer", None)
+        return writer is not None and writer.get_extra_info("ssl_object") is not None
 
     @property
     def version(self) -> str:

@@ -188,6 +188,17 @@ class ConnectionSettings:
             url.startswith("tls://") for url in self.servers
         )
 
+    @property
+    def sends_secret(self) -> bool:
+        """Whether logging in sends a password or token, over a network and not within the machine.
+
+        A login by credentials or nkey signs a challenge instead.
+        """
+        return any(self._secret_for(url) and not is_loopback(url) for url in self.servers)
+
+    def _secret_for(self, url: str) -> bool:
+        return bool(self.password or self.token) or "@" in url
+
     def tls_context(self) -> ssl.SSLContext | None:
         """What to encrypt with; None leaves it to the server whether to.
 
@@ -226,6 +237,12 @@ class ConnectionSettings:
                 f"{without_credentials(url)!r}{self._from} is not the URL of a NATS server. "
                 'Write it like "nats://host:4222" or "tls://host:4222".'
             )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a server is on this machine, by its address."""
+    host = urlsplit(url if "://" in url else f"nats://{url}").hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 def without_credentials(url: str) -> str:

@@ -31,6 +31,7 @@ from .mailboxes import Duty, mailboxes, waiting_consumer
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
 from .runtime.failing import AskOnFailure, policy_of
+from .runtime.redaction import Redact
 from .runtime.retry import Retry
 from .runtime.role import Role
 from .runtime.vouching import Signers
@@ -63,6 +64,7 @@ class App:
         prefix: str = "",
         streams: Mapping[str, str] | None = None,
         encryption: KeyService | None = None,
+        redact: Redact | None = None,
     ) -> None:
         """Declare an app.
 
@@ -102,6 +104,9 @@ class App:
             encryption: A `Keyring`, or a `KeyService` of your own, under which the logs of runs,
                 their parked state, big values, threads and the free text of lists are encrypted.
                 Runs that began without it go on as they are. Whoever loses its keys loses the data.
+            redact: Gets what an exception of your code says, and returns what may be recorded,
+                logged and shown of it. The values of environment variables such as `*_KEY`,
+                `*_TOKEN` and `*_PASSWORD`, and logins in URLs, are replaced before that.
 
         Raises:
             InvalidSetup: something is declared in a way that cannot work.
@@ -131,6 +136,7 @@ class App:
             raise InvalidSetup(f"app {name!r}: log_streams must be 1, 2, 4, 8 or 16")
         self.log_streams = log_streams
         self.encryption = encryption
+        self.redact = redact
         self._streams = dict(streams or {})
         self.history = None if history is None else checked_store(history)
         self.workflows: dict[str, Workflow] = {}

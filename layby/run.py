@@ -46,7 +46,7 @@ from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
 from .retention import Retention
 from .rows import Finding
-from .runtime import telemetry
+from .runtime import redaction, telemetry
 from .runtime.behaviour import Behaviour
 from .runtime.doubt import Doubt
 from .runtime.errors import InvalidSetup
@@ -217,6 +217,7 @@ def assemble(
 ) -> Worker:
     """Put an app's actors behind their mailboxes."""
     names = requests.names
+    redaction.use(app.redact)
     timers = Timers(requests)
 
     async def publish(subject: str, body: bytes, event_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from .entry import Failure
 from .errors import Exited, StepFailed
 from .place import causes_of, members_of, place_of
+from .redaction import redacted
 
 _LONGEST = 2_000
 _CHAIN = 8
@@ -15,7 +16,11 @@ _STEPS = "_layby_steps"
 
 
 def told(error: BaseException) -> str:
-    """What a person should read of `error`, at most 2,000 characters."""
+    """What a person should read of `error`: at most 2,000 characters, and no known secret."""
+    return redacted(_said(error))[:_LONGEST]
+
+
+def _said(error: BaseException) -> str:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         invalid: Any = error
@@ -23,10 +28,10 @@ def told(error: BaseException) -> str:
             f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg']}"
             for item in invalid.errors(include_url=False, include_input=False)
         )
-        return "; ".join(lines)[:_LONGEST]
+        return "; ".join(lines)
     if isinstance(error, TimeoutError) and not str(error):
         return "it took longer than its timeout"
-    return (_text(error) + _members(error))[:_LONGEST]
+    return _text(error) + _members(error)
 
 
 def _text(error: BaseException) -> str:
@@ -47,7 +52,7 @@ def failure_of(error: BaseException, attempts: int = 1) -> Failure:
     if isinstance(error, StepFailed):
         return Failure(
             type=error.type_name or "StepFailed",
-            message=str(error),
+            message=redacted(str(error)),
             attempts=error.attempts,
             place=place_of(error),
             causes=list(error.causes),

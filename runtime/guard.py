@@ -155,9 +155,8 @@ class Guard:
             log.error("store.full", error=str(error), advice=_MAKE_ROOM)
 
     async def _give_up(self, mailbox: str, delivery: Delivery, error: Exception) -> None:
-        reason = (
-            told(error) if isinstance(error, LaybyError) else f"{type(error).__name__}: {error}"
-        )
+        of_whom = "" if isinstance(error, LaybyError) else f"{type(error).__name__}: "
+        reason = f"{of_whom}{told(error)}"
         await self._dead.put(delivery, mailbox, reason)
         if delivery.run:
             await self._fail(delivery, reason)

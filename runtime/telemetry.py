@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from .place import user_frames
+from .redaction import redacted
 from .terminal_text import safe
 from .times import iso
 
@@ -83,7 +84,7 @@ def traced(error: BaseException) -> str:
     """The traceback of `error`, of user code where there is any in it, without variables."""
     shown = traceback.TracebackException.from_exception(error)
     keep_user_frames(error, shown)
-    return safe("".join(shown.format()).rstrip())
+    return safe(redacted("".join(shown.format()).rstrip()))
 
 
 def keep_user_frames(error: BaseException, shown: traceback.TracebackException) -> None:

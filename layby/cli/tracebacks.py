@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..bus.errors import LaybyError
 from ..runtime.place import members_of, user_frames
+from ..runtime.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.traceback import Stack, Trace
@@ -39,7 +40,7 @@ def drawn(error: BaseException) -> str:
     width = None if colours else _WIDTH
     console = SafeConsole(file=file, force_terminal=colours, width=width, legacy_windows=False)
     console.print(Traceback(trace, show_locals=False, extra_lines=1, word_wrap=True))
-    return file.getvalue().rstrip()
+    return redacted(file.getvalue().rstrip())
 
 
 def _reduce(trace: Trace, mine: set[tuple[str, int]]) -> None:
