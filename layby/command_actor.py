@@ -57,7 +57,7 @@ class Task:
     def __init__(self, order: Order, *, again: bool) -> None:
         self.order = order
         self.again = again
-        """It was delivered before."""
+        """It may have been delivered before."""
         self.done = 0
         """How many runs were dealt with so far."""
         self.afterwards: Callable[[], Awaitable[None]] | None = None
@@ -159,7 +159,7 @@ class CommandActor:
             at=iso(time.time()),
             reason=reason[:_LONGEST],
             error=error,
-            again=task is not None and task.again,
+            again=task is not None and delivery.num_delivered > 1,
             result=result or {},
         )
         await store(self._requests, outcome)

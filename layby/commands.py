@@ -96,7 +96,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     """The kind of refusal, `RunOver` for instance."""
     again: bool = False
-    """A worker had begun it before and died: what that one had done by then is not in `result`."""
+    """It was delivered before: what a worker had done that died with it is not in `result`."""
     result: dict[str, Any] = {}
     """What was done, by verb."""
 

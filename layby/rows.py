@@ -323,13 +323,50 @@ class Retried(msgspec.Struct, kw_only=True, frozen=True):
         retried: How many runs.
         refused: Why others were not, by run; at most 100 of them.
         count: How many runs were tried in all.
-        again: A worker died in the middle of it: what it had done by then is not counted.
+        again: It was begun before, maybe: what a worker had done that died with it is not counted.
     """
 
     retried: int
     refused: dict[str, str] = {}
     count: int = 0
     again: bool = False
+
+
+class AuditRow(msgspec.Struct, kw_only=True, frozen=True):
+    """A command of a person, and what came of it.
+
+    Attributes:
+        id: Its number in the trail.
+        at: When it was stored.
+        by: Who commanded it: the server's word, where permissions give each their own name only.
+        verb: `cancel`, `retry`, `purge`, `erase`, `dead-retry` or `dead-drop`.
+        what: What it is about, in a few words.
+        run: The run's id, where it names one.
+        why: The reason that was given.
+        asked_at: When the person asked, by the clock of their machine.
+        command: The command as it was sent.
+        outcome: `done`, `refused`, `failed` or `invalid`; `waiting` while no worker has done it.
+        reason: Why it was not done.
+        done_at: When that was stored; None while it waits.
+        again: It was begun before, maybe: what a worker had done that died with it is not in
+            `result`.
+        result: What was done.
+    """
+
+    id: int
+    at: str
+    by: str
+    verb: str
+    what: str
+    run: str = ""
+    why: str = ""
+    asked_at: str = ""
+    command: dict[str, Any] = {}
+    outcome: str
+    reason: str = ""
+    done_at: str | None = None
+    again: bool = False
+    result: dict[str, Any] = {}
 
 
 class TimelineLine(msgspec.Struct, kw_only=True, frozen=True):

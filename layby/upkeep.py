@@ -5,13 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from .actors.migration import Migration
+from .audit import trail
 from .bus.connection import Connection
+from .bus.log import Log
 from .bus.requests import Requests
 from .command_desk import CommandDesk
 from .commands import ERASE, PURGE, Command
 from .doctor import examine
 from .listing import Progress
-from .rows import Finding, Purged
+from .lookup import find
+from .rows import AuditRow, Finding, Purged
+from .runtime.ids import is_run_id
 
 
 class Upkeep:
@@ -72,6 +76,35 @@ class Upkeep:
         command = Command(app=app, thread=thread, why=reason)
         outcome = await self._commands.command(ERASE, command, by=by)
         return int(outcome.result["entries"])
+
+    async def audit(
+        self,
+        limit: int = 50,
+        *,
+        since: float | None = None,
+        who: str | None = None,
+        verb: str | None = None,
+        run: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[AuditRow]:
+        """What people have commanded, the newest first, each with what came of it.
+
+        Args:
+            limit: At most so many.
+            since: Only what was commanded in this many seconds.
+            who: Only by this person.
+            verb: Only this, `cancel` for instance.
+            run: Only of this run: its id, the beginning of its id, or its ticket.
+            progress: Is told now and then how many entries were read.
+
+        Raises:
+            NoSuchRun: there is no such run.
+        """
+        if run is not None and not is_run_id(run):  # that of a purged run is still in the trail
+            run = await find(self._requests, Log(self._requests), run)
+        return await trail(
+            self._requests, limit, since=since, who=who, verb=verb, run=run, progress=progress
+        )
 
     async def migrate(self) -> int:
         """Bring what an earlier release wrote into today's form; return how many rows that took.

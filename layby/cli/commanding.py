@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INTERRUPTED = "a worker died in the middle of it: what that one had done is not counted here"
+INTERRUPTED = "it was begun before: what a worker had done that died with it is not counted here"
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the trail: see `layby audit`.")]
 As = Annotated[
     str | None,

@@ -10,6 +10,7 @@ import typer
 from . import (
     accounts,
     answer,
+    audit,
     dead,
     decision,
     demo,
@@ -62,6 +63,7 @@ for module in (
     retry,
     doctor,
     dead,
+    audit,
     migrate,
     provision,
     accounts,

@@ -8,7 +8,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from ..rows import DeadRow, Finding, QuestionRow, RunRow
+from ..rows import AuditRow, DeadRow, Finding, QuestionRow, RunRow
 from . import times
 from .foreign import one_line, safe
 from .question import form_of
@@ -30,6 +30,7 @@ _NARROW = 100
 _CUT = {"ticket", "workflow", "reason"}
 """Columns of runs that give room where a line is too long, the longest first."""
 _LEVEL_STYLE = {"ok": "green", "warn": "yellow", "error": "bold red"}
+_OUTCOME_STYLE = {"done": "green", "waiting": "yellow"}
 _URGENT = 15 * 60
 _REASON = 120
 """Characters of a reason in a list of runs; `layby show` has it all."""
@@ -115,6 +116,22 @@ def dead_table(rows: Iterable[DeadRow], *, now: datetime | None = None) -> Table
             Text(times.ago(row.at, since=now), style="dim"),
             Text(one_line(row.subject), style="bold"),
             Text(one_line(row.reason), style="yellow"),
+        )
+    return table
+
+
+def audit_table(rows: Iterable[AuditRow], *, now: datetime | None = None) -> Table:
+    """Commands, each with its reason and what came of it."""
+    table = _table("id", "when", "who", "verb", "what", "outcome", "reason")
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            Text(times.ago(row.at, since=now), style="dim"),
+            Text(one_line(row.by), style="bold"),
+            Text(one_line(row.verb)),
+            Text(one_line(row.what, _REASON)),
+            Text(row.outcome, style=_OUTCOME_STYLE.get(row.outcome, "red")),
+            Text(one_line("; ".join(filter(None, (row.why, row.reason))), _REASON), style="dim"),
         )
     return table
 

@@ -9,10 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from layby import Step
+from layby import App, NonRetriableError, Step
+from layby.bus.dead import CannotRetry, DeadLetter, NoSuchLetter
 from layby.bus.reading import newest
-from layby.client import NoSuchRun, NotDoneYet, RunOver
+from layby.bus.threads import ThreadLog
+from layby.client import CommandRefused, NoSuchRun, NotDoneYet, RunOver
 from layby.commands import Outcome
+from layby.history import nats_history
+from layby.runtime.guard import Hopeless
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -138,3 +142,138 @@ async def test_an_outcome_never_changes(engine: Engine) -> None:
         await until(done)
     assert await outcome(engine, 1) == first
     assert (await engine.wire.api("STREAM.INFO.AUDIT"))["state"]["messages"] == 2
+
+
+async def test_the_trail_tells_who_when_what_and_what_came_of_it(engine: Engine) -> None:
+    async with engine.works(app_of(asks)):
+        run = await engine.start("T1")
+        await engine.question(run=run)
+        await engine.client.cancel("T1", "a mistake", by="ada")
+        with pytest.raises(RunOver):
+            await engine.client.cancel(run, by="bob")
+        await engine.client.purge(3600, by="cy", reason="spring")
+        await outcome(engine, await command(engine, "explode", b"\xff", by="=2e"))
+    with pytest.raises(NotDoneYet):
+        await engine.client.drop_dead(7, by="ada")
+    rows = await engine.client.audit()
+    assert [(row.id, row.by, row.verb, row.what, row.why, row.outcome) for row in rows] == [
+        (9, "ada", "dead-drop", "dead letter 7", "", "waiting"),
+        (7, "?", "explode", "", "", "invalid"),
+        (5, "cy", "purge", "runs that ended 1 h before", "spring", "done"),
+        (3, "bob", "cancel", f"run {run}", "", "refused"),
+        (1, "ada", "cancel", f"run {run}", "a mistake", "done"),
+    ]
+    assert "has ended already" in rows[3].reason
+    assert rows[0].done_at is None
+    assert rows[4].asked_at
+    assert [row.id for row in await engine.client.audit(who="ada")] == [9, 1]
+    assert [row.id for row in await engine.client.audit(verb="cancel", limit=1)] == [3]
+    assert [row.id for row in await engine.client.audit(run="T1")] == [3, 1]
+    assert [row.id for row in await engine.client.audit(since=3600)] == [9, 7, 5, 3, 1]
+    assert await engine.client.audit(since=0) == []
+
+
+async def test_many_runs_are_retried_by_one_command(engine: Engine) -> None:
+    broken = True
+
+    async def fails(event: dict[str, Any], step: Step) -> str:
+        del event, step
+        if broken:
+            raise NonRetriableError("out of order")
+        return "fine"
+
+    async with engine.works(app_of(fails)):
+        runs = [await engine.start(f"T{n}") for n in range(5)]
+        for run in runs:
+            await engine.ended(run)
+
+        async def listed() -> bool:
+            return len(await engine.client.retryable("handle", since=3600)) == len(runs)
+
+        await until(listed)
+        broken = False
+        done = await engine.client.retry_all("handle", since=3600, by="ada", reason="mended")
+        assert (done.retried, done.refused, done.again) == (5, {}, False)
+        for run in runs:
+            assert await engine.result(run) == "fine"
+            [told] = [line for line in await engine.lines(run) if line.kind == "run.reopened"]
+            assert told.data == {"by": "ada", "why": "mended"}
+        nothing = await engine.client.retry_all("handle", since=3600)
+        assert (nothing.retried, nothing.count) == (0, 0)
+    [first] = (await engine.client.audit(who="ada"))[-1:]
+    assert first.what == "all runs of handle of the last 1 h"
+
+
+async def test_a_purge_counts_from_when_it_was_commanded(engine: Engine) -> None:
+    async with engine.works(app_of(asks)):
+        run = await engine.start("T1")
+        await engine.question(run=run)
+    with pytest.raises(NotDoneYet):
+        await engine.client.purge(0)
+    async with engine.works(app_of(asks)):
+        assert (await outcome(engine, 1)).result["runs"] == 0
+        await engine.client.cancel(run)
+        with pytest.raises(CommandRefused, match="how many seconds"):
+            await engine.client.purge(-1)
+        assert (await engine.client.purge(0)).runs == 1
+
+
+async def test_a_dead_letter_keeps_the_id_of_its_event(engine: Engine) -> None:
+    """Retried, it starts the run that the event would have started, and no second one."""
+    strict = True
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del step
+        return str(event["text"])
+
+    app = app_of(handle)
+    started = app.workflows["handle"].started
+
+    def refuses(data: bytes, parent: Any = None) -> Any:
+        if strict:
+            raise Hopeless("not yet")
+        return started(data, parent)
+
+    app.workflows["handle"].started = refuses  # type: ignore[method-assign]
+    async with engine.works(app):
+        run = await engine.start("T1", event_id="e1", text="one")
+        [letter] = await until(engine.client.dead)
+        strict = False
+        await engine.client.retry_dead(letter.id, by="ada")
+        assert await engine.result(run) == "one"
+        with pytest.raises(NoSuchLetter):
+            await engine.client.retry_dead(letter.id)
+    assert await engine.client.dead() == []
+
+
+@pytest.mark.parametrize(
+    "subject", ["$JS.API.STREAM.DELETE.RUNS", "layby.do.cancel.ada", "to.0.log.0run.1", "_INBOX.x"]
+)
+async def test_a_planted_letter_is_published_nowhere_that_is_obeyed(
+    engine: Engine, subject: str
+) -> None:
+    async with engine.works(app_of(asks)):
+        planted = DeadLetter(
+            reason="x", subject=subject, mailbox="x", seq=1, at=1.0, size=2, body="{}"
+        )
+        await engine.wire.store("dead.x", msgspec.json.encode(planted))
+        with pytest.raises(CannotRetry):
+            await engine.client.retry_dead(1)
+        assert len(await engine.client.dead()) == 1
+
+
+async def test_a_thread_is_left_to_the_workers_of_its_app(engine: Engine) -> None:
+    other, keeps = App("other", roles=["legal"]), App("talks", history=nats_history())
+    async with engine.works(keeps):
+        await ThreadLog(engine.wire).append("T1", "k", b"[]")
+    async with engine.works(other):
+        seq = await command(engine, "erase", {"app": "talks", "thread": "T1"})
+
+        async def refused() -> bool:
+            info = await engine.wire.api("CONSUMER.INFO.AUDIT.commands")
+            return bool(info["num_redelivered"] and info["num_ack_pending"])
+
+        await until(refused)
+        async with engine.works(keeps):
+            done = await outcome(engine, seq)
+    assert (done.outcome, done.result["entries"]) == ("done", 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +12,11 @@ from layby.runtime.clashes import clashes
 from layby.runtime.entry import (
     Answered,
     Asked,
+    Cancelled,
     Expired,
     Reopened,
     Stepped,
+    Unblocked,
 )
 from layby.runtime.journal import fold
 from layby.runtime.state import Question, RunState
@@ -92,11 +94,33 @@ class Checker:
             found += self._derived(state)
             found += self._children(state)
         found += self._answers()
+        found += self._commands()
         found += [Violation("unfoldable log", text) for text in self._history.broken]
         found += [
             Violation("dead letter", f"{d.subject}: {d.data[:300]!r}") for d in self._history.dead
         ]
         return found
+
+    def _commands(self) -> Iterator[Violation]:
+        """What people commanded: each has one outcome, and the logs bear it out."""
+        done: Counter[tuple[int, str]] = Counter()
+        for log in self._history.logs.values():
+            for record in (record for entry in log for record in entry.envelope.records):
+                if isinstance(record, Cancelled | Reopened | Unblocked) and record.command:
+                    what = f"{type(record).__name__} {getattr(record, 'cause', '')}"
+                    done[int(record.command.partition("@")[0]), what] += 1
+        for (seq, what), times in done.items():
+            if times > 1:
+                yield Violation("command done twice", f"number {seq}: {what} {times} times")
+        numbers = {seq for seq, _ in done}
+        for seq, stored in self._history.commands.items():
+            outcomes = self._history.outcomes.get(seq, [])
+            name = f"number {seq}, {stored.subject}"
+            if not outcomes:
+                yield Violation("command without outcome", name)
+            elif len(outcomes) > 1 or (outcomes[0].outcome == "done") != (seq in numbers):
+                text = f"{name}: {[(each.outcome, each.reason) for each in outcomes]}"
+                yield Violation("wrong outcome", f"{text}, in a log: {seq in numbers}")
 
     # -- runs ------------------------------------------------------------------------------------
 

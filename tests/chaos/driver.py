@@ -15,13 +15,8 @@ import msgspec
 
 from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import BusError
-from layby.bus.log import Log
 from layby.bus.opened import opened
 from layby.bus.requests import PubAck, Requests
-from layby.runtime.entry import Cancelled
-from layby.runtime.errors import Fenced
-from layby.runtime.run import LiveRun
-from layby.runtime.state import RunState
 
 from .app import SAID, TRIGGER, Op, Opened
 from .history import History, Stored
@@ -124,14 +119,8 @@ class Driver:
     async def _cancel(self, ticket: Ticket) -> None:
         while (state := self.history.run_of(ticket.id)) is None:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE)
-        live = LiveRun(Log(self.requests), RunState(id=state.id))
-        with contextlib.suppress(Fenced):
-            await self._surely(lambda: self._append_cancel(live))
-
-    @staticmethod
-    async def _append_cancel(live: LiveRun) -> None:
-        await live.catch_up()
-        await live.append([Cancelled(reason="chaos")], to=live.state.root.actor)
+        body = msgspec.json.encode({"run": state.id, "why": "chaos"})
+        await self._surely(lambda: self.requests.store("layby.do.cancel.driver", body, timeout=2))
 
     async def look(self) -> None:
         """Read what is new, and answer what is asked."""

@@ -17,6 +17,7 @@ from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
 from layby.bus.log import Log, parse, shares
 from layby.bus.requests import Requests
+from layby.commands import Outcome
 from layby.runtime.entry import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
@@ -95,6 +96,11 @@ class History:
         self._logs: list[Tail] = []
         self._tails = {name: Tail(requests, name) for name in ("QUESTIONS", "ANSWERS")}
         self._said = Tail(requests, "EVENTS", SAID)
+        self._trail = Tail(requests, "AUDIT")
+        self.commands: dict[int, Stored] = {}
+        """What was commanded, by number."""
+        self.outcomes: dict[int, list[Outcome]] = defaultdict(list)
+        """What came of it."""
         self.said: dict[str, list[str]] = defaultdict(list)
         """What was said in each chat, in the order in which it was stored."""
         self.logs: dict[str, list[Entry]] = {}
@@ -128,6 +134,8 @@ class History:
             self.said[message["chat"]].append(message["text"])
         for stored in await self._tails["ANSWERS"].more():
             self._answer(stored)
+        for stored in await self._trail.more():
+            self._commanded(stored)
 
     async def refresh_when_there(self) -> None:
         """Like `refresh`, while the server or its streams may not be there."""
@@ -175,6 +183,13 @@ class History:
             self.receipts.append((stored.at, msgspec.json.decode(stored.data, type=Receipt)))
         else:
             self.questions.setdefault(msgspec.json.decode(stored.data)["id"], stored)
+
+    def _commanded(self, stored: Stored) -> None:
+        if stored.subject.startswith("layby.do."):
+            self.commands[stored.seq] = stored
+        else:
+            outcome = msgspec.json.decode(stored.data, type=Outcome)
+            self.outcomes[outcome.seq].append(outcome)
 
     def _answer(self, stored: Stored) -> None:
         token, _, responder = stored.subject.split(".", 2)[2].partition(".")

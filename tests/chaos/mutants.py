@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from layby import command_actor
 from layby.actors import (
     answer,
     arrivals,
@@ -29,7 +30,7 @@ from layby.actors import (
     workflow,
 )
 from layby.bus import bucket, log, mailbox, requests
-from layby.runtime import activation, body, guard, host, index, run, state, strand
+from layby.runtime import activation, body, guard, host, index, mending, run, state, strand
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,24 @@ def _no(*_: Any) -> bool:
 
 def _yes(*_: Any) -> bool:
     return True
+
+
+def command_acked_first() -> None:
+    """Acknowledge a command before it is done."""
+
+    def make(take: Any) -> Any:
+        async def early(self: Any, delivery: mailbox.Delivery) -> None:
+            await delivery.ack()
+            await take(self, delivery)
+
+        return early
+
+    _set(command_actor.CommandActor, "take", make)
+
+
+def command_forgotten() -> None:
+    """Do not remember in a run by which command it was cancelled."""
+    _set(mending, "note_command", lambda _: _silent)
 
 
 def _silent(*_: Any) -> None:
@@ -385,6 +404,12 @@ MUTANTS: dict[str, Mutant] = {
         ),
         (everybody_goes_on, ("race", "random_kills"), (*_TWICE, "effect before the last record")),
         (no_receipts, ("race",), ("answer without receipt",)),
+        (
+            command_acked_first,
+            ("crash_points", "random_kills"),
+            ("command without outcome", "stuck run"),
+        ),
+        (command_forgotten, ("race", "random_kills"), ("wrong outcome",)),
         (ended_not_tidied, ("crash_points", "race"), ("status disagrees",)),
         (record_without_compare, ("race", "random_kills"), ("status disagrees", "stuck run")),
         (effect_before_record, ("race", "random_kills"), ("effect before the last record",)),

@@ -31,6 +31,9 @@ KINDS = (
     "status disagrees",
     "index disagrees with the log",
     "child outlives its parent",
+    "command without outcome",
+    "command done twice",
+    "wrong outcome",
     "unfoldable log",
     "dead letter",
 )
@@ -45,6 +48,7 @@ PASSING = frozenset(
         "status disagrees",
         "index disagrees with the log",
         "child outlives its parent",
+        "command without outcome",
     }
 )
 """Kinds that time may heal; any other stays once it is seen."""

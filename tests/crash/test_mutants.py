@@ -36,6 +36,7 @@ from tests.engine import Engine
     "mutant",
     [
         "no_receipts",
+        "command_forgotten",
         "answer_not_bound",
         "later_answer_wins",
         "effect_before_record",
