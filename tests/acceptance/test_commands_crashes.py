@@ -1,0 +1,156 @@
+"""A worker is killed with a command in hand: another does it, and its effect is there once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layby.client import NotDoneYet
+from layby.rows import AuditRow
+from layby.runtime.entry import Cancelled, Reopened, decode
+from layby.testing import TestRuntime
+from tests.engine import until
+from tests.fix_layby import APP, Desk
+
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(90)]
+Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
+TARGET = "tests.testkit_app:app"
+
+
+async def killed(rt: TestRuntime, point: str, work: Callable[[], Any]) -> AuditRow:
+    """Have a worker killed with a command in hand; what came of it once another is up."""
+    async with rt.crashing(point):
+        with contextlib.suppress(NotDoneYet):  # the worker may die before it can say so
+            await work()
+    async with rt.worker():
+
+        async def told() -> AuditRow | None:
+            [row, *_] = await rt.client.audit()
+            return row if row.outcome != "waiting" else None
+
+        row = await until(told)
+        await handled(rt)
+    assert row is not None
+    return row
+
+
+async def handled(rt: TestRuntime) -> None:
+    """Return when every command is acknowledged."""
+
+    async def look() -> bool:
+        info = await rt._requests.api("CONSUMER.INFO.AUDIT.commands")
+        return bool(info["num_pending"] == 0 == info["num_ack_pending"])
+
+    await until(look)
+
+
+async def recorded(rt: TestRuntime, run: str, kind: type[Cancelled | Reopened]) -> int:
+    """How often a run's log says so."""
+    messages = await rt._log.load(run)
+    records = [record for each in messages for record in decode(each.data).records]
+    return sum(isinstance(record, kind) for record in records)
+
+
+@pytest.mark.parametrize("point", ["command_taken", "command_done"])
+async def test_a_cancel_is_done_once(layby_running: Running, point: str) -> None:
+    async with layby_running(TARGET, workers=0) as rt:
+        async with rt.worker():
+            run = await rt.send("testkit.silent", {"order": "A1"})
+            await rt.question()
+        row = await killed(rt, point, lambda: rt.client.cancel(run, "enough", by="ada"))
+        assert (row.outcome, row.by, row.result["status"]) == ("done", "ada", "cancelled")
+        assert await recorded(rt, run, Cancelled) == 1
+        assert (await rt.state(run)).error == "enough"
+
+
+async def test_a_retry_is_done_once_though_the_run_fails_again(layby_running: Running) -> None:
+    async with layby_running(TARGET, workers=0) as rt:
+        async with rt.worker():
+            run = await rt.send("testkit.fails", {"order": "A1"})
+            await rt.ended()
+        row = await killed(rt, "command_done", lambda: rt.client.retry(run, by="ada"))
+        assert row.outcome == "done"
+        assert await recorded(rt, run, Reopened) == 1
+        async with rt.worker():
+            await until(lambda: _failed(rt, run))
+        assert await recorded(rt, run, Reopened) == 1
+
+
+async def _failed(rt: TestRuntime, run: str) -> bool:
+    return (await rt.state(run)).status == "failed"
+
+
+@pytest.mark.parametrize("point", ["command_done", "after_outcome"])
+async def test_a_dead_letter_is_sent_again_once(layby_running: Running, point: str) -> None:
+    async with layby_running(TARGET, workers=0) as rt:
+        async with rt.worker():
+            await rt.client.send("testkit.silent", b"no JSON")
+            [letter] = await until(rt.client.dead)
+        row = await killed(rt, point, lambda: rt.client.retry_dead(letter.id, by="ada"))
+        assert row.outcome == "done"
+        events = await rt._requests.api("STREAM.INFO.EVENTS")
+        assert events["state"]["messages"] == 2
+        assert letter.id not in [each.id for each in await rt.client.dead()]
+
+
+async def test_a_purge_and_a_drop_are_done_though_a_worker_dies_of_them(
+    layby_running: Running,
+) -> None:
+    async with layby_running(TARGET, workers=0) as rt:
+        async with rt.worker():
+            await rt.client.send("testkit.silent", b"no JSON")
+            [letter] = await until(rt.client.dead)
+            run = await rt.send("testkit.fails", {"order": "A1"})
+            await rt.ended()
+            await until(lambda: rt.client.runs("failed"))
+        row = await killed(rt, "command_done", lambda: rt.client.purge(0, by="ada"))
+        assert (row.outcome, row.again, row.result["runs"]) == ("done", True, 0)
+        assert await rt._log.load(run) == []
+        row = await killed(rt, "command_done", lambda: rt.client.drop_dead(letter.id, by="ada"))
+        assert row.outcome == "done"
+        assert await rt.client.dead() == []
+
+
+@pytest.fixture
+def desk(tmp_path: Path, clean_nats: str) -> Any:
+    (tmp_path / "desk.py").write_text(APP)
+    made = Desk(tmp_path, clean_nats)
+    yield made
+    made.stop_workers()
+
+
+def test_the_command_line_says_that_it_is_stored_and_then_what_came_of_it(desk: Desk) -> None:
+    desk.json("provision", "desk:app")
+    desk.start_worker()
+    desk.open_ticket("T1")
+    desk.question("T1")
+    desk.stop_workers()
+    stored = desk.run("cancel", "T1", "--reason", "closed by hand", "--as", "ada")
+    assert stored.returncode == 2
+    assert "is stored as number 1, and no worker is up" in stored.stderr
+    assert "Do not send it again" in stored.stderr
+    assert desk.json("cancel", "T1", "--as", "bob", code=2)["error"]["type"] == "NotDoneYet"
+    listed = desk.run("audit").stdout
+    assert "ada" in listed
+    assert "waiting" in listed
+    desk.start_worker()
+    assert desk.ended("T1")["status"] == "cancelled"
+    [bob, ada] = desk.sooner_or_later(
+        lambda: (
+            all(each["outcome"] != "waiting" for each in desk.json("audit")) and desk.json("audit")
+        )
+    )
+    assert [(each["by"], each["outcome"]) for each in (bob, ada)] == [
+        ("bob", "refused"),
+        ("ada", "done"),
+    ]
+    shown = desk.run("show", "T1").stdout
+    assert "ada" in shown
+    assert ada["why"] == "closed by hand"
+    assert desk.json("audit", "--who", "cy") == []
+    assert desk.run("audit", "--run", "nothing").returncode == 1
