@@ -23,6 +23,7 @@ _HIDDEN = {"turn.started"}
 """What the line before it, or the one after it, has said already."""
 
 _LOUD = {
+    "answer.refused",
     "question.asked",
     "question.answered",
     "question.expired",
@@ -58,6 +59,7 @@ MARKS: Mapping[str, Mark] = {
     "question.asked": Mark("?", "?", "bold yellow"),
     "question.answered": Mark("✓", "+", "bold green"),
     "question.expired": Mark("!", "!", "red"),
+    "answer.refused": Mark("!", "!", "red"),
     "run.blocked": Mark("■", "#", "bold red"),
     "run.unblocked": Mark("●", "*", "cyan"),
     "run.reopened": Mark("●", "*", "cyan"),
@@ -119,6 +121,8 @@ class Timeline:
 
 
 def _told(kind: str, title: str, detail: str) -> Text:
+    if kind == "question.answered":
+        title = "answered" + title.partition(" answered")[2]
     if kind in _SAID:
         title = _SAID[kind].format(title)
     loud = kind in _LOUD
@@ -132,7 +136,6 @@ def _told(kind: str, title: str, detail: str) -> Text:
 _SAID = {
     "run.started": "started",
     "network.started": "asks the network {}",
-    "question.answered": "answered",
     "woke": "goes on with {}",
 }
 """Lines whose title repeats who acts, or needs a word more."""
