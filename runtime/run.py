@@ -21,7 +21,7 @@ from .errors import Fenced
 from .journal import fold, skip
 from .mending import is_stale
 from .past import entries
-from .state import Question, RunState
+from .state import OPEN, Question, RunState
 from .vouching import Refusal, Signers, refused
 
 log = structlog.get_logger("layby.run")
@@ -189,6 +189,16 @@ class LiveRun:
         """Why an answer does not count: the fold asks."""
         return refused(state.ticket, state.id, question, record, self._signers)
 
+    def _refuses_aloud(
+        self, state: RunState, question: Question, record: Answered
+    ) -> Refusal | None:
+        refusal = self._refuses(state, question, record)
+        if refusal is not None and question.status == OPEN:
+            log.warning(
+                "answer.refused", run=self.id, question=record.id, by=record.by, reason=refusal.why
+            )
+        return refusal
+
     async def _try(self, n: int, to: str, data: bytes) -> None:
         """Append at `n`, or bring the state up to date."""
         try:
@@ -237,7 +247,7 @@ class LiveRun:
             log.warning("entry.skipped", run=self.id, n=n, size=len(data), newer=newer)
             skip(self.state, n, newer=newer)
             return
-        fold(self.state, n, envelope, self._refuses)
+        fold(self.state, n, envelope, self._refuses_aloud)
         if envelope.op == self._op:
             self._landed = n
         elif envelope.op in self._left:

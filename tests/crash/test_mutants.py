@@ -16,10 +16,29 @@ from layby.actors.ledger import Ledger
 from layby.actors.parked import ParkedRecord, with_question
 from layby.bus import verification
 from layby.bus.names import Names
+from layby.runtime import run
+from layby.runtime.asking import Asking
+from layby.runtime.signature import Signature
 from layby.runtime.strand import Strand
+from layby.runtime.vouching import Signers
 from layby.tools import approval
 from tests.acceptance.test_approving import (
     test_the_same_call_on_three_tickets_has_three_digests as three_digests,
+)
+from tests.acceptance.test_signed_answers import (
+    Running,
+)
+from tests.acceptance.test_signed_answers import (
+    test_a_forged_entry_of_the_log_changes_nothing as forged_entry,
+)
+from tests.acceptance.test_signed_answers import (
+    test_a_made_up_state_in_the_bucket_parked_approves_nothing as made_up_state,
+)
+from tests.acceptance.test_signed_answers import (
+    test_a_signature_is_for_one_question as moved_signature,
+)
+from tests.acceptance.test_signed_answers import (
+    test_the_answer_to_another_question_than_the_code_asks_blocks_the_run as other_question,
 )
 from tests.chaos import neighbours, simulation, state_trials
 from tests.chaos.longform import caught
@@ -180,3 +199,37 @@ async def test_neighbours_catch_names_that_are_not_apart(
     monkeypatch.setattr(owner, name, fault)
     monkeypatch.setattr(neighbours, "WITHIN", 3.0)
     assert await neighbours.trouble(clean_nats)
+
+
+def _silent(*_: object) -> None:
+    """Do not look."""
+
+
+@pytest.mark.nats
+@pytest.mark.parametrize(
+    ("owner", "name", "fault", "attack"),
+    [
+        (run, "refused", _silent, forged_entry),
+        (Asking, "_check_matter", _silent, other_question),
+        (Signers, "__bool__", _no, made_up_state),
+        (Signature, "covers", _yes, moved_signature),
+    ],
+    ids=[
+        "unsigned_answers_count",
+        "whatever_was_asked_counts",
+        "parked_state_is_believed",
+        "signature_for_any_question",
+    ],
+)
+async def test_an_attack_on_signed_answers_catches(
+    layby_running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    owner: Any,
+    name: str,
+    fault: Any,
+    attack: Any,
+) -> None:
+    monkeypatch.setattr(owner, name, fault)
+    with pytest.raises(AssertionError):  # of the attack, or that the run has gone elsewhere
+        await attack(layby_running)
