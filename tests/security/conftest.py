@@ -28,6 +28,13 @@ async def walled(tmp_path: Path) -> AsyncIterator[House]:
         yield house
 
 
+@pytest.fixture
+async def jwt(tmp_path: Path) -> AsyncIterator[House]:
+    """A server in operator mode."""
+    async with _started("jwt", tmp_path) as house:
+        yield house
+
+
 @asynccontextmanager
 async def _started(kind: str, folder: Path) -> AsyncGenerator[House]:
     if kind == "jwt":

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -90,6 +90,10 @@ class House:
         creds = {name: str(registry.creds(name)) for name in registry.logins}
         return cls(url=url, kind="jwt", creds=creds)
 
+    def file(self, login: str) -> str:
+        """What stands in somebody's credentials file."""
+        return Path(self.creds[login]).read_text()
+
     def settings(self, login: str) -> ConnectionSettings:
         """How somebody connects."""
         settings = ConnectionSettings(servers=(self.url,), inbox_prefix=f"_INBOX_{login}")
@@ -163,20 +167,22 @@ class Raw:
         self.errors: list[str] = []
         self.messages: list[tuple[bytes, bytes, bytes, bytes]] = []
         self.info: dict[str, Any] = {}
+        self.logged_in_with: dict[str, Any] = {}
         self.closed = False
 
     @classmethod
-    async def open(cls, settings: ConnectionSettings, **more: Any) -> Self:
-        """Connect and log in; `more` are further fields of the CONNECT."""
+    async def open(cls, settings: ConnectionSettings, *, defer: bool = False, **more: Any) -> Self:
+        """Connect and, unless you `defer` that, log in; `more` are fields of the CONNECT."""
         where = urlsplit(settings.servers[0])
         raw = cls(*await asyncio.open_connection(where.hostname, where.port))
         raw.info = json.loads((await raw._reader.readline()).partition(b" ")[2])
-        login: dict[str, Any] = {"verbose": False, "headers": True, "no_responders": True, **more}
+        login: dict[str, Any] = dict(more)
         if settings.user:
             login |= {"user": settings.user, "pass": settings.password}
         if settings.creds:
             login |= _signed_in(Path(settings.creds), raw.info["nonce"])
-        raw.send(b"CONNECT " + json.dumps(login).encode())
+        if not defer:
+            raw.login(**login)
         raw._task = asyncio.create_task(raw._read())
         return raw
 
@@ -189,6 +195,12 @@ class Raw:
             yield raw
         finally:
             await raw.close()
+
+    def login(self, **fields: Any) -> None:
+        """Send the CONNECT."""
+        self.logged_in_with = fields
+        fields = {"verbose": False, "headers": True, "no_responders": True, **fields}
+        self.send(b"CONNECT " + json.dumps(fields).encode())
 
     def send(self, line: bytes) -> None:
         """Write a line of the protocol as it is."""
@@ -223,7 +235,8 @@ class Raw:
         """Wait until the server has read all of it; return what it complained of so far."""
         wanted = self._pongs + 1
         self.send(b"PING")
-        await self._writer.drain()
+        with suppress(ConnectionError):  # the server has hung up, which `closed` tells
+            await self._writer.drain()
         await self._until(lambda: self._pongs >= wanted or self.closed)
         return list(self.errors)
 
@@ -235,6 +248,8 @@ class Raw:
     async def close(self) -> None:
         """Hang up."""
         self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
         if self._task is not None:
             self._task.cancel()
 

@@ -36,7 +36,8 @@ async def held(house: House, stream: str, subject: str) -> int:
     """How many messages a stream has on a subject."""
     async with opened(house.settings("provisioner")) as bus:
         reply = await bus.requests.api(f"STREAM.INFO.{stream}", {"subjects_filter": subject})
-        return sum((reply["state"].get("subjects") or {}).values())
+        subjects: dict[str, int] = reply["state"].get("subjects") or {}
+        return sum(subjects.values())
 
 
 async def expect(house: House, stream: str, subject: str) -> None:
@@ -194,6 +195,7 @@ TARGETS = [
     *(b"developer.question.T1", b"developer.receipt.T1", b"developer.response.T1"),
     *(b"developer.response.T1.bob", b"developer.response.T1.boss", b"dead.x"),
     *(b"layby.do.purge.boss", b"layby.done.boss.1", b"layby.cancel.x", b"events.x"),
+    *(b"_INBOX_worker.x", EVENT.encode()),
 ]
 """Where no outsider's answer may be sent to."""
 
