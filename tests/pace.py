@@ -20,6 +20,8 @@ _TELL = 10.0
 
 def pytest_configure(config: pytest.Config) -> None:
     """Leave out the proofs unless something was chosen, and tell how far it is."""
+    # Tests start many interpreters: with this set, each would compile all that it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if _is_whole(config) and not config.option.markexpr:
         config.option.markexpr = "not proof"
     if config.option.numprocesses and config.option.verbose == 0:

@@ -13,7 +13,7 @@ from layby.run import provision
 from tests.chaos.app import app
 from tests.chaos.cluster import Cluster
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 async def copies(settings: ConnectionSettings) -> set[int]:
@@ -29,7 +29,7 @@ async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Pa
     cluster = Cluster(tmp_path)
     try:
         await cluster.start()  # with three
-        settings = ConnectionSettings(servers=tuple(cluster.url.split(",")))
+        settings = ConnectionSettings(servers=tuple(cluster.url.split(",")), timeout=30)
         assert await copies(settings) == {3}
 
         told = await provision(app, settings, replicas=1)
