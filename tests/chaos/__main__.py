@@ -1,4 +1,4 @@
-"""The long form: `python -m tests.chaos [--seed N] [--size X] [--jobs N] [name ...]`.
+"""The long form: `python -m tests.chaos [--seed N] [--size X] [--jobs N] [--accounts] [name ...]`.
 
 Without names it runs every campaign, then every seeded fault. The exit code is 1 when a promise was
 broken or a seeded fault was not caught.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ import msgspec
 
 from layby.runtime import telemetry
 
+from . import cluster, logins
 from .longform import APART, LONG, caught, one
 from .mutants import MUTANTS
 from .report import Report
@@ -97,7 +99,14 @@ async def _apart(name: str, folder: Path, options: argparse.Namespace) -> Result
 
 
 async def _main(options: argparse.Namespace) -> int:
-    names: list[str] = options.names or [*LONG, *APART, "mutants"]
+    if options.accounts:
+        os.environ[logins.ACCOUNTS] = "1"
+    one_server = [name for name in APART if name not in cluster.SCENARIOS]
+    everything = [*LONG, *(one_server if logins.apart() else APART), "mutants"]
+    names: list[str] = options.names or everything
+    if logins.apart() and (theirs := cluster.SCENARIOS.keys() & set(names)):
+        _say(f"{', '.join(sorted(theirs))}: three servers have no accounts here")
+        return 2
     if "mutants" in names:
         names = [*(name for name in names if name != "mutants"), *MUTANTS]
     result = await (side_by_side if options.jobs > 1 else run)(names, options)
@@ -122,6 +131,9 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="1 is the full size")
     parser.add_argument("--jobs", type=int, default=1, help="how many to run side by side")
     parser.add_argument("--keep", type=Path, help="keep logs, stores and ledgers in this folder")
+    parser.add_argument(
+        "--accounts", action="store_true", help="give everybody a login in an account of their own"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here too")
     telemetry.configure(level=logging.ERROR)
     logging.getLogger("layby").setLevel(logging.ERROR)  # outages are what this is about

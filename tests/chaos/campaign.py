@@ -14,6 +14,7 @@ from pathlib import Path
 
 from layby.bus.server import EmbeddedServer
 
+from . import logins
 from .checker import Checker, Pause
 from .driver import Driver
 from .fleet import Fleet, Worker
@@ -234,7 +235,9 @@ async def campaign(
 ) -> AsyncGenerator[Campaign]:
     """A campaign against one server of its own, all in `folder`."""
     async with (
-        EmbeddedServer(folder / "nats", sync_always=sync_always, extra=extra) as server,
+        EmbeddedServer(
+            folder / "nats", sync_always=sync_always, extra=f"{extra}\n{logins.config()}"
+        ) as server,
         Fleet(
             folder,
             server.url,
@@ -242,6 +245,7 @@ async def campaign(
             ask_timeout=ask_timeout,
             log_streams=log_streams,
         ) as fleet,
+        provisioned(fleet, server.url),
         Driver.connected(server.url) as driver,
     ):
         one = Campaign(
@@ -250,6 +254,14 @@ async def campaign(
         one.mutant = mutant
         async with one.telling():
             yield one
+
+
+@contextlib.asynccontextmanager
+async def provisioned(fleet: Fleet, url: str) -> AsyncGenerator[None]:
+    """The streams of the app are there, where workers may not create them."""
+    if logins.apart():
+        await fleet.provision(url)
+    yield
 
 
 Scenario = Callable[[Campaign], Awaitable[Report]]

@@ -8,10 +8,10 @@ import signal
 from collections.abc import AsyncGenerator, Iterable
 
 from layby.bus.errors import BusError
-from layby.bus.settings import ConnectionSettings
 from layby.client import Client, NotDoneYet, NotRetryable
 from layby.runtime.state import BLOCKED, FAILED, RunState
 
+from . import logins
 from .app import NOT_YET
 from .campaign import Campaign
 from .driver import Stuck
@@ -166,13 +166,13 @@ class _Retrier:
     async def _retry(self, run: str) -> None:
         # With the workers killed just now it is stored, and done by the next ones.
         with contextlib.suppress(NotRetryable, NotDoneYet, BusError):
-            await self._client.retry(run, by="chaos", reason="let us see")
+            await self._client.retry(run, by=logins.OPERATOR, reason="let us see")
             self.retried += 1
 
 
 @contextlib.asynccontextmanager
 async def _retrying(c: Campaign) -> AsyncGenerator[_Retrier]:
-    async with Client.connect(ConnectionSettings(servers=(c.server.url,))) as client:
+    async with Client.connect(logins.settings(c.server.url, logins.OPERATOR)) as client:
         retrier = _Retrier(c, client)
         task = asyncio.create_task(retrier.watch())
         try:

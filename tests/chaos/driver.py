@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import BusError
 from layby.bus.opened import opened
 from layby.bus.requests import PubAck, Requests
 
+from . import logins
 from .app import SAID, TRIGGER, Op, Opened
 from .history import History, Stored
 from .plan import Ticket
@@ -43,8 +43,10 @@ class Stuck(AssertionError):
 class Driver:
     """Drives tickets through, whatever fails meanwhile."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, others: dict[str, Requests]) -> None:
         self.requests = requests
+        self._others = others
+        """The connections of those who say something, by their logins."""
         self.history = History(requests)
         self.tickets: dict[str, Ticket] = {}
         self.events: dict[str, PubAck] = {}
@@ -67,10 +69,13 @@ class Driver:
     @classmethod
     @contextlib.asynccontextmanager
     async def connected(cls, url: str) -> AsyncGenerator[Driver]:
-        """A driver over a connection of its own."""
-        settings = ConnectionSettings(servers=tuple(url.split(",")), name="driver")
-        async with opened(settings, patient=True) as bus:
-            driver = cls(bus.requests)
+        """A driver over connections of its own."""
+        async with contextlib.AsyncExitStack() as stack:
+            others: dict[str, Requests] = {}
+            for login in logins.OUTSIDERS:
+                bus = opened(logins.settings(url, login), patient=True)
+                others[login] = (await stack.enter_async_context(bus)).requests
+            driver = cls(others[logins.OBSERVER], others)
             try:
                 yield driver
             finally:
@@ -93,7 +98,7 @@ class Driver:
         headers = {"Nats-Msg-Id": f"event-{ticket.n}"}
         body = msgspec.json.encode(event)
         self.events[ticket.id] = await self._surely(
-            lambda: self.requests.store(TRIGGER, body, headers, timeout=2)
+            lambda: self._others[logins.SENDER].store(TRIGGER, body, headers, timeout=2)
         )
         for op in ticket.ops:
             if op.kind == "chat":
@@ -114,13 +119,16 @@ class Driver:
 
     async def _say(self, text: str) -> PubAck:
         body = msgspec.json.encode({"chat": text.rpartition("/")[0], "text": text})
-        return await self.requests.store(SAID, body, {"Nats-Msg-Id": f"said-{text}"}, timeout=2)
+        headers = {"Nats-Msg-Id": f"said-{text}"}
+        return await self._others[logins.SENDER].store(SAID, body, headers, timeout=2)
 
     async def _cancel(self, ticket: Ticket) -> None:
         while (state := self.history.run_of(ticket.id)) is None:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE)
+        who = self._others[logins.OPERATOR]
         body = msgspec.json.encode({"run": state.id, "why": "chaos"})
-        await self._surely(lambda: self.requests.store("layby.do.cancel.driver", body, timeout=2))
+        subject = f"layby.do.cancel.{logins.OPERATOR}"
+        await self._surely(lambda: who.store(subject, body, timeout=2))
 
     async def look(self) -> None:
         """Read what is new, and answer what is asked."""
@@ -178,7 +186,8 @@ class Driver:
     async def publish(self, ticket: str, data: bytes, by: str = "") -> None:
         """Send an answer; return when JetStream has it."""
         subject = f"developer.response.{ticket}" + (f".{by}" if by else "")
-        ack = await self._surely(lambda: self.requests.store(subject, data, timeout=2))
+        who = self._others[by or logins.PEOPLE[0]]
+        ack = await self._surely(lambda: who.store(subject, data, timeout=2))
         self.acked[ack.seq] = time.time()
 
     def _go(self, work: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import msgspec
 
+from . import logins
 from .app import ACK_WAIT, LOG_STREAMS
 from .ledger import LEDGER
 from .nursery import Order
@@ -108,6 +109,23 @@ class Fleet:
     def living(self) -> list[Worker]:
         """The workers that have not exited."""
         return [worker for worker in self.workers.values() if worker.lives]
+
+    async def provision(self, url: str) -> None:
+        """Create the streams of the app, as somebody who may."""
+        login = logins.settings(url, logins.PROVISIONER)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "layby", "provision", "tests.chaos.app:app"),
+            cwd=ROOT,
+            env={
+                **self._environ,
+                "NATS_URL": url,
+                "NATS_USER": login.user or "",
+                "NATS_PASSWORD": login.password or "",
+                "NATS_INBOX_PREFIX": login.inbox_prefix or "",
+            },
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        assert await process.wait() == 0, "the streams could not be created"
 
     async def start(
         self, *, crash: str = "", mutant: str = "", url: str = "", renamed: bool = False

@@ -18,13 +18,12 @@ from typing import Any
 
 import msgspec
 
-from layby.bus.settings import ConnectionSettings
 from layby.run import run_worker
 from layby.runtime import crash
 from layby.runtime import run as live_run
 from layby.runtime.telemetry import configure
 
-from . import mutants, renamed
+from . import logins, mutants, renamed
 from .app import app
 
 
@@ -132,7 +131,7 @@ async def _work(order: Order) -> None:
         _say({"ready": order.id})
 
     telling = asyncio.create_task(tell())
-    settings = ConnectionSettings(servers=tuple(order.url.split(",")), name=f"w{order.id}")
+    settings = logins.settings(order.url, logins.WORKER, f"w{order.id}")
     release = renamed.app if order.renamed else app
     await run_worker(release, settings, name=f"w{order.id}", ready=ready)
     telling.cancel()
