@@ -25,8 +25,9 @@ reference:
     .venv/bin/python -m tests.reference
 
 cover:
-    .venv/bin/coverage run -m pytest
-    .venv/bin/coverage report
+    .venv/bin/python -m coverage run -m pytest
+    .venv/bin/python -m coverage combine -q
+    .venv/bin/python -m coverage report
 
 bench:
     .venv/bin/python -m benchmarks
