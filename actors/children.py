@@ -11,7 +11,7 @@ import msgspec
 from ..bus.errors import BusError
 from ..runtime import crash
 from ..runtime.body import RAISED
-from ..runtime.entry import Cancelled, Failure, Joined, Origin, Reopened, Started
+from ..runtime.entry import Cancelled, Claimed, Failure, Joined, Origin, Reopened, Started
 from ..runtime.errors import Fenced, Interrupted, InvalidSetup
 from ..runtime.host import Host
 from ..runtime.ids import child_id
@@ -84,14 +84,17 @@ class ChildRuns:
             await live.append([reopened], to=live.state.root.actor)
         crash.point("after_reopened")
 
-    async def end(self, run: str, parent: str, reason: str) -> None:
-        """End a run that its parent does not wait for any more. Raises Interrupted."""
+    async def end(self, run: str, parent: str, at: int, reason: str) -> None:
+        """End a run that its parent did not wait for any more at its position `at`.
+
+        One that the parent has come back to since goes on. Raises Interrupted.
+        """
         try:
             live = await self._host.open(run)
             if not live.state.frames:
                 await live.catch_up()
             if live.state.frames and not live.state.ended:
-                await self._host.end(live, Cancelled(reason=reason, parent=parent))
+                await self._host.end(live, Cancelled(reason=reason, parent=parent, at=at))
         except BusError as error:
             raise Interrupted(str(error)) from error
 
@@ -102,10 +105,14 @@ class ChildRuns:
         """
         origin = f"{parent}@{n}"
         try:
-            live = await self._host.cache.get(run)
-            await live.catch_up()
+            live = await self._host.cache.caught_up(await self._host.cache.get(run))
             state = live.state
-            if state.status in RETRYABLE and origin not in state.origins:
+            if state.frames and not state.ended:
+                # A worker may be slow that was to end it with what the parent was before.
+                with suppress(Fenced):
+                    await live.append([Claimed(at=n)])
+            reopenable = state.status in RETRYABLE or bool(state.abandoned_by)
+            if reopenable and origin not in state.origins:
                 await self._reopened(live, parent, origin)
             elif state.ended:
                 await self.tidy(live)
@@ -114,9 +121,13 @@ class ChildRuns:
 
     async def tidy(self, live: LiveRun) -> None:
         """End the children of a run that is over, and tell its parent."""
-        for child in live.state.abandoned():
-            reason = f"its parent, run {live.id}, has ended: {live.state.status}"
-            await self.end(child, live.id, reason)
+        state = live.state
+        if not state.ended:
+            return  # it was reopened while others tidied
+        at, children = state.tail, state.abandoned()
+        reason = f"its parent, run {live.id}, has ended: {state.status}"
+        for child in children:
+            await self.end(child, live.id, at, reason)
         await self._tell_parent(live)
 
     async def _tell_parent(self, live: LiveRun) -> None:
@@ -127,7 +138,8 @@ class ChildRuns:
         if parent.state.slot(origin.frame, origin.key) is None:
             await parent.catch_up()
         frame = parent.state.frames.get(origin.frame)
-        if frame is not None:
+        await live.confirm()  # it may have been reopened, and its parent waits on
+        if frame is not None and live.state.ended:
             with suppress(Fenced):
                 await parent.append([_joined(live, origin)], to=frame.actor)
 

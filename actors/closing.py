@@ -65,7 +65,7 @@ class Closing:
         for shown in record.questions if record else ():
             if shown.role == self._role and shown.status == "open":
                 live = await self.live(shown.run, record)
-                await live.catch_up()
+                live = await self._host.cache.caught_up(live)
                 question = live.state.questions.get(shown.id)
                 if question is not None and question.status != "open":
                     await self.note(live, question)

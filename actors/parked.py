@@ -296,6 +296,13 @@ class Parking:
             self._recent.pop(ticket)
             return gone
 
+    def forget(self, ticket: str) -> None:
+        """Remember no record of a ticket; empty: of none."""
+        if ticket:
+            self._recent.pop(ticket)
+        else:
+            self._recent.clear()
+
     def _remember(self, ticket: str, seen: Seen, size: int, *, waits: bool) -> None:
         if waits:
             self._recent.put(ticket, seen, size)

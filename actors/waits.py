@@ -48,6 +48,8 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     seen: int | None = None
     """No event up to this sequence is for it; None: registered by an earlier version."""
+    reopened: int = 0
+    """The position at which its run was last reopened before."""
 
     def __post_init__(self) -> None:
         """Refuse what is no run's id, and would become a subject. Raises ValueError."""
@@ -130,7 +132,8 @@ class WaitActor:
     async def _register(self, live: LiveRun, record: Awaited, since: float) -> None:
         if record.key != CANCEL_KEY and live.state.slot(record.frame, record.key) is None:
             await live.catch_up()
-        wait = Wait(run=live.id, frame=record.frame, key=record.key)
+        reopened = live.state.reopened
+        wait = Wait(run=live.id, frame=record.frame, key=record.key, reopened=reopened)
         after = self._after(live.state, record)
         seen, early = await self._early(live, record, after, None if after else since - _MARGIN)
         if early is not None:
@@ -252,12 +255,15 @@ class WaitActor:
         crash.point("after_arrived")
 
     async def tidy(self, live: LiveRun) -> None:
-        """Forget what a run that is over has waited for."""
+        """Forget what a run that is over has waited for; what it waits for since it stays."""
+        at = live.state.tail
+        if not live.state.ended:
+            return  # it was reopened while others tidied
         frames = live.state.frames.values()
         slots = [slot for frame in frames for slot in frame.slots.values() if slot.kind == "event"]
         keys = [key for slot in slots for key in _wait_keys(slot.ref, slot.match)]
         for key in dict.fromkeys(keys):  # a chat of a thousand messages has one
-            await self._change(key, Waits(), partial(_without_run, live.id))
+            await self._change(key, Waits(), partial(_without_run, live.id, at))
 
     async def forget(self, wait: Wait, subject: str, match: dict[str, Any]) -> None:
         """Wake `wait` no more."""
@@ -276,10 +282,12 @@ class WaitActor:
 
     async def _add_wait(self, wait: Wait, record: Awaited, seen: int) -> None:
         def add(waits: Waits) -> Waits:
-            if any(wait.is_for(each) for each in waits.waits):
+            known = [each for each in waits.waits if wait.is_for(each)]
+            if any(each.reopened >= wait.reopened for each in known):
                 return waits
+            others = (each for each in waits.waits if each not in known)
             added = msgspec.structs.replace(wait, seen=seen)
-            return Waits(waits=(*waits.waits, added))
+            return Waits(waits=(*others, added))
 
         await self._change(_wait_key(record.subject, record.match), Waits(), add)
 
@@ -318,7 +326,14 @@ def _without(wait: Wait, waits: Waits) -> Waits:
     return Waits(waits=tuple(each for each in waits.waits if not each.is_for(wait)))
 
 
-def _without_run(run: str, waits: Waits) -> Waits:
-    """Without what a run has waited for; by what it is cancelled stays, for it may be reopened."""
-    kept = (each for each in waits.waits if each.run != run or each.key == CANCEL_KEY)
+def _without_run(run: str, at: int, waits: Waits) -> Waits:
+    """Without what a run waited for by its position `at`.
+
+    By what it is cancelled stays, for it may be reopened.
+    """
+    kept = (
+        each
+        for each in waits.waits
+        if each.run != run or each.key == CANCEL_KEY or each.reopened > at
+    )
     return Waits(waits=tuple(kept))

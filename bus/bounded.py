@@ -48,3 +48,8 @@ class Bounded(Generic[K, V]):
         found = self._values.pop(key, None)
         if found is not None:
             self.held -= found[1]
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._values.clear()
+        self.held = 0

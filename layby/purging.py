@@ -23,7 +23,8 @@ from .bus.token import encode
 from .bus.wire import Message
 from .listing import Progress, demand_current, of_runs, row_in
 from .rows import Purged
-from .runtime.entry import Ended, read
+from .runtime.entry import Ended, Removed, read
+from .runtime.errors import Fenced
 from .runtime.index import BUCKET, IndexRow, key_of
 from .runtime.run import LiveRun
 from .runtime.state import COMPLETED, UNENDED, RunState
@@ -118,11 +119,11 @@ class Purge:
         """Remove a run; False where it is needed still."""
         if row.parent and await self._parent_needs(row):
             return False
-        if row.status != COMPLETED and await self._log.exists(row.id, row.pos + 1):
-            return False  # it was reopened a moment ago
         if not await self._bears_out(row):
             log.warning("row.disbelieved", run=row.id, ticket=row.ticket, status=row.status)
             return False
+        if row.status != COMPLETED and not await self._fence(row):
+            return False  # it was reopened a moment ago
         if row.asked:
             for question in await self._parking.drop(row.ticket, row.id):
                 await self._timers.disarm(question.id)
@@ -130,7 +131,8 @@ class Purge:
         purged = await self._log.purge(row.id)
         self._messages += purged
         # A worker may hold it as it was: the same event would begin nothing there.
-        await self._requests.tell(self._requests.names.subject(f"{CANCEL}.{row.id}"))
+        word = self._requests.names.subject(f"{CANCEL}.{row.id}")
+        await self._requests.tell(word, row.ticket.encode())
         await self._index.forget(key_of(row.ticket, row.id))
         if row.asked:
             await self._forget_questions(row.ticket)
@@ -152,6 +154,24 @@ class Purge:
         live = LiveRun(self._log, RunState(id=row.id))
         await live.load()
         return live.state.ended
+
+    async def _fence(self, row: IndexRow) -> bool:
+        """Have the log say that the run is being removed; False where it was reopened.
+
+        Whoever reopens it appends at the same position, and one of the two is first.
+        """
+        live = LiveRun(self._log, RunState(id=row.id))
+        await live.catch_up()
+        state = live.state
+        if not state.frames or state.removed:
+            return True  # an earlier purge was cut short
+        if state.tail > row.pos:
+            return False
+        try:
+            await live.append([Removed()])
+        except Fenced:
+            return live.state.removed
+        return True
 
     async def _parent_needs(self, row: IndexRow) -> bool:
         """Whether a parent that stays may still read what the run returned."""

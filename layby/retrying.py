@@ -47,6 +47,8 @@ async def _check(log: Log, state: RunState) -> None:
     """Refuse what cannot be reopened. Raises NotRetryable."""
     if not state.ended:
         raise NotRetryable(f"run {state.id} is {state.status}: there is nothing to retry")
+    if state.removed:
+        raise NotRetryable(f"run {state.id} is being removed: start it anew")
     if state.status not in RETRYABLE:
         raise NotRetryable(f"run {state.id} is {state.status}, and that stands: start it anew")
     if state.parent is None:

@@ -261,6 +261,7 @@ def assemble(
         services=services,
     )
     parking = Parking(Bucket(requests, "parked"), app.keep)
+    host.forgetters.append(parking.forget)
     listed = OpenQuestions(Bucket(requests, QUESTIONS), host.index)
 
     def person(role: str) -> Human:

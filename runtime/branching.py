@@ -87,7 +87,8 @@ class Branching(Body):
         """End a child that nobody waits for any more; repeated when this run has ended."""
         if self._services.children is not None and not slot.detached:
             reason = f"its parent, run {self.run_id}, no longer waits for it"
-            await self._services.children.end(slot.ref, self.run_id, reason)
+            at = self._recorder.state.tail
+            await self._services.children.end(slot.ref, self.run_id, at, reason)
 
     async def _side_by_side(
         self,

@@ -13,11 +13,13 @@ from .entry import (
     Awaited,
     Called,
     Cancelled,
+    Claimed,
     Ended,
     Expired,
     Failed,
     Joined,
     Record,
+    Removed,
     Reopened,
     Returned,
     Slept,
@@ -38,6 +40,8 @@ def clashes(state: RunState, record: Record) -> bool:
     """
     if isinstance(record, Reopened):
         return mending.cannot_be_reopened(state, record)
+    if isinstance(record, Removed):
+        return state.removed or not state.ended
     return state.ended or _CLASHES[type(record)](state, record)
 
 
@@ -47,6 +51,15 @@ def _began(state: RunState, _: Record) -> bool:
 
 def _never(_: RunState, __: Record) -> bool:
     return False
+
+
+def _is_void(state: RunState, record: Cancelled) -> bool:
+    """Whether the parent that ended, or waited no longer, has come back to the run since."""
+    return 0 < record.at < state.claimed
+
+
+def _is_claimed(state: RunState, record: Claimed) -> bool:
+    return state.claimed >= record.at
 
 
 def _is_settled(state: RunState, record: Stepped | Failed) -> bool:
@@ -111,7 +124,8 @@ _CLASHES: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Arrived: _is_spent,
     Joined: _is_done,
     Withdrawn: _is_done,
-    Cancelled: _never,
+    Cancelled: _is_void,
+    Claimed: _is_claimed,
     Ended: _never,
     **mending.CLASHES,
 }

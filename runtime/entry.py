@@ -299,6 +299,18 @@ class Cancelled(_Record, frozen=True, kw_only=True, gc=False, tag="cancelled"):
     """The person who cancelled it; empty where an event or its parent did."""
     command: str = ""
     """Of the command that asked for it: its id; empty where none did."""
+    at: int = 0
+    """The position of the parent's log by which it had; 0: written by an earlier release."""
+
+
+class Claimed(_Record, frozen=True, kw_only=True, gc=False, tag="claimed"):
+    """The parent, reopened at its position `at`, waits for this run: what it did before is void."""
+
+    at: int
+
+
+class Removed(_Record, frozen=True, kw_only=True, gc=False, tag="removed"):
+    """A run that is over is being removed: it cannot be taken up again."""
 
 
 class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):
@@ -335,6 +347,8 @@ Record: TypeAlias = (
     | Retried
     | Resumed
     | Cancelled
+    | Claimed
+    | Removed
     | Ended
 )
 

@@ -15,7 +15,7 @@ LaybyError              defined in `bus.errors`, the lowest floor; the base of a
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
 │  └─ AnswerDoubted    a signed answer is for another question, or its key counts no more
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
-BaseException: Parked, Fenced, Interrupted, Undeclared   (signals of the runtime: let them pass)
+BaseException: Parked, Fenced (Gone), Interrupted, Undeclared   (signals: let them pass)
 """
 
 from __future__ import annotations
@@ -146,3 +146,7 @@ class Undeclared(BaseException):
 
 class Fenced(BaseException):
     """Leaves a body because another worker has moved the run on. Let it pass."""
+
+
+class Gone(Fenced):
+    """The run was removed, and what this worker holds of it is void. Let it pass."""

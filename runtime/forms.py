@@ -74,10 +74,8 @@ def _is_deep(value: Any) -> bool:
 def _held(value: Any) -> Iterable[Any]:
     """What is one level down in a JSON value."""
     if isinstance(value, dict):
-        fields: dict[str, Any] = value
-        return fields.values()
-    items: list[Any] = value if isinstance(value, list) else []
-    return items
+        return cast("dict[str, Any]", value).values()
+    return cast("Iterable[Any]", value) if isinstance(value, list) else ()
 
 
 def _misfit(text: str, form: dict[str, Any]) -> str:

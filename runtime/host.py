@@ -42,7 +42,7 @@ from .entry import (
 from .errors import Fenced, LaybyError, StepFailed, Undeclared
 from .guard import Guard
 from .index import Index
-from .mail import Mail, is_in, mail_of, must_be_free, must_be_known
+from .mail import Mail, is_in, mail_of, must_be_free, must_be_known, must_be_taker
 from .mending import expected
 from .need import Held, held_by
 from .outcome import ended, kept, returned
@@ -55,8 +55,6 @@ log = structlog.get_logger("layby.host")
 
 LAGS = 6
 """Deliveries of a wake-up or deadline in which the copy of the log that was read may lag."""
-_TAKERS = 60
-"""Deliveries, some two minutes, in which the worker that has taken a blocked run up may get it."""
 _RELEASES = 14
 """Deliveries, some four minutes, in which a worker of the right release may take a run."""
 _SAME = 0.001
@@ -89,6 +87,8 @@ class Host:
         self.services = services
         self.guard = Guard(dead, self._fail)
         self.tidiers: list[Tidy] = []
+        self.forgetters: list[Callable[[str], None]] = []
+        """Forget what is remembered of a ticket whose run was removed; empty: of all tickets."""
         self._doubt = doubt
         self._trail = Trail()
         self._active: dict[str, set[Activation]] = {}
@@ -120,7 +120,7 @@ class Host:
         live = await self.cache.get(run) if again else self.cache.fresh(run)
         again = again or live.doubtful
         if again:
-            await live.catch_up()
+            live = await self.cache.caught_up(live)
         # An event with an id of its own may have been sent before.
         fresh = not again and "Nats-Msg-Id" not in delivery.headers
         await self._hold(
@@ -174,6 +174,12 @@ class Host:
         """
         self._doubt.renew()
         self.cache.doubt()
+        self.forget("")
+
+    def forget(self, ticket: str) -> None:
+        """Forget what is remembered of a ticket whose run was removed; empty: of all tickets."""
+        for forget in self.forgetters:
+            forget(ticket)
 
     async def mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`. Raises Hopeless."""
@@ -187,7 +193,7 @@ class Host:
         if again:
             await live.catch_up()
         chronicle.commanded(live.state, record)
-        self._check_taker(record, delivery)
+        must_be_taker(mail, self.services.fingerprint)
         handled = handling(live.state, n, record)
         if handled is not None and not live.state.ended:
             if isinstance(record, Reopened | Retried):
@@ -196,12 +202,6 @@ class Host:
             activation = Activation(live, *handled, self._trail, redelivered=redelivered)
             await self._drive(behaviour, activation)
         await self._finish(live)
-
-    def _check_taker(self, record: Record, delivery: Delivery) -> None:
-        """Leave a run to the worker that took it up; for minutes, then anybody may try."""
-        taker = record.fingerprint if isinstance(record, Unblocked) else ""
-        if taker not in {"", self.services.fingerprint} and delivery.num_delivered < _TAKERS:
-            raise Undeclared("another worker took it up, which may fit it")
 
     async def _resume(self, live: LiveRun, n: int) -> None:
         """Have the frames entered again that mail `n` has opened again, beside the one it wakes."""
@@ -218,7 +218,7 @@ class Host:
         if live is None:
             live = await self.cache.get(run)
         if live.doubtful:
-            await live.catch_up()
+            live = await self.cache.caught_up(live)
         if message is not None and not live.learn(message):
             await live.catch_up()
             if not live.learn(message):
@@ -390,8 +390,7 @@ class Host:
         """End the run of a mail or an event that was given up."""
         if not await is_in(self.log, delivery):
             return  # the log does not hold this mail: somebody else has sent it
-        live = await self.cache.get(delivery.run)
-        await live.catch_up()
+        live = await self.cache.caught_up(await self.cache.get(delivery.run))
         if live.state.frames:
             with suppress(Fenced):
                 await live.append([Ended(status=FAILED, error=f"given up: {reason}")])

@@ -21,6 +21,7 @@ from .entry import (
     Awaited,
     Called,
     Cancelled,
+    Claimed,
     Ended,
     Envelope,
     Expired,
@@ -28,6 +29,7 @@ from .entry import (
     Joined,
     Raw,
     Record,
+    Removed,
     Reopened,
     Returned,
     Slept,
@@ -86,7 +88,7 @@ def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = 
             and _is_refused(state, record, refuses)
         ):
             continue
-        if not state.ended or isinstance(record, Reopened):
+        if not state.ended or isinstance(record, Reopened | Removed):
             _FOLDS[type(record)](state, record, n, envelope)
             if state.blocks:
                 mending.note_progress(state, record, envelope.cause)
@@ -321,6 +323,16 @@ def _withdrawn(state: RunState, record: Withdrawn, n: int, envelope: Envelope) -
         child.done = True
 
 
+def _claimed(state: RunState, record: Claimed, n: int, envelope: Envelope) -> None:
+    del n, envelope
+    state.claimed = max(state.claimed, record.at)
+
+
+def _removed(state: RunState, record: Removed, n: int, envelope: Envelope) -> None:
+    del record, n, envelope
+    state.removed = state.ended
+
+
 def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -> None:
     del n
     state.abandoned_by = record.parent
@@ -372,6 +384,8 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Joined: _joined,
     Withdrawn: _withdrawn,
     Cancelled: _cancelled,
+    Claimed: _claimed,
+    Removed: _removed,
     Ended: _ended,
     **mending.FOLDS,
 }

@@ -7,13 +7,16 @@ from typing import NamedTuple
 from ..bus.errors import Tampered
 from ..bus.log import Log, LogMessage, NoPosition, parse
 from ..bus.mailbox import Delivery
-from .entry import Record, is_newer, read
+from .entry import Record, Unblocked, is_newer, read
 from .errors import Interrupted, Undeclared
 from .guard import Hopeless
 from .state import RunState
 
 _RELEASES = 20
 """Deliveries, some ten seconds, in which a worker of a later release may take its own mail."""
+
+_TAKERS = 60
+"""Deliveries, some two minutes, in which the worker that has taken a blocked run up may get it."""
 
 
 class Mail(NamedTuple):
@@ -54,6 +57,16 @@ async def is_in(log: Log, delivery: Delivery) -> bool:
     except NoPosition:
         return True  # an event, or what is due
     return await log.first(run, n) == delivery.data
+
+
+def must_be_taker(mail: Mail, fingerprint: str) -> None:
+    """Leave a run to the worker that took it up; for minutes, then anybody may try.
+
+    Raises Undeclared.
+    """
+    taker = mail.record.fingerprint if isinstance(mail.record, Unblocked) else ""
+    if taker not in {"", fingerprint} and mail.delivery.num_delivered < _TAKERS:
+        raise Undeclared("another worker took it up, which may fit it")
 
 
 def must_be_known(state: RunState) -> None:

@@ -256,6 +256,8 @@ def cannot_be_reopened(state: RunState, record: Reopened) -> bool:
 
 def _may_be_reopened(state: RunState, record: Reopened) -> bool:
     """Whether it ended badly, or with its parent, which goes on and asks for it."""
+    if state.removed:
+        return False
     return state.status in RETRYABLE or bool(record.origin and state.abandoned_by)
 
 

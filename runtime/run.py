@@ -17,7 +17,7 @@ from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
 from .clashes import clashes
 from .entry import Answered, Envelope, Record, Started, encode, is_newer, read
-from .errors import Fenced
+from .errors import Fenced, Gone
 from .journal import fold, skip
 from .mending import is_stale
 from .past import entries
@@ -71,6 +71,8 @@ class LiveRun:
         """Bytes that the cache has counted."""
         self.users = 0
         """Activations under way."""
+        self.gone = False
+        """Its log was removed after this was folded, and may begin anew."""
         self.doubtful = False
         """The server may have forgotten what it delivered: read the log before trusting this."""
         self.indexed: int | None = None
@@ -107,9 +109,9 @@ class LiveRun:
             await self._reload()
 
     async def catch_up(self) -> None:
-        """Fold everything that the log holds by now, by its leader's word."""
+        """Fold everything that the log holds by now, by its leader's word. Raises Gone."""
         async with self._lock:
-            self.doubtful = False
+            await self._must_stand()
             await self._reload()
             while await self._has_more():
                 await asyncio.sleep(_FIRST_PAUSE)
@@ -121,6 +123,18 @@ class LiveRun:
             more = await self._has_more()
         if more:
             await self.catch_up()
+
+    async def _must_stand(self) -> None:
+        """After an interruption: is the log still the one that was folded? Raises Gone.
+
+        The word that it was removed may have come while the worker could hear nothing.
+        """
+        if self.doubtful and self.state.frames:
+            first = read(await self._log.original(self.id, 1))
+            self.gone = first is None or first.at != self.state.started_at
+        self.doubtful = False
+        if self.gone:
+            raise Gone(f"run {self.id} was removed")
 
     async def _has_more(self) -> bool:
         return await self._log.exists(self.id, self.state.tail + 1)
@@ -141,7 +155,7 @@ class LiveRun:
         stopped goes on with it by the same `op`.
 
         Raises:
-            Fenced: the log has moved on in a way that `records` contradict.
+            Fenced: the log has moved on in a way that `records` contradict, or was removed.
             whatever `check` raises.
         """
         op = op or new_op()
@@ -150,6 +164,7 @@ class LiveRun:
         async with self._lock:
             self._op, self._landed = op, self._left.pop(op, 0)
             try:
+                await self._must_stand()
                 while not self._landed:
                     self._admit(records, check, cause)
                     await self._try(self.state.tail + 1, to, data)
@@ -276,7 +291,7 @@ class RunCache:
 
     def fresh(self, run_id: str) -> LiveRun:
         """A run that is believed not to exist yet (an append at position 1 will tell)."""
-        held = self._held.get(run_id)
+        held = self._here(run_id)
         if held is None:
             held = self._held[run_id] = self._new(RunState(id=run_id))
         return held
@@ -286,10 +301,27 @@ class RunCache:
 
     def warm(self, run_id: str) -> LiveRun | None:
         """The run if it is in memory."""
-        held = self._held.get(run_id)
+        held = self._here(run_id)
         if held is not None:
             self._held.move_to_end(run_id)
         return held
+
+    def _here(self, run_id: str) -> LiveRun | None:
+        held = self._held.get(run_id)
+        if held is not None and held.gone:
+            del self._held[run_id]
+            self._bytes -= held.counted
+            return None
+        return held
+
+    async def caught_up(self, live: LiveRun) -> LiveRun:
+        """`live` as its log is by now; another one where that was removed, and may be anew."""
+        try:
+            await live.catch_up()
+        except Gone:
+            live = await self.get(live.id)
+            await live.catch_up()
+        return live
 
     async def get(self, run_id: str) -> LiveRun:
         """The run as it was last seen, or loaded."""

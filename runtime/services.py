@@ -97,8 +97,8 @@ class Children(Protocol):
     async def ensure(self, run: str, started: Started, actor: str) -> None:
         """Start the run unless it was started before."""
 
-    async def end(self, run: str, parent: str, reason: str) -> None:
-        """End a run that its parent does not wait for any more, unless it is over."""
+    async def end(self, run: str, parent: str, at: int, reason: str) -> None:
+        """End a run that its parent did not wait for any more at its position `at`."""
 
     async def again(self, run: str, parent: str, n: int) -> None:
         """Have the run go on, or tell how it ended, for a parent reopened at its position `n`."""

@@ -210,6 +210,10 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Questions that were asked in the place of others."""
     consumed: dict[str, list[int]] = {}
     """By subject: the sequences of the events that the run was given, in that order."""
+    claimed: int = 0
+    """Of a child: the position at which its parent was last reopened, and waits for it since."""
+    removed: bool = False
+    """Whether it is being removed."""
     newer: int = 0
     """The first position that a later release wrote, and this one cannot read; 0: none."""
     form: int = 0

@@ -90,8 +90,7 @@ class TakingUp:
         """Have a run tried again if this worker may fit it and has not tried; whether it is."""
         async with self._slots:
             try:
-                live = await self._cache.get(run)
-                await live.catch_up()
+                live = await self._cache.caught_up(await self._cache.get(run))
                 taken = [await self._unblock(live, *each) for each in live.state.blocked]
                 if not live.state.blocked:
                     await self._blocked.reflect(live)

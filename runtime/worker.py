@@ -126,6 +126,9 @@ class Worker:
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
         self.host.cache.drop(run)  # it may be removed, and begin anew from its first position
+        ticket = bytes(getattr(msg, "data", b"")).decode("utf-8", "replace")
+        if ticket:  # of a run that was removed
+            self.host.forget(ticket)
         if self.host.works_on(run):
             self._cancels.hear(run)
 
