@@ -26,7 +26,7 @@ TIMED_OUT = "timed_out"
 MAX_TURNS = "max_turns"
 BUDGET_SPENT = "budget_spent"
 CANCELLED = "cancelled"
-FORM = 1
+FORM = 2
 """What a folded state holds. A parked one of another form is folded anew, from its log."""
 NEVER = 1e12
 """A deadline that does not come, Unix seconds."""

@@ -43,14 +43,14 @@ class Bank:
         clerk = Agent("Clerk", tools=[refund], model=ScriptedModel(_clerk))
         self.app = App("bank", agents=[clerk], roles=["developer", role])
 
-        @self.app.workflow(on=ASKED, key="ticketId", name="ask")
+        @self.app.workflow(on=ASKED, key="ticketId", name="ask", version="1")
         async def ask(event: dict[str, Any], step: Step) -> str:
             answer = await step.ask(asks, about, context="To ACME.", timeout="1h")
             if event.get("twice"):
                 answer = await step.ask(asks, "Really?", timeout="1h", name="again")
             return f"{answer.by} ({answer.vouched}): {answer.text}"
 
-        @self.app.workflow(on=REFUND, key="ticketId", name="refund")
+        @self.app.workflow(on=REFUND, key="ticketId", name="refund", version="1")
         async def handle(event: dict[str, Any], step: Step) -> str:
             return (await step.agent(clerk, f"Refund {event['ticketId']}")).text
 

@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from layby import App, Role, Step
+from layby import App, AskOnFailure, NonRetriableError, Role, Step
 from layby.bus.bucket import Bucket
 from layby.bus.errors import LaybyError
 from layby.bus.opened import opened
+from layby.client import NoReceipt
 from layby.deciding import NoSuchQuestion
 from layby.decision import Decision, verify
 from layby.rows import QuestionRow
@@ -27,6 +29,7 @@ from tests.signing_desk import ADA, APPROVER, ASKED, BOB, EVE, REFUND, Bank, for
 pytestmark = pytest.mark.nats
 
 Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
+HISTORY = Path(__file__).parents[1] / "histories" / "signed" / "completed.json"
 OTHER = Role("approver", keys={"carol": EVE.public})
 
 
@@ -136,8 +139,18 @@ async def test_a_forged_entry_of_the_log_changes_nothing(layby_running: Running)
             assert [line.kind for line in lines].count("answer.refused") == 2
             assert not bank.paid
             assert (await rt.answer(None, "reject: no", by="ada", signer=ADA)).outcome == "accepted"
+            await over(rt, question.run)
             assert await rt.result() == "Done."
     assert not bank.paid
+
+
+async def over(rt: TestRuntime, run: str) -> None:
+    """Wait for the end of a run that may be blocked on its way."""
+
+    async def ended() -> bool:
+        return (await rt.state(run)).ended
+
+    await until(ended)
 
 
 async def test_the_answer_to_another_question_than_the_code_asks_blocks_the_run(
@@ -238,11 +251,7 @@ async def test_a_run_answered_by_a_key_that_is_gone_waits_until_it_is_put_back(
             [(_, block)] = (await rt.state(question.run)).blocked
             assert "keep it in `keys`" in block.reason
         async with rt.worker():
-
-            async def over() -> bool:
-                return (await rt.state(question.run)).ended
-
-            await until(over)
+            await over(rt, question.run)
             assert await rt.result() == "bob (signature): yes"
 
 
@@ -330,3 +339,70 @@ async def test_nobody_signs_what_is_over_or_empty(layby_running: Running) -> Non
         over = msgspec.structs.replace(question, deadline="2020-01-01T00:00:00.000Z")
         with pytest.raises(NotToBeSigned, match="the deadline"):
             sign_answer(over, "yes", by="ada", signer=ADA)
+
+
+async def test_what_was_signed_by_an_earlier_release_still_counts() -> None:
+    await replay(Bank().app, HISTORY)
+    other = Role("approver", keys={"ada": EVE.public})
+    with pytest.raises(LaybyError, match="none of 'ada'"):
+        await replay(Bank(other).app, HISTORY)
+
+
+async def test_of_the_answers_that_were_stored_the_first_that_is_signed_wins(
+    layby_running: Running,
+) -> None:
+    """No worker was up: it reads them all from their stream."""
+    async with layby_running(Bank().app, workers=0) as rt:
+        async with rt.worker():
+            question = await asked(rt)
+        signed = sign_answer(question, "no", by="ada", signer=ADA).signature
+        later = sign_answer(question, "yes", by="bob", signer=BOB).signature
+        for responder, text, signature in (
+            ("ada", "yes", None),
+            ("bob", "yes", signed),
+            ("ada", "no", signed),
+            ("bob", "yes", later),
+        ):
+            with pytest.raises(NoReceipt):
+                await rt.client.answer(
+                    "T1",
+                    text,
+                    role="approver",
+                    question_id=question.id,
+                    responder=responder,
+                    signature=signature,
+                    timeout=0.01,
+                )
+        async with rt.worker():
+            await rt.advance(kind="question")
+            assert await rt.result() == "ada (signature): no"
+
+
+async def test_a_signed_answer_decides_about_a_failure(layby_running: Running) -> None:
+    app = App("failing", roles=["developer", APPROVER])
+    tries: list[int] = []
+
+    async def pay(amount: int) -> str:
+        tries.append(amount)
+        if len(tries) < 3:
+            raise NonRetriableError(f"no funds for {amount}")
+        return "paid"
+
+    @app.workflow(on="failing.pay", key="ticketId")
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        policy = AskOnFailure(role="approver")
+        return await step.run("pay", pay, event["amount"], on_failure=policy)
+
+    async with layby_running(app) as rt:
+        await rt.send("failing.pay", {"ticketId": "T1", "amount": 5})
+        assert (await rt.answer(None, "retry", by="ada")).outcome == "invalid"
+        first = await rt.question()
+        assert (await rt.answer(None, "retry", by="ada", signer=ADA)).outcome == "accepted"
+
+        async def again() -> bool:
+            return any(q.id != first.id for q in await rt.client.questions())
+
+        await until(again)
+        assert (await rt.answer(None, "retry", by="bob", signer=BOB)).outcome == "accepted"
+        assert await rt.result() == "paid"
+    assert tries == [5, 5, 5]

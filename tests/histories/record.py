@@ -13,6 +13,7 @@ from typing import Any
 
 from layby import App, Step
 from layby.testing import TestRuntime, running
+from tests.signing_desk import ADA, ASKED, Bank
 from tests.testkit_app import app, charge
 
 FOLDER = Path(__file__).parent
@@ -95,7 +96,17 @@ async def main() -> None:
         await rt.answer(None, "yes")
         await rt.result()
         await save(rt, "must_fail_order_billed")
+    await signed()
     await support_agent()
+
+
+async def signed() -> None:
+    """A question that somebody has answered with their signature."""
+    async with running(Bank().app) as rt:
+        await rt.send(ASKED, {"ticketId": "T1"}, event_id="signed")
+        await rt.answer(None, "yes", by="ada", signer=ADA)
+        await rt.result()
+        await save(rt, "signed/completed")
 
 
 async def support_agent() -> None:
