@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,6 +41,8 @@ from .login import login
 from .lookup import NoSuchRun
 from .runtime.errors import InvalidSetup
 from .runtime.times import iso
+
+T = TypeVar("T")
 
 PATIENCE = 5.0
 """Seconds without a sign of work after which a client waits no longer."""
@@ -164,11 +166,13 @@ class CommandDesk:
                     raise self._not_done(seq, idle=idle) from None
                 continue
             if message.subject == outcome_subject(self._names, who, seq):
-                return msgspec.json.decode(message.data, type=Outcome)
-            if message.subject == sign_subject(self._names, who, seq):
+                # What is heard is a hint: only the stream says what came of it.
+                if outcome := await self._looked_up(who, seq):
+                    return outcome
+            elif message.subject == sign_subject(self._names, who, seq):
                 until = now() + max(patience, PATIENCE)
-                if progress is not None:
-                    progress(msgspec.json.decode(message.data, type=Sign).done)
+                if progress is not None and (sign := _read(message.data, Sign)) is not None:
+                    progress(sign.done)
 
     async def _looked_up(self, who: str, seq: int) -> Outcome | None:
         """The outcome that is stored, where its message was lost or may not be heard."""
@@ -177,7 +181,7 @@ class CommandDesk:
             found = await newest(self._requests, self._names.stream(STREAM), [subject])
         except BusError:
             return None
-        return msgspec.json.decode(found[0].data, type=Outcome) if found else None
+        return _read(found[0].data, Outcome) if found else None
 
     async def _nobody_is_up(self, seq: int) -> bool:
         """Whether no worker asks for commands, as far as this user may see."""
@@ -196,6 +200,14 @@ class CommandDesk:
             f"the command is stored as number {seq}, and {when} will be done when one "
             f"{'starts' if idle else 'gets to it'}. Do not send it again; `layby audit` shows it"
         )
+
+
+def _read(data: bytes, kind: type[T]) -> T | None:
+    """A message's body; None where somebody else wrote it."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _refused(error: PermissionDenied, verb: str, who: str) -> PermissionDenied:
