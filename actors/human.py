@@ -7,7 +7,6 @@ a receipt for every answer.
 from __future__ import annotations
 
 import asyncio
-import time
 
 import msgspec
 
@@ -16,7 +15,7 @@ from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
 from ..bus.timers import Timers
 from ..bus.token import decode as decode_token
-from ..runtime import crash
+from ..runtime import clock, crash
 from ..runtime.entry import Asked, Withdrawn
 from ..runtime.guard import Hopeless
 from ..runtime.host import Host
@@ -136,7 +135,7 @@ class Human:
             question=question.id if question is not None else None,
             reason=verdict.reason or None,
             by=won or None,
-            at=iso(time.time()),
+            at=iso(clock.now()),
             seq=seq,
             candidates=tuple(self._candidate(ticket, each) for each in verdict.candidates),
         )

@@ -9,7 +9,6 @@ removes its row. Rows are derived: what a question is, its ticket's record and i
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 
 import msgspec
@@ -19,7 +18,7 @@ from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from ..bus.mailbox import Delivery
 from ..bus.token import encode
-from ..runtime import crash
+from ..runtime import clock, crash
 from ..runtime.index import Index
 from ..runtime.run import LiveRun
 from ..runtime.state import OPEN, Question
@@ -70,7 +69,7 @@ class OpenQuestions:
         `again`: somebody had its mail before, and may have listed it.
         """
         if not again:
-            self._coming[question] = self._loop.time() - max(0.0, time.time() - delivery.at)
+            self._coming[question] = self._loop.time() - max(0.0, clock.now() - delivery.at)
         self._loop.call_later(self._index.later, self._look, delivery, live, question, again)
 
     def _look(self, delivery: Delivery, live: LiveRun, question: str, again: bool) -> None:  # noqa: FBT001

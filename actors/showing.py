@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import datetime
 
 import msgspec
@@ -15,7 +14,7 @@ from ..bus.requests import PubAck, Requests
 from ..bus.timers import Timers
 from ..bus.token import encode
 from ..bus.wire import Message
-from ..runtime import crash
+from ..runtime import clock, crash
 from ..runtime.entry import UNREADABLE
 from ..runtime.host import Host
 from ..runtime.services import Due
@@ -89,7 +88,7 @@ class Showing:
         repeated = self._host.may_repeat(delivery)
         ack = await self._publish(state, question, lines)
         prompt = (
-            not repeated and not question.digest and 0.0 <= time.time() - delivery.at <= _BEFORE
+            not repeated and not question.digest and 0.0 <= clock.now() - delivery.at <= _BEFORE
         )
         crash.point("after_question")
         crash.point("before_record_put")

@@ -18,6 +18,7 @@ from .bus.requests import Requests
 from .bus.topology import EVENTS, streams
 from .listing import newest_first
 from .rows import Finding
+from .runtime import clock
 
 _OVERDUE = 60.0
 """Seconds past its deadline after which an open question counts as stuck."""
@@ -60,6 +61,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     if not whole:
         return findings
     findings += room.of_account(account)
+    findings += safety.clocks(await clock.skew(requests))
     findings += await safety.syncing(requests)
     own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS", "AUDIT"]
     findings += await _consumers(requests, [*map(requests.names.stream, own)], sources)
@@ -183,7 +185,7 @@ def _consumer(info: dict[str, Any]) -> list[Finding]:
 
 
 async def _questions(requests: Requests) -> list[Finding]:
-    now, waiting = time.time(), 0
+    now, waiting = clock.now(), 0
     overdue: list[str] = []
     for question in await open_questions(requests):
         waiting += 1

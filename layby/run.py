@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -46,7 +47,7 @@ from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
 from .retention import Retention
 from .rows import Finding
-from .runtime import redaction, telemetry
+from .runtime import clock, redaction, telemetry
 from .runtime.behaviour import Behaviour
 from .runtime.doubt import Doubt
 from .runtime.errors import InvalidSetup
@@ -134,6 +135,7 @@ async def _prepare(app: App, requests: Requests) -> None:
         await requests.vault.check()
     await Migration(requests).run()
     await unread.tell(requests, app.mailboxes())
+    await clock.correct(requests)
 
 
 def _settle_memory() -> None:
@@ -293,6 +295,7 @@ def assemble(
         served[Duty("waits")] = _Served(waits.event)
     taking_up = TakingUp(host.cache, host.blocked, release, fitting(app))
     worker = Worker(connection, requests, host, _posts(app, served), taking_up)
+    worker.beside["clock"] = partial(clock.keep, requests)
     if kept := app.retentions():
         worker.beside["retention"] = Retention(requests, kept).run
     return worker

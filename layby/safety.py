@@ -10,6 +10,7 @@ from .bus.connection import Connection
 from .bus.errors import BusError
 from .bus.requests import Requests
 from .rows import Finding
+from .runtime.clock import SKEWED, Skew
 
 _VARZ = "$SYS.REQ.SERVER.PING.VARZ"
 _WHO = "$SYS.REQ.USER.INFO"
@@ -91,5 +92,23 @@ async def syncing(requests: Requests) -> list[Finding]:
             subject="sync_interval",
             message=f"a power cut loses up to {pause:g} s of what was acknowledged",
             advice="Set `sync_interval: always` as deploy/nats-server.conf does.",
+        )
+    ]
+
+
+def clocks(found: Skew | None) -> list[Finding]:
+    """How far the clock here is from the server's, by which deadlines are measured."""
+    if found is None:
+        return []
+    if abs(found.behind) < SKEWED + found.unsure:
+        text = "within a second of the server's"
+        return [Finding(level="ok", subject="clock", message=text)]
+    where = "behind" if found.behind > 0 else "ahead of"
+    return [
+        Finding(
+            level="warn",
+            subject="clock",
+            message=f"this machine's is {abs(found.behind):,.0f} s {where} the server's",
+            advice="Set it with NTP. Workers correct theirs by the server's, and log clock.skewed.",
         )
     ]

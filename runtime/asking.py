@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
+from . import clock
 from .body import Body
 from .duration import seconds
 from .entry import Asked, Failure, Stepped
@@ -117,7 +117,7 @@ class Asking(Body):
             role=role,
             question=question,
             agent=agent,
-            deadline=round(time.time() + wait, 3),
+            deadline=round(clock.now() + wait, 3),
             accept=self._accepted(role, accept),
         )
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
-from . import crash, repeats
+from . import clock, crash, repeats
 from .entry import Failed, Failure, Raw, Record, Stepped
 from .errors import (
     AskTimedOut,
@@ -218,7 +218,7 @@ class Body:
         elif pause < _IN_PROCESS:
             await asyncio.sleep(pause)
         else:
-            until = time.time() + pause
+            until = clock.now() + pause
             await self._recorder.wait(
                 Failed(frame=self._frame, key=key, error=failure, retry_at=until),
                 armed=self._armed(f"{key}~{attempt}", until, key),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..bus.log import NOBODY
+from . import clock
 from .entry import NULL, ROOT, Called, Failed, Raw, Record, Slept
 from .errors import NeedsServer
 from .need import Held
@@ -74,7 +74,7 @@ class MemoryRecorder:
         del to, armed
         match record:
             case Slept(until=until) | Failed(retry_at=until):
-                await asyncio.sleep(max(0.0, until - time.time()))
+                await asyncio.sleep(max(0.0, until - clock.now()))
                 return Slot(kind="sleep", settled=1)
             case Called():
                 return Slot(kind="call", settled=1, result=await self._play(record))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
@@ -15,6 +14,7 @@ import structlog
 
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
+from . import clock
 from .clashes import clashes
 from .entry import Answered, Envelope, Record, Started, encode, is_newer, read
 from .errors import Fenced, Gone
@@ -159,7 +159,7 @@ class LiveRun:
             whatever `check` raises.
         """
         op = op or new_op()
-        envelope = Envelope(op=op, at=round(time.time(), 3), cause=cause, records=records)
+        envelope = Envelope(op=op, at=round(clock.now(), 3), cause=cause, records=records)
         data = encode(envelope)
         async with self._lock:
             self._op, self._landed = op, self._left.pop(op, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ import structlog
 
 from ..bus.errors import BusError
 from ..bus.token import check_words
+from . import clock
 from .entry import Awaited, Origin, Raw, Started
 from .errors import Interrupted
 from .failure import told
@@ -191,6 +191,6 @@ class Services:
             error=f"{type(error).__name__}: {told(error)}",
             place=str(place_of(error) or ""),
             attempt=attempt,
-            again_at=None if pause is None else iso(time.time() + pause),
+            again_at=None if pause is None else iso(clock.now() + pause),
             exc_info=error if attempt == 1 or pause is None else None,
         )

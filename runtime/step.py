@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar, overload
 
+from . import clock
 from .asking import Asking
 from .branching import Branching
 from .duration import seconds
@@ -162,7 +163,7 @@ def _is_async_callable(fn: Callable[..., Any]) -> bool:
 
 
 async def _now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(clock.now(), UTC)
 
 
 async def _uuid() -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from . import clock
 from .body import Body, raise_failure
 from .duration import seconds
 from .entry import Awaited, Called, Origin, Raw, Slept, Spawned
@@ -44,7 +44,7 @@ class Waiting(Body):
         Args:
             duration: How long.
         """
-        until = time.time() + seconds(duration)
+        until = clock.now() + seconds(duration)
         return self._sleep_until(self._key("sleep"), until)
 
     def sleep_until(self, when: datetime) -> Coroutine[Any, Any, None]:
@@ -128,7 +128,7 @@ class Waiting(Body):
             key=self._key(name or subject),
             subject=subject,
             match={} if match is None or isinstance(match, str) else load(dump(dict(match))),
-            until=0.0 if timeout is None else round(time.time() + seconds(timeout), 3),
+            until=0.0 if timeout is None else round(clock.now() + seconds(timeout), 3),
         )
         same = match if isinstance(match, str) else ""
         return self._wait_for(self._services.events, awaited, same)
