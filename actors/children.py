@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..bus.errors import BusError
+from ..bus.errors import BusError, Erased
 from ..runtime import crash
 from ..runtime.body import RAISED
 from ..runtime.entry import Cancelled, Claimed, Failure, Joined, Origin, Reopened, Started
@@ -95,6 +95,8 @@ class ChildRuns:
                 await live.catch_up()
             if live.state.frames and not live.state.ended:
                 await self._host.end(live, Cancelled(reason=reason, parent=parent, at=at))
+        except Erased:
+            return
         except BusError as error:
             raise Interrupted(str(error)) from error
 
@@ -134,7 +136,10 @@ class ChildRuns:
         origin = live.state.parent
         if origin is None:
             return
-        parent = await self._host.open(origin.run)
+        try:
+            parent = await self._host.open(origin.run)
+        except Erased:
+            return
         if parent.state.slot(origin.frame, origin.key) is None:
             await parent.catch_up()
         frame = parent.state.frames.get(origin.frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from ..bus.errors import Erased
 from ..runtime.entry import Answered, Expired
 from ..runtime.errors import Fenced
 from ..runtime.host import Host
@@ -64,8 +65,13 @@ class Closing:
         behind = False
         for shown in record.questions if record else ():
             if shown.role == self._role and shown.status == "open":
-                live = await self.live(shown.run, record)
-                live = await self._host.cache.caught_up(live)
+                try:
+                    live = await self.live(shown.run, record)
+                    live = await self._host.cache.caught_up(live)
+                except Erased:
+                    await self.parking.erase(ticket, shown.run)
+                    behind = True
+                    continue
                 question = live.state.questions.get(shown.id)
                 if question is not None and question.status != "open":
                     await self.note(live, question)

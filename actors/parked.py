@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from ..runtime.index import IndexRow
 from ..runtime.state import WAITING, Question, RunState
 from ..runtime.times import check_times, iso
 
+_ERASED = "(erased)"
+"""In the place of a question."""
 KEPT = 32
 """Closed questions that a record remembers."""
 _REMEMBERED = 16_000_000
@@ -162,6 +165,27 @@ def with_question(
     )
 
 
+def _without_text(record: ParkedRecord, run: str) -> ParkedRecord:
+    """A record that holds nothing of what a run has asked, or was, but that it did."""
+
+    def erased(question: ParkedQuestion) -> ParkedQuestion:
+        status = "cancelled" if question.status == "open" else question.status
+        return msgspec.structs.replace(
+            question,
+            question=_ERASED,
+            context="",
+            form=None,
+            status=status,
+            closed_at=question.closed_at or iso(time.time()),
+            answer_with=(),
+        )
+
+    questions = tuple(erased(q) if q.run == run else q for q in record.questions)
+    runs = {key: state for key, state in record.runs.items() if key != run}
+    sealed = {key: state for key, state in record.sealed.items() if key != run}
+    return ParkedRecord(ticket=record.ticket, questions=questions, runs=runs, sealed=sealed)
+
+
 _decoder = msgspec.json.Decoder(ParkedRecord)
 _encode = msgspec.json.Encoder().encode
 
@@ -270,6 +294,14 @@ class Parking:
             else:
                 self._remember(ticket, (new, revision), len(data), waits=waits)
                 return
+
+    async def erase(self, ticket: str, run: str) -> tuple[ParkedQuestion, ...]:
+        """Cancel the open questions of a run that nobody can read any more; which they were."""
+        seen = await self.get_newest(ticket)
+        gone = tuple(q for q in seen[0].questions if q.run == run) if seen[0] else ()
+        if gone:
+            await self.change(ticket, lambda record: _without_text(record, run), seen)
+        return tuple(q for q in gone if q.status == "open")
 
     async def drop(self, ticket: str, run: str) -> tuple[ParkedQuestion, ...]:
         """Forget the questions of a run that is over, and say which they were."""

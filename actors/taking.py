@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import NamedTuple
 
+from ..bus.errors import Erased
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
 from ..runtime import crash
@@ -90,6 +91,9 @@ class Taking:
         while True:
             try:
                 return await self._by(answer, record)
+            except Erased as erased:
+                self._host.cache.drop(erased.run)
+                record = await self._closing.caught_up(ticket)
             except _Overtaken:
                 record = await self._closing.caught_up(ticket)
             except _Unrecorded:

@@ -11,12 +11,14 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from .errors import StreamMissing
+from .errors import BusError, StreamMissing
 from .reading import every, sequence
 from .requests import Requests
 from .sealing import Sealing
 
 _NO_RESPONDERS = "503"
+_GONE = frozenset({10037, 10057})
+"""What the server says of a message that is there no more."""
 
 T = TypeVar("T")
 
@@ -78,23 +80,43 @@ class Bucket:
         return Item(key, stored.data, stored.seq) if stored else None
 
     async def put(
-        self, key: str, value: bytes, *, revision: int | None = None, ttl: float | None = None
+        self,
+        key: str,
+        value: bytes,
+        *,
+        revision: int | None = None,
+        ttl: float | None = None,
+        beside: bool = False,
     ) -> int:
         """Write `key` and return its revision.
 
         `revision` demands what the newest is: 0 for a key that must not exist, None for any.
         `ttl` seconds after this write the key is forgotten; for values that decide nothing more.
+        `beside` leaves what was there before for `wipe`.
 
         Raises:
             Conflict: the newest revision is another.
         """
-        headers = {"Nats-Rollup": "sub"}
+        headers = {} if beside else {"Nats-Rollup": "sub"}
         if revision is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
         if ttl is not None:
             headers["Nats-TTL"] = f"{max(1, round(ttl))}s"
         ack = await self._requests.store(self._prefix + key, value, headers)
         return ack.seq
+
+    async def wipe(self, key: str, newest: int) -> None:
+        """Write over what `key` held before the revision `newest`, on the disk too. Repeatable."""
+        async for message in every(self._requests, self._stream, f"{self._prefix}{key}"):
+            if sequence(message) < newest:
+                await self._wipe(sequence(message))
+
+    async def _wipe(self, seq: int) -> None:
+        try:
+            await self._requests.api(f"STREAM.MSG.DELETE.{self._stream}", {"seq": seq})
+        except BusError as error:
+            if error.code not in _GONE:
+                raise
 
     async def forget(self, key: str) -> None:
         """Leave nothing of `key` but an empty marker that goes by itself."""

@@ -126,6 +126,9 @@ class KeyMissing(BusError):
 class Erased(BusError):
     """The key was destroyed, so nobody can read this any more."""
 
+    run: str = ""
+    """The run that it belongs to, where it belongs to one."""
+
 
 class Tampered(BusError):
     """Sealed bytes were changed, or moved to a place that they were not written for."""

@@ -17,7 +17,7 @@ VARIABLE = "LAYBY_KEYS"
 """The environment variable that commands take a keyring from."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _SIZE = 32
-_HOW = "make one with `layby keys new`"
+_HOW = "make one with `layby keyring new`"
 
 
 @runtime_checkable

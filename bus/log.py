@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from .errors import BusError, Conflict, Erased, KeyMissing, Tampered, TopologyMismatch
 from .names import Names
-from .reading import newest
+from .reading import every, newest
 from .requests import Requests, Stored
 from .sealing import Sealing, is_sealed, no_keyring
 from .token import is_word
@@ -228,6 +229,16 @@ class Log:
                 raise
             return await self._pages(run, 0)
         return _contiguous(found, 0)
+
+    async def outline(self, run: str) -> list[tuple[int, str, float]]:
+        """Of every position its number, whom it woke, and when it was stored (Unix seconds)."""
+        stream = await self._stream(run)
+        told: list[tuple[int, str, float]] = []
+        async for message in every(self._requests, stream, self.position(run, "*")):
+            to, _, n = parse(message.headers["Nats-Subject"])
+            at = datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
+            told.append((n, to, at))
+        return told
 
     async def exists(self, run: str, n: int) -> bool:
         """Whether position `n` exists by the word of the stream's leader, which no copy outruns."""

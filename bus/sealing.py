@@ -115,8 +115,15 @@ class Sealing(Protocol):
     async def check(self) -> None:
         """Make sure that the keyring holds what the app needs. Raises KeyMissing."""
 
+    def forget(self, name: str) -> None:
+        """Take note that a run's key, or what it was made from, may have been destroyed."""
+
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:
         """Choose the key of a run that is believed to begin now; see `Vault.begin`."""
+
+    async def key_name(self, run: str) -> KeyName | None:
+        """The name of a run's key; None: there is no such run, or it is not encrypted."""
+        ...
 
     async def sealed(self, run: str, n: int, data: bytes, place: str) -> bytes:
         """Position `n` of a run's log as it is stored on the subject `place`."""

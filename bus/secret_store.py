@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets as chance
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
@@ -30,11 +30,13 @@ FRESH = 300.0
 CHECK = "check"
 THREAD = "t-"
 """How the name of a thread's record begins."""
-_PERSON = "p-"
+PERSON = "p-"
+"""How that of a person begins."""
 _SIZE = 32
 _CACHED = 64_000_000
 """Bytes of unwrapped secrets that a worker remembers."""
 _TRIES = 20
+_PROGRESS = 100
 
 
 class SecretRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +55,20 @@ class SecretRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 decode = msgspec.json.Decoder(SecretRecord).decode
 _encode = msgspec.json.Encoder().encode
+
+
+class Rotated(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rotation has done.
+
+    Attributes:
+        primary: The key that everything is to be wrapped by.
+        rewrapped: How many records were wrapped anew.
+        left: How many were not, for want of the key that wraps them, by that key.
+    """
+
+    primary: str
+    rewrapped: int
+    left: dict[str, int] = {}
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -119,7 +135,7 @@ class SecretStore:
 
     async def person(self, text: str) -> str:
         """The record of a person."""
-        return f"{_PERSON}{pseudonym(await self._secret(), f'person {text}')}"
+        return f"{PERSON}{pseudonym(await self._secret(), f'person {text}')}"
 
     async def thread(self, text: str) -> str:
         """The record of a thread."""
@@ -148,7 +164,7 @@ class SecretStore:
                 keys = ", ".join(map(repr, missing))
                 raise KeyMissing(
                     f"data of this app is encrypted under {keys}, which the keyring does not hold: "
-                    "add it behind the first key, or run `layby keys rotate` where both are held"
+                    "add it behind the first key, or run `layby keyring rotate` where both are held"
                 )
             try:
                 self._root = await self._ring.unwrap(
@@ -233,6 +249,131 @@ class SecretStore:
 
     def _context(self, name: str, generation: int) -> str:
         return f"{self._bucket.name}/{name}/{generation}"
+
+    async def destroy(self, name: str, slot: int | None = None) -> bool:
+        """Destroy the secret of a person or thread, or one of a block; whether there was one.
+
+        What the record was before is written over. Repeatable: the first write has decided.
+
+        Raises:
+            KeyMissing: of a block: the keyring does not hold what wraps the others.
+        """
+        for _ in range(_TRIES):
+            item = await self._bucket.get_written(name)
+            record = _read(item)
+            if item is None or record is None:
+                return False
+            left = await self._without(name, record, slot)
+            if left == record:
+                await self._bucket.wipe(name, item.revision)
+                self.forget(name)
+                return False
+            try:
+                revision = await self._bucket.put(
+                    name, _encode(left), revision=item.revision, beside=True
+                )
+            except Conflict:
+                continue
+            await self._bucket.wipe(name, revision)
+            self.forget(name)
+            return True
+        raise Conflict(f"the record {name} of the bucket {self._bucket.name} kept changing")
+
+    async def _without(self, name: str, record: SecretRecord, slot: int | None) -> SecretRecord:
+        """A record that lacks a secret, or holds none any more."""
+        if slot is None:
+            return SecretRecord(generation=record.generation)
+        if not record.ring or slot in record.destroyed:
+            return record
+        context = self._context(name, record.generation)
+        joined = await self._ring.unwrap(record.ring, record.wrapped, context)
+        at = slot * _SIZE
+        joined = joined[:at] + bytes(_SIZE) + joined[at + _SIZE :]
+        return msgspec.structs.replace(
+            record,
+            wrapped=await self._ring.wrap(record.ring, joined, context),
+            destroyed=tuple(sorted({*record.destroyed, slot})),
+        )
+
+    async def rotate(self, progress: Callable[[int], None] | None = None) -> Rotated:
+        """Wrap every record anew with the primary key, so that the others are needed no more.
+
+        May be stopped and repeated; workers need not stop. A key is dropped from those that are in
+        use once no record is wrapped by it.
+        """
+        primary = await self._ring.primary()
+        await self._use(primary)
+        done, left = await self._rewrap(primary, 0, progress)
+        if not left:
+            await self._only(primary)
+            # A worker that still has another key first may have written a record meanwhile.
+            done, left = await self._rewrap(primary, done, progress)
+        return Rotated(primary=primary, rewrapped=done, left=left)
+
+    async def _rewrap(
+        self, primary: str, done: int, progress: Callable[[int], None] | None
+    ) -> tuple[int, dict[str, int]]:
+        left: dict[str, int] = {}
+        async for item, record in self.records():
+            if record.ring in {"", primary}:
+                continue
+            if await self._rewrap_one(primary, item.key):
+                done += 1
+                if progress is not None and done % _PROGRESS == 0:
+                    progress(done)
+            else:
+                left[record.ring] = left.get(record.ring, 0) + 1
+        return done, left
+
+    async def _rewrap_one(self, primary: str, name: str) -> bool:
+        """Wrap a record anew; False where the keyring cannot."""
+        for _ in range(_TRIES):
+            item = await self._bucket.get_written(name)
+            record = _read(item)
+            if item is None or record is None or record.ring in {"", primary}:
+                return True
+            if not await self._ring.holds(record.ring):
+                return False
+            context = self._context(name, record.generation)
+            joined = await self._ring.unwrap(record.ring, record.wrapped, context)
+            wrapped = await self._ring.wrap(primary, joined, context)
+            anew = msgspec.structs.replace(record, ring=primary, wrapped=wrapped)
+            try:
+                revision = await self._bucket.put(
+                    name, _encode(anew), revision=item.revision, beside=True
+                )
+            except Conflict:
+                continue
+            await self._bucket.wipe(name, revision)
+            return True
+        return False
+
+    async def _only(self, primary: str) -> None:
+        """Note that only one key is in use."""
+        for _ in range(_TRIES):
+            item = await self._bucket.get_written(CHECK)
+            record = _read(item)
+            if item is None or record is None or record.used == (primary,):
+                return
+            only = msgspec.structs.replace(record, used=(primary,))
+            try:
+                await self._bucket.put(CHECK, _encode(only), revision=item.revision)
+            except Conflict:
+                continue
+            return
+        raise self._busy()
+
+    async def wrapped_by(self) -> dict[str, int]:
+        """How many records each key of the keyring wraps."""
+        found: dict[str, int] = {}
+        async for _, record in self.records():
+            if record.ring:
+                found[record.ring] = found.get(record.ring, 0) + 1
+        return found
+
+    async def holds(self, key: str) -> bool:
+        """Whether the keyring has a key."""
+        return await self._ring.holds(key)
 
     async def records(self) -> AsyncIterator[tuple[Item, SecretRecord]]:
         """Every record, as it is stored."""

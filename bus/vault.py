@@ -17,7 +17,7 @@ from typing import NamedTuple
 from .bounded import Bounded
 from .errors import Erased, KeyMissing, Tampered
 from .sealing import Cipher, KeyName, is_sealed, key_of
-from .secret_store import BLOCK, THREAD, Secrets, SecretStore
+from .secret_store import BLOCK, PERSON, THREAD, Secrets, SecretStore
 
 _RUNS = 20_000
 """Runs whose keys a worker remembers."""
@@ -74,7 +74,7 @@ class Vault:
         if owner:
             found = await self.secrets.named(owner)
             key = KeyName(*slot, owner, found.generation)
-        self._remember(run, *await self._cipher(key, f"run {run}"), learnt=False)
+        self._remember(run, *await self._of_run(key, run), learnt=False)
 
     async def sealed(self, run: str, n: int, data: bytes, place: str) -> bytes:
         """Position `n` of a run's log as it is stored on the subject `place`."""
@@ -99,7 +99,7 @@ class Vault:
             elif not is_sealed(first):
                 self._remember(run, None, math.inf, learnt=True)
             else:
-                found = await self._cipher(key_of(first), f"run {run}")
+                found = await self._of_run(key_of(first), run)
                 self._remember(run, *found, learnt=True)
             known = self._known(run)
         return known.cipher if known is not None else None
@@ -114,7 +114,7 @@ class Vault:
         known = self._known(run)
         if known is not None and known.cipher is not None and known.cipher.is_of(sealed):
             return known.cipher.open(sealed, place)
-        cipher, _ = await self._cipher(key_of(sealed), f"run {run}")
+        cipher, _ = await self._of_run(key_of(sealed), run)
         return cipher.open(sealed, place)
 
     async def entry(self, run: str, n: int, data: bytes, place: str) -> bytes:
@@ -144,7 +144,7 @@ class Vault:
             raise Tampered(f"position {n} of run {run} is not sealed with the key of the run")
         key = key_of(data)
         try:
-            cipher, until = await self._cipher(key, f"run {run}")
+            cipher, until = await self._of_run(key, run)
         except KeyMissing:
             own = await self.of_run(run) if n > 1 else None
             if n > 1 and (own is None or own.key != key):
@@ -170,10 +170,12 @@ class Vault:
         cipher, _ = await self._cipher(key_of(sealed), f"thread {thread}")
         return cipher.open(sealed, place)
 
-    def forget(self, record: str) -> None:
-        """Take note that a record was changed: nothing that was made from it is trusted."""
-        self.secrets.forget(record)
-        self._runs = Bounded(_RUNS)
+    def forget(self, name: str) -> None:
+        """Take note that a run's key, or what it was made from, may have been destroyed."""
+        self.secrets.forget(name)
+        self._runs.pop(name)
+        if name.startswith(PERSON):
+            self._runs = Bounded(_RUNS)
 
     async def _slot(self) -> tuple[str, int]:
         """A secret that no run has."""
@@ -185,19 +187,40 @@ class Vault:
         self._next += 1
         return slot
 
+    async def key_name(self, run: str) -> KeyName | None:
+        """The name of a run's key; None: there is no such run, or it is not encrypted."""
+        first = await self._first(run)
+        return key_of(first) if first is not None and is_sealed(first) else None
+
+    async def _of_run(self, key: KeyName, run: str) -> tuple[Cipher, float]:
+        try:
+            return await self._cipher(key, f"run {run}")
+        except Erased as error:
+            error.run = run
+            raise
+
     async def _cipher(self, key: KeyName, purpose: str) -> tuple[Cipher, float]:
         """The data key of a name, and until when it may be remembered."""
-        own = await self.secrets.get(key.record)
-        if key.record.startswith(THREAD):
+        of_thread = key.record.startswith(THREAD)
+        own = await self._current(key.record, key.slot if of_thread else 0)
+        if of_thread:
             secret = _secret(own, 0, key.slot, key.record)
         else:
             secret = _secret(own, key.slot, own.generation, key.record)
         until = own.until
         if key.owner:
-            owner = await self.secrets.get(key.owner)
+            owner = await self._current(key.owner, key.generation)
             secret += _secret(owner, 0, key.generation, key.owner)
             until = min(until, owner.until)
         return Cipher(key, secret, purpose), until
+
+    async def _current(self, name: str, generation: int) -> Secrets:
+        """The secrets of a record, read again where what is remembered is too old."""
+        found = await self.secrets.get(name)
+        if found.generation < generation:
+            self.secrets.forget(name)
+            found = await self.secrets.get(name)
+        return found
 
     def _known(self, run: str) -> _Known | None:
         known = self._runs.get(run)

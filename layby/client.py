@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from .answering import AnswerDesk, NoReceipt
-from .asked import rows_of
 from .bus.blobs import Blobs
 from .bus.connection import Connection
+from .bus.errors import Erased, KeyMissing
 from .bus.keyring import KeyService
 from .bus.opened import opened
 from .bus.requests import Requests
@@ -19,9 +19,10 @@ from .bus.settings import ConnectionSettings
 from .commands import CANCEL, Command, CommandRefused, NotDoneYet, NotRetryable, RunOver
 from .dead_letters import DeadLetterDesk
 from .deciding import DecisionDesk
+from .detail import Detailer
 from .events import AnyEvent, number
 from .handle import Run
-from .listing import Progress, RunFilter, listed, of_runs, run_row
+from .listing import Progress, RunFilter, listed, run_row
 from .lookup import NoSuchRun
 from .retry_desk import RetryDesk
 from .rows import (
@@ -29,16 +30,12 @@ from .rows import (
     RunDetail,
     RunRow,
     Sent,
-    StepRow,
     TimelineLine,
 )
 from .runtime import ids
-from .runtime.index import error, row_of
 from .runtime.role import Role
 from .runtime.vouching import Signers
 from .sending import Dispatch, demand_free
-from .shown import failure_row
-from .timeline import Narrator
 from .upkeep import Upkeep
 from .watch import Watch
 
@@ -56,6 +53,7 @@ class Client(RetryDesk, AnswerDesk, DecisionDesk, DeadLetterDesk, Upkeep):
         Upkeep.__init__(self, connection, requests)
         self._names = requests.names
         self._blobs = Blobs(requests)
+        self._detailer = Detailer(requests, self._log, self._blobs, signers)
         self._watch = Watch(connection, requests, self._log, self._blobs, signers)
 
     @classmethod
@@ -177,6 +175,9 @@ class Client(RetryDesk, AnswerDesk, DecisionDesk, DeadLetterDesk, Upkeep):
     async def show(self, run: str, *, progress: Progress | None = None) -> RunDetail:
         """One run with its history: by id, by the beginning of its id, or by its ticket.
 
+        Of a run that is encrypted, where no keyring is here, or that was erased, it tells what is
+        plain: its row, and of each entry whom it woke and when.
+
         Args:
             run: Its id, the beginning of its id, or its ticket: that means the ticket's newest run
                 that no other run started.
@@ -185,22 +186,12 @@ class Client(RetryDesk, AnswerDesk, DecisionDesk, DeadLetterDesk, Upkeep):
         Raises:
             NoSuchRun: there is none, or several ids begin so.
         """
-        live, messages = await self._load(await self._find(run, progress))
-        narrator = Narrator(live.id, self._signers)
-        steps: list[StepRow] = []
-        for message in messages:
-            steps += [row for _, row in narrator.tell(message)]
-        result = await self._blobs.inflate(live.state.result)
-        children = await of_runs(self._requests, self._log, live.state.children())
-        return RunDetail(
-            **msgspec.structs.asdict(run_row(row_of(live.state))),
-            result=msgspec.json.decode(result),
-            error=error(live.state) or None,
-            failure=failure_row(live.state.failure),
-            steps=steps,
-            children=[run_row(child) for child in children],
-            questions=rows_of(live.state, self._names),
-        )
+        run_id = await self._find(run, progress)
+        try:
+            live, messages = await self._load(run_id)
+        except (Erased, KeyMissing) as closed:
+            return await self._detailer.outline(run_id, closed)
+        return await self._detailer.whole(live.state, messages)
 
     async def cancel(self, run: str, reason: str = "", *, by: str | None = None) -> RunRow:
         """Have a worker cancel a run: its work stops at once, its open questions are closed.

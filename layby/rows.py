@@ -22,9 +22,11 @@ RunStatus = Literal[
     "max_turns",
     "budget_spent",
     "cancelled",
+    "erased",
 ]
 """`waiting` is parked: it waits for a person, a timer or a child and holds no worker. `blocked` is
-parked too: it goes on once people have mended what it failed of."""
+parked too: it goes on once people have mended what it failed of. `erased`: its key was
+destroyed before it had ended."""
 
 Outcome = Literal[
     "accepted", "invalid", "ambiguous", "too_late", "already_answered", "unknown_ticket"

@@ -43,6 +43,7 @@ from .bus.timers import Timers
 from .bus.topology import ConsumerSpec, Provisioner
 from .client import Client
 from .deeds import obeying
+from .erasing import Remains
 from .fingerprint import fingerprint, fitting
 from .mailboxes import Duty
 from .retention import Retention
@@ -293,6 +294,7 @@ def assemble(
         services.events = waits
         host.tidiers.append(waits.tidy)
         served[Duty("waits")] = _Served(waits.event)
+    host.guard.on_erased.append(Remains(requests, host.cache.drop).clear)
     taking_up = TakingUp(host.cache, host.blocked, release, fitting(app))
     worker = Worker(connection, requests, host, _posts(app, served), taking_up)
     worker.beside["clock"] = partial(clock.keep, requests)

@@ -14,13 +14,14 @@ import msgspec
 
 from .bus.connection import Connection
 from .bus.dead import DeadLetter
-from .bus.errors import BusError, LaybyError, PermissionDenied
-from .bus.log import parse
+from .bus.errors import BusError, KeyMissing, LaybyError, PermissionDenied
+from .bus.log import Log, parse
 from .bus.names import EVENTS, Names
 from .bus.ownership import covers, is_anothers
 from .bus.requests import PubAck, Requests
 from .rows import Dispatched, StartedRow
 from .runtime.entry import UNREADABLE, Started, read
+from .runtime.ids import run_id
 
 _OPENINGS = "to.*.*.*.1"
 """The first entries of all runs."""
@@ -67,7 +68,12 @@ class Dispatch:
         self._connection = connection
         self._requests = requests
         self._names = requests.names
+        self._log = Log(requests)
         self._runs: list[StartedRow] = []
+        self._closed: set[str] = set()
+        """Runs that were seen to begin, and cannot be read here."""
+        self._expected: dict[str, str] = {}
+        """The workflows by the ids of the runs that the event starts in them, if they are so."""
         self._seqs: dict[str, int] = {}
         self._letters: list[DeadLetter] = []
         self._more = asyncio.Event()
@@ -107,6 +113,7 @@ class Dispatch:
             except BusError as error:
                 if not _is_hidden(error):
                     raise
+            self._expected = {run_id(each, event_id): each for each in takers.workflows}
             wanted = takers.own if within is None else takers.up
             if wanted and not ack.duplicate:
                 with contextlib.suppress(TimeoutError):
@@ -191,7 +198,9 @@ class Dispatch:
             await self._more.wait()
 
     def _started(self, ack: PubAck) -> list[StartedRow]:
-        return [run for run in self._runs if self._seqs[run.id] == ack.seq]
+        found = [run for run in self._runs if self._seqs[run.id] == ack.seq]
+        closed = self._closed & self._expected.keys()
+        return found + [StartedRow(id=run, workflow=self._expected[run]) for run in sorted(closed)]
 
     def _refused(self, ack: PubAck) -> list[str]:
         mine = (ack.stream, ack.seq)
@@ -214,8 +223,13 @@ class Dispatch:
 
     async def _on_opening(self, msg: Any) -> None:
         with contextlib.suppress(BusError):
-            _, run, _ = parse(msg.subject)
-            envelope = read(msg.data)
+            _, run, n = parse(msg.subject)
+            try:
+                envelope = read(await self._log.opened(run, n, msg.data, msg.subject))
+            except KeyMissing:
+                self._closed.add(run)
+                self._more.set()
+                return
             opening = envelope.records[0] if envelope is not None and envelope.records else None
             if isinstance(opening, Started) and run not in self._seqs:
                 self._seqs[run] = opening.seq

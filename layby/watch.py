@@ -12,7 +12,7 @@ import msgspec
 
 from .bus.blobs import Blobs
 from .bus.connection import Connection
-from .bus.errors import BusError
+from .bus.errors import BusError, Erased, KeyMissing
 from .bus.log import ALL, Log, LogMessage, parse
 from .bus.requests import Requests
 from .events import AnyEvent, RunEnded, number
@@ -149,7 +149,12 @@ class _Teller:
         lines: list[TimelineLine] = []
         pause = _FIRST_PAUSE
         while self.told < n and pause < _LONGEST_PAUSE:
-            for message in await entries(self._log, self._run, self.told):
+            try:
+                found = await entries(self._log, self._run, self.told)
+            except (Erased, KeyMissing):
+                self.told = n  # nobody here can read it; of the others there is something to tell
+                return lines
+            for message in found:
                 self.told = message.n
                 lines += [line for line, _ in self._narrator.tell(message)]
             if self.told < n:  # heard of before it was stored

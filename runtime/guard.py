@@ -67,6 +67,8 @@ class Guard:
         self._dead = dead
         self._fail_run = fail_run
         """Ends a run, with the reason, whose mail is given up."""
+        self.on_erased: list[Callable[[str], Awaitable[None]]] = []
+        """Told of a run, by its id, that turned out to be erased; repeatable."""
         self._failures: Bounded[_Key, int] = Bounded(_REMEMBERED)
         """How often handlers have failed for a message; crashes and outages do not count."""
         self._told_full = -_TOLD_AGAIN
@@ -97,7 +99,9 @@ class Guard:
             self._failures.pop(key)
         except Erased as error:
             # Nobody can go on with it: what it was about is gone with its key.
-            log.warning("delivery.erased", mailbox=mailbox, run=delivery.run, why=str(error))
+            log.warning("delivery.erased", mailbox=mailbox, run=error.run, why=str(error))
+            for tidy in self.on_erased:
+                await tidy(error.run)
             await delivery.ack()
         except KeyMissing as error:
             # Another worker may hold the key. It is no fault of the message, however often.

@@ -26,6 +26,8 @@ TIMED_OUT = "timed_out"
 MAX_TURNS = "max_turns"
 BUDGET_SPENT = "budget_spent"
 CANCELLED = "cancelled"
+ERASED = "erased"
+"""Its key was destroyed, so nobody can go on with it or read it; no log says so, but its row."""
 FORM = 2
 """What a folded state holds. A parked one of another form is folded anew, from its log."""
 NEVER = 1e12
@@ -40,6 +42,7 @@ STATUSES = (
     MAX_TURNS,
     BUDGET_SPENT,
     CANCELLED,
+    ERASED,
 )
 UNENDED = frozenset({RUNNING, WAITING, BLOCKED})
 RETRYABLE = frozenset({FAILED, TIMED_OUT, MAX_TURNS, BUDGET_SPENT})

@@ -125,6 +125,8 @@ class Worker:
 
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
+        if self._requests.vault is not None:
+            self._requests.vault.forget(run)  # erased, perhaps: it may be a person's key, too
         self.host.cache.drop(run)  # it may be removed, and begin anew from its first position
         ticket = bytes(getattr(msg, "data", b"")).decode("utf-8", "replace")
         if ticket:  # of a run that was removed

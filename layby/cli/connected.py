@@ -47,7 +47,9 @@ def with_client(
         roles = read_keys(keys)
 
     async def run() -> T:
-        async with Client.connect(settings, prefix=call.app_prefix, keys=roles) as client:
+        async with Client.connect(
+            settings, prefix=call.app_prefix, keyring=call.keyring, keys=roles
+        ) as client:
             return await work(client)
 
     try:

@@ -16,6 +16,7 @@ from . import (
     demo,
     dev,
     doctor,
+    keyring,
     keys,
     migrate,
     provision,
@@ -67,6 +68,7 @@ for module in (
     migrate,
     provision,
     accounts,
+    keyring,
     keys,
     version,
 ):

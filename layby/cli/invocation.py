@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate
 import typer
 
 if TYPE_CHECKING:
+    from ..bus.keyring import Keyring
     from ..bus.settings import ConnectionSettings
 
 _PANEL = "Global options"
@@ -120,6 +121,13 @@ class Invocation:
         return ConnectionSettings.load(
             server=self.server, context=self.context, inbox_prefix=self.inbox_prefix
         )
+
+    @property
+    def keyring(self) -> Keyring | None:
+        """What opens what apps encrypt: the keys in LAYBY_KEYS; None where there are none."""
+        from ..bus.keyring import VARIABLE, Keyring
+
+        return Keyring.from_env() if os.environ.get(VARIABLE) else None
 
     @property
     def app_prefix(self) -> str:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _TAKEN_WITHIN = 2.0
 """Seconds in which a worker that is up takes an event, as a rule."""
-_FAILED = frozenset({"failed", "timed_out", "max_turns", "budget_spent", "cancelled", "blocked"})
+_FAILED = frozenset(
+    {"failed", "timed_out", "max_turns", "budget_spent", "cancelled", "blocked", "erased"}
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -23,6 +23,7 @@ STATUS_STYLE: Mapping[str, str] = {
     "max_turns": "magenta",
     "budget_spent": "magenta",
     "cancelled": "dim",
+    "erased": "dim",
 }
 _REASONS = 5
 _NARROW = 100

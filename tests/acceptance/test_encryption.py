@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, Keyring, Network, Step, ToolContext, tool
-from layby.bus.errors import KeyMissing
+from layby.actors.model import ModelRequest, ModelResponse, ToolResult
+from layby.bus.errors import Erased, KeyMissing
 from layby.bus.keyring import new_key
 from layby.bus.reading import every
 from layby.bus.requests import Requests
+from layby.bus.secret_store import SecretStore
+from layby.bus.threads import ThreadLog
+from layby.bus.vault import Vault
+from layby.erasing import Erasure
 from layby.history import nats_history
-from tests.engine import Engine, app_of, once, until
+from layby.rows import RunDetail
+from tests.engine import ON, WORKFLOW, Engine, once, until
 from tests.scripted import Scripted, calls, says
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
@@ -81,18 +87,20 @@ async def break_down(what: str) -> str:
     raise RuntimeError(f"exception {CANARY} {what}")
 
 
-def telling(ring: Keyring | None, **more: Any) -> App:
+def telling(ring: Keyring | None, subject: str = "") -> App:
     """An app that has the canary in everything."""
-    model = Scripted(
-        calls(
+
+    def speak(request: ModelRequest) -> ModelResponse:
+        if any(isinstance(part, ToolResult) for m in request.messages for part in m.parts):
+            return says(f"answer {CANARY}")
+        return calls(
             ("look_up", {"what": f"input {CANARY}"}),
             ("break_down", {"what": CANARY}),
             text=f"thought {CANARY}",
-        ),
-        says(f"answer {CANARY}"),
-    )
+        )
+
     agent = Agent("Clerk", tools=[look_up, break_down])
-    desk = Network("desk", agents=[agent], default_model=model, router=once)
+    desk = Network("desk", agents=[agent], default_model=Scripted(speak), router=once)
 
     async def handle(event: dict[str, Any], step: Step) -> dict[str, Any]:
         await step.run("memo", lambda: f"memo {CANARY}")
@@ -105,7 +113,8 @@ def telling(ring: Keyring | None, **more: Any) -> App:
             raise ValueError(f"failed {CANARY}")
         return {"said": said.text, "text": found.text, "child": child, "big": "y" * 70_000}
 
-    app = app_of(handle, desk, history=nats_history(), encryption=ring, **more)
+    app = App("desk", networks=[desk], history=nats_history(), encryption=ring)
+    app.workflow(on=ON, key="ticket", name=WORKFLOW, subject=subject)(handle)
 
     @app.workflow(on="desk.child", key="ticket", name="child")
     async def child(event: dict[str, Any], step: Step) -> str:
@@ -202,3 +211,164 @@ async def test_a_worker_does_not_start_without_a_key_that_data_is_under(engine: 
     with pytest.raises(KeyMissing, match="two keys have the same id"):
         async with engine.works(telling(keyring("k1"))):
             pass
+
+
+async def test_keys_are_rotated_while_runs_are_parked(engine: Engine, clean_nats: str) -> None:
+    old, new = (dict([new_key(each).split(":", 1)]) for each in ("k1", "k2"))
+    async with engine.works(telling(Keyring(old))):
+        run = await engine.start(text=f"text {CANARY}")
+        await engine.question(run=run)
+    both = Keyring(new | old)
+    async with Engine.at(clean_nats, both) as wide, wide.works(telling(both)):
+        store = store_of(wide)
+        fresh = await wide.start("T2", text="under the new one")
+        await wide.question(run=fresh)
+        assert set(await store.wrapped_by()) == {"k1", "k2"}
+        done = await store.rotate()
+        assert (done.primary, done.left) == ("k2", {})
+        assert done.rewrapped > 0
+        assert set(await store.wrapped_by()) == {"k2"}
+        assert (await store.rotate()).rewrapped == 0
+    only = Keyring(new)
+    async with Engine.at(clean_nats, only) as narrow, narrow.works(telling(only)):
+        for ticket, each in (("T1", run), ("T2", fresh)):
+            await narrow.answer(ticket, "yes")
+            assert (await narrow.result(each))["said"] == "yes"
+    with pytest.raises(KeyMissing, match="'k2', which the keyring does not hold"):
+        async with engine.works(telling(Keyring(old))):
+            pass
+
+
+async def test_a_rotation_says_what_is_left_for_want_of_a_key(
+    engine: Engine, clean_nats: str
+) -> None:
+    async with engine.works(telling(keyring("k1"))):
+        pass
+    async with Engine.at(clean_nats, keyring("k2")) as other:
+        done = await store_of(other).rotate()
+    assert (done.primary, done.rewrapped, done.left) == ("k2", 0, {"k1": 1})
+    with pytest.raises(KeyMissing, match="'k1'"):
+        async with engine.works(telling(keyring("k2"))):
+            pass
+
+
+def store_of(engine: Engine) -> SecretStore:
+    assert isinstance(engine.wire.vault, Vault)
+    return engine.wire.vault.secrets
+
+
+async def test_who_has_no_key_sees_that_there_is_a_run_and_nothing_of_it(
+    engine: Engine, ring: Keyring, stranger: Engine
+) -> None:
+    async with engine.works(telling(ring)):
+        run = await engine.start(text=f"text {CANARY}")
+        await engine.question(run=run)
+        found = await until(lambda: stranger.client.runs(ticket="T1"))
+        assert [row.id for row in found] == [run]
+
+        async def shown() -> RunDetail | None:
+            detail = await stranger.client.show(run)
+            return detail if detail.status == "waiting" else None
+
+        detail = await until(shown)
+    assert CANARY not in repr(detail)
+    assert detail.error == detail.reason == "(encrypted)"
+    assert {step.name for step in detail.steps} == {"(encrypted)"}
+    assert "human-developer" in {step.actor for step in detail.steps}
+    assert [step.n for step in detail.steps] == list(range(1, len(detail.steps) + 1))
+
+
+async def test_a_persons_key_erases_their_runs_threads_and_big_values(
+    engine: Engine, ring: Keyring, clean_nats: str
+) -> None:
+    app = telling(ring, subject="customer")
+    async with engine.works(app) as worker:
+        hers = await engine.start("T1", text=f"hers {CANARY}", customer="ada")
+        his = await engine.start("T2", text="his", customer=7)
+        await engine.questions(2)
+        over = await engine.start("T3", text="hers, too", customer="ada")
+        await engine.question(run=over)
+        await engine.answer("T3", "yes")
+        await engine.result(over)
+        record = await store_of(engine).person("ada")
+        ended = await Erasure(engine.wire).person(record)
+        assert ended == 1
+        async with Engine.at(clean_nats, ring) as looking:
+            for run in (hers, over):
+                with pytest.raises(Erased):
+                    await looking.log.load(run)
+                detail = await looking.client.show(run)
+                assert detail.error == detail.reason == "(erased)"
+        assert [row.ticket for row in await engine.client.questions()] == ["T2"]
+        rows = {row.id: row.status for row in await engine.client.runs(ticket="T1")}
+        assert rows[hers] == "erased"
+        assert (await engine.answer("T1", "late")).outcome in {"unknown_ticket", "too_late"}
+        await engine.answer("T2", "yes")
+        assert (await engine.result(his))["said"] == "yes"
+
+        async def forgotten() -> bool:
+            return worker.host.cache.warm(hers) is None
+
+        await until(forgotten)
+        # A new event of the same person is under a new key.
+        again = await engine.start("T4", text="again", customer="ada")
+        await engine.question(run=again)
+        await engine.answer("T4", "yes")
+        assert (await engine.result(again))["said"] == "yes"
+        assert await Erasure(engine.wire).person(await store_of(engine).person("eve")) == 0
+    async with Engine.at(clean_nats, ring) as looking:
+        thread = ThreadLog(looking.wire)
+        assert await thread.load("T-T1") == []
+        assert len(await thread.load("T-T4")) == 2
+    dead = [message async for message in every(engine.wire, "DEAD", ">")]
+    assert dead == []
+    assert len([m async for m in every(engine.wire, "KV_keys", f"$KV.keys.{record}")]) == 1
+
+
+async def test_a_wake_up_of_an_erased_run_ends_it_in_the_lists(
+    engine: Engine, ring: Keyring
+) -> None:
+    """Its key may be destroyed before any list has it."""
+    app = telling(ring)
+
+    @app.workflow(on="desk.nap", key="ticket", name="nap")
+    async def nap(event: dict[str, Any], step: Step) -> None:
+        del event
+        await step.sleep(1.5)
+
+    async with engine.works(app):
+        run = await engine.start("T1", on="desk.nap", workflow="nap", event_id="e1")
+
+        async def asleep() -> bool:
+            return [row.status for row in await engine.client.runs()] == ["waiting"]
+
+        await until(asleep)
+        key = await engine.wire.vault.key_name(run) if engine.wire.vault else None
+        assert key is not None
+        await store_of(engine).destroy(key.record, key.slot)
+        await engine.wire.tell(f"layby.cancel.{key.record}")
+        await engine.wire.tell(f"layby.cancel.{run}")
+
+        async def erased() -> bool:
+            return [row.status for row in await engine.client.runs()] == ["erased"]
+
+        await until(erased)
+        # The same event, sent again, starts nothing: its log is there, whoever can read it.
+        await engine.start("T1", on="desk.nap", workflow="nap", event_id="e1")
+        other = await engine.start("T5", on="desk.nap", workflow="nap")
+        assert (await engine.ended(other)).status == "completed"
+    assert [row.status for row in await engine.client.runs(ticket="T1")] == ["erased"]
+
+
+async def test_an_event_that_does_not_say_whose_data_it_is_starts_nothing(
+    engine: Engine, ring: Keyring
+) -> None:
+    async with engine.works(telling(ring, subject="customer.id")):
+        await engine.start("T1", text="whose?")
+
+        async def refused() -> bool:
+            return [
+                "'customer.id' must be" in row.reason for row in await engine.client.dead()
+            ] == [True]
+
+        await until(refused)

@@ -12,7 +12,7 @@ from layby.cli.invocation import Invocation
 COMMANDS = (
     *("demo", "dev", "worker", "send", "questions", "answer", "sign"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
-    *("decision", "verify", "provision", "accounts", "keys", "version"),
+    *("decision", "verify", "audit", "provision", "accounts", "keys", "keyring", "version"),
 )
 
 
