@@ -13,7 +13,7 @@ from layby.bus.blobs import Blobs
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
 from layby.runtime.entry import Ended, Raw
-from layby.runtime.index import Index, IndexRow
+from layby.runtime.index import Index
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
 from tests.engine import ON, Engine, app_of, until
@@ -150,15 +150,15 @@ async def test_rows_that_nobody_of_layby_wrote_stop_neither_lists_nor_purge(engi
         await engine.question()
         await until(lambda: _is(engine, waits, "waiting"))
         row = msgspec.json.encode(
-            IndexRow(
-                id="*",
-                workflow="w",
-                ticket="T1",
-                status="completed",
-                started_at="2020",
-                updated_at="2020",
-                pos=1,
-            )
+            {
+                "id": "*",
+                "workflow": "w",
+                "ticket": "T1",
+                "status": "completed",
+                "started_at": "2020-01-01T00:00:00Z",
+                "updated_at": "2020-01-01T00:00:00Z",
+                "pos": 1,
+            }
         )
         rows = Bucket(engine.wire, "runs")
         for key, value in (

@@ -287,7 +287,7 @@ def no_catching_up() -> None:
 
 def sleeps_not_armed_again() -> None:
     """Forget a wake-up when the worker dies between its record and its timer."""
-    _set(host.Host, "_rearm", lambda _: _nothing)
+    _set(host, "rearm", lambda _: _nothing)
 
 
 def no_index() -> None:
