@@ -69,7 +69,8 @@ def _free(*_: Any) -> int:
 
 
 async def _no_more(*_: Any, **__: Any) -> AsyncGenerator[Any]:
-    for message in ():
+    nothing: list[Any] = []
+    for message in nothing:
         yield message
 
 
