@@ -95,12 +95,10 @@ class Fleet:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for worker in self.living:
-            await worker.kill()
         process = self._process
         assert process is not None
         assert process.stdin is not None
-        process.stdin.close()
+        process.stdin.close()  # it kills what is left, although nobody may read its word
         await process.wait()
         if self._reader is not None:
             await self._reader
