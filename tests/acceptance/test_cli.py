@@ -247,7 +247,7 @@ def test_no_server_is_said_at_once(tmp_path: Path, arguments: list[str]) -> None
     desk = Desk(tmp_path, "nats://ada:s3cret@127.0.0.1:1")
     begun = time.monotonic()
     error = desk.json(*arguments, code=1)["error"]
-    assert time.monotonic() - begun < 10, "a second, and what a loaded machine adds"
+    assert time.monotonic() - begun < 30, "a second, and what a loaded machine adds"
     assert error["type"] == "ServerUnavailable"
     assert "127.0.0.1:1" in error["message"]
     assert "s3cret" not in json.dumps(error)
@@ -259,7 +259,7 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
         begun = time.monotonic()
         done = desk.run("runs")
         assert done.returncode == 1
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) <= 2
 

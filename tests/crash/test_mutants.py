@@ -46,11 +46,12 @@ from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
 from tests.engine import Engine
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.mark.nats
-@pytest.mark.proof
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "mutant",
     [

@@ -38,6 +38,8 @@ authorization {
 
 SEED = "SUADONZXG43TONZXG43TONZXG43TONZXG43TONZXG43TONZXG43TONZNKU"  # of the key above
 ALICE = {"user": "alice", "password": "hush", "inbox_prefix": "_INBOX_alice"}
+LONG = 60.0
+"""Seconds that a server may take, where it must be found out sooner."""
 
 
 def to(url: str, **fields: Any) -> ConnectionSettings:
@@ -78,8 +80,8 @@ async def test_nothing_there_is_said_at_once() -> None:
         port = unused.getsockname()[1]
     began = time.monotonic()
     with pytest.raises(ServerUnavailable) as caught:
-        await connect(to(f"nats://me:hush@127.0.0.1:{port}"), patient=True)
-    assert time.monotonic() - began < 1
+        await connect(to(f"nats://me:hush@127.0.0.1:{port}", timeout=LONG), patient=True)
+    assert time.monotonic() - began < LONG / 2
     assert str(caught.value) == (
         f"Cannot connect to nats://127.0.0.1:{port} (from NATS_URL): nothing listens there. Is it "
         "running, and reachable from here? Correct NATS_URL, or unset it to use the server of "
@@ -137,12 +139,12 @@ async def test_password(guarded: str) -> None:
 )
 async def test_wrong_password(guarded: str, fields: dict[str, str]) -> None:
     began = time.monotonic()
-    connection = Connection(to(guarded, **fields))
+    connection = Connection(to(guarded, timeout=LONG, **fields))
     with pytest.raises(LoginRefused, match=r"refuses the login .*Check NATS_USER") as caught:
         await connection.open()
     assert connection.nc.is_closed
     assert "wrong!" not in str(caught.value)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < LONG / 2
 
 
 async def test_nkey(guarded: str, seed: Path) -> None:
@@ -323,10 +325,11 @@ async def test_tls(tmp_path: Path, certificate: Certificate, first: bool) -> Non
             server.url, tls_first=first, ca=cert, cert=cert, key=key
         ) as connection:
             await connection.nc.flush()
+        url = server.url.replace("nats:", "tls:")
         began = time.monotonic()
         with pytest.raises(ServerUnavailable, match=r"TLS failed .*VERIFY"):
-            await connect(to(server.url.replace("nats:", "tls:"), tls_first=first))
-        assert time.monotonic() - began < 1
+            await connect(to(url, timeout=LONG, tls_first=first))
+        assert time.monotonic() - began < LONG / 2
 
 
 async def test_no_login_is_sent_in_the_clear(proxy: Proxy) -> None:
