@@ -157,7 +157,7 @@ class CommandActor:
             by=by,
             seq=delivery.seq,
             at=iso(time.time()),
-            reason=reason[:_LONGEST],
+            reason=reason[:_LONGEST].encode("utf-8", "backslashreplace").decode(),
             error=error,
             again=task is not None and delivery.num_delivered > 1,
             result=result or {},

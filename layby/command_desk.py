@@ -191,7 +191,8 @@ class CommandDesk:
             )
         except BusError:
             return False
-        return not info.get("num_waiting") and info["delivered"]["stream_seq"] < seq
+        busy = info.get("num_waiting") or info.get("num_ack_pending")
+        return not busy and info["delivered"]["stream_seq"] < seq
 
     @staticmethod
     def _not_done(seq: int, *, idle: bool) -> NotDoneYet:

@@ -81,7 +81,7 @@ class _Runs:
         if order.id not in live.state.commands:
             raise RunOver(f"run {live.id} has ended already: it is {live.state.status}")
         await self._host.stop_everywhere(live.id)
-        return await self._listed(live)
+        return await self._listed(live, order.command.why)
 
     async def retry(self, task: Task) -> dict[str, Any]:
         """Take up one run, or many. Raises NoSuchRun, NotRetryable."""
@@ -130,10 +130,14 @@ class _Runs:
             raise NoSuchRun(f"there is no run {run!r}")
         return live
 
-    async def _listed(self, live: LiveRun) -> dict[str, Any]:
-        """The run's row, once everybody can see it."""
+    async def _listed(self, live: LiveRun, reason: str = "") -> dict[str, Any]:
+        """The run's row, once everybody can see it.
+
+        What its log says in words stays there, where it may be encrypted.
+        """
         await self._host.index.write(live)
-        return msgspec.structs.asdict(run_row(row_of(live.state)))
+        row = msgspec.structs.replace(run_row(row_of(live.state)), needs="", reason=reason[:_BRIEF])
+        return msgspec.structs.asdict(row)
 
 
 class _Upkeep:
@@ -172,7 +176,7 @@ class _Threads:
         if not wanted.thread:
             raise Unreadable("`thread` must name the thread")
         entries: int = await store.erase(wanted.thread)
-        return {"thread": wanted.thread, "entries": entries}
+        return {"entries": entries}
 
 
 class _Letters:

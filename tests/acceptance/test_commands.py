@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 
 from layby import App, NonRetriableError, Step
 from layby.bus.dead import CannotRetry, DeadLetter, NoSuchLetter
+from layby.bus.errors import StreamMissing
 from layby.bus.reading import newest
 from layby.bus.threads import ThreadLog
 from layby.client import CommandRefused, NoSuchRun, NotDoneYet, RunOver
@@ -277,3 +279,39 @@ async def test_a_thread_is_left_to_the_workers_of_its_app(engine: Engine) -> Non
         async with engine.works(keeps):
             done = await outcome(engine, seq)
     assert (done.outcome, done.result["entries"]) == ("done", 1)
+
+
+async def test_a_server_of_an_earlier_release_is_said_to_be_one(engine: Engine) -> None:
+    async with engine.works(app_of(asks)):
+        run = await engine.start("T1")
+        await engine.question(run=run)
+    await engine.wire.api("STREAM.DELETE.AUDIT")
+    with pytest.raises(StreamMissing, match="`layby provision APP` with this release"):
+        await engine.client.cancel(run)
+    assert await engine.client.audit() == []
+
+
+async def test_the_trail_tells_nothing_that_a_log_keeps_to_itself(engine: Engine) -> None:
+    """What a run failed of may be encrypted in its log; commands and outcomes are not."""
+
+    async def fails(event: dict[str, Any], step: Step) -> None:
+        del step
+        raise NonRetriableError(f"canary {event['ticket']}")
+
+    async with engine.works(app_of(fails)):
+        run = await engine.start("T1")
+        assert "canary" in (await engine.ended(run)).error
+        await engine.client.retry(run)
+        await until(partial(_retried, engine, run))
+        with pytest.raises(RunOver):
+            await engine.client.cancel(run)
+        many = await engine.client.retry_all("handle", since=3600)
+        assert many.count == 1
+    found = await newest(engine.wire, "AUDIT", [">"])
+    assert not [each.data for each in found if b"canary" in each.data]
+
+
+async def _retried(engine: Engine, run: str) -> bool:
+    state = await engine.state(run)
+    rows = await engine.client.runs("failed")
+    return bool(state.commands) and state.ended and rows[:1] != []
