@@ -181,9 +181,12 @@ class _Response:
 
     async def _clear(self, key: Key, tool: Tool[..., Any] | None, prepared: Prepared) -> _Cleared:
         """The call as it may run. Whatever is no clear yes keeps the tool from running."""
-        if prepared.outcome is not None or tool is None or not prepared.role:
+        if prepared.outcome is not None or tool is None:
             return _Cleared(prepared.arguments, refusal=prepared.outcome)
         try:
+            prepared = self._with_signer(tool, prepared)
+            if not prepared.role:
+                return _Cleared(prepared.arguments)
             return await self._ask(key, tool, prepared)
         except AskTimedOut:
             why = f"{tool.name} was not run: no {prepared.role} approved it in time"
@@ -192,6 +195,15 @@ class _Response:
         except QuestionLimit as error:
             why = f"{tool.name} was not run: it needs approval, and {error}"
         return _Cleared(prepared.arguments, refusal=_failed(why))
+
+    def _with_signer(self, tool: Tool[..., Any], prepared: Prepared) -> Prepared:
+        """Have the role approve that the tool names, where it signs, whatever a worker recorded."""
+        role = approval.declared_role(tool.needs_approval)
+        if role == prepared.role or role not in self._step.services.signers:
+            return prepared
+        full = tool.validate(prepared.arguments)
+        digest = approval.digest_of(tool, prepared.arguments, full)
+        return msgspec.structs.replace(prepared, role=role, digest=digest)
 
     async def _ask(self, key: Key, tool: Tool[..., Any], prepared: Prepared) -> _Cleared:
         full, problem = tool.validate(prepared.arguments), ""

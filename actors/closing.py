@@ -14,6 +14,10 @@ from .open_questions import OpenQuestions
 from .parked import ParkedRecord, Parking, with_question
 
 
+class NotAsked(Exception):
+    """A question is in the record of a ticket, and not in the log of its run."""
+
+
 class Closing:
     """Ends the questions to one role; whoever appends to the log first has decided."""
 
@@ -38,9 +42,15 @@ class Closing:
         return warm or await self._host.cache.get(run)
 
     async def append(self, live: LiveRun, question_id: str, end: Answered | Expired) -> Question:
-        """Append the end unless the log holds another; return what it holds."""
+        """Append the end unless the log holds another; return what it holds.
+
+        Raises:
+            NotAsked: the log has no such question.
+        """
         if question_id not in live.state.questions:
             await live.catch_up()
+        if question_id not in live.state.questions:
+            raise NotAsked(question_id)
         frame = live.state.frames[live.state.questions[question_id].frame]
         with suppress(Fenced):
             await live.append([end], to=frame.actor)

@@ -16,7 +16,7 @@ from ..runtime.state import OPEN, Question
 from .admission import Admission
 from .answer import Contest, Given, Sent, Verdict, is_named, judge
 from .arrivals import Arrivals
-from .closing import Closing
+from .closing import Closing, NotAsked
 from .parked import ParkedQuestion, ParkedRecord
 from .sent import SentAnswers
 from .showing import Showing
@@ -96,7 +96,7 @@ class Taking:
                 record = await self._closing.caught_up(ticket)
             except _Overtaken:
                 record = await self._closing.caught_up(ticket)
-            except _Unrecorded:
+            except (NotAsked, _Unrecorded):
                 return Taken(Verdict("invalid", reason=_NOT_ASKED))
 
     async def _by(self, answer: _Answer, record: ParkedRecord | None) -> Taken:

@@ -65,6 +65,13 @@ async def role_for(needs: Needs, ctx: ToolContext[Any], arguments: dict[str, Any
     raise InvalidSetup(f"needs_approval must say True, False or a role, not {wanted!r}")
 
 
+def declared_role(needs: Needs) -> str:
+    """The role that must approve every call; empty where a call decides, or nobody must."""
+    if isinstance(needs, str):
+        return needs
+    return DEFAULT_ROLE if needs is True else ""
+
+
 def digest_of(tool: Tool[..., Any], arguments: Mapping[str, Any], full: Mapping[str, Any]) -> str:
     """What a call comes to: the arguments as sent, and as the tool will get them."""
     return _digest(json.dumps([tool.name, dict(arguments), _plain(full)], sort_keys=True))

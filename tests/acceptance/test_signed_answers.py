@@ -15,12 +15,14 @@ import pytest
 from layby import App, AskOnFailure, NonRetriableError, Role, Step
 from layby.bus.bucket import Bucket
 from layby.bus.errors import LaybyError
+from layby.bus.log import Log
 from layby.bus.opened import opened
 from layby.client import NoReceipt
 from layby.deciding import NoSuchQuestion
 from layby.decision import Decision, verify
 from layby.rows import QuestionRow
 from layby.run import working
+from layby.runtime.entry import Asked, Record, Retried, Stepped, decode
 from layby.signing import NotToBeSigned, sign_answer
 from layby.testing import TestRuntime, replay
 from tests.engine import until
@@ -172,6 +174,50 @@ async def test_the_answer_to_another_question_than_the_code_asks_blocks_the_run(
                 assert (await rt.ended()).status == "blocked"
                 [(_, block)] = (await rt.state(question.run)).blocked
                 assert "must be signed for exactly that" in block.reason
+
+
+async def test_a_log_that_says_that_no_approval_is_needed_runs_nothing(
+    layby_running: Running,
+) -> None:
+    """A worker writes over the entry that asks, and has another one go on from there."""
+    bank = Bank()
+    async with layby_running(bank.app, workers=0) as rt:
+        async with rt.worker():
+            question = await asked(rt, REFUND)
+        async with opened(rt.settings) as bus:
+            state = await rt.state(question.run)
+            frame = state.frames[state.questions[question.id].frame]
+            for message in await Log(bus.requests).load(question.run):
+                envelope = decode(message.data)
+                records = [without_role(each) for each in envelope.records if not is_asked(each)]
+                if records != envelope.records:
+                    await write(bus.requests, question.run, message.n, message.to, *records)
+            again = Retried(frame=frame.id, whole=True)
+            await write(bus.requests, question.run, state.tail + 1, frame.actor, again)
+        async with rt.worker():
+            await until(lambda: asked_again(rt, question))
+            assert (await rt.answer(None, "reject", by="ada", signer=ADA)).outcome == "accepted"
+            await over(rt, question.run)
+    assert bank.paid == []
+
+
+async def asked_again(rt: TestRuntime, question: QuestionRow) -> bool:
+    state = await rt.state(question.run)
+    assert not state.ended, "the run has gone on without approval"
+    return question.id in state.questions
+
+
+def is_asked(record: Record) -> bool:
+    return isinstance(record, Asked)
+
+
+def without_role(record: Record) -> Record:
+    """A record that decides about a call, as if nobody had to approve it."""
+    if not isinstance(record, Stepped) or not record.key.startswith("before#"):
+        return record
+    prepared: dict[str, Any] = msgspec.json.decode(record.result)
+    prepared |= {"role": "", "digest": ""}
+    return msgspec.structs.replace(record, result=msgspec.Raw(msgspec.json.encode(prepared)))
 
 
 async def test_a_made_up_state_in_the_bucket_parked_approves_nothing(

@@ -32,6 +32,9 @@ from tests.acceptance.test_signed_answers import (
     test_a_forged_entry_of_the_log_changes_nothing as forged_entry,
 )
 from tests.acceptance.test_signed_answers import (
+    test_a_log_that_says_that_no_approval_is_needed_runs_nothing as no_approval,
+)
+from tests.acceptance.test_signed_answers import (
     test_a_made_up_state_in_the_bucket_parked_approves_nothing as made_up_state,
 )
 from tests.acceptance.test_signed_answers import (
@@ -202,6 +205,10 @@ async def test_neighbours_catch_names_that_are_not_apart(
     assert await neighbours.trouble(clean_nats)
 
 
+def _nobody(*_: object) -> str:
+    return ""
+
+
 def _silent(*_: object) -> None:
     """Do not look."""
 
@@ -214,12 +221,14 @@ def _silent(*_: object) -> None:
         (Asking, "_check_matter", _silent, other_question),
         (Signers, "__bool__", _no, made_up_state),
         (Signature, "covers", _yes, moved_signature),
+        (approval, "declared_role", _nobody, no_approval),
     ],
     ids=[
         "unsigned_answers_count",
         "whatever_was_asked_counts",
         "parked_state_is_believed",
         "signature_for_any_question",
+        "recorded_role_is_believed",
     ],
 )
 async def test_an_attack_on_signed_answers_catches(
