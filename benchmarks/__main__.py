@@ -22,7 +22,7 @@ from rich.console import Console
 
 from layby.bus.server import find_binary
 
-from . import floor, lists, memory, network, parked, scale, startup, steps, streams, ticket
+from . import flood, floor, lists, memory, network, parked, scale, startup, steps, streams, ticket
 from .measure import Figure, best
 from .peers import PEERS, Unavailable
 from .reach import reached
@@ -42,6 +42,7 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "parked": [parked.measure],
     "memory": [memory.measure],
     "lists": [lists.measure],
+    "flood": [flood.measure],
 }
 _DURABILITY_MATTERS = ("ticket", "encrypted", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""

@@ -26,6 +26,10 @@ class Sizes:
     """Parked runs of 120 KB."""
     listed_runs: int = 1_000_000
     """Rows in the index that is listed."""
+    flooded_runs: int = 200
+    flood_answers: int = 10_000
+    """Of 60 KB each, that nobody asked for."""
+    flood_events: int = 100_000
     rest: float = 390.0
     """Seconds before memory is read. An idle nats-server collects its garbage every two minutes:
     once for what is not used, once for pools of buffers, once to give it back to the system."""
@@ -47,6 +51,9 @@ QUICK = Sizes(
     parked_latency_runs=50,
     large_runs=2_000,
     listed_runs=100_000,
+    flooded_runs=30,
+    flood_answers=2_000,
+    flood_events=10_000,
     rest=3.0,
     repeats=1,
 )

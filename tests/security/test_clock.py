@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def shifted(desk: Desk, seconds: float) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def process(desk: Desk, seconds: float, *words: str) -> Iterator[subprocess.Popen[str]]:
+def process(desk: Desk, seconds: float, *words: str) -> Generator[subprocess.Popen[str]]:
     """A command in a process of its own, whose clock is another."""
     started = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "layby", *words],
