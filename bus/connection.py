@@ -99,6 +99,7 @@ class Connection:
         self._closing = False
         self._failures: list[Exception] = []
         self._denied: OrderedDict[str, float] = OrderedDict()
+        self._patient = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,6 +128,7 @@ class Connection:
 
     async def open(self, *, patient: bool = True) -> None:
         """Connect; see `connect`."""
+        self._patient = patient
         if not self.settings.is_configured:
             raise InvalidSettings("No server is named. Set NATS_URL=nats://host:4222.")
         options = {**_login(self.settings), **self._options()}
@@ -234,7 +236,7 @@ class Connection:
         _log.debug("connection.error error=%r", error)
 
     def _refused(self, subject: str) -> None:
-        if subject not in self._denied:
+        if subject not in self._denied and self._patient:  # a command says so itself
             _log.warning("connection.permission_denied subject=%r", subject)
         self._denied[subject] = _now()
         self._denied.move_to_end(subject)

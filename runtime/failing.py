@@ -61,8 +61,8 @@ class Trouble:
 
     @property
     def question(self) -> str:
-        """What is asked, in a line."""
-        return f"{self.what} failed: {reason_of(self.failure)}. Answer {self._how}."
+        """What is asked, in a line; how to answer, the form says."""
+        return f"{self.what} failed: {reason_of(self.failure)}. What is to be done?"
 
     @property
     def context(self) -> str:

@@ -17,6 +17,7 @@ from layby.bus.settings import without_credentials
 from layby.cli.nearby import beside, nearby_url
 from tests.command import Command
 from tests.fix_layby import APP, WITHIN, Desk, left_over
+from tests.fix_nats import eventually
 
 ADA = {"NATS_USER": "ada", "NATS_PASSWORD": "x"}
 
@@ -140,6 +141,19 @@ def test_a_server_takes_the_place_of_one_that_was_killed(
     assert nearby_url() is None
 
 
+async def test_the_next_server_of_a_folder_is_found_when_the_first_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = beside("nats://127.0.0.1:1")
+    first.__enter__()
+    with beside("nats://127.0.0.1:2") as other:
+        assert other == "nats://127.0.0.1:1"
+        first.__exit__(None, None, None)
+        await eventually(lambda: nearby_url() == "nats://127.0.0.1:2", 10)
+    assert nearby_url() is None
+
+
 # -- permissions -------------------------------------------------------------------------------
 
 
@@ -179,6 +193,7 @@ async def test_who_may_answer_under_one_name_only_is_told_how(desk: Desk) -> Non
     assert done.returncode == 1
     assert "developer.response.T1" in told
     assert "layby answer --responder ada" in told
+    assert "permission_denied" not in told  # it is told once
 
 
 @pytest.mark.usefixtures("strict")
