@@ -39,6 +39,8 @@ log = structlog.get_logger("layby.commands")
 
 _SIGNS = 1.0
 """Seconds between two signs of work."""
+_PATIENCE = 0.5
+"""Seconds that long work waits for other long work to end."""
 _BUSY = 2.0
 """Seconds after which long work is offered again where other long work is under way."""
 
@@ -93,11 +95,17 @@ class CommandActor:
         task = Task(found, again=self._host.may_repeat(delivery))
         if not found.takes_long:
             await self._do(delivery, task)
-        elif self._at_length.locked():
+            return
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._at_length.acquire()
+        except TimeoutError:
             await delivery.nak(_BUSY)  # a place in the mailbox is for those who are quick
-        else:
-            async with self._at_length:
-                await self._do(delivery, task)
+            return
+        try:
+            await self._do(delivery, task)
+        finally:
+            self._at_length.release()
 
     async def _do(self, delivery: Delivery, task: Task) -> None:
         found, deed = task.order, self._deeds[task.order.verb]

@@ -166,6 +166,8 @@ class _Threads:
     async def erase(self, task: Task) -> dict[str, Any]:
         """Forget a thread of this worker's app. Raises InvalidSetup, InvalidTicket, NotHere."""
         wanted = task.order.command
+        if not wanted.app or not wanted.thread:
+            raise Unreadable("`app` must name the app, and `thread` the thread that it keeps")
         if wanted.app != self._app.name:
             if time.time() - task.order.at < _FOR_OTHERS:
                 raise NotHere(f"app {self._app.name!r} does not keep the threads of {wanted.app!r}")
@@ -173,8 +175,6 @@ class _Threads:
         store = self._host.services.history
         if store is None:
             raise InvalidSetup(f"app {self._app.name!r} keeps no threads: it has no history=")
-        if not wanted.thread:
-            raise Unreadable("`thread` must name the thread")
         entries: int = await store.erase(wanted.thread)
         return {"entries": entries}
 

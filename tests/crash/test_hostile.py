@@ -13,6 +13,7 @@ from layby.actors.answer import Receipt
 from layby.bus.errors import BusError
 from layby.bus.log import subject
 from layby.bus.reading import every
+from layby.commands import VERBS, Outcome
 from layby.runtime.entry import Answered, Asked, Ended, Envelope, Raw, Record, Started, Stepped
 from layby.runtime.services import Due
 from tests.engine import ON, WORKFLOW, Engine, app_of, until
@@ -35,6 +36,7 @@ WHOLE = {
     "due": msgspec.json.encode(
         Due(kind="question", run="r", at=9.0, role="developer", ticket="H1", question="q1")
     ),
+    "command": b'{"run":"0123456789abcdef0123","older_than":9e9,"letter":1,"since":9,"why":"x"}',
     "log": msgspec.json.encode(Envelope(op="x-1", at=1.0, cause=1, records=RECORDS)),
 }
 
@@ -60,7 +62,7 @@ async def handle(event: dict[str, Any], step: Step) -> str:
 @pytest.mark.timeout(120)
 async def test_rubbish_stops_nobody_and_is_told(engine: Engine) -> None:
     draw = random.Random(1)  # noqa: S311
-    answers: set[int] = set()
+    answers, commands = set[int](), set[int]()
 
     async def publish(to: str, kind: str) -> int:
         try:
@@ -74,6 +76,8 @@ async def test_rubbish_stops_nobody_and_is_told(engine: Engine) -> None:
             await publish(ON, "event")
             answers.add(await publish(draw.choice(["developer.response.H1", ODD]), "answer"))
             await publish(f"due.{n}", "due")
+            who, verb = draw.choice(["ada", "=ZZ"]), draw.choice([*VERBS, "explode"])
+            commands.add(await publish(f"layby.do.{verb}.{who}", "command"))
             actor = draw.choice(["workflow-handle", "human-developer"])
             await publish(subject(actor, run, 1), "log")
             await publish(subject(actor, run, 2), "log")
@@ -82,6 +86,7 @@ async def test_rubbish_stops_nobody_and_is_told(engine: Engine) -> None:
         assert (await engine.answer("good")).outcome == "accepted"
         assert await engine.result(run) == "yes"
         await until(lambda: receipts_for(engine, answers - {0}))
+        await until(lambda: outcomes_of(engine, commands - {0}))
 
 
 async def receipts_for(engine: Engine, answers: set[int]) -> bool:
@@ -91,3 +96,12 @@ async def receipts_for(engine: Engine, answers: set[int]) -> bool:
         async for message in every(engine.wire, "QUESTIONS", "developer.receipt.*")
     }
     return told >= answers
+
+
+async def outcomes_of(engine: Engine, commands: set[int]) -> bool:
+    """Whether it is told of every command what came of it."""
+    told = {
+        msgspec.json.decode(message.data, type=Outcome).seq
+        async for message in every(engine.wire, "AUDIT", "layby.done.*.*")
+    }
+    return told >= commands
