@@ -255,6 +255,7 @@ class Dispatched(Sent, kw_only=True, frozen=True):
         runs: The runs that it was seen to start.
         refused: Why it can start none: the reasons of its dead letters.
         told: Whether this user may see who takes it; if not, nothing above but its id is known.
+        elsewhere: Whether only apps of another prefix take it, whose runs are not seen from here.
     """
 
     event_id: str
@@ -264,6 +265,7 @@ class Dispatched(Sent, kw_only=True, frozen=True):
     runs: list[StartedRow] = []
     refused: list[str] = []
     told: bool = True
+    elsewhere: bool = False
 
 
 class Finding(msgspec.Struct, kw_only=True, frozen=True):

@@ -130,6 +130,7 @@ class Dispatch:
             runs=self._started(ack),
             refused=self._refused(ack),
             told=takers.told,
+            elsewhere=bool(takers.workflows) and not takers.own,
         )
 
     async def _check(self, subject: str, *, raw: bool) -> None:

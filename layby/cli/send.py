@@ -154,6 +154,9 @@ def _print(sent: Dispatched) -> None:
         out.print("this user may not see what becomes of it", style="dim")
     elif not sent.workflows and sent.awaited:
         out.print("it starts no workflow; runs that wait for it get it", style="dim")
+    elif sent.elsewhere:
+        text = "an app of another prefix takes it: name the prefix to see its run (--prefix)"
+        out.print(text, style="dim", soft_wrap=True)
     elif sent.workflows and not sent.worker:
         out.print("no worker is up: its run starts when one is", style="yellow")
     elif sent.workflows:

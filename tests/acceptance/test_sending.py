@@ -56,6 +56,17 @@ def test_the_event_and_its_run_are_named(desk: Desk) -> None:
     assert "already there" in again.stdout
 
 
+def test_an_app_of_another_prefix_is_no_missing_worker(desk: Desk) -> None:
+    app = (desk.folder / "desk.py").read_text().replace('App("desk"', 'App("desk", prefix="shop"')
+    (desk.folder / "desk.py").write_text(app)
+    desk.start_worker()
+    told = " ".join(desk.run("send", "desk.ticket.opened", TICKET).stdout.split())
+    assert "an app of another prefix takes it" in told
+    assert "no worker" not in told
+    [run] = desk.json("send", "desk.ticket.opened", TICKET, "--prefix", "shop")["runs"]
+    assert run["workflow"] == "handle"
+
+
 def test_no_worker_is_said_and_is_no_error(desk: Desk) -> None:
     desk.json("provision", "desk:app")
     done = desk.run("send", "desk.ticket.opened", TICKET)
