@@ -149,6 +149,9 @@ class Sealing(Protocol):
         """What seals what `run` adds to a thread."""
         ...
 
+    async def erase_thread(self, thread: str) -> None:
+        """Destroy the key of a thread: what it sealed is lost."""
+
     async def thread_entry(self, thread: str, sealed: bytes, place: str) -> bytes:
         """What was sealed for `place` and belongs to a thread."""
         ...

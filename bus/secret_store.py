@@ -10,6 +10,7 @@ Nothing is wrapped anew in place but the record: what is sealed stays as it is.
 
 from __future__ import annotations
 
+import re
 import secrets as chance
 import time
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,7 @@ THREAD = "t-"
 """How the name of a thread's record begins."""
 PERSON = "p-"
 """How that of a person begins."""
+_A_PERSON = re.compile(r"p-[0-9a-f]{24}")
 _SIZE = 32
 _CACHED = 64_000_000
 """Bytes of unwrapped secrets that a worker remembers."""
@@ -55,6 +57,11 @@ class SecretRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 decode = msgspec.json.Decoder(SecretRecord).decode
 _encode = msgspec.json.Encoder().encode
+
+
+def is_person(name: str) -> bool:
+    """Whether a record's name is that of a person's."""
+    return bool(_A_PERSON.fullmatch(name))
 
 
 class Rotated(msgspec.Struct, frozen=True, kw_only=True):

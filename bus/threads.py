@@ -54,6 +54,8 @@ class ThreadLog:
 
     async def erase(self, thread: str) -> int:
         """Remove every entry of a thread; how many there were. Raises InvalidTicket, BusError."""
+        if self._requests.vault is not None:
+            await self._requests.vault.erase_thread(thread)
         body = {"filter": self._all(thread)}
         reply = await self._requests.api(f"STREAM.PURGE.{self._stream}", body)
         return int(reply.get("purged", 0))

@@ -165,6 +165,10 @@ class Vault:
             key = KeyName(record, found.generation, *of_person)
         return (await self._cipher(key, f"thread {thread}"))[0]
 
+    async def erase_thread(self, thread: str) -> None:
+        """Destroy the key of a thread: what it sealed is lost, wherever a copy is."""
+        await self.secrets.destroy(await self.secrets.thread(thread))
+
     async def thread_entry(self, thread: str, sealed: bytes, place: str) -> bytes:
         """What was sealed for `place` in a thread. Raises Erased, KeyMissing, Tampered."""
         cipher, _ = await self._cipher(key_of(sealed), f"thread {thread}")

@@ -60,7 +60,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked_at: str = ""
     """When the person asked, by the clock of their machine; the stream says when it was stored."""
     run: str = ""
-    """`cancel`, `retry`: the run's id."""
+    """`cancel`, `retry`, `erase`: the run's id."""
     workflow: str = ""
     """`retry` without a run: all runs of this workflow that can be retried."""
     since: float | None = None
@@ -73,6 +73,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`erase`: the app that keeps the thread."""
     thread: str = ""
     """`erase`: the thread's name."""
+    person: str = ""
+    """`erase`: the record of a person's key, a pseudonym: their name would stay in this stream."""
     letter: int = 0
     """`dead-retry`, `dead-drop`: the dead letter's number."""
 

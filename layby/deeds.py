@@ -13,6 +13,7 @@ from .app import App
 from .bus.dead import DeadLetters, NoSuchLetter
 from .bus.log import Log
 from .bus.requests import Requests
+from .bus.secret_store import is_person
 from .command_actor import CommandActor, Deed, NotHere, Task
 from .commands import (
     CANCEL,
@@ -25,6 +26,7 @@ from .commands import (
     RunOver,
     Unreadable,
 )
+from .erasing import Erasure
 from .listing import RunFilter, listed, run_row
 from .lookup import NoSuchRun
 from .purging import Purge
@@ -56,7 +58,7 @@ def obeying(app: App, host: Host, requests: Requests) -> Handle:
         CANCEL: runs.cancel,
         RETRY: runs.retry,
         PURGE: _Upkeep(requests).purge,
-        ERASE: _Threads(app, host).erase,
+        ERASE: _Erasing(app, host, requests).erase,
         DEAD_RETRY: letters.retry,
         DEAD_DROP: letters.drop,
     }
@@ -156,26 +158,43 @@ class _Upkeep:
         return msgspec.structs.asdict(purged)
 
 
-class _Threads:
-    """Forgets conversations."""
+class _Erasing:
+    """Forgets conversations, and destroys keys."""
 
-    def __init__(self, app: App, host: Host) -> None:
+    def __init__(self, app: App, host: Host, requests: Requests) -> None:
         self._app = app
         self._host = host
+        self._erasure = Erasure(requests)
 
     async def erase(self, task: Task) -> dict[str, Any]:
-        """Forget a thread of this worker's app. Raises InvalidSetup, InvalidTicket, NotHere."""
+        """Erase what is of this worker's app. Raises InvalidSetup, InvalidTicket, NotHere."""
         wanted = task.order.command
-        if not wanted.app or not wanted.thread:
+        self._demand_ours(task)
+        if wanted.person:
+            if not is_person(wanted.person):
+                raise Unreadable("`person` must be the record of a person's key, and no name")
+            ended = await self._erasure.person(wanted.person, task.progress)
+            return {"person": wanted.person, "ended": ended}
+        if wanted.run:
+            if not is_run_id(wanted.run):
+                raise Unreadable("name the run by its id: `layby runs --ticket TICKET` shows it")
+            return {"run": wanted.run, "erased": await self._erasure.run(wanted.run)}
+        return await self._thread(wanted.thread)
+
+    def _demand_ours(self, task: Task) -> None:
+        wanted = task.order.command
+        if not wanted.app or not (wanted.thread or wanted.person or wanted.run):
             raise Unreadable("`app` must name the app, and `thread` the thread that it keeps")
         if wanted.app != self._app.name:
             if time.time() - task.order.at < _FOR_OTHERS:
                 raise NotHere(f"app {self._app.name!r} does not keep the threads of {wanted.app!r}")
             raise InvalidSetup(f"no worker of an app {wanted.app!r} has come for a day")
+
+    async def _thread(self, thread: str) -> dict[str, Any]:
         store = self._host.services.history
         if store is None:
             raise InvalidSetup(f"app {self._app.name!r} keeps no threads: it has no history=")
-        entries: int = await store.erase(wanted.thread)
+        entries: int = await store.erase(thread)
         return {"entries": entries}
 
 

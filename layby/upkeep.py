@@ -12,6 +12,7 @@ from .bus.requests import Requests
 from .command_desk import CommandDesk
 from .commands import ERASE, PURGE, Command
 from .doctor import examine
+from .erasing import Erasure
 from .listing import Progress
 from .lookup import find
 from .rows import AuditRow, Finding, Purged
@@ -76,6 +77,52 @@ class Upkeep:
         command = Command(app=app, thread=thread, why=reason)
         outcome = await self._commands.command(ERASE, command, by=by)
         return int(outcome.result["entries"])
+
+    async def erase_person(
+        self, app: str, person: str, *, by: str | None = None, reason: str = ""
+    ) -> int:
+        """Have a person's key destroyed: nobody can read their runs, threads and big values then.
+
+        It takes the client's keyring, which tells the pseudonym that the command names.
+
+        Args:
+            app: The app's name.
+            person: Whose, as events have it in the workflow's field `subject`.
+            by: Who asks; None: the NATS user, or else the machine's login.
+            reason: Why.
+
+        Returns:
+            How many runs had not ended, and are erased.
+
+        Raises:
+            InvalidSetup: the client has no keyring, or the app is not encrypted.
+            NotDoneYet: no worker of that app is up; it is stored, and is done when one starts.
+            PermissionDenied: this user may not erase, or not in that name.
+        """
+        record = await Erasure(self._requests).secrets.person(person)
+        command = Command(app=app, person=record, why=reason)
+        outcome = await self._commands.command(ERASE, command, by=by)
+        return int(outcome.result["ended"])
+
+    async def erase_run(
+        self, app: str, run: str, *, by: str | None = None, reason: str = ""
+    ) -> bool:
+        """Have the key of an encrypted run destroyed; whether there was one.
+
+        Args:
+            app: The app's name.
+            run: The run's id.
+            by: Who asks; None: the NATS user, or else the machine's login.
+            reason: Why.
+
+        Raises:
+            InvalidSetup: the app, or the run, is not encrypted.
+            NotDoneYet: no worker of that app is up; it is stored, and is done when one starts.
+            PermissionDenied: this user may not erase, or not in that name.
+        """
+        command = Command(app=app, run=run, why=reason)
+        outcome = await self._commands.command(ERASE, command, by=by)
+        return bool(outcome.result["erased"])
 
     async def audit(
         self,

@@ -41,11 +41,18 @@ def of_worker(app: Outline) -> tuple[str, ...]:
         *_api("DIRECT.GET.>", "STREAM.MSG.GET.*"),
         *_purges(app),
         *_api(f"STREAM.MSG.DELETE.{app.names.stream('DEAD')}"),
+        *_wipes(app),
         *app.kept,
         *(app.names.subject(f"{word}.*") for word in ("events", CANCEL, BLOCKED)),
         *outcomes(app),
         *app.events,
     )
+
+
+def _wipes(app: Outline) -> tuple[str, ...]:
+    """What writes over destroyed keys on the disk, where runs are encrypted."""
+    keys = app.names.bucket_stream("keys")
+    return _api(f"STREAM.MSG.DELETE.{keys}") if keys in app.streams else ()
 
 
 def outcomes(app: Outline) -> tuple[str, ...]:

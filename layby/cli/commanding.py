@@ -12,6 +12,7 @@ from .errors import NO_RECEIPT, CliError
 from .invocation import Invocation
 
 if TYPE_CHECKING:
+    from ..bus.keyring import KeyService
     from ..client import Client
 
 T = TypeVar("T")
@@ -29,12 +30,14 @@ As = Annotated[
 ]
 
 
-def commanding(call: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
+def commanding(
+    call: Invocation, work: Callable[[Client], Awaitable[T]], keyring: KeyService | None = None
+) -> T:
     """Do `work` with a client, and say where a command is stored but not done yet."""
     from ..client import NotDoneYet
 
     try:
-        return with_client(call, work)
+        return with_client(call, work, keyring=keyring)
     except NotDoneYet as error:
         message, _, advice = str(error).partition(". ")
         raise CliError(message, advice, code=NO_RECEIPT, kind="NotDoneYet") from error

@@ -12,6 +12,7 @@ from .invocation import Invocation
 from .nearby import FILE, nearby_url
 
 if TYPE_CHECKING:
+    from ..bus.keyring import KeyService
     from ..bus.settings import ConnectionSettings
     from ..client import Client
 
@@ -28,11 +29,16 @@ _GONE = (
 
 
 def with_client(
-    call: Invocation, work: Callable[[Client], Awaitable[T]], *, keys: str | None = None
+    call: Invocation,
+    work: Callable[[Client], Awaitable[T]],
+    *,
+    keys: str | None = None,
+    keyring: KeyService | None = None,
 ) -> T:
     """Connect, do `work`, disconnect; the errors of all three are the caller's.
 
-    `keys` is a file of keys that signed answers are held against.
+    `keys` is a file of keys that signed answers are held against; `keyring` opens what is
+    encrypted, None: that of the environment.
     """
     import asyncio
 
@@ -48,7 +54,7 @@ def with_client(
 
     async def run() -> T:
         async with Client.connect(
-            settings, prefix=call.app_prefix, keyring=call.keyring, keys=roles
+            settings, prefix=call.app_prefix, keyring=keyring or call.keyring, keys=roles
         ) as client:
             return await work(client)
 

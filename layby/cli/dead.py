@@ -1,21 +1,17 @@
-"""`layby dead`, `purge` and `erase`: what could not be handled, and what need not be kept."""
+"""`layby dead` and `purge`: what could not be handled, and what need not be kept."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from .commanding import INTERRUPTED, As, Reason, commanding
 from .connected import with_client
-from .errors import CliError
 from .invocation import Invocation, command, group
-from .load import load_app
 from .output import print_json, stderr, stdout
 from .progress import progress
 from .times import duration
-from .worker import AppPath, required_settings
 
 _Number = Annotated[int, typer.Argument(metavar="ID", help="Its number.", show_default=False)]
 
@@ -32,7 +28,6 @@ def register(app: typer.Typer) -> None:
     letters.command()(drop)
     app.add_typer(letters, name="dead")
     app.command()(purge)
-    app.command()(erase)
 
 
 @command
@@ -124,37 +119,3 @@ def purge(
     stdout().print(f"removed {purged.runs} runs, {purged.messages} messages")
     if purged.again:
         stderr().print(INTERRUPTED, style="yellow", soft_wrap=True)
-
-
-@command
-def erase(
-    call: Invocation,
-    app: AppPath,
-    thread: Annotated[str, typer.Argument(help="The thread's name.", show_default=False)],
-    reason: Reason = "",
-    as_: As = None,
-) -> None:
-    """Forget a conversation for good, wherever the app keeps it.
-
-    A worker of the app does it. With none up, exit code 2: the command is stored, and done when one
-    starts. The logs of the thread's runs are another matter: see `layby purge`.
-
-    Example: layby erase desk:app T125
-    """
-    required_settings(call, app)
-    loaded = load_app(app, call.prefix)
-    if loaded.history is None:
-        raise CliError(
-            f"app {loaded.name!r} keeps no threads", "it has no history=", kind="InvalidSetup"
-        )
-    call = replace(call, prefix=loaded.prefix)
-    entries = commanding(
-        call, lambda client: client.erase(loaded.name, thread, by=as_, reason=reason)
-    )
-    if call.json:
-        print_json({"thread": thread, "entries": entries})
-    else:
-        from .foreign import one_line
-
-        what = "entry" if entries == 1 else "entries"
-        stdout().print(f"erased {entries} {what} of {one_line(thread)}", markup=False)

@@ -16,7 +16,6 @@ from layby.bus.requests import Requests
 from layby.bus.secret_store import SecretStore
 from layby.bus.threads import ThreadLog
 from layby.bus.vault import Vault
-from layby.erasing import Erasure
 from layby.history import nats_history
 from layby.rows import RunDetail
 from tests.engine import ON, WORKFLOW, Engine, once, until
@@ -291,8 +290,7 @@ async def test_a_persons_key_erases_their_runs_threads_and_big_values(
         await engine.answer("T3", "yes")
         await engine.result(over)
         record = await store_of(engine).person("ada")
-        ended = await Erasure(engine.wire).person(record)
-        assert ended == 1
+        assert await engine.client.erase_person("desk", "ada", by="dpo") == 1
         async with Engine.at(clean_nats, ring) as looking:
             for run in (hers, over):
                 with pytest.raises(Erased):
@@ -315,11 +313,17 @@ async def test_a_persons_key_erases_their_runs_threads_and_big_values(
         await engine.question(run=again)
         await engine.answer("T4", "yes")
         assert (await engine.result(again))["said"] == "yes"
-        assert await Erasure(engine.wire).person(await store_of(engine).person("eve")) == 0
+        assert await engine.client.erase_person("desk", "eve") == 0
+        assert await engine.client.erase_run("desk", again)
+        assert not await engine.client.erase_run("desk", again)
     async with Engine.at(clean_nats, ring) as looking:
         thread = ThreadLog(looking.wire)
         assert await thread.load("T-T1") == []
-        assert len(await thread.load("T-T4")) == 2
+        assert len(await thread.load("T-T4")) == 2  # it is the thread's, and hers
+        with pytest.raises(Erased):
+            await looking.log.load(again)
+        trail = [m.data async for m in every(looking.wire, "AUDIT", ">")]
+        assert not any(b"ada" in each or b"eve" in each for each in trail)
     dead = [message async for message in every(engine.wire, "DEAD", ">")]
     assert dead == []
     assert len([m async for m in every(engine.wire, "KV_keys", f"$KV.keys.{record}")]) == 1
