@@ -8,6 +8,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ InvalidSettings       the user: connection settings that contradict or are not supported
    ├─ PermissionDenied      the operator: the server refused this subject to this user
    │  └─ LoginRefused       the user: the server does not know these credentials
+   ├─ NoSubject             the caller: nothing can be published on such a subject
    ├─ PayloadTooLarge       the caller: the message is larger than the server takes
    ├─ Conflict              nobody: somebody else wrote first; read again and decide again
    ├─ PublishUnconfirmed    nobody: no ack came; the message may or may not be stored
@@ -79,6 +80,10 @@ class PermissionDenied(BusError):
 
 class LoginRefused(PermissionDenied):
     """The server does not accept these credentials."""
+
+
+class NoSubject(BusError):
+    """Nothing can be published there: it is empty, has white space in it, or is no text."""
 
 
 class PayloadTooLarge(BusError):

@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from .errors import BusError, NotConnected, PayloadTooLarge
+from .errors import BusError, NoSubject, NotConnected, PayloadTooLarge
 from .parser import MessageParser
 
 _log = logging.getLogger(__name__)
@@ -144,13 +144,14 @@ class Wire(Client):
         Raises:
             NotConnected: nothing was sent.
             PayloadTooLarge: it is more than the server takes.
-            BusError: nothing can be sent to such a subject.
+            NoSubject: nothing can be sent to such a subject.
+        BusError: a header has no name, or what is to be sent no UTF-8 form.
         """
         if self._status != Client.CONNECTED:
             raise NotConnected(f"cannot publish to {subject!r}: there is no connection now")
         if subject.split() != [subject] or (reply and reply.split() != [reply]):
             # It would end early, and let a caller write commands of the protocol.
-            raise BusError(f"{subject!r} is no subject: it is empty or has white space in it")
+            raise NoSubject(f"{subject!r} is no subject: it is empty or has white space in it")
         to, block = _line(subject, reply), _block(headers) if headers else b""
         size = len(block) + len(data)
         if size > self._max_payload:

@@ -15,6 +15,7 @@ from ..bus.errors import (
     Erased,
     KeyMissing,
     NoLeader,
+    NoSubject,
     NotConnected,
     PermissionDenied,
     PublishUnconfirmed,
@@ -127,7 +128,7 @@ class Guard:
             exc_info=None if isinstance(error, LaybyError) else error,
         )
         failures = (self._failures.get(key) or 0) + 1
-        if failures < _GIVE_UP and not isinstance(error, Hopeless):
+        if failures < _GIVE_UP and not isinstance(error, Hopeless | NoSubject):
             self._failures.put(key, failures, 1)
             await delivery.nak(min(10.0, 0.1 * 2**failures))
             return

@@ -388,10 +388,9 @@ class Host:
 
     async def _fail(self, delivery: Delivery, reason: str) -> None:
         """End the run of a mail or an event that was given up."""
-        if not await is_in(self.log, delivery):
-            return  # the log does not hold this mail: somebody else has sent it
         live = await self.cache.caught_up(await self.cache.get(delivery.run))
-        if live.state.frames:
+        # What the log does not hold is no mail of the run, whoever sent it.
+        if live.state.frames and await is_in(self.log, live.state.tail, delivery):
             with suppress(Fenced):
                 await live.append([Ended(status=FAILED, error=f"given up: {reason}")])
             await self._finish(live)

@@ -50,13 +50,13 @@ async def mail_of(log: Log, delivery: Delivery) -> Mail:
     return Mail(run, LogMessage(n, to, data), envelope.records[-1], delivery)
 
 
-async def is_in(log: Log, delivery: Delivery) -> bool:
-    """Whether a delivery that names a run is no mail, or is mail that the run's log holds."""
+async def is_in(log: Log, tail: int, delivery: Delivery) -> bool:
+    """Whether a delivery is no mail, or mail that its run's log holds, which ends at `tail`."""
     try:
         _, run, n = parse(delivery.subject)
     except NoPosition:
         return True  # an event, or what is due
-    return await log.first(run, n) == delivery.data
+    return n <= tail and await log.first(run, n) == delivery.data
 
 
 def must_be_taker(mail: Mail, fingerprint: str) -> None:

@@ -1,0 +1,127 @@
+"""Whatever bytes arrive, every reader refuses or understands them: in process, by hypothesis."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from layby.actors.answer import Contest, judge, read, understood
+from layby.actors.open_questions import OpenQuestion
+from layby.actors.parked import ParkedRecord
+from layby.actors.showing import _id_in
+from layby.actors.thread_nats import _read as read_thread
+from layby.actors.waits import Shapes, Waits
+from layby.asked import _row as question_in
+from layby.bus import dead, log
+from layby.bus.errors import BusError
+from layby.bus.mailbox import _meta
+from layby.bus.names import Names
+from layby.bus.wire import Message
+from layby.commands import Unreadable, order
+from layby.listing import row_in
+from layby.runtime.addressee import handling
+from layby.runtime.blocked import BlockedRow
+from layby.runtime.clashes import clashes
+from layby.runtime.entry import UNREADABLE, encode, is_newer
+from layby.runtime.entry import read as read_entry
+from layby.runtime.journal import fold, skip
+from layby.runtime.mending import is_stale
+from layby.runtime.services import Due
+from layby.runtime.state import RunState
+from layby.timeline import Narrator
+from tests.security.frames import Frame, bodies, frames, odd, subjects
+
+calmly = settings(
+    deadline=None,
+    database=None,
+    max_examples=400,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+NAMES = Names()
+ROWS = (ParkedRecord, OpenQuestion, BlockedRow, Waits, Shapes, Due, dead.DeadLetter)
+
+
+@calmly
+@given(frames([]))
+def test_a_message_is_read_whatever_its_bytes(frame: Frame) -> None:
+    message = Message(frame.subject, frame.reply, frame.body, frame.block)
+    assert message.status.isdigit() or not message.status
+    for text in (message.subject, message.reply, *message.headers, *message.headers.values()):
+        text.encode()
+    assert _meta(message.reply) is None
+    row_in(Message(frame.subject, b"", frame.body, b"NATS/1.0\r\nNats-Subject: a.b\r\n\r\n"))
+    with suppress(Unreadable):
+        order(NAMES, message.subject, frame.body, 1, 1.0)
+
+
+@calmly
+@given(st.lists(odd | st.integers(-2, 2**70).map(lambda n: b"%d" % n), max_size=14))
+def test_an_acknowledgement_subject_is_read_or_none(words: list[bytes]) -> None:
+    _meta(Message(b"x", b".".join([b"$JS", b"ACK", *words]), b"", b"").reply)
+
+
+@calmly
+@given(subjects([]))
+def test_a_subject_is_a_position_or_none(subject: bytes) -> None:
+    with suppress(log.NoPosition):
+        text = Message(subject, b"", b"", b"").subject
+        to, run, n = log.parse(text)
+        assert text.endswith(log.subject(to, run, n))
+
+
+@calmly
+@given(bodies())
+def test_a_row_is_read_or_refused(body: bytes) -> None:
+    for kind in ROWS:
+        with suppress(*UNREADABLE):
+            msgspec.json.encode(msgspec.json.decode(body, type=kind))
+    question_in(body, NAMES)
+    dead.read(body)
+    read_thread(body)
+    _id_in(body)
+
+
+@calmly
+@given(bodies(), st.sampled_from(["developer", "lead"]))
+def test_an_answer_is_understood_or_refused(body: bytes, role: str) -> None:
+    given_ = understood(body, "T1", "ada")
+    plain = read(body, "T1")
+    assert isinstance(given_, type(plain))
+    with suppress(*UNREADABLE):
+        record = msgspec.json.decode(body, type=ParkedRecord)
+        answer = read(b"yes", "T1")
+        judge(record, role, answer, seq=3, at=5.0)  # type: ignore[arg-type]
+        Contest(record, role)
+
+
+@calmly
+@given(st.lists(bodies(), max_size=6))
+def test_what_is_in_a_log_is_folded_and_told_or_skipped(entries: list[bytes]) -> None:
+    state, narrator = RunState(id="0" * 20), Narrator("0" * 20)
+    for n, body in enumerate(entries, 1):
+        narrator.tell(log.LogMessage(n, "log", body))
+        envelope = read_entry(body)
+        if envelope is None:
+            skip(state, n, newer=is_newer(body))
+            continue
+        assert read_entry(encode(envelope)) == envelope
+        for record in envelope.records:
+            clashes(state, record)
+            is_stale(state, record, envelope.cause)
+        fold(state, n, envelope)
+        for record in envelope.records:
+            handling(state, n, record)
+        msgspec.json.decode(msgspec.json.encode(state), type=RunState)
+    assert state.tail == len(entries)
+
+
+@pytest.mark.parametrize("run", ["*", ">", "a.b", "", "a b", "\x00", "é", "x" * 300, "\ud800"])
+def test_what_is_no_id_becomes_no_subject(run: str) -> None:
+    with pytest.raises(BusError):
+        log.subject("log", run, 1)
+    with pytest.raises(BusError):
+        log.position(run, "*")
