@@ -17,7 +17,7 @@ import structlog
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, Conflict
 from ..bus.mailbox import Delivery
-from ..bus.token import encode
+from ..bus.token import check_ticket, encode
 from ..runtime import clock, crash
 from ..runtime.index import Index
 from ..runtime.run import LiveRun
@@ -38,6 +38,10 @@ class OpenQuestion(msgspec.Struct, kw_only=True, frozen=True):
 
     ticket: str
     question: ParkedQuestion
+
+    def __post_init__(self) -> None:
+        """Refuse what no ticket can have as its id. Raises ValueError."""
+        check_ticket(self.ticket)
 
 
 def question_key(role: str, ticket: str, question: str) -> str:

@@ -12,7 +12,7 @@ from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.sealing import unsealed
-from ..bus.token import check_words, encode
+from ..bus.token import check_ticket, check_words, encode
 from ..runtime.call import Call
 from ..runtime.index import IndexRow
 from ..runtime.state import WAITING, Question, RunState
@@ -82,6 +82,10 @@ class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True
     """The folded state of each run that waits, with its log position."""
     sealed: dict[str, bytes] = {}
     """The same of runs that are encrypted, as it is stored."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no ticket can have as its id. Raises ValueError."""
+        check_ticket(self.ticket)
 
 
 def parked_question(

@@ -15,6 +15,7 @@ from .errors import BusError, StreamMissing
 from .reading import every, sequence
 from .requests import Requests
 from .sealing import Sealing
+from .token import is_key
 
 _NO_RESPONDERS = "503"
 _GONE = frozenset({10037, 10057})
@@ -125,6 +126,6 @@ class Bucket:
     async def items(self) -> AsyncIterator[Item]:
         """Every key with its newest value, oldest write first."""
         async for message in every(self._requests, self._stream, f"{self._prefix}>"):
-            if message.data:
-                key = message.headers["Nats-Subject"].removeprefix(self._prefix)
+            key = message.headers["Nats-Subject"].removeprefix(self._prefix)
+            if message.data and is_key(key):  # nobody of ours has written another
                 yield Item(key, message.data, sequence(message))

@@ -158,8 +158,14 @@ class Sealing(Protocol):
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether it takes a key to read `data`."""
-    return data.startswith(MARK)
+    """Whether it takes a key to read `data`; what begins so and names no key is rubbish."""
+    if not data.startswith(MARK):
+        return False
+    try:
+        key_of(data)
+    except Tampered:
+        return False
+    return True
 
 
 def key_of(sealed: bytes) -> KeyName:

@@ -19,6 +19,7 @@ LONGEST_TICKET: Final = 200
 LONGEST_TOKEN: Final = LONGEST_TICKET * 4 * 3
 """Characters in the longest token: four bytes a character, three signs a byte."""
 
+_KEY = re.compile(r"[A-Za-z0-9_=-]+(?:\.[A-Za-z0-9_=-]+)*")
 _ODD = re.compile(rb"[^A-Za-z0-9_-]")
 _ESCAPE = re.compile(rb"=([0-9A-F]{2})")
 _SHOWN: Final = 60
@@ -56,6 +57,19 @@ def is_word(text: str) -> bool:
     """Whether `text` may stand in a subject as it is: letters, digits, `-` and `_`."""
     raw = text.encode("utf-8", "surrogatepass")
     return bool(raw) and not _ODD.search(raw) and len(text) <= LONGEST_TICKET
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` may be a key: words and tokens, joined by dots."""
+    return bool(_KEY.fullmatch(text))
+
+
+def check_ticket(ticket: str) -> None:
+    """Refuse what no ticket can have as its id. Raises ValueError."""
+    try:
+        encode(ticket)
+    except InvalidTicket as error:
+        raise ValueError(str(error)) from None
 
 
 def check_words(*texts: str) -> None:

@@ -39,8 +39,9 @@ BATCH = 20
 """Messages that hypothesis draws at a time."""
 PROBE = 500
 """Messages between two looks at whether others go on."""
-PATIENCE = 60.0
-"""Seconds until nothing is left in anybody's hands: what fails is tried six times."""
+PATIENCE = 120.0
+"""Seconds until nothing is left in anybody's hands: an answer to a question that was published and
+has no record is looked at for a minute."""
 ALARMS = frozenset(
     {
         "connection.lost",
