@@ -12,7 +12,7 @@ from ..bus.bounded import Bounded
 from ..bus.bucket import Bucket
 from ..bus.errors import Conflict
 from ..bus.sealing import unsealed
-from ..bus.token import check_ticket, check_words, encode
+from ..bus.token import check_ticket, check_words, encode, is_key
 from ..runtime.call import Call
 from ..runtime.index import IndexRow
 from ..runtime.state import WAITING, Question, RunState
@@ -68,9 +68,9 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     def __post_init__(self) -> None:
         """Refuse what cannot be shown, or would become a subject. Raises ValueError."""
         check_times(self.asked_at, self.deadline, self.closed_at, self.started_at)
-        check_words(self.id, self.run, self.role, self.parent)
-        if not (self.run and self.asked_at and self.deadline):
-            raise ValueError("it has no run, or no deadline")
+        check_words(self.run, self.role, self.parent)
+        if not (is_key(self.id) and self.run and self.asked_at and self.deadline):
+            raise ValueError("it has no id, no run, or no deadline")
 
 
 class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

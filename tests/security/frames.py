@@ -156,7 +156,7 @@ actor = st.sampled_from([b"workflow-handle", b"workflow-waits", b"human-develope
 position = st.integers(0, 12).map(lambda n: b"%d" % n) | st.sampled_from([b"01", b"9" * 30]) | word
 bucket = st.sampled_from([b"runs", b"parked", b"questions", b"blocked", b"waits", b"keys"])
 trigger = st.sampled_from([b"desk.opened", b"desk.said", b"desk.other"])
-verb = st.sampled_from([b"cancel", b"retry", b"dead-drop", b"dead-retry", b"erase"]) | odd
+verb = st.sampled_from([b"cancel", b"retry", b"dead-drop", b"dead-retry"]) | odd
 
 
 def _joined(*parts: st.SearchStrategy[bytes] | bytes) -> st.SearchStrategy[bytes]:

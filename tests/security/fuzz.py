@@ -52,8 +52,9 @@ ALARMS = frozenset(
     }
 )
 """Lines of a worker's log that no message may cause."""
-FORBIDDEN = (b"$JS.", b"$SYS.", b"layby.do.purge")
-"""Beginnings of subjects that are commands to the server, or that we do not want obeyed."""
+FORBIDDEN = (b"$JS.", b"$SYS.", b"layby.do.purge", b"layby.do.erase")
+"""Beginnings of subjects that are commands to the server, that we do not want obeyed, or that wait
+for another app's worker."""
 
 
 class Report(msgspec.Struct, kw_only=True):
