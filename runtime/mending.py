@@ -82,7 +82,7 @@ def _unblocked(state: RunState, record: Unblocked, n: int, envelope: Envelope) -
 
 
 def _reopened(state: RunState, record: Reopened, n: int, envelope: Envelope) -> None:
-    if not _may_be_reopened(state, record):
+    if not state.frames or not _may_be_reopened(state, record):
         return
     state.abandoned_by = ""
     state.status, state.result, state.error, state.failure = RUNNING, NULL, "", None
