@@ -26,7 +26,7 @@ from layby.listing import row_in
 from layby.runtime.addressee import handling
 from layby.runtime.blocked import BlockedRow
 from layby.runtime.clashes import clashes
-from layby.runtime.entry import UNREADABLE, Cancelled, Envelope, Reopened, encode, is_newer
+from layby.runtime.entry import UNREADABLE, Cancelled, Envelope, Record, Reopened, encode, is_newer
 from layby.runtime.entry import read as read_entry
 from layby.runtime.journal import fold, skip
 from layby.runtime.mending import is_stale
@@ -122,7 +122,8 @@ def test_what_is_in_a_log_is_folded_and_told_or_skipped(entries: list[bytes]) ->
 def test_a_run_that_never_began_is_not_reopened() -> None:
     """The fold of a log that begins with an end failed of it."""
     state = RunState(id="0" * 20)
-    for n, record in enumerate((Cancelled(reason="r"), Reopened(by="ada")), 1):
+    records: list[Record] = [Cancelled(reason="r"), Reopened(by="ada")]
+    for n, record in enumerate(records, 1):
         fold(state, n, Envelope(op="x", at=1.0, records=[record]))
     assert state.status == "cancelled"
 

@@ -74,7 +74,7 @@ async def test_every_read_gives_what_the_server_says(bus: Bus, clean_nats: str, 
         assert not await raw.sent()
 
     async def stored() -> bool:
-        return (await bus.requests.api("STREAM.INFO.HEADED"))["state"]["messages"] == 3
+        return bool((await bus.requests.api("STREAM.INFO.HEADED"))["state"]["messages"] == 3)
 
     await until(stored)
     subjects = [f"$KV.headed.{key}" for key in "abc"]
