@@ -375,10 +375,15 @@ async def running(
         if url is None:
             url = (await stack.enter_async_context(server())).url
         settings = ConnectionSettings(servers=(url,))
-        _, requests = await stack.enter_async_context(opened(settings, prefix=loaded.prefix))
+        ring = loaded.encryption
+        _, requests = await stack.enter_async_context(
+            opened(settings, prefix=loaded.prefix, keyring=ring)
+        )
         await Provisioner(requests).ensure(loaded.topology())
         client = await stack.enter_async_context(
-            Client.connect(settings, prefix=loaded.prefix, keys=loaded.people.values())
+            Client.connect(
+                settings, prefix=loaded.prefix, keyring=ring, keys=loaded.people.values()
+            )
         )
         crew = [
             await stack.enter_async_context(working(loaded, settings, listed_after=_LISTED_AFTER))

@@ -18,6 +18,7 @@ from layby.bus.threads import ThreadLog
 from layby.bus.vault import Vault
 from layby.history import nats_history
 from layby.rows import RunDetail
+from layby.testing import running
 from tests.engine import ON, WORKFLOW, Engine, once, until
 from tests.scripted import Scripted, calls, says
 
@@ -210,6 +211,14 @@ async def test_a_worker_does_not_start_without_a_key_that_data_is_under(engine: 
     with pytest.raises(KeyMissing, match="two keys have the same id"):
         async with engine.works(telling(keyring("k1"))):
             pass
+
+
+async def test_the_test_kit_reads_what_an_app_encrypts(clean_nats: str, ring: Keyring) -> None:
+    async with running(telling(ring), url=clean_nats) as rt:
+        run = await rt.send(ON, {"ticket": "T1", "text": "t"})
+        await rt.answer("T1", "yes")
+        assert (await rt.result(run))["said"] == "yes"
+        assert (await rt.record(run)).messages[0].entry["records"][0]["ticket"] == "T1"
 
 
 async def test_keys_are_rotated_while_runs_are_parked(engine: Engine, clean_nats: str) -> None:
