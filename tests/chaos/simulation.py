@@ -282,7 +282,7 @@ class World:
             asked = Asked(
                 frame=ROOT,
                 key=key,
-                id=f"q-{key}",
+                id=f"q-{key.replace('.', '-')}",
                 role=ROLE,
                 question=key,
                 deadline=self.now + self.patience,
