@@ -46,5 +46,5 @@ async def bus_at(url: str, **settings: Any) -> AsyncGenerator[Bus]:
 
 @pytest.fixture
 async def bus(clean_nats: str) -> AsyncIterator[Bus]:
-    async with bus_at(clean_nats) as bus:
+    async with bus_at(clean_nats, timeout=30.0) as bus:
         yield bus

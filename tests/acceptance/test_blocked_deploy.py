@@ -12,7 +12,7 @@ from layby.bus.server import EmbeddedServer
 from tests.fix_layby import Desk
 from tests.fix_messages import MessagesApi
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 
 APP = """
 from __future__ import annotations

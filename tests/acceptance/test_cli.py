@@ -22,7 +22,7 @@ from layby.bus.threads import ThreadLog
 from layby.bus.token import encode
 from tests.fix_layby import APP, WITHIN, Desk, left_over
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 RUN_KEYS = {"id", "workflow", "ticket", "status", "started_at", "updated_at"}
 QUESTION_KEYS = {"id", "ticket", "role", "question", "context", "run", "asked_at", "deadline"}

@@ -21,7 +21,7 @@ from tests.fix_nats import eventually
 
 ADA = {"NATS_USER": "ada", "NATS_PASSWORD": "x"}
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 NOBODY = "nats://127.0.0.1:1"
 STRICT = """

@@ -17,7 +17,7 @@ from layby.testing import TestRuntime
 from tests.engine import until
 from tests.fix_layby import APP, Desk
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
 TARGET = "tests.testkit_app:app"
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.fix_layby import ROOT, WITHIN, Desk, left_over
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 
 class Demo:

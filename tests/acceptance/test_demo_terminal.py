@@ -21,7 +21,7 @@ WITHIN = 40.0
 ROWS, COLUMNS = 24, 80
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(240)
 
 
 class Terminal:

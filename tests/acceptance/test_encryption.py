@@ -22,7 +22,7 @@ from layby.testing import running
 from tests.engine import ON, WORKFLOW, Engine, once, until
 from tests.scripted import Scripted, calls, says
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 CANARY = "zq7canary"
 PLAIN = {"EVENTS", "QUESTIONS", "ANSWERS", "DEAD"}

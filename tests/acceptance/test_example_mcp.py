@@ -12,7 +12,7 @@ pytest.importorskip("mcp")
 from examples.mcp_tools.app import app
 from layby.testing import TestRuntime
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 
 Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
 

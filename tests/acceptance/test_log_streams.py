@@ -199,7 +199,7 @@ def desk(tmp_path: Path, own_server: EmbeddedServer) -> Iterator[Desk]:
         made.stop_workers()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_the_command_finds_its_way(desk: Desk) -> None:
     desk.start_worker()
     tickets = [f"T{number}" for number in range(5)]
@@ -219,7 +219,7 @@ def test_the_command_finds_its_way(desk: Desk) -> None:
     assert desk.json("runs") == []
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_the_command_says_what_is_there_and_what_to_do(desk: Desk) -> None:
     assert desk.run("provision", "desk:app").returncode == 0
     (desk.folder / "desk.py").write_text(APP)

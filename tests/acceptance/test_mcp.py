@@ -24,7 +24,7 @@ from tests import mcp_desk
 from tests.engine import Engine, desk, until
 from tests.scripted import Scripted, calls, done, results, routes, says
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 
 TOKEN = "s3cret-token"  # noqa: S105  a made-up one
 COMMAND = [sys.executable, str(Path(mcp_desk.__file__))]

@@ -21,7 +21,7 @@ from layby.runtime.ids import run_id
 from tests.engine import until
 from tests.fix_layby import Desk
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 APP = """
 from layby import App, Step

@@ -13,7 +13,7 @@ from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from tests.fix_layby import APP, Desk
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 TICKET = '{"ticketId": "T125"}'
 MORE = """

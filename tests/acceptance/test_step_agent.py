@@ -17,7 +17,7 @@ from layby.tools import ask_developer
 from tests.engine import Engine, app_of
 from tests.scripted import Scripted, asks, calls, results, says
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 
 async def test_a_plain_answer_costs_one_turn_and_one_request(engine: Engine) -> None:

@@ -27,7 +27,7 @@ from layby.runtime.errors import InvalidSetup
 from tests.engine import Engine, app_of, once
 from tests.scripted import Scripted, calls, done, read, routes, says
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 KINDS = ["memory", "nats", "postgres"]
 

@@ -17,7 +17,7 @@ from tests.engine import Engine, app_of
 from tests.scripted import Scripted, says
 from tests.scripted import calls as scripted_calls
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 Told = list[tuple[str, str]]
 

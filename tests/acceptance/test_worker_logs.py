@@ -16,7 +16,7 @@ from layby.bus.server import EmbeddedServer
 from tests.command import Command
 from tests.fix_layby import WITHIN, Desk
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 
 APP = """
 from __future__ import annotations

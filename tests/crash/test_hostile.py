@@ -59,7 +59,7 @@ async def handle(event: dict[str, Any], step: Step) -> str:
     return (await step.ask("developer", "go on?")).text
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_rubbish_stops_nobody_and_is_told(engine: Engine) -> None:
     draw = random.Random(1)  # noqa: S311
     answers, commands = set[int](), set[int]()

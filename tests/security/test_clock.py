@@ -15,7 +15,7 @@ import pytest
 from layby.bus.server import EmbeddedServer
 from tests.fix_layby import APP, ROOT, WITHIN, Desk
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 SHIFT = "import time\n_real = time.time\ntime.time = lambda: _real() + ({})\n"
 """Of a `sitecustomize`, which Python runs at its start: another clock for a process."""

@@ -15,7 +15,7 @@ from layby.bus.server import EmbeddedServer
 from tests.security.house import WITHIN, House
 from tests.security.test_at_work import ROOT, environ, layby, nats
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 APP = "examples.support_agent:app"
 SHIPPED = (ROOT / "deploy" / "accounts.conf").read_text()

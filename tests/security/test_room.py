@@ -17,7 +17,7 @@ from layby.run import provision
 from tests.engine import Engine, app_of, until
 from tests.security.house import EVENT, House, desk
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 _BIG = "x" * 100_000
 _SMALL = 256 * 1024

@@ -16,7 +16,7 @@ from layby.client import Client
 from layby.sending import NotATrigger
 from tests.fix_layby import APP, Desk
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 TICKET = '{"ticketId": "T125"}'
 

@@ -25,7 +25,7 @@ from layby.runtime.index import IndexRow
 from layby.runtime.terminal_text import safe
 from tests.fix_layby import ROOT, Desk
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 HOSTILE = "".join(
     char

@@ -14,7 +14,7 @@ from tests.engine import until
 from tests.security.house import EVENT, WITHIN, House
 from tests.security.test_reply_subjects import NOSUCH, exists, expect
 
-pytestmark = [pytest.mark.nats, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
 EVERYBODY = ("helpdesk", "ada", "observer", "operator", "worker", "provisioner")
 CHANGES: list[tuple[bytes, dict[str, Any]]] = [
