@@ -160,8 +160,9 @@ async def test_the_row_that_another_worker_wrote_of_a_mail_of_ours_goes_with_its
         other = question_id(run, asked.frame, asked.key)
         seen = msgspec.json.encode({"id": other})
         await engine.wire.store("developer.question.T1", seen, {"Nats-Msg-Id": other})
+        at = "2026-01-01T00:00:00Z"
         shown = ParkedQuestion(
-            id=other, run=run, role="developer", question="Well?", asked_at="", deadline=""
+            id=other, run=run, role="developer", question="Well?", asked_at=at, deadline=at
         )
         row = encode_row(OpenQuestion(ticket="T1", question=shown))
         await Bucket(engine.wire, "questions").put(question_key("developer", "T1", other), row)

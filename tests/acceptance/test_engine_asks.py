@@ -49,7 +49,8 @@ async def test_a_question_is_published_with_how_to_answer_it(engine: Engine) -> 
         row = await engine.question()
     assert msg.subject == "developer.question.ACME-1=2E2"
     for key, value in msgspec.structs.asdict(row).items():
-        assert key == "status" or published[key] == value
+        left_out = key == "status" or (key in {"accept", "call", "sha256"} and not value)
+        assert left_out or published[key] == value
     assert published["answer"]["subject"] == "developer.response.ACME-1=2E2"
     assert row.ticket == "ACME-1.2"
     assert (row.role, row.run) == ("developer", run)
