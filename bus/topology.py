@@ -107,7 +107,7 @@ def streams(
                 "discard_new_per_subject": True,
                 "allow_direct": True,
             },
-            limits={"max_bytes": 512 * _MIB},
+            limits={"max_bytes": 1024 * _MIB},
         ),
         StreamSpec(
             name=name("TIMERS"),
