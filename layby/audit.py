@@ -136,8 +136,9 @@ def told(verb: str, command: Command) -> str:
         return f"run {command.run}"
     if verb == PURGE and command.older_than is not None:
         return f"runs that ended {human(command.older_than)} before"
-    if verb == ERASE and command.thread:
-        return f"thread {command.thread} of {command.app}"
+    if verb == ERASE and (command.person or command.thread):
+        erased = f"the key of person {command.person}" if command.person else ""
+        return erased or f"thread {command.thread} of {command.app}"
     if verb in {DEAD_RETRY, DEAD_DROP} and command.letter:
         return f"dead letter {command.letter}"
     if command.workflow:
