@@ -48,6 +48,10 @@ def test_a_nonce_that_is_counted_from_the_start_is_seen(monkeypatch: pytest.Monk
 
 def test_one_key_for_all_runs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     real = sealing._derived
-    monkeypatch.setattr(sealing, "_derived", lambda secrets, _: real(secrets, "all"))
+
+    def same(secrets: bytes, _: str) -> bytes:
+        return real(secrets, "all")
+
+    monkeypatch.setattr(sealing, "_derived", same)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         promises.test_the_key_of_another_run_does_not_open_it()
