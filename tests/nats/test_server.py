@@ -181,6 +181,10 @@ async def test_bad_configuration_shows_the_log(tmp_path: Path) -> None:
 
 async def test_not_ready_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layby.bus.server.READY_WITHIN", 0.0)
+    never = tmp_path / "never-ready"
+    never.write_text("#!/bin/sh\nexec sleep 60\n")
+    never.chmod(0o755)
+    monkeypatch.setenv("LAYBY_NATS_SERVER", str(never))
     server = EmbeddedServer(tmp_path)
     with pytest.raises(ServerNotStarted, match="not ready after 0 s"):
         await server.start()

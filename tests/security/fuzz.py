@@ -25,6 +25,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
+from structlog._config import BoundLoggerLazyProxy
 
 from layby import App, Step
 from layby.bus.errors import LaybyError
@@ -236,11 +237,20 @@ async def _watched(report: Report) -> AsyncGenerator[None]:
     logging.getLogger().addHandler(alarm)
     before = structlog.get_config()
     structlog.configure(processors=[count], cache_logger_on_first_use=False)
+    _uncache()
     try:
         yield
     finally:
         structlog.configure(**before)
         logging.getLogger().removeHandler(alarm)
+
+
+def _uncache() -> None:
+    """Have loggers that were used before, in other tests, look at how logging is set up now."""
+    for module in list(sys.modules.values()):
+        logger = getattr(module, "log", None)
+        if isinstance(logger, BoundLoggerLazyProxy):
+            vars(logger).pop("bind", None)
 
 
 async def _victims(engine: Engine) -> list[str]:
