@@ -178,8 +178,8 @@ def _ended() -> Generator[list[int]]:
         yield code
     except SystemExit as exit_:
         code[0] = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
-    except BaseException:  # noqa: BLE001  as the interpreter does
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001  as the interpreter does
+        sys.excepthook(type(error), error, error.__traceback__)
         code[0] = 1
     finally:
         for stream in (sys.stdout, sys.stderr):
