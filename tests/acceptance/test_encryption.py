@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from layby.bus.keyring import new_key
 from layby.bus.reading import every
 from layby.bus.requests import Requests
 from layby.bus.secret_store import SecretStore
+from layby.bus.server import EmbeddedServer
 from layby.bus.threads import ThreadLog
 from layby.bus.vault import Vault
 from layby.history import nats_history
@@ -140,6 +142,27 @@ async def test_nothing_can_be_read_without_a_key(engine: Engine, ring: Keyring) 
     assert result["text"] == f"answer {CANARY}"
     assert result["child"] == f"child {CANARY} is done"
     assert await leaks(engine.wire) == set()
+
+
+async def test_the_files_of_the_server_hold_nothing_of_it(
+    own_server: EmbeddedServer, ring: Keyring
+) -> None:
+    async with Engine.at(own_server.url, ring) as engine, engine.works(telling(ring)):
+        run = await engine.start(text=f"text {CANARY}")
+        await engine.question(run=run)
+        await engine.answer("T1", f"said {CANARY}")
+        await engine.result(run)
+    await own_server.stop()
+    files = {path for path in own_server.data.rglob("*") if path.is_file()}
+    held = {_stream_of(path) for path in files if CANARY.encode() in path.read_bytes()}
+    assert held == {"EVENTS", "ANSWERS"}  # plain by nature, and so the search finds something
+    assert {"RUNS", "BLOBS", "THREADS", "KV_runs", "KV_parked"} <= set(map(_stream_of, files))
+
+
+def _stream_of(path: Path) -> str:
+    """The stream that a file of the server's store belongs to, else the file's name."""
+    parts = path.parts
+    return parts[parts.index("streams") + 1] if "streams" in parts[:-1] else path.name
 
 
 async def test_a_plain_app_leaks_everywhere_else_the_canary_would_prove_nothing(
