@@ -113,7 +113,21 @@ def _parts() -> Iterator[list[str]]:
     for name, member in inspect.getmembers(Client, inspect.isroutine):
         if not name.startswith("_"):
             yield [f"### client.{name}", "", *_function(f"client.{name}(...)", member)]
+    yield ["## What else `layby` has", "", *_others()]
     yield ["## Types", "", "What the names of types above stand for.", "", *_aliases()]
+
+
+def _others() -> Iterator[str]:
+    """What is imported from `layby` and has no part of its own, with what it is."""
+    parts = {"App", "Step", "Agent", "Network", "RoutingAgent", "tool", "ToolContext", "Client"}
+    for name in sorted(set(layby.__all__) - parts - _ALIASES.keys(), key=str.lower):
+        described = getattr(layby, name)
+        if inspect.isclass(described) or inspect.isfunction(described):
+            yield f"- `{name}`: {_first_line(described)}"
+
+
+def _first_line(described: Any) -> str:
+    return " ".join(_prose(described)).partition(". ")[0].rstrip(".") + "."
 
 
 def _function(title: str, function: Callable[..., Any], of: Any = None) -> list[str]:

@@ -15,6 +15,13 @@ def test_the_page_is_up_to_date() -> None:
     assert reference.PAGE.read_text() == reference.page(), "run `python -m tests.reference`"
 
 
+def test_every_name_that_is_imported_from_layby_is_on_the_page() -> None:
+    page = reference.PAGE.read_text()
+    assert [
+        name for name in layby.__all__ if f"`{name}" not in page and f" {name}\n" not in page
+    ] == []
+
+
 FUNCTIONS = [
     layby.App.__init__,
     layby.App.workflow,
