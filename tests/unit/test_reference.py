@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 
@@ -16,10 +17,7 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_every_name_that_is_imported_from_layby_is_on_the_page() -> None:
-    page = reference.PAGE.read_text()
-    assert [
-        name for name in layby.__all__ if f"`{name}" not in page and f" {name}\n" not in page
-    ] == []
+    assert set(layby.__all__) <= set(re.findall(r"\w+", reference.PAGE.read_text()))
 
 
 FUNCTIONS = [
