@@ -18,6 +18,9 @@ types:
 test *arguments:
     .venv/bin/pytest {{ arguments }}
 
+browser:
+    .venv/bin/pytest -m browser
+
 proofs:
     .venv/bin/pytest -m proof
 

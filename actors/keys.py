@@ -3,8 +3,8 @@
 A network's frame holds `route#0` (a decision), the parts of a routing agent's decision under it
 (`route#0/model#0`, `route#0/tool#0.1`), and the turns that it led to (`turn#0.0`, `turn#0.1`).
 An agent's frame holds `model#0` and `response#0` of each response, and of its second call
-`before#0.1`, `approve#0.1`, `tool#0.1`, `failed#0.1`, `after#0.1`. What a tool does durably is
-under its key: `tool#0.1/pay`.
+`before#0.1`, `approve#0.1`, `tool#0.1`, `failed#0.1`, `after#0.1`. A tool's own steps are under its
+key: `tool#0.1/pay`.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Key(NamedTuple):
     number: int
     """Which decision, round or response, from 0."""
     place: int | None = None
-    """Which turn of the round, or call of the response, from 0; None where there is only one."""
+    """Which turn of the round, or call of the response, from 0; None if there is only one."""
     decision: int | None = None
-    """The routing decision that it is a part of; None outside of one."""
+    """The routing decision that it is part of; None outside of one."""
 
     @classmethod
     def parse(cls, text: str) -> tuple[Key, str] | None:
-        """Read a key, and what it is that stands under it: `tool#0.1/pay` is a tool's `pay`.
+        """Parse a key, and the name under it: `tool#0.1/pay` is the step `pay` of a tool.
 
-        None for what no network or agent writes, a step of a workflow for instance.
+        None for a key that no network or agent writes, a step of a workflow for instance.
         """
         found = _KEY.fullmatch(text)
         if found is None:
@@ -67,7 +67,7 @@ class Key(NamedTuple):
 
     @property
     def inner(self) -> str:
-        """Its name among the steps of its routing decision; itself where it is in none."""
+        """The key without its routing decision."""
         return str(self._replace(decision=None))
 
     def __str__(self) -> str:
@@ -76,11 +76,11 @@ class Key(NamedTuple):
 
 
 def is_asked(text: str) -> bool:
-    """Whether a key is of what was decided around a call: by its hook, or by people."""
+    """Whether a key is of a decision about a call: by its hook, or by people."""
     found = Key.parse(text)
     return found is not None and not found[1] and found[0].kind in {BEFORE, APPROVE, FAILED}
 
 
 def scope(decision: int | None) -> str:
-    """What keys within a routing decision begin with; empty outside of one."""
+    """The prefix of keys within a routing decision; empty outside of one."""
     return "" if decision is None else f"{ROUTE}#{decision}/"

@@ -1,4 +1,4 @@
-"""The kinds of actors that have mail, as their addresses begin."""
+"""The kinds of actors that receive mail: the first part of their addresses."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def human_address(role: str) -> str:
 
 
 def kind_of(address: str) -> str:
-    """What the actor at an address is."""
+    """The kind of the actor at an address."""
     return Address.parse(address).kind

@@ -20,9 +20,24 @@ from typing import Any
 
 from rich.console import Console
 
-from layby.bus.server import find_binary
+from layby.bus.binary import find_binary
 
-from . import flood, floor, lists, memory, network, parked, scale, startup, steps, streams, ticket
+from . import (
+    catalogue,
+    console,
+    flood,
+    floor,
+    ladder,
+    lists,
+    memory,
+    network,
+    parked,
+    scale,
+    startup,
+    steps,
+    streams,
+    ticket,
+)
 from .measure import Figure, best
 from .peers import PEERS, Unavailable
 from .reach import reached
@@ -41,8 +56,11 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "streams": [streams.measure],
     "parked": [parked.measure],
     "memory": [memory.measure],
+    "ladder": [ladder.measure],
     "lists": [lists.measure],
     "flood": [flood.measure],
+    "catalogue": [catalogue.measure],
+    "console": [console.measure],
 }
 _DURABILITY_MATTERS = ("ticket", "encrypted", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""

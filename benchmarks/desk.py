@@ -20,6 +20,8 @@ BULK = "LAYBY_BENCH_BULK"
 """Environment variable: how many characters the database knows of a ticket."""
 KEYS = "LAYBY_BENCH_KEYS"
 """Environment variable: a keyring; the app is encrypted where it is there."""
+PROMPTS = "LAYBY_BENCH_PROMPTS"
+"""Environment variable: `0` records no prompts."""
 _BLOB = "x" * 1_000
 _KNOWN = "x" * int(os.environ.get(BULK, "1000"))
 
@@ -59,6 +61,7 @@ app = App(
     networks=[support],
     log_streams=int(os.environ.get(LOG_STREAMS, "1")),
     encryption=Keyring.from_env(KEYS) if KEYS in os.environ else None,
+    record_prompts=os.environ.get(PROMPTS) != "0",
 )
 
 

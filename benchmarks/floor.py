@@ -18,10 +18,12 @@ from typing import Any
 import msgspec
 
 from layby.bus.connection import ConnectionSettings
+from layby.bus.layout import bucket
 from layby.bus.log import STREAM, mail, parse, position, shares, subject
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
-from layby.bus.topology import Provisioner, StreamSpec, Topology, bucket
+from layby.bus.specs import StreamSpec, Topology
+from layby.bus.topology import Provisioner
 from layby.bus.wire import Message, Wire
 
 from .drive import Board, both_latencies, each, throughput

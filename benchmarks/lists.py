@@ -8,16 +8,19 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from layby.actors.migration import Migration
+from layby.actors.people.migration import Migration
 from layby.bus.bucket import Bucket
 from layby.bus.connection import ConnectionSettings
+from layby.bus.layout import streams
 from layby.bus.log import Log
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
-from layby.bus.topology import Provisioner, Topology, streams
+from layby.bus.specs import Topology
+from layby.bus.topology import Provisioner
 from layby.client import Client
-from layby.purging import Purge
-from layby.runtime.entry import Envelope, Raw, Started, encode
+from layby.operations.purging import Purge
+from layby.runtime.entry import Raw, Started
+from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ids import run_id
 from layby.runtime.index import IndexRow, key_of
 from layby.runtime.times import iso
@@ -44,7 +47,7 @@ async def measure(sync: str, sizes: Sizes) -> list[Figure]:
             opened(settings, patient=True) as (_, requests),
             Client.connect(settings) as client,
         ):
-            rows = _Rows(requests)
+            rows = Rows(requests)
             await rows.begin()
             for count in (_FEW, sizes.listed_runs):
                 await rows.fill(count)
@@ -55,7 +58,7 @@ async def measure(sync: str, sizes: Sizes) -> list[Figure]:
     return figures
 
 
-class _Rows:
+class Rows:
     """An index filled by hand, with a log for the runs that are looked at."""
 
     def __init__(self, requests: Requests) -> None:
@@ -67,6 +70,7 @@ class _Rows:
         """When the last row was written that is to be purged."""
 
     async def begin(self) -> None:
+        """Create the streams."""
         topology = Topology(streams=streams(["bench.lists"], ["developer"]), consumers=())
         await Provisioner(self._requests).ensure(topology)
         await Migration(self._requests).run()
@@ -115,14 +119,16 @@ class _Rows:
 
     @staticmethod
     def run(n: int) -> str:
+        """The id of row `n`."""
         return run_id("solve", str(n))
 
     @staticmethod
     def ticket(n: int) -> str:
+        """The ticket of row `n`: each has two runs."""
         return f"T{n // 2}"
 
 
-async def _looks(client: Client, rows: _Rows, count: int) -> dict[str, float]:
+async def _looks(client: Client, rows: Rows, count: int) -> dict[str, float]:
     last = count - 1
     return {
         "newest first": await _median(lambda: client.runs(limit=_NEWEST)),

@@ -76,7 +76,7 @@ class _Lot:
         self._note("server memory", after["server"] / 1e6, "MB")
         self._note("worker memory", after["worker"] / 1e6, "MB")
         await self._idle()
-        await self._beside()
+        await self._spawn()
         await self._kill_worker()
         await self._kill_server()
         return self._figures
@@ -106,7 +106,7 @@ class _Lot:
             share = (cpu_seconds([pid]) - began[name]) / _IDLE * 100
             self._note(f"idle CPU of the {name}", share, "% of a core")
 
-    async def _beside(self) -> None:
+    async def _spawn(self) -> None:
         """Latency with all parked here and none at another server, turn by turn."""
         medians: dict[str, list[float]] = {"nothing parked": [], "all parked": []}
         async with (

@@ -24,12 +24,20 @@ class Sizes:
     parked_latency_runs: int = 200
     large_runs: int = 20_000
     """Parked runs of 120 KB."""
+    ladder_questions: int = 10_000
+    """Open, with rungs that are due in the same second."""
     listed_runs: int = 1_000_000
     """Rows in the index that is listed."""
     flooded_runs: int = 200
     flood_answers: int = 10_000
     """Of 60 KB each, that nobody asked for."""
     flood_events: int = 100_000
+    console_runs: int = 100_000
+    console_entries: int = 10_000
+    console_answers: int = 200
+    console_tabs: int = 100
+    console_idle: float = 60.0
+    """Seconds for which nothing happens."""
     rest: float = 390.0
     """Seconds before memory is read. An idle nats-server collects its garbage every two minutes:
     once for what is not used, once for pools of buffers, once to give it back to the system."""
@@ -50,10 +58,16 @@ QUICK = Sizes(
     parked_runs=5_000,
     parked_latency_runs=50,
     large_runs=2_000,
+    ladder_questions=1_000,
     listed_runs=100_000,
     flooded_runs=30,
     flood_answers=2_000,
     flood_events=10_000,
+    console_runs=10_000,
+    console_entries=2_000,
+    console_answers=30,
+    console_tabs=20,
+    console_idle=10.0,
     rest=3.0,
     repeats=1,
 )

@@ -12,9 +12,11 @@ from collections.abc import Iterable
 
 from layby.bus import log
 from layby.bus.connection import ConnectionSettings
+from layby.bus.layout import streams
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
-from layby.bus.topology import Provisioner, Topology, streams
+from layby.bus.specs import Topology
+from layby.bus.topology import Provisioner
 from layby.runtime.ids import run_id
 
 from .caller import Caller

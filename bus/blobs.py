@@ -1,9 +1,9 @@
-"""Big values, each kept for the run that recorded it, under the hash of its content.
+"""Big values, each stored for the run that recorded it, under the hash of its content.
 
-A value is a row of chunks `blob.<run>.<digest>.<k>`, each created once (so that a second writer of
-the same content finds it there), and a last one, `blob.<run>.<digest>.end`, which says how many
-there are. A reference is written into a log only after the value is whole. Runs share no values: so
-those of a run can be removed with it, and nobody has to count who else names them.
+A value is a sequence of chunks `blob.<run>.<digest>.<k>`, each created once (so that a second
+writer of the same content finds it there), and a last message `blob.<run>.<digest>.end` with their
+number. A log refers to a value only once all of it is stored. Runs share no values, so a run's
+values are removed with it, without counting references.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from .bounded import Bounded
-from .errors import Conflict, CopyLags, ValueLost
+from .errors import BusError, Conflict, CopyLags, ValueLost
 from .reading import newest
 from .requests import Requests
 from .sealing import Cipher, no_keyring
@@ -22,23 +22,23 @@ from .sealing import Cipher, no_keyring
 STREAM = "BLOBS"
 _CHUNK = 256 * 1024
 _CACHED = 16_000_000
-"""Bytes of big values that a worker keeps at hand."""
+"""Bytes of big values that a worker caches."""
 _PAGE = 16
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What stands in the place of a big value."""
+    """What a log has instead of a big value."""
 
     digest: str = msgspec.field(name="$blob")
     size: int
     run: str = ""
-    """Whose it is; empty in logs of the release before, whose values belonged to nobody."""
+    """The run that it belongs to; empty in logs of the release before, which did not record it."""
     sealed: bool = False
-    """Whether its chunks are sealed with the key of its run, and its name tells nothing of it."""
+    """Whether its chunks are encrypted with the key of its run, and its digest is keyed."""
 
     @property
     def place(self) -> str:
-        """Where its chunks are."""
+        """The subject of its chunks, without their numbers."""
         return f"blob.{self.run}.{self.digest}" if self.run else f"blob.{self.digest}"
 
 
@@ -47,7 +47,7 @@ _decode = msgspec.json.Decoder(Reference).decode
 
 
 class Blobs:
-    """Puts big values away and fetches them again."""
+    """Stores big values and fetches them."""
 
     def __init__(self, requests: Requests, *, above: int = 64 * 1024) -> None:
         self._requests = requests
@@ -76,7 +76,7 @@ class Blobs:
         try:
             reference = _decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise ValueLost("what stands for a value put away is no reference to one") from None
+            raise ValueLost("the log has a malformed reference to a big value") from None
         found = self._recent.get(reference.digest)
         if found is None:
             found = await self._fetch(reference)
@@ -84,7 +84,7 @@ class Blobs:
         return msgspec.Raw(found)
 
     async def purge(self, run: str) -> None:
-        """Remove the values of a run, which nothing names any more. Repeatable."""
+        """Remove the values of a run, to which nothing refers any longer. Repeatable."""
         named = self._names.subject(f"blob.{run}.>")
         await self._requests.api(f"STREAM.PURGE.{self._names.stream(STREAM)}", {"filter": named})
 
@@ -96,7 +96,7 @@ class Blobs:
         await self._create(self._names.subject(f"{place}.end"), str(len(chunks)).encode())
 
     async def _create(self, subject: str, data: bytes) -> None:
-        with suppress(Conflict):  # the same content was put away before
+        with suppress(Conflict):  # the same content was stored before
             await self._requests.store(subject, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
 
     async def _fetch(self, reference: Reference) -> bytes:
@@ -112,23 +112,22 @@ class Blobs:
                 for subject in page
                 if subject in found
             ]
-            lacks = [subject for subject in page if subject not in found]
-            if lacks:
-                await self._demand(stream, reference, lacks[0])
-                break
+            missing = [subject for subject in page if subject not in found]
+            if missing:
+                raise await self._why_missing(stream, reference, missing[0])
         data = b"".join(chunks)
-        whole = len(data) == reference.size
-        if not reference.sealed:  # else each chunk was checked, and is where it belongs
-            whole = hashlib.sha256(data).hexdigest() == reference.digest
-        if not whole:
-            raise _lost(reference, "is not what was put away")
+        complete = len(data) == reference.size
+        if not reference.sealed:  # otherwise each chunk was authenticated in its place
+            complete = hashlib.sha256(data).hexdigest() == reference.digest
+        if not complete:
+            raise _lost(reference, "is not what was stored")
         return data
 
-    async def _demand(self, stream: str, reference: Reference, subject: str) -> None:
-        """Say why a chunk was not found. Raises CopyLags, ValueLost."""
+    async def _why_missing(self, stream: str, reference: Reference, subject: str) -> BusError:
+        """Why a chunk was not found."""
         if await self._requests.stored(stream, last=subject) is not None:
-            raise CopyLags(f"a copy of {stream} lacks a part of a big value that its leader has")
-        raise _lost(reference, f"lacks its part {subject.rpartition('.')[2]}")
+            return CopyLags(f"a copy of {stream} lacks a part of a big value that its leader has")
+        return _lost(reference, f"lacks its part {subject.rpartition('.')[2]}")
 
     async def _opened(self, reference: Reference, chunk: bytes, place: str) -> bytes:
         if not reference.sealed:
@@ -141,6 +140,6 @@ class Blobs:
 
 def _lost(reference: Reference, why: str) -> ValueLost:
     return ValueLost(
-        f"the big value {reference.digest[:12]} of {reference.size} bytes {why}: put the stream "
-        f"{STREAM} back from a backup, then retry the run"
+        f"the big value {reference.digest[:12]} of {reference.size} bytes {why}: restore the "
+        f"stream {STREAM} from a backup, then retry the run"
     )

@@ -1,4 +1,4 @@
-"""A memory of what was used last, bounded in bytes. Never a source of truth."""
+"""A least-recently-used cache, bounded in bytes. Never a source of truth."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ V = TypeVar("V")
 
 
 class Bounded(Generic[K, V]):
-    """Holds values up to `size` bytes together, and lets go of those used longest ago."""
+    """Holds values of up to `size` bytes in total, and evicts the least recently used."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.held = 0
-        """Bytes held, by what `put` was told."""
+        """Bytes held, as given to `put`."""
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
     def __contains__(self, key: K) -> bool:
@@ -32,8 +32,13 @@ class Bounded(Generic[K, V]):
         self._values.move_to_end(key)
         return found[0]
 
+    def peek(self, key: K) -> V | None:
+        """The same, but it does not count as a use."""
+        found = self._values.get(key)
+        return None if found is None else found[0]
+
     def put(self, key: K, value: V, size: int) -> None:
-        """Hold `value`, which takes `size` bytes; one that is larger than all room is not held."""
+        """Hold `value`, which takes `size` bytes; one larger than the whole cache is not held."""
         self.pop(key)
         if size > self.size:
             return
@@ -44,12 +49,12 @@ class Bounded(Generic[K, V]):
             self.held -= freed
 
     def pop(self, key: K) -> None:
-        """Let go of `key`."""
+        """Remove `key`."""
         found = self._values.pop(key, None)
         if found is not None:
             self.held -= found[1]
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Remove everything."""
         self._values.clear()
         self.held = 0

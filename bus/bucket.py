@@ -1,25 +1,26 @@
-"""A key-value bucket whose every write is a rollup, with compare-and-set.
+"""A key-value bucket with compare-and-set, in which every write is a rollup.
 
-Deletes in a bucket of history 1 can come back after a server crash on R1; buckets with a longer
-history whose every write carries `Nats-Rollup: sub` do not have that fault (measured).
+On R1, deletes in a bucket of history 1 can be undone by a server crash. Buckets with a longer
+history in which every write has `Nats-Rollup: sub` do not have that fault (measured).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from .errors import BusError, StreamMissing
-from .reading import every, sequence
+from .reading import every, newest, sequence
 from .requests import Requests
 from .sealing import Sealing
 from .token import is_key
+from .wire import Message
 
 _NO_RESPONDERS = "503"
 _GONE = frozenset({10037, 10057})
-"""What the server says of a message that is there no more."""
+"""The server's codes for a message that is no longer there."""
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class Item(NamedTuple):
     revision: int
 
     def read(self, decode: Callable[[bytes], T]) -> T | None:
-        """What it holds; None for a marker, and for what Layby did not write."""
+        """Decode the value; None for a marker, and for a value that Layby did not write."""
         try:
             return decode(self.value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -50,7 +51,7 @@ class Bucket:
 
     @property
     def vault(self) -> Sealing | None:
-        """What seals and opens values; None: there is no keyring here."""
+        """Encrypts and decrypts values; None: there is no keyring here."""
         return self._requests.vault
 
     def place(self, key: str) -> str:
@@ -61,22 +62,32 @@ class Bucket:
         """The newest value of `key`, None when there is none.
 
         Raises:
-            StreamMissing: there is no such bucket, or nobody leads it right now.
+            StreamMissing: there is no such bucket, or it has no leader now.
         """
         msg = await self._requests.request(f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}{key}")
         if msg.status == _NO_RESPONDERS:
-            raise StreamMissing(f"nobody answers for the bucket {self.name}", code=503)
+            raise StreamMissing(f"no server answers for the bucket {self.name}", code=503)
         if msg.status or not msg.data:
             return None
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
 
+    async def get_many(self, keys: Iterable[str]) -> list[Item]:
+        """The values of those keys that have one, from any copy. At most 1,024 keys."""
+        subjects = [f"{self._prefix}{key}" for key in keys]
+        found = await newest(self._requests, self._stream, subjects) if subjects else []
+        return [self._item(message) for message in found if message.data]
+
+    def _item(self, message: Message) -> Item:
+        key = message.headers["Nats-Subject"].removeprefix(self._prefix)
+        return Item(key, message.data, sequence(message))
+
     async def get_newest(self, key: str) -> Item | None:
-        """The newest value by the stream's leader, where a lagging copy would do harm."""
-        item = await self.get_written(key)
+        """The newest value from the stream's leader, where a lagging copy would do harm."""
+        item = await self.get_raw(key)
         return item if item and item.value else None
 
-    async def get_written(self, key: str) -> Item | None:
-        """Like `get_newest`, a marker too: whoever writes next must name its revision."""
+    async def get_raw(self, key: str) -> Item | None:
+        """Like `get_newest`, but markers too: the next write has to name their revision."""
         stored = await self._requests.stored(self._stream, last=f"{self._prefix}{key}")
         return Item(key, stored.data, stored.seq) if stored else None
 
@@ -87,18 +98,18 @@ class Bucket:
         *,
         revision: int | None = None,
         ttl: float | None = None,
-        beside: bool = False,
+        keep_old: bool = False,
     ) -> int:
         """Write `key` and return its revision.
 
-        `revision` demands what the newest is: 0 for a key that must not exist, None for any.
-        `ttl` seconds after this write the key is forgotten; for values that decide nothing more.
-        `beside` leaves what was there before for `wipe`.
+        `revision` is what the newest must be: 0 for a key that must not exist, None for any.
+        `ttl` is the seconds until the key is forgotten; only for values that no longer matter.
+        `keep_old` leaves the previous value for `wipe`.
 
         Raises:
-            Conflict: the newest revision is another.
+            Conflict: the newest revision is different.
         """
-        headers = {} if beside else {"Nats-Rollup": "sub"}
+        headers = {} if keep_old else {"Nats-Rollup": "sub"}
         if revision is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
         if ttl is not None:
@@ -107,7 +118,7 @@ class Bucket:
         return ack.seq
 
     async def wipe(self, key: str, newest: int) -> None:
-        """Write over what `key` held before the revision `newest`, on the disk too. Repeatable."""
+        """Overwrite the values of `key` before the revision `newest`, also on disk. Repeatable."""
         async for message in every(self._requests, self._stream, f"{self._prefix}{key}"):
             if sequence(message) < newest:
                 await self._wipe(sequence(message))
@@ -120,12 +131,12 @@ class Bucket:
                 raise
 
     async def forget(self, key: str) -> None:
-        """Leave nothing of `key` but an empty marker that goes by itself."""
+        """Replace `key` by an empty marker that expires."""
         await self.put(key, b"", ttl=60.0)
 
     async def items(self) -> AsyncIterator[Item]:
         """Every key with its newest value, oldest write first."""
         async for message in every(self._requests, self._stream, f"{self._prefix}>"):
             key = message.headers["Nats-Subject"].removeprefix(self._prefix)
-            if message.data and is_key(key):  # nobody of ours has written another
+            if message.data and is_key(key):  # Layby writes no other keys
                 yield Item(key, message.data, sequence(message))

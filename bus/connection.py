@@ -1,10 +1,8 @@
-"""One connection to NATS: quick to say that it cannot be had, and patient once it was had."""
+"""One connection to NATS: it fails fast at first, and reconnects patiently once connected."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import inspect
 import logging
 import random
@@ -18,6 +16,7 @@ from typing import Any, Final, Self
 from nats import errors as nats_errors
 from nats.aio.client import Server
 
+from . import credentials
 from .errors import (
     BusError,
     InvalidSettings,
@@ -27,7 +26,7 @@ from .errors import (
     ServerUnavailable,
 )
 from .install import installing
-from .settings import ConnectionSettings, readable
+from .settings import ConnectionSettings
 from .wire import Wire
 
 __all__ = ["Connection", "ConnectionSettings", "Hook", "check_version", "connect"]
@@ -36,10 +35,10 @@ Hook = Callable[[], Awaitable[None] | None]
 """Called when the state of a connection changes; what it raises is logged."""
 
 OLDEST_SERVER: Final = (2, 12)
-"""The oldest nats-server that will do: it brought message schedules, which our timers are."""
+"""The oldest nats-server that is supported: it introduced message schedules, for our timers."""
 
-_PATIENT: Final = -1
-_TRIES_OF_THE_IMPATIENT: Final = 4
+_UNLIMITED: Final = -1
+_QUICK_RECONNECTS: Final = 4
 _LONGEST_PAUSE: Final = 2.0
 _ENCRYPT: Final = (
     "the password went over the network in clear: give the server a certificate and connect with "
@@ -51,6 +50,7 @@ _VIOLATION: Final = re.compile(
     r'permissions violation for (?:publish|subscription) (?:to|with reply of) "([^"]*)"',
     re.IGNORECASE,
 )
+_FULL: Final = "maximum account active connections exceeded"
 _REFUSAL: Final = re.compile(
     r"authorization violation|user authentication|account auth", re.IGNORECASE
 )
@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 
 async def connect(settings: ConnectionSettings, *, patient: bool = True) -> Connection:
-    """Connect, or say within a moment why not.
+    """Connect, or say quickly why not.
 
     Args:
         settings: where and how.
@@ -66,7 +66,7 @@ async def connect(settings: ConnectionSettings, *, patient: bool = True) -> Conn
             give up after a few seconds, as a command should.
 
     Raises:
-        ServerUnavailable: nothing answers there. Refusals come at once, silence takes
+        ServerUnavailable: nothing answers there. A refusal comes immediately; silence takes
             `settings.timeout` for each server.
         LoginRefused: the server does not accept the credentials.
         InvalidSettings: a file that the settings name is missing or wrong.
@@ -80,8 +80,8 @@ async def connect(settings: ConnectionSettings, *, patient: bool = True) -> Conn
 class Connection:
     """A connection to NATS; `connect` makes them.
 
-    While it is down, a publish fails at once rather than being kept back: nothing that was reported
-    as failed is sent later.
+    While it is down, a publish fails immediately and is not buffered: what was reported as failed
+    is never sent later.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -91,12 +91,12 @@ class Connection:
         self.on_reconnect: list[Hook] = []
         """Called when it is back."""
         self.on_denied: list[Callable[[PermissionDenied], None]] = []
-        """Called with each refusal of a subject; a refused request gets no other answer."""
+        """Called with each refusal of a subject; a refused request gets no other reply."""
         self.on_closed: list[Hook] = []
-        """Called when the client has given up for good: end the process, so that it is restarted.
-        Not called when you close it."""
+        """Called when the client has given up reconnecting: end the process, so that it is
+        restarted. Not called when you close it."""
         self._client = _Client(demands_tls=settings.demands_tls)
-        self._closing = False
+        self._closed_by_us = False
         self._failures: list[Exception] = []
         self._denied: OrderedDict[str, float] = OrderedDict()
         self._patient = True
@@ -109,17 +109,17 @@ class Connection:
 
     @property
     def nc(self) -> Wire:
-        """The client, for what this class does not offer."""
+        """The nats-py client."""
         return self._client
 
     @property
     def server_version(self) -> str:
-        """What the server says its version is."""
+        """The version that the server reports."""
         return self._client.version
 
     @property
     def demands_login(self) -> bool:
-        """Whether the server asks who connects."""
+        """Whether the server requires a login."""
         return self._client.demands_login
 
     def __repr__(self) -> str:
@@ -131,14 +131,14 @@ class Connection:
         self._patient = patient
         if not self.settings.is_configured:
             raise InvalidSettings("No server is named. Set NATS_URL=nats://host:4222.")
-        options = {**_login(self.settings), **self._options()}
+        options = {**credentials.options(self.settings), **self._options()}
         try:
             async with asyncio.timeout(self.settings.timeout * len(self.settings.servers)):
                 await self.nc.connect(list(self.settings.servers), **options)
             check_version(self._client.version, self.settings.shown)
         except (OSError, ValueError, nats_errors.Error) as error:  # a TimeoutError is an OSError
             await self.close()
-            raise self._explained(error) from error
+            raise self._explain(error) from error
         except BaseException:
             await self.close()
             raise
@@ -147,16 +147,16 @@ class Connection:
             _log.warning(
                 "connection.login_in_clear server=%s advice=%s", self.settings.shown, _ENCRYPT
             )
-        # The client has one limit for the first connection and for all later ones; it reads this
-        # at each attempt.
-        self.nc.options["max_reconnect_attempts"] = _PATIENT if patient else _TRIES_OF_THE_IMPATIENT
+        # The client has one limit for the first connection and all later ones, and reads it at each
+        # attempt.
+        self.nc.options["max_reconnect_attempts"] = _UNLIMITED if patient else _QUICK_RECONNECTS
 
     async def close(self) -> None:
         """Close the connection; it cannot be opened again. Does nothing when it is closed."""
-        self._closing = True
+        self._closed_by_us = True
         if self.nc.is_closed:
             return
-        # A peer that reads nothing would hold the rest of the buffer, and us, for ever.
+        # A peer that reads nothing would block this forever.
         with suppress(TimeoutError, OSError, AssertionError, nats_errors.Error):
             async with asyncio.timeout(_CLOSE_WITHIN):
                 await self.nc.close()
@@ -166,9 +166,9 @@ class Connection:
     ) -> PermissionDenied | None:
         """The server's refusal of this subject in the last `within` seconds, if there was one.
 
-        A refused request is not answered: look here when one has timed out.
+        A refused request gets no reply: check here when a request has timed out.
         """
-        when = self._denied.get(subject.lower())  # in which case the client reports it
+        when = self._denied.get(subject.lower())  # the client reports it in lower case
         if when is None or _now() - when > within:
             return None
         inbox = self.settings.inbox_prefix
@@ -190,10 +190,10 @@ class Connection:
         options: dict[str, Any] = {
             "name": settings.name,
             "connect_timeout": settings.timeout,
-            "max_reconnect_attempts": 1,  # for the first connection: 0 or less would be for ever
+            "max_reconnect_attempts": 1,  # for the first connection: 0 or less means forever
             "reconnect_time_wait": 0.05,
             "ping_interval": 10,  # a dead peer is noticed in 30 s; by default in 6 min
-            "pending_size": -1,  # or a publish that "failed" in an outage would be sent after it
+            "pending_size": -1,  # or a publish that failed in an outage would be sent after it
             "inbox_prefix": settings.inbox_prefix,
             "tls_handshake_first": settings.tls_first,
             "reconnect_to_server_handler": _next_server,
@@ -206,14 +206,20 @@ class Connection:
             options["tls"] = tls
         return options
 
-    def _explained(self, error: Exception) -> BusError:
-        """Why there is no connection: what the servers said counts more than how we gave up."""
+    def _explain(self, error: Exception) -> BusError:
+        """Why there is no connection: the servers' own errors count more than our timeout."""
         reasons = [*self._failures, error]
         for reason in reasons:
             if _REFUSAL.search(str(reason)):
                 return LoginRefused(
                     f"{self._where} refuses the login ({self.settings.login}). "
                     f"{self.settings.login_remedy}"
+                )
+            if _FULL in str(reason):
+                return ServerUnavailable(
+                    f"{self._where} has no connection left for the account of this login "
+                    f"({self.settings.login}): close some, or raise `layby accounts config "
+                    "--max-connections`."
                 )
         return ServerUnavailable(
             f"Cannot connect to {self._where}: {_plain(reasons)}. Is it running, and reachable "
@@ -227,7 +233,7 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         if match := _VIOLATION.search(str(error)):
-            self._refused(match[1].lower())
+            self._note_refusal(match[1].lower())
             return
         if isinstance(error, ssl.SSLError):
             self._client.abandon_transport()
@@ -235,19 +241,19 @@ class Connection:
             self._failures = [*self._failures[-7:], error]
         _log.debug("connection.error error=%r", error)
 
-    def _refused(self, subject: str) -> None:
-        if subject not in self._denied and self._patient:  # a command says so itself
+    def _note_refusal(self, subject: str) -> None:
+        if subject not in self._denied and self._patient:  # a command reports it itself
             _log.warning("connection.permission_denied subject=%r", subject)
         self._denied[subject] = _now()
         self._denied.move_to_end(subject)
         if len(self._denied) > _REMEMBERED:
             self._denied.popitem(last=False)
         if error := self.last_permission_error(subject):
-            for tell in self.on_denied:
-                tell(error)
+            for hook in self.on_denied:
+                hook(error)
 
     async def _on_disconnected(self) -> None:
-        if not self._closing:
+        if not self._closed_by_us:
             _log.warning("connection.lost server=%s", self.settings.shown)
             await _call(self.on_disconnect)
 
@@ -257,7 +263,7 @@ class Connection:
         await _call(self.on_reconnect)
 
     async def _on_closed(self) -> None:
-        if not self._closing:
+        if not self._closed_by_us:
             _log.error("connection.given_up server=%s", self.settings.shown)
             await _call(self.on_closed)
 
@@ -275,14 +281,14 @@ class _Client(Wire):
         return super()._connect_command()
 
     def abandon_transport(self) -> None:
-        """Let a connection go whose TLS handshake failed: to wait for its end has no end."""
+        """Drop a connection whose TLS handshake failed: waiting for its end would take forever."""
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]
             self._transport = None
 
     @property
     def demands_login(self) -> bool:
-        """Whether the server says that it wants a login."""
+        """Whether the server requires a login."""
         return bool(self._server_info.get("auth_required", False))
 
     @property
@@ -293,75 +299,37 @@ class _Client(Wire):
 
     @property
     def version(self) -> str:
-        """What the server says its version is."""
+        """The version that the server reports."""
         return str(self._server_info.get("version", ""))
 
 
 def check_version(version: str, where: str = "The server") -> None:
-    """See that a server is new enough.
+    """Check that a server is new enough.
 
     Raises:
-        ServerTooOld: if it is older than 2.12, or does not say its version.
+        ServerTooOld: it is older than 2.12, or does not report its version.
     """
     match = re.match(r"v?(\d+)\.(\d+)", version)
     if match is None or (int(match[1]), int(match[2])) < OLDEST_SERVER:
         raise ServerTooOld(
             f"{where} runs nats-server {version or '(unknown)'}; Layby needs 2.12 or newer, which "
-            "brought the message schedules that its timers are made of. Upgrade it, or use the "
-            f"server of `{installing('local')}`."
+            "has the message schedules that its timers use. Upgrade it, or use the server of "
+            f"`{installing('local')}`."
         )
 
 
 def _next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server, float]:
-    """Which server to try next, and after how many seconds: all in turn, ever more slowly.
+    """The server to try next, and the pause before it: all in turn, with growing pauses.
 
-    The jitter keeps a fleet of workers from arriving in one instant when a server is back.
+    The jitter keeps a fleet of workers from connecting all at the same moment.
     """
     server = min(pool, key=lambda candidate: candidate.reconnects)
     pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(server.reconnects, 10))
     return server, pause * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def _login(settings: ConnectionSettings) -> dict[str, Any]:
-    if settings.creds or settings.nkey:
-        _demand_nkeys(settings)
-    if settings.creds:
-        # The client reads on for ever if the file lacks one of these lines.
-        text = readable(settings.creds, "credentials file")
-        if b"BEGIN NATS USER JWT" not in text or b"BEGIN USER NKEY SEED" not in text:
-            raise InvalidSettings(
-                f"{settings.creds} is not a credentials file: it should hold a NATS USER JWT and "
-                "a USER NKEY SEED. Make one with `nsc generate creds`."
-            )
-        return {"user_credentials": settings.creds}
-    if settings.nkey:
-        _check_seed(settings.nkey)
-        return {"nkeys_seed": settings.nkey}
-    if settings.user:
-        return {"user": settings.user, "password": settings.password or ""}
-    return {"token": settings.token} if settings.token else {}
-
-
-def _demand_nkeys(settings: ConnectionSettings) -> None:
-    if importlib.util.find_spec("nkeys") is None:
-        raise InvalidSettings(
-            f"Logging in with {settings.login} needs the package `nkeys`: `pip install nkeys`."
-        )
-
-
-def _check_seed(path: str) -> None:
-    from_seed: Callable[[bytearray], Any] = importlib.import_module("nkeys").from_seed  # optional
-    seed = bytearray(readable(path, "nkey seed").strip())
-    try:
-        from_seed(seed).wipe()
-    except Exception:  # noqa: BLE001  it raises many kinds; their text may quote the seed
-        raise InvalidSettings(
-            f"{path} does not hold an nkey seed. It should be one line that begins with SU."
-        ) from None
-
-
 def _plain(reasons: list[Exception]) -> str:
-    """The most telling of the reasons, in words without a trace."""
+    """The most informative of the reasons, in words."""
     first = next(
         (reason for reason in reasons if not isinstance(reason, nats_errors.NoServersError)),
         reasons[-1],

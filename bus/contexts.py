@@ -49,7 +49,7 @@ def selected(folder: Path) -> str | None:
 
 
 def read(name: str, folder: Path, environ: Mapping[str, str], home: Path) -> dict[str, Any]:
-    """The settings in a context: those of its fields that are set, with `~` and `$VAR` filled in.
+    """The settings in a context: those of its fields that are set, with `~` and `$VAR` expanded.
 
     Args:
         name: the name of a context, or the path of a file that ends in `.json`.
@@ -93,7 +93,7 @@ def _load(path: Path, name: str) -> dict[str, Any]:
         raise InvalidSettings(f"Cannot read {path}: {error.strerror}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError):  # whose text may quote a secret
         raise InvalidSettings(
-            f"{path} is not a JSON object. Mend it: `nats context edit`."
+            f"{path} is not a JSON object. Fix it with `nats context edit`."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What a credentials file says of its owner, without asking the server."""
+"""The owner of a credentials file, read without asking the server."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The dead-letter stream: what could not be handled, with its reason and where it came from."""
+"""The dead-letter stream: messages that could not be handled, with the reason and their origin."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,39 +15,56 @@ from .requests import Requests
 
 STREAM = "DEAD"
 EVENT_ID = "Layby-Event-Id"
-"""Header of an event that is published again: the id by which it starts its run.
+"""Header of a dead-lettered event: the id with which it starts its run.
 
-Its `Nats-Msg-Id` is another: under the first one the server would take it for a duplicate."""
-_NEVER = ("$", "_", "layby.")
-"""How subjects begin on which the server, or a worker, obeys what it is told."""
+On the wire it is on events that an earlier Layby has republished."""
+_RESERVED = ("$", "_", "layby.")
+"""First characters of subjects on which the server or a worker takes commands."""
 _SHOWN = 64 * 1024
 _LONGEST = 4_000
-"""Characters of a reason, which may quote what came."""
+"""Characters of a reason, which may quote the message."""
 _PAGE = 100
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One message that was given up."""
+    """One message that could not be handled."""
 
     reason: str
     subject: str
     mailbox: str
     stream: str = ""
     seq: int
-    """Its sequence in the stream it came from, which may keep it whole."""
+    """Its sequence in the stream it came from, which may still have all of it."""
     at: float
     size: int
     body: str
-    """The payload as text, cut after 64 KiB; bytes that are no UTF-8 are replaced."""
+    """The payload as text, cut after 64 KiB; bytes that are not UTF-8 are replaced."""
     num_delivered: int = 1
     is_text: bool = True
     """Whether its subject was text; if not, `subject` shows its bytes."""
     event_id: str = ""
-    """What the sender called the event, which no later sending must change."""
+    """The sender's id of the event, which must stay the same when it is sent again."""
+
+    def is_about(self, subject: str, data: bytes) -> bool:
+        """Whether it is about this message."""
+        shown = data[:_SHOWN].decode("utf-8", "replace")
+        return (self.subject, self.size, self.body) == (subject, len(data), shown)
+
+
+class OriginalMessage(NamedTuple):
+    """The message of a letter as it was; for an event, everything that its run needs."""
+
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+    """The id of the event."""
+    seq: int
+    """Its sequence in the stream it came from."""
+    at: float
 
 
 class DeadLetters:
-    """Gives messages up, and gives them back."""
+    """Stores dead letters, and sends their messages again."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
@@ -81,6 +99,28 @@ class DeadLetters:
             if (letter := read(message.data)) is not None
         ]
 
+    async def newest(self, count: int) -> Sequence[tuple[int, DeadLetter]]:
+        """The newest letters with their numbers, newest first, at most `count` of them."""
+        info = await self._requests.api(f"STREAM.INFO.{self._stream}")
+        first, end = info["state"]["first_seq"], info["state"]["last_seq"] + 1
+        found: list[tuple[int, DeadLetter]] = []
+        width = count
+        while end > first and len(found) < count:
+            start = max(first, end - width)
+            found = [*await self._between(start, end), *found]
+            end, width = start, width * 4  # letters that were dropped leave gaps
+        return found[-count:][::-1]
+
+    async def _between(self, start: int, end: int) -> Sequence[tuple[int, DeadLetter]]:
+        found: list[tuple[int, DeadLetter]] = []
+        subject = self._names.subject("dead.>")
+        async for message in every(self._requests, self._stream, subject, _PAGE, first=start):
+            if sequence(message) >= end:
+                break
+            if (letter := read(message.data)) is not None:
+                found.append((sequence(message), letter))
+        return found
+
     async def get(self, number: int) -> DeadLetter:
         """One letter. Raises NoSuchLetter."""
         message = await self._stored(self._stream, number)
@@ -91,41 +131,53 @@ class DeadLetters:
         return letter
 
     async def resend(self, number: int) -> int:
-        """Publish a letter's message anew, and return its sequence; the letter stays.
+        """Publish a letter's message again, and return its sequence; the letter stays.
 
-        Repeated, it begins nothing twice: what is published has the id that its event had or, where
-        it had none, one that follows from the letter.
+        Only for messages on Layby's own subjects. Events have other readers too: see `original`.
 
         Raises:
-            NoSuchLetter: there is none of that number.
-            CannotRetry: the message is mail of a run, which has ended, is not kept whole, or is
-                none that anybody could have sent.
+            NoSuchLetter: there is no letter with this number.
+            CannotRetry: the message is mail of a run that has ended, is no longer complete, or is
+                on a subject that takes no messages.
+        """
+        given = await self.original(number)
+        headers = {"Nats-Msg-Id": f"dead-{number}@{given.at}"}
+        ack = await self._requests.store(given.subject, given.data, headers)
+        return ack.seq
+
+    async def original(self, number: int) -> OriginalMessage:
+        """A letter's message as it was.
+
+        Raises:
+            NoSuchLetter: there is no letter with this number.
+            CannotRetry: see `resend`.
         """
         letter = await self.get(number)
-        if self._names.own(letter.subject).startswith(_NEVER):
-            raise CannotRetry(f"letter {number} is for {letter.subject!r}, where nothing is sent")
+        if self._names.own(letter.subject).startswith(_RESERVED):
+            raise CannotRetry(
+                f"letter {number} is for the reserved subject {letter.subject!r}, to which nothing "
+                "is sent again: drop it"
+            )
         if self._names.own(letter.subject).startswith("to."):
             raise CannotRetry(
-                f"letter {number} is mail of a run, and the run has failed: start its ticket anew"
+                f"letter {number} is mail of a run, and the run has failed: start its ticket again"
             )
         if not letter.is_text:
-            raise CannotRetry(
-                f"the subject of letter {number} is no text: nobody can have meant it"
-            )
+            raise CannotRetry(f"the subject of letter {number} is not text: drop the letter")
         origin = await self._stored(letter.stream, letter.seq)
-        whole = letter.size <= _SHOWN and "\ufffd" not in letter.body
-        if origin is None and not whole:
+        if origin is not None and not letter.is_about(origin.subject, origin.data):
+            origin = None  # the stream was recreated, and has another message at this sequence
+        complete = letter.size <= _SHOWN and "\ufffd" not in letter.body
+        if origin is None and not complete:
             raise CannotRetry(
                 f"the message of letter {number} is gone from the stream {letter.stream}, and the "
-                "letter holds a part of it only"
+                "letter has only a part of it"
             )
         data = origin.data if origin is not None else letter.body.encode()
-        headers = {"Nats-Msg-Id": f"dead-{number}@{letter.at}"}
         event_id = letter.event_id or (origin.event_id if origin is not None else "")
-        # One without a name is known by its place, so that no run that it has begun is doubled.
-        headers[EVENT_ID] = event_id or f"{letter.seq}@{letter.at}"
-        ack = await self._requests.store(letter.subject, data, headers)
-        return ack.seq
+        # Without an id of its own its position is its id, so that it starts no run twice.
+        headers = {EVENT_ID: event_id or f"{letter.seq}@{letter.at}"}
+        return OriginalMessage(letter.subject, data, headers, letter.seq, letter.at)
 
     async def drop(self, number: int) -> None:
         """Remove a letter. Raises NoSuchLetter."""
@@ -153,7 +205,7 @@ class _Origin(NamedTuple):
     subject: str
     data: bytes
     event_id: str
-    """What its sender called the event; empty where that is not said."""
+    """The sender's id of the event; empty where it has none."""
 
 
 def _event_id(block: bytes) -> str:
@@ -164,18 +216,18 @@ def _event_id(block: bytes) -> str:
 
 
 class NoSuchLetter(BusError):
-    """There is no dead letter of that number."""
+    """There is no dead letter with this number."""
 
 
 class CannotRetry(BusError):
-    """A dead letter's message cannot be published anew."""
+    """A dead letter's message cannot be published again."""
 
 
 _decode = msgspec.json.Decoder(DeadLetter).decode
 
 
 def read(data: bytes) -> DeadLetter | None:
-    """A letter; None for what Layby did not write."""
+    """Decode a letter; None for a message that Layby did not write."""
     try:
         return _decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The keys that an operator holds: they wrap the secrets that data is sealed with."""
+"""The operator's keys, which wrap the secrets that data is sealed with."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _HOW = "make one with `layby keyring new`"
 
 @runtime_checkable
 class KeyService(Protocol):
-    """What wraps secrets: a `Keyring`, or a client of a KMS that you write.
+    """Wraps secrets: a `Keyring`, or a client of a KMS that you write.
 
-    A secret is some 4 KB for a hundred runs, or 32 bytes for a person. What was unwrapped is
-    remembered for minutes, so a service is asked seldom.
+    A secret is about 4 KB for 128 runs, or 32 bytes for a person. Unwrapped secrets are cached for
+    minutes, so a service is rarely asked.
     """
 
     async def primary(self) -> str:
-        """The id of the key that wraps what is new: 1 to 64 letters, digits, `.`, `_` and `-`."""
+        """The id of the key that wraps new secrets: 1 to 64 letters, digits, `.`, `_` and `-`."""
         ...
 
     async def holds(self, key: str) -> bool:
-        """Whether it can unwrap what this key has wrapped."""
+        """Whether it holds this key."""
         ...
 
     async def wrap(self, key: str, secret: bytes, context: str) -> bytes:
@@ -45,13 +45,13 @@ class KeyService(Protocol):
 
         Raises:
             KeyMissing: there is no such key.
-            Tampered: another key has wrapped it, or for another context.
+            Tampered: it was wrapped with another key, or for another context.
         """
         ...
 
 
 class Keyring:
-    """Keys of 32 bytes by their ids: the first wraps what is new, the others open what is old.
+    """Keys of 32 bytes by id: the first wraps new secrets, the others only unwrap old ones.
 
     Raises:
         InvalidSettings: there is no key, or one is not 32 bytes, or an id cannot be one.
@@ -83,6 +83,11 @@ class Keyring:
         It is read when the first key is needed.
         """
         return cls(lambda: _parsed(_text(Path(path)), str(path)))
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of its keys, the first one's first. Raises InvalidSettings."""
+        return list(self._keys)
 
     @property
     def _keys(self) -> dict[str, bytes]:

@@ -1,11 +1,11 @@
 """The log of a run, which is its mail: entry n is the message `to.<p>.<actor>.<run>.<n>`.
 
-The fence is the pair of headers of `append`: position n of a run can be created once, whoever
-it is addressed to. It needs no sequence of the server, and holds on R1 and R3.
+The fence is the pair of headers of `append`: position n of a run can be created only once, for
+any address. It needs no sequence of the server, and holds on R1 and R3.
 
 `p` is the run's partition, one of 16: the first hex digit of its id. One stream holds all of them,
-or 2, 4, 8 or 16 streams hold an equal share each. Whoever publishes or subscribes need not know
-how many there are; whoever reads from a stream must.
+or 2, 4, 8 or 16 streams hold an equal share each. Publishers and subscribers need not know how
+many there are; readers of a stream must.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import BusError, Conflict, Erased, KeyMissing, Tampered, TopologyMismatch
@@ -29,7 +30,7 @@ STREAM = "RUNS"
 COUNTS = (1, 2, 4, 8, 16)
 """How many streams of logs there may be."""
 NOBODY = "log"
-"""The address of an entry that is nobody's mail."""
+"""The address of an entry that wakes no actor."""
 ALL = "to.*.*.*.*"
 """The subjects of all entries of all runs."""
 _PARTITIONS = "0123456789abcdef"
@@ -44,7 +45,7 @@ _WORDS = 5
 
 
 class NoPosition(BusError):
-    """What is asked for is no position of a run's log, or no run's id."""
+    """This is not a position of a run's log, or not a run's id."""
 
 
 class LogMessage(NamedTuple):
@@ -55,8 +56,9 @@ class LogMessage(NamedTuple):
     data: bytes
 
 
+@lru_cache(maxsize=4_096)
 def partition(run: str) -> str:
-    """The partition of a run, the same for ever: where its id begins with no hex digit, a hash.
+    """The partition of a run, which never changes: a hash if its id begins with no hex digit.
 
     Raises:
         NoPosition: no run can have that id: in a subject it would be a wildcard, or several words.
@@ -72,7 +74,7 @@ def subject(to: str, run: str, n: int) -> str:
 
 
 def position(run: str, n: int | str) -> str:
-    """The subjects of position `n` of `run`, whoever it is addressed to; n = "*": of all."""
+    """The subjects of position `n` of `run` for any address; n = "*": of all positions."""
     return f"to.{partition(run)}.*.{run}.{n}"
 
 
@@ -82,14 +84,14 @@ def mail(actor: str) -> str:
 
 
 def parse(text: str) -> tuple[str, str, int]:
-    """Split a log subject into actor, run and position. Raises NoPosition when it is none."""
+    """Split a log subject into actor, run and position. Raises NoPosition if it is not one."""
     parts = text.split(".")
     if len(parts) == _WORDS + 1:  # the first is the app's prefix
         del parts[0]
     if len(parts) != _WORDS or parts[0] != "to" or not _POSITION.fullmatch(parts[4]):
         raise NoPosition(f"{text[:200]!r} is not a position of a run's log")
     if parts[1] != partition(parts[3]):
-        raise NoPosition(f"{text!r} is not where the log of run {parts[3]} is")
+        raise NoPosition(f"{text!r} is not in the partition of run {parts[3]}")
     return parts[2], parts[3], int(parts[4])
 
 
@@ -134,7 +136,7 @@ class Log:
 
     @property
     def vault(self) -> Sealing | None:
-        """What seals and opens entries; None: there is no keyring here."""
+        """Encrypts and decrypts entries; None: there is no keyring here."""
         return self._requests.vault
 
     async def streams(self) -> int:
@@ -151,8 +153,8 @@ class Log:
             self._streams = count_of(held, self.names)
             if not self._streams:
                 raise TopologyMismatch(
-                    f"stream {name} holds {', '.join(held)}, which is no share of Layby's logs: "
-                    "it was made or changed by somebody else"
+                    f"stream {name} holds {', '.join(held)}, which are not subjects of Layby's "
+                    "logs: it was made or changed by somebody else"
                 )
         return self._streams
 
@@ -160,14 +162,18 @@ class Log:
         """Create position `n`.
 
         Raises:
-            Conflict: the position exists already: look again.
-            PublishUnconfirmed: it may or may not exist: look again.
+            Conflict: the position exists already: read the log again.
+            PublishUnconfirmed: it may or may not exist: read the log again.
         """
         headers = {_SEQUENCE: "0", _SUBJECT: self.position(run, n)}
         place = self.names.subject(subject(to, run, n))
         vault = self._requests.vault
         if vault is not None:
-            data = await vault.sealed(run, n, data, place)
+            cipher = vault.cached(run)
+            if cipher is not None:
+                data = cipher.seal(data, place)
+            else:
+                data = await vault.sealed(run, n, data, place)
         await self._requests.store(place, data, headers)
 
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:
@@ -176,7 +182,7 @@ class Log:
             await self._requests.vault.begin(run, person, parent)
 
     async def opened(self, run: str, n: int, data: bytes, place: str) -> bytes:
-        """Position `n` of a run, which was delivered on the subject `place`, as it was written.
+        """Position `n` of a run, delivered on the subject `place`, decrypted.
 
         Raises:
             Erased: the key of the run was destroyed.
@@ -193,15 +199,15 @@ class Log:
         raise no_keyring(place)
 
     async def first(self, run: str, n: int = 1) -> bytes | None:
-        """Position `n` as it was stored first, by the word of the stream's leader, and sealed.
+        """Position `n` as it was stored first, read from the stream's leader, still encrypted.
 
-        The fence lets nobody of Layby's store anything after it; others may have.
+        The fence keeps Layby from storing it twice; somebody else may have.
         """
         stored = await self._first(run, n)
         return None if stored is None else stored.data
 
     async def original(self, run: str, n: int) -> bytes:
-        """Position `n` as it was stored first, and written; empty: that cannot be read."""
+        """Position `n` as it was stored first, decrypted; empty if it cannot be decrypted."""
         stored = await self._first(run, n)
         if stored is None:
             return b""
@@ -217,8 +223,8 @@ class Log:
     async def load(self, run: str, after: int = 0) -> list[LogMessage]:
         """Every position after `after`, in order and without a gap.
 
-        A follower that lags may answer with fewer than there are: an append then conflicts
-        and the caller loads again.
+        A copy that lags may return fewer than there are: an append then conflicts, and the caller
+        loads again.
         """
         if after:
             return await self._pages(run, after)
@@ -231,29 +237,29 @@ class Log:
         return _contiguous(found, 0)
 
     async def outline(self, run: str) -> list[tuple[int, str, float]]:
-        """Of every position its number, whom it woke, and when it was stored (Unix seconds)."""
+        """For every position its number, its address, and when it was stored (Unix seconds)."""
         stream = await self._stream(run)
-        told: list[tuple[int, str, float]] = []
+        found: list[tuple[int, str, float]] = []
         async for message in every(self._requests, stream, self.position(run, "*")):
             to, _, n = parse(message.headers["Nats-Subject"])
             at = datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
-            told.append((n, to, at))
-        return told
+            found.append((n, to, at))
+        return found
 
     async def exists(self, run: str, n: int) -> bool:
-        """Whether position `n` exists by the word of the stream's leader, which no copy outruns."""
+        """Whether position `n` exists according to the stream's leader, which has every entry."""
         stream = await self._stream(run)
         return await self._requests.stored(stream, last=self.position(run, n)) is not None
 
     async def at(self, run: str, *positions: int) -> dict[int, bytes]:
-        """Those of these positions of `run` that a copy of the log holds."""
+        """Those of these positions of `run` that a copy of the log has."""
         found = await self._get(run, [self.position(run, n) for n in positions])
         return {message.n: message.data for message in reversed(found)}
 
     async def openings(self, runs: Iterable[str]) -> dict[str, bytes | None]:
-        """The first positions of those of `runs` that have a log; None: it cannot be read here.
+        """The first positions of those of `runs` that have a log; None where it cannot be read.
 
-        What is no run's id has none.
+        Anything that is not a run's id is left out.
         """
         count = await self.streams()
         found: dict[str, bytes | None] = {}
@@ -298,17 +304,17 @@ class Log:
             size = _PAGE
 
     async def _get(self, run: str, subjects: list[str]) -> list[LogMessage]:
-        """The messages on `subjects`, by position; on each, what was stored first comes first."""
+        """The messages on `subjects` by position; of one position, the first stored comes first."""
         found = await newest(self._requests, await self._stream(run), subjects)
         messages = [message for _, message in filter(None, map(_read, found))]
         messages.sort(key=lambda message: message.n)
         if self._requests.vault is None and not any(is_sealed(each.data) for each in messages):
             return messages
-        # What the first is sealed with, the others are.
+        # Either all entries of a run are encrypted, or none is.
         return [await self._open(run, each) for each in messages]
 
     async def _open(self, run: str, message: LogMessage) -> LogMessage:
-        """A message that is opened; empty where it was not sealed for its run and place."""
+        """A message, decrypted; empty where it was not encrypted for its run and subject."""
         n, to, data = message
         place = self.names.subject(subject(to, run, n))
         try:
@@ -320,12 +326,12 @@ class Log:
         return self.names.stream(stream_of(run, self._streams or await self.streams()))
 
     def position(self, run: str, n: int | str) -> str:
-        """The subjects of position `n` of `run` in this log, whoever it is addressed to."""
+        """The subjects of position `n` of `run` in this log, for any address."""
         return self.names.subject(position(run, n))
 
 
 def _read(message: Message) -> tuple[str, LogMessage] | None:
-    """A stored position and its run; None for what is on no position, whoever put it there."""
+    """A stored position and its run; None for a message that is not on a position."""
     try:
         to, run, n = parse(message.headers["Nats-Subject"])
     except NoPosition:

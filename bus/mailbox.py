@@ -1,8 +1,8 @@
 """A mailbox: a durable pull consumer, read with bounded concurrency.
 
-Asks for exactly as many messages as it may handle, hands each to its own task, and keeps the
-server from redelivering what is still being handled. Nothing here decides anything: whether a
-message was handled before is for the handler to see in the log.
+It requests exactly as many messages as it may handle, gives each a task of its own, and keeps the
+server from redelivering a message that is still being handled. It decides nothing: the handler
+sees in the log whether a message was handled before.
 """
 
 from __future__ import annotations
@@ -27,38 +27,43 @@ log = structlog.get_logger("layby.mailbox")
 _EXPIRES = 30.0
 _HEARTBEAT = 5.0
 _RENEWALS = 3
-"""Times in an ack-wait that it is renewed, and that the server is heard at least."""
+"""How often an ack-wait is renewed while it lasts, and the least number of heartbeats in it."""
 _MISSED = 2.5
 """Heartbeats that may be missed before a pull counts as lost."""
 _RETRY = 0.25
 _SHARE = 4
-"""A mailbox asks for a quarter of what it may hold at least, unless it has asked for nothing."""
+"""A mailbox requests at least a quarter of its concurrency, unless no request is open."""
+FLOODED = 128
+"""Messages waiting at the server above which a mailbox is behind."""
+_GATHER = 0.02
+"""Seconds that a mailbox that is behind waits for more tasks to end before it requests again."""
 _V1_FIELDS = 9
 _NANOS = 1_000_000_000
 
 
-class _Meta(NamedTuple):
-    """What the server says of a delivery, in its ack subject."""
+class AckSubject(NamedTuple):
+    """What the server says about a delivery, in its ack subject."""
 
     stream: str
     num_delivered: int
     seq: int
     consumer_seq: int
     at: float
+    pending: int
 
 
 class Delivery:
-    """One message in a worker's hands."""
+    """One delivery of a message to a worker."""
 
-    __slots__ = ("_mailbox", "_msg", "_told", "closed", "run")
+    __slots__ = ("_ack_subject", "_mailbox", "_msg", "closed", "run")
 
-    def __init__(self, mailbox: Mailbox, msg: Message, meta: _Meta) -> None:
+    def __init__(self, mailbox: Mailbox, msg: Message, meta: AckSubject) -> None:
         self._mailbox = mailbox
         self._msg = msg
-        self._told = meta
+        self._ack_subject = meta
         self.closed = False
         self.run = ""
-        """The run that it is about, noted by its handler for whoever has to give it up."""
+        """The run that it is about, set by its handler for the dead letter it may become."""
 
     @property
     def subject(self) -> str:
@@ -67,7 +72,7 @@ class Delivery:
 
     @property
     def is_text(self) -> bool:
-        """Whether its subject is text; if not, `subject` shows its bytes, and nobody answers."""
+        """Whether its subject is text; if not, `subject` shows its bytes and is not replied to."""
         return self._msg.is_text
 
     @property
@@ -83,39 +88,44 @@ class Delivery:
     @property
     def num_delivered(self) -> int:
         """How often it was delivered, this time included."""
-        return self._told.num_delivered
+        return self._ack_subject.num_delivered
 
     @property
     def stream(self) -> str:
         """The stream that it comes from."""
-        return self._told.stream
+        return self._ack_subject.stream
 
     @property
     def seq(self) -> int:
         """Its sequence in the stream."""
-        return self._told.seq
+        return self._ack_subject.seq
 
     @property
     def consumer_seq(self) -> int:
-        """The delivery's number among all of its consumer: without a gap, whoever gets them."""
-        return self._told.consumer_seq
+        """The delivery's number among all deliveries of its consumer, to any worker; no gaps."""
+        return self._ack_subject.consumer_seq
 
     @property
     def at(self) -> float:
         """When the stream stored it, Unix seconds by the server's clock."""
-        return self._told.at
+        return self._ack_subject.at
+
+    @property
+    def pending(self) -> int:
+        """How many messages its consumer had not delivered yet when it delivered this one."""
+        return self._ack_subject.pending
 
     async def ack(self) -> None:
-        """Tell the server that it need not be delivered again. May be forgotten by a crash."""
+        """Acknowledge it, so that it is not delivered again. A crash may undo this."""
         await self._close(b"+ACK")
 
     async def nak(self, delay: float = 0.0) -> None:
-        """Ask for it again, `delay` seconds from now at the earliest (or sooner, after a crash)."""
+        """Have it redelivered after `delay` seconds at the earliest (or sooner, after a crash)."""
         body = b"-NAK" if delay <= 0 else b'-NAK {"delay":%d}' % int(delay * _NANOS)
         await self._close(body)
 
     async def term(self) -> None:
-        """Tell the server never to deliver it again."""
+        """Have the server never deliver it again."""
         await self._close(b"+TERM")
 
     async def in_progress(self) -> None:
@@ -133,11 +143,11 @@ class Delivery:
             self._mailbox.nc.send(self._msg.reply, word)
 
 
-def _meta(reply: str) -> _Meta | None:
-    """Read an ack subject, `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>`...
+def parse_ack_subject(reply: str) -> AckSubject | None:
+    """Parse an ack subject; None where it is not one, so that the message is not a delivery.
 
-    Its second form (ADR-15) has the domain and the account before the stream. None where it is
-    neither: the message is no delivery.
+    `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>`. Its second form
+    (ADR-15) has the domain and the account before the stream.
     """
     fields = reply.split(".")
     if fields[:2] != ["$JS", "ACK"]:
@@ -145,17 +155,22 @@ def _meta(reply: str) -> _Meta | None:
     if len(fields) > _V1_FIELDS:
         fields = ["$JS", "ACK", *fields[4:]]
     try:
-        delivered, seq, consumer_seq, at = map(int, fields[4:8])
+        delivered, seq, consumer_seq, at, pending = map(int, fields[4:9])
     except ValueError:
         return None
-    return _Meta(fields[2], delivered, seq, consumer_seq, at / _NANOS)
+    return AckSubject(fields[2], delivered, seq, consumer_seq, at / _NANOS, pending)
 
 
 Handler = Callable[[Delivery], Awaitable[None]]
 
 
 class Mailbox:
-    """Reads one durable consumer of one stream."""
+    """Reads one durable consumer of one stream.
+
+    Where the stream is in another account, an empty message closes the reply subject of its
+    request, and later messages for that request are lost until they are redelivered. A mailbox of
+    such a stream has to request messages one at a time (`one_at_a_time`).
+    """
 
     def __init__(
         self,
@@ -166,6 +181,7 @@ class Mailbox:
         *,
         concurrency: int = 64,
         ack_wait: float = 30.0,
+        one_at_a_time: bool = False,
         on_interrupted: Callable[[], None] | None = None,
     ) -> None:
         self.nc = nc
@@ -173,43 +189,50 @@ class Mailbox:
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._handler = handler
         self._concurrency = concurrency
+        self._one_at_a_time = one_at_a_time
         self._ack_wait = ack_wait
         self._heartbeat = max(0.1, min(_HEARTBEAT, ack_wait / _RENEWALS))
         self._silence = self._heartbeat * _MISSED
-        """Seconds after which nothing that comes is new for certain; less than the ack-wait."""
+        """Seconds of silence after which a delivery may be old; less than the ack-wait."""
         self._on_interrupted = on_interrupted
-        """Told when the consumer may have moved, and with it forgotten what it delivered."""
+        """Called when the consumer may have moved, and so have forgotten what it delivered."""
         self._inbox = ""
         self._sub: Subscription | None = None
         self._asked = 0
         self._busy = 0
-        self._heard = 0.0
+        self._pending = 0
+        self._last_received = 0.0
         self._held: set[Delivery] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def busy(self) -> int:
+        """How many messages are being handled."""
+        return self._busy
+
     async def start(self) -> None:
-        """Subscribe and begin to pull. Whoever starts it runs `keep` beside it."""
+        """Subscribe and begin to pull. The caller also runs `keep` in the background."""
         self._sub = await self.nc.open_inbox(self._on_message)
         self._inbox = self._sub.subject
         self._pulling = True
-        self._heard = self._loop.time()  # or the keeper would ask for as many again
+        self._last_received = self._loop.time()  # or `keep` would request as many again
         self._pull()
 
     def reconnected(self) -> None:
-        """Pull anew: requests do not survive their connection."""
+        """Pull again: requests do not survive their connection."""
         self._asked = 0
-        self._heard = self._loop.time()
+        self._last_received = self._loop.time()
         self._pull()
 
     def stop(self) -> None:
-        """Ask for nothing more."""
+        """Request no more messages."""
         self._pulling = False
 
     async def drain(self, grace: float) -> None:
-        """Take nothing new, give what is running `grace` seconds, hand back the rest."""
+        """Start no new tasks, give running ones `grace` seconds, and hand back the rest."""
         self.stop()
         if self._sub is not None:
             await self.nc.close_inbox(self._sub)
@@ -222,7 +245,7 @@ class Mailbox:
         for delivery in list(self._held):
             await delivery.nak()
         with suppress(nats_errors.Error, TimeoutError):
-            await self.nc.flush(2)  # or others wait for what is handed back
+            await self.nc.flush(2)  # or other workers get what is handed back later
 
     def released(self, delivery: Delivery) -> None:
         """Forget a delivery that was acknowledged one way or another."""
@@ -230,20 +253,21 @@ class Mailbox:
 
     def _on_message(self, msg: Message) -> None:
         now = self._loop.time()
-        if now - self._heard > self._silence and self._on_interrupted is not None:
-            self._on_interrupted()  # what comes so late may be in other hands by now
-        self._heard = now
+        if now - self._last_received > self._silence and self._on_interrupted is not None:
+            self._on_interrupted()  # another worker may have this message by now
+        self._last_received = now
         if status := msg.status:
             self._on_status(status, msg)
             return
-        meta = _meta(msg.reply)
+        meta = parse_ack_subject(msg.reply)
         if meta is None:
-            return  # somebody has found our inbox
+            return  # someone has found our inbox
         self._asked = max(0, self._asked - 1)
+        self._pending = meta.pending
         delivery = Delivery(self, msg, meta)
         self._held.add(delivery)
         if not self._pulling:
-            return  # it came while the mailbox is drained, which hands it back
+            return  # `drain` hands it back
         self._busy += 1
         task = self._loop.create_task(self._handle(delivery))
         self._tasks.add(task)
@@ -278,12 +302,14 @@ class Mailbox:
 
     def _pull(self) -> None:
         want = self._concurrency - self._busy - self._asked
+        if self._one_at_a_time:
+            want = min(want, 1 - self._asked)
         if not self._pulling or want <= 0:
             return
         if self._asked and want * _SHARE < self._concurrency:
             return  # the server serves requests in turn: many small ones would starve new workers
         if not self._asked:
-            self._heard = self._loop.time()  # who asks for nothing hears nothing
+            self._last_received = self._loop.time()  # without a request there are no heartbeats
         self._asked += want
         body = {
             "batch": want,
@@ -304,7 +330,7 @@ class Mailbox:
             self._asked = max(0, self._asked - (int(left) if left.isdecimal() else 0))
             self._pull()
             return
-        # 409 and 503: the consumer moved, is overloaded or is gone; the keeper asks again.
+        # 409 and 503: the consumer moved, is overloaded or is gone; `keep` requests again.
         self._interrupted()
         text = headers.get("Description", "")
         if status == "409" and "Batch Completed" not in text:
@@ -320,10 +346,13 @@ class Mailbox:
         renewed = self._loop.time()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _RETRY)
+                async with asyncio.timeout(_RETRY):  # `wait_for` may lose a cancellation
+                    await self._wake.wait()
+                if self._pending > FLOODED:
+                    await asyncio.sleep(_GATHER)
             self._wake.clear()
             now = self._loop.time()
-            if self._asked and now - self._heard > self._silence:
+            if self._asked and now - self._last_received > self._silence:
                 self._interrupted()
             self._pull()
             if now - renewed >= self._ack_wait / _RENEWALS:

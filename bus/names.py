@@ -9,10 +9,10 @@ import msgspec
 
 from .errors import InvalidSettings
 
-OWN_WORDS: Final = frozenset({"to", "timer", "due", "dead", "blob", "layby"})
+OWN_WORDS: Final = frozenset({"to", "timer", "due", "rung", "dead", "blob", "layby"})
 """First words of Layby's own subjects: no event, no role and no prefix may have them."""
 EVENTS: Final = "EVENTS"
-"""What Layby calls the stream of events, whose subjects are the users' own."""
+"""Layby's name for the stream of events, whose subjects are the users' own."""
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TAKEN: Final = OWN_WORDS | {"kv", "obj", "events"}
 _BUCKET: Final = "KV_"
@@ -22,7 +22,7 @@ _OWN_STREAM: Final = re.compile(
 
 
 class Names(msgspec.Struct, frozen=True):
-    """Formats and reads the names of one app; with no prefix they stay as they are.
+    """Formats and parses the names of one app; without a prefix they stay as they are.
 
     The prefix `shop` makes the stream `SHOP_RUNS`, the bucket `SHOP_parked` and the subject
     `shop.developer.question.T1`. Subjects of events are the users' own, and never have it.
@@ -68,11 +68,11 @@ class Names(msgspec.Struct, frozen=True):
         return f"{self.prefix}.{own}" if self.prefix else own
 
     def own(self, subject: str) -> str:
-        """The reverse of `subject`: what Layby calls it. Subjects of others stay as they are."""
+        """The reverse of `subject`: the name without the prefix. Other subjects are unchanged."""
         return subject.removeprefix(f"{self.prefix}.") if self.prefix else subject
 
     def reserved(self, subject: str) -> str:
-        """Whose a subject is by its first word, if no event may have it; empty: nobody's.
+        """Who owns a subject on which no event may be sent, by its first word; empty: nobody.
 
         The subjects of questions and answers begin with a role, which only the app knows.
         """
@@ -84,10 +84,10 @@ class Names(msgspec.Struct, frozen=True):
         return "Layby's own" if own.partition(".")[0] in OWN_WORDS else ""
 
     def owns_stream(self, name: str) -> bool:
-        """Whether a stream is one of those in which Layby keeps something else than events."""
+        """Whether a stream is one of Layby's own, other than that of events."""
         own = name.removeprefix(f"{self.prefix.upper()}_") if self.prefix else name
         return bool(_OWN_STREAM.fullmatch(own)) or name.startswith(_BUCKET)
 
     def guest(self, consumer: str) -> str:
-        """The name of a consumer in a stream that others made, or that several apps read."""
+        """The name of a consumer in a stream that somebody else made, or that several apps read."""
         return f"{self.prefix or 'layby'}-{consumer}"

@@ -1,4 +1,4 @@
-"""The way onto the bus: a connection and its requests, opened and closed together."""
+"""Access to the bus: a connection and its requests, opened and closed together."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ async def opened(
 ) -> AsyncGenerator[Bus]:
     """The bus, connected while the block is open.
 
-    A request fails at once when the server denies it, or when the connection is lost.
+    A request fails immediately when the server denies it, or when the connection is lost.
 
     Args:
         settings: Where and how to connect.
-        prefix: The prefix of the app whose streams and subjects are meant; see `Names`.
+        prefix: The prefix of the app's streams and subjects; see `Names`.
         patient: Wait out every outage once connected, as a worker should; otherwise give up after
             a few seconds, as a command should.
-        keyring: What opens, and seals, what the app encrypts; None: it stays closed here.
+        keyring: The keys for what the app encrypts; None: that stays encrypted here.
 
     Raises:
         ServerUnavailable: nothing answers there.

@@ -1,16 +1,21 @@
-"""Whose a stream is: the mark of those that Layby creates, and what is demanded of the others."""
+"""Who owns a stream: the mark of those that Layby creates, and the demands on others."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from .errors import TopologyMismatch
 from .names import Names
 from .specs import SourceSpec, StreamSpec
+from .token import encode
 
 MARK: Final = "layby"
-"""Metadata of whatever Layby creates."""
+"""Metadata of everything that Layby creates."""
 _PREFIX: Final = "layby.prefix"
+_APP: Final = "layby.app"
+_NOTE: Final = "layby.subjects."
+"""Prefix of the metadata keys under which a stream notes the subjects declared by each app."""
 _FORM: Final = "1"
 _UNMARKED: Final = {
     "retention": "limits",
@@ -18,9 +23,9 @@ _UNMARKED: Final = {
     "storage": "file",
     "compression": "s2",
 }
-"""What an earlier Layby, which left no mark, created where it asked for nothing else.
+"""The settings with which an earlier Layby, which left no mark, created streams by default.
 
-Ages and sizes are not compared: they are the operator's to change."""
+Ages and sizes are not compared, because the operator may change them."""
 _FLAGS: Final = (
     "allow_direct",
     "allow_rollup_hdrs",
@@ -33,12 +38,39 @@ _FLAGS: Final = (
 
 
 def mark(names: Names) -> dict[str, str]:
-    """The metadata of what is created for the app with these names."""
+    """The metadata of everything created for the app with these names."""
     return {MARK: _FORM, **({_PREFIX: names.prefix} if names.prefix else {})}
 
 
+def consumer_mark(names: Names, app: str) -> dict[str, str]:
+    """The metadata of a consumer of one app."""
+    return {**mark(names), **({_APP: app} if app else {})}
+
+
+def is_of_app(found: dict[str, Any], names: Names, app: str) -> bool:
+    """Whether a consumer was created for this app; older ones do not say for which."""
+    held: dict[str, str] = found.get("metadata") or {}
+    return bool(app) and is_marked(found, names) and held.get(_APP) == app
+
+
+def note(app: str, subjects: Iterable[str]) -> dict[str, str]:
+    """The metadata of a stream that says which of its subjects an app has declared."""
+    return {_NOTE + encode(app): " ".join(dict.fromkeys(subjects))} if app else {}
+
+
+def noted(found: dict[str, Any]) -> dict[str, list[str]]:
+    """The subjects of a stream that apps have declared, by the key of their note."""
+    held: dict[str, str] = found.get("metadata") or {}
+    return {key: text.split(" ") for key, text in held.items() if key.startswith(_NOTE)}
+
+
+def noted_for(found: dict[str, Any], app: str) -> list[str]:
+    """The subjects of a stream that one app has declared."""
+    return noted(found).get(_NOTE + encode(app), []) if app else []
+
+
 def is_marked(found: dict[str, Any], names: Names) -> bool:
-    """Whether a stream or consumer, as it is, was created for the app with these names."""
+    """Whether a stream or consumer was created for the app with these names."""
     metadata: dict[str, str] = found.get("metadata") or {}
     return MARK in metadata and metadata.get(_PREFIX, "") == names.prefix
 
@@ -49,7 +81,7 @@ def is_anothers(found: dict[str, Any], names: Names) -> bool:
 
 
 def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:
-    """Whether an earlier Layby, which marked nothing, created what is there for `spec`."""
+    """Whether an earlier Layby, which left no mark, created the stream of `spec`."""
     metadata: dict[str, str] = found.get("metadata") or {}
     if MARK in metadata:
         return False
@@ -62,7 +94,7 @@ def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:
 
 
 def _shape(subject: str) -> str:
-    """What subjects of one stream of Layby's have in common: wildcards, or that there are none.
+    """The wildcards of a subject, which are the same for all subjects of one stream of Layby's.
 
     `developer.question.*` and `legal.question.*` are alike; the subject of an event has none.
     """
@@ -70,21 +102,21 @@ def _shape(subject: str) -> str:
 
 
 def stranger(name: str, found: dict[str, Any]) -> TopologyMismatch:
-    """Why a stream that has the name of one of Layby's is left as it is."""
+    """Why a stream with the name of one of Layby's is not changed."""
     held = ", ".join(found.get("subjects") or ["nothing"])
     return TopologyMismatch(
         f"stream {name} ({held}) was not created by Layby, so it is not changed: give the app "
         "names of its own with App(prefix=...), and read events of that stream with "
-        f'@app.workflow(on=..., stream="{name}"). If it is a stream of Layby after all, whose '
-        f"settings were edited: nats stream edit {name} --metadata {MARK}={_FORM}"
+        f'@app.workflow(on=..., stream="{name}"). If it is a stream of Layby whose settings were '
+        f"edited: nats stream edit {name} --metadata {MARK}={_FORM}"
     )
 
 
 def check_source(spec: SourceSpec, found: dict[str, Any]) -> None:
-    """Refuse to read events from a stream in which they would get lost, or cannot be found."""
+    """Refuse to read events from a stream that would lose them, or does not have them."""
     if found.get("retention", "limits") != "limits":
         raise TopologyMismatch(
-            f"stream {spec.stream} is a {found['retention']} stream, which forgets events once "
+            f"stream {spec.stream} has {found['retention']} retention, which removes events once "
             f"they are read: events on {spec.subject!r} need a stream with `limits` retention; "
             "source them into one"
         )
@@ -102,7 +134,7 @@ def check_source(spec: SourceSpec, found: dict[str, Any]) -> None:
 
 
 def covers(pattern: str, subject: str) -> bool:
-    """Whether a stream's subject, which may have wildcards, takes in another subject."""
+    """Whether a stream's subject, which may have wildcards, includes another subject."""
     wanted, given = pattern.split("."), subject.split(".")
     for at, word in enumerate(wanted):
         if word == ">":

@@ -1,6 +1,6 @@
-"""Takes apart what the server sends, where nats-py spends coroutines and regular expressions on it.
+"""Parses messages from the server without the coroutines and regular expressions of nats-py.
 
-Only messages: errors, pings and whatever else the protocol has stay nats-py's.
+Everything else in the protocol, such as errors and pings, is left to nats-py.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from nats.errors import ProtocolError
-from nats.protocol.parser import MAX_CONTROL_LINE_SIZE, Parser
+from nats.protocol.parser import AWAITING_CONTROL_LINE, MAX_CONTROL_LINE_SIZE, Parser
 
-Taken = tuple[int, bytes, bytes, bytes, bytes]
+ParsedMessage = tuple[int, bytes, bytes, bytes, bytes]
 """A message: subscription, subject, reply, payload, header block."""
 
 _END: Final = b"\r\n"
 _HEADERS: Final = b"HMSG"
-_DIGITS: Final = 9
-"""Of a number; the largest payload that a server takes has eight."""
-_LONGEST: Final = {b"MSG": 5, _HEADERS: 6}
-"""Words of a message's line that names a reply; one that names none has one fewer."""
+_MAX_DIGITS: Final = 9
+"""Digits of a number; the size of the largest payload that a server accepts has eight."""
+_WORDS: Final = {b"MSG": 5, _HEADERS: 6}
+"""Words in the first line of a message with a reply subject; without one there is one fewer."""
 
 
 class MessageParser(Parser):
-    """Parses messages itself and offers them to `take`, or leaves them when that returns False."""
+    """Parses messages and offers them to `take`; those it returns False for go to `leave`."""
 
     def __init__(
         self,
@@ -38,23 +38,23 @@ class MessageParser(Parser):
         super().__init__(nc)
 
     def reset(self) -> None:
-        """Forget what came in part: a new connection begins."""
+        """Discard partial input, because a new connection begins."""
         super().reset()
         self._rest = b""
         self._resets += 1
 
     async def parse(self, data: bytes = b"") -> None:
-        """Handle what has come as a whole, keep the rest.
+        """Handle every complete message or line, and keep the rest.
 
         Raises:
-            ProtocolError: this is not what a NATS server says.
+            ProtocolError: a NATS server does not send this.
         """
         data, self._rest = self._rest + data, b""
         resets, begin = self._resets, 0
         while (end := data.find(_END, begin)) >= 0:
             words = data[begin:end].split(b" ")
             after = end + len(_END)
-            if words[0] in _LONGEST:
+            if words[0] in _WORDS:
                 body, after = after, after + _number(words[-1]) + len(_END)
                 if after > len(data):
                     break
@@ -66,7 +66,7 @@ class MessageParser(Parser):
             else:
                 await self._parse_rest(data[begin:after])
             if self._resets != resets:
-                return  # what follows came from a connection that is gone
+                return  # the rest came from a connection that is gone
             begin = after
         self._rest = data[begin:]
         if end < 0 and len(self._rest) > MAX_CONTROL_LINE_SIZE:
@@ -75,14 +75,18 @@ class MessageParser(Parser):
     async def _parse_rest(self, line: bytes) -> None:
         try:
             await super().parse(line)
-        except ValueError as error:  # text that is no UTF-8, or an INFO that is no JSON
+        except ValueError as error:  # text that is not UTF-8, or an INFO that is not JSON
             raise ProtocolError(f"nats: malformed line: {error}") from error
+        if self.buf or self.state != AWAITING_CONTROL_LINE:
+            # nats-py waits for more input: it takes any white space after MSG for a separator, and
+            # keeps a long line that it does not know.
+            raise ProtocolError("nats: unknown protocol")
 
 
-def _message(words: list[bytes], body: bytes) -> Taken:
-    if len(words) not in {_LONGEST[words[0]], _LONGEST[words[0]] - 1}:
+def _message(words: list[bytes], body: bytes) -> ParsedMessage:
+    if len(words) not in {_WORDS[words[0]], _WORDS[words[0]] - 1}:
         raise ProtocolError("nats: malformed message")
-    reply = words[3] if len(words) == _LONGEST[words[0]] else b""
+    reply = words[3] if len(words) == _WORDS[words[0]] else b""
     start = _number(words[-2]) if words[0] == _HEADERS else 0
     if start > len(body):
         raise ProtocolError("nats: headers longer than their message")
@@ -90,6 +94,6 @@ def _message(words: list[bytes], body: bytes) -> Taken:
 
 
 def _number(word: bytes) -> int:
-    if not word.isdigit() or len(word) > _DIGITS:
+    if not word.isdigit() or len(word) > _MAX_DIGITS:
         raise ProtocolError("nats: malformed message")
     return int(word)

@@ -1,4 +1,4 @@
-"""Reads of more than one message from a stream, in as many answers as the server needs."""
+"""Reads of more than one message from a stream, in as many replies as the server needs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .requests import Requests
 from .wire import Message
 
 _PAGE = 256
-_AT_ONCE = 16 * 1024 * 1024
-"""Bytes of one answer. Left to itself the server sends as many as it holds for a client, and cuts
-off a client that takes a moment to read them."""
-_LAGS = 40
-"""Reads in which a copy may lack what its stream's leader has."""
+_MAX_BYTES = 16 * 1024 * 1024
+"""Bytes of one reply. Without a limit the server sends as much as it buffers for a client, and
+disconnects a client that takes a moment to read it."""
+_READS = 40
+"""Reads after which a copy still lacking what its leader has is given up."""
 _PAUSE = 0.05
 
 
@@ -26,7 +26,7 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
     Raises:
         BusError: of code 413 when more than the server's 1,024 subjects match.
     """
-    body: dict[str, object] = {"multi_last": subjects, "max_bytes": _AT_ONCE}
+    body: dict[str, object] = {"multi_last": subjects, "max_bytes": _MAX_BYTES}
     found: list[Message] = []
     while messages := await requests.direct_get(stream, body):
         page = [message for message in messages if not message.status]
@@ -36,7 +36,7 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
             break
         body = {
             "multi_last": subjects,
-            "max_bytes": _AT_ONCE,
+            "max_bytes": _MAX_BYTES,
             "seq": sequence(page[-1]) + 1,
             "up_to_seq": int(end["Nats-UpTo-Sequence"]),
         }
@@ -56,7 +56,7 @@ async def every(
 
     From the sequence `first` on, or from what was stored at `since` (Unix seconds).
     """
-    body: dict[str, object] = {"batch": page, "next_by_subj": subject, "max_bytes": _AT_ONCE}
+    body: dict[str, object] = {"batch": page, "next_by_subj": subject, "max_bytes": _MAX_BYTES}
     if since is None:
         body["seq"] = first
     else:
@@ -80,15 +80,15 @@ async def up_to(
     first: int = 1,
     since: float | None = None,
 ) -> AsyncGenerator[Message]:
-    """Like `every`, until the message of sequence `end`, which the leader has told of.
+    """Like `every`, up to the message with sequence `end`, which the leader has reported.
 
     A copy of the stream may lag behind its leader: it is read again until it has that message.
 
     Raises:
-        CopyLags: no copy has what the leader has, for seconds.
+        CopyLags: no copy has had what the leader has for seconds.
     """
     begin = first
-    for _ in range(_LAGS):
+    for _ in range(_READS):
         async with aclosing(
             every(requests, stream, subject, first=begin, since=since if begin == first else None)
         ) as found:
@@ -108,8 +108,8 @@ async def backwards(
 ) -> AsyncGenerator[Message]:
     """Every message on `subject`, the newest first, read about `page` at a time.
 
-    A stream has gaps where messages were replaced: a window of sequences that holds few messages
-    makes the next one wider, so a long gap costs a few reads and not one for each window.
+    A stream has gaps where messages were replaced. A window of sequences with few messages makes
+    the next one wider, so that a long gap costs only a few reads.
     """
     state = (await requests.api(f"STREAM.INFO.{stream}"))["state"]
     below, first, width = state["last_seq"] + 1, max(1, state["first_seq"]), page
@@ -123,7 +123,7 @@ async def backwards(
 
 
 def _width(width: int, found: int, page: int) -> int:
-    """How many sequences to look at next, to find about `page` messages in them."""
+    """How many sequences to read next, to find about `page` messages in them."""
     if not found:
         return width * 8
     return max(page, min(width * 8, width * page // found))
@@ -133,7 +133,7 @@ async def _between(
     requests: Requests, stream: str, subject: str, begin: int, below: int
 ) -> list[Message]:
     """The messages on `subject` from sequence `begin` up to `below`, oldest first."""
-    body: dict[str, object] = {"next_by_subj": subject, "max_bytes": _AT_ONCE}
+    body: dict[str, object] = {"next_by_subj": subject, "max_bytes": _MAX_BYTES}
     found: list[Message] = []
     while begin < below:
         body |= {"seq": begin, "batch": min(_PAGE, below - begin)}
@@ -141,7 +141,7 @@ async def _between(
         page = [each for each in messages if not each.status and sequence(each) < below]
         found += page
         if not page or len(page) < len(messages) - 1:
-            break  # what follows is beyond
+            break  # the others are above `below`
         begin = sequence(page[-1]) + 1
     return found
 
@@ -149,3 +149,8 @@ async def _between(
 def sequence(message: Message) -> int:
     """A read message's sequence in its stream."""
     return int(message.headers["Nats-Sequence"])
+
+
+def stored_at(message: Message) -> float:
+    """When the stream stored a read message, Unix seconds."""
+    return datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()

@@ -23,6 +23,10 @@ from .names import Names
 from .sealing import Sealing
 from .wire import Message, Wire
 
+API = "$JS.API."
+"""Prefix of the subjects of the JetStream API."""
+TRAIL_API = "$TRAIL."
+"""Prefix of the same subjects for the account of the audit trail."""
 _SWEEP = 0.25
 _END_OF_BATCH = "204"
 _NO_RESPONDERS = "503"
@@ -30,7 +34,7 @@ _NO_MESSAGE = 10037
 
 
 class PubAck(msgspec.Struct, frozen=True):
-    """A stream's word that it has stored a message."""
+    """A stream's acknowledgement that it has stored a message."""
 
     stream: str = ""
     seq: int = 0
@@ -61,7 +65,7 @@ _decode_ack = msgspec.json.Decoder(_AckReply).decode
 
 
 class _Waiter:
-    """One open request: where its replies go, and until when it waits."""
+    """One open request: what handles its replies, and until when it waits."""
 
     __slots__ = ("accept", "deadline", "future", "subject")
 
@@ -79,7 +83,7 @@ class _Waiter:
 
 
 Accept = Callable[["asyncio.Future[Any]", Message], bool]
-"""Takes one reply; True when the request is finished."""
+"""Handles one reply; returns True when the request is complete."""
 
 
 def _single(future: asyncio.Future[Any], msg: Message) -> bool:
@@ -91,19 +95,20 @@ def _single(future: asyncio.Future[Any], msg: Message) -> bool:
 class Requests:
     """Sends requests and waits for their replies on one shared inbox subscription.
 
-    A lost connection fails every open request at once with `PublishUnconfirmed`: whether a
-    message was stored is then unknown, and the caller looks into the stream to find out.
+    A lost connection immediately fails every open request with `PublishUnconfirmed`: whether a
+    message was stored is then unknown, and the caller reads the stream to find out.
     """
 
     def __init__(self, nc: Wire, names: Names | None = None) -> None:
         self.names = names or Names()
-        """What the streams and subjects of the app are called that these requests are for."""
+        """The names of the app's streams and subjects."""
         self.vault: Sealing | None = None
-        """What seals payloads and opens them; None: there is no keyring here."""
-        self._nc = nc
+        """Encrypts and decrypts payloads; None: there is no keyring here."""
+        self.nc = nc
+        """The connection."""
         self._inbox = ""
-        self._deaf: PermissionDenied | None = None
-        """Why no reply can come."""
+        self._inbox_denied: PermissionDenied | None = None
+        """Why no reply can come; None: replies can come."""
         self._tokens = itertools.count()
         self._open: dict[int, _Waiter] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -111,12 +116,12 @@ class Requests:
 
     async def start(self) -> None:
         """Subscribe to the inbox."""
-        inbox = await self._nc.open_inbox(self._on_reply, below=".*")
+        inbox = await self.nc.open_inbox(self._on_reply, below=".*")
         self._inbox = inbox.subject.removesuffix("*")
         self._sweeper = self._loop.create_task(self._sweep(), name="requests.sweep")
 
     async def stop(self) -> None:
-        """Fail what is open and end the sweeper."""
+        """Fail open requests and stop the sweeper."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
@@ -124,25 +129,26 @@ class Requests:
         self.fail_all("the connection is closing")
 
     def fail_all(self, why: str) -> None:
-        """Fail every open request, for a connection that was lost."""
+        """Fail every open request, because the connection is gone."""
         waiters, self._open = list(self._open.values()), {}
         for waiter in waiters:
             waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r}: {why}"))
-        self._deaf = None  # the next connection may be of other permissions
+        self._inbox_denied = None  # the next connection may have other permissions
 
     def fail_denied(self, error: PermissionDenied) -> None:
-        """Fail what was asked of a subject that the server refuses: it does not answer that.
+        """Fail open requests on a refused subject: the server does not reply to them.
 
-        Where it refuses our inbox, no answer can come to anything.
+        If the refused subject is our inbox, no request can get a reply.
         """
         if self._inbox and error.subject.lower().startswith(self._inbox.lower()):
-            self._deaf = error
+            self._inbox_denied = error
             for waiter in list(self._open.values()):
                 waiter.fail(error)
             return
         for waiter in list(self._open.values()):
             subject = waiter.subject
-            if subject.lower() == error.subject.lower():  # the client reports it in lower case
+            # The client reports the subject in lower case, and after any mapping of the account.
+            if error.subject.lower() in {subject.lower(), _mapped(subject).lower()}:
                 words = str(error).replace(error.subject, subject)
                 waiter.fail(PermissionDenied(words, subject=subject))
 
@@ -155,7 +161,7 @@ class Requests:
         timeout: float = 5.0,  # noqa: ASYNC109
         accept: Accept = _single,
     ) -> Any:
-        """Send one request and return what `accept` makes of its replies.
+        """Send one request and return the result that `accept` sets from its replies.
 
         Raises:
             NotConnected: nothing was sent.
@@ -163,26 +169,26 @@ class Requests:
             PermissionDenied: this user may not use the subject.
             PayloadTooLarge: the server's limit is below the size of `data`.
         """
-        if self._deaf is not None:
-            raise self._deaf
+        if self._inbox_denied is not None:
+            raise self._inbox_denied
         token = next(self._tokens)
         future: asyncio.Future[Any] = self._loop.create_future()
         self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, accept)
         try:
-            self._nc.send(subject, data, f"{self._inbox}{token}", headers)
+            self.nc.send(subject, data, f"{self._inbox}{token}", headers)
             return await future
         finally:
             self._open.pop(token, None)
 
-    async def tell(
+    async def publish(
         self,
         subject: str,
         data: bytes = b"",
         headers: Mapping[str, str] | None = None,
         reply: str = "",
     ) -> None:
-        """Publish without waiting for anything. Raises NotConnected, PayloadTooLarge."""
-        self._nc.send(subject, data, reply, headers)
+        """Publish without waiting for a reply. Raises NotConnected, PayloadTooLarge."""
+        self.nc.send(subject, data, reply, headers)
 
     async def store(
         self,
@@ -192,12 +198,12 @@ class Requests:
         *,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> PubAck:
-        """Publish into the stream that covers `subject`; return when it says that it has it.
+        """Publish to the stream that covers `subject`; return when the stream acknowledges it.
 
         Raises:
             Conflict: an expectation in the headers does not hold.
             StreamMissing: no stream covers the subject.
-            PayloadTooLarge: it is more than the stream takes.
+            PayloadTooLarge: it is larger than the stream accepts.
             BusError: the stream refused for another reason.
         """
         msg: Message = await self.request(subject, data, headers, timeout=timeout)
@@ -207,17 +213,17 @@ class Requests:
                     f"no stream covers the subject {subject!r}: "
                     "provision the app first (`layby provision APP`), or check the spelling"
                 )
-            raise BusError(f"{subject!r} was answered without an acknowledgement")
+            raise BusError(f"the reply to {subject!r} is not an acknowledgement")
         try:
             ack = _decode_ack(msg.data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise BusError(f"{subject!r} was answered by no stream") from None
+            raise BusError(f"the reply to {subject!r} is not from a stream") from None
         if ack.error is None:
             return ack
         raise _refusal(repr(subject), ack.error)
 
     async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
-        """Call the JetStream API, `$JS.API.<verb>`; raise `BusError` with its words on refusal."""
+        """Call the JetStream API, `$JS.API.<verb>`. Raises BusError with the server's reason."""
         data = b"" if body is None else msgspec.json.encode(body)
         msg: Message = await self.request(f"$JS.API.{verb}", data, timeout=timeout)
         if msg.status == _NO_RESPONDERS:
@@ -230,14 +236,14 @@ class Requests:
     async def stored(
         self, stream: str, *, seq: int | None = None, last: str | None = None
     ) -> Stored | None:
-        """A message by its sequence, or a subject's last, by the word of the stream's leader.
+        """A message by its sequence, or the last of a subject, read from the stream's leader.
 
-        For decisions that a lagging copy would spoil. None when there is no such message.
+        For decisions that must not rest on a lagging copy. None when there is no such message.
         """
         return await self.find(stream, {"seq": seq} if last is None else {"last_by_subj": last})
 
     async def find(self, stream: str, body: dict[str, Any]) -> Stored | None:
-        """The message that a request to the leader of `stream` asks for; None: there is none."""
+        """The message that `body` asks the leader of `stream` for; None when there is none."""
         try:
             reply = await self.api(f"STREAM.MSG.GET.{stream}", body)
         except BusError as error:
@@ -253,9 +259,9 @@ class Requests:
         )
 
     async def stored_at(self, stream: str, seq: int) -> float | None:
-        """When a message was stored, Unix seconds by the server's clock; None: it is not there.
+        """When a message was stored, Unix seconds by the server's clock; None if it is not there.
 
-        Any copy may say it, for it never changes: the leader is asked where the copy lags.
+        It never changes, so any copy may answer; the leader is asked only where a copy lags.
         """
         body = msgspec.json.encode({"seq": seq})
         message = await self.request(f"$JS.API.DIRECT.GET.{stream}", body)
@@ -270,8 +276,8 @@ class Requests:
         The last element may be the end-of-batch marker; see `Message.status`.
 
         Raises:
-            StreamMissing: nobody answers for the stream.
-            BusError: the server refuses, for more than its 1,024 subjects match for instance.
+            StreamMissing: no server answers for the stream.
+            BusError: the server refuses, because more than 1,024 subjects match for instance.
         """
         found: list[Message] = []
 
@@ -287,7 +293,7 @@ class Requests:
         if status == "404":
             return []
         if status == _NO_RESPONDERS:
-            raise StreamMissing(f"nobody answers for the stream {stream}", code=int(status))
+            raise StreamMissing(f"no server answers for the stream {stream}", code=int(status))
         if status != _END_OF_BATCH:
             text = found[-1].headers.get("Description", "")
             raise BusError(f"direct get from {stream}: {status} {text}", code=int(status))
@@ -308,6 +314,11 @@ class Requests:
             for token in late:
                 waiter = self._open.pop(token)
                 waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r} in time"))
+
+
+def _mapped(subject: str) -> str:
+    """An API subject as mapped for the audit trail, where that has an account of its own."""
+    return subject.replace(API, TRAIL_API, 1) if subject.startswith(API) else subject
 
 
 def _refusal(what: str, error: _ApiError) -> BusError:

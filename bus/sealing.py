@@ -1,15 +1,16 @@
-"""Sealed bytes: what a payload looks like that only who holds its key can read.
+"""Sealed bytes: the format of encrypted payloads.
 
     mark (4) | length of the key's name (1) | the key's name | nonce (12) | AES-256-GCM ciphertext
 
-The key's name says which records of the bucket `keys` the data key is made from; it is as plain as
-a subject. The ciphertext is bound to that head and to its place, the subject or key that it is
-stored under: moved to another place, or to another run, it does not open.
+The key's name says which records of the bucket `keys` the data key is derived from; it is not
+secret. The ciphertext is bound to that header and to its place, the subject or key that it is
+stored under: moved to another place or another run, it cannot be decrypted.
 
 *Nonces.* Each data key belongs to one run or one thread, and each nonce is 96 fresh random bits:
-no counter, so nothing to lose in a crash and nothing for two workers to agree on. With the 2^32
-messages that NIST allows for one key, a nonce repeats with a chance below 2^-32; a run of 100,000
-entries stays below 2^-60.
+no counter, so nothing to lose in a crash and nothing for two workers to agree on. Each is drawn
+when it is needed, because nonces kept for later would be shared by a fork or by a clone of a
+running virtual machine. With the 2^32 messages that NIST allows for one key, a nonce repeats with
+a chance below 2^-32; a run of 100,000 entries stays below 2^-60.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ from .errors import KeyMissing, MissingPackage, Tampered
 from .token import is_word
 
 MARK = b"\x93LB1"
-"""How sealed bytes begin; JSON cannot, for it is no UTF-8."""
+"""How sealed bytes begin. JSON cannot begin so, because this is not UTF-8."""
 _NONCE = 12
 _SECRET = 32
 """Bytes of a secret."""
 
 
 class KeyName(msgspec.Struct, frozen=True):
-    """Which secrets a data key is made from."""
+    """Which secrets a data key is derived from."""
 
     record: str
     """A record of the bucket `keys`."""
     slot: int = 0
     """Which of its secrets."""
     owner: str = ""
-    """The record of the person whose data it is; empty: nobody was named."""
+    """The record of the person whose data it is; empty if no person was named."""
     generation: int = 0
-    """Which secret of that person: a new one is made after an erasure."""
+    """Which secret of that person: an erasure is followed by a new one."""
 
     def __str__(self) -> str:
         own = f"{self.record}/{self.slot}"
@@ -63,12 +64,12 @@ class KeyName(msgspec.Struct, frozen=True):
 
 
 class Cipher:
-    """Seals and opens with one data key."""
+    """Encrypts and decrypts with one data key."""
 
     __slots__ = ("_aead", "_head", "_purpose", "_secrets", "_unsealed", "key")
 
     def __init__(self, key: KeyName, secrets: bytes, purpose: str) -> None:
-        """`secrets` are those that `key` names, one after another; `purpose` is what it is for.
+        """`secrets` are those that `key` names, concatenated; `purpose` is the run or thread.
 
         Raises:
             MissingPackage: the package `cryptography` is not installed.
@@ -78,34 +79,34 @@ class Cipher:
         name = str(key).encode()
         self._head = MARK + bytes([len(name)]) + name
         self._secrets, self._purpose = secrets, purpose
-        self._aead = aead(_derived(secrets, f"seal {purpose}"))
+        self._aead: _Aead = aead(_derive(secrets, f"seal {purpose}"))
 
-    def is_of(self, sealed: bytes) -> bool:
+    def is_key_of(self, sealed: bytes) -> bool:
         """Whether sealed bytes name this key."""
         return sealed.startswith(self._head)
 
     def seal(self, data: bytes, place: str) -> bytes:
-        """`data` for `place`, where alone it can be opened."""
-        nonce = os.urandom(_NONCE)
-        sealed = self._aead.encrypt(nonce, data, self._head + place.encode())
-        return b"".join((self._head, nonce, sealed))
+        """Encrypt `data` for `place`, the only place where it can be decrypted."""
+        head, nonce = self._head, os.urandom(_NONCE)
+        return b"".join((head, nonce, self._aead.encrypt(nonce, data, head + place.encode())))
 
     def open(self, sealed: bytes, place: str) -> bytes:
-        """The reverse. Raises Tampered for what was not sealed for `place` with this key."""
-        head = len(self._head)
-        if not sealed.startswith(self._head):
-            raise Tampered(f"what lies at {place} is sealed with another key")
-        nonce, body = sealed[head : head + _NONCE], sealed[head + _NONCE :]
+        """The reverse. Raises Tampered if it was not sealed for `place` with this key."""
+        head = self._head
+        if not sealed.startswith(head):
+            raise Tampered(f"the data at {place} is sealed with another key")
+        at = len(head) + _NONCE
+        nonce, body = sealed[len(head) : at], sealed[at:]
         try:
-            return bytes(self._aead.decrypt(nonce, body, self._head + place.encode()))
+            return self._aead.decrypt(nonce, body, head + place.encode())
         except (self._unsealed, ValueError):
             raise Tampered(
-                f"what lies at {place} was changed, or was not written for this place"
+                f"the data at {place} was changed, or was not written for this place"
             ) from None
 
     def digest(self, data: bytes) -> str:
-        """A name for `data` that tells nothing of it without the key."""
-        key = _derived(self._secrets, f"digest {self._purpose}")
+        """A keyed hash of `data`, which reveals nothing about it without the key."""
+        key = _derive(self._secrets, f"digest {self._purpose}")
         return hmac.digest(key, data, "sha256").hex()
 
 
@@ -113,13 +114,13 @@ class Sealing(Protocol):
     """Finds the data keys; see `vault.Vault`."""
 
     async def check(self) -> None:
-        """Make sure that the keyring holds what the app needs. Raises KeyMissing."""
+        """Check that the keyring holds the keys that the app needs. Raises KeyMissing."""
 
     def forget(self, name: str) -> None:
-        """Take note that a run's key, or what it was made from, may have been destroyed."""
+        """Note that a run's key, or a secret that it is derived from, may have been destroyed."""
 
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:
-        """Choose the key of a run that is believed to begin now; see `Vault.begin`."""
+        """Choose the key of a run that probably begins now; see `Vault.begin`."""
 
     async def key_name(self, run: str) -> KeyName | None:
         """The name of a run's key; None: there is no such run, or it is not encrypted."""
@@ -130,35 +131,35 @@ class Sealing(Protocol):
         ...
 
     async def of_run(self, run: str) -> Cipher | None:
-        """What seals what belongs to a run; None: the run began unsealed, and stays so."""
+        """The cipher for the data of a run; None: the run began unencrypted, and stays so."""
         ...
 
-    def at_hand(self, run: str) -> Cipher | None:
-        """The same where it is known already; None where it is not."""
+    def cached(self, run: str) -> Cipher | None:
+        """The same if it is known already; otherwise None."""
         ...
 
     async def opened(self, run: str, sealed: bytes, place: str) -> bytes:
-        """What was sealed for `place` and belongs to a run."""
+        """Decrypt data of a run that was sealed for `place`."""
         ...
 
     async def entry(self, run: str, n: int, data: bytes, place: str) -> bytes:
-        """Position `n` of a run's log as it was before it was sealed."""
+        """Decrypt position `n` of a run's log."""
         ...
 
     async def of_thread(self, thread: str, run: str) -> Cipher:
-        """What seals what `run` adds to a thread."""
+        """The cipher for what `run` adds to a thread."""
         ...
 
     async def erase_thread(self, thread: str) -> None:
         """Destroy the key of a thread: what it sealed is lost."""
 
     async def thread_entry(self, thread: str, sealed: bytes, place: str) -> bytes:
-        """What was sealed for `place` and belongs to a thread."""
+        """Decrypt an entry of a thread that was sealed for `place`."""
         ...
 
 
 def is_sealed(data: bytes) -> bool:
-    """Whether it takes a key to read `data`; what begins so and names no key is rubbish."""
+    """Whether `data` is sealed: it begins with the mark, and names a key."""
     if not data.startswith(MARK):
         return False
     try:
@@ -183,16 +184,16 @@ def new_secret() -> bytes:
     return os.urandom(_SECRET)
 
 
-def _derived(secrets: bytes, purpose: str) -> bytes:
+def _derive(secrets: bytes, purpose: str) -> bytes:
     """A key for one purpose: one block of HKDF-Expand with SHA-256 (RFC 5869).
 
-    Secrets are random to the last bit, so there is nothing to extract first.
+    The extract step is not needed, because secrets are uniformly random.
     """
     return hmac.digest(secrets, f"layby {purpose}".encode() + b"\x01", "sha256")
 
 
 def pseudonym(secret: bytes, text: str) -> str:
-    """A name for `text` that nobody can guess it from, and that is the same each time."""
+    """A keyed hash of `text`: always the same, and useless for guessing the text."""
     return hmac.digest(secret, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:24]
 
 
@@ -240,12 +241,12 @@ class _Aead(Protocol):
 
 
 async def unsealed(vault: Sealing | None, run: str, data: bytes, place: str) -> bytes:
-    """`data` of a run as it was before it was sealed, or as it is where it never was.
+    """Decrypt `data` of a run if it is sealed; otherwise return it as it is.
 
     Raises:
-        KeyMissing: it takes a keyring that is not there, or does not hold the key.
-        Erased: its key was destroyed.
-        Tampered: it was changed, or moved to where it lies.
+        KeyMissing: there is no keyring here, or it does not hold the key.
+        Erased: the key was destroyed.
+        Tampered: the data was changed, or moved to this place.
     """
     if not data.startswith(MARK):
         return data
@@ -255,8 +256,8 @@ async def unsealed(vault: Sealing | None, run: str, data: bytes, place: str) -> 
 
 
 def no_keyring(place: str) -> KeyMissing:
-    """The error of who has no keyring at all."""
+    """The error where there is no keyring at all."""
     return KeyMissing(
-        f"what lies at {place} is encrypted, and there is no keyring here: give the app its "
+        f"the data at {place} is encrypted, and there is no keyring here: give the app its "
         "encryption=, or set LAYBY_KEYS for a command"
     )

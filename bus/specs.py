@@ -1,4 +1,4 @@
-"""What an app needs of JetStream, as plain values: streams, consumers, and events of others."""
+"""What an app needs from JetStream, as plain values: streams, consumers and sources."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import msgspec
 
 
 class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Events that are read from a stream which Layby did not create."""
+    """Events that are read from a stream that Layby did not create."""
 
     stream: str
     subject: str
     awaited: bool = False
-    """Runs wait for them, so that they must be readable one by one."""
+    """Runs wait for them, so they must be readable one by one."""
 
 
 class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,10 +23,12 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     subjects: tuple[str, ...]
     config: dict[str, Any] = {}
     limits: dict[str, Any] = {}
-    """Settings that bound it, of which an operator may choose others: they are given to a new
-    stream, and to one that has none where `layby provision --limits` asks for it."""
+    """Size limits, which an operator may change: they are set on a new stream, and with
+    `layby provision --limits` on an existing one that has none."""
     exact: bool = False
-    """It must hold these subjects and no others; otherwise those that lack are added."""
+    """It must hold exactly these subjects; otherwise missing ones are added."""
+    noted: bool = False
+    """Its metadata notes which app has declared which of its subjects."""
 
 
 class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +40,15 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     ack_wait: float = 15.0
     max_ack_pending: int = 5_000
     only_new: bool = False
-    """Begin with what comes after its creation, when the stream existed before it."""
+    """Begin with messages stored after its creation, if the stream existed before it."""
+    lookahead: bool = False
+    """It is read ahead of a mailbox, and its messages are not acknowledged."""
     guest: bool = False
-    """It is in a stream that others created: its name must not be one of theirs."""
+    """It is in a stream that somebody else created: its name must not be one of theirs."""
+    own: bool = False
+    """It serves only one app; other apps of the prefix have none with that name."""
+    one_at_a_time: bool = False
+    """Its messages are requested one at a time: see `Mailbox`."""
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,3 +58,5 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     consumers: tuple[ConsumerSpec, ...]
     sources: tuple[SourceSpec, ...] = ()
     """Events in streams that Layby did not create."""
+    app: str = ""
+    """The app's name, which tells its consumers from those of other apps of the prefix."""

@@ -1,7 +1,7 @@
-"""Conversations that outlive runs: what was said under a thread, each thing once.
+"""Conversations that outlive runs: the entries of each thread.
 
-An entry is the message `layby.thread.<thread>.<key>`, created once however often it is appended;
-the order of a thread is that of the stream.
+An entry is the message `layby.thread.<thread>.<key>`, which is created only once, however often it
+is appended; the order of a thread is that of the stream.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from .names import Names
 from .reading import every, newest
 from .requests import Requests
 from .sealing import is_sealed, no_keyring
+from .specs import StreamSpec
 from .token import encode
-from .topology import StreamSpec
 from .wire import Message
 
 STREAM = "THREADS"
@@ -24,7 +24,7 @@ _SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 
 
 def stream(names: Names) -> StreamSpec:
-    """The stream of all threads, which forgets nothing by itself."""
+    """The stream of all threads, which keeps everything until it is removed."""
     return StreamSpec(
         name=names.stream(STREAM),
         subjects=(names.subject(f"{_PREFIX}.>"),),
@@ -43,7 +43,7 @@ class ThreadLog:
     async def append(self, thread: str, key: str, data: bytes, run: str = "") -> None:
         """Add an entry, unless the thread has one under `key` already. Raises InvalidTicket.
 
-        `run` is the run that adds it; where it is encrypted, whose data it handles counts too.
+        `run` is the run that adds it; if that is encrypted for a person, the entry is too.
         """
         subject = self._names.subject(f"{_PREFIX}.{encode(thread)}.{encode(key)}")
         vault = self._requests.vault
@@ -53,7 +53,7 @@ class ThreadLog:
             await self._requests.store(subject, data, {_SEQUENCE: "0"})
 
     async def erase(self, thread: str) -> int:
-        """Remove every entry of a thread; how many there were. Raises InvalidTicket, BusError."""
+        """Remove every entry of a thread; return how many. Raises InvalidTicket, BusError."""
         if self._requests.vault is not None:
             await self._requests.vault.erase_thread(thread)
         body = {"filter": self._all(thread)}
@@ -76,7 +76,7 @@ class ThreadLog:
         return [data for data in opened if data is not None]
 
     async def _opened(self, thread: str, message: Message) -> bytes | None:
-        """An entry as it was written; None where it cannot be read. Raises KeyMissing."""
+        """An entry, decrypted; None where it cannot be decrypted. Raises KeyMissing."""
         place = message.headers["Nats-Subject"]
         if not is_sealed(message.data):
             return message.data

@@ -1,7 +1,7 @@
 """Deadlines that outlive every worker: JetStream message schedules (ADR-51, server >= 2.12).
 
-A schedule only wakes somebody: it may fire late, twice, or for something that is over. What it
-means is decided in the run's log.
+A schedule only wakes a worker: it may fire late, twice, or for something that is over. The run's
+log decides what it means.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ from datetime import UTC, datetime
 from .requests import Requests
 
 STREAM = "TIMERS"
+DUE = "due"
+"""The first word of the subjects on which wake-ups arrive."""
+RUNG = "rung"
+"""That of the rungs of questions' ladders, which have a mailbox of their own: thousands at once
+delay no deadline, and workers of releases that know no ladders do not get them."""
 
 
 class Timers:
-    """Arms wake-ups; they arrive as mail on `due.<name>`."""
+    """Arms wake-ups; they arrive as mail on `due.<name>`, or `rung.<name>`."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
-    async def arm(self, name: str, at: float, body: bytes) -> None:
-        """Deliver `body` on `due.<name>` at `at` (Unix seconds), at once when that is past.
+    async def arm(self, name: str, at: float, body: bytes, *, word: str = DUE) -> None:
+        """Deliver `body` on `<word>.<name>` at `at` (Unix seconds), immediately if that is past.
 
         `name` must be new for every deadline: a moved schedule can be lost while it fires.
         Arming the same name for the same time again is harmless.
@@ -29,12 +34,12 @@ class Timers:
         when = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
         headers = {
             "Nats-Schedule": f"@at {when.replace('+00:00', 'Z')}",
-            "Nats-Schedule-Target": names.subject(f"due.{name}"),
+            "Nats-Schedule-Target": names.subject(f"{word}.{name}"),
         }
         await self._requests.store(names.subject(f"timer.{name}"), body, headers)
 
     async def disarm(self, name: str) -> None:
-        """Forget a wake-up that would find nothing to do. Repeatable."""
+        """Cancel a wake-up that is no longer needed. Repeatable."""
         names = self._requests.names
         named = names.subject(f"timer.{name}")
         await self._requests.api(f"STREAM.PURGE.{names.stream(STREAM)}", {"filter": named})

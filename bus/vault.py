@@ -1,9 +1,9 @@
-"""Which data key seals what: one for each run, and one for each thread.
+"""Finds the data keys: one for each run, and one for each thread.
 
-A run's key is made from a secret of its own and, where its workflow names whose data it handles,
-from a secret of that person too: destroying either makes the run unreadable. What is sealed names
-the records that it takes, so nobody keeps a list of runs and keys. A run's key is the one that its
-first entry is sealed with.
+A run's key is derived from a secret of its own and, if its workflow names the person whose data it
+handles, from a secret of that person too: destroying either makes the run unreadable. Sealed data
+names the records of its secrets, so there is no list of runs and keys. A run's key is the one that
+its first entry is sealed with.
 """
 
 from __future__ import annotations
@@ -19,62 +19,76 @@ from .errors import Erased, KeyMissing, Tampered
 from .sealing import Cipher, KeyName, is_sealed, key_of
 from .secret_store import BLOCK, PERSON, THREAD, Secrets, SecretStore
 
+_PREPARED = BLOCK // 2
+"""Secrets of a block that are used when the next block is made."""
 _RUNS = 20_000
 """Runs whose keys a worker remembers."""
 
 
 class _Known(NamedTuple):
-    """What is known of a run's key."""
+    """What is known about a run's key."""
 
     cipher: Cipher | None
-    """None: the run began unsealed."""
+    """None: the run began unencrypted."""
     until: float
-    learnt: bool
-    """Whether the log says so; else it was chosen here, for a run that is to begin."""
+    from_log: bool
+    """Whether it comes from the log; otherwise it was chosen here, for a run that begins."""
 
 
 First = Callable[[str], Awaitable[bytes | None]]
-"""Position 1 of a run's log as it is stored, by its leader's word; None when there is none."""
+"""Position 1 of a run's log as stored, read from the stream's leader; None when there is none."""
 
 
 class Vault:
-    """Finds and remembers the data keys of one app."""
+    """Finds and caches the data keys of one app."""
 
     def __init__(self, secrets: SecretStore, first: First) -> None:
         self.secrets = secrets
         self._first = first
         self._runs: Bounded[str, _Known] = Bounded(_RUNS)
-        self._refilling = asyncio.Lock()
         self._block = ""
         self._next = BLOCK
-        """The first secret of the block that no run has."""
+        """The first unused secret of the block."""
+        self._coming: asyncio.Task[str] | None = None
+        """The next block, asked for before this one is used up: nobody waits for it."""
 
     async def check(self) -> None:
-        """Make sure that the keyring holds what the app needs. Raises KeyMissing."""
+        """Check that the keyring holds the keys that the app needs. Raises KeyMissing."""
         await self.secrets.check()
 
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:
-        """Choose the key of a run that is believed to begin now.
+        """Choose the key of a run that probably begins now.
 
-        Where it has begun before, its first entry tells which key it has, as soon as that is read.
+        If it has begun before, its first entry says which key it has, once that is read.
 
         Args:
             run: The run.
-            person: Whose data it handles; empty: nobody was named.
-            parent: The run that starts it: it has the same person where none is named.
+            person: The person whose data it handles; empty if none is named.
+            parent: The run that starts it, whose person it inherits if none is named.
         """
-        if self._known(run) is not None:
+        known = self._known(run)
+        if known is not None and not await self._is_gone(known.cipher):
             return
-        slot = await self._slot()
+        block, at = await self._slot()
         owner = await self.secrets.person(person) if person else ""
         if parent and not owner:
             of_parent = await self.of_run(parent)
             owner = of_parent.key.owner if of_parent is not None else ""
-        key = KeyName(*slot)
-        if owner:
-            found = await self.secrets.named(owner)
-            key = KeyName(*slot, owner, found.generation)
-        self._remember(run, *await self._of_run(key, run), learnt=False)
+        generation = (await self.secrets.named(owner)).generation if owner else 0
+        key = KeyName(block, at, owner, generation)
+        self._remember(run, *await self._of_run(key, run), from_log=False)
+
+    async def _is_gone(self, cipher: Cipher | None) -> bool:
+        """Whether a run's key was destroyed: then the run was purged, and may begin again."""
+        if cipher is None:
+            return False
+        self.secrets.forget(cipher.key.record)
+        try:
+            own = await self.secrets.get(cipher.key.record)
+            _secret(own, cipher.key.slot, own.generation, cipher.key.record)
+        except Erased:
+            return True
+        return False
 
     async def sealed(self, run: str, n: int, data: bytes, place: str) -> bytes:
         """Position `n` of a run's log as it is stored on the subject `place`."""
@@ -85,11 +99,11 @@ class Vault:
         return data if cipher is None else cipher.seal(data, place)
 
     async def of_run(self, run: str) -> Cipher | None:
-        """What seals what belongs to a run; None: the run began unsealed, and stays so.
+        """The cipher for the data of a run; None: the run began unencrypted, and stays so.
 
         Raises:
             Erased: its key was destroyed.
-            KeyMissing: the keyring does not hold what wraps it.
+            KeyMissing: the keyring does not hold the key that wraps it.
         """
         known = self._known(run)
         if known is None:
@@ -97,50 +111,50 @@ class Vault:
             if first is None:
                 await self.begin(run)
             elif not is_sealed(first):
-                self._remember(run, None, math.inf, learnt=True)
+                self._remember(run, None, math.inf, from_log=True)
             else:
                 found = await self._of_run(key_of(first), run)
-                self._remember(run, *found, learnt=True)
+                self._remember(run, *found, from_log=True)
             known = self._known(run)
         return known.cipher if known is not None else None
 
-    def at_hand(self, run: str) -> Cipher | None:
-        """The same where it is known already; None where it is not."""
+    def cached(self, run: str) -> Cipher | None:
+        """The same if it is known already; otherwise None."""
         known = self._known(run)
         return known.cipher if known is not None else None
 
     async def opened(self, run: str, sealed: bytes, place: str) -> bytes:
-        """What was sealed for `place` and belongs to a run. Raises Erased, KeyMissing, Tampered."""
+        """Decrypt data of a run, sealed for `place`. Raises Erased, KeyMissing, Tampered."""
         known = self._known(run)
-        if known is not None and known.cipher is not None and known.cipher.is_of(sealed):
+        if known is not None and known.cipher is not None and known.cipher.is_key_of(sealed):
             return known.cipher.open(sealed, place)
         cipher, _ = await self._of_run(key_of(sealed), run)
         return cipher.open(sealed, place)
 
     async def entry(self, run: str, n: int, data: bytes, place: str) -> bytes:
-        """Position `n` of a run's log as it was before it was sealed.
+        """Decrypt position `n` of a run's log.
 
         Raises:
             Erased: the run's key was destroyed.
-            KeyMissing: the keyring does not hold what wraps it.
-            Tampered: it was changed or moved, or is plain in a run that is sealed.
+            KeyMissing: the keyring does not hold the key that wraps it.
+            Tampered: it was changed or moved, or is plain text in an encrypted run.
         """
         known = self._known(run)
+        if known is not None and known.cipher is not None and known.cipher.is_key_of(data):
+            opened = known.cipher.open(data, place)
+            if not known.from_log:
+                self._remember(run, known.cipher, known.until, from_log=True)
+            return opened
         if known is None and n > 1 and not is_sealed(data):
-            await self.of_run(run)  # what its first entry is, the others are
+            await self.of_run(run)  # either all entries of a run are encrypted, or none is
             known = self._known(run)
         if not is_sealed(data):
-            if known is not None and known.learnt and known.cipher is not None:
+            if known is not None and known.from_log and known.cipher is not None:
                 raise Tampered(f"position {n} of run {run} is plain, and the run is encrypted")
             if known is None or known.cipher is not None:
-                self._remember(run, None, math.inf, learnt=True)
+                self._remember(run, None, math.inf, from_log=True)
             return data
-        if known is not None and known.cipher is not None and known.cipher.is_of(data):
-            opened = known.cipher.open(data, place)
-            if not known.learnt:
-                self._remember(run, known.cipher, known.until, learnt=True)
-            return opened
-        if n > 1 and known is not None and known.learnt:
+        if n > 1 and known is not None and known.from_log:
             raise Tampered(f"position {n} of run {run} is not sealed with the key of the run")
         key = key_of(data)
         try:
@@ -151,11 +165,11 @@ class Vault:
                 raise Tampered(f"position {n} of run {run} is not sealed with its key") from None
             raise
         opened = cipher.open(data, place)
-        self._remember(run, cipher, until, learnt=True)
+        self._remember(run, cipher, until, from_log=True)
         return opened
 
     async def of_thread(self, thread: str, run: str) -> Cipher:
-        """What seals what `run` adds to a thread: the thread's secret, and that of the person."""
+        """The cipher for what `run` adds to a thread: of the thread's secret and the person's."""
         of_run = await self.of_run(run) if run else None
         record = await self.secrets.thread(thread)
         found = await self.secrets.named(record)
@@ -166,30 +180,46 @@ class Vault:
         return (await self._cipher(key, f"thread {thread}"))[0]
 
     async def erase_thread(self, thread: str) -> None:
-        """Destroy the key of a thread: what it sealed is lost, wherever a copy is."""
+        """Destroy the key of a thread: what it sealed is lost, in every copy and backup."""
         await self.secrets.destroy(await self.secrets.thread(thread))
 
     async def thread_entry(self, thread: str, sealed: bytes, place: str) -> bytes:
-        """What was sealed for `place` in a thread. Raises Erased, KeyMissing, Tampered."""
+        """Decrypt an entry of a thread, sealed for `place`. Raises Erased, KeyMissing, Tampered."""
         cipher, _ = await self._cipher(key_of(sealed), f"thread {thread}")
         return cipher.open(sealed, place)
 
     def forget(self, name: str) -> None:
-        """Take note that a run's key, or what it was made from, may have been destroyed."""
+        """Note that a run's key, or a secret that it is derived from, may have been destroyed."""
         self.secrets.forget(name)
         self._runs.pop(name)
         if name.startswith(PERSON):
             self._runs = Bounded(_RUNS)
 
     async def _slot(self) -> tuple[str, int]:
-        """A secret that no run has."""
+        """A secret that is not used by a run."""
         while self._next >= BLOCK:
-            async with self._refilling:
-                if self._next >= BLOCK:
-                    self._block, self._next = await self.secrets.new_block(), 0
+            coming = self._ask_for_block()
+            await asyncio.wait([coming])
+            mine = self._coming is coming  # whoever sees it first begins it, and nobody again
+            if mine:
+                self._coming = None
+            block = coming.result()
+            if mine:
+                self._block, self._next = block, 0
         slot = self._block, self._next
         self._next += 1
+        if self._next == _PREPARED:
+            self._ask_for_block()
         return slot
+
+    def _ask_for_block(self) -> asyncio.Task[str]:
+        """The making of the next block: the one under way, unless it has failed meanwhile."""
+        coming = self._coming
+        if coming is None or (coming.done() and (coming.cancelled() or coming.exception())):
+            coming = asyncio.create_task(self.secrets.new_block(), name="vault.block")
+            coming.add_done_callback(_seen)
+            self._coming = coming
+        return coming
 
     async def key_name(self, run: str) -> KeyName | None:
         """The name of a run's key; None: there is no such run, or it is not encrypted."""
@@ -204,7 +234,7 @@ class Vault:
             raise
 
     async def _cipher(self, key: KeyName, purpose: str) -> tuple[Cipher, float]:
-        """The data key of a name, and until when it may be remembered."""
+        """The data key of a name, and until when it may be cached."""
         of_thread = key.record.startswith(THREAD)
         own = await self._current(key.record, key.slot if of_thread else 0)
         if of_thread:
@@ -219,7 +249,7 @@ class Vault:
         return Cipher(key, secret, purpose), until
 
     async def _current(self, name: str, generation: int) -> Secrets:
-        """The secrets of a record, read again where what is remembered is too old."""
+        """The secrets of a record, read again if the cached ones are too old."""
         found = await self.secrets.get(name)
         if found.generation < generation:
             self.secrets.forget(name)
@@ -227,11 +257,17 @@ class Vault:
         return found
 
     def _known(self, run: str) -> _Known | None:
-        known = self._runs.get(run)
+        known = self._runs.peek(run)
         return known if known is not None and known.until > time.monotonic() else None
 
-    def _remember(self, run: str, cipher: Cipher | None, until: float, *, learnt: bool) -> None:
-        self._runs.put(run, _Known(cipher, until, learnt), 1)
+    def _remember(self, run: str, cipher: Cipher | None, until: float, *, from_log: bool) -> None:
+        self._runs.put(run, _Known(cipher, until, from_log), 1)
+
+
+def _seen(coming: asyncio.Task[str]) -> None:
+    """Look at how it ended, which nobody may ask for."""
+    if not coming.cancelled():
+        coming.exception()
 
 
 def _secret(found: Secrets, slot: int, generation: int, name: str) -> bytes:
@@ -239,5 +275,5 @@ def _secret(found: Secrets, slot: int, generation: int, name: str) -> bytes:
         raise KeyMissing(f"the record {name} does not hold the secret that this was sealed with")
     secret = found.each[slot] if generation == found.generation else None
     if secret is None:
-        raise Erased(f"a key in {name} was destroyed: what it sealed cannot be read any more")
+        raise Erased(f"a key in {name} was destroyed: its data can no longer be read")
     return secret

@@ -1,4 +1,4 @@
-"""Whether what is on the server will do, and why it will not, in words for its operator."""
+"""Whether an existing stream or consumer can be used; if not, why, in words for the operator."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
 from .names import EVENTS, Names
 from .ownership import is_marked, stranger, was_made_before
-from .specs import StreamSpec
+from .specs import ConsumerSpec, StreamSpec
 
 _OVERLAP = 10065
 
 
 def is_own(spec: StreamSpec, found: dict[str, Any], names: Names) -> bool:
-    """Whether Layby created the stream that is there for `spec`, this release or an earlier one."""
+    """Whether Layby, in this release or an earlier one, created the stream of `spec`."""
     if is_marked(found, names):
         return True
     return not names.prefix and was_made_before(spec, found)
 
 
 def taken(subject: str, spec: StreamSpec, holder: str, names: Names) -> TopologyMismatch:
-    """Why a stream cannot have a subject: another has it, and a subject belongs to one stream."""
+    """Why a stream cannot have a subject: it belongs to another stream."""
     if spec.name == names.stream(EVENTS):
         return TopologyMismatch(
-            f"events on {subject!r} are in stream {holder} already, and a subject belongs to one "
+            f"events on {subject!r} are already in stream {holder}, and a subject belongs to one "
             f'stream of an account: read them there, with @app.workflow(on=..., stream="{holder}") '
             f'or App(streams={{"{subject}": "{holder}"}})'
         )
@@ -34,8 +34,16 @@ def taken(subject: str, spec: StreamSpec, holder: str, names: Names) -> Topology
     )
 
 
+def left_behind(stream: str) -> TopologyMismatch:
+    """Why a stream is not created in another account while it exists in this one."""
+    return TopologyMismatch(
+        f"stream {stream} is in the account of the other streams, but the server expects it in an "
+        "account of its own: stop the server, and run `layby accounts move STORE`"
+    )
+
+
 def not_made(what: str, why: BusError) -> BusError:
-    """Why something that does not exist cannot be created either."""
+    """Why something missing cannot be created."""
     if isinstance(why, PermissionDenied):
         return PermissionDenied(
             f"{what} does not exist, and this user may not create it: "
@@ -50,12 +58,35 @@ def not_made(what: str, why: BusError) -> BusError:
     return TopologyMismatch(f"{what} cannot be created: {why}{hint}", code=why.code)
 
 
+def reads_other(spec: ConsumerSpec, found: dict[str, Any], *, is_ours: bool) -> TopologyMismatch:
+    """Why a consumer of another subject is not changed; `is_ours`: this app created it."""
+    reads = found.get("filter_subject")
+    what = f"consumer {spec.name!r} of stream {spec.stream} reads {reads!r}, not {spec.filter!r}"
+    if is_ours:
+        return TopologyMismatch(
+            f"{what}: the workflow had a different `on` before. Stop the workers of that release, "
+            "and run `layby provision APP --prune`"
+        )
+    return TopologyMismatch(
+        f"{what}: two apps share a name, or the subject was changed; rename one, or, once nothing "
+        f"is pending on it: nats consumer rm {spec.stream} {spec.name}"
+    )
+
+
+def ends_server(consumer: dict[str, Any]) -> bool:
+    """Whether a malformed message can end the server through this consumer.
+
+    nats-server 2.15.1 panics when it strips the body of a message whose header block is one byte.
+    """
+    return bool(consumer.get("headers_only"))
+
+
 def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
-    """Refuse settings under which promises would not hold; sizes and ages are the owner's."""
+    """Refuse settings with which promises would not hold; the owner decides on sizes and ages."""
     if spec.exact and set(found["subjects"]) != set(spec.subjects):
         raise _other_share(spec, found["subjects"], names)
-    lacks = set(spec.subjects) - set(found["subjects"])
-    if lacks and not is_own(spec, found, names):
+    missing = set(spec.subjects) - set(found["subjects"])
+    if missing and not is_own(spec, found, names):
         raise stranger(spec.name, found)
     for key in (
         "retention",
@@ -68,11 +99,11 @@ def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
         if found.get(key, False) not in (wanted, spec.limits.get(key, wanted)):
             raise TopologyMismatch(
                 f"stream {spec.name} has {key} = {found.get(key, False)!r}, and Layby needs "
-                f"{wanted!r}: it was made by somebody else; rename it or recreate it empty"
+                f"{wanted!r}: somebody else created it; rename it or recreate it empty"
             )
     if not found.get("allow_direct", False):
         raise TopologyMismatch(
-            f"stream {spec.name} does not allow direct get, which Layby reads with: "
+            f"stream {spec.name} does not allow direct get, which Layby needs: "
             f"nats stream edit {spec.name} --allow-direct"
         )
 
@@ -82,16 +113,16 @@ def _other_share(spec: StreamSpec, held: list[str], names: Names) -> TopologyMis
     if not there:
         return TopologyMismatch(
             f"stream {spec.name} holds {', '.join(held)}, and Layby needs it to hold "
-            f"{', '.join(spec.subjects)}: it was made or changed by somebody else; put that right, "
-            "or remove it if it is empty"
+            f"{', '.join(spec.subjects)}: somebody else created or changed it; correct that, or "
+            "remove it if it is empty"
         )
     asked = log.count_of(spec.subjects, names)
     shares = ", ".join(map(names.stream, log.shares(there)))
     return TopologyMismatch(
         f"the logs of runs are in {_streams(there)} here ({shares}), and the "
         f"app asks for {_streams(asked)}. The number is fixed once an account is provisioned: "
-        f"declare App(log_streams={there}), or give the app an account of its own. Where no run is "
-        "needed any more, stop all workers, remove those streams, and provision again"
+        f"declare App(log_streams={there}), or give the app an account of its own. If the runs are "
+        "no longer needed, stop all workers, remove those streams, and provision again"
     )
 
 

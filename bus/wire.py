@@ -1,9 +1,9 @@
-"""The client's connection, used sparingly.
+"""A nats-py client with fast paths for publishing and for our inboxes.
 
-nats-py spends a coroutine, a queue and a task switch on each message either way. Here a frame is
-bytes put into its buffer, written with all others of the same turn of the event loop; and a message
-that comes to one of our inboxes is handed over where it is parsed. Connecting, reconnecting, TLS,
-pings and ordinary subscriptions stay nats-py's.
+nats-py spends a coroutine, a queue and a task switch on each message either way. Here a publish
+appends bytes to its buffer, which is written once per turn of the event loop, and a message to one
+of our inboxes is handed over as soon as it is parsed. Connecting, reconnecting, TLS, pings and
+ordinary subscriptions are left to nats-py.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .parser import MessageParser
 
 _log = logging.getLogger(__name__)
 
-_HEARD_WITHIN: Final = 2
-"""Seconds that the server may take to hear that an inbox is closed."""
+_UNSUBSCRIBE_WITHIN: Final = 2
+"""Seconds that the server may take to process an unsubscribe."""
 _VERSION: Final = "NATS/1.0"
 _STATUS: Final = slice(len(_VERSION) + 1, len(_VERSION) + 4)
-"""Where the status code stands in a header block that has one."""
+"""Where the status code is in a header block that has one."""
 _BREAK: Final = re.compile(r"[\r\n]+")
 _NAME: Final = re.compile(r"[!#-9;-~]+")
-_SERVERS: Final = frozenset(
+_SERVER_HEADERS: Final = frozenset(
     {
         "Nats-Last-Sequence",
         "Nats-Num-Pending",
@@ -44,25 +44,25 @@ _SERVERS: Final = frozenset(
         "Nats-UpTo-Sequence",
     }
 )
-"""What a server that reads from a stream adds, after the headers that the sender gave."""
+"""Headers that the server adds to a message read from a stream, after those of the sender."""
 _STORED: Final = b"\r\nNats-Sequence: "
-"""What a message read from a stream has, and no status of a server."""
+"""In the headers of a message read from a stream, and never in those of a status."""
 _LINES: Final = 256
-"""Lines of a header block that are read from its beginning: the sender's."""
+"""Lines read from the beginning of a header block: the sender's."""
 _LAST_LINES: Final = 32
-"""Lines that are read from the end of a longer one: the server's."""
-_NO_TEXT: Final = "backslashreplace"
-"""How bytes are shown that are no UTF-8: different bytes differently, and as plain ASCII."""
+"""Lines read from the end of a longer block: the server's."""
+_UNDECODABLE: Final = "backslashreplace"
+"""How bytes that are not UTF-8 are shown: in plain ASCII, and different bytes differently."""
 
 
 class Message:
-    """A message as it came; its headers are read when somebody asks for them."""
+    """A message as received; its headers are parsed on first use."""
 
     __slots__ = ("_block", "_headers", "data", "is_text", "reply", "subject")
 
     def __init__(self, subject: bytes, reply: bytes, data: bytes, block: bytes) -> None:
         self.is_text = True
-        """Whether subject and reply are UTF-8; if not, they show their bytes as `\\xff`."""
+        """Whether subject and reply are UTF-8; if not, their bytes are shown as `\\xff`."""
         try:
             self.subject, self.reply = subject.decode(), reply.decode()
         except UnicodeDecodeError:
@@ -74,9 +74,9 @@ class Message:
 
     @property
     def status(self) -> str:
-        """The status code of a message that is one, else an empty string.
+        """The status code, or an empty string for an ordinary message.
 
-        A stored message whose sender made it look like a status is none.
+        A stored message that its sender made look like a status is an ordinary one.
         """
         block = self._block
         if not block or block[_STATUS.start - 1 : _STATUS.start] != b" ":
@@ -88,49 +88,50 @@ class Message:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers; a status has its words as `Description`.
+        """The headers; a status has its text as `Description`.
 
-        The first of each name, but the last of those that the server adds: a sender may forge them.
-        Of a block with hundreds of lines, those in the middle are not read.
+        Of each name the first counts, but the last of those that the server adds, because a sender
+        may forge them. In a block of hundreds of lines, those in the middle are not read.
         """
         if self._headers is None:
             self._headers = _read(self._block)
         return self._headers
 
 
-Taker = Callable[[Message], None]
-"""Takes one message at once; must not raise or block."""
+InboxHandler = Callable[[Message], None]
+"""Handles one message immediately; must not raise or block."""
 
 
 class Wire(Client):
-    """A connection of nats-py with short ways in and out."""
+    """A nats-py client with fast paths in and out."""
 
     def __init__(self) -> None:
         super().__init__()
         self._ps = MessageParser(self, self._take, self._process_msg)
-        self._takers: dict[int, Taker] = {}
-        self._due = False
-        """Whether what is pending is written at the end of this turn of the event loop."""
+        self._handlers: dict[int, InboxHandler] = {}
+        self._write_scheduled = False
+        """Whether pending frames are written at the end of this turn of the event loop."""
 
-    async def open_inbox(self, take: Taker, below: str = "") -> Subscription:
-        """Subscribe to a new inbox (and to `below` it, `.*` for instance); see `Taker`."""
+    async def open_inbox(self, handler: InboxHandler, below: str = "") -> Subscription:
+        """Subscribe to a new inbox (and to `below` it, `.*` for instance); see `InboxHandler`."""
         subscription = await self.subscribe(self.new_inbox() + below)
-        # Nobody knows the subject before, so nothing has come yet.
-        self._takers[subscription._id] = take  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        # The subject was unknown until now, so no message has come yet.
+        sid = subscription._id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._handlers[sid] = handler
         return subscription
 
     async def close_inbox(self, subscription: Subscription) -> None:
-        """Unsubscribe. What the server had sent before it heard of that is still handed over."""
+        """Unsubscribe. What the server sent before it processed that is still handed over."""
         sid = subscription._id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        take = self._takers.get(sid)
+        handler = self._handlers.get(sid)
         try:
             with suppress(nats_errors.Error, TimeoutError):
                 await subscription.unsubscribe()
-                if take is not None:
-                    self._takers[sid] = take
-                await self.flush(_HEARD_WITHIN)
+                if handler is not None:
+                    self._handlers[sid] = handler
+                await self.flush(_UNSUBSCRIBE_WITHIN)
         finally:
-            self._takers.pop(sid, None)
+            self._handlers.pop(sid, None)
 
     def send(
         self,
@@ -139,19 +140,19 @@ class Wire(Client):
         reply: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Publish. What is sent in one turn of the event loop leaves together, in its order.
+        """Publish. Everything sent in one turn of the event loop is written together, in order.
 
         Raises:
             NotConnected: nothing was sent.
-            PayloadTooLarge: it is more than the server takes.
-            NoSubject: nothing can be sent to such a subject.
-        BusError: a header has no name, or what is to be sent no UTF-8 form.
+            PayloadTooLarge: it is larger than the server accepts.
+            NoSubject: nothing can be published on this subject.
+            BusError: the name of a header is not valid, or a text has no UTF-8 form.
         """
         if self._status != Client.CONNECTED:
             raise NotConnected(f"cannot publish to {subject!r}: there is no connection now")
         if subject.split() != [subject] or (reply and reply.split() != [reply]):
-            # It would end early, and let a caller write commands of the protocol.
-            raise NoSubject(f"{subject!r} is no subject: it is empty or has white space in it")
+            # White space would end the subject, and let a caller write commands of the protocol.
+            raise NoSubject(f"{subject!r} is not a subject: it is empty or contains white space")
         to, block = _line(subject, reply), _block(headers) if headers else b""
         size = len(block) + len(data)
         if size > self._max_payload:
@@ -168,54 +169,54 @@ class Wire(Client):
     def _write(self, frame: bytes) -> None:
         self._pending.append(frame)
         self._pending_data_size += len(frame)
-        if not self._due:
-            self._due = True
+        if not self._write_scheduled:
+            self._write_scheduled = True
             asyncio.get_running_loop().call_soon(self._write_through)
 
     def _write_through(self) -> None:
-        """Write what is there: nats-py's flusher is slower, and may not survive a connection."""
-        self._due = False
+        """Write pending frames: nats-py's flusher is slower, and may end with its connection."""
+        self._write_scheduled = False
         if self._transport is not None and self._pending and self.is_connected:
             self._transport.writelines(self._pending)
             self._pending = []
             self._pending_data_size = 0
 
     async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
-        """Ping, after what was sent before: nats-py's ping overtakes it, and `flush` is one."""
+        """Ping after pending frames: nats-py's ping overtakes them, and `flush` relies on it."""
         self._write_through()
         await super()._send_ping(future)
 
     def _take(self, sid: int, subject: bytes, reply: bytes, data: bytes, block: bytes) -> bool:
-        """Hand a message to the inbox it came to; False when it came to none of ours."""
-        take = self._takers.get(sid)
-        if take is None:
+        """Hand a message to the handler of its inbox; False when it is not for one of ours."""
+        handler = self._handlers.get(sid)
+        if handler is None:
             return False
         try:
-            take(Message(subject, reply, data, block))
+            handler(Message(subject, reply, data, block))
         except Exception:  # noqa: BLE001  or the client would stop reading
             _log.exception("connection.taker_failed subject=%r", subject)
         return True
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
-        """Read the headers of an ordinary subscription's message: nats-py's reader may raise."""
+        """Parse the headers of an ordinary subscription's message: nats-py's parser may raise."""
         return _read(headers) or None
 
     def _build_message(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
     ) -> Msg:
-        """Make an ordinary subscription's message, of bytes that may be no text."""
+        """Make an ordinary subscription's message from bytes that may not be text."""
         shown: Msg = super()._build_message(
             sid, _shown(subject).encode(), _shown(reply).encode(), data, headers
         )
         return shown
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
-        self._takers.pop(sid, None)
+        self._handlers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
 
 def _block(headers: Mapping[str, str]) -> bytes:
-    """Headers as they travel. Line breaks in values become blanks, or they would end the value."""
+    """Headers as they are sent. Line breaks in values become spaces, or they would end them."""
     lines = [f"{_checked(name)}: {value}\r\n" for name, value in headers.items()]
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
@@ -224,7 +225,7 @@ def _block(headers: Mapping[str, str]) -> bytes:
 
 
 def _line(subject: str, reply: str) -> bytes:
-    """Where a message goes, as its line says it."""
+    """The subject and the reply subject, as the protocol's line has them."""
     return _encoded(f"{subject} {reply}" if reply else subject)
 
 
@@ -236,7 +237,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _shown(raw: bytes) -> str:
-    return raw.decode("utf-8", _NO_TEXT)
+    return raw.decode("utf-8", _UNDECODABLE)
 
 
 @lru_cache(maxsize=64)
@@ -255,7 +256,7 @@ def _read(block: bytes) -> dict[str, str]:
     found: dict[str, Any] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if colon and (name in _SERVERS or name not in found):
+        if colon and (name in _SERVER_HEADERS or name not in found):
             found[name] = value.strip()
     status, _, words = first.removeprefix(_VERSION).strip().partition(" ")
     if status:

@@ -1,25 +1,27 @@
 """Durable networks of AI agents on NATS that pull over and wait for a human.
 
-The face: it names what users import, and loads a name's module when the name is first used, so
-that `import layby`, and with it the `layby` command, is there at once.
+Lists what users import, and loads the module of a name when the name is first used, so that
+`import layby` and the `layby` command start fast.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .actors.agent import Agent, tool_called
-    from .actors.context import AgentContext
-    from .actors.delegation import handoff
-    from .actors.history import Past, last_n, token_budget
-    from .actors.hooks import Halt
-    from .actors.network import Network, Tokens
-    from .actors.output import BadOutput
-    from .actors.router import Done, Route, RoutingAgent
-    from .actors.turn import CallOutcome, CallRecord, NetworkResult, TurnResult
-    from .actors.workflow_step import WorkflowStep as Step
+    from .actors.agents.agent import Agent
+    from .actors.agents.context import AgentContext
+    from .actors.agents.definition import tool_called
+    from .actors.agents.delegation import handoff
+    from .actors.agents.hooks import Halt
+    from .actors.agents.output import BadOutput
+    from .actors.agents.route import Candidate, Route
+    from .actors.networks.network import Network, Tokens
+    from .actors.networks.router import Done, RoutingAgent
+    from .actors.threads.history import Past, last_n, token_budget
+    from .actors.threads.turn import CallOutcome, CallRecord, NetworkResult, TurnResult
+    from .actors.workflows.workflow_step import WorkflowStep as Step
     from .app import App
     from .bus.keyring import Keyring, KeyService
-    from .runtime.asking import Answer
+    from .runtime.ask_on_failure import AskOnFailure
     from .runtime.errors import (
         AskTimedOut,
         BudgetSpent,
@@ -27,13 +29,17 @@ if TYPE_CHECKING:
         MaxTurns,
         NeedsServer,
         NonRetriableError,
+        NoQuorum,
         QuestionLimit,
         RetryAfter,
         StepFailed,
     )
-    from .runtime.failing import AskOnFailure
+    from .runtime.given_answer import Answer
     from .runtime.retry import Retry
     from .runtime.role import Role
+    from .runtime.rung import Rung
+    from .runtime.vote import Vote
+    from .tools.approvers import Approvers
     from .tools.context import ToolContext
     from .tools.errors import Fatal, ToolError
     from .tools.tool import Tool, tool
@@ -43,12 +49,14 @@ __all__ = [
     "AgentContext",
     "Answer",
     "App",
+    "Approvers",
     "AskOnFailure",
     "AskTimedOut",
     "BadOutput",
     "BudgetSpent",
     "CallOutcome",
     "CallRecord",
+    "Candidate",
     "Done",
     "Fatal",
     "Halt",
@@ -59,6 +67,7 @@ __all__ = [
     "NeedsServer",
     "Network",
     "NetworkResult",
+    "NoQuorum",
     "NonRetriableError",
     "Past",
     "QuestionLimit",
@@ -67,6 +76,7 @@ __all__ = [
     "Role",
     "Route",
     "RoutingAgent",
+    "Rung",
     "Step",
     "StepFailed",
     "Tokens",
@@ -74,6 +84,7 @@ __all__ = [
     "ToolContext",
     "ToolError",
     "TurnResult",
+    "Vote",
     "handoff",
     "last_n",
     "token_budget",
@@ -82,49 +93,54 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Agent": "actors.agent",
-    "AgentContext": "actors.context",
-    "Answer": "runtime.asking",
+    "Agent": "actors.agents.agent",
+    "AgentContext": "actors.agents.context",
+    "Answer": "runtime.given_answer",
     "App": "app",
+    "Approvers": "tools.approvers",
     "AskTimedOut": "runtime.errors",
-    "BadOutput": "actors.output",
+    "BadOutput": "actors.agents.output",
     "BudgetSpent": "runtime.errors",
-    "CallOutcome": "actors.turn",
-    "CallRecord": "actors.turn",
-    "Done": "actors.router",
+    "CallOutcome": "actors.threads.turn",
+    "CallRecord": "actors.threads.turn",
+    "Candidate": "actors.agents.route",
+    "Done": "actors.networks.router",
     "Fatal": "tools.errors",
-    "Halt": "actors.hooks",
+    "Halt": "actors.agents.hooks",
     "KeyService": "bus.keyring",
     "Keyring": "bus.keyring",
     "LaybyError": "runtime.errors",
     "MaxTurns": "runtime.errors",
     "NeedsServer": "runtime.errors",
-    "Network": "actors.network",
-    "NetworkResult": "actors.turn",
+    "Network": "actors.networks.network",
+    "NetworkResult": "actors.threads.turn",
+    "NoQuorum": "runtime.errors",
     "NonRetriableError": "runtime.errors",
-    "Past": "actors.history",
+    "Past": "actors.threads.history",
     "QuestionLimit": "runtime.errors",
-    "AskOnFailure": "runtime.failing",
+    "AskOnFailure": "runtime.ask_on_failure",
     "Retry": "runtime.retry",
     "RetryAfter": "runtime.errors",
     "Role": "runtime.role",
-    "Route": "actors.router",
-    "RoutingAgent": "actors.router",
-    "Step": "actors.workflow_step:WorkflowStep",
+    "Route": "actors.agents.route",
+    "RoutingAgent": "actors.networks.router",
+    "Rung": "runtime.rung",
+    "Step": "actors.workflows.workflow_step:WorkflowStep",
     "StepFailed": "runtime.errors",
-    "Tokens": "actors.network",
+    "Tokens": "actors.networks.network",
     "Tool": "tools.tool",
     "ToolContext": "tools.context",
     "ToolError": "tools.errors",
-    "TurnResult": "actors.turn",
-    "handoff": "actors.delegation",
-    "last_n": "actors.history",
-    "token_budget": "actors.history",
+    "TurnResult": "actors.threads.turn",
+    "Vote": "runtime.vote",
+    "handoff": "actors.agents.delegation",
+    "last_n": "actors.threads.history",
+    "token_budget": "actors.threads.history",
     "tool": "tools.tool",
-    "tool_called": "actors.agent",
+    "tool_called": "actors.agents.definition",
 }
 
-# Type checkers must not see this: they would then take any name for one of ours.
+# Hidden from type checkers: they would accept any name as one of ours.
 if not TYPE_CHECKING:
 
     def __getattr__(name):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from .actors.agent import Agent
-from .actors.network import Network
-from .actors.router import RoutingAgent
-from .actors.thread import HistoryStore, checked_store
-from .actors.thread_nats import NatsHistory
-from .actors.workflow import (
+from .actors.agents.agent import Agent
+from .actors.networks.network import Network
+from .actors.networks.router import RoutingAgent
+from .actors.people.rota_book import BUCKET as ROTA
+from .actors.threads.thread import HistoryStore, checked_store
+from .actors.threads.thread_nats import NatsHistory
+from .actors.workflows.labelling import Labelling
+from .actors.workflows.workflow import (
+    Declarable,
     RunFailure,
     Workflow,
-    WorkflowFunction,
     WorkflowOptions,
     WorkflowStep,
     checked_subject,
@@ -24,20 +26,24 @@ from .actors.workflow import (
 from .bus import log
 from .bus.errors import InvalidSettings
 from .bus.keyring import KeyService
+from .bus.layout import bucket, erasable, streams
 from .bus.names import EVENTS, OWN_WORDS, Names
 from .bus.secret_store import BUCKET as KEYS
-from .bus.topology import ConsumerSpec, SourceSpec, Topology, bucket, erasable, streams
-from .mailboxes import Duty, mailboxes, waiting_consumer
+from .bus.specs import ConsumerSpec, SourceSpec, Topology
+from .mailboxes import Duty, lookaheads, mailboxes, waiting_consumer
+from .performers import performers
+from .runtime.ask_on_failure import AskOnFailure, policy_of
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
-from .runtime.failing import AskOnFailure, policy_of
+from .runtime.ladders import Ladders
+from .runtime.price import Price
 from .runtime.redaction import Redact
 from .runtime.retry import Retry
 from .runtime.role import Role
 from .runtime.vouching import Signers
 from .tools.source import ToolSource, sources
 
-F = TypeVar("F", bound=WorkflowFunction)
+F = TypeVar("F", bound=Declarable)
 
 
 class App:
@@ -58,6 +64,8 @@ class App:
         retention: str | float | timedelta | None = None,
         ack_wait: str | float | timedelta | None = None,
         stream_text: bool = True,
+        record_prompts: bool = True,
+        prices: Mapping[str, Price] | None = None,
         concurrency: int = 64,
         history: HistoryStore | None = None,
         log_streams: int = 1,
@@ -74,7 +82,7 @@ class App:
             agents: Every agent that its workflows call with `step.agent` and that is in none of
                 the networks; each needs a `model` of its own.
             roles: The roles of people who may be asked, by name or as a `Role`; each is the first
-                word of subjects. They replace the default: name `developer` too where it is to be
+                word of subjects. They replace the default: also name `developer` if it is to be
                 asked.
             events: Subjects of events that workflows wait for with `step.wait_for_event`.
             ask_timeout: How long a person has to answer unless a call or tool says otherwise.
@@ -83,15 +91,18 @@ class App:
             keep: How long a closed question is remembered, for the receipts of late answers.
             retention: How long a run is kept once it has ended; its log, its big values and what is
                 left of its questions are then removed by the workers. Default: until you purge.
-            ack_wait: How long a worker may be silent before its mail is given to another;
-                default 15 s, and 10 s for what is handled in milliseconds. Set at provisioning.
+            ack_wait: How long a worker may be silent before its messages go to another; default
+                15 s, and 10 s for messages handled in milliseconds. Set at provisioning.
             concurrency: How many messages of each workflow, network and agent a worker handles at
                 the same time, unless the network or agent says otherwise; shared out equally over
                 the streams of logs.
-            stream_text: Tell what models say while they say it, on `events.<run>`.
+            stream_text: Stream the text of models on `events.<run>` while they write it.
+            record_prompts: Record in the run's log what each model was sent, for people to read.
+            prices: Prices of models in US dollars, by the models' names: runs are then listed with
+                what their models cost.
             history: Keeps the conversations of `step.network(..., thread=...)`.
-            log_streams: Over how many streams the logs of runs are split: 1, 2, 4, 8 or 16. More
-                than one where a stream's leader, or its disk, is the limit. Chosen when an account
+            log_streams: How many streams share the logs of runs: 1, 2, 4, 8 or 16. Use more than
+                one if a stream's leader, or its disk, is the limit. Chosen when an account
                 is first provisioned, and fixed from then on.
             prefix: Sets everything that Layby creates for this app apart from that of other apps
                 in the account: with `shop`, streams such as `SHOP_RUNS`, buckets such as
@@ -103,7 +114,7 @@ class App:
                 consumers of its own, and changes nothing of it.
             encryption: A `Keyring`, or a `KeyService` of your own, under which the logs of runs,
                 their parked state, big values, threads and the free text of lists are encrypted.
-                Runs that began without it go on as they are. Whoever loses its keys loses the data.
+                Runs that began without it stay as they are. Without its keys the data is lost.
             redact: Gets what an exception of your code says, and returns what may be recorded,
                 logged and shown of it. The values of environment variables such as `*_KEY`,
                 `*_TOKEN` and `*_PASSWORD`, and logins in URLs, are replaced before that.
@@ -121,14 +132,19 @@ class App:
         self.roles = tuple(self.people)
         self.signers = Signers(self.people.values())
         """The roles whose answers must be signed."""
+        self.ladders = Ladders(self.people.values())
+        """What happens while a question to one of the roles stays open."""
         self.events = tuple(checked_subject(subject) for subject in events)
         self.ask_timeout = seconds(ask_timeout)
+        self.ladders.check(self.ask_timeout)
         self.max_questions = max_questions
         self.retry = retry or Retry()
         self.keep = seconds(keep)
         self.retention = None if retention is None else seconds(retention)
         self.ack_wait = None if ack_wait is None else seconds(ack_wait)
         self.stream_text = stream_text
+        self.record_prompts = record_prompts
+        self.prices = dict(prices or {})
         self.concurrency = concurrency
         if concurrency < 1:
             raise InvalidSetup(f"app {name!r}: concurrency must be at least 1")
@@ -143,10 +159,11 @@ class App:
         self._met: list[RoutingAgent] = []
         for subject in self.events:
             self._check_trigger(subject)
-        self.networks, self.agents = _performers(networks, agents)
+        self.networks, self.agents = performers(networks, agents)
         if len({network.name for network in networks}) < len(networks):
             raise InvalidSetup(f"app {name!r} has two networks of one name")
         self._check_roles()
+        self._check_confidential()
 
     def workflow(
         self,
@@ -164,6 +181,8 @@ class App:
         stream: str = "",
         retention: str | float | timedelta | None = None,
         subject: str = "",
+        title: str = "",
+        labels: Mapping[str, str] | None = None,
     ) -> Callable[[F], F]:
         """Run the decorated `async def fn(event, step)` for each event on the subject `on`.
 
@@ -188,6 +207,9 @@ class App:
                 `data.customerId`. With `App(encryption=...)` that person's key is needed to read
                 the run, so that `layby erase APP --person` makes it unreadable. An event without
                 the field is refused.
+            title: The event's field that says what a run is about, or a path to it: lists show it.
+            labels: The event's fields to filter lists by, or paths to them, by the labels' names:
+                `{"customer": "data.customerId"}`.
         """
         if subject and self.encryption is None:
             raise InvalidSetup(
@@ -200,6 +222,7 @@ class App:
             cancel_on=checked_subject(cancel_on) if cancel_on else "",
             retention=None if retention is None else seconds(retention),
             subject=subject,
+            labelling=Labelling(title, labels),
         )
 
         def declare(fn: F) -> F:
@@ -218,7 +241,7 @@ class App:
             )
 
     def waiting_consumer(self, subject: str) -> str:
-        """The consumer that hands out the events on a subject to the runs that wait for them."""
+        """The consumer that delivers the events on a subject to the runs that wait for them."""
         return waiting_consumer(subject, self._streams, self.names)
 
     def stream_of(self, subject: str) -> str:
@@ -229,6 +252,14 @@ class App:
         for role in self.roles:
             if role in OWN_WORDS:
                 raise InvalidSetup(f"subjects under {role!r} are Layby's own: rename the role")
+
+    def _check_confidential(self) -> None:
+        tools = [tool for agent in self.agents.values() for tool in agent.own_tools]
+        if self.encryption is None and (asking := [t.name for t in tools if t.confidential]):
+            raise InvalidSetup(
+                f"the tool {asking[0]!r} is confidential=True, and app {self.name!r} is not "
+                "encrypted: give it App(encryption=Keyring.from_env())"
+            )
 
     def _check_trigger(self, subject: str) -> None:
         own = self.names.own(subject)
@@ -269,7 +300,7 @@ class App:
         return [source for each in tools for source in sources(each)]
 
     def meet(self, router: RoutingAgent) -> None:
-        """Take note of a routing agent that a network's function has returned."""
+        """Remember a routing agent that a network's function returned."""
         if not any(router is known for known in self._met):
             self._met.append(router)
 
@@ -279,18 +310,24 @@ class App:
         needed = streams(own, self.roles, self.log_streams, self.names)
         if self.watches:
             needed = (*needed, bucket("waits", self.names))
+        if self.ladders.need_rota:
+            needed = (*needed, bucket(ROTA, self.names))
         if self.encryption is not None:
             needed = (*needed, erasable(KEYS, self.names))
         if isinstance(self.history, NatsHistory):
             needed = (*needed, *self.history.streams(self.names))
         return Topology(
             streams=needed,
-            consumers=tuple(spec for spec, _ in self.mailboxes()),
+            consumers=(
+                *(spec for spec, _ in self.mailboxes()),
+                *lookaheads(self.roles, self.names),
+            ),
             sources=self._sources(),
+            app=self.name,
         )
 
     def _sources(self) -> tuple[SourceSpec, ...]:
-        """The events that are read from streams which Layby did not create."""
+        """The subjects read from streams that Layby did not create, with these streams."""
         awaited = self.watched()
         return tuple(
             SourceSpec(stream=self._streams[subject], subject=subject, awaited=subject in awaited)
@@ -299,7 +336,7 @@ class App:
         )
 
     def watched(self) -> set[str]:
-        """The subjects whose events runs wait for, or are cancelled by."""
+        """The subjects of events that runs wait for or are cancelled by."""
         if not self.watches:
             return set()
         declared = {*self.events, *(w.options.cancel_on for w in self.workflows.values())}
@@ -307,17 +344,17 @@ class App:
 
     @property
     def prefix(self) -> str:
-        """What begins the names of all that Layby creates for this app; empty: nothing does."""
+        """The start of the names of all that Layby creates for this app; empty: none."""
         return self.names.prefix
 
     def kept(self) -> list[str]:
-        """The subjects whose events are kept: triggers, and what workflows wait for."""
+        """The subjects whose events are stored: triggers, and what workflows wait for."""
         workflows = self.workflows.values()
         cancels = [workflow.options.cancel_on for workflow in workflows]
         return [*(workflow.on for workflow in workflows), *self.events, *filter(None, cancels)]
 
     def retentions(self) -> dict[str, float]:
-        """Seconds that ended runs are kept, by workflow; a workflow that is missing: for ever."""
+        """Seconds that ended runs are kept, by workflow; forever if a workflow is missing."""
         found = {
             name: workflow.options.retention or self.retention
             for name, workflow in self.workflows.items()
@@ -343,7 +380,7 @@ class App:
         return [(self._tuned(consumer), duty) for consumer, duty in table]
 
     def _tuned(self, consumer: ConsumerSpec) -> ConsumerSpec:
-        """A consumer with the app's own ack-wait, where it has one."""
+        """A consumer with the app's own ack wait, if it has one."""
         if self.ack_wait is None:
             return consumer
         return msgspec.structs.replace(consumer, ack_wait=self.ack_wait)
@@ -358,29 +395,3 @@ def _people(app: str, roles: Sequence[str | Role]) -> dict[str, Role]:
             raise InvalidSetup(f"app {app!r} declares the role {role.name!r} twice")
         people[role.name] = role
     return people
-
-
-def _performers(
-    networks: Sequence[Network[Any]], alone: Sequence[Agent]
-) -> tuple[dict[str, Network[Any]], dict[str, Agent]]:
-    """The networks by name, nested ones too, and the agents by address, those of tools too."""
-    inner: dict[str, Network[Any]] = {}
-    boxes: dict[str, Any] = {}
-    agents: dict[str, Agent] = {}
-    for agent in alone:
-        agent.check_model()
-    everybody: list[Network[Any] | Agent] = [*networks, *alone]
-    for declared in everybody:
-        for performer in declared.performers():
-            known = boxes.setdefault(performer.address, performer)
-            if known is not performer:
-                kind = "network" if isinstance(declared, Network) else "agent"
-                raise InvalidSetup(
-                    f"two would share the mailbox {performer.address!r}: {known.name!r} and "
-                    f"{performer.name!r} of {kind} {declared.name!r}; rename one"
-                )
-            if isinstance(performer, Network):
-                inner[performer.name] = cast("Any", performer)
-            else:
-                agents[performer.address] = performer
-    return inner, agents

@@ -1,13 +1,12 @@
-"""What people command, as it travels: an entry of the trail, the signs of work, what came of it.
+"""The commands of people on the wire: the stored command, heartbeats, and the outcome.
 
-A command is stored before anybody acts on it, on `layby.do.<verb>.<person>`, and the worker that
-takes it acts on that entry and nothing else. What came of it is created once, on
+A command is stored on `layby.do.<verb>.<person>` before anybody acts on it, and the worker that
+handles it acts on that message alone. Its outcome is created once, on
 `layby.done.<person>.<number>`: the number is the command's sequence in the stream.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -16,15 +15,16 @@ from .bus.errors import InvalidTicket, LaybyError
 from .bus.names import Names
 from .bus.token import decode as decode_token
 from .bus.token import encode
+from .runtime.envelope import UNREADABLE
 
 STREAM = "AUDIT"
 CONSUMER = "commands"
 ALL = "layby.do.*.*"
 """The subjects of all commands."""
 TRAIL = "layby.*.*.*"
-"""The subjects of all that the stream holds: commands, and what came of them."""
+"""The subjects of everything in the stream: commands and their outcomes."""
 NOBODY = "?"
-"""In the place of a person whose name in the subject cannot be read."""
+"""Stands for a person whose name in the subject cannot be read."""
 
 CANCEL = "cancel"
 RETRY = "retry"
@@ -33,15 +33,22 @@ ERASE = "erase"
 DEAD_RETRY = "dead-retry"
 DEAD_DROP = "dead-drop"
 VERBS = (CANCEL, RETRY, PURGE, ERASE, DEAD_RETRY, DEAD_DROP)
-"""What can be commanded. Later releases add verbs; a worker that does not know one says so."""
+"""The commands. Later releases add verbs; a worker that does not know one refuses it."""
 
 
 class NotDoneYet(LaybyError):
-    """A command is stored, and no worker has said what came of it yet."""
+    """A command is stored, but no worker has reported its outcome yet; `seq` is its number."""
+
+    def __init__(self, message: str = "", seq: int = 0) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.seq)
 
 
 class CommandRefused(LaybyError):
-    """A worker has taken a command and did not do it; the message says why."""
+    """A worker refused a command; the message says why."""
 
 
 class RunOver(LaybyError):
@@ -49,7 +56,7 @@ class RunOver(LaybyError):
 
 
 class NotRetryable(LaybyError):
-    """A run is in no state to be taken up again."""
+    """A run cannot be retried in its state."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,8 +89,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Kind = Literal["done", "refused", "failed", "invalid"]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of a command: one for each, and it never changes."""
+class CommandOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The outcome of a command: one for each, and it never changes."""
 
     outcome: Kind
     """`refused`: it cannot be done as things are. `failed`: the worker could not do it. `invalid`:
@@ -103,19 +110,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was done, by verb."""
 
 
-class Sign(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker's word that it is at a command; not stored."""
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Says that a worker is working on a command; not stored."""
 
     done: int = 0
-    """How many runs it has dealt with so far."""
+    """How many runs it has handled so far."""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class StoredCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command as it was stored."""
 
     verb: str
     by: str
-    """Who: the server's word, where its permissions give each user their own name only."""
+    """Who sent it. The server guarantees it if its permissions hold each user to their own name."""
     seq: int
     at: float
     """When it was stored, Unix seconds."""
@@ -123,38 +130,38 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """What names it in the logs of runs."""
+        """Its id in the logs of runs."""
         return f"{self.seq}@{self.at:.3f}"
 
     @property
     def takes_long(self) -> bool:
-        """Whether it is about any number of runs or entries."""
+        """Whether it may concern many runs or entries."""
         return self.verb in {PURGE, ERASE} or (self.verb == RETRY and not self.command.run)
 
 
-class Unreadable(LaybyError):
-    """A command that cannot be understood."""
+class InvalidCommand(LaybyError):
+    """A command that cannot be read."""
 
 
 _decode = msgspec.json.Decoder(Command).decode
 
 
-def order(names: Names, subject: str, data: bytes, seq: int, at: float) -> Order:
-    """Read a stored command. Raises Unreadable."""
-    verb, by = addressed(names, subject)
+def read_command(names: Names, subject: str, data: bytes, seq: int, at: float) -> StoredCommand:
+    """Read a stored command. Raises InvalidCommand."""
+    verb, by = parse_subject(names, subject)
     if by == NOBODY:
-        raise Unreadable("the last word of the subject is nobody's name: write it as a token")
+        raise InvalidCommand("the last word of the subject is not a name: encode it as a token")
     if verb not in VERBS:
-        raise Unreadable(f"this release knows no command {verb[:40]!r}")
+        raise InvalidCommand(f"this release knows no command {verb[:40]!r}")
     try:
         command = _decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(f"the body is no command: {str(error)[:200]}") from None
-    return Order(verb=verb, by=by, seq=seq, at=at, command=command)
+    except UNREADABLE as error:
+        raise InvalidCommand(f"the body is not a command: {str(error)[:200]}") from None
+    return StoredCommand(verb=verb, by=by, seq=seq, at=at, command=command)
 
 
-def addressed(names: Names, subject: str) -> tuple[str, str]:
-    """The verb and the person that a command's subject names; `NOBODY` where that is no name."""
+def parse_subject(names: Names, subject: str) -> tuple[str, str]:
+    """The verb and the person in a command's subject; `NOBODY` if the person cannot be read."""
     parts = names.own(subject).split(".")
     try:
         return parts[2], decode_token(parts[3])
@@ -163,26 +170,21 @@ def addressed(names: Names, subject: str) -> tuple[str, str]:
 
 
 def command_subject(names: Names, verb: str, by: str) -> str:
-    """Where a person's command is published. Raises InvalidTicket for what can be no name."""
+    """Where a person's command is published. Raises InvalidTicket if the name cannot be one."""
     try:
         return names.subject(f"layby.do.{verb}.{encode(by)}")
     except InvalidTicket:
         shown = f"{by[:40]}..." if len(by) > 40 else by  # noqa: PLR2004
         raise InvalidTicket(
-            f"{shown!r} can be nobody's name: use 1 to 200 characters of text"
+            f"{shown!r} cannot be a name: use 1 to 200 characters of text"
         ) from None
 
 
 def outcome_subject(names: Names, by: str, seq: int | str) -> str:
-    """Where it is published what came of a person's command; seq = "*": of all of them."""
+    """The subject of the outcome of a person's command; seq = "*": of all their commands."""
     return names.subject(f"layby.done.{encode(by)}.{seq}")
 
 
-def sign_subject(names: Names, by: str, seq: int | str) -> str:
-    """Where a worker says that it is at a person's command; seq = "*": of all of them."""
+def heartbeat_subject(names: Names, by: str, seq: int | str) -> str:
+    """The subject of the heartbeats of a person's command; seq = "*": of all their commands."""
     return names.subject(f"layby.doing.{encode(by)}.{seq}")
-
-
-def stored_at(text: str) -> float:
-    """Unix seconds of a time in a message's headers."""
-    return datetime.fromisoformat(text).timestamp()

@@ -1,4 +1,4 @@
-"""What a run tells of itself: typed, numbered events, the same for every reader of its log.
+"""The events of a run: typed and numbered, the same for every reader of its log.
 
 An event's JSON has its kind in `type`; fields may be added, and readers skip types they do not
 know. The number `id` is the position in the run's log and the place within that message.
@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from .rows import RunStatus
-from .runtime.speech import Event, TextDelta
+from .runtime.status import RunStatus
+from .runtime.streaming import Event, TextDelta
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run.started"):
@@ -29,7 +29,7 @@ class NetworkStarted(Event, frozen=True, kw_only=True, tag="network.started"):
 
 
 class NetworkEnded(Event, frozen=True, kw_only=True, tag="network.ended"):
-    """A network is done; how it failed says an `error`."""
+    """A network is done; if it failed, an `error` says how."""
 
     network: str
     text: str = ""
@@ -42,14 +42,14 @@ class AgentStarted(Event, frozen=True, kw_only=True, tag="agent.started"):
 
 
 class AgentEnded(Event, frozen=True, kw_only=True, tag="agent.ended"):
-    """An agent's turn is over: what it said last, and why it stopped."""
+    """An agent's turn is over: its last text, and why it stopped."""
 
     text: str = ""
     stop: str = ""
 
 
 class StepDone(Event, frozen=True, kw_only=True, tag="step.done"):
-    """A step finished well; what it returned."""
+    """A step succeeded; what it returned."""
 
     result: Any = None
     note: str = ""
@@ -57,7 +57,7 @@ class StepDone(Event, frozen=True, kw_only=True, tag="step.done"):
 
 
 class Routed(Event, frozen=True, kw_only=True, tag="route"):
-    """A router's word: who is next, nobody when the network is done."""
+    """A router's decision: who is next; nobody if the network is done."""
 
     agents: list[str]
     by: str = ""
@@ -65,7 +65,7 @@ class Routed(Event, frozen=True, kw_only=True, tag="route"):
 
 
 class ModelResponded(Event, frozen=True, kw_only=True, tag="model.responded"):
-    """A model's complete answer. It takes the place of the `text.delta` of the same `step`."""
+    """A model's complete response. It replaces the `text.delta` events of the same `step`."""
 
     text: str
     stop_reason: str = ""
@@ -74,7 +74,7 @@ class ModelResponded(Event, frozen=True, kw_only=True, tag="model.responded"):
 
 
 class ToolCalled(Event, frozen=True, kw_only=True, tag="tool.called"):
-    """A model asked for a tool: with which arguments."""
+    """A model called a tool, with these arguments."""
 
     call: str
     """The model's id of the call."""
@@ -83,7 +83,7 @@ class ToolCalled(Event, frozen=True, kw_only=True, tag="tool.called"):
 
 
 class ToolDone(Event, frozen=True, kw_only=True, tag="tool.done"):
-    """What the model is told of a tool call."""
+    """The result of a tool call, as the model gets it."""
 
     call: str
     tool: str
@@ -93,7 +93,7 @@ class ToolDone(Event, frozen=True, kw_only=True, tag="tool.done"):
 
 
 class UsageReported(Event, frozen=True, kw_only=True, tag="usage"):
-    """Tokens that a model's answer has cost, and those of the run up to here."""
+    """The tokens that a model's response used, and those of the run so far."""
 
     model: str = ""
     input_tokens: int = 0
@@ -122,7 +122,29 @@ class QuestionAnswered(Event, frozen=True, kw_only=True, tag="question.answered"
     text: str
     by: str = ""
     vouched: str = ""
-    """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
+    """What vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
+
+
+class QuestionVoted(Event, frozen=True, kw_only=True, tag="question.voted"):
+    """One of several people voted. If that decided it, `question.answered` follows."""
+
+    question_id: str
+    by: str
+    role: str
+    """The role that the vote counts for."""
+    choice: str
+    """What it chose: `approve` or `reject` of a tool call, `yes` or `no`, or one of the values."""
+    text: str
+    vouched: str
+    """What vouches for `by`: `nats` or `signature`."""
+    standing: str
+    """How many of how many votes this choice has, in words."""
+
+
+class QuestionUndecided(Event, frozen=True, kw_only=True, tag="question.no_quorum"):
+    """Several people were asked and can no longer agree: the question is closed."""
+
+    question_id: str
 
 
 class QuestionExpired(Event, frozen=True, kw_only=True, tag="question.expired"):
@@ -131,20 +153,56 @@ class QuestionExpired(Event, frozen=True, kw_only=True, tag="question.expired"):
     question_id: str
 
 
+class QuestionOnDuty(Event, frozen=True, kw_only=True, tag="question.on_duty"):
+    """It was found out who is on duty for a question."""
+
+    question_id: str
+    told: tuple[str, ...] = ()
+    """Who is told, by name."""
+    nobody: bool = False
+    """Whether nobody is on duty, so that the question is escalated at once."""
+
+
+class QuestionReminded(Event, frozen=True, kw_only=True, tag="question.reminded"):
+    """An open question was published again."""
+
+    question_id: str
+    number: int
+    """Which reminder it is, from 1."""
+    told: tuple[str, ...] = ()
+    """Who is told, by name; empty: everybody with the role."""
+    nobody: bool = False
+    """Whether nobody is on duty, so that the question is escalated at once."""
+
+
+class QuestionEscalated(Event, frozen=True, kw_only=True, tag="question.escalated"):
+    """Somebody else was asked an open question too."""
+
+    question_id: str
+    to: str
+    """Who: `role:lead` or `person:cto`."""
+    told: tuple[str, ...] = ()
+    """Who of them is told, by name; empty: everybody with the role."""
+    nobody: bool = False
+    """Whether nobody of them is on duty."""
+    early: bool = False
+    """Whether it was before its time, because nobody was on duty."""
+
+
 class QuestionWithdrawn(Event, frozen=True, kw_only=True, tag="question.withdrawn"):
-    """The run does not need the answer any more."""
+    """The run no longer needs the answer."""
 
     question_id: str
 
 
 class Slept(Event, frozen=True, kw_only=True, tag="slept"):
-    """The run waits for a time."""
+    """The run sleeps."""
 
     until: str
 
 
 class Woke(Event, frozen=True, kw_only=True, tag="woke"):
-    """The time has come."""
+    """A sleep or back-off is over."""
 
 
 class EventAwaited(Event, frozen=True, kw_only=True, tag="event.awaited"):
@@ -155,7 +213,7 @@ class EventAwaited(Event, frozen=True, kw_only=True, tag="event.awaited"):
 
 
 class EventArrived(Event, frozen=True, kw_only=True, tag="event.arrived"):
-    """The event has come."""
+    """The event arrived."""
 
     event: Any = None
 
@@ -168,7 +226,7 @@ class ChildStarted(Event, frozen=True, kw_only=True, tag="child.started"):
 
 
 class ChildEnded(Event, frozen=True, kw_only=True, tag="child.ended"):
-    """That run is over; how it failed says an `error`."""
+    """That run is over; if it failed, an `error` says how."""
 
     result: Any = None
 
@@ -181,45 +239,45 @@ class ErrorRaised(Event, frozen=True, kw_only=True, tag="error"):
     message: str
     attempts: int = 1
     again_at: str | None = None
-    """When it is tried again; None: it is not."""
+    """When it is tried again; None: never."""
     place: str = ""
-    """The line of user code that raised it, `pay (shop/app.py:41)`; empty: none did."""
+    """The line of user code that raised it, `pay (shop/app.py:41)`; empty if there is none."""
 
 
 class RunBlocked(Event, frozen=True, kw_only=True, tag="run.blocked"):
-    """The run cannot go on until people have mended something."""
+    """The run cannot continue until people have fixed something."""
 
     kind: str
     """What: `code`, `version`, `setup`, `key`, `budget` or `permission`."""
     reason: str
     needs: str
-    """What they can do about it."""
+    """What people can do about it."""
 
 
 class RunUnblocked(Event, frozen=True, kw_only=True, tag="run.unblocked"):
     """It is tried again."""
 
     by: str = ""
-    """The person who asked for it; empty when a worker tries by itself."""
+    """Who asked for it; empty if a worker tries by itself."""
     why: str = ""
 
 
 class RunReopened(Event, frozen=True, kw_only=True, tag="run.reopened"):
-    """A run that ended badly goes on from what failed: it has more than one `run.ended`."""
+    """A run that failed continues at what failed; it has more than one `run.ended`."""
 
     by: str
     why: str = ""
 
 
 class StepRetried(Event, frozen=True, kw_only=True, tag="step.retried"):
-    """What failed is done again, as a person decided."""
+    """What failed is done again, because a person decided so."""
 
     question_id: str = ""
     steps: tuple[str, ...] = ()
 
 
 class RunEnded(Event, frozen=True, kw_only=True, tag="run.ended"):
-    """The run is over; the last event, unless somebody reopens it."""
+    """The run is over. This is the last event, unless somebody reopens the run."""
 
     status: RunStatus
     result: Any = None
@@ -241,6 +299,11 @@ AnyEvent: TypeAlias = (
     | UsageReported
     | QuestionAsked
     | QuestionAnswered
+    | QuestionOnDuty
+    | QuestionReminded
+    | QuestionEscalated
+    | QuestionVoted
+    | QuestionUndecided
     | QuestionExpired
     | QuestionWithdrawn
     | Slept
@@ -262,12 +325,12 @@ decode = msgspec.json.Decoder(AnyEvent).decode
 
 
 def number(text: str | int) -> tuple[int, float]:
-    """An event's number as position and place; `12` alone means all of position 12.
+    """An event's number as position and place; `12` alone means everything at position 12.
 
     Raises:
-        ValueError: it is no event's number.
+        ValueError: it is not an event's number.
     """
     position, dot, place = str(text).partition(".")
     if not position.isdigit() or (dot and not place.isdigit()):
-        raise ValueError(f"{text!r} is no event's number: give the `id` of an event, '12.0' say")
+        raise ValueError(f"{text!r} is not the number of an event: give an `id`, such as '12.0'")
     return int(position), float(place) if dot else float("inf")

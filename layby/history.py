@@ -1,11 +1,11 @@
-"""Conversations that go on over several runs: `from layby.history import nats_history`."""
+"""Conversations that span several runs: `from layby.history import nats_history`."""
 
 from __future__ import annotations
 
-from .actors.thread import HistoryStore, MemoryHistory
-from .actors.thread_nats import NatsHistory, nats_history
-from .actors.thread_postgres import HistoryLost, PostgresHistory, postgres_history
-from .actors.turn import Said
+from .actors.threads.thread import HistoryStore, MemoryHistory
+from .actors.threads.thread_nats import NatsHistory, nats_history
+from .actors.threads.thread_postgres import HistoryLost, PostgresHistory, postgres_history
+from .actors.threads.turn import Said
 
 __all__ = [
     "HistoryLost",

@@ -1,4 +1,4 @@
-"""Who sits at this machine."""
+"""The user of this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import getpass
 
 
 def login() -> str | None:
-    """The login name; None where there is none, as in a container with a bare user id."""
+    """The login name; None if there is none, as in a container with a bare user id."""
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError):

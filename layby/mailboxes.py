@@ -1,6 +1,6 @@
 """The one table of an app's mailboxes: every consumer, and what its messages are.
 
-Provisioning creates the consumers of this table, and a worker subscribes to them: neither has a
+Provisioning creates the consumers in this table and a worker subscribes to them. Neither has a
 list of its own.
 """
 
@@ -12,23 +12,24 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from .actors.kinds import human_address
-from .actors.workflow import Workflow
+from .actors.people.early_answers import lookahead_consumer
+from .actors.workflows.workflow import EVENTS_OF, Workflow
 from .bus import log
 from .bus.names import EVENTS, Names
+from .bus.specs import ConsumerSpec
 from .bus.token import encode
-from .bus.topology import ConsumerSpec
 from .commands import ALL, CONSUMER, STREAM
 
 _WAITS = "waits"
 _MAIL_WAIT = 15.0
 _QUICK_WAIT = 10.0
-"""Ack-wait in seconds of what is handled in milliseconds."""
+"""Ack wait, in seconds, of messages that are handled in milliseconds."""
 
 
 class Duty(NamedTuple):
-    """What the messages of a consumer are; two consumers of one duty have one handler."""
+    """What the messages of a consumer are; consumers with the same duty share a handler."""
 
-    kind: Literal["due", "commands", "waits", "events", "mail", "answers"]
+    kind: Literal["due", "rungs", "commands", "waits", "events", "mail", "answers"]
     of: str = ""
     """Whose: a workflow's name for `events`, an address for `mail`, a role for `answers`."""
 
@@ -52,10 +53,10 @@ def mailboxes(
         workflows: The workflows of the app.
         performers: The addresses of its networks and agents.
         roles: The roles of people.
-        watched: The subjects whose events runs wait for, or are cancelled by.
-        streams: The streams of those events that are not in one of Layby's, by subject.
+        watched: The subjects of events that runs wait for or are cancelled by.
+        streams: The streams of events that Layby did not create, by subject.
         log_streams: How many streams hold the logs.
-        names: What the app's streams and subjects are called.
+        names: The names of the app's streams and subjects.
     """
     yield from _events(list(workflows), watched, streams, names)
     for spec, duty in _own(workflows, performers, roles, log_streams):
@@ -63,15 +64,21 @@ def mailboxes(
         yield msgspec.structs.replace(spec, stream=names.stream(spec.stream), filter=filter_), duty
 
 
+def is_for_events(consumer: str, names: Names) -> bool:
+    """Whether a consumer, of any app with these names, delivers events."""
+    own = consumer.removeprefix(names.guest(""))
+    return own == _WAITS or own.startswith((f"{_WAITS}-", EVENTS_OF))
+
+
 def waiting_consumer(subject: str, streams: Mapping[str, str], names: Names) -> str:
-    """The consumer that hands out the events on a subject to the runs that wait for them."""
+    """The consumer that delivers the events on a subject to the runs that wait for them."""
     return names.guest(f"{_WAITS}-{encode(subject)}") if subject in streams else _WAITS
 
 
 def _events(
     workflows: list[Workflow], watched: Collection[str], streams: Mapping[str, str], names: Names
 ) -> Iterator[Row]:
-    """Consumers of events, whose subjects are the users' own."""
+    """Consumers of events, on the users' own subjects."""
     own = names.stream(EVENTS)
     for subject in sorted(watched):
         if subject in streams:
@@ -83,10 +90,16 @@ def _events(
     for workflow in workflows:
         name, subject, duty = workflow.consumer, workflow.on, Duty("events", workflow.name)
         if subject in streams:
-            yield _guest(streams[subject], names.guest(name), subject, _MAIL_WAIT), duty
+            guest = _guest(streams[subject], names.guest(name), subject, _MAIL_WAIT)
+            yield msgspec.structs.replace(guest, own=True), duty
         else:
             spec = ConsumerSpec(
-                stream=own, name=name, filter=subject, only_new=True, ack_wait=_MAIL_WAIT
+                stream=own,
+                name=name,
+                filter=subject,
+                only_new=True,
+                ack_wait=_MAIL_WAIT,
+                own=True,
             )
             yield spec, duty
 
@@ -104,10 +117,14 @@ def _own(
     roles: Iterable[str],
     log_streams: int,
 ) -> Iterator[Row]:
-    """Consumers of what Layby itself publishes, by the names that it has without a prefix."""
+    """Consumers of what Layby itself publishes, by their names without a prefix."""
     spec = ConsumerSpec(stream="TIMERS", name="due", filter="due.>", ack_wait=_QUICK_WAIT)
     yield spec, Duty("due")
-    spec = ConsumerSpec(stream=STREAM, name=CONSUMER, filter=ALL, ack_wait=_QUICK_WAIT)
+    spec = ConsumerSpec(stream="TIMERS", name="rungs", filter="rung.>", ack_wait=_QUICK_WAIT)
+    yield spec, Duty("rungs")
+    spec = ConsumerSpec(
+        stream=STREAM, name=CONSUMER, filter=ALL, ack_wait=_QUICK_WAIT, one_at_a_time=True
+    )
     yield spec, Duty("commands")
     for workflow in workflows:
         yield from _mail(workflow.address, log_streams, _MAIL_WAIT)
@@ -116,6 +133,18 @@ def _own(
     for role in roles:
         yield from _mail(human_address(role), log_streams, _QUICK_WAIT)
         yield _answers(role)
+
+
+def lookaheads(roles: Iterable[str], names: Names) -> Iterator[ConsumerSpec]:
+    """The consumers that show which answers wait, if there are many."""
+    for role in roles:
+        yield ConsumerSpec(
+            stream=names.stream("ANSWERS"),
+            name=lookahead_consumer(role),
+            filter=names.subject(f"{role}.response.>"),
+            only_new=True,
+            lookahead=True,
+        )
 
 
 def _answers(role: str) -> Row:
@@ -129,7 +158,7 @@ def _answers(role: str) -> Row:
 
 
 def _mail(address: str, log_streams: int, ack_wait: float) -> Iterator[Row]:
-    """An actor has a consumer in each stream of logs."""
+    """An actor's consumers: one in each stream of logs."""
     for stream in log.shares(log_streams):
         spec = ConsumerSpec(
             stream=stream, name=address, filter=log.mail(address), ack_wait=ack_wait

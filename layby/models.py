@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .actors.attachment import Document, Image
-from .actors.model import (
+from .actors.models.anthropic import anthropic
+from .actors.models.attachment import Document, Image
+from .actors.models.combined import fallback, with_timeout
+from .actors.models.model import (
     Message,
     Model,
     ModelError,
@@ -16,11 +18,9 @@ from .actors.model import (
     ToolSpec,
     Usage,
 )
-from .actors.models.anthropic import anthropic
-from .actors.models.combined import fallback, with_timeout
 from .actors.models.openai import openai
 from .actors.models.pydantic_ai import pydantic_ai
-from .actors.price import Price, cost
+from .runtime.price import Price, cost
 
 __all__ = [
     "Document",

@@ -1,6 +1,6 @@
 """Fixtures for pytest: a session's nats-server, and a runtime on it for one test.
 
-Installed with Layby as a plugin. Layby itself is loaded when a fixture is first used.
+Layby installs this as a plugin. Layby itself is loaded when a fixture is first used.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def layby_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a nats-server that all tests of the session share."""
-    from .bus.server import EmbeddedServer  # noqa: PLC0415  only for who asks
+    from .bus.server import EmbeddedServer  # noqa: PLC0415  only if used
 
     server = EmbeddedServer(tmp_path_factory.mktemp("layby"))
-    loop = asyncio.new_event_loop()  # its own: the tests' loops come and go
+    loop = asyncio.new_event_loop()  # a loop of its own: those of tests come and go
     try:
         loop.run_until_complete(server.start())
         yield server.url
@@ -40,7 +40,7 @@ def layby_running(
     """`layby.testing.running` on the session's server, which is emptied first."""
     from contextlib import asynccontextmanager  # noqa: PLC0415
 
-    from .testing import running, wipe  # noqa: PLC0415  only for who asks
+    from .testing import running, wipe  # noqa: PLC0415  only if used
 
     @asynccontextmanager
     async def run(app: App | str, **options: Any) -> AsyncGenerator[TestRuntime]:

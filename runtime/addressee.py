@@ -1,4 +1,4 @@
-"""Whom an entry of a log wakes."""
+"""Which frame an entry of a log wakes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from .entry import (
     Returned,
     Started,
     Unblocked,
+    Voted,
     Woken,
 )
 from .state import Frame, RunState
 
 
 class Handling(NamedTuple):
-    """A frame to enter, and the mail as whose handling it is entered."""
+    """A frame to enter, and the mail that is handled by that."""
 
     frame: Frame
     cause: int
 
 
 def handling(state: RunState, n: int, record: Record) -> Handling | None:
-    """What mail `n` is to be handled as; None: there is nothing to do for it.
+    """How to handle mail `n`; None: there is nothing to do.
 
-    A mail that is blocked is another's to handle, and so is a frame that is woken twice.
+    A blocked mail is handled by another mail, and so is a frame that is woken twice.
     """
     match record:
         case Unblocked():
@@ -59,7 +60,7 @@ def addressee(state: RunState, record: Record) -> Frame | None:
         case Returned():
             child = state.frames.get(record.frame)
             return state.frames.get(child.parent) if child else None
-        case Answered() | Expired():
+        case Answered() | Voted() | Expired():
             question = state.questions.get(record.id)
             return state.frames.get(question.frame) if question else None
         case Woken() | Arrived() | Joined() | Retried():

@@ -2,60 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypedDict, cast, overload
 
 import msgspec
+from typing_extensions import TypeVar, Unpack
 
+from ..bus.errors import BusError
 from . import clock
 from .body import Body
+from .deciders import Deciders, accepted, check_countable, check_reachable, completed
 from .duration import seconds
-from .entry import Asked, Failure, Stepped
-from .errors import AnswerDoubted, AskTimedOut, InvalidSetup, QuestionLimit
+from .entry import Asked, Failure, Proposed, Stepped
+from .errors import (
+    AnswerDoubted,
+    Interrupted,
+    InvalidSetup,
+    QuestionLimit,
+)
 from .failure import blame
-from .forms import answer_value, schema_of
+from .forms import schema_of
+from .given_answer import Answer, V, answer_of, terms_of, undecided
 from .ids import question_id
+from .ladders import NO_OPTIONS, LadderOptions
+from .quorum import Quorum, roles_of
+from .rung import Escalate, Remind
 from .state import Question
-from .vouching import NATS, NONE, SIGNATURE, Accept
+from .vote import votes_on
+from .vouched import NATS, NONE, SIGNATURE
+from .vouching import Accept
 
 _VOUCHED = frozenset({NATS, SIGNATURE, NONE})
 RAISE: Any = object()
-"""As the `default` of a question: there is none, so raise when nobody answers."""
+"""As the `default` of a question: there is none, so AskTimedOut is raised."""
 
 
 _LARGEST = 384 * 1024
-"""Bytes, as JSON, of the largest question with its context: two on a ticket share a record."""
+"""Bytes of the largest question and context, as JSON: two on a ticket must fit into one record."""
 
 
 def _check_size(asked: Asked) -> None:
     size = len(msgspec.json.encode((asked.question, asked.context, asked.call)))
-    if size > _LARGEST:
+    largest = _LARGEST * 3 // 4 if asked.confidential else _LARGEST  # encrypted, it is base64
+    if size > largest:
         raise InvalidSetup(
-            f"a question of {size} bytes, its context included, is more than {_LARGEST}: "
+            f"the question and its context have {size} bytes, more than {largest}: "
             "put the bulk where people can look it up"
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a person answered."""
+D = TypeVar("D", default=Any)
+"""The type of a question's `default`."""
 
-    text: str
-    value: Any
-    """The answer as the type that was asked for; the text itself unless one was."""
-    by: str
-    """Who, as far as is known; empty when the answer did not say."""
-    at: datetime
-    question_id: str
-    vouched: str = ""
-    """Who vouches for `by`: `nats` (it is a word of the answer's subject, to which the server can
-    hold its user), `signature`, or `none`; empty where nobody answered, and in older logs."""
+
+class AskOptions(TypedDict, total=False):
+    """Options of a question besides its text, the type of the answer and its default."""
+
+    context: str
+    timeout: str | float | timedelta | None
+    agent: str
+    accept: Accept
+    confidential: bool
+    to: str | None
+    remind: Remind | None
+    escalate: Escalate | None
+    urgent: bool
+    quorum: int | None
+    groups: Mapping[str, int] | None
+    veto: bool
+    exclude: Sequence[str]
+    name: str
 
 
 class Asking(Body):
     """The verb for asking a person."""
+
+    @overload
+    def ask(
+        self, role: str, question: str, **options: Unpack[AskOptions]
+    ) -> Coroutine[Any, Any, Answer[str]]: ...
+
+    @overload
+    def ask(
+        self, role: str, question: str, *, answer: type[V], **options: Unpack[AskOptions]
+    ) -> Coroutine[Any, Any, Answer[V]]: ...
+
+    @overload
+    def ask(
+        self, role: str, question: str, *, default: D, **options: Unpack[AskOptions]
+    ) -> Coroutine[Any, Any, Answer[str | D]]: ...
+
+    @overload
+    def ask(
+        self,
+        role: str,
+        question: str,
+        *,
+        answer: type[V],
+        default: D,
+        **options: Unpack[AskOptions],
+    ) -> Coroutine[Any, Any, Answer[V | D]]: ...
+
+    @overload
+    def ask(
+        self,
+        role: str,
+        question: str,
+        *,
+        answer: Any,
+        default: Any = ...,
+        **options: Unpack[AskOptions],
+    ) -> Coroutine[Any, Any, Answer]: ...
 
     def ask(
         self,
@@ -68,9 +126,18 @@ class Asking(Body):
         default: Any = RAISE,
         agent: str = "",
         accept: Accept = None,
+        confidential: bool = False,
+        to: str | None = None,
+        remind: Remind | None = None,
+        escalate: Escalate | None = None,
+        urgent: bool = False,
+        quorum: int | None = None,
+        groups: Mapping[str, int] | None = None,
+        veto: bool = False,
+        exclude: Sequence[str] = (),
         name: str = "ask",
     ) -> Coroutine[Any, Any, Answer]:
-        """Ask a person and wait, without holding a worker, until they answer.
+        """Ask a person and wait for the answer, without occupying a worker.
 
         Args:
             role: Who is asked.
@@ -79,21 +146,47 @@ class Asking(Body):
             timeout: How long they have; the app's `ask_timeout` unless given.
             answer: The type of the answer's `value`: `bool`, a `Literal`, a pydantic model. An
                 answer that does not fit is refused with the reason, and the question stays open.
-            default: The `value` when nobody answers; without it, that raises AskTimedOut.
+            default: The `value` when nobody answers, or when several people do not agree; without
+                it, that raises AskTimedOut or NoQuorum.
             agent: Who asks, for the person to see.
-            accept: Which answers count, by who vouches for whoever gave them: `nats`, `signature`,
+            accept: Which answers count, by who vouches for their authors: `nats`, `signature`,
                 `none`, or several of these. Others are refused, and the question stays open.
-                Default: all; of a role with keys, `signature`, and it takes no others.
+                Default: all; for a role with keys, `signature`, and it takes no others.
+            confidential: Whether the question, its context, `agent` and the texts of the form are
+                encrypted wherever they are stored for people: docs/encryption.md. Needs
+                `App(encryption=...)`.
+            to: The person that the question is meant for, `person:ada`. Others with the role see
+                it too, and may answer it.
+            remind: After how long it is published again, `["1h", "3h"]`; default: as the role
+                declares.
+            escalate: Who is asked too, and when, `[Rung("2h", to="role:lead")]`; default: as the
+                role declares.
+            urgent: Whether quiet hours hold nothing.
+            quorum: How many people must choose the same: docs/people.md. Each has one vote, under
+                the name in the subject of their answer. Needs an `answer` with choices: `bool`, a
+                `Literal` or an `Enum`.
+            groups: How many of them must be of each role: `{"legal": 1, "finance": 1}`. All of
+                these roles are asked; `role` must be one of them.
+            veto: Whether the first `no` decides.
+            exclude: Names of people who may not vote, such as the person who started the run.
             name: The step's name.
 
         Raises:
             AskTimedOut: nobody answered before the deadline, and there is no `default`.
             QuestionLimit: the run has asked as many questions as the app allows.
+            NoQuorum: several people were asked and can no longer agree; there is no `default`.
+            InvalidSetup: it is `confidential`, and the run is not encrypted; a rung is not before
+                the deadline, or names a role that the app does not have; or the people asked can
+                never be as many as `quorum` and `groups` say.
         """
-        asked = self._asked(role, question, timeout, agent, name, accept=accept)
+        decided = Deciders(quorum, groups, veto, exclude).checked()
+        asked = self._asked(role, question, timeout, agent, name, accept=accept, quorum=decided)
         form = None if answer is str else schema_of(answer)
-        asked = msgspec.structs.replace(asked, context=context, form=form)
-        return self._ask(asked, answer, default)
+        asked = msgspec.structs.replace(
+            asked, context=context, form=form, confidential=confidential
+        )
+        ladder = LadderOptions(to, remind, escalate, urgent)
+        return self._ask(asked, answer, default, ladder)
 
     def _asked(
         self,
@@ -104,13 +197,17 @@ class Asking(Body):
         name: str,
         *,
         accept: Accept,
+        quorum: Quorum | None = None,
     ) -> Asked:
         """The next question under `name`, without its context and form."""
         self._recorder.needs_server(f"a {role} cannot be asked {question!r}")
         key = self._key(name)
         self._recorder.reached(f"{key}!")
-        wait = self._services.ask_timeout if timeout is None else seconds(timeout)
-        return Asked(
+        wait = self._ports.ask_timeout if timeout is None else seconds(timeout)
+        if quorum is not None:
+            quorum = completed(quorum, role, self._ports)
+        kind = Asked if quorum is None else Proposed
+        return kind(
             frame=self._frame,
             key=key,
             id=self._question_id(key),
@@ -118,17 +215,20 @@ class Asking(Body):
             question=question,
             agent=agent,
             deadline=round(clock.now() + wait, 3),
-            accept=self._accepted(role, accept),
+            accept=self._accepted(role, accept)
+            if quorum is None
+            else accepted(accept, role, quorum),
+            quorum=quorum,
         )
 
     def _accepted(self, role: str, accept: Accept) -> list[str]:
         """Who must vouch for an answer; empty: nobody. Raises InvalidSetup."""
         wanted = [accept] if isinstance(accept, str) else list(accept or ())
-        if role in self._services.signers:
+        if role in self._ports.signers:
             if wanted and wanted != [SIGNATURE]:
                 raise InvalidSetup(
-                    f"the role {role!r} has keys, so it takes signed answers only, and not "
-                    f"accept={accept!r}: ask a role without keys for others"
+                    f"the role {role!r} has keys, so it takes signed answers only, but this is "
+                    f"accept={accept!r}: leave `accept` out, or ask a role without keys"
                 )
             return [SIGNATURE]
         if any(each not in _VOUCHED for each in wanted):
@@ -137,68 +237,76 @@ class Asking(Body):
             )
         if wanted == [SIGNATURE]:
             raise InvalidSetup(
-                f"accept={accept!r}, and the role {role!r} has no keys: declare them with "
+                f"accept={accept!r}, but the role {role!r} has no keys: declare them with "
                 f"App(roles=[Role({role!r}, keys={{...}})])"
             )
         return sorted({*wanted} - {SIGNATURE})
 
-    async def _ask(self, asked: Asked, wanted: Any, default: Any) -> Answer:
-        self._check_role(asked.role)
+    async def _ask(
+        self, asked: Asked, wanted: Any, default: Any, options: LadderOptions = NO_OPTIONS
+    ) -> Answer:
+        for role in roles_of(asked):
+            self._check_role(role)
+        check_countable(asked)
         refused = self._slot(f"{asked.key}!", "step")
         if refused is not None:
             return cast("Answer", await self._replay(f"{asked.key}!", refused, Any))
-        self._check_doubt(asked.key)
+        self._check_distrusted(asked.key)
         slot = self._open(asked.key, "ask")
         if slot is None:
-            await self._recorder.may_go_on()
+            await self._recorder.check_may_proceed()
             _check_size(asked)
+            check_reachable(asked)
+            if asked.confidential:
+                await self._check_encrypted()
             self._check_limit(asked.key)
-            to = self._services.role_address(asked.role)
+            ladder = self._ports.ladders.plan(asked, clock.now(), options)
+            if ladder is not None:
+                self._record(ladder)  # in the same message as the question
+            to = self._ports.role_address(asked.role)
             slot = await self._recorder.wait(asked, to=to)
         question = self._recorder.state.questions[slot.ref]
         if question.status == "answered":
-            self._check_matter(asked, question)
-            return _answer(question, wanted)
+            self._check_same_question(asked, question)
+            return answer_of(question, wanted)
         if default is not RAISE:
             at = datetime.fromtimestamp(question.deadline, UTC)
-            return Answer(text="", value=default, by="", at=at, question_id=question.id)
-        deadline = datetime.fromtimestamp(question.deadline, UTC).isoformat(timespec="seconds")
-        expired = AskTimedOut(
-            f"nobody with the role {question.role!r} answered by {deadline}: {question.question!r}",
-            question.id,
-        )
-        blame(expired, asked.key)
-        raise expired
+            votes = votes_on(question)
+            return Answer(
+                text="", value=default, by="", at=at, question_id=question.id, votes=votes
+            )
+        raise undecided(asked, question)
 
-    def _check_doubt(self, key: str) -> None:
-        """Have people look at an open question whose signed answer counts no more.
+    def _check_distrusted(self, key: str) -> None:
+        """Block at an open question whose signed answer no longer counts. Raises AnswerDoubted.
 
-        Its run may have gone on by that answer, and would wait here for ever.
+        The run may have continued with that answer, and would wait here for ever.
         """
         slot = self._found(key)
         question = self._recorder.state.questions.get(slot.ref) if slot is not None else None
         if question is not None and question.doubt and slot is not None and not slot.settled:
             raise AnswerDoubted(
                 f"the log has a signed answer to question {question.id} that does not count: "
-                f"{question.doubt}. If the key was theirs, keep it in `keys`, and in `retired` "
-                "with the time from when on it counts no more; if not, the entry is forged"
+                f"{question.doubt}. If the key was theirs, keep it in `keys`, and put it into "
+                "`retired` with the time since when it does not count; if not, the entry is forged"
             )
 
-    def _check_matter(self, asked: Asked, question: Question) -> None:
-        """Hold a signed answer against what this very code asks, and not only what the log says.
+    def _check_same_question(self, asked: Asked, question: Question) -> None:
+        """Check that a signed answer is for what this code asks, not only for what the log says.
 
-        A worker may write another question into the log than the code asks, or ask another role.
+        A worker could log a question that the code does not ask, or for another role.
 
         Raises:
-            AnswerDoubted: it is for something else, or the code asks something else by now.
+            AnswerDoubted: it is for something else, or the code now asks something else.
         """
-        if asked.role not in self._services.signers:
+        if not any(role in self._ports.signers for role in roles_of(asked)):
             return
         same = (
             (question.id, question.role, question.question, question.call)
             == (asked.id, asked.role, asked.question, asked.call)
             and (question.context == asked.context or asked.call is not None)
             and question.accept == asked.accept
+            and terms_of(question.quorum) == terms_of(asked.quorum)
         )
         if not same:
             raise AnswerDoubted(
@@ -207,43 +315,48 @@ class Asking(Body):
             )
 
     def _question_id(self, key: str) -> str:
-        """Another one where the question is asked again: its ticket remembers the first."""
+        """A new id when the question is asked again, because its ticket remembers the first."""
         frame = self._recorder.state.frames.get(self._frame)
         again = frame.again.get(key, 0) if frame is not None else 0
         return question_id(self.run_id, self._frame, f"{key}~{again}" if again else key)
 
     def _check_role(self, role: str) -> None:
-        roles = self._services.roles
+        roles = self._ports.roles
         if role not in roles:
             raise InvalidSetup(
-                f"nobody has the role {role!r}: declare it with App(roles=[...]); "
+                f"the app has no role {role!r}: declare it with App(roles=[...]); "
                 f"declared: {', '.join(roles)}"
             )
 
+    async def _check_encrypted(self) -> None:
+        """Check that a confidential question will be encrypted. Raises InvalidSetup."""
+        encrypted = self._ports.encrypted
+        if encrypted is None:
+            raise InvalidSetup(
+                "confidential=True, but the app is not encrypted: give it "
+                "App(encryption=Keyring.from_env()), or ask without confidential="
+            )
+        try:
+            sealed = await encrypted(self.run_id)
+        except BusError as error:
+            raise Interrupted(str(error)) from error
+        if not sealed:
+            raise InvalidSetup(
+                f"confidential=True, but run {self.run_id} began before its app was encrypted, so "
+                "it stays plain: cancel it and send its event again, or ask without confidential="
+            )
+
     def _check_limit(self, key: str) -> None:
-        """Refuse a question too many; recorded, so that every later pass is refused here too."""
+        """Refuse a question beyond the limit; recorded, so that every later pass refuses it too."""
         state = self._recorder.state
         asked = len(state.questions) - state.asked_again
-        if asked < self._services.max_questions:
+        if asked < self._ports.max_questions:
             return
         message = (
-            f"this run has asked {asked} questions, as many as it may: go on without an answer"
+            f"this run has asked {asked} questions, as many as it may: continue without an answer"
         )
         failure = Failure(type="QuestionLimit", message=message)
         self._record(Stepped(frame=self._frame, key=f"{key}!", error=failure))
         limit = QuestionLimit(message)
         blame(limit, f"{key}!")
         raise limit
-
-
-def _answer(question: Question, wanted: Any) -> Answer:
-    value = question.text if wanted is str else answer_value(question.text, wanted)
-    at = datetime.fromtimestamp(question.at, UTC)
-    return Answer(
-        text=question.text,
-        value=value,
-        by=question.by,
-        at=at,
-        question_id=question.id,
-        vouched=question.vouched,
-    )

@@ -1,4 +1,4 @@
-"""What the runtime asks of an actor."""
+"""What the runtime requires of an actor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Behaviour(Protocol):
 
     @property
     def strict(self) -> bool:
-        """Whether the body is the user's, so that it is held against its recorded steps."""
+        """Whether the body is user code, which must match its recorded steps."""
         ...
 
     async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> Any:

@@ -1,4 +1,4 @@
-"""What every verb of a body stands on: keys, slots, and steps that run once."""
+"""The base of all verbs of a body: keys, slots, and steps that run once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
-from . import clock, crash, repeats
-from .entry import Failed, Failure, Raw, Record, Stepped
+from . import clock, crash, repeated_effects
+from .blockers import blocker_of
+from .entry import NULL, Failed, Failure, Raw, Record, Stepped
 from .errors import (
     AskTimedOut,
     BudgetSpent,
@@ -22,16 +23,16 @@ from .errors import (
 )
 from .failure import as_error, blame, failure_of
 from .ids import timer_name
-from .need import held_by
+from .ports import Ports
 from .recorder import Armed, Recorder
 from .retry import Retry
-from .services import Services
+from .sent import Sending
 from .state import Slot
 from .strand import strand, within
 from .values import dump, load
 
 _IN_PROCESS = 1.0
-"""Seconds of back-off that are waited for in the worker; longer ones are parked."""
+"""Seconds: shorter back-offs are waited for in the worker; longer ones are parked."""
 RAISED: dict[str, type[LaybyError]] = {
     "AskTimedOut": AskTimedOut,
     "BudgetSpent": BudgetSpent,
@@ -39,21 +40,21 @@ RAISED: dict[str, type[LaybyError]] = {
     "QuestionLimit": QuestionLimit,
     "RunCancelled": RunCancelled,
 }
-"""Errors that are raised as themselves when they are read from the log."""
+"""Errors that are raised as their own class when they are read from the log."""
 
 
 class Body:
-    """What a body may know of its run, and how what it does is recorded."""
+    """What a body may know about its run, and how its steps are recorded."""
 
     def __init__(
         self,
         recorder: Recorder,
-        services: Services,
+        ports: Ports,
         prefix: str = "",
         used: dict[str, int] | None = None,
     ) -> None:
         self._recorder = recorder
-        self._services = services
+        self._ports = ports
         self._prefix = prefix
         self._used: dict[str, int] = {} if used is None else used
 
@@ -64,14 +65,14 @@ class Body:
 
     @property
     def ticket(self) -> str:
-        """The ticket that the run is about; empty in a script."""
+        """The ticket of the run; empty in a script."""
         return self._recorder.ticket
 
     def idempotency_key(self, name: str = "") -> str:
-        """A key for the outside world that is the same on every try.
+        """A key for systems outside that is the same on every try.
 
         Args:
-            name: Tells it from the body's other keys: the name of the step that it is for.
+            name: The name of the step that it is for; it tells the body's keys apart.
         """
         return f"{self.run_id}/{self._frame}/{self._prefix}{name}"
 
@@ -83,10 +84,11 @@ class Body:
         *,
         retry: Retry,
         note: str | Callable[[Any], str] = "",
+        sending: Sending | None = None,
     ) -> Any:
         """Run `effect` under the full `key` unless the log holds its result.
 
-        What `effect` does with `under(key)` is recorded too: entered again, it goes on from there.
+        Steps of `effect` with `under(key)` are recorded too: entered again, it continues there.
         """
         slot = self._slot(key, "step")
         if slot is not None and slot.settled:
@@ -96,26 +98,45 @@ class Body:
         await self._recorder.before_effect(key)
         crash.point("before_effect")
         began = time.perf_counter()
-        raw, value = await self._attempt(key, effect, attempt, retry)
+        raw, value = await self._attempt(key, effect, attempt, retry, sending)
         crash.point("after_effect")
-        spent = round((time.perf_counter() - began) * 1e3, 3)
-        told = note(value) if callable(note) else note
-        kept = await self._services.deflate(raw, self.run_id)
-        self._record(Stepped(frame=self._frame, key=key, result=kept, ms=spent, note=told))
+        ms = round((time.perf_counter() - began) * 1e3, 3)
+        text = note(value) if callable(note) else note
+        result = await self._ports.deflate(raw, self.run_id)
+        stepped = Stepped(
+            frame=self._frame,
+            key=key,
+            result=result,
+            ms=ms,
+            note=text,
+            sent=await _sent(sending),
+            spent=None if sending is None else sending.spent(value),
+        )
+        self._record(stepped)
         return load(raw, wanted)
 
     async def _attempt(
-        self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
+        self,
+        key: str,
+        effect: Callable[[], Awaitable[Any]],
+        attempt: int,
+        retry: Retry,
+        sending: Sending | None,
     ) -> tuple[Raw, Any]:
-        """Try until it works. Raises Parked for a long back-off, StepFailed at the end."""
+        """Try until it works. Raises Parked for a long back-off, StepFailed after the last try."""
         inside = within.set(key)
         try:
-            return await self._tries(key, effect, attempt, retry)
+            return await self._try_until_done(key, effect, attempt, retry, sending)
         finally:
             within.reset(inside)
 
-    async def _tries(
-        self, key: str, effect: Callable[[], Awaitable[Any]], attempt: int, retry: Retry
+    async def _try_until_done(
+        self,
+        key: str,
+        effect: Callable[[], Awaitable[Any]],
+        attempt: int,
+        retry: Retry,
+        sending: Sending | None,
     ) -> tuple[Raw, Any]:
         while True:
             try:
@@ -123,9 +144,9 @@ class Body:
                 return dump(value), value
             except (Exception, SystemExit, KeyboardInterrupt) as error:
                 failed = as_error(error)
-                if self._recorder.lets_pass(failed):
+                if self._recorder.propagates(failed):
                     raise
-                await self._failed(key, failed, attempt, retry)
+                await self._failed(key, failed, attempt, retry, sending)
                 attempt += 1
                 await self._recorder.before_retry(key)
 
@@ -137,17 +158,17 @@ class Body:
         inside = within.get()
         if inside and not self._prefix.startswith(f"{inside}/"):
             raise InvalidSetup(
-                f"step {name!r} begins inside of step {inside!r}, whose result alone is kept: "
-                "begin it before or after that one"
+                f"step {name!r} begins inside step {inside!r}, of which only the result is kept: "
+                "begin it before or after that step"
             )
-        repeats.reached()
+        repeated_effects.note_step()
         count = self._used[name] = self._used.get(name, 0) + 1
         key = f"{self._prefix}{name}" if count == 1 else f"{self._prefix}{name}#{count}"
         self._recorder.reached(key)
         return key
 
     def _open(self, key: str, kind: str) -> Slot | None:
-        """The slot of something waited for: settled, or None when it is new.
+        """The slot of a wait: settled, or None when it is new.
 
         Raises Parked while it is open.
         """
@@ -162,8 +183,15 @@ class Body:
             strand.get().consume(slot.settled, slot.owner)
         return slot
 
+    @property
+    def _slots(self) -> dict[str, Slot]:
+        """What is recorded in the body's frame, by key."""
+        frame = self._recorder.state.frames.get(self._frame)
+        return frame.slots if frame is not None else {}
+
     def _found(self, key: str) -> Slot | None:
-        return self._recorder.state.slot(self._frame, key)
+        frame = self._recorder.state.frames.get(self._frame)
+        return frame.slots.get(key) if frame is not None else None
 
     def _is_open(self, key: str) -> bool:
         slot = self._found(key)
@@ -181,22 +209,20 @@ class Body:
         strand.get().consume(slot.settled, slot.owner)
         if slot.error is not None:
             raise_failure(key, slot.error)
-        return load(await self._services.inflate(slot.result), wanted)
+        return load(await self._ports.inflate(slot.result), wanted)
 
     def _consume_inner(self, prefix: str) -> None:
-        """Take note of what a part of the body has done. Raises Parked while it only waits."""
-        frame = self._recorder.state.frames.get(self._frame)
-        recorded = frame.slots.items() if frame is not None else ()
-        inner = [slot for key, slot in recorded if key.startswith(prefix)]
+        """Consume what a part of the body has done. Raises Parked while it is only waiting."""
+        inner = [slot for key, slot in self._slots.items() if key.startswith(prefix)]
         if not inner:
             return
-        last = max(inner, key=_moved)
-        if not _moved(last):
+        last = max(inner, key=_last_moved)
+        if not _last_moved(last):
             raise Parked
-        strand.get().consume(_moved(last), last.owner if last.settled else last.woken)
+        strand.get().consume(_last_moved(last), last.owner if last.settled else last.woken)
 
     def _back_off(self, slot: Slot | None) -> int:
-        """Failed tries so far. Raises Parked while their back-off lasts."""
+        """The number of failed tries. Raises Parked during a back-off."""
         if slot is None:
             return 0
         if slot.wake_at:
@@ -204,32 +230,36 @@ class Body:
         strand.get().consume(slot.woken, slot.woken)
         return slot.attempts
 
-    async def _failed(self, key: str, error: Exception, attempt: int, retry: Retry) -> None:
-        """Wait for the next try in place or parked, or give up."""
+    async def _failed(
+        self, key: str, error: Exception, attempt: int, retry: Retry, sending: Sending | None
+    ) -> None:
+        """Wait for the next try, in place or parked, or give up."""
         pause = retry.pause(attempt, error)
         failure = failure_of(error, attempt)
-        self._services.log_failure(self.run_id, key, error, attempt, pause)
-        held = held_by(error, key)
-        if held is not None:
-            self._recorder.hold(held)
+        self._ports.log_failure(self.run_id, key, error, attempt, pause)
+        blocker = blocker_of(error, key)
+        if blocker is not None:
+            self._recorder.block(blocker)
         if pause is None:
-            self._record(Stepped(frame=self._frame, key=key, error=failure))
+            sent = await _sent(sending)
+            self._record(Stepped(frame=self._frame, key=key, error=failure, sent=sent))
             raise_failure(key, failure, error)
         elif pause < _IN_PROCESS:
             await asyncio.sleep(pause)
         else:
+            sent = await _sent(sending)
             until = clock.now() + pause
             await self._recorder.wait(
-                Failed(frame=self._frame, key=key, error=failure, retry_at=until),
+                Failed(frame=self._frame, key=key, error=failure, retry_at=until, sent=sent),
                 armed=self._armed(f"{key}~{attempt}", until, key),
             )
 
     def _armed(self, name: str, until: float, key: str = "") -> Armed:
-        """What arms the wake-up that ends a wait of `key`."""
+        """A function that arms the wake-up of `key`."""
 
         async def arm() -> None:
             timer = timer_name(self.run_id, self._frame, name)
-            await self._services.arm_wake(timer, until, self.run_id, self._frame, key or name)
+            await self._ports.arm_wake(timer, until, self.run_id, self._frame, key or name)
 
         return arm
 
@@ -237,13 +267,17 @@ class Body:
         self._recorder.record(record)
 
 
-def _moved(slot: Slot) -> int:
-    """The last position that let the body go on at `slot`; 0: none has."""
+async def _sent(sending: Sending | None) -> Raw:
+    return NULL if sending is None else await sending.sent()
+
+
+def _last_moved(slot: Slot) -> int:
+    """The last position that let the body continue at `slot`; 0: none has."""
     return slot.settled or slot.woken
 
 
 def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> NoReturn:
-    """Raise what a recorded failure stands for."""
+    """Raise the error that a recorded failure stands for."""
     known = RAISED.get(failure.type)
     about = (failure.message, failure.type, failure.attempts, failure.place, failure.causes)
     error = StepFailed(step, *about) if known is None else known(failure.message)

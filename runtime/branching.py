@@ -1,10 +1,10 @@
-"""Parts of a body side by side."""
+"""Concurrent branches of a body."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 from ..bus.log import NOBODY
 from .body import Body
@@ -15,20 +15,25 @@ from .state import RunState, Slot
 from .strand import Strand, strand
 from .values import dump, load
 
+T = TypeVar("T")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+
 
 class Branching(Body):
-    """The verbs for doing several things at once."""
+    """The verbs for concurrency."""
 
     async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
-        """Run branches side by side; their results in order.
+        """Run branches concurrently; return their results in order.
 
-        All branches go as far as they can. If some failed, the first error in the order of the log
+        All branches run as far as they can. If some failed, the first error in the order of the log
         is raised, so that it is the same error on every pass.
 
         Args:
             branches: What to run: verbs of the step, or coroutines that use them.
         """
-        ends = await self._side_by_side(branches)
+        ends = await self._run_branches(branches)
         errors = [
             (end.line.position, end.error) for end in ends if isinstance(end.error, Exception)
         ]
@@ -40,10 +45,27 @@ class Branching(Body):
             raise Parked
         return [end.value for end in ends]
 
-    async def first(self, *branches: Awaitable[Any]) -> Any:
-        """Run branches side by side; return what the first to end returned, or raise its error.
+    # One overload for each number: with fewer, mypy infers Any for different types.
+    @overload
+    async def first(self, a: Awaitable[T], /) -> T: ...
 
-        The others are stopped, and what they wait for is withdrawn: their questions are closed.
+    @overload
+    async def first(self, a: Awaitable[T], b: Awaitable[T2], /) -> T | T2: ...
+
+    @overload
+    async def first(
+        self, a: Awaitable[T], b: Awaitable[T2], c: Awaitable[T3], /
+    ) -> T | T2 | T3: ...
+
+    @overload
+    async def first(
+        self, a: Awaitable[T], b: Awaitable[T2], c: Awaitable[T3], /, *more: Awaitable[T4]
+    ) -> T | T2 | T3 | T4: ...
+
+    async def first(self, *branches: Awaitable[Any]) -> Any:
+        """Run branches concurrently; return the result of the first to end, or raise its error.
+
+        The others are stopped, and their waits are withdrawn: their questions are closed.
 
         Args:
             branches: What to run: verbs of the step, or coroutines that use them.
@@ -51,14 +73,14 @@ class Branching(Body):
         key = self._key("first")
         slot = self._slot(key, "step")
         decided = load(slot.result, int) if slot is not None and slot.settled else None
-        ends = await self._side_by_side(branches, race=decided is None, winner=decided)
+        ends = await self._run_branches(branches, race=decided is None, winner=decided)
         if slot is not None and decided is not None:
             strand.get().consume(slot.settled, slot.owner)
         else:
             over = [n for n, end in enumerate(ends) if not isinstance(end.error, Parked)]
             if not over:
                 raise Parked
-            await self._recorder.may_go_on()
+            await self._recorder.check_may_proceed()
             decided = min(over, key=lambda n: ends[n].line.position)
             self._record(Stepped(frame=self._frame, key=key, result=dump(decided)))
             await self._recorder.flush()
@@ -73,30 +95,30 @@ class Branching(Body):
         for frame, key, slot in _waits(state, self._frame, [k for li in lines for k in li.touched]):
             role = state.questions[slot.ref].role if slot.kind == "ask" else ""
             withdrawn = Withdrawn(frame=frame, key=key)
-            to = self._services.role_address(role) if role else NOBODY
+            to = self._ports.role_address(role) if role else NOBODY
             await self._recorder.flush(to=to, mail=withdrawn)
             if slot.kind == "child":
                 await self._abandon(slot)
-        if self._recorder.redelivered:  # a crash may have come between the two
+        if self._recorder.redelivered:  # a crash may have come in between
             for key in dict.fromkeys(key for line in lines for key in line.touched):
                 again = state.slot(self._frame, key)
                 if again is not None and again.kind == "child" and again.dropped:
                     await self._abandon(again)
 
     async def _abandon(self, slot: Slot) -> None:
-        """End a child that nobody waits for any more; repeated when this run has ended."""
-        if self._services.children is not None and not slot.detached:
+        """End a child that nobody waits for now; done again when this run has ended."""
+        if self._ports.children is not None and not slot.detached:
             reason = f"its parent, run {self.run_id}, no longer waits for it"
             at = self._recorder.state.tail
-            await self._services.children.end(slot.ref, self.run_id, at, reason)
+            await self._ports.children.end(slot.ref, self.run_id, at, reason)
 
-    async def _side_by_side(
+    async def _run_branches(
         self,
         branches: Sequence[Awaitable[Any]],
         *,
         race: bool = False,
         winner: int | None = None,
-    ) -> list[_End]:
+    ) -> list[_BranchEnd]:
         """Run branches in tasks. In a race, stop the others when one has ended."""
         lines = [strand.get().fork() for _ in branches]
         for number, line in enumerate(lines):
@@ -111,7 +133,7 @@ class Branching(Body):
         finally:
             await _stop(tasks)
         ends = [
-            _End(line, None, Parked()) if task.cancelled() else task.result()
+            _BranchEnd(line, None, Parked()) if task.cancelled() else task.result()
             for task, line in zip(tasks, lines, strict=True)
         ]
         parent = strand.get()
@@ -121,7 +143,7 @@ class Branching(Body):
         return ends
 
 
-class _End(NamedTuple):
+class _BranchEnd(NamedTuple):
     """How a branch ended."""
 
     line: Strand
@@ -129,30 +151,30 @@ class _End(NamedTuple):
     error: BaseException | None
 
 
-async def _branch(branch: Awaitable[Any], line: Strand) -> _End:
-    """Run a branch in a task, and so a context, of its own."""
+async def _branch(branch: Awaitable[Any], line: Strand) -> _BranchEnd:
+    """Run a branch in its own task, and so its own context."""
     strand.set(line)
     try:
-        return _End(line, await branch, None)
+        return _BranchEnd(line, await branch, None)
     except Parked as parked:
-        return _End(line, None, parked)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  told by who waits
-        return _End(line, None, as_error(error))
+        return _BranchEnd(line, None, parked)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  raised by the waiter
+        return _BranchEnd(line, None, as_error(error))
 
 
-async def _until_over(tasks: Sequence[asyncio.Task[_End]], *, race: bool) -> None:
+async def _until_over(tasks: Sequence[asyncio.Task[_BranchEnd]], *, race: bool) -> None:
     """Wait for all tasks; in a race, until one has ended rather than parked."""
     left = set(tasks)
     while left:
         when = asyncio.FIRST_COMPLETED if race else asyncio.FIRST_EXCEPTION
         done, left = await asyncio.wait(left, return_when=when)
-        ends = [task.result() for task in done]  # raises what fences the activation
+        ends = [task.result() for task in done]  # raises what ends the activation
         if race and any(not isinstance(end.error, Parked) for end in ends):
             return
 
 
 def _waits(state: RunState, frame: str, keys: Sequence[str]) -> list[tuple[str, str, Slot]]:
-    """What is still waited for under `keys`, the innermost first."""
+    """The open waits under `keys`, the innermost first."""
     found: list[tuple[str, str, Slot]] = []
     for key in dict.fromkeys(keys):
         slot = state.slot(frame, key)
@@ -166,7 +188,7 @@ def _waits(state: RunState, frame: str, keys: Sequence[str]) -> list[tuple[str, 
 
 
 async def _stop(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """End the tasks that still run; a fenced activation must leave nothing behind."""
+    """Cancel the tasks that still run: a fenced activation must leave none behind."""
     left = [task for task in tasks if not task.done()]
     for task in left:
         task.cancel()

@@ -1,4 +1,4 @@
-"""A tool's call that is to be approved."""
+"""A tool call that is to be approved."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import msgspec
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A tool's call that is to be approved, exactly."""
+    """The exact tool call that is to be approved."""
 
     tool: str
     arguments: str
-    """JSON, defaults included, in the one form of `signature.canonical`."""
+    """JSON, defaults included, as `signature.canonical` writes it."""

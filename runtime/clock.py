@@ -1,8 +1,8 @@
-"""What time it is by the server's clock, which every deadline is measured by.
+"""The time by the server's clock, which all deadlines use.
 
-A worker whose own clock is wrong would set deadlines that are over before anybody has seen the
-question, or that come hours late. So it asks the server for its time when it starts, when its
-connection is back and once in a while, and corrects its own by the difference.
+A worker whose own clock is wrong would set deadlines that pass before anybody has seen the
+question, or that come hours late. So it asks the server for the time when it starts, when it
+reconnects and once a minute, and corrects its own clock by the difference.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ log = structlog.get_logger("layby.worker")
 
 _STREAM = "RUNS"
 _TRIES = 3
-_OFTEN = 60.0
-"""Seconds between two looks at the server's clock."""
+_INTERVAL = 60.0
+"""Seconds between two comparisons with the server's clock."""
 _PRECISE = 0.1
-"""Seconds: a smaller difference may be the way of the message, and is not corrected."""
+"""Seconds: a smaller difference may come from the network, and is not corrected."""
 SKEWED = 1.0
-"""Seconds of difference that people should know of."""
-_BROKEN = (KeyError, TypeError, ValueError)
+"""Seconds of difference that people should know about."""
+_MALFORMED = (KeyError, TypeError, ValueError)
 
 
 class Skew(NamedTuple):
     """How far this machine's clock is from the server's."""
 
     behind: float
-    """Seconds that ours is behind; negative when it is ahead."""
+    """Seconds that this clock is behind; negative when it is ahead."""
     unsure: float
-    """Seconds by which that may be wrong: half of what the answer took."""
+    """Seconds by which `behind` may be wrong: half of the round trip."""
 
 
 _known = {"behind": 0.0}
@@ -48,22 +48,22 @@ def now() -> float:
 
 
 async def skew(requests: Requests, stream: str = _STREAM) -> Skew | None:
-    """Compare the clocks; None where the server does not tell its time to this user."""
+    """Compare the clocks; None if this user may not read the server's time."""
     found: list[Skew] = []
     for _ in range(_TRIES):
         asked, began = time.time(), time.monotonic()
         try:
             reply = await requests.api(f"STREAM.INFO.{requests.names.stream(stream)}")
             theirs = datetime.fromisoformat(reply["ts"]).timestamp()
-        except (BusError, *_BROKEN):
+        except (BusError, *_MALFORMED):
             return None
         took = time.monotonic() - began
         found.append(Skew(theirs - (asked + took / 2), took / 2))
     return min(found, key=lambda each: each.unsure)
 
 
-async def correct(requests: Requests) -> None:
-    """Go by the server's clock from now on, and say so where ours is far from it."""
+async def sync(requests: Requests) -> None:
+    """Use the server's clock from now on; log a warning when the difference is large."""
     measured = await skew(requests)
     if measured is None:
         return
@@ -76,8 +76,8 @@ async def correct(requests: Requests) -> None:
         )
 
 
-async def keep(requests: Requests) -> None:
-    """Compare the clocks again and again, until cancelled."""
+async def keep_in_sync(requests: Requests) -> None:
+    """Compare the clocks once a minute, until cancelled."""
     while True:
-        await asyncio.sleep(_OFTEN)
-        await correct(requests)
+        await asyncio.sleep(_INTERVAL)
+        await sync(requests)

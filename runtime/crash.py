@@ -1,4 +1,4 @@
-"""Named points at which a test may end the process, as a crash would.
+"""Named points at which a test can kill the process, like a crash.
 
 `LAYBY_CRASH=<name>` or `<name>:<k>` kills the process with SIGKILL when the point is reached for
 the k-th time. Without it a point costs one comparison.
@@ -20,10 +20,13 @@ POINTS = (
     "after_effect",
     "before_record_put",
     "after_record_put",
+    "after_question_for_role",
     "after_question",
     "after_timer",
     "before_answered",
     "after_answered",
+    "before_voted",
+    "after_voted",
     "after_record_closed",
     "after_receipt",
     "before_arrived",
@@ -42,13 +45,19 @@ POINTS = (
     "command_done",
     "after_outcome",
     "before_expired",
+    "after_votes_in_time",
     "after_expired",
+    "after_rung_armed",
+    "before_reached",
+    "after_reached",
+    "after_rung_published",
+    "after_rung_recorded",
 )
-"""Every point there is, in the order of a run."""
+"""All points, in the order of a run."""
 
 
 def point(name: str) -> None:
-    """End the process here if that was asked for."""
+    """Kill the process here if this point was chosen."""
     if name == _NAME:
         _reached()
 

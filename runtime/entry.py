@@ -1,8 +1,7 @@
-"""What a run's log holds: records, several to a message, and the envelope they travel in.
+"""What a run's log holds: records, several to a message.
 
-A message is appended as a whole, so records that belong together (a step's result and the
-question that follows it) become true together. A record that is mail wakes the actor that the
-message is addressed to and is the last of its message.
+A record that is mail wakes the actor that the message is addressed to and is the last of its
+message; `envelope` says what they travel in.
 
 Records are trees: `gc=False` keeps them out of the cyclic collector, which costs a busy worker a
 quarter of its time otherwise.
@@ -10,11 +9,14 @@ quarter of its time otherwise.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import msgspec
 
 from .call import Call
+from .ladder_records import Laddered, Reached
+from .quorum import Quorum
+from .spent import Spent
 
 Raw: TypeAlias = msgspec.Raw
 NULL = msgspec.Raw(b"null")
@@ -42,9 +44,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     message: str
     attempts: int = 1
     place: Place | None = None
-    """The innermost line of user code; None: it failed in none, or an older log does not say."""
+    """The innermost line of user code; None: there is none, or an older log does not say."""
     causes: list[str] = []
-    """The classes of the exceptions that led to it, the nearest first."""
+    """The classes of the exceptions that led to it, nearest first."""
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="k"):
@@ -72,10 +74,14 @@ class Started(_Record, frozen=True, kw_only=True, gc=False, tag="started"):
     """The event's sequence in the stream of events; 0: unknown."""
     on: str = ""
     """The event's subject; empty: unknown."""
+    title: str = ""
+    """What lists say that the run is about."""
+    labels: dict[str, str] = {}
+    """What lists filter it by, by name."""
 
 
 class Stepped(_Record, frozen=True, kw_only=True, gc=False, tag="step"):
-    """A step finished, well or badly; it never runs again."""
+    """A step succeeded or failed; it never runs again."""
 
     frame: str
     key: str
@@ -83,7 +89,11 @@ class Stepped(_Record, frozen=True, kw_only=True, gc=False, tag="step"):
     error: Failure | None = None
     ms: float = 0.0
     note: str = ""
-    """What a person should read beside the key in a timeline."""
+    """What a timeline shows next to the key."""
+    sent: Raw = NULL
+    """What it sent outside, a `Sent`; null: not recorded."""
+    spent: Spent | None = None
+    """What its model used; None: nothing, or an older log does not say."""
 
 
 class Failed(_Record, frozen=True, kw_only=True, gc=False, tag="failed"):
@@ -93,6 +103,8 @@ class Failed(_Record, frozen=True, kw_only=True, gc=False, tag="failed"):
     key: str
     error: Failure
     retry_at: float
+    sent: Raw = NULL
+    """Like that of `Stepped`."""
 
 
 class Called(_Record, frozen=True, kw_only=True, gc=False, tag="called"):
@@ -107,7 +119,7 @@ class Called(_Record, frozen=True, kw_only=True, gc=False, tag="called"):
 
 
 class Returned(_Record, frozen=True, kw_only=True, gc=False, tag="returned"):
-    """The frame `frame` is done, well or badly; its caller goes on. Mail."""
+    """The frame `frame` succeeded or failed; its caller continues. Mail."""
 
     frame: str
     result: Raw = NULL
@@ -131,11 +143,34 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     form: dict[str, Any] | None = None
     """JSON Schema that an answer must satisfy; None: any text."""
     digest: str = ""
-    """Of the call that is to be approved; no other question has it."""
+    """Of the call that is to be approved; empty for other questions."""
     accept: list[str] = []
-    """Who must vouch for whoever answers; empty: nobody."""
+    """Who must vouch for the person who answers; empty: nobody."""
     call: Call | None = None
-    """What is to be approved, where the answer is to be signed."""
+    """What is to be approved, when the answer must be signed."""
+    confidential: bool = False
+    """Whether what it says is encrypted wherever it is shown."""
+    quorum: Quorum | None = None
+    """What it takes to decide it; None: one answer."""
+
+
+class Proposed(Asked, frozen=True, kw_only=True, gc=False, tag="proposed"):
+    """A frame waits for several people. A kind of its own, which earlier releases stop at."""
+
+
+class Voted(_Record, frozen=True, kw_only=True, gc=False, tag="voted"):
+    """A person voted on what was proposed. Mail if that closes the question."""
+
+    id: str
+    role: str
+    """The role that the vote counts for."""
+    text: str
+    by: str
+    at: float
+    seq: int
+    vouched: str
+    signature: str = ""
+    """These are as in `Answered`."""
 
 
 class Answered(_Record, frozen=True, kw_only=True, gc=False, tag="answered"):
@@ -151,7 +186,7 @@ class Answered(_Record, frozen=True, kw_only=True, gc=False, tag="answered"):
     vouched: str = ""
     """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
     signature: str = ""
-    """The header `Layby-Signature` as it came, where the answer had to be signed."""
+    """The header `Layby-Signature` as received, when the answer had to be signed."""
 
 
 class Expired(_Record, frozen=True, kw_only=True, gc=False, tag="expired"):
@@ -184,11 +219,11 @@ class Awaited(_Record, frozen=True, kw_only=True, gc=False, tag="awaited"):
     match: dict[str, Any] = {}
     """Fields of the event and the values they must have."""
     until: float = 0.0
-    """When it goes on without, Unix seconds; 0: never."""
+    """When the frame continues without it, Unix seconds; 0: never."""
 
 
 class Arrived(_Record, frozen=True, kw_only=True, gc=False, tag="arrived"):
-    """The event that a frame waits for is there. Mail."""
+    """The event that a frame waits for has arrived. Mail."""
 
     frame: str
     key: str
@@ -206,7 +241,7 @@ class Spawned(_Record, frozen=True, kw_only=True, gc=False, tag="spawned"):
     workflow: str
     event: Raw
     detached: bool = False
-    """Whether it goes on when nobody here waits for it any more."""
+    """Whether it continues when this run no longer waits for it."""
 
 
 class Joined(_Record, frozen=True, kw_only=True, gc=False, tag="joined"):
@@ -226,91 +261,91 @@ class Withdrawn(_Record, frozen=True, kw_only=True, gc=False, tag="withdrawn"):
 
 
 class Blocked(_Record, frozen=True, kw_only=True, gc=False, tag="blocked"):
-    """A mail cannot be handled until people have mended something; then it is handled again."""
+    """A mail cannot be handled until people have fixed something; then it is handled again."""
 
     cause: int
     """The mail's position."""
     frame: str
     """The frame that it was handled for."""
     key: str = ""
-    """The step that could not be done; empty where it was the body itself."""
+    """The step that could not run; empty for the body itself."""
     kind: str
-    """What must be mended: `code`, `version`, `setup`, `key`, `budget` or `permission`."""
+    """What must be fixed: `code`, `version`, `setup`, `key`, `budget` or `permission`."""
     reason: str
     needs: str
-    """What people can do about it, in a sentence."""
+    """What people can do about it, in one sentence."""
     fingerprint: str = ""
-    """Of the worker that could not; it is not tried there again by itself."""
+    """Of the worker that could not handle it; that worker does not retry it on its own."""
 
 
 class Unblocked(_Record, frozen=True, kw_only=True, gc=False, tag="unblocked"):
-    """The blocked mail `cause` is to be handled again. Mail."""
+    """The blocked mail `cause` is handled again. Mail."""
 
     cause: int
     by: str = ""
-    """The person who asked for it; empty when a worker tries by itself."""
+    """The person who asked for it; empty when a worker retries on its own."""
     why: str = ""
     fingerprint: str = ""
     """Of the worker that tries; empty: any worker may."""
     command: str = ""
-    """Of the command that asked for it: its id; empty where none did."""
+    """The id of the command that asked for it; empty if none did."""
 
 
 class Reopened(_Record, frozen=True, kw_only=True, gc=False, tag="reopened"):
-    """A run that ended badly goes on from what failed; what is recorded stays. Mail."""
+    """A failed run continues from what failed; what is recorded stays. Mail."""
 
     by: str
     why: str = ""
     origin: str = ""
-    """Of a child: its parent, and the position at which that was reopened."""
+    """Of a child: its parent, and the position at which the parent was reopened."""
     command: str = ""
-    """Of the command that asked for it: its id; empty where none did."""
+    """The id of the command that asked for it; empty if none did."""
 
 
 class Retried(_Record, frozen=True, kw_only=True, gc=False, tag="retried"):
-    """What failed in a run that has not ended is done again, as a person answered. Mail."""
+    """A person decided to retry what failed in a run that has not ended. Mail."""
 
     frame: str
     steps: list[str] = []
     """Keys of the frame whose records are forgotten."""
     whole: bool = False
-    """Whether the body itself had failed: what it does from here on is this mail's."""
+    """Whether the body itself failed: this mail owns what it does from here on."""
     event: Raw = NULL
-    """What takes the place of the run's event; null: it stays."""
+    """Replaces the run's event; null: it stays."""
     input: Raw = NULL
-    """What takes the place of the input of the first of `steps`; null: it stays."""
+    """Replaces the input of the first of `steps`; null: it stays."""
     question: str = ""
-    """The question that was answered so."""
+    """The id of the question that was answered so."""
 
 
 class Resumed(_Record, frozen=True, kw_only=True, gc=False, tag="resumed"):
-    """A frame that was left when its run ended, or failed, is entered again. Mail."""
+    """A frame that was left when its run ended or failed is entered again. Mail."""
 
     frame: str
 
 
 class Cancelled(_Record, frozen=True, kw_only=True, gc=False, tag="cancelled"):
-    """Somebody cancelled the run. Mail to the workflow, which tidies up."""
+    """Somebody cancelled the run. Mail to the workflow, which cleans up."""
 
     reason: str = ""
     parent: str = ""
-    """The run that it was a child of, and that has ended or no longer waits for it."""
+    """The parent run, which has ended or no longer waits for it."""
     by: str = ""
-    """The person who cancelled it; empty where an event or its parent did."""
+    """The person who cancelled it; empty if an event or its parent did."""
     command: str = ""
-    """Of the command that asked for it: its id; empty where none did."""
+    """The id of the command that asked for it; empty if none did."""
     at: int = 0
-    """The position of the parent's log by which it had; 0: written by an earlier release."""
+    """The position of the parent's log at that time; 0: written by an earlier release."""
 
 
 class Claimed(_Record, frozen=True, kw_only=True, gc=False, tag="claimed"):
-    """The parent, reopened at its position `at`, waits for this run: what it did before is void."""
+    """The parent, reopened at its position `at`, waits for this run: an earlier cancel is void."""
 
     at: int
 
 
 class Removed(_Record, frozen=True, kw_only=True, gc=False, tag="removed"):
-    """A run that is over is being removed: it cannot be taken up again."""
+    """An ended run is being removed: it can no longer be reopened."""
 
 
 class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):
@@ -322,7 +357,7 @@ class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):
     steps: list[str] = []
     """Keys of the root frame whose recorded failures `error` comes from."""
     failure: Failure | None = None
-    """What `error` is the message of, where an exception ended the run."""
+    """The failure that `error` is the message of, when an exception ended the run."""
 
 
 Record: TypeAlias = (
@@ -331,7 +366,11 @@ Record: TypeAlias = (
     | Failed
     | Called
     | Returned
+    | Laddered
     | Asked
+    | Reached
+    | Proposed
+    | Voted
     | Answered
     | Expired
     | Slept
@@ -351,58 +390,3 @@ Record: TypeAlias = (
     | Removed
     | Ended
 )
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One message of a log."""
-
-    op: str
-    """Names this very append, so that a writer recognises its own after a lost acknowledgement."""
-    at: float
-    """When it was written, Unix seconds by the writer's clock; for people only."""
-    cause: int = 0
-    """The position whose handling wrote it; 0 for what came from outside the run."""
-    records: list[Record]
-
-
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What a decoder of JSON says of what it does not understand."""
-
-encode = msgspec.json.Encoder().encode
-decode = msgspec.json.Decoder(Envelope).decode
-"""Read an entry. Raises one of UNREADABLE."""
-
-
-def read(data: bytes) -> Envelope | None:
-    """An entry; None: Layby, as far as this release knows it, has not written that.
-
-    The fold skips it: every worker comes to the same state, and the next position is free.
-    """
-    try:
-        return decode(data)
-    except UNREADABLE:
-        return None
-
-
-class _Kind(msgspec.Struct):
-    k: str
-
-
-class _Outline(msgspec.Struct):
-    """As much of an envelope as every release writes."""
-
-    op: str
-    at: float
-    records: list[_Kind]
-
-
-_outline = msgspec.json.Decoder(_Outline).decode
-_KINDS: Final = {each.__struct_config__.tag for each in get_args(Record)}
-
-
-def is_newer(data: bytes) -> bool:
-    """Whether an entry that cannot be read has records of a kind that a later release knows."""
-    try:
-        return any(record.k not in _KINDS for record in _outline(data).records)
-    except UNREADABLE:
-        return False

@@ -1,21 +1,22 @@
-"""What can go wrong, by who has to act.
+"""The error classes, by who has to act.
 
-LaybyError              defined in `bus.errors`, the lowest floor; the base of all of these
+LaybyError              defined in `bus.errors`, the lowest layer; the base of all of these
 ├─ BusError            see `bus.errors`
 ├─ NonRetriableError   raised by user code: do not try again
-├─ RetryAfter          raised by user code: try again after so many seconds
-├─ StepFailed          a step used up its attempts; `__cause__`-free, it may be read from the log
+├─ RetryAfter          raised by user code: try again after some seconds
+├─ StepFailed          a step used up its attempts; without `__cause__`, it may come from the log
 ├─ AskTimedOut         nobody answered a question before its deadline
-├─ QuestionLimit       a run asked more questions than it may
-├─ BudgetSpent         a network used up its tokens
-├─ MaxTurns            a network took its last turn without being done
+├─ NoQuorum            several people were asked, and can no longer agree
+├─ QuestionLimit       a run asked more questions than allowed
+├─ BudgetSpent         a network used up its token budget
+├─ MaxTurns            a network used up its turns without finishing
 ├─ RunCancelled        the run a caller waited for was cancelled
-├─ Exited              user code called `sys.exit()` or the like
-├─ NeedsServer         an agent in a script asked for what takes a run on a server
+├─ Exited              user code called `sys.exit()` or similar
+├─ NeedsServer         an agent in a script used something that needs a server
 ├─ WorkflowChanged     the body no longer matches the run's recorded steps
-│  └─ AnswerDoubted    a signed answer is for another question, or its key counts no more
+│  └─ AnswerDoubted    a signed answer is for another question, or its key no longer counts
 └─ InvalidSetup        an app, agent, tool or network is declared in a way that cannot work
-BaseException: Parked, Fenced (Gone), Interrupted, Undeclared   (signals: let them pass)
+BaseException: Parked, Fenced (Gone), Interrupted, Undeclared   (signals: do not catch them)
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class NonRetriableError(LaybyError):
 
 
 class RetryAfter(LaybyError):
-    """Raise it in a step or tool to be tried again after `seconds`; holds no worker meanwhile."""
+    """Raise it in a step or tool to retry after `seconds`; it occupies no worker until then."""
 
     def __init__(self, seconds: float, message: str = "") -> None:
         super().__init__(message or f"try again after {seconds:g} s")
@@ -46,12 +47,12 @@ class StepFailed(LaybyError):
     """A step failed for good; `type_name` is the name of the error it last raised.
 
     `place` is the line of user code that raised it (None: there is none), and `causes` are the
-    classes of the exceptions that led to it. All of it is the same when read from the log.
+    classes of the exceptions that led to it. All of this is the same when read from the log.
     """
 
-    retryable = False  # its end is recorded: trying again what it was a part of would meet it again
+    retryable = False  # it is recorded: retrying what contains it would find it again
 
-    def __init__(  # noqa: PLR0917  by position, as copies are made of it
+    def __init__(  # noqa: PLR0917  by position, for copies
         self,
         step: str,
         message: str,
@@ -83,6 +84,17 @@ class AskTimedOut(LaybyError):
         return type(self), (str(self), self.question_id)
 
 
+class NoQuorum(LaybyError):
+    """Several people were asked question `question_id`, and can no longer agree."""
+
+    def __init__(self, message: str, question_id: str = "") -> None:
+        super().__init__(message)
+        self.question_id = question_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.question_id)
+
+
 class QuestionLimit(LaybyError):
     """The run has asked as many questions as its app allows."""
 
@@ -94,11 +106,11 @@ class BudgetSpent(LaybyError):
 
 
 class MaxTurns(LaybyError):
-    """A network took `max_turns` turns without its router saying that it is done."""
+    """A network took `max_turns` turns before its router said that it is done."""
 
 
 class RunCancelled(LaybyError):
-    """The run was cancelled before it ended by itself."""
+    """The run was cancelled before it ended."""
 
 
 class WorkflowChanged(LaybyError):
@@ -106,7 +118,7 @@ class WorkflowChanged(LaybyError):
 
 
 class AnswerDoubted(WorkflowChanged):
-    """A signed answer in the log is not to what the code asks, or by nobody whom the app trusts."""
+    """A signed answer in the log is for another question, or its key is not trusted."""
 
 
 class InvalidSetup(LaybyError):
@@ -116,37 +128,37 @@ class InvalidSetup(LaybyError):
 
 
 class NeedsServer(LaybyError):
-    """An agent alone in a script cannot do this: it takes a run on a server."""
+    """An agent in a script cannot do this: it needs a run on a server."""
 
     retryable = False
 
 
 class Exited(LaybyError):
-    """User code tried to end the process, which is the worker's: `sys.exit()` for instance."""
+    """User code tried to end the worker's process, for example with `sys.exit()`."""
 
     retryable = False
 
 
 class Parked(BaseException):
-    """Leaves a body that waits for something outside. Let it pass; catch `LaybyError`."""
+    """Leaves a body that waits for something. Do not catch it; catch `LaybyError`."""
 
 
 class Interrupted(BaseException):
-    """Leaves a body because NATS failed it; its mail is delivered again. Let it pass."""
+    """Leaves a body because NATS failed; its mail is delivered again. Do not catch it."""
 
 
 class Undeclared(BaseException):
-    """Leaves a run to a worker that declares the version in which it began. Let it pass."""
+    """Leaves a run to a worker that declares the version in which it began. Do not catch it."""
 
     frame = ""
     """The frame that was entered."""
     cause = 0
-    """The mail as whose handling it was."""
+    """The mail that was being handled."""
 
 
 class Fenced(BaseException):
-    """Leaves a body because another worker has moved the run on. Let it pass."""
+    """Leaves a body because another worker has moved the run on. Do not catch it."""
 
 
 class Gone(Fenced):
-    """The run was removed, and what this worker holds of it is void. Let it pass."""
+    """The run was removed, and what this worker knows of it is void. Do not catch it."""

@@ -1,4 +1,4 @@
-"""Errors as they are recorded and told: a type, a message and a place, never a stack trace."""
+"""Errors as they are recorded and shown: a type, a message and a place, never a stack trace."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CHAIN = 8
 _STEPS = "_layby_steps"
 
 
-def told(error: BaseException) -> str:
-    """What a person should read of `error`: at most 2,000 characters, and no known secret."""
-    return redacted(_said(error))[:_LONGEST]
+def message_of(error: BaseException) -> str:
+    """The message of `error` for people: at most 2,000 characters, and no known secret."""
+    return redacted(_raw_message(error))[:_LONGEST]
 
 
-def _said(error: BaseException) -> str:
+def _raw_message(error: BaseException) -> str:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         invalid: Any = error
@@ -42,13 +42,13 @@ def _text(error: BaseException) -> str:
 
 
 def _members(error: BaseException) -> str:
-    """What a group holds."""
-    members = [f"{type(each).__name__}: {told(each)}" for each in members_of(error)]
+    """The messages of the exceptions in a group."""
+    members = [f"{type(each).__name__}: {message_of(each)}" for each in members_of(error)]
     return f": {'; '.join(members)}" if members else ""
 
 
 def failure_of(error: BaseException, attempts: int = 1) -> Failure:
-    """`error` as it is recorded. A failed step passes on what it failed with."""
+    """`error` as it is recorded. A StepFailed passes on the original failure."""
     if isinstance(error, StepFailed):
         return Failure(
             type=error.type_name or "StepFailed",
@@ -59,7 +59,7 @@ def failure_of(error: BaseException, attempts: int = 1) -> Failure:
         )
     return Failure(
         type=type(error).__name__,
-        message=told(error),
+        message=message_of(error),
         attempts=attempts,
         place=place_of(error),
         causes=causes_of(error),
@@ -74,16 +74,16 @@ def reason_of(failure: Failure) -> str:
 
 
 def as_error(error: BaseException) -> Exception:
-    """`error`, or what stands for one that would end the process."""
+    """`error` itself, or `Exited` in place of one that would end the process."""
     if isinstance(error, Exception):
         return error
-    exited = Exited(f"it would have ended the worker's process: {error!r}")
+    exited = Exited(f"user code tried to end the worker's process: {error!r}")
     exited.__cause__ = error
     return exited
 
 
 def steps_of(error: BaseException) -> list[str]:
-    """The recorded failures that `error` comes from, by their keys in the body's frame."""
+    """The keys of the recorded failures that caused `error`, in the body's frame."""
     for _ in range(_CHAIN):
         steps = error.__dict__.get(_STEPS)
         if steps is not None:
@@ -96,6 +96,6 @@ def steps_of(error: BaseException) -> list[str]:
 
 
 def blame(error: BaseException, *steps: str) -> None:
-    """Note that `error` comes from the recorded failures of `steps`."""
+    """Note that the recorded failures of `steps` caused `error`."""
     known = steps_of(error) if _STEPS in error.__dict__ else []
     error.__dict__[_STEPS] = list(dict.fromkeys([*known, *steps]))

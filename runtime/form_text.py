@@ -1,6 +1,6 @@
-"""A form as people read it: its fields with types and choices, and an answer that fits.
+"""A form as people read it: its fields with types and choices, and an example answer.
 
-Forms come from the log, so nothing is taken for granted: what is not understood is `any value`.
+Forms come from the log and may be anything: a part that is not understood becomes `any value`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EXAMPLES: dict[str, Any] = {
 
 
 def choices(form: dict[str, Any] | None) -> list[Any]:
-    """The answers there are where the form leaves a few only; else an empty list."""
+    """The possible answers, if the form allows only a few; else an empty list."""
     if form is None:
         return []
     found = _choices(form)
@@ -37,7 +37,7 @@ def choices(form: dict[str, Any] | None) -> list[Any]:
 
 
 def describe(form: dict[str, Any]) -> list[str]:
-    """What an answer must be, a line for each field."""
+    """What an answer must be, one line for each field."""
     fields = _fields(form)
     if not fields:
         return [f"answer: {_kind(form, form, 0)}"]
@@ -48,7 +48,7 @@ def describe(form: dict[str, Any]) -> list[str]:
 
 
 def example(form: dict[str, Any]) -> str:
-    """An answer of the form, as it may be pasted: a plain word, or JSON."""
+    """An example answer that can be pasted: a plain word, or JSON."""
     value = _example(form, form, 0)
     if value is True:
         return "yes"
@@ -76,7 +76,7 @@ def _choices(schema: dict[str, Any]) -> list[Any]:
 
 
 def _resolved(form: dict[str, Any], schema: Any) -> dict[str, Any]:
-    """The schema itself, or what it refers to in the form's definitions."""
+    """The schema itself, or the definition that it refers to."""
     found = _object(schema)
     reference = found.get("$ref")
     if isinstance(reference, str):
@@ -88,9 +88,9 @@ def _resolved(form: dict[str, Any], schema: Any) -> dict[str, Any]:
 def _kind(form: dict[str, Any], schema: Any, depth: int) -> str:
     """What a value must be, in a few words."""
     found = _resolved(form, schema)
-    said = _object(schema).get("description") or found.get("description")
+    text = _object(schema).get("description") or found.get("description")
     kind = _plain_kind(form, found, depth)
-    return f"{kind} - {' '.join(said.split())}" if isinstance(said, str) and depth == 0 else kind
+    return f"{kind} - {' '.join(text.split())}" if isinstance(text, str) and depth == 0 else kind
 
 
 def _plain_kind(form: dict[str, Any], found: dict[str, Any], depth: int) -> str:

@@ -1,14 +1,14 @@
-"""Answers that must have a form: a type of the asker's, a JSON Schema for everybody else."""
+"""Answers that must have a form: a Python type for the asker, a JSON Schema for everyone else."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import InvalidSetup
 from .form_text import describe, example
+from .meanings import candidates
 from .values import BadValue
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _LONGEST = 2_000
 """Characters of a refusal."""
 _DEEPEST = 32
-"""Levels of a JSON answer: a check takes some calls for each, wherever it is made."""
+"""Levels of a JSON answer: each level costs a check several nested calls."""
 _UNCHECKED = (RecursionError, ArithmeticError, ValueError)
-"""What a validator raises of an answer that it cannot check."""
+"""What a validator raises for an answer that it cannot check."""
 
 
 def _validator(form: dict[str, Any]) -> Draft202012Validator:
@@ -37,41 +37,27 @@ def schema_of(wanted: Any) -> dict[str, Any]:
     try:
         return TypeAdapter(wanted).json_schema()
     except PydanticUserError as error:
-        raise InvalidSetup(f"no answer can have the type {wanted!r}: {error}") from None
-
-
-def _candidates(text: str) -> list[Any]:
-    """What a text may mean: the JSON it spells, then the text itself, then its lower case."""
-    found: list[Any] = []
-    with suppress(ValueError, RecursionError):
-        found.append(json.loads(text))
-    lowered = text.strip().lower()
-    if lowered in _WORDS:
-        found.append(_WORDS[lowered])
-    return [*found, text]
-
-
-_WORDS = {"yes": True, "no": False, "true": True, "false": False}
+        raise InvalidSetup(f"{wanted!r} cannot be the type of an answer: {error}") from None
 
 
 def fit(text: str, form: dict[str, Any]) -> str:
     """Why an answer does not satisfy `form`; empty when it does."""
-    wrong = "the answer cannot be checked: it is nested too deep, or a number is no usual one"
+    wrong = "the answer cannot be checked: it is nested too deeply, or a number is too large"
     try:
-        # What is accepted here must be read again inside the body, where less of the stack is left.
-        return wrong if _is_deep(_candidates(text)[0]) else _misfit(text, form)
-    except _UNCHECKED:  # or nobody could answer any more
+        # An accepted answer is read again inside the body, where less of the stack is left.
+        return wrong if _is_deep(candidates(text)[0]) else _misfit(text, form)
+    except _UNCHECKED:  # a hostile answer must not stop the others
         return wrong
 
 
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_DEEPEST):
-        level = [inner for each in level for inner in _held(each)]
+        level = [inner for each in level for inner in _children(each)]
     return bool(level)
 
 
-def _held(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     """What is one level down in a JSON value."""
     if isinstance(value, dict):
         return cast("dict[str, Any]", value).values()
@@ -80,17 +66,17 @@ def _held(value: Any) -> Iterable[Any]:
 
 def _misfit(text: str, form: dict[str, Any]) -> str:
     validator = _validator(form)
-    for candidate in _candidates(text):
+    for candidate in candidates(text):
         if validator.is_valid(candidate):
             return ""
     from jsonschema import exceptions  # noqa: PLC0415
 
-    errors = validator.iter_errors(_candidates(text)[0])
-    best = cast("Any", exceptions.best_match(errors))  # its types leave some open
+    errors = validator.iter_errors(candidates(text)[0])
+    best = cast("Any", exceptions.best_match(errors))  # its types are incomplete
     if best is None:
         return "the answer does not have the form that was asked for"
-    if "description" in form:  # the asker's own words are better than a schema's
-        wrong = f"the answer cannot be understood for sure: {form['description']}"[:500]
+    if "description" in form:  # the asker's words are clearer than the schema's
+        wrong = f"the answer is not clear: {form['description']}"[:500]
         if "anyOf" in form:
             return wrong
     else:
@@ -103,13 +89,13 @@ def _misfit(text: str, form: dict[str, Any]) -> str:
 
 
 def answer_value(text: str, wanted: Any) -> Any:
-    """An accepted answer as the type that was asked for. Raises BadValue when it is none."""
+    """An accepted answer as the type that was asked for. Raises BadValue if it does not fit."""
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
     adapter: TypeAdapter[Any] = TypeAdapter(wanted)
     validator = _validator(adapter.json_schema())
-    for candidate in _candidates(text):
+    for candidate in candidates(text):
         with suppress(ValidationError, *_UNCHECKED):
             if validator.is_valid(candidate):
                 return adapter.validate_python(candidate)
-    raise BadValue(f"the answer {text[:200]!r} is no {wanted!r}")
+    raise BadValue(f"the answer {text[:200]!r} is not a {wanted!r}")

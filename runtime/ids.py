@@ -1,4 +1,4 @@
-"""Ids that are the same whoever computes them, so that repeating a thing cannot double it."""
+"""Deterministic ids, so that repeating an action cannot create a duplicate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run_id(workflow: str, event_id: str) -> str:
 
 
 def child_id(workflow: str, run: str, frame: str, key: str) -> str:
-    """The run that a body starts at `key`; no event starts it, whatever its sender calls it."""
+    """The run that a body starts at `key`; no event can start it, whatever its id."""
     return _digest("child", workflow, run, frame, key)
 
 

@@ -3,15 +3,16 @@
 Nothing here awaits, reads a clock or draws a random number: two workers that have read the same
 log hold the same state.
 
-Which handler may go on from a settled thing is its owner's: see `state`.
+The owner of a settled thing decides which handler may continue from it: see `state`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from . import mending
+from . import closing, ladder_fold, repairs
+from .closing import Refuses
 from .entry import (
     NULL,
     ROOT,
@@ -23,10 +24,9 @@ from .entry import (
     Cancelled,
     Claimed,
     Ended,
-    Envelope,
-    Expired,
     Failed,
     Joined,
+    Proposed,
     Raw,
     Record,
     Removed,
@@ -36,13 +36,18 @@ from .entry import (
     Spawned,
     Started,
     Stepped,
+    Voted,
     Withdrawn,
     Woken,
 )
+from .envelope import Envelope
+from .question_fields import fields_of
+from .sent import outline_of
 from .state import (
     BLOCKED,
     CANCELLED,
     FORM,
+    FORM_WITH_VOTES,
     NEVER,
     OPEN,
     RUNNING,
@@ -54,28 +59,10 @@ from .state import (
 )
 
 
-class Refused(Protocol):
-    """Why an answer does not count."""
-
-    @property
-    def why(self) -> str:
-        """In words."""
-        ...
-
-    @property
-    def of_key(self) -> bool:
-        """Whether it is signed, and only its key is none that counts."""
-        ...
-
-
-Refuses = Callable[[RunState, Question, Answered], Refused | None]
-"""Why an answer that a log holds does not count; None when it does. Pure."""
-
-
 def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = None) -> None:
     """Apply message `n`, which must be the next one, to `state`.
 
-    An answer that `refuses` gives a reason against changes nothing: its question stays open.
+    An answer for which `refuses` gives a reason changes nothing: its question stays open.
     """
     if n != state.tail + 1:
         raise ValueError(f"run {state.id}: position {n} cannot follow {state.tail}")
@@ -84,21 +71,21 @@ def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = 
     for record in envelope.records:
         if (
             refuses is not None
-            and isinstance(record, Answered)
-            and _is_refused(state, record, refuses)
+            and isinstance(record, Answered | Voted)
+            and closing.is_refused(state, record, refuses)
         ):
             continue
         if not state.ended or isinstance(record, Reopened | Removed):
             _FOLDS[type(record)](state, record, n, envelope)
             if state.blocks:
-                mending.note_progress(state, record, envelope.cause)
+                repairs.note_progress(state, record, envelope.cause)
     if not state.ended:
         state.status = BLOCKED if state.blocked else WAITING if state.waits else RUNNING
     _clock(state, envelope.at)
 
 
 def skip(state: RunState, n: int, *, newer: bool) -> None:
-    """Pass over position `n`, which must be the next one and holds no entry that can be read.
+    """Skip position `n`, which must be the next one and holds no readable entry.
 
     `newer`: a later release wrote it.
     """
@@ -109,17 +96,8 @@ def skip(state: RunState, n: int, *, newer: bool) -> None:
         state.newer = n
 
 
-def _is_refused(state: RunState, record: Answered, refuses: Refuses) -> bool:
-    """Whether an answer does not count; what its key alone is the reason of is noted."""
-    question = state.questions.get(record.id)
-    refused = None if question is None else refuses(state, question, record)
-    if question is not None and refused is not None and refused.of_key and question.status == OPEN:
-        question.doubt = refused.why
-    return refused is not None
-
-
 def _clock(state: RunState, at: float) -> None:
-    """Keep account of the time that people take, with answers and with mending."""
+    """Track the time that people take for answers and fixes."""
     asking = state.status == BLOCKED or any(
         question.status == OPEN for question in state.questions.values()
     )
@@ -136,12 +114,22 @@ def _started(state: RunState, record: Started, n: int, envelope: Envelope) -> No
     state.workflow, state.version = record.workflow, record.version
     state.ticket, state.event, state.parent = record.ticket, record.event, record.parent
     state.seq, state.on, state.form = record.seq, record.on, FORM
+    state.title, state.labels = record.title, record.labels
     state.consumed = {record.on: [record.seq]} if record.seq and record.on else {}
     state.started_at = envelope.at
     state.frames[ROOT] = Frame(id=ROOT, actor=record.actor, opened=n)
 
 
+def _note_sent(state: RunState, record: Stepped | Failed) -> None:
+    sent = outline_of(record.sent)
+    if sent is not None:
+        state.sent.append(sent)
+
+
 def _stepped(state: RunState, record: Stepped, n: int, envelope: Envelope) -> None:
+    _note_sent(state, record)
+    if record.spent is not None:
+        state.spent += record.spent
     slot = _slot(state, record.frame, record.key, "step")
     if slot is None or slot.settled:
         return
@@ -152,6 +140,7 @@ def _stepped(state: RunState, record: Stepped, n: int, envelope: Envelope) -> No
 
 def _failed(state: RunState, record: Failed, n: int, envelope: Envelope) -> None:
     del n, envelope
+    _note_sent(state, record)
     slot = _slot(state, record.frame, record.key, "step")
     if slot is None or slot.settled or slot.wake_at:
         return
@@ -198,49 +187,18 @@ def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
         return
     slot.ref = record.id
     state.questions[record.id] = Question(
-        id=record.id,
+        **fields_of(record),
         frame=record.frame,
         key=record.key,
-        role=record.role,
-        question=record.question,
-        context=record.context,
-        agent=record.agent,
         asked_at=envelope.at,
         deadline=record.deadline,
-        form=record.form,
-        digest=record.digest,
-        accept=record.accept,
-        call=record.call,
     )
     state.waits += 1
 
 
-def _answered(state: RunState, record: Answered, n: int, envelope: Envelope) -> None:
-    del envelope
-    question = _close(state, record.id, "answered", n)
-    if question is not None:
-        question.text, question.by = record.text, record.by
-        question.at, question.seq = record.at, record.seq
-        question.vouched, question.signature = record.vouched, record.signature
-
-
-def _expired(state: RunState, record: Expired, n: int, envelope: Envelope) -> None:
-    question = _close(state, record.id, "expired", n)
-    if question is not None:
-        question.at = envelope.at
-
-
-def _close(state: RunState, question_id: str, status: str, n: int) -> Question | None:
-    """Close a question that is open; the first to close it wins."""
-    question = state.questions.get(question_id)
-    if question is None or question.status != OPEN:
-        return None
-    question.status = status
-    state.waits -= 1
-    slot = state.slot(question.frame, question.key)
-    if slot is not None:
-        slot.settled = slot.owner = n
-    return question
+def _proposed(state: RunState, record: Proposed, n: int, envelope: Envelope) -> None:
+    _asked(state, record, n, envelope)
+    state.form = FORM_WITH_VOTES
 
 
 def _slept(state: RunState, record: Slept, n: int, envelope: Envelope) -> None:
@@ -336,7 +294,7 @@ def _removed(state: RunState, record: Removed, n: int, envelope: Envelope) -> No
 def _cancelled(state: RunState, record: Cancelled, n: int, envelope: Envelope) -> None:
     del n
     state.abandoned_by = record.parent
-    mending.note_command(state, record)
+    repairs.note_command(state, record)
     _end(state, CANCELLED, NULL, record.reason or "cancelled", envelope.at)
 
 
@@ -374,8 +332,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Called: _called,
     Returned: _returned,
     Asked: _asked,
-    Answered: _answered,
-    Expired: _expired,
+    Proposed: _proposed,
     Slept: _slept,
     Woken: _woken,
     Awaited: _awaited,
@@ -387,5 +344,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Claimed: _claimed,
     Removed: _removed,
     Ended: _ended,
-    **mending.FOLDS,
+    **ladder_fold.FOLDS,
+    **closing.FOLDS,
+    **repairs.FOLDS,
 }

@@ -1,4 +1,4 @@
-"""Mail as it is delivered: a position of a run's log, and the record that wakes somebody."""
+"""Mail as it is delivered: a position of a run's log, and the record that wakes an actor."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import NamedTuple
 from ..bus.errors import Tampered
 from ..bus.log import Log, LogMessage, NoPosition, parse
 from ..bus.mailbox import Delivery
-from .entry import Record, Unblocked, is_newer, read
+from .delivery_policy import PoisonMessage
+from .entry import Record, Unblocked
+from .envelope import is_newer, read
 from .errors import Interrupted, Undeclared
-from .guard import Hopeless
 from .state import RunState
 
 _RELEASES = 20
-"""Deliveries, some ten seconds, in which a worker of a later release may take its own mail."""
-
-_TAKERS = 60
-"""Deliveries, some two minutes, in which the worker that has taken a blocked run up may get it."""
+"""Deliveries, about ten seconds, in which a worker of a later release may take its own mail."""
+_ADOPTION = 60
+"""Deliveries, about two minutes, in which the worker that adopted a blocked run may get it."""
 
 
 class Mail(NamedTuple):
@@ -25,52 +25,52 @@ class Mail(NamedTuple):
     run: str
     message: LogMessage
     record: Record
-    """The last of the entry: what its addressee is told."""
+    """The last record of the entry, which is for its addressee."""
     delivery: Delivery
 
 
 async def mail_of(log: Log, delivery: Delivery) -> Mail:
-    """The mail in a delivery, whose run is noted with it.
+    """The mail in a delivery; also notes its run on the delivery.
 
     Raises:
-        Hopeless: it is none, whoever sent it.
-        Interrupted: a later release wrote it, and may have a worker.
+        PoisonMessage: it is not a valid entry.
+        Interrupted: a later release wrote it, and may have a worker that can read it.
     """
     try:
         to, run, n = parse(delivery.subject)
         data = await log.opened(run, n, delivery.data, delivery.subject)
     except (Tampered, NoPosition) as error:
-        raise Hopeless(str(error)) from None
+        raise PoisonMessage(str(error)) from None
     envelope = read(data)
     if envelope is None and is_newer(data) and delivery.num_delivered < _RELEASES:
-        raise Interrupted("a later release wrote this mail: a worker of that one must take it")
+        raise Interrupted("a later release wrote this mail: a worker of that release must take it")
     if envelope is None or not envelope.records:
-        raise Hopeless("it is no entry of a log that Layby has written")
+        raise PoisonMessage("it is not an entry that Layby wrote")
     delivery.run = run
     return Mail(run, LogMessage(n, to, data), envelope.records[-1], delivery)
 
 
 async def is_in(log: Log, tail: int, delivery: Delivery) -> bool:
-    """Whether a delivery is no mail, or mail that its run's log holds, which ends at `tail`."""
+    """Whether the run's log, which ends at `tail`, holds a delivery; true for what is not mail."""
     try:
         _, run, n = parse(delivery.subject)
     except NoPosition:
-        return True  # an event, or what is due
+        return True  # an event, or a wake-up
     return n <= tail and await log.first(run, n) == delivery.data
 
 
-def must_be_taker(mail: Mail, fingerprint: str) -> None:
-    """Leave a run to the worker that took it up; for minutes, then anybody may try.
+def check_adopter(mail: Mail, fingerprint: str) -> None:
+    """Leave a run to the worker that adopted it; after two minutes any worker may try.
 
     Raises Undeclared.
     """
-    taker = mail.record.fingerprint if isinstance(mail.record, Unblocked) else ""
-    if taker not in {"", fingerprint} and mail.delivery.num_delivered < _TAKERS:
-        raise Undeclared("another worker took it up, which may fit it")
+    adopter = mail.record.fingerprint if isinstance(mail.record, Unblocked) else ""
+    if adopter not in {"", fingerprint} and mail.delivery.num_delivered < _ADOPTION:
+        raise Undeclared("another worker has adopted it")
 
 
-def must_be_known(state: RunState) -> None:
-    """Leave a run to others whose log holds what this release cannot read. Raises Undeclared."""
+def check_readable(state: RunState) -> None:
+    """Leave a run to other workers if this release cannot read its log. Raises Undeclared."""
     if state.newer:
         raise Undeclared(
             f"a later release wrote position {state.newer} of its log, which this worker cannot "
@@ -78,7 +78,9 @@ def must_be_known(state: RunState) -> None:
         )
 
 
-def must_be_free(state: RunState) -> None:
-    """Refuse to begin a run in a log that begins with something else. Raises Hopeless."""
+def check_unstarted(state: RunState) -> None:
+    """Refuse to begin a run in a log that begins with something else. Raises PoisonMessage."""
     if state.tail and not state.frames:
-        raise Hopeless(f"the log of its run, {state.id}, begins with what Layby did not write")
+        raise PoisonMessage(
+            f"the log of run {state.id} does not begin with an entry that Layby wrote"
+        )

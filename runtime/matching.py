@@ -1,12 +1,12 @@
-"""Which event a wait is for: its fields, found by dotted paths, and what counts as equal.
+"""Which event a wait matches: fields, found by dotted paths, and which values are equal.
 
-A path names a field: `ticketId`, or `data.ticketId` for a field of a field. A field whose own name
-has dots is found first: `data.ticketId` means `{"data.ticketId": ...}` where there is one.
+A path names a field: `ticketId`, or `data.ticketId` for a nested field. A field whose own name
+contains dots comes first: `data.ticketId` means `{"data.ticketId": ...}` if there is one.
 
-Two values are equal when their JSON is; and a whole number equals its text, for a ticket that one
-program calls 42 is "42" to another. The text is the one that the number is written as: "042" and
-"42.0" are other values. A boolean equals itself only. Inside lists and objects nothing but JSON
-counts, and what is nested more than 64 deep equals nothing.
+Two values are equal when their JSON is. A whole number also equals its text, because a ticket that
+one program calls 42 is "42" to another. The text must be exactly how the number is written: "042"
+and "42.0" are other values. A boolean equals only itself. Inside lists and objects only JSON
+equality counts, and values nested more than 64 levels deep equal nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 import msgspec
 
 _WHOLE: Final = 2**53
-"""From here on not every whole number has a float of its own."""
+"""From here on, floats do not represent every whole number exactly."""
 _DEEPEST: Final = 64
-"""Lists and objects within each other; what comes from outside must not exhaust the stack."""
+"""Levels of lists and objects; input from outside must not exhaust the stack."""
 _MISSING: Final = object()
 
 
@@ -33,7 +33,7 @@ def event_of(data: bytes) -> dict[str, Any] | None:
 
 
 def field(event: dict[str, Any], path: str, default: Any = None) -> Any:
-    """The value at `path`, `default` where there is none."""
+    """The value at `path`, or `default`."""
     if path in event:
         return event[path]
     head, _, rest = path.partition(".")
@@ -44,7 +44,7 @@ def field(event: dict[str, Any], path: str, default: Any = None) -> Any:
 
 
 def fields(event: dict[str, Any], paths: Iterable[str]) -> dict[str, Any] | None:
-    """The values at all `paths`; None when one is missing, or too deep to be compared."""
+    """The values at all `paths`; None if one is missing or nested too deeply to compare."""
     found = {path: field(event, path, _MISSING) for path in paths}
     usable = all(value is not _MISSING and _is_within(value) for value in found.values())
     return found if usable else None
@@ -58,12 +58,12 @@ def matches(data: bytes, match: dict[str, Any]) -> bool:
 
 
 def canonical(match: dict[str, Any]) -> str:
-    """`match` as a text that is the same for all that equals it."""
+    """`match` as a text that is the same for all equal matches."""
     return written({path: _plain(value) for path, value in match.items()})
 
 
 def written(match: dict[str, Any]) -> str:
-    """`match` as JSON, by which runs wait that an earlier version of Layby has parked."""
+    """`match` as JSON, the key by which runs wait that an earlier version of Layby parked."""
     return json.dumps(match, sort_keys=True, separators=(",", ":"))
 
 

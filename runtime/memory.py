@@ -10,19 +10,19 @@ from typing import Any
 
 from ..bus.log import NOBODY
 from . import clock
+from .blockers import Blocker
 from .entry import NULL, ROOT, Called, Failed, Raw, Record, Slept
 from .errors import NeedsServer
-from .need import Held
+from .ports import Ports, Timers, Values
 from .recorder import Armed
-from .services import Services, Timers, Values
 from .state import Frame, RunState, Slot
 
 Play = Callable[[Called], Awaitable[Raw]]
-"""Lets the actor that is called do its work here and now; what it returns."""
+"""Runs the called actor in place; returns its result."""
 
 
 class MemoryRecorder:
-    """Keeps nothing, waits in place, and refuses what takes a server."""
+    """Keeps nothing, waits in place, and refuses what needs a server."""
 
     begins = True
     ticket = ""
@@ -47,21 +47,21 @@ class MemoryRecorder:
             "of an App, and run that on a server"
         )
 
-    def lets_pass(self, error: Exception) -> bool:
-        """What takes a server ends the script's turn, and is not told to the model."""
+    def propagates(self, error: Exception) -> bool:
+        """An error about a missing server ends the turn, and is not passed to the model."""
         return isinstance(error, NeedsServer)
 
-    def hold(self, held: Held) -> None:
-        """A script fails."""
+    def block(self, blocker: Blocker) -> None:
+        """Nobody is there to fix it: the error is raised."""
 
-    async def may_go_on(self) -> None:
-        """Nobody else is there to go on."""
+    async def check_may_proceed(self) -> None:
+        """No other handler exists."""
 
     async def before_effect(self, key: str) -> None:
-        """Nobody else is there to do it."""
+        """No other handler exists."""
 
     async def before_retry(self, key: str) -> None:
-        """Nobody else is there to do it."""
+        """No other handler exists."""
 
     def record(self, record: Record) -> None:
         """Nothing is kept."""
@@ -70,7 +70,7 @@ class MemoryRecorder:
         """Nothing is kept."""
 
     async def wait(self, record: Record, *, to: str = NOBODY, armed: Armed | None = None) -> Slot:
-        """Wait here and now."""
+        """Wait in place."""
         del to, armed
         match record:
             case Slept(until=until) | Failed(retry_at=until):
@@ -88,14 +88,14 @@ class MemoryRecorder:
 
 
 class NoTimers:
-    """Arms nothing: whoever waits in memory sleeps."""
+    """Arms nothing: waits in memory sleep in place."""
 
     async def arm(self, name: str, at: float, body: bytes) -> None:
         """Nobody is woken."""
 
 
 class WholeValues:
-    """Values that are never put away, however big."""
+    """Values stay inline, whatever their size."""
 
     async def deflate(self, raw: Raw, run: str) -> Raw:
         """`raw` itself."""
@@ -108,8 +108,8 @@ class WholeValues:
 
 
 @dataclass(kw_only=True)
-class MemoryServices(Services):
-    """What steps in memory need: next to nothing."""
+class MemoryPorts(Ports):
+    """The few ports that steps in memory need."""
 
     timers: Timers = field(default_factory=NoTimers)
     blobs: Values = field(default_factory=WholeValues)
@@ -118,4 +118,4 @@ class MemoryServices(Services):
     def log_failure(
         self, run: str, key: str, error: Exception, attempt: int, pause: float | None
     ) -> None:
-        """A script has no log: what fails for good is raised, or told to the model."""
+        """A script has no log: a permanent failure is raised, or passed to the model."""

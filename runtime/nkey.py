@@ -1,7 +1,7 @@
 """Nkeys of NATS users: how their public keys and seeds are written, and how they sign.
 
-An nkey is an Ed25519 key in base32, with a prefix that says what it is and a checksum. The package
-`cryptography` does the mathematics; it is loaded when somebody signs or verifies.
+An nkey is an Ed25519 key in base32, with a prefix for its type and a checksum. The package
+`cryptography` does the mathematics; it is loaded on the first signing or verification.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def can_verify() -> bool:
 def public_bytes(text: str) -> bytes:
     """The 32 bytes of a user's public key, `U...`. Raises ValueError for anything else."""
     if not _PUBLIC.fullmatch(text):
-        # It is not told what was given: it may be the seed.
+        # The message does not show what was given: it may be the seed.
         raise ValueError("this is not the public nkey of a user: 56 characters that begin with U")
     raw = _raw(text)
     if raw is None or raw[0] != _USER:
@@ -43,7 +43,7 @@ def public_bytes(text: str) -> bytes:
 
 
 def verifies(key: str, signature: bytes, data: bytes) -> bool:
-    """Whether the holder of the public key `key` has signed `data`."""
+    """Whether the holder of the public key `key` signed `data`."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  slow to load
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PublicKey,
@@ -57,7 +57,7 @@ def verifies(key: str, signature: bytes, data: bytes) -> bool:
 
 
 class Signer:
-    """Somebody's private key. It is never shown, and not in the object's repr."""
+    """A person's private key. It is never shown, not even in the object's repr."""
 
     def __init__(self, seed: bytes) -> None:
         if not can_verify():
@@ -75,8 +75,8 @@ class Signer:
 
     @classmethod
     def new(cls) -> Self:
-        """A key that nobody has had before."""
-        from secrets import token_bytes  # noqa: PLC0415  no other way in here needs chance
+        """A new random key."""
+        from secrets import token_bytes  # noqa: PLC0415  nothing else here needs it
 
         return cls(token_bytes(_SIZE))
 
@@ -85,7 +85,8 @@ class Signer:
         """The key of a seed, `SU...`.
 
         Raises:
-            InvalidSettings: it is none, or the package that signs is missing. The text is not told.
+            InvalidSettings: it is not a seed, or the package that signs is missing; the message
+                does not show the text.
         """
         raw = _raw(seed) if _SEED_TEXT.fullmatch(seed) else None
         if raw is None or raw[:2] != _SEED_HEAD:
@@ -130,6 +131,6 @@ def _text(raw: bytes) -> str:
 
 
 def _raw(text: str) -> bytes | None:
-    """What a text holds, without its checksum; None where that is wrong."""
+    """The content of a text, without its checksum; None if the checksum is wrong."""
     raw = base64.b32decode(text + "=" * (-len(text) % 8))
     return raw[:-_CHECK] if _text(raw[:-_CHECK]) == text else None

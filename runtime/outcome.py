@@ -1,4 +1,4 @@
-"""How a body that was left is recorded: what it returned, or what it failed of."""
+"""Turns the outcome of a body into a record: its result, or its failure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .activation import Outcome
 from .entry import NULL, Ended, Returned
 from .errors import AskTimedOut, BudgetSpent, LaybyError, MaxTurns, RunCancelled
 from .failure import failure_of, steps_of
-from .services import Services
+from .ports import Ports
 from .state import BUDGET_SPENT, CANCELLED, COMPLETED, FAILED, MAX_TURNS, TIMED_OUT, Frame
 from .values import dump
 
@@ -18,19 +18,19 @@ _STATUS: dict[type[Exception], str] = {
 }
 
 
-async def kept(outcome: Outcome, services: Services, run: str) -> Outcome:
-    """The outcome with its value as it is recorded."""
+async def deflated(outcome: Outcome, ports: Ports, run: str) -> Outcome:
+    """The outcome with its value in recorded form."""
     if outcome.error is not None:
         return outcome
     try:
         raw = dump(outcome.value)
     except LaybyError as error:
         return Outcome(parked=False, error=error)
-    return Outcome(parked=False, value=await services.deflate(raw, run))
+    return Outcome(parked=False, value=await ports.deflate(raw, run))
 
 
 def returned(frame: Frame, outcome: Outcome) -> Returned:
-    """The record of a frame that another called."""
+    """The record that ends a called frame."""
     if outcome.error is not None:
         steps = steps_of(outcome.error)
         return Returned(frame=frame.id, error=failure_of(outcome.error), steps=steps)
@@ -38,7 +38,7 @@ def returned(frame: Frame, outcome: Outcome) -> Returned:
 
 
 def ended(outcome: Outcome) -> Ended:
-    """The record of the workflow's own frame."""
+    """The record that ends the workflow's own frame."""
     error = outcome.error
     if error is None:
         return Ended(status=COMPLETED, result=outcome.value)

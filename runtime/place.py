@@ -31,13 +31,13 @@ _LIBRARIES = frozenset(
         "uvloop",
     }
 )
-"""Packages that our own code calls: where they are installed, they are nobody's app."""
+"""Packages that Layby calls; when installed, they are never the user's app."""
 _LONGEST = 200
 _CHAIN = 8
 
 
 def place_of(error: BaseException) -> Place | None:
-    """Where user code raised `error`, or called what raised it; None: in no user code."""
+    """Where user code raised `error`, or called what raised it; None: not in user code."""
     for each in _chain(error):
         recorded = getattr(each, "place", None)
         if isinstance(recorded, Place):
@@ -49,7 +49,7 @@ def place_of(error: BaseException) -> Place | None:
 
 
 def causes_of(error: BaseException) -> list[str]:
-    """The names of the exceptions' classes that led to `error`, the nearest first."""
+    """The class names of the exceptions that led to `error`, nearest first."""
     names: list[str] = []
     cause = _cause(error)
     while cause is not None and len(names) < _CHAIN:
@@ -59,14 +59,14 @@ def causes_of(error: BaseException) -> list[str]:
 
 
 def user_frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
-    """The frames of user code in a traceback, and their lines, the outermost first."""
+    """The frames of user code in a traceback, with their lines, outermost first."""
     frames = [each for each in _frames(error) if not _is_machinery(each[0])]
     own = [each for each in frames if not _is_installed(each[0])]
     yield from own or _of_installed_app(frames)
 
 
 def _of_installed_app(frames: list[tuple[FrameType, int]]) -> list[tuple[FrameType, int]]:
-    """The frames of the package that we called, where it is installed and no library of ours."""
+    """The frames of the first installed package that is not one of Layby's libraries."""
     names = [_package(frame) for frame, _ in frames]
     app = next((name for name in names if name not in _LIBRARIES), None)
     return [each for each, name in zip(frames, names, strict=True) if name == app]
@@ -80,7 +80,7 @@ def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """What may know the place better than `error`, and `error` itself, and what led to it."""
+    """The members of a group, `error` itself, and its causes."""
     seen: BaseException | None = error
     for _ in range(_CHAIN):
         if seen is None:
@@ -93,7 +93,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def members_of(error: BaseException) -> Sequence[BaseException]:
-    """What a group holds; nothing where `error` is none."""
+    """The exceptions in a group; empty if `error` is not a group."""
     members: Sequence[BaseException] = getattr(error, "exceptions", ())
     return members if isinstance(error, BaseExceptionGroup) else ()
 
@@ -103,7 +103,7 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def _is_machinery(frame: FrameType) -> bool:
-    """Whether it is ours, Python's own, or has no file."""
+    """Whether a frame belongs to Layby, to Python itself, or to no file."""
     file = frame.f_code.co_filename
     if file.startswith("<") or _package(frame) == _OURS:
         return True

@@ -1,7 +1,7 @@
-"""What the verbs of a body stand on: where they are recorded, and who says that they may go on.
+"""The port beneath the verbs of a body: it keeps their records and decides if they may proceed.
 
 The live activation implements it over a run's log, `memory` for an agent in a script, and
-`layby.testing` over a log that was recorded before.
+`layby.testing` over a recorded log.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ..bus.log import NOBODY
+from .blockers import Blocker
 from .entry import Raw, Record
-from .need import Held
 from .state import Frame, RunState, Slot
 
 Armed = Callable[[], Awaitable[None]]
-"""Arms what ends a wait, once the wait is recorded."""
+"""Arms what ends a wait, after the wait is recorded."""
 
 
 class Recorder(Protocol):
@@ -34,72 +34,72 @@ class Recorder(Protocol):
 
     @property
     def ticket(self) -> str:
-        """The ticket that the run is about, before its opening is recorded too."""
+        """The ticket of the run, known even before its opening is recorded."""
         ...
 
     @property
     def event(self) -> Raw:
-        """The event that began the run, likewise."""
+        """The event that began the run, known even before its opening is recorded."""
         ...
 
     @property
     def begins(self) -> bool:
-        """Whether this is the handling of what started the run."""
+        """Whether this handles the mail that started the run."""
         ...
 
     @property
     def redelivered(self) -> bool:
-        """Whether what follows a record may be missing: the handling may be a second one."""
+        """Whether the mail may have been handled before, and left something undone."""
         ...
 
     def reached(self, key: str) -> None:
-        """Note that the body has come to `key`."""
+        """Note that the body has reached `key`."""
         ...
 
     def changed(self, key: str) -> None:
-        """Raise WorkflowChanged for a recorded `key` that the body does not reach as recorded."""
+        """Raise WorkflowChanged: the body no longer reaches `key` as it is recorded."""
         ...
 
     def needs_server(self, what: str) -> None:
         """Raise NeedsServer, with `what` as its reason, if there is no server to do it with."""
         ...
 
-    def lets_pass(self, error: Exception) -> bool:
-        """Whether `error` leaves the body as it is: not recorded, not tried again."""
+    def propagates(self, error: Exception) -> bool:
+        """Whether `error` leaves the body unchanged: not recorded, not retried."""
         ...
 
-    def hold(self, held: Held) -> None:
-        """Leave the body, for people must mend something first. Raises Parked where they can."""
+    def block(self, blocker: Blocker) -> None:
+        """Leave the body because people must fix something. Raises Parked, except in memory."""
         ...
 
-    async def may_go_on(self) -> None:
-        """Let the body do something new. Raises Parked, WorkflowChanged."""
+    async def check_may_proceed(self) -> None:
+        """Check that the body may do something new. Raises Parked, WorkflowChanged."""
         ...
 
     async def before_effect(self, key: str) -> None:
-        """Let step `key` take effect: what led to it is recorded. Raises Parked, Fenced."""
+        """Let step `key` take effect, after recording what led to it. Raises Parked, Fenced."""
         ...
 
     async def before_retry(self, key: str) -> None:
-        """Let step `key` be tried again: nobody else has done it. Raises Fenced."""
+        """Let step `key` be retried, unless somebody else has done it. Raises Fenced."""
         ...
 
     def record(self, record: Record) -> None:
-        """Add a record, to be kept before the next effect, and soon in any case."""
+        """Add a record. It is kept before the next effect, and soon in any case."""
         ...
 
     async def flush(self, *, to: str = NOBODY, mail: Record | None = None) -> None:
-        """Keep what is recorded now, `mail` last and addressed to actor `to`."""
+        """Keep what is recorded now, with `mail` last and addressed to actor `to`."""
         ...
 
     async def wait(self, record: Record, *, to: str = NOBODY, armed: Armed | None = None) -> Slot:
-        """Wait for what `record` opens; the settled slot.
+        """Wait for what `record` opens; return the settled slot.
 
         Raises:
-            Parked: it is recorded and `armed`; the body is entered again when it is settled.
+            Parked: the wait is recorded and armed; the body is entered again when it is settled.
         """
         ...
 
     def branching(self, tasks: Sequence[Any]) -> AbstractContextManager[None]:
-        """The body waits for `tasks`, branches of it that run side by side."""
+        """While the block runs, the body waits for `tasks`, its concurrent branches."""
         ...

@@ -1,8 +1,8 @@
-"""Secrets in what errors say, replaced before anybody records, logs or shows it.
+"""Replaces secrets in error messages before they are recorded, logged or shown.
 
-What is replaced: the values of environment variables whose names say that they hold a secret, the
-login in a URL, and what an app's own `redact=` finds. Only the messages of exceptions go through
-here: what a step returns is data, and is kept as it is.
+It replaces the values of environment variables whose names suggest a secret, the login in a URL,
+and what an app's own `redact=` finds. Only the messages of exceptions pass through here: what a
+step returns is data, and is kept unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 Redact = Callable[[str], str]
-"""Gets what an error says, and returns what may be read of it."""
+"""Gets an error message, and returns it without secrets."""
 
 MASK: Final = "[redacted]"
 _NAMES: Final = re.compile(
@@ -22,18 +22,18 @@ _NAMES: Final = re.compile(
 )
 _LOGIN: Final = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+(?=@)")
 _SHORTEST: Final = 8
-"""Characters: what is shorter stands in too many texts that are no secret."""
+"""Characters: shorter values occur in too many texts that are not secret."""
 _hooks: list[Redact] = []
 
 
 def use(hook: Redact | None) -> None:
-    """Have an app's hook, if it has one, see every message from now on, in this process."""
+    """Pass every error message of this process through an app's hook, if it has one."""
     if hook is not None and hook not in _hooks:
         _hooks.append(hook)
 
 
 def redacted(text: str, environ: Mapping[str, str] = os.environ) -> str:
-    """What may be read of a message."""
+    """A message without secrets."""
     for name, value in environ.items():
         if len(value) >= _SHORTEST and value in text and _NAMES.search(name):
             text = text.replace(value, MASK)
@@ -41,6 +41,6 @@ def redacted(text: str, environ: Mapping[str, str] = os.environ) -> str:
     for hook in _hooks:
         try:
             text = hook(text)
-        except Exception as error:  # noqa: BLE001  what cannot be checked is not shown
+        except Exception as error:  # noqa: BLE001  an unchecked message is not shown
             text = f"{MASK}: redact= raised {type(error).__name__}"
     return text

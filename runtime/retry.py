@@ -1,4 +1,4 @@
-"""How often, and how soon, something that failed is tried again."""
+"""How often, and how soon, a failure is retried."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .duration import LONGEST, seconds
 from .errors import NonRetriableError, RetryAfter
 
 _GROWS = 60
-"""Tries after which a wait has long reached its longest, whatever the factor."""
+"""Tries after which the wait has reached `longest`, whatever the factor."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
     """Exponential back-off with equal jitter.
 
-    After try n the wait lies between half of and the whole of `first * factor ** (n - 1)`, or of
-    `longest` where that is less: half is fixed and half is drawn, so that many failures at once
-    spread out. ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+    After try n the wait is between half and all of `first * factor ** (n - 1)`, or of `longest` if
+    that is less: half is fixed and half is random, so that many failures at the same time spread
+    out. ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
     """
 
     attempts: int = 5
-    """Tries in all, the first included; 1 never tries again."""
+    """Tries in total, including the first; 1 means no retry."""
     first: str | float = 1.0
     factor: float = 2.0
     longest: str | float = "5m"
@@ -51,7 +51,7 @@ def is_final(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """The wait in seconds that the error itself asks for, within what can be waited."""
+    """The wait in seconds that the error itself requests, limited to the longest duration."""
     own = error.seconds if isinstance(error, RetryAfter) else None
     wished = getattr(error, "retry_after", own)
     if not isinstance(wished, int | float) or math.isnan(wished):

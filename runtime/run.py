@@ -1,4 +1,4 @@
-"""A run in a worker's hands: its folded state, and the one way to add to its log."""
+"""A run in a worker's memory: its folded state, and the only way to append to its log."""
 
 from __future__ import annotations
 
@@ -15,47 +15,49 @@ import structlog
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
 from . import clock
-from .clashes import clashes
-from .entry import Answered, Envelope, Record, Started, encode, is_newer, read
+from .conflicts import conflicts
+from .entry import Answered, Record, Started, Voted
+from .envelope import Envelope, encode, is_newer, read
 from .errors import Fenced, Gone
+from .first_stored import entries
 from .journal import fold, skip
-from .mending import is_stale
-from .past import entries
+from .repairs import is_stale
 from .state import OPEN, Question, RunState
 from .vouching import Refusal, Signers, refused
 
 log = structlog.get_logger("layby.run")
 
-_WRITER = secrets.token_hex(4)
+WRITER = secrets.token_hex(4)
+"""Names this process in the logs of runs: see `Envelope.writer`."""
 _OPS = itertools.count(1)
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 _EVICT = 8
-"""Runs looked at for eviction at a time."""
+"""Runs considered for eviction at a time."""
 
 Check = Callable[[RunState], None]
-"""Looks at the newest state before an append; raises to give the append up."""
-Told: TypeAlias = "Callable[[LiveRun, list[Record]], None]"
-"""Told of each append that has landed."""
+"""Checks the newest state before an append; raises to abandon the append."""
+OnAppend: TypeAlias = "Callable[[LiveRun, list[Record]], None]"
+"""Called with the records of each append that is stored."""
 
 
 def new_op() -> str:
     """A name for an append, by which its writer finds it in the log."""
-    return f"{_WRITER}-{next(_OPS)}"
+    return f"{WRITER}-{next(_OPS)}"
 
 
 class LiveRun:
-    """One run, warm. Shared by all activations of the run in this worker.
+    """One run in memory, shared by all its activations in this worker.
 
-    Appends are made one after another. A state that has fallen behind loses an append and is
-    brought up to date by it, so nothing here is trusted further than the log.
+    Appends happen one at a time. A state that has fallen behind loses its next append and is then
+    brought up to date, so the log always decides.
     """
 
     def __init__(
         self,
         log_: Log,
         state: RunState,
-        told: Told | None = None,
+        on_append: OnAppend | None = None,
         *,
         signers: Signers | None = None,
     ) -> None:
@@ -63,18 +65,18 @@ class LiveRun:
         self._signers = signers
         """Whose signatures count; None: the keys are not known here."""
         self.raised: BaseException | None = None
-        """What the body has raised, for the line that tells of the run's end."""
-        self._told = told
+        """The exception that the body raised, for the log line about the run's end."""
+        self._on_append = on_append
         self.size = 0
-        """Bytes folded, for the cache's bound."""
+        """Bytes folded, for the limit of the cache."""
         self.counted = 0
         """Bytes that the cache has counted."""
         self.users = 0
-        """Activations under way."""
+        """Activations in progress."""
         self.gone = False
-        """Its log was removed after this was folded, and may begin anew."""
-        self.doubtful = False
-        """The server may have forgotten what it delivered: read the log before trusting this."""
+        """Its log was removed after this was folded, and may have begun again."""
+        self.unverified = False
+        """The server may have forgotten what it delivered: read the log before using this state."""
         self.indexed: int | None = None
         """Revision of the run's row in the index, where known."""
         self.listed = 0
@@ -82,11 +84,11 @@ class LiveRun:
         self._log = log_
         self._lock = asyncio.Lock()
         self._op = ""
-        """The append under way."""
-        self._landed = 0
-        """The position at which it was seen in the log."""
-        self._left: dict[str, int] = {}
-        """Appends whose callers were stopped, and where they were seen; 0: nowhere yet."""
+        """The append in progress."""
+        self._stored_at = 0
+        """The position at which the log holds it; 0: not seen there."""
+        self._interrupted: dict[str, int] = {}
+        """Appends of cancelled callers, and their positions in the log; 0: not seen there."""
 
     @property
     def id(self) -> str:
@@ -103,36 +105,40 @@ class LiveRun:
         return True
 
     async def load(self) -> None:
-        """Fold what some copy of the log holds by now; an append will tell if there is more."""
+        """Fold what some replica of the log holds; an append shows if there is more."""
         async with self._lock:
-            self.doubtful = False
+            self.unverified = False
             await self._reload()
 
     async def catch_up(self) -> None:
-        """Fold everything that the log holds by now, by its leader's word. Raises Gone."""
+        """Fold everything that the log holds now, according to its leader. Raises Gone."""
         async with self._lock:
-            await self._must_stand()
+            await self._check_not_removed()
             await self._reload()
             while await self._has_more():
                 await asyncio.sleep(_FIRST_PAUSE)
                 await self._reload()
 
     async def confirm(self) -> None:
-        """Like `catch_up`, in one read where nothing is new, as is likely."""
+        """Like `catch_up`, but only one read in the likely case that nothing is new."""
         async with self._lock:
             more = await self._has_more()
         if more:
             await self.catch_up()
 
-    async def _must_stand(self) -> None:
-        """After an interruption: is the log still the one that was folded? Raises Gone.
+    async def exists(self) -> bool:
+        """Whether its log still holds the last entry that was folded here."""
+        return await self._log.exists(self.id, self.state.tail)
 
-        The word that it was removed may have come while the worker could hear nothing.
+    async def _check_not_removed(self) -> None:
+        """After an interruption, check that the log is still the one that was folded. Raises Gone.
+
+        The hint that it was removed may have come while the worker was disconnected.
         """
-        if self.doubtful and self.state.frames:
+        if self.unverified and self.state.frames:
             first = read(await self._log.original(self.id, 1))
             self.gone = first is None or first.at != self.state.started_at
-        self.doubtful = False
+        self.unverified = False
         if self.gone:
             raise Gone(f"run {self.id} was removed")
 
@@ -150,30 +156,30 @@ class LiveRun:
     ) -> int:
         """Add one message to the log and return its position.
 
-        Survives lost acknowledgements and server restarts: it looks into the log to see whether
-        its message is there, and tries again for as long as the caller lives. A caller who was
-        stopped goes on with it by the same `op`.
+        It survives lost acknowledgements and server restarts: it reads the log to see whether the
+        message is there, and tries again until the caller is cancelled. A cancelled caller can
+        resume the append with the same `op`.
 
         Raises:
-            Fenced: the log has moved on in a way that `records` contradict, or was removed.
-            whatever `check` raises.
+            Fenced: the log contradicts `records`, or was removed.
+            Exception: whatever `check` raises.
         """
         op = op or new_op()
         envelope = Envelope(op=op, at=round(clock.now(), 3), cause=cause, records=records)
         data = encode(envelope)
         async with self._lock:
-            self._op, self._landed = op, self._left.pop(op, 0)
+            self._op, self._stored_at = op, self._interrupted.pop(op, 0)
             try:
-                await self._must_stand()
-                while not self._landed:
+                await self._check_not_removed()
+                while not self._stored_at:
                     self._admit(records, check, cause)
                     await self._try(self.state.tail + 1, to, data)
             except asyncio.CancelledError:
-                self._left[op] = self._landed
+                self._interrupted[op] = self._stored_at
                 raise
-            if self._told is not None:
-                self._told(self, records)
-            return self._landed
+            if self._on_append is not None:
+                self._on_append(self, records)
+            return self._stored_at
 
     def _admit(self, records: list[Record], check: Check | None, cause: int) -> None:
         if 0 < cause < self.state.reopened:
@@ -181,10 +187,10 @@ class LiveRun:
         if check is not None:
             check(self.state)
         for record in records:
-            begun = isinstance(record, Started) and self.state.tail
+            has_begun = isinstance(record, Started) and self.state.tail
             if (
-                begun
-                or clashes(self.state, record)
+                has_begun
+                or conflicts(self.state, record)
                 or is_stale(self.state, record, cause)
                 or self._is_refused(record)
             ):
@@ -193,19 +199,19 @@ class LiveRun:
                 return  # nothing can contradict what follows it in one message
 
     def _is_refused(self, record: Record) -> bool:
-        question = self.state.questions.get(record.id) if isinstance(record, Answered) else None
-        return (
-            isinstance(record, Answered)
-            and question is not None
-            and self._refuses(self.state, question, record) is not None
-        )
+        if not isinstance(record, Answered | Voted):
+            return False
+        question = self.state.questions.get(record.id)
+        return question is not None and self._refuses(self.state, question, record) is not None
 
-    def _refuses(self, state: RunState, question: Question, record: Answered) -> Refusal | None:
-        """Why an answer does not count: the fold asks."""
+    def _refuses(
+        self, state: RunState, question: Question, record: Answered | Voted
+    ) -> Refusal | None:
+        """Why an answer does not count; None if it does."""
         return refused(state.ticket, state.id, question, record, self._signers)
 
-    def _refuses_aloud(
-        self, state: RunState, question: Question, record: Answered
+    def _refuses_and_logs(
+        self, state: RunState, question: Question, record: Answered | Voted
     ) -> Refusal | None:
         refusal = self._refuses(state, question, record)
         if refusal is not None and question.status == OPEN:
@@ -227,7 +233,7 @@ class LiveRun:
             self._fold(n, data)
 
     async def _reload_until(self, n: int) -> None:
-        """Reload until position `n` is seen, for a follower may lag behind its leader."""
+        """Reload until position `n` is there, because a replica may lag behind its leader."""
         pause = _FIRST_PAUSE
         while True:
             await self._reload_patiently()
@@ -252,7 +258,7 @@ class LiveRun:
             self._fold(message.n, message.data)
 
     def _fold(self, n: int, data: bytes) -> None:
-        """Fold position `n`, unless it was: mail may arrive before its own acknowledgement."""
+        """Fold position `n` once: mail may arrive before the acknowledgement of its append."""
         if n <= self.state.tail:
             return
         self.size += len(data)
@@ -262,15 +268,15 @@ class LiveRun:
             log.warning("entry.skipped", run=self.id, n=n, size=len(data), newer=newer)
             skip(self.state, n, newer=newer)
             return
-        fold(self.state, n, envelope, self._refuses_aloud)
+        fold(self.state, n, envelope, self._refuses_and_logs)
         if envelope.op == self._op:
-            self._landed = n
-        elif envelope.op in self._left:
-            self._left[envelope.op] = n
+            self._stored_at = n
+        elif envelope.op in self._interrupted:
+            self._interrupted[envelope.op] = n
 
 
 class RunCache:
-    """The runs that a worker used last, bounded by number and bytes; never a source of truth."""
+    """The runs that a worker used last, limited by number and bytes; the log stays the truth."""
 
     def __init__(
         self,
@@ -278,44 +284,44 @@ class RunCache:
         *,
         runs: int = 4_096,
         size: int = 32_000_000,
-        told: Told | None = None,
+        on_append: OnAppend | None = None,
         signers: Signers | None = None,
     ) -> None:
         self._log = log_
-        self._told = told
+        self._on_append = on_append
         self._signers = signers
         self._runs = runs
         self._size = size
-        self._held: OrderedDict[str, LiveRun] = OrderedDict()
+        self._cached: OrderedDict[str, LiveRun] = OrderedDict()
         self._bytes = 0
 
     def fresh(self, run_id: str) -> LiveRun:
-        """A run that is believed not to exist yet (an append at position 1 will tell)."""
-        held = self._here(run_id)
-        if held is None:
-            held = self._held[run_id] = self._new(RunState(id=run_id))
-        return held
+        """A run that probably does not exist yet; an append at position 1 shows if it does."""
+        live = self._lookup(run_id)
+        if live is None:
+            live = self._cached[run_id] = self._new(RunState(id=run_id))
+        return live
 
     def _new(self, state: RunState) -> LiveRun:
-        return LiveRun(self._log, state, self._told, signers=self._signers)
+        return LiveRun(self._log, state, self._on_append, signers=self._signers)
 
     def warm(self, run_id: str) -> LiveRun | None:
         """The run if it is in memory."""
-        held = self._here(run_id)
-        if held is not None:
-            self._held.move_to_end(run_id)
-        return held
+        live = self._lookup(run_id)
+        if live is not None:
+            self._cached.move_to_end(run_id)
+        return live
 
-    def _here(self, run_id: str) -> LiveRun | None:
-        held = self._held.get(run_id)
-        if held is not None and held.gone:
-            del self._held[run_id]
-            self._bytes -= held.counted
+    def _lookup(self, run_id: str) -> LiveRun | None:
+        live = self._cached.get(run_id)
+        if live is not None and live.gone:
+            del self._cached[run_id]
+            self._bytes -= live.counted
             return None
-        return held
+        return live
 
     async def caught_up(self, live: LiveRun) -> LiveRun:
-        """`live` as its log is by now; another one where that was removed, and may be anew."""
+        """`live`, caught up with its log; another object if that log was removed meanwhile."""
         try:
             await live.catch_up()
         except Gone:
@@ -324,47 +330,47 @@ class RunCache:
         return live
 
     async def get(self, run_id: str) -> LiveRun:
-        """The run as it was last seen, or loaded."""
-        held = self.warm(run_id)
-        if held is not None:
-            return held
+        """The run from memory, or loaded."""
+        live = self.warm(run_id)
+        if live is not None:
+            return live
         live = self._new(RunState(id=run_id))
         await live.load()
-        held = self._held.setdefault(run_id, live)
-        self.count(held)
-        return held
+        live = self._cached.setdefault(run_id, live)
+        self.count(live)
+        return live
 
     def seed(self, state: RunState) -> LiveRun:
-        """Take a run from its parked state; the log corrects it where it is old."""
-        held = self.warm(state.id)
-        if held is None:
-            held = self._held[state.id] = self._new(state)
-            held.size = len(msgspec.json.encode(state))
-            self.count(held)
-        return held
+        """Take a run from its parked state; the log corrects it if it is out of date."""
+        live = self.warm(state.id)
+        if live is None:
+            live = self._cached[state.id] = self._new(state)
+            live.size = len(msgspec.json.encode(state))
+            self.count(live)
+        return live
 
-    def doubt(self) -> None:
-        """Trust no state until its log was read again."""
-        for held in self._held.values():
-            held.doubtful = True
+    def mark_unverified(self) -> None:
+        """Require every log to be read again before its state is used."""
+        for live in self._cached.values():
+            live.unverified = True
 
     def count(self, live: LiveRun) -> None:
-        """Count what a run has grown by, and let go of the runs used longest ago."""
-        if self._held.get(live.id) is not live:
-            return  # let go of before, and counted out then
+        """Count a run's growth, and evict the least recently used runs."""
+        if self._cached.get(live.id) is not live:
+            return  # already evicted and subtracted
         self._bytes += live.size - live.counted
         live.counted = live.size
-        for run_id in list(itertools.islice(self._held, _EVICT)):
-            if len(self._held) <= self._runs and self._bytes <= self._size:
+        for run_id in list(itertools.islice(self._cached, _EVICT)):
+            if len(self._cached) <= self._runs and self._bytes <= self._size:
                 return
             if run_id != live.id:
                 self.drop(run_id)
-                if run_id in self._held:  # at work: it must not hide those behind it
-                    self._held.move_to_end(run_id)
+                if run_id in self._cached:  # in use: it must not shield those behind it
+                    self._cached.move_to_end(run_id)
 
     def drop(self, run_id: str) -> None:
-        """Forget a run, unless it is being worked on."""
-        held = self._held.get(run_id)
-        if held is not None and not held.users:
-            del self._held[run_id]
-            self._bytes -= held.counted
+        """Forget a run, unless it is in use."""
+        live = self._cached.get(run_id)
+        if live is not None and not live.users:
+            del self._cached[run_id]
+            self._bytes -= live.counted

@@ -1,6 +1,6 @@
-"""What a signed answer's signature is made over, byte by byte, and how the header writes it.
+"""The bytes that a signed answer's signature covers, and the format of its header.
 
-The bytes are a contract (docs/signed-answers.md): a later version gets another first line.
+The bytes are a contract (docs/signed-answers.md): a later version has another first line.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import json
 import re
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from .call import Call
 from .nkey import Signer, verifies
+from .quorum import Quorum
 
 HEADER = "Layby-Signature"
 VERSION = "v1"
@@ -21,8 +24,8 @@ _ANSWER = b"layby-answer-v1\n"
 _FORM = re.compile(r"v1\.(U[A-Z2-7]{55})\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{86})")
 
 
-class Asking(Protocol):
-    """A question in whatever shape."""
+class QuestionContent(Protocol):
+    """What a question of any type says."""
 
     @property
     def question(self) -> str:
@@ -46,19 +49,24 @@ class Asking(Protocol):
 
     @property
     def call(self) -> Call | None:
-        """The call that is to be approved; None: it is no approval."""
+        """The call that is to be approved; None: it is not an approval."""
+        ...
+
+    @property
+    def quorum(self) -> Quorum | None:
+        """What it takes to decide it; None: one answer."""
         ...
 
 
 def canonical(value: Any) -> str:
-    """JSON of which there is only one: keys sorted, no spaces, ASCII."""
+    """Canonical JSON: keys sorted, no spaces, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def digest(asked: Asking) -> str:
-    """The SHA-256 of all that is asked, as 64 hexadecimal digits."""
-    call = asked.call
-    fields = (
+def digest(asked: QuestionContent) -> str:
+    """The SHA-256 of everything that is asked, as 64 hexadecimal digits."""
+    call, quorum = asked.call, asked.quorum
+    fields: tuple[tuple[str, str], ...] = (
         ("question", asked.question),
         ("context", asked.context),
         ("agent", asked.agent),
@@ -66,11 +74,13 @@ def digest(asked: Asking) -> str:
         ("tool", "" if call is None else call.tool),
         ("arguments", "" if call is None else call.arguments),
     )
+    if quorum is not None:
+        fields = (*fields, ("quorum", canonical(msgspec.to_builtins(quorum))))
     return hashlib.sha256(_bytes(_QUESTION, fields)).hexdigest()
 
 
 class Statement(NamedTuple):
-    """What somebody who signs an answer says."""
+    """What the signer of an answer states."""
 
     ticket: str
     run: str
@@ -82,7 +92,7 @@ class Statement(NamedTuple):
     answer: str
     by: str
     expires: int
-    """Unix seconds: stored later, the answer does not count."""
+    """Unix seconds: an answer that is stored later does not count."""
 
     @property
     def payload(self) -> bytes:
@@ -96,7 +106,7 @@ class Statement(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What the header of an answer holds."""
+    """The content of an answer's signature header."""
 
     key: str
     """The public nkey, `U...`."""
@@ -105,7 +115,7 @@ class Signature(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Signature | None:
-        """Read a header; None: it is none, or not in the one form that is allowed."""
+        """Read a header; None: it is not in the only form that is allowed."""
         found = _FORM.fullmatch(text)
         if found is None:
             return None
@@ -117,12 +127,12 @@ class Signature(NamedTuple):
         return f"{VERSION}.{self.key}.{self.expires}.{value}"
 
     def covers(self, statement: Statement) -> bool:
-        """Whether the holder of the key has signed that statement."""
+        """Whether the holder of the key signed that statement."""
         return verifies(self.key, self.value, statement.payload)
 
 
 def _bytes(head: bytes, fields: tuple[tuple[str, str], ...]) -> bytes:
-    """Each field by its name and length, so that no text can pass for two."""
+    """Each field with its name and length, so that one text cannot pass for two fields."""
     parts = [head]
     for name, text in fields:
         data = text.encode("utf-8", "surrogatepass")

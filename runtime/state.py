@@ -1,22 +1,30 @@
 """What the log says of a run: the state that `journal.fold` makes of its messages.
 
-*Who may go on.* Several mails of one run may be handled at once (two answers, two agents), so
-each settled thing has an **owner**: the position whose handler may continue from it. Mail owns
-itself; a record written while handling mail m is owned by m. A strand of work that has consumed
-several things belongs to the owner of the last of them, in log order. As the log is a total
-order, exactly one handler goes on from any point.
+*Who may continue.* Several mails of one run may be handled at the same time (two answers, two
+agents), so each settled thing has an **owner**: the position whose handler may continue from it.
+Mail owns itself; a record written while handling mail m is owned by m. A strand of work that has
+consumed several things belongs to the owner of the last of them, in log order. Because the log is a
+total order, exactly one handler may continue from any point.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from .call import Call
-from .entry import NULL, ROOT, Failure, Origin, Raw
+from .entry import NULL, ROOT, Failure, Origin, Raw, Voted
+from .ladder import NO_LADDER, Ladder
+from .quorum import Quorum, roles_of
+from .sent import Sent
+from .spent import Spent
+from .status import RunStatus
 
 OPEN = "open"
+ANSWERED = "answered"
+NO_QUORUM = "no_quorum"
+"""A question that people decided, or that they can no longer agree on."""
 RUNNING = "running"
 WAITING = "waiting"
 BLOCKED = "blocked"
@@ -27,26 +35,18 @@ MAX_TURNS = "max_turns"
 BUDGET_SPENT = "budget_spent"
 CANCELLED = "cancelled"
 ERASED = "erased"
-"""Its key was destroyed, so nobody can go on with it or read it; no log says so, but its row."""
-FORM = 2
-"""What a folded state holds. A parked one of another form is folded anew, from its log."""
+"""Its key was destroyed, so nobody can continue or read it; only its row says so, not its log."""
+FORM = 3
+"""Version of a folded state. A parked state of another version is folded again from its log."""
+FORM_WITH_VOTES = 4
+"""The same of a run that has asked several people to decide, which earlier releases cannot read."""
+FORMS = frozenset({FORM, FORM_WITH_VOTES})
 NEVER = 1e12
-"""A deadline that does not come, Unix seconds."""
-STATUSES = (
-    RUNNING,
-    WAITING,
-    BLOCKED,
-    COMPLETED,
-    FAILED,
-    TIMED_OUT,
-    MAX_TURNS,
-    BUDGET_SPENT,
-    CANCELLED,
-    ERASED,
-)
+"""A deadline that never comes, Unix seconds."""
+STATUSES: tuple[str, ...] = get_args(RunStatus)
 UNENDED = frozenset({RUNNING, WAITING, BLOCKED})
 RETRYABLE = frozenset({FAILED, TIMED_OUT, MAX_TURNS, BUDGET_SPENT})
-"""How a run has ended that can be reopened."""
+"""Statuses of ended runs that can be reopened."""
 
 
 class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -56,9 +56,9 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     settled: int = 0
     """Position of the record that settled it; 0 while it is open."""
     place: int = 0
-    """Where in that position's message a step's record stands, from 0."""
+    """The index of a step's record within the message at that position, from 0."""
     owner: int = 0
-    """The mail whose handler may go on from it."""
+    """The mail whose handler may continue from it."""
     result: Raw = NULL
     error: Failure | None = None
     ref: str = ""
@@ -68,7 +68,7 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     wake_at: float = 0.0
     """When an open sleep or back-off is over, Unix seconds."""
     woken: int = 0
-    """Position of the mail that ended the last back-off, or that has it done again."""
+    """Position of the mail that ended the last back-off, or that has the step done again."""
     match: dict[str, Any] = {}
     """Of an awaited event: the fields and their values."""
     seq: int = 0
@@ -76,9 +76,9 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     before: int = 0
     """Of an awaited event: how many events of its subject the run had consumed before."""
     dropped: bool = False
-    """Withdrawn: nobody waits for it any more."""
+    """Withdrawn: nobody waits for it now."""
     detached: bool = False
-    """Of a child: it goes on when nobody waits for it any more."""
+    """Of a child: it continues when nobody waits for it."""
 
     @property
     def again(self) -> bool:
@@ -101,23 +101,23 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     done: bool = False
     slots: dict[str, Slot] = {}
     steps: list[str] = []
-    """Of one that ended badly: the keys whose failures ended it."""
+    """Of a frame that failed: the keys whose failures ended it."""
     reopened: int = 0
-    """Position of the mail that has it entered again, and that owns all of it up to then."""
+    """Position of the mail that reopened it, and that owns everything in it up to then."""
     resumed: int = 0
     """Position of the mail that wakes it for that; 0 until it is appended."""
     loose: list[str] = []
-    """Recorded keys that its body need not reach any more."""
+    """Recorded keys that its body no longer has to reach."""
     again: dict[str, int] = {}
-    """How often a question of a key is asked anew."""
+    """How often the question of a key was asked again."""
     inputs: dict[str, Raw] = {}
-    """By keys of steps: what people have put in the place of their input."""
+    """By step key: what people have put in place of its input."""
     rounds: int = 0
-    """How often what failed in it was done again."""
+    """How often what failed in it was retried by people."""
 
 
 class Block(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
-    """A mail that could not be handled until people mend something."""
+    """A mail that cannot be handled until people fix something."""
 
     frame: str
     key: str = ""
@@ -127,7 +127,7 @@ class Block(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     since: float
     """Unix seconds."""
     tried: list[str] = []
-    """Fingerprints of the workers that could not, since the mail last brought the run forward."""
+    """Fingerprints of the workers that failed, since the mail last made progress."""
     resumed: int = 0
     """Position of the mail that has it handled again; 0 while it is blocked."""
     command: str = ""
@@ -150,23 +150,29 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     asked_at: float = 0.0
     deadline: float = 0.0
     status: str = OPEN
-    """open, answered, expired or cancelled."""
+    """open, answered, expired, cancelled, or no_quorum."""
     text: str = ""
     by: str = ""
     at: float = 0.0
     seq: int = 0
     accept: list[str] = []
-    """Who must vouch for whoever answers; empty: nobody."""
+    """Who must vouch for the person who answers; empty: nobody."""
     call: Call | None = None
-    """What is to be approved, where the answer is to be signed."""
+    """What is to be approved, when the answer must be signed."""
     vouched: str = ""
     """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
     signature: str = ""
     """Of a signed answer: the header `Layby-Signature`."""
     doubt: str = ""
-    """Why a signed answer in the log does not count whose key is none that counts."""
+    """Why a signed answer in the log does not count, if the only reason is its key."""
     retried: int = 0
-    """Position at which its answer had a failure done again."""
+    """Position at which its answer caused a retry."""
+    confidential: bool = False
+    """Whether what it says is encrypted wherever it is shown."""
+    quorum: Quorum | None = None
+    """What it takes to decide it; None: one answer."""
+    votes: list[Voted] = []
+    """Those that count, in the order of the stream of answers."""
 
 
 class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -184,43 +190,51 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The sequence of the event that started it; 0: unknown."""
     on: str = ""
     """That event's subject; empty: unknown."""
+    title: str = ""
+    labels: dict[str, str] = {}
     status: str = RUNNING
     result: Raw = NULL
     error: str = ""
     failure: Failure | None = None
-    """What `error` is the message of, where an exception ended the run."""
+    """The failure that `error` is the message of, when an exception ended the run."""
     started_at: float = 0.0
     updated_at: float = 0.0
     frames: dict[str, Frame] = {}
     questions: dict[str, Question] = {}
+    ladders: dict[str, Ladder] = {}
+    """Of the questions that have one, by their ids."""
     asking_since: float = 0.0
-    """Since when people are asked, or the run is blocked, without a break; 0 while it is not."""
+    """Since when, without a break, a question is open or the run is blocked; 0: it is not."""
     people_took: float = 0.0
     """Seconds of such times that are over."""
     abandoned_by: str = ""
-    """The parent because of which it was cancelled."""
+    """The parent that cancelled it."""
     waits: int = 0
     """Open questions, sleeps, back-offs, awaited events and child runs."""
     blocks: dict[int, Block] = {}
     """Mails that were blocked, by their positions."""
     reopened: int = 0
-    """Position at which it was last reopened; whatever handles an earlier mail is fenced."""
+    """Position at which it was last reopened; handlers of earlier mails are fenced."""
     origins: list[str] = []
     """Of a child: for which reopenings of its parent it was reopened."""
     commands: list[str] = []
-    """The ids of the commands that it was cancelled or taken up again by."""
+    """The ids of the commands that cancelled or reopened it."""
     asked_again: int = 0
-    """Questions that were asked in the place of others."""
+    """Questions that were asked in place of others."""
     consumed: dict[str, list[int]] = {}
-    """By subject: the sequences of the events that the run was given, in that order."""
+    """By subject: the sequences of the events that the run consumed, in that order."""
     claimed: int = 0
-    """Of a child: the position at which its parent was last reopened, and waits for it since."""
+    """Of a child: the position at which its parent was last reopened and began to wait again."""
     removed: bool = False
     """Whether it is being removed."""
+    sent: list[Sent] = []
+    """What its steps have sent outside, in order, without the parts themselves."""
+    spent: Spent = Spent()
+    """What its models have used so far."""
     newer: int = 0
-    """The first position that a later release wrote, and this one cannot read; 0: none."""
+    """The first position that a later release wrote and this one cannot read; 0: none."""
     form: int = 0
-    """The `FORM` that was current when the run's log was folded from its start."""
+    """The version of this state, by what the run's log holds; see `FORM`."""
 
     @property
     def ended(self) -> bool:
@@ -240,7 +254,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.frames[ROOT]
 
     def busy_for(self, now: float) -> float:
-        """Seconds since the run began that people did not take, with answers or with mending."""
+        """Seconds since the run began, without the time that people took for answers and fixes."""
         asking = now - self.asking_since if self.asking_since else 0.0
         return now - self.started_at - self.people_took - asking
 
@@ -248,8 +262,13 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
         """What people are being asked, oldest first."""
         return [q for q in self.questions.values() if q.status == OPEN]
 
+    def roles_of(self, question: Question) -> tuple[str, ...]:
+        """The roles that may answer a question: those asked, and those it was escalated to."""
+        escalated = self.ladders.get(question.id, NO_LADDER).roles
+        return tuple(dict.fromkeys((*roles_of(question), *escalated)))
+
     def abandoned(self) -> list[str]:
-        """Children that nobody waits for any more, and that are not to go on without."""
+        """Children that nobody waits for now and that are not detached."""
         return [
             slot.ref
             for frame in self.frames.values()
@@ -259,7 +278,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
         ]
 
     def children(self) -> list[str]:
-        """The runs that it has started and waited for, in the order of the log's frames."""
+        """The runs that it started and waited for, in the order of its frames."""
         return [
             slot.ref
             for frame in self.frames.values()
@@ -267,16 +286,16 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
             if slot.kind == "child" and slot.ref
         ]
 
-    def spent(self, wait: Slot) -> frozenset[int]:
-        """The sequences of the events that were consumed before `wait` began: not for it."""
+    def consumed_before(self, wait: Slot) -> frozenset[int]:
+        """Sequences of the events consumed before `wait` began, which it therefore does not get."""
         return frozenset(self.consumed.get(wait.ref, ())[: wait.before])
 
-    def may_give(self, wait: Slot, seq: int) -> bool:
-        """Whether the event `seq` may be what `wait` gets."""
-        return wait.kind == "event" and not wait.settled and seq not in self.spent(wait)
+    def may_receive(self, wait: Slot, seq: int) -> bool:
+        """Whether `wait` may get the event `seq`."""
+        return wait.kind == "event" and not wait.settled and seq not in self.consumed_before(wait)
 
     def consume(self, wait: Slot) -> None:
-        """Take note of the event that `wait` has got; 0: its sequence is not known."""
+        """Note the event that `wait` got; a sequence of 0 is unknown."""
         consumed = self.consumed.setdefault(wait.ref, [])
         if wait.seq and wait.seq not in consumed[wait.before :]:
             consumed.append(wait.seq)

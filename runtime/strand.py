@@ -1,4 +1,4 @@
-"""Whose it is to go on with a line of work: the rule of `state`, as a body runs."""
+"""Which handler may continue a strand of work: the rule of `state`, while a body runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 
 class Position:
-    """Where a record of this activation is in the log; 0 until it is appended."""
+    """The position of a record of this activation in the log; 0 until it is appended."""
 
     __slots__ = ("n",)
 
@@ -17,7 +17,7 @@ class Position:
 
 
 class Strand:
-    """A line of work in a body: what it consumed last, and so whose it is to go on with."""
+    """A line of work in a body: what it consumed last, and so which handler may continue it."""
 
     __slots__ = ("frozen", "n", "own", "owner", "touched")
 
@@ -25,14 +25,14 @@ class Strand:
         self.n = n
         self.owner = owner
         self.frozen = False
-        """Lost a race that is decided: may replay, but do nothing new."""
+        """It lost a race that is decided: it may replay, but do nothing new."""
         self.touched: list[str] = []
-        """Keys that the strand has come to, for whoever must withdraw them."""
+        """Keys that the strand has reached, so that they can be withdrawn."""
         self.own: Position | None = None
         """The last record that the strand itself wrote in this activation."""
 
     def consume(self, n: int, owner: int) -> None:
-        """Take note of something settled at position `n`."""
+        """Note that the strand has consumed something settled at position `n`."""
         if n >= self.n:
             self.n, self.owner = n, owner
 
@@ -44,7 +44,7 @@ class Strand:
         return child
 
     def join(self, child: Strand) -> None:
-        """Go on after `child`, which has ended."""
+        """Continue after `child`, which has ended."""
         self.consume(child.n, child.owner)
         self.touched += child.touched
         if child.own is not None and (self.own is None or _later(child.own, self.own)):
@@ -52,13 +52,13 @@ class Strand:
 
     @property
     def position(self) -> float:
-        """Where in the log the strand has come to; infinite for what is not appended yet."""
+        """How far in the log the strand is; infinite if its last record is not appended yet."""
         if self.own is None:
             return self.n
         return max(self.n, self.own.n or float("inf"))
 
-    def goes_on_with(self, cause: int) -> bool:
-        """Whether the handling of mail `cause` is the one to go on from here."""
+    def may_continue(self, cause: int) -> bool:
+        """Whether the handler of mail `cause` is the one to continue from here."""
         if self.own is not None and (self.own.n == 0 or self.own.n >= self.n):
             return True
         return self.owner == cause
@@ -75,7 +75,7 @@ within: ContextVar[str] = ContextVar("within", default="")
 
 @contextmanager
 def entering(n: int, owner: int) -> Generator[None]:
-    """A body is entered: a strand of its own, inside of no step."""
+    """Enter a body: it has a strand of its own, and is not inside a step."""
     line, inside = strand.set(Strand(n, owner)), within.set("")
     try:
         yield

@@ -1,8 +1,8 @@
-"""Let it crash, start it again, give up loudly: what keeps a worker's loops alive.
+"""Keeps a worker's loops alive: restarts the ones that crash, and gives up after too many crashes.
 
-One for one, as in Erlang/OTP: a child that dies is started again on its own. More than
-`max_restarts` deaths of one child within `within` seconds mean that starting again does not help;
-the supervisor then gives up, and the worker ends, so that whatever runs workers starts a new one.
+One for one, as in Erlang/OTP: a child that dies is restarted on its own. More than `max_restarts`
+deaths of one child within `within` seconds mean that restarting does not help; the supervisor then
+gives up and the worker ends, so that its process manager starts a new one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import structlog
 log = structlog.get_logger("layby.supervision")
 
 Child = Callable[[], Awaitable[None]]
-"""A loop that runs until it is cancelled; it must be able to start again."""
+"""A loop that runs until it is cancelled; it must be able to restart."""
 
 
 class Supervision:
-    """Runs children, each in its task."""
+    """Runs children, each in its own task."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Supervision:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, name: str, child: Child) -> None:
-        """Run `child`, and run it again when it dies."""
+        """Run `child`, and restart it when it dies."""
         task = asyncio.get_running_loop().create_task(self._watch(name, child), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

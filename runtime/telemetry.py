@@ -1,4 +1,4 @@
-"""How a worker logs: one line an event, facts bound to it, no stack trace unless asked for."""
+"""How a worker logs: one line per event, with its facts, and no stack trace unless requested."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from .line_logger import LineLogger
 from .place import user_frames
 from .redaction import redacted
-from .terminal_text import safe
 from .times import iso
+from .untrusted_text import safe
 
 Line = Callable[[WrappedLogger, str, EventDict], str | bytes]
-"""Makes a line of an event."""
+"""Formats an event as a line."""
 Trace = Callable[[BaseException], str]
-"""Makes the text of a traceback."""
+"""Formats a traceback."""
 
 
 def configure(
@@ -35,39 +36,46 @@ def configure(
     line: Line | None = None,
     trace: Trace | None = None,
 ) -> None:
-    """Set up logging for a process of ours; a program that embeds a worker does its own.
+    """Set up logging for Layby's own processes; a program that embeds a worker sets up its own.
 
-    Traces show with `verbose`, or where `trace` says how, and never with the values of variables:
-    those hold secrets. What people asked and answered is told to a `line` of one's own alone.
+    Traces are shown with `verbose` or a `trace` function, and never with the values of variables,
+    which may hold secrets. Texts of questions and answers are logged only with a `line` function.
     """
-    _told["texts"] = line is not None
+    _shows["texts"] = line is not None
     out = stream or sys.stderr
-    drawn = trace or (traced if verbose else None)
+    formatter = trace or (traced if verbose else None)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _Completed(drawn),
+            _Completed(formatter),
             line or (_json() if json else PlainLine(colours=out.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else level),
-        logger_factory=structlog.WriteLoggerFactory(stream or cast("TextIO", _Stderr())),
+        logger_factory=_always(LineLogger(stream)),
         cache_logger_on_first_use=True,
     )
 
 
-def texts(**said: str) -> Mapping[str, str]:
-    """What people asked and said, as facts of an event where it is to be shown; else nothing."""
-    return said if _told["texts"] else {}
+def _always(lines: LineLogger) -> Callable[..., LineLogger]:
+    def logger(*_: object) -> LineLogger:
+        return lines
+
+    return logger
 
 
-_told = {"texts": False}
+def texts(**facts: str) -> Mapping[str, str]:
+    """Texts of people as facts of an event, if they are to be shown; else nothing."""
+    return facts if _shows["texts"] else {}
+
+
+_shows = {"texts": False}
 
 
 @contextmanager
 def capturing(level: int) -> Generator[None]:
-    """Have all that this process says pass through here: loggers, warnings, threads that die.
+    """Send everything that this process logs through here: loggers, warnings, threads that die.
 
-    For processes of ours only.
+    For Layby's own processes only.
     """
     hooks = threading.excepthook, sys.unraisablehook
     logging.basicConfig(level=level, handlers=[_Forward()])
@@ -81,14 +89,14 @@ def capturing(level: int) -> Generator[None]:
 
 
 def traced(error: BaseException) -> str:
-    """The traceback of `error`, of user code where there is any in it, without variables."""
+    """The traceback of `error` without variables; only user code, if it contains any."""
     shown = traceback.TracebackException.from_exception(error)
     keep_user_frames(error, shown)
     return safe(redacted("".join(shown.format()).rstrip()))
 
 
 def keep_user_frames(error: BaseException, shown: traceback.TracebackException) -> None:
-    """Leave out of `shown` what is not user code, unless nothing else would be left."""
+    """Remove frames that are not user code from `shown`, unless none would be left."""
     mine = {(frame.f_code.co_filename, line) for frame, line in user_frames(error)}
     if mine:
         kept = [frame for frame in shown.stack if (frame.filename, frame.lineno) in mine]
@@ -98,23 +106,8 @@ def keep_user_frames(error: BaseException, shown: traceback.TracebackException) 
             keep_user_frames(part, led)
 
 
-class _Stderr:
-    """Standard error as it is when something is written: test runners replace and close it.
-
-    What nobody reads any more is lost: a worker must not stop for it.
-    """
-
-    def write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.flush()
-
-
 class PlainLine:
-    """An event as one line: time, level, event, facts. Cheap, for workers log every question."""
+    """Formats an event as one line: time, level, event, facts. Cheap, because workers log a lot."""
 
     def __init__(self, *, colours: bool) -> None:
         self._styles = _STYLES if colours else {}
@@ -138,20 +131,20 @@ _STYLES = {
 
 
 class _Forward(logging.Handler):
-    """What others say through `logging`, as events."""
+    """Turns the records of `logging` into events."""
 
     def emit(self, record: logging.LogRecord) -> None:
         event, facts = _facts(record)
         error = record.exc_info[1] if record.exc_info else None
-        told = structlog.get_logger(record.name)
-        told.log(record.levelno, event, logger=record.name, **facts, exc_info=error)
+        logger = structlog.get_logger(record.name)
+        logger.log(record.levelno, event, logger=record.name, **facts, exc_info=error)
 
 
 _FACTS = re.compile(r"(\w+)=%[rs]")
 
 
 def _facts(record: logging.LogRecord) -> tuple[str, Mapping[str, Any]]:
-    """Our own loggers name an event and its facts, `connection.lost server=%s`; all others talk."""
+    """Layby's loggers name an event and its facts, `connection.lost server=%s`; others do not."""
     if record.name.startswith("layby."):
         names = _FACTS.findall(str(record.msg))
         values = record.args if isinstance(record.args, tuple) else ()
@@ -177,7 +170,7 @@ def _json() -> Line:
     render = structlog.processors.JSONRenderer()
 
     def line(logger: WrappedLogger, name: str, event: EventDict) -> str | bytes:
-        # It writes all that is not ASCII as escapes, and leaves this one control character.
+        # It escapes everything that is not ASCII, except for this one control character.
         return str(render(logger, name, event)).replace("\x7f", "\\u007f")
 
     return line
@@ -191,7 +184,7 @@ def _shown(value: object) -> str:
 
 
 class _Completed:
-    """Adds level and time, and the traceback where it is to be shown; one pass, for speed."""
+    """Adds the level, the time and, if it is to be shown, the traceback; one pass, for speed."""
 
     def __init__(self, trace: Trace | None) -> None:
         self._trace = trace

@@ -1,7 +1,7 @@
-"""User values in and out of the log: JSON, with the types that users declare.
+"""User values in the log: JSON, with the types that users declare.
 
-A value is read back from its JSON even when it was just made: a step gives the same value on its
-first pass as on every later one.
+A value is read back from its JSON even when it was just produced, so that a step gives the same
+value on its first pass as on every later one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class BadValue(LaybyError):
 
 
 def _enc_hook(value: Any) -> Any:
-    pydantic = sys.modules.get("pydantic")  # whoever made such a value has loaded it
+    pydantic = sys.modules.get("pydantic")  # it is loaded if such a value exists
     if pydantic is not None and isinstance(value, pydantic.BaseModel):
         return value.model_dump(mode="json")
     if pydantic is not None and isinstance(value, pydantic.SecretStr):
@@ -32,7 +32,7 @@ def _enc_hook(value: Any) -> Any:
 
 
 def _dec_hook(wanted: type[Any], value: Any) -> Any:
-    """Read a pydantic model that stands in a dataclass or struct."""
+    """Read a pydantic model inside a dataclass or struct."""
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and issubclass(wanted, pydantic.BaseModel):
         return wanted.model_validate_json(msgspec.json.encode(value))
@@ -43,22 +43,24 @@ _encode = msgspec.json.Encoder(enc_hook=_enc_hook).encode
 
 
 def dump(value: Any) -> msgspec.Raw:
-    """`value` as JSON. Raises BadValue for what has no JSON form."""
+    """`value` as JSON. Raises BadValue if it has no JSON form."""
     try:
         return msgspec.Raw(_encode(value))
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise BadValue(str(error)) from None
     except RecursionError:
-        raise BadValue("a value that holds itself, or is too deep, cannot be recorded") from None
+        raise BadValue(
+            "a value that contains itself, or is nested too deeply, cannot be recorded"
+        ) from None
 
 
 def load(raw: msgspec.Raw | bytes, annotation: Any = Any) -> Any:
-    """Read JSON as `annotation`. Raises BadValue when it does not fit."""
+    """Read JSON as `annotation`. Raises BadValue if it does not fit."""
     try:
         return _reader(annotation)(bytes(raw))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # pydantic's: a ValueError
         name = getattr(annotation, "__name__", str(annotation))
-        raise BadValue(f"a recorded value is no {name}: {error}") from None
+        raise BadValue(f"a recorded value is not a {name}: {error}") from None
 
 
 def returned_type(fn: Callable[..., Any]) -> Any:

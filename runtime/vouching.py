@@ -1,26 +1,22 @@
-"""Who vouches for the name of whoever answered, and whether that is enough. Pure."""
+"""Who vouches for the name on an answer, and whether that is enough. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
-from .entry import Answered
+from .entry import Answered, Voted
+from .quorum import Quorum
 from .role import Role
-from .signature import HEADER, Asking, Signature, Statement, digest
+from .signature import HEADER, QuestionContent, Signature, Statement, digest
 from .times import iso
+from .vouched import SIGNATURE, Vouched
 
-NATS = "nats"
-SIGNATURE = "signature"
-NONE = "none"
-"""What an answer records: the name is a word of the subject, which the server can hold its user to;
-a signature; nothing, for `by` is a claim."""
-_Vouched: TypeAlias = Literal["nats", "signature", "none"]
-Accept: TypeAlias = "_Vouched | Sequence[_Vouched] | None"
-"""Which answers count, by who vouches for whoever gave them; None: all, or what the role needs."""
+Accept: TypeAlias = "Vouched | Sequence[Vouched] | None"
+"""Which answers count, by who vouches for their authors; None: all, or what the role needs."""
 
 
-class Put(Asking, Protocol):
+class PutQuestion(QuestionContent, Protocol):
     """A question that was put to people."""
 
     @property
@@ -38,9 +34,14 @@ class Put(Asking, Protocol):
         """Who must vouch for an answer; empty: nobody."""
         ...
 
+    @property
+    def quorum(self) -> Quorum | None:
+        """What it takes to decide it; None: one answer."""
+        ...
+
 
 class Signers:
-    """The roles whose answers must be signed, as the app declares them and no log does."""
+    """The roles whose answers must be signed, as the app declares them, whatever a log says."""
 
     def __init__(self, roles: Iterable[Role] = ()) -> None:
         self.roles = {role.name: role for role in roles if role.signs}
@@ -52,7 +53,7 @@ class Signers:
         return bool(self.roles)
 
     def why_not(self, role: str, by: str, key: str, at: float) -> str:
-        """Why `key` does not speak for `by` in a role at `at`; empty when it does."""
+        """Why `key` does not count for `by` in a role at time `at`; empty when it does."""
         declared = self.roles.get(role)
         if declared is None:
             return f"no keys are known of the role {role!r}"
@@ -60,7 +61,7 @@ class Signers:
         if keys is None:
             return f"{by!r} has no key in the role {role!r}"
         if key not in keys:
-            return f"it is signed with a key that is none of {by!r} in the role {role!r}: {key}"
+            return f"its key does not belong to {by!r} in the role {role!r}: {key}"
         retired = declared.retired.get(key)
         if retired is not None and at >= retired:
             return f"the key {key} of {by!r} was retired at {iso(retired)}"
@@ -72,33 +73,49 @@ class Refusal(NamedTuple):
 
     why: str
     of_key: bool = False
-    """Whether its signature fits, and only the key is none that counts, or does not any more."""
+    """Whether the signature fits, and only the key does not count, or no longer does."""
 
 
 def refused(
-    ticket: str, run: str, put: Put, answer: Answered, signers: Signers | None
+    ticket: str,
+    run: str,
+    put: PutQuestion,
+    answer: Answered | Voted,
+    signers: Signers | None,
 ) -> Refusal | None:
-    """Why an answer in a log does not count; None when it does.
+    """Why an answer or a vote in a log does not count; None when it does.
 
-    Without `signers` nobody knows whose a key is: then it need only be the one that has signed.
+    Without `signers` the owners of keys are unknown: then the signature need only fit its key.
     """
-    if signers is not None and put.role in signers:
-        return _unsigned(ticket, run, put, answer, signers)
-    if not put.accept:
-        return None
-    if SIGNATURE in put.accept:
-        return _unsigned(ticket, run, put, answer, signers)
-    if answer.vouched not in put.accept:
+    if isinstance(answer, Answered) and put.quorum is not None:
+        return Refusal("several people decide this question, and this is one answer")
+    role = answer.role if isinstance(answer, Voted) else put.role
+    if must_sign(put, role, signers):
+        return _unsigned(ticket, run, put, answer, role=role, signers=signers)
+    if put.accept and answer.vouched not in put.accept:
         wanted = " or ".join(put.accept)
         return Refusal(f"the question takes only answers that are vouched for by {wanted}")
     return None
 
 
+def must_sign(put: PutQuestion, role: str, signers: Signers | None) -> bool:
+    """Whether an answer for a role must be signed, by the app's declaration or by the question."""
+    if signers is not None and role in signers:
+        return True
+    return role in put.quorum.signed if put.quorum is not None else SIGNATURE in put.accept
+
+
 def _unsigned(
-    ticket: str, run: str, put: Put, answer: Answered, signers: Signers | None
+    ticket: str,
+    run: str,
+    put: PutQuestion,
+    answer: Answered | Voted,
+    *,
+    role: str,
+    signers: Signers | None,
 ) -> Refusal | None:
     if not answer.signature:
-        return Refusal(f"the role {put.role!r} takes signed answers only: this has no {HEADER}")
+        return Refusal(f"the role {role!r} takes signed answers only: this has no {HEADER}")
     signature = Signature.parse(answer.signature)
     if signature is None:
         return Refusal(f"its {HEADER} cannot be read")
@@ -106,20 +123,18 @@ def _unsigned(
         ticket=ticket,
         run=run,
         question=put.id,
-        role=put.role,
+        role=role,
         asked=digest(put),
         answer=answer.text,
         by=answer.by,
         expires=signature.expires,
     )
     fits = signature.covers(statement)
-    if signers is not None and (
-        why := signers.why_not(put.role, answer.by, signature.key, answer.at)
-    ):
+    if signers is not None and (why := signers.why_not(role, answer.by, signature.key, answer.at)):
         return Refusal(why, of_key=fits)
     if not fits:
         return Refusal("its signature does not fit: it is for another question or another answer")
     if answer.at > signature.expires:
         until = iso(signature.expires)
-        return Refusal(f"its signature was good until {until} and it was stored later")
+        return Refusal(f"its signature was valid until {until} and it was stored later")
     return None

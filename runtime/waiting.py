@@ -1,4 +1,4 @@
-"""Sleeps, events, other actors and other runs: what a body waits for without holding a worker."""
+"""Waits for sleeps, events, other actors and other runs, without occupying a worker."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .duration import seconds
 from .entry import Awaited, Called, Origin, Raw, Slept, Spawned
 from .errors import InvalidSetup
 from .matching import fields
+from .ports import EventBook
 from .recorder import Armed
-from .services import EventBook
 from .values import dump, load
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Waiting(Body):
     """The verbs for waiting."""
 
     def sleep(self, duration: str | float | timedelta) -> Coroutine[Any, Any, None]:
-        """Wait without holding a worker, for months if need be.
+        """Wait without occupying a worker, for months if necessary.
 
         Args:
             duration: How long.
@@ -57,40 +57,40 @@ class Waiting(Body):
             InvalidSetup: it has none.
         """
         if when.tzinfo is None:
-            raise InvalidSetup(f"{when!r} has no time zone: give it one, tzinfo=UTC for instance")
+            raise InvalidSetup(f"{when!r} has no time zone: give it one, for example tzinfo=UTC")
         return self._sleep_until(self._key("sleep"), when.timestamp())
 
     async def _sleep_until(self, key: str, until: float) -> None:
         if self._open(key, "sleep") is not None:
             return
-        await self._recorder.may_go_on()
+        await self._recorder.check_may_proceed()
         slept = Slept(frame=self._frame, key=key, until=until)
         await self._recorder.wait(slept, armed=self._armed(key, until))
 
     async def _call(self, key: str, performer: Performer[T], arguments: Any, note: str) -> T:
         slot = self._open(key, "call")
         if slot is None:
-            await self._recorder.may_go_on()
-            self._check_employed(performer)
+            await self._recorder.check_may_proceed()
+            self._check_declared(performer)
             called = Called(
                 frame=self._frame,
                 key=key,
                 child=f"{self._frame}/{key}",
                 actor=performer.address,
-                input=await self._services.deflate(dump(arguments), self.run_id),
+                input=await self._ports.deflate(dump(arguments), self.run_id),
                 note=note,
             )
             slot = await self._recorder.wait(called, to=performer.address)
         if slot.error is not None:
             raise_failure(key, slot.error)
-        return performer.accept(await self._services.inflate(slot.result))
+        return performer.accept(await self._ports.inflate(slot.result))
 
-    def _check_employed(self, performer: Performer[Any]) -> None:
-        actors = self._services.actors
+    def _check_declared(self, performer: Performer[Any]) -> None:
+        actors = self._ports.actors
         if actors is not None and performer.address not in actors:
             name = getattr(performer, "name", performer.address)
             raise InvalidSetup(
-                f"the app does not have {name!r}, so nobody would take its mail: "
+                f"the app does not declare {name!r}, so nobody would handle its mail: "
                 "declare it with App(networks=[...]) or App(agents=[...])"
             )
 
@@ -102,27 +102,27 @@ class Waiting(Body):
         timeout: str | float | timedelta | None = None,
         name: str = "",
     ) -> Coroutine[Any, Any, Any]:
-        """Wait for the first event on `subject` that fits; return it as JSON.
+        """Wait for the first event on `subject` that matches; return it as JSON.
 
-        It was stored after the event that began the run, and no wait that was over before this one
-        began has consumed it.
+        Only events count that were stored after the event that began the run, and that no wait
+        consumed which was over before this one began.
 
         Args:
             subject: One of the app's `events` or triggers.
-            match: Fields that the event must have and their values; a name with dots is a path.
-                A whole number equals its text. Or one path: the field there must be equal to the
+            match: Fields that the event must have, with their values; a name with dots is a path.
+                A whole number equals its text. Or a single path: the field there must equal the
                 same field of the event that began the run.
-            timeout: Seconds, or a duration as text, after which None is returned; None: never.
+            timeout: Seconds, or a duration as text, after which None is returned; None: no limit.
             name: The step's name; default: the subject.
 
         Raises:
-            InvalidSetup: nobody keeps events on the subject, or `match` is a path to nothing.
+            InvalidSetup: the app does not declare the subject, or `match` is a path to nothing.
             BadValue: a value of `match` has no JSON form.
         """
         self._recorder.needs_server(f"events on {subject!r} cannot be waited for")
-        if self._services.events is None:
+        if self._ports.events is None:
             raise InvalidSetup(f"declare the event with App(events=[{subject!r}]) to wait for it")
-        self._services.events.check(subject)
+        self._ports.events.check(subject)
         awaited = Awaited(
             frame=self._frame,
             key=self._key(name or subject),
@@ -131,22 +131,22 @@ class Waiting(Body):
             until=0.0 if timeout is None else round(clock.now() + seconds(timeout), 3),
         )
         same = match if isinstance(match, str) else ""
-        return self._wait_for(self._services.events, awaited, same)
+        return self._wait_for(self._ports.events, awaited, same)
 
     async def _wait_for(self, events: EventBook, awaited: Awaited, same: str) -> Any:
         if same:
-            match = {same: await self._of_the_first_event(same)}
+            match = {same: await self._of_opening_event(same)}
             awaited = msgspec.structs.replace(awaited, match=match)
         again = self._recorder.redelivered or self._recorder.state.reopened
         if again and self._is_open(awaited.key):
             await self._register(events, awaited)
         slot = self._open(awaited.key, "event")
         if slot is None:
-            await self._recorder.may_go_on()
+            await self._recorder.check_may_proceed()
             slot = await self._recorder.wait(awaited, armed=self._awaited(events, awaited))
-        return load(slot.result)  # an event is never put away, whatever it looks like
+        return load(slot.result)  # an event is always stored inline
 
-    async def _of_the_first_event(self, path: str) -> Any:
+    async def _of_opening_event(self, path: str) -> Any:
         """The field at `path` of the event that began the run."""
         event = load(self._recorder.event)
         found = fields(event, [path])
@@ -169,25 +169,25 @@ class Waiting(Body):
         await events.register(self.run_id, awaited, self._recorder.state.started_at)
 
     def send_event(self, subject: str, data: Any) -> Coroutine[Any, Any, None]:
-        """Publish an event once; JetStream has it when this returns.
+        """Publish an event once; JetStream has stored it when this returns.
 
         Args:
-            subject: Where: a trigger, or one of the app's `events`.
-            data: The event: whatever has a JSON form.
+            subject: The subject: a trigger, or one of the app's `events`.
+            data: The event: any value that has a JSON form.
 
         Raises:
             StepFailed: it could not be published.
         """
         self._recorder.needs_server(f"no event can be sent on {subject!r}")
         key = self._key(f"send {subject}")
-        publish = self._services.publish
+        publish = self._ports.publish
         body = bytes(dump(data))
 
         async def effect() -> None:
             if publish is not None:
                 await publish(subject, body, self.idempotency_key(key))
 
-        return self._perform(key, effect, retry=self._services.retry, note=subject)
+        return self._perform(key, effect, retry=self._ports.retry, note=subject)
 
     def workflow(
         self,
@@ -197,16 +197,16 @@ class Waiting(Body):
         name: str = "",
         detached: bool = False,
     ) -> Coroutine[Any, Any, Any]:
-        """Run another workflow of the app as a run of its own, and wait for its result.
+        """Start another workflow of the app as a separate run, and wait for its result.
 
-        The child is cancelled when this run ends before it, or waits for it no longer because
-        another branch of `step.first` has won. A `detached` child goes on without its parent.
+        The child is cancelled when this run ends first, or stops waiting because another branch of
+        `step.first` has won. A `detached` child continues without its parent.
 
         Args:
             workflow: The workflow's function, or its name.
-            data: The event that it is to start with, its ticket in the field `key` included.
+            data: The event that starts it, including its ticket in the field `key`.
             name: The step's name; default: the workflow's.
-            detached: Whether the child goes on when its parent ends or waits no longer.
+            detached: Whether the child continues when its parent ends or stops waiting.
 
         Raises:
             StepFailed: it failed; its own log says why.
@@ -217,14 +217,14 @@ class Waiting(Body):
         return self._spawn(self._key(name or target), target, data, detached=detached)
 
     async def _spawn(self, key: str, target: str, data: Any, *, detached: bool) -> Any:
-        children = self._services.children
+        children = self._ports.children
         if children is None:
             raise InvalidSetup("this worker cannot start other workflows")
         origin = Origin(run=self.run_id, frame=self._frame, key=key)
         run, started, actor = children.prepare(target, data, origin)
         known = self._found(key)
         if known is not None and known.kind == "child":
-            run = known.ref or run  # an earlier release named it otherwise
+            run = known.ref or run  # an earlier release chose the id in another way
 
         async def ensure() -> None:
             await children.ensure(run, started, actor)
@@ -236,7 +236,7 @@ class Waiting(Body):
                 await children.again(run, self.run_id, known.woken)
         slot = self._open(key, "child")
         if slot is None:
-            await self._recorder.may_go_on()
+            await self._recorder.check_may_proceed()
             spawned = Spawned(
                 frame=self._frame,
                 key=key,
@@ -248,4 +248,4 @@ class Waiting(Body):
             slot = await self._recorder.wait(spawned, armed=ensure)
         if slot.error is not None:
             raise_failure(key, slot.error)
-        return load(await self._services.inflate(slot.result))
+        return load(await self._ports.inflate(slot.result))

@@ -11,100 +11,111 @@ import structlog
 from ..bus.connection import Connection
 from ..bus.mailbox import Delivery, Mailbox
 from ..bus.requests import Requests
-from ..bus.topology import ConsumerSpec
+from ..bus.specs import ConsumerSpec
+from .adoption import BLOCKED, Adopter
 from .hints import Hints
 from .host import Host
 from .supervision import Supervision
-from .taking_up import BLOCKED, TakingUp
 
 log = structlog.get_logger("layby.worker")
 
 CANCEL = "layby.cancel"
-"""Subject prefix of the hint to all workers that a run was cancelled, or removed."""
+"""Subject prefix of the hint to all workers that a run was cancelled or removed."""
 
 Handle = Callable[[Delivery], Awaitable[None]]
 """Handles one delivery, and acknowledges it last."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Post:
+class Subscription:
     """Consumers of one kind, in one stream or several, and who handles what they deliver."""
 
     consumers: tuple[ConsumerSpec, ...]
     handle: Handle
     concurrency: int = 64
-    """How many messages are handled at the same time, of all consumers together."""
+    """How many messages are handled at the same time, over all consumers."""
 
 
 class Worker:
-    """Serves posts over one connection."""
+    """Serves subscriptions over one connection."""
 
     def __init__(
         self,
         connection: Connection,
         requests: Requests,
         host: Host,
-        posts: list[Post],
-        taking_up: TakingUp,
+        subscriptions: list[Subscription],
+        adopter: Adopter,
     ) -> None:
-        self._taking_up = taking_up
-        self._cancels = Hints(host.look_up)
+        self._adopter = adopter
+        self._cancels = Hints(host.check_still_active)
         self._connection = connection
         self._requests = requests
         self.host = host
         """Brings the runs forward."""
-        self._mailboxes = [mailbox for post in posts for mailbox in self._boxes(post)]
+        self._mailboxes = [box for each in subscriptions for box in self._boxes(each)]
         self._supervision = Supervision(on_give_up=self._gave_up)
-        self.beside: dict[str, Callable[[], Awaitable[None]]] = {}
-        """What is done beside the work for as long as the worker lives, by name."""
+        self.background: dict[str, Callable[[], Awaitable[None]]] = {}
+        """What runs in the background for as long as the worker lives, by name."""
         self.on_give_up: list[Callable[[], None]] = []
-        """Called when a part of the worker cannot be kept alive: end the process."""
+        """Called when a part of the worker cannot be kept alive: the process should end."""
 
-    def _boxes(self, post: Post) -> list[Mailbox]:
-        """A mailbox for each consumer of a post, each with an equal share of its concurrency.
+    def _boxes(self, subscription: Subscription) -> list[Mailbox]:
+        """A mailbox for each consumer, each with an equal share of the concurrency.
 
-        Where there are more consumers than messages may be handled, each may hold one, and they
-        take turns.
+        With more consumers than messages that may be handled at once, each takes one message, and
+        they take turns.
         """
-        count = len(post.consumers)
-        handle, share = post.handle, max(1, post.concurrency // count)
-        if share * count > post.concurrency:
-            handle = _in_turns(handle, post.concurrency)
-        return [self._mailbox(consumer, handle, share) for consumer in post.consumers]
+        count, limit = len(subscription.consumers), subscription.concurrency
+        handle, share = subscription.handle, max(1, limit // count)
+        if share * count > limit:
+            handle = _in_turns(handle, limit)
+        return [self._mailbox(consumer, handle, share) for consumer in subscription.consumers]
 
     def _mailbox(self, consumer: ConsumerSpec, handle: Handle, concurrency: int) -> Mailbox:
-        async def guarded(delivery: Delivery) -> None:
-            await self.host.guard.take(consumer.name, delivery, handle)
+        async def take(delivery: Delivery) -> None:
+            await self.host.policy.take(consumer.name, delivery, handle)
 
         return Mailbox(
             self._connection.nc,
             consumer.stream,
             consumer.name,
-            guarded,
+            take,
             concurrency=concurrency,
             ack_wait=consumer.ack_wait,
+            one_at_a_time=consumer.one_at_a_time,
             on_interrupted=self.host.interrupted,
         )
 
+    @property
+    def mailboxes(self) -> int:
+        """How many mailboxes it reads."""
+        return len(self._mailboxes)
+
+    @property
+    def busy(self) -> int:
+        """How many messages it is handling."""
+        return sum(mailbox.busy for mailbox in self._mailboxes)
+
     async def start(self) -> None:
-        """Begin to take work."""
-        self._connection.on_reconnect.append(self._back)
+        """Start taking work."""
+        self._connection.on_reconnect.append(self._reconnected)
         cancels = self._requests.names.subject(f"{CANCEL}.*")
         await self._connection.nc.subscribe(cancels, cb=self._on_cancel)
         for mailbox in self._mailboxes:
             await mailbox.start()
             self._supervision.run(mailbox.name, mailbox.keep)
-        for name, chore in self.beside.items():
-            self._supervision.run(name, chore)
+        for name, loop in self.background.items():
+            self._supervision.run(name, loop)
         blocked = self._requests.names.subject(f"{BLOCKED}.*")
-        await self._connection.nc.subscribe(blocked, cb=self._taking_up.heard)
-        self._taking_up.begin()
+        await self._connection.nc.subscribe(blocked, cb=self._adopter.on_blocked)
+        self._adopter.scan()
         log.info("worker.ready", mailboxes=len(self._mailboxes))
 
     async def drain(self, grace: float = 20.0) -> None:
-        """Take nothing new, finish or hand back what is under way, within `grace` seconds."""
+        """Take nothing new; finish or hand back what is in progress, within `grace` seconds."""
         log.info("worker.draining")
-        await self._taking_up.stop()
+        await self._adopter.stop()
         await self._cancels.stop()
         for mailbox in self._mailboxes:
             mailbox.stop()
@@ -117,22 +128,24 @@ class Worker:
         for hook in self.on_give_up:
             hook()
 
-    def _back(self) -> None:
+    def _reconnected(self) -> None:
         self.host.interrupted()
-        self._taking_up.begin()
+        self._adopter.scan()
         for mailbox in self._mailboxes:
             mailbox.reconnected()
 
     async def _on_cancel(self, msg: object) -> None:
         run = str(getattr(msg, "subject", "")).rpartition(".")[2]
         if self._requests.vault is not None:
-            self._requests.vault.forget(run)  # erased, perhaps: it may be a person's key, too
-        self.host.cache.drop(run)  # it may be removed, and begin anew from its first position
+            self._requests.vault.forget(
+                run
+            )  # it may have been erased, and `run` may be a person's key
+        self.host.cache.drop(run)  # it may have been removed, and begin again
         ticket = bytes(getattr(msg, "data", b"")).decode("utf-8", "replace")
-        if ticket:  # of a run that was removed
+        if ticket:  # the run was removed
             self.host.forget(ticket)
         if self.host.works_on(run):
-            self._cancels.hear(run)
+            self._cancels.receive(run)
 
 
 def _in_turns(handle: Handle, at_once: int) -> Handle:

@@ -3,13 +3,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from hypothesis import settings
+
 # `pytest` alone does not put the checkout on the path, as `python -m pytest` does.
 sys.path.append(str(Path(__file__).parent.parent))
 
 pytest_plugins = [
     "layby.pytest_plugin",
+    "tests.fix_browser",
     "tests.fix_bus",
     "tests.fix_completions",
+    "tests.fix_crashes",
     "tests.fix_engine",
     "tests.fix_messages",
     "tests.fix_nats",
@@ -18,3 +22,7 @@ pytest_plugins = [
     "tests.fix_responses",
     "tests.pace",
 ]
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("layby", deadline=None)
+settings.load_profile("layby")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -12,20 +13,22 @@ from typing import Any, TypeVar
 import msgspec
 
 from layby import Agent, App, Keyring, Network
-from layby.actors.router import Router, RoutingAgent
+from layby.actors.networks.router import Router, RoutingAgent
+from layby.actors.people.answer import Receipt
 from layby.bus.blobs import Blobs
 from layby.bus.connection import Connection, ConnectionSettings
+from layby.bus.errors import BusError
 from layby.bus.log import Log
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.token import encode
 from layby.client import Client
-from layby.rows import QuestionRow, Receipt, TimelineLine
-from layby.run import working
 from layby.runtime.ids import run_id
 from layby.runtime.run import LiveRun
 from layby.runtime.state import Block, RunState
 from layby.runtime.worker import Worker
+from layby.views.rows import QuestionRow, TimelineLine
+from layby.worker.worker import working
 from tests.scripted import Scripted
 
 T = TypeVar("T")
@@ -181,6 +184,15 @@ async def until(look: Callable[[], Awaitable[T | None]], within: float = WITHIN)
         while not (found := await look()):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         return found
+
+
+async def until_done(action: Callable[[], Awaitable[T]], within: float = 2 * WITHIN) -> T:
+    """What `action` returns once the server can do it; a cluster that elects leaders cannot."""
+    async with asyncio.timeout(within):
+        while True:
+            with contextlib.suppress(BusError):
+                return await action()
+            await asyncio.sleep(0.05)
 
 
 def app_of(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from layby.cli.show import has_ended
+from layby.runtime.state import UNENDED
 from tests.command import Command, done
 
 ROOT = Path(__file__).parent.parent
@@ -109,7 +109,7 @@ class Desk:
                 (
                     row
                     for row in self.json("runs")
-                    if row["ticket"] == ticket and has_ended(row["status"])
+                    if row["ticket"] == ticket and row["status"] not in UNENDED
                 ),
                 None,
             )

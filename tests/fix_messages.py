@@ -6,6 +6,7 @@ this process or another: give it `messages_api.url` as base URL.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import threading
@@ -99,6 +100,8 @@ class MessagesApi:
 @pytest.fixture
 def messages_api() -> Iterator[MessagesApi]:
     """A server of its own for one test."""
+    # On a busy machine it takes seconds, which are not the test's.
+    importlib.import_module("anthropic.resources.messages")
     with _Server(("127.0.0.1", 0), _Handler) as server:
         api = MessagesApi(f"http://127.0.0.1:{server.server_port}")
         server.api = api

@@ -26,12 +26,13 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
+import layby
+
 _FILES = 3
 _STDERR = 2
 _SIZE = 4
-_ROOMS = ("layby.actors", "layby.bus", "layby.runtime", "layby.tools", "layby", "layby.cli")
-_NOT = ("__main__", "pytest_plugin")
-_FOREIGN = ("anthropic", "anthropic.types", "pydantic.plugin")
+_NOT_IMPORTED = ("__main__", "pytest_plugin")
+_DEPENDENCIES = ("anthropic", "anthropic.types", "pydantic.plugin")
 """What is imported when first used, and takes long."""
 
 
@@ -140,7 +141,7 @@ def be_new(crash: str = "") -> None:
     from layby.runtime import run  # noqa: PLC0415
 
     random.seed()
-    run._WRITER = secrets.token_hex(4)  # pyright: ignore[reportPrivateUsage]
+    run.WRITER = secrets.token_hex(4)
     name, _, count = crash.partition(":")
     points._NAME = name  # pyright: ignore[reportPrivateUsage]
     points._left = int(count or "1")  # pyright: ignore[reportPrivateUsage]
@@ -188,12 +189,10 @@ def _ended() -> Generator[list[int]]:
 
 
 def _import_all() -> None:
-    for room in _ROOMS:
-        package = importlib.import_module(room)
-        for module in pkgutil.iter_modules(package.__path__):
-            if not module.ispkg and module.name not in _NOT:
-                importlib.import_module(f"{room}.{module.name}")
-    for name in _FOREIGN:
+    for module in pkgutil.walk_packages(layby.__path__, "layby."):
+        if module.name.rpartition(".")[2] not in _NOT_IMPORTED:
+            importlib.import_module(module.name)
+    for name in _DEPENDENCIES:
         importlib.import_module(name)
     gc.freeze()
 

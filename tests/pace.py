@@ -1,7 +1,7 @@
-"""How the suite runs: side by side, without the slow proofs, and telling how far it is.
+"""How the suite runs: side by side, without what takes longest, and telling how far it is.
 
-`pytest` alone runs every test but the proofs, several at a time. Name files, a `-k`, `-n` or `-m`,
-and it does what you say; `pytest -m proof` runs the proofs.
+`pytest` alone runs every test but the proofs and those with a browser, several at a time. Name
+files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m proof`, `pytest -m browser`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _TELL = 10.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave out the proofs unless something was chosen, and tell how far it is."""
+    """Leave out what takes longest unless something was chosen, and tell how far it is."""
     # Tests start many interpreters: with this set, each would compile all that it imports.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if _is_whole(config) and not config.option.markexpr:
-        config.option.markexpr = "not proof"
+        config.option.markexpr = "not proof and not browser"
     if config.option.numprocesses and config.option.verbose == 0:
         config.pluginmanager.register(_Progress(config), "layby-progress")
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import layby
-from layby.actors import agent, history, hooks, router
+from layby.actors.agents import definition, hooks
+from layby.actors.networks import router
+from layby.actors.threads import history
 from layby.client import Client
 from layby.tools import approval, context
 
@@ -22,18 +24,18 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
 _HEAD = """\
 # API reference
 
-Every parameter of what users call, with its type, default and meaning. The guides say when to use
-which: [workflows](workflows.md), [agents](agents.md), [models](models.md), [threads](threads.md),
+Every parameter of the public API, with its type, default and meaning. The guides say when to use
+what: [workflows](workflows.md), [agents](agents.md), [models](models.md), [threads](threads.md),
 [testing](testing.md).
 
-This page is written from the signatures and docstrings: change those, then run
-`python -m tests.reference`. A test fails while the page and the code differ.
+This page is generated from signatures and docstrings. To change it, change those and run
+`python -m tests.reference`; a test fails if the page and the code differ.
 
 Durations are text (`250ms`, `90s`, `1h30m`, `2d`, `PT4H`), a `timedelta`, or seconds as a number.
 """
 _STEP = """\
-The second argument of a workflow function. A tool has the same verbs, but for `network` and
-`agent`, in `ctx.step`. `step.run_id` and `step.ticket` name the run.
+The second argument of a workflow function. In a tool, `ctx.step` has the same verbs, except
+`network` and `agent`. `step.run_id` and `step.ticket` identify the run.
 """
 _VERBS = (
     "run",
@@ -56,17 +58,17 @@ _ALIASES: dict[str, Any] = {
     "AfterTool": hooks,
     "BeforeTool": hooks,
     "Choice": router,
-    "Condition": agent,
+    "Condition": definition,
     "Enabled": hooks,
     "History": history,
-    "Needs": approval,
+    "ApprovalPolicy": approval,
     "OnFinish": hooks,
     "OnResponse": hooks,
     "OnRoute": router,
     "OnStart": hooks,
     "Policy": history,
     "Router": router,
-    "System": agent,
+    "System": definition,
     "Timeout": import_module("layby.tools.tool"),  # the name alone is the decorator
 }
 _REQUIRED = "required"
@@ -202,12 +204,15 @@ def _entries(body: str) -> dict[str, str]:
 
 
 def _attributes(kind: type[Any]) -> Iterator[tuple[str, str]]:
-    """The strings below a class's fields."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    for node, after in pairwise(tree.body):
-        if isinstance(node, ast.AnnAssign) and _string(after):
-            yield _assigned(node), _string(after)
+    """The strings below a class's fields, those that it inherits too."""
+    for each in kind.__mro__:
+        if not dataclasses.is_dataclass(each):
+            continue
+        tree = ast.parse(textwrap.dedent(inspect.getsource(each))).body[0]
+        assert isinstance(tree, ast.ClassDef)
+        for node, after in pairwise(tree.body):
+            if isinstance(node, ast.AnnAssign) and _string(after):
+                yield _assigned(node), _string(after)
 
 
 def _name(parameter: inspect.Parameter) -> str:

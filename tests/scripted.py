@@ -1,83 +1,59 @@
-"""A model that says what a test has written down, and remembers what it was asked."""
+"""Scripts for models: those of `layby.testing`, silent and cheap, and what only our tests need."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
-from layby.actors.model import (
+from msgspec.structs import replace
+
+from layby import testing
+from layby.actors.models.model import (
     Message,
     ModelRequest,
     ModelResponse,
     OnText,
     StopReason,
     Text,
-    ToolCall,
     ToolResult,
     Usage,
 )
-
-Line: TypeAlias = "ModelResponse | Exception | Callable[[ModelRequest], ModelResponse]"
-"""A response, an error to raise, or a function of the request."""
+from layby.testing.script import Line
 
 USAGE = Usage(input_tokens=10, output_tokens=1)
 
 
-class Scripted:
-    """Plays its lines in order; the last one, when it is a function, for ever."""
+class Scripted(testing.ScriptedModel):
+    """Plays its lines in order, without streaming; a last line that is a function, forever."""
 
     def __init__(self, *lines: Line, name: str = "scripted") -> None:
-        self._name = name
-        self._lines = deque(lines)
-        self.requests: list[ModelRequest] = []
-
-    @property
-    def name(self) -> str:
-        return self._name
+        super().__init__(lines, name=name)
 
     @property
     def paid(self) -> int:
-        """How often it was asked."""
+        """How many requests it has received."""
         return len(self.requests)
 
     async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
         del on_text
-        self.requests.append(request)
-        line = self._next()
-        if isinstance(line, Exception):
-            raise line
-        return line(request) if callable(line) else line
+        return await super().respond(request)
 
-    def _next(self) -> Line:
-        if not self._lines:
-            raise AssertionError(f"model {self._name!r} has no line left: {self.requests[-1]}")
+    def _next(self, request: ModelRequest) -> Line:
         if len(self._lines) == 1 and callable(self._lines[0]):
             return self._lines[0]
-        return self._lines.popleft()
+        return super()._next(request)
 
 
 def says(text: str, stop_reason: StopReason = "end") -> ModelResponse:
     """A response of text alone."""
-    return ModelResponse(
-        message=Message(role="assistant", parts=[Text(text=text)]),
-        stop_reason=stop_reason,
-        usage=USAGE,
-    )
+    return replace(testing.says(text, stop_reason=stop_reason, usage=USAGE), model="")
 
 
-def calls(*asked: tuple[str, dict[str, Any]], text: str = "") -> ModelResponse:
+def calls(*wanted: tuple[str, dict[str, Any]], text: str = "") -> ModelResponse:
     """A response that calls tools: `calls(("ask_developer", {"question": "Why?"}))`."""
-    spoken = [Text(text=text)] if text else []
-    wanted = [
-        ToolCall(id=f"call_{place}_{name}", name=name, arguments=arguments)
-        for place, (name, arguments) in enumerate(asked)
-    ]
-    return ModelResponse(
-        message=Message(role="assistant", parts=[*spoken, *wanted]),
-        stop_reason="tool_use",
-        usage=USAGE,
-    )
+    response = testing.calls(*wanted)
+    parts = [*([Text(text=text)] if text else []), *response.message.parts]
+    message = Message(role="assistant", parts=parts)
+    return replace(response, message=message, usage=USAGE, model="")
 
 
 def asks(question: str = "May I?", **more: Any) -> ModelResponse:

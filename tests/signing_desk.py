@@ -8,7 +8,8 @@ from layby import Agent, App, Role, Step, tool
 from layby.bus.log import subject
 from layby.bus.requests import Requests
 from layby.models import ModelRequest, ModelResponse, ToolResult
-from layby.runtime.entry import Answered, Envelope, Record, encode
+from layby.runtime.entry import Answered, Record
+from layby.runtime.envelope import Envelope, encode
 from layby.testing import ScriptedModel, Signer, calls, says
 
 ADA = Signer.from_seed("SUAGZ5N23LLXTPUWLUEAOLGZQY4FVKOLIIYAM5VG4ZAQUHJYMD3HJ7RWMI")

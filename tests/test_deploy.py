@@ -17,7 +17,7 @@ from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.settings import ConnectionSettings
 from layby.client import Client
-from layby.run import working
+from layby.worker.worker import working
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), *DEPLOY.glob("kubernetes/*.yaml")])
@@ -32,7 +32,7 @@ def documents(name: str) -> list[Any]:
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
 def test_every_document_is_complete(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
-        if path.name != "compose.yaml":
+        if not path.name.startswith("compose."):
             assert document["apiVersion"]
             assert document["kind"]
 

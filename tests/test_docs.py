@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,9 +16,17 @@ import typer.main
 
 from layby import App
 from layby.cli.entry import app
+from layby.testing import running
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("examples/*/*.md")])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*/*.md"),
+        *ROOT.glob("examples/*/*.md"),
+        *ROOT.glob("docs/adr/*.md"),
+    ]
+)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -117,14 +126,41 @@ def test_the_retention_of_every_stream_is_told() -> None:
         assert f"| {stream.name} |" in table
 
 
-def test_the_readmes_example_is_an_app() -> None:
+def test_the_readmes_examples_are_apps() -> None:
     blocks = _BLOCK.findall((ROOT / "README.md").read_text())
-    [code] = [block for language, block in blocks if language == "python"]
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", f"{code}\nprint(len(app.topology().consumers))"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert int(done.stdout) > 0, done.stderr
+    codes = [block for language, block in blocks if language == "python"]
+    assert len(codes) == 2
+    for code in codes:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", f"{code}\nprint(len(app.topology().consumers))"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert int(done.stdout) > 0, done.stderr
+
+
+def test_the_readme_shows_python_at_once_and_is_short() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert lines.index("```python") < 40
+    assert len(lines) < 200
+
+
+@pytest.mark.nats
+@pytest.mark.parametrize(
+    ("answer", "result"), [("yes", "25 paid back for 1001"), ("no", "refused")]
+)
+async def test_the_readmes_first_example_does_what_it_says(
+    clean_nats: str, answer: str, result: str
+) -> None:
+    blocks = _BLOCK.findall((ROOT / "README.md").read_text())
+    code = next(block for language, block in blocks if language == "python")
+    module = ModuleType("shop")
+    exec(code, vars(module))  # noqa: S102
+    async with running(module.app, url=clean_nats) as rt:
+        await rt.send("shop.refund.requested", {"orderId": "1001", "amount": 25})
+        assert (await rt.question()).question == "Pay 25 back?"
+        assert (await rt.answer("1001", "perhaps", by="ada")).outcome == "invalid"
+        assert (await rt.answer("1001", answer, by="ada")).outcome == "accepted"
+        assert await rt.result("1001") == result

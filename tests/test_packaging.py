@@ -29,7 +29,11 @@ def test_every_package_is_listed() -> None:
         for folder in FOLDERS
         for init in (ROOT / folder).rglob("__init__.py")
     }
-    found |= {f"layby.{init.parent.name}" for init in (ROOT / "layby").glob("*/__init__.py")}
+    found |= {
+        ".".join(init.parent.relative_to(ROOT).parts)
+        for init in (ROOT / "layby").rglob("__init__.py")
+        if not any(folder.is_symlink() for folder in init.parents)
+    }
     assert set(project["tool"]["setuptools"]["packages"]) == {"layby", *found}
 
 

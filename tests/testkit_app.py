@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from layby import Agent, App, Network, Retry, Step, StepFailed, tool
-from layby.actors.workflow import RunFailure
+from layby.actors.workflows.workflow import RunFailure
 from layby.testing import ScriptedModel, calls
 from layby.tools import ask_developer
 

@@ -1,36 +1,56 @@
 """Tool calls that a person must approve: what they are asked, and what their answer means.
 
 The person is shown the tool and all of its arguments, defaults included, with a digest of both.
-What they approve is what runs: the digest is checked again before the tool starts. Whatever is
-neither a clear yes nor a clear no is refused and the question stays open; silence denies.
+What they approve is what runs: the digest is checked again before the tool starts. An answer that
+is neither a clear yes nor a clear no is refused and the question stays open; silence denies.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from ..runtime.call import Call
+from ..runtime.calling import maybe_await
+from ..runtime.choice import ruling_of_words
 from ..runtime.errors import InvalidSetup
+from ..runtime.quorum import Quorum
 from ..runtime.signature import canonical
-from .argument_text import arguments_text, written
+from .approvers import DEFAULT_ROLE, Approvers
+from .argument_text import arguments_text, safe_json
 from .context import ToolContext
 
-if TYPE_CHECKING:
-    from .tool import Tool
-
-Needs: TypeAlias = (
-    "bool | str | Callable[[ToolContext[Any], dict[str, Any]], bool | str | Awaitable[bool | str]]"
+Approver: TypeAlias = bool | str | Approvers
+ApprovalPolicy: TypeAlias = (
+    "Approver | Callable[[ToolContext[Any], dict[str, Any]], Approver | Awaitable[Approver]]"
 )
-"""Who must approve a call: nobody (False), a developer (True), the role of that name, or what a
-function of the context and the validated arguments says."""
+"""Who must approve a call: nobody (False), a developer (True), the named role, several people, or
+those that a function of the context and the validated arguments names."""
 
-DEFAULT_ROLE = "developer"
-_ASIDE = 80
-"""Characters of an argument that a question repeats in its first line."""
+_SHOWN = 80
+"""Characters of an argument that the question's first line shows."""
+
+
+class Approvable(Protocol):
+    """What an approval needs to know of a tool."""
+
+    @property
+    def name(self) -> str:
+        """What the model calls it by."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it does."""
+        ...
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """JSON Schema of its arguments."""
+        ...
 
 
 class Ruling(NamedTuple):
@@ -43,66 +63,89 @@ class Ruling(NamedTuple):
     """The arguments as the person has edited them."""
 
 
-def checked(tool: str, needs: Needs) -> Needs:
-    """`needs` if it can be meant. Raises InvalidSetup."""
+def checked(tool: str, needs: ApprovalPolicy) -> ApprovalPolicy:
+    """`needs`, if it names an approver or nobody. Raises InvalidSetup."""
     given: Any = needs
-    if isinstance(given, bool) or callable(given) or (isinstance(given, str) and given):
+    if isinstance(given, bool | Approvers) or callable(given) or (isinstance(given, str) and given):
         return needs
     raise InvalidSetup(
-        f"tool {tool!r}: needs_approval={needs!r}: give True, a role, or a function of "
-        "(ctx, arguments) that returns one of these"
+        f"tool {tool!r}: needs_approval={needs!r}: give True, a role, Approvers(...), or a "
+        "function of (ctx, arguments) that returns one of these"
     )
 
 
-async def role_for(needs: Needs, ctx: ToolContext[Any], arguments: dict[str, Any]) -> str:
-    """Who must approve this call; empty: nobody."""
-    wanted: Any = needs(ctx, arguments) if callable(needs) else needs
-    wanted = await wanted if inspect.isawaitable(wanted) else wanted
-    if isinstance(wanted, str):
-        return wanted
-    if isinstance(wanted, bool):
-        return DEFAULT_ROLE if wanted else ""
-    raise InvalidSetup(f"needs_approval must say True, False or a role, not {wanted!r}")
+class Needed(NamedTuple):
+    """Who must approve a call."""
+
+    role: str = ""
+    """Empty: nobody."""
+    quorum: Quorum | None = None
+    """If several people must."""
 
 
-def declared_role(needs: Needs) -> str:
-    """The role that must approve every call; empty where a call decides, or nobody must."""
-    if isinstance(needs, str):
-        return needs
-    return DEFAULT_ROLE if needs is True else ""
+async def approvers_for(
+    needs: ApprovalPolicy, ctx: ToolContext[Any], arguments: dict[str, Any]
+) -> Needed:
+    """Who must approve this call."""
+    found: Any = await maybe_await(needs(ctx, arguments)) if callable(needs) else needs
+    if isinstance(found, bool | str | Approvers):
+        return _needed(found)
+    raise InvalidSetup(
+        f"needs_approval returned {found!r}: return True, False, a role or Approvers(...)"
+    )
 
 
-def digest_of(tool: Tool[..., Any], arguments: Mapping[str, Any], full: Mapping[str, Any]) -> str:
-    """What a call comes to: the arguments as sent, and as the tool will get them."""
+def declared_approvers(needs: ApprovalPolicy) -> Needed:
+    """Who must approve every call; nobody where a function decides."""
+    return Needed() if callable(needs) else _needed(needs)
+
+
+def _needed(approver: Approver) -> Needed:
+    if isinstance(approver, Approvers):
+        return Needed(approver.asked, approver.needed)
+    if isinstance(approver, str):
+        return Needed(approver)
+    return Needed(DEFAULT_ROLE if approver else "")
+
+
+def digest_of(tool: Approvable, arguments: Mapping[str, Any], full: Mapping[str, Any]) -> str:
+    """The digest of a call: of its arguments as sent, and as the tool will get them."""
     return _digest(json.dumps([tool.name, dict(arguments), _plain(full)], sort_keys=True))
 
 
-def call_of(tool: Tool[..., Any], full: Mapping[str, Any]) -> Call:
-    """A call as its approval is signed: the tool, and the arguments as it will get them."""
+def call_of(tool: Approvable, full: Mapping[str, Any]) -> Call:
+    """What the signature of an approval covers: the tool, and the arguments as it will get them."""
     return Call(tool=tool.name, arguments=canonical(_plain(full)))
 
 
-def bound(digest: str, question_id: str) -> str:
-    """The digest that people see: of a call and the question about it, so no other has it.
+def question_digest(digest: str, question_id: str, salt: str = "") -> str:
+    """The digest that people see, which is unique: of a call and the question about it.
 
-    A question's id covers its run and its place in it.
+    A question's id covers its run and its place in it. A confidential question has a `salt`, so
+    that nobody can confirm a guess at the arguments.
     """
-    return _digest(f"{question_id}\x1f{digest}")
+    text = f"{question_id}\x1f{digest}"
+    return _digest(f"{text}\x1f{salt}" if salt else text)
+
+
+def new_salt() -> str:
+    """A secret that nobody can guess, for `question_digest`."""
+    return secrets.token_hex(16)
 
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-def question(tool: Tool[..., Any], agent: str, full: Mapping[str, Any], problem: str = "") -> str:
-    """One line that says what is asked."""
+def question(tool: Approvable, agent: str, full: Mapping[str, Any], problem: str = "") -> str:
+    """The question in one line, below the `problem` with the answer before, if there was one."""
     shown = ", ".join(f"{name}={_short(value)}" for name, value in _plain(full).items())
     ask = f"May {agent} call {tool.name}({shown})?"
     return f"{problem}\n{ask}" if problem else ask
 
 
-def context(tool: Tool[..., Any], full: Mapping[str, Any], digest: str) -> str:
-    """All that a person needs to know, and how to answer. Nothing is cut."""
+def context(tool: Approvable, full: Mapping[str, Any], digest: str) -> str:
+    """Everything a person needs to know, and how to answer. Nothing is cut off."""
     about = f"{tool.name}: {tool.description}\n" if tool.description else ""
     return (
         f"{about}{arguments_text(_plain(full))}\ndigest: {digest}\n"
@@ -111,8 +154,8 @@ def context(tool: Tool[..., Any], full: Mapping[str, Any], digest: str) -> str:
     )
 
 
-def answer_type(tool: Tool[..., Any], digest: str) -> Any:
-    """The type of an answer: the words and objects that are clear."""
+def answer_type(tool: Approvable, digest: str) -> Any:
+    """The type of an answer: the words and objects that are unambiguous."""
     from pydantic import (  # noqa: PLC0415  slow to load, and seldom needed
         ConfigDict,
         Field,
@@ -123,7 +166,7 @@ def answer_type(tool: Tool[..., Any], digest: str) -> Any:
 
     closed = ConfigDict(extra="forbid")
     yes: Any = Literal[(True, digest)]
-    # The tool's parameters are the schema; the tool itself checks them, and says what is wrong.
+    # The tool's parameters are the schema; the tool itself checks them and names what is wrong.
     edited = Annotated[dict[str, Any], WithJsonSchema(inlined(tool.parameters))]
     written = Annotated[str, Field(min_length=1)]
     wanted: Any = (
@@ -141,7 +184,7 @@ def answer_type(tool: Tool[..., Any], digest: str) -> Any:
 
 
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without references, which would point elsewhere within another schema."""
+    """The schema without references, which would break inside another schema."""
     definitions = {f"#/$defs/{name}": inner for name, inner in schema.get("$defs", {}).items()}
 
     def inline(part: Any, within: tuple[str, ...]) -> Any:
@@ -155,7 +198,7 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(reference, str):
             return {k: inline(v, within) for k, v in fields.items() if k != "$defs"}
         if reference in within or reference not in definitions:
-            return {}  # it contains itself: anything may stand here, and the tool checks it
+            return {}  # recursive: anything is allowed here, and the tool checks it
         return inline(definitions[reference], (*within, reference))
 
     whole: dict[str, Any] = inline(schema, ())
@@ -163,7 +206,7 @@ def inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pattern(digest: str) -> str:
-    """The plain words that are clear. Portable: without inline flags."""
+    """A pattern for the plain words that are unambiguous. Portable: without inline flags."""
     yes = f"{_any_case('yes')}|{_any_case('approved?')}(\\s+{digest})?"
     no = f"{_any_case('no')}(:[\\s\\S]*)?"
     no += f"|{_any_case('reject')}({_any_case('ed')})?([:\\s][\\s\\S]*)?"
@@ -175,30 +218,19 @@ def _any_case(word: str) -> str:
     return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in word)
 
 
-def read(value: Any) -> Ruling:
-    """What an accepted answer says; anything that is not understood is a rejection."""
+def ruling_of(value: Any) -> Ruling:
+    """The ruling in an accepted answer; an answer that is not understood is a rejection."""
     if isinstance(value, str):
-        return _read_words(value.strip())
-    [(kind, said)] = value  # a pydantic model with one field
+        kind, content = ruling_of_words(value.strip())
+        return Ruling(kind, content)
+    [(kind, content)] = value  # a pydantic model with one field
     if kind == "approve":
         return Ruling("approve")
     if kind == "respond":
-        return Ruling("respond", said)
+        return Ruling("respond", content)
     if kind == "edit":
-        return Ruling("edit", arguments=said)
-    return Ruling("reject", str(said).strip())
-
-
-def _read_words(text: str) -> Ruling:
-    lowered = text.lower()
-    if lowered.startswith("respond:"):
-        return Ruling("respond", text[len("respond:") :].strip())
-    if lowered == "yes" or lowered.split()[0] in {"approve", "approved"}:
-        return Ruling("approve")
-    for word in ("rejected", "reject", "no"):
-        if lowered.startswith(word):
-            return Ruling("reject", text[len(word) :].lstrip(":").strip())
-    return Ruling("reject", text)
+        return Ruling("edit", arguments=content)
+    return Ruling("reject", str(content).strip())
 
 
 def _plain(full: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,5 +241,5 @@ def _plain(full: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    text = written(value)
-    return text if len(text) <= _ASIDE else f"{text[:_ASIDE]}…"
+    text = safe_json(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

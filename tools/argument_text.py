@@ -1,4 +1,4 @@
-"""The arguments of a call as a person reads them: JSON, texts of several lines, changes."""
+"""The arguments of a call as a person reads them: JSON, multi-line texts, changes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _KINDS = ("", "_text", "_string", "_str", "_code", "_content")
 _MARGIN = "  | "
 
 
-def written(value: Any, indent: int | None = None) -> str:
-    """JSON that looks like what it says: marks that hide or turn characters are escaped."""
+def safe_json(value: Any, indent: int | None = None) -> str:
+    """JSON that cannot mislead: characters that hide or reorder others are escaped."""
     return visible(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def visible(text: str) -> str:
-    """Text whose marks that hide or turn characters are escaped; line breaks stay."""
+    """`text` with the characters escaped that hide or reorder others; line breaks stay."""
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def arguments_text(arguments: dict[str, Any]) -> str:
-    """All arguments, nothing cut. Texts of several lines follow as blocks, and changes as a diff.
+    """All arguments, nothing cut off. Multi-line texts follow as blocks, changes as a diff.
 
-    Each line of a block has a margin, so that no text can pass for a line of ours.
+    Each line of a block has a margin, so that no text can pose as a line of Layby's.
     """
     shown, blocks = dict(arguments), list[str]()
     for old, new in _pairs(arguments):
@@ -33,11 +33,11 @@ def arguments_text(arguments: dict[str, Any]) -> str:
         diff = _diff(arguments[old], arguments[new])
         blocks.append(_block(f"change from {old} to {new}", diff))
     blocks += [_block(path, text.split("\n")) for path, text in _texts(shown)]
-    return "\n".join([f"arguments: {written(_without_texts(shown), indent=2)}", *blocks])
+    return "\n".join([f"arguments: {safe_json(_without_texts(shown), indent=2)}", *blocks])
 
 
 def _pairs(arguments: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names of arguments that are what a text was and what it becomes."""
+    """The names of arguments that hold a text before and after a change."""
     names = [(f"{old}{kind}", f"{new}{kind}") for old, new in _CHANGES for kind in _KINDS]
     return [
         (old, new)
@@ -62,7 +62,7 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of several lines in a value, with where they are."""
+    """The multi-line texts in a value, each with its path."""
     if _is_long(value):
         yield path, value
     for key, inner in _items(value):
@@ -70,7 +70,7 @@ def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _without_texts(value: Any) -> Any:
-    """The value with a note in the place of each text of several lines."""
+    """The value with a note in place of each multi-line text."""
     if _is_long(value):
         return f"{value.count(chr(10)) + 1} lines, shown below"
     if isinstance(value, dict):
@@ -81,14 +81,14 @@ def _without_texts(value: Any) -> Any:
 
 
 def _diff(before: str, after: str) -> list[str]:
-    """A unified diff that holds the whole of both texts."""
+    """A unified diff that contains both texts completely."""
     old, new = before.split("\n"), after.split("\n")
-    several = max(len(old), len(new))
-    found = list(difflib.unified_diff(old, new, n=several, lineterm=""))
+    context = max(len(old), len(new))
+    found = list(difflib.unified_diff(old, new, n=context, lineterm=""))
     return found[3:] or [f"  {line}" for line in old]
 
 
 def _block(title: str, lines: list[str]) -> str:
-    """Lines with a margin below a title. Tabs stay, for what is mostly code."""
+    """Lines with a margin below a title. Tabs stay, because most of these texts are code."""
     shown = ("\t".join(visible(part) for part in line.split("\t")) for line in lines)
     return "\n".join([f"{visible(title)}:", *(f"{_MARGIN}{line}" for line in shown)])

@@ -1,10 +1,15 @@
-"""The tool with which an agent asks a person, and waits without holding anything."""
+"""The tool that lets an agent ask a person, and wait without occupying a worker."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
+from ..runtime.deciders import Deciders, check_declared
+from ..runtime.ladders import LadderOptions, check_options
+from ..runtime.rung import Escalate, Remind
 from ..runtime.vouching import Accept
 from .context import ToolContext
 from .tool import Tool, tool
@@ -17,30 +22,62 @@ def make_ask(
     description: str | None = None,
     timeout: str | float | timedelta | None = None,
     accept: Accept = None,
+    confidential: bool = False,
+    to: str | None = None,
+    remind: Remind | None = None,
+    escalate: Escalate | None = None,
+    urgent: bool = False,
+    answer: Any = str,
+    quorum: int | None = None,
+    groups: Mapping[str, int] | None = None,
+    veto: bool = False,
+    exclude: Sequence[str] = (),
 ) -> Tool[..., Any]:
-    """A tool that asks somebody with `role`.
+    """Make a tool that asks a person with `role`.
 
     The result holds `answer`, `by` (who gave it, as far as is known) and `answered_at`. When nobody
-    answers within `timeout` (the app's `ask_timeout` unless given) the model gets an error that
-    says so, and so it does when the run has asked as often as the app allows. `accept` is that of
-    `step.ask`.
+    answers within `timeout` (default: the app's `ask_timeout`), or when the run has asked as many
+    questions as the app allows, the model gets an error that says so. The other options mean what
+    they mean for `step.ask`; if several people decide, `by` names those who agree.
+
+    Raises:
+        InvalidSetup: what happens while a question stays open, or who decides it, is declared in a
+            way that cannot be.
     """
+    check_options(LadderOptions(to, remind, escalate, urgent), f"questions to {role!r}")
+    check_declared(Deciders(quorum, groups, veto, exclude), answer)
 
     async def ask(
         ctx: ToolContext,
         question: Annotated[str, "The question, complete in itself"],
         context: Annotated[str, "What they need to know to answer it"] = "",
     ) -> dict[str, str]:
-        answer = await ctx.step.ask(
-            role, question, context=context, timeout=timeout, agent=ctx.agent, accept=accept
+        given = await ctx.step.ask(
+            role,
+            question,
+            context=context,
+            timeout=timeout,
+            answer=answer,
+            agent=ctx.agent,
+            accept=accept,
+            confidential=confidential,
+            to=to,
+            remind=remind,
+            escalate=escalate,
+            urgent=urgent,
+            quorum=quorum,
+            groups=groups,
+            veto=veto,
+            exclude=exclude,
         )
-        return {"answer": answer.text, "by": answer.by, "answered_at": answer.at.isoformat()}
+        return {"answer": given.text, "by": given.by, "answered_at": given.at.isoformat()}
 
-    return tool(
+    made = tool(
         name=name or f"ask_{role}",
         description=description
         or f"Ask a {role} a question that only a person can answer. It may take hours.",
     )(ask)
+    return replace(made, confidential=confidential)
 
 
 ask_developer = make_ask()

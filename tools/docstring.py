@@ -1,4 +1,4 @@
-"""What a tool's docstring says: its first paragraph, and Google's `Args:` section."""
+"""Reads a tool's docstring: its first paragraph, and the `Args:` section in Google's style."""
 
 from __future__ import annotations
 

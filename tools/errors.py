@@ -1,8 +1,8 @@
-"""How a tool call goes wrong before or beside the tool's own code.
+"""Errors of a tool call, apart from those that the tool's own code raises.
 
 LaybyError
-├─ Fatal               raised by a tool or tool hook: the run fails, the model is not told
-└─ ToolError          the model is told the message, and may try otherwise
+├─ Fatal               raised by a tool or tool hook: the run fails, and the model sees nothing
+└─ ToolError          the model sees the message, and may try something else
    ├─ InvalidArguments   the arguments do not fit the tool's parameters; the tool did not run
    ├─ ToolTimedOut       the tool ran longer than its `timeout`; it may have done its work
    └─ UnknownTool        the agent has no tool of that name
@@ -17,11 +17,11 @@ from ..runtime.errors import LaybyError
 
 
 class ToolError(LaybyError):
-    """A tool call failed; raise it in a tool to tell the model why, in words meant for it."""
+    """A tool call failed. Raise it in a tool with a message that the model should see."""
 
 
 class Fatal(LaybyError):
-    """Raise it in a tool or tool hook to fail the run: no try and no model can mend this."""
+    """Raise it in a tool or tool hook to fail the run, when no retry and no model can help."""
 
     retryable = False
 
@@ -31,7 +31,7 @@ class InvalidArguments(ToolError):
 
 
 class ToolTimedOut(ToolError):
-    """The tool took longer than its `timeout`. What it had begun may still have happened."""
+    """The tool took longer than its `timeout`. It may still have taken effect."""
 
     def __init__(self, tool: str, seconds: float) -> None:
         super().__init__(f"{tool} gave no result in {seconds:g} s; it may still have taken effect")
@@ -43,7 +43,7 @@ class ToolTimedOut(ToolError):
 
 
 class UnknownTool(ToolError):
-    """The model called a tool that the agent does not have; `known` are those it has."""
+    """The model called a tool that the agent does not have; `known` lists those that it has."""
 
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name

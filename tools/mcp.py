@@ -1,7 +1,7 @@
 """Tools of an MCP server: `Agent(tools=[mcp_server("github", url="https://...")])`.
 
-Needs the extra `layby[mcp]`, the official `mcp` package. Nothing is started or connected before an
-agent takes a turn; nothing of the server's environment or headers is ever logged or recorded.
+Needs the extra `layby[mcp]`, the official `mcp` package. Nothing is started or connected until an
+agent takes a turn. The server's environment and headers are never logged or recorded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ..bus.install import installing
 from ..runtime import duration
 from ..runtime.actor_step import ActorStep
 from ..runtime.errors import InvalidSetup
-from .approval import Needs, checked
+from .approval import ApprovalPolicy, checked
 from .context import ToolContext
 from .errors import ToolError
 from .mcp_link import Endpoint, Link, McpLost
-from .mcp_wire import CONTEXT, Arguments, Listed, Reply, Wanted, arguments_of, put_to_a_person
+from .mcp_wire import CONTEXT, Arguments, Listed, Reply, Wanted, arguments_of, ask_person
 from .mcp_wire import name_of as tool_name
 from .tool import Tool
 
-_ROUNDS = 10
-"""Times that a server may ask for input in one call."""
+_MAX_INPUTS = 10
+"""How often a server may ask for input in one call."""
 
 
 def mcp_server(
@@ -41,28 +41,32 @@ def mcp_server(
     timeout: str | float | timedelta = "60s",
     retries: int = 0,
     refresh: str | float | timedelta = "5m",
-    needs_approval: Needs = False,
+    needs_approval: ApprovalPolicy = False,
+    confidential: bool = False,
     role: str = "developer",
 ) -> McpServer:
     """The tools of an MCP server, for `Agent(tools=[...])`. The model sees `<name>-<tool>`.
 
     Args:
-        name: What the server is called: letters, digits, `_` and `-`.
-        command: Starts the server as a child process, spoken to over its standard streams.
-        url: Where the server is, by streamable HTTP.
-        env: Variables for the child process, beside a safe few (`PATH`, `HOME`...) of our own.
-        cwd: Where the child process runs.
+        name: The server's name: letters, digits, `_` and `-`.
+        command: The command that starts the server as a child process, which speaks MCP over its
+            standard streams.
+        url: The server's address, for streamable HTTP.
+        env: Variables for the child process, in addition to a few safe ones (`PATH`, `HOME`...).
+        cwd: The working directory of the child process.
         headers: Headers of each HTTP request, `Authorization` for instance.
-        only: The server's own names of the tools to offer; None: all.
-        timeout: How long connecting, listing or one try of a call may take.
-        retries: How often a call is tried again whose connection was lost or which timed out. It
-            may have taken effect: give more than 0 for tools that bear being called twice.
-        refresh: How old a list of tools may be when a turn begins.
-        needs_approval: As with `@tool`, for all of its tools.
-        role: Who is asked when the server needs input from a person.
+        only: The tools to offer, by the server's own names for them; None: all.
+        timeout: How long connecting, listing the tools or one attempt of a call may take.
+        retries: How often to retry a call that timed out or lost its connection. The call may have
+            taken effect: give more than 0 only for tools that may safely run twice.
+        refresh: How old the list of tools may be when a turn begins.
+        needs_approval: Who must approve the calls of its tools: see `@tool`.
+        confidential: Whether questions to people, for an approval or from the server, are encrypted
+            wherever they are shown: see `@tool`.
+        role: The role that is asked when the server needs input from a person.
 
     Raises:
-        InvalidSetup: the settings cannot work, or the extra `mcp` is not installed.
+        InvalidSetup: the settings contradict one another, or the extra `mcp` is not installed.
     """
     where = f"mcp_server({name!r})"
     if importlib.util.find_spec("mcp") is None:
@@ -93,6 +97,7 @@ def mcp_server(
         retries=retries,
         refresh=duration.seconds(refresh, allow_zero=True),
         needs_approval=checked(name, needs_approval),
+        confidential=confidential,
         role=role,
     )
 
@@ -107,7 +112,8 @@ class McpServer:
         only: frozenset[str] | None,
         retries: int,
         refresh: float,
-        needs_approval: Needs,
+        needs_approval: ApprovalPolicy,
+        confidential: bool,
         role: str,
     ) -> None:
         self._endpoint = endpoint
@@ -115,6 +121,7 @@ class McpServer:
         self._retries = retries
         self._refresh = refresh
         self._needs_approval = needs_approval
+        self._confidential = confidential
         self._role = role
         self._link: Link | None = None
         self._opening: asyncio.Lock | None = None
@@ -123,7 +130,7 @@ class McpServer:
 
     @property
     def name(self) -> str:
-        """What the server is called."""
+        """The server's name."""
         return self._endpoint.name
 
     def __repr__(self) -> str:
@@ -133,7 +140,7 @@ class McpServer:
         """The server's tools, at most `refresh` old.
 
         Raises:
-            McpLost: it cannot be reached; worth another try.
+            McpLost: it cannot be reached; trying again may help.
         """
         link = self._link
         fresh = time.monotonic() - self._listed_at < self._refresh
@@ -142,7 +149,7 @@ class McpServer:
         return await self.refresh()
 
     async def refresh(self) -> Sequence[Tool[..., Any]]:
-        """List the tools anew. Raises McpLost."""
+        """List the tools again. Raises McpLost."""
         link = await self._open()
         link.list_changed = False
         found = await link.list_tools()
@@ -151,7 +158,7 @@ class McpServer:
         return self._tools
 
     async def aclose(self) -> None:
-        """End the connection, and the child process; the next turn opens it again."""
+        """Close the connection and end the child process; the next turn opens them again."""
         link, self._link = self._link, None
         if link is not None:
             await link.close()
@@ -160,7 +167,7 @@ class McpServer:
         return self._only is None or tool in self._only
 
     async def _open(self) -> Link:
-        """The connection, made anew where it was lost or belongs to another event loop."""
+        """The connection; a new one where it was lost or belongs to another event loop."""
         if self._link is not None and self._link.usable:
             return self._link
         if self._opening is None or not _of_this_loop(self._opening):
@@ -184,36 +191,37 @@ class McpServer:
             retries=self._retries,
             arguments=arguments,
             needs_approval=self._needs_approval,
+            confidential=self._confidential,
         )
 
     async def _call(self, ctx: ToolContext[Any], tool: str, arguments: dict[str, Any]) -> str:
-        """Call a tool; what the server wants to know on the way is asked of a person, parked."""
+        """Call a tool; when the server needs input, park the run until a person has given it."""
         responses: dict[str, Any] | None = None
         state: str | None = None
-        for number in range(1, _ROUNDS + 1):
+        for number in range(1, _MAX_INPUTS + 1):
             key = f"input{number}"
             if ActorStep.of(ctx.step).has(key):
-                wanted = await ctx.step.run(key, _recorded)
+                wanted = await ctx.step.run(key, _already_recorded)
             else:
                 link = await self._open()
                 reply = await link.call(tool, arguments, responses, state)
                 if isinstance(reply, Reply):
-                    return _said(reply)
-                wanted = await ctx.step.run(key, _given, reply, note=f"{tool} needs input")
-            responses = await put_to_a_person(ctx, self._role, wanted)
+                    return _text_of(reply)
+                wanted = await ctx.step.run(key, _as_is, reply, note=f"{tool} needs input")
+            responses = await ask_person(ctx, self._role, wanted, confidential=self._confidential)
             state = wanted.state
-        raise ToolError(f"{tool} asked for input {_ROUNDS} times; it was given up")
+        raise ToolError(f"{tool} asked for input {_MAX_INPUTS} times and was given up")
 
 
-async def _given(wanted: Wanted) -> Wanted:
+async def _as_is(wanted: Wanted) -> Wanted:
     return wanted
 
 
-async def _recorded() -> Wanted:
-    raise AssertionError("it is in the log")
+async def _already_recorded() -> Wanted:
+    raise AssertionError("the request is in the log")
 
 
-def _said(reply: Reply) -> str:
+def _text_of(reply: Reply) -> str:
     if reply.is_error:
         raise ToolError(reply.text or "the tool failed and did not say why")
     return reply.text

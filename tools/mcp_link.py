@@ -1,4 +1,4 @@
-"""One connection to an MCP server, kept by a task of its own. The only module that uses `mcp`."""
+"""One connection to an MCP server, held by a task of its own. The only module that uses `mcp`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ..runtime.errors import LaybyError
 from .errors import ToolError
 from .mcp_wire import Listed, Reply, Wanted, reply_of, wanted_of
 
-if TYPE_CHECKING:  # the package takes half a second to load: only who uses it shall pay
+if TYPE_CHECKING:  # loading the package takes half a second
     from mcp import Client
 
 log = structlog.get_logger("layby.mcp")
 
-_CLOSE_WITHIN = 10.0
+_CLOSE_SECONDS = 10.0
 _PAGES = 50
 
 
 class McpLost(LaybyError):
-    """An MCP server cannot be reached, or was lost amid a call, which may have taken effect."""
+    """An MCP server cannot be reached, or was lost during a call, which may have taken effect."""
 
     retryable = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where a server is, and how to get in. Shows no secret."""
+    """A server's address and credentials. Its `repr` shows no secret."""
 
     name: str
     command: tuple[str, ...] = field(default=(), repr=False)
@@ -43,26 +43,26 @@ class Endpoint:
     timeout: float = 60.0
 
     def without_secrets(self, text: str) -> str:
-        """A server's or the package's words, without what we have sent to get in."""
+        """A message of the server or the package, without the credentials that we have sent."""
         secrets = [*self.env.values(), *self.headers.values(), self.url, *self.command[1:]]
         for secret in sorted(filter(None, secrets), key=len, reverse=True):
-            if len(secret) > 3:  # noqa: PLR2004  shorter ones would blank half the message
+            if len(secret) > 3:  # noqa: PLR2004  shorter ones would blank out half the message
                 text = text.replace(secret, "***")
         return text
 
 
 class Link:
-    """A connection, from open to closed; it is not opened again."""
+    """A connection, from open to closed; it is never reopened."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._loop = asyncio.get_running_loop()
-        self._closing = asyncio.Event()
+        self._closer = asyncio.Event()
         self._ready: asyncio.Future[Client] = self._loop.create_future()
         self._keeper = self._loop.create_task(self._keep(), name=f"mcp.{endpoint.name}")
         self._lost = False
         self.list_changed = False
-        """Whether the server has said that its list of tools is not what it was."""
+        """Whether the server has announced that its list of tools has changed."""
 
     @classmethod
     async def open(cls, endpoint: Endpoint) -> Link:
@@ -82,23 +82,23 @@ class Link:
 
     @property
     def usable(self) -> bool:
-        """Whether calls may be sent over it, from this event loop."""
+        """Whether calls can be sent over it from this event loop."""
         return (
             not self._lost
             and not self._keeper.done()
-            and not self._closing.is_set()
+            and not self._closer.is_set()
             and self._loop is asyncio.get_running_loop()
         )
 
     async def close(self) -> None:
-        """End it, and the child process."""
-        self._closing.set()
+        """Close the connection and end the child process."""
+        self._closer.set()
         if self._loop is not asyncio.get_running_loop():
-            return  # its loop is over, and took it along
-        done, _ = await asyncio.wait({self._keeper}, timeout=_CLOSE_WITHIN)
+            return  # it ended with its event loop
+        done, _ = await asyncio.wait({self._keeper}, timeout=_CLOSE_SECONDS)
         if not done:
             self._keeper.cancel()
-            await asyncio.wait({self._keeper}, timeout=_CLOSE_WITHIN)
+            await asyncio.wait({self._keeper}, timeout=_CLOSE_SECONDS)
 
     async def list_tools(self) -> list[Listed]:
         """Every tool of the server. Raises McpLost."""
@@ -128,8 +128,8 @@ class Link:
         """Call a tool once.
 
         Raises:
-            ToolError: the server refuses the call; in its words, for the model.
-            McpLost: the connection was lost, or no answer came in time.
+            ToolError: the server refuses the call; its message is for the model.
+            McpLost: the connection was lost, or the server did not answer in time.
         """
         from mcp import MCPError  # noqa: PLC0415
         from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT  # noqa: PLC0415
@@ -148,21 +148,21 @@ class Link:
             if error.code not in {CONNECTION_CLOSED, REQUEST_TIMEOUT}:
                 raise ToolError(self._endpoint.without_secrets(error.message)) from None
             self._lost = self._lost or error.code == CONNECTION_CLOSED
-            raise self._explained("was lost amid the call", error) from None
+            raise self._explained("was lost during the call", error) from None
         except TimeoutError as error:
-            raise self._explained("gave no answer in time", error) from None
+            raise self._explained("did not answer in time", error) from None
         except Exception as error:  # noqa: BLE001  a server may do anything
             self._lost = True
-            raise self._explained("was lost amid the call", error) from None
+            raise self._explained("was lost during the call", error) from None
         return reply_of(result) if result.result_type == "complete" else wanted_of(result)
 
     async def _keep(self) -> None:
-        """Hold the connection open; the package wants it closed by the task that opened it."""
+        """Keep the connection open: the package wants it closed by the task that opened it."""
         try:
             async with _connected(self._endpoint, self) as client:
                 self._ready.set_result(client)
-                await self._closing.wait()
-        except Exception as error:  # noqa: BLE001  told to whoever waits for the connection
+                await self._closer.wait()
+        except Exception as error:  # noqa: BLE001  raised where the connection is awaited
             if self._ready.done():
                 why = self._endpoint.without_secrets(_innermost(error))
                 log.warning("mcp.lost", server=self._endpoint.name, error=why)
@@ -173,13 +173,13 @@ class Link:
             if not self._ready.done():
                 self._ready.cancel()
 
-    async def heard(self, message: Any) -> None:
-        """Take note of what the server says unasked."""
+    async def on_message(self, message: Any) -> None:
+        """Note a message that the server sends on its own."""
         if type(message).__name__ == "ToolListChangedNotification":
             self.list_changed = True
 
-    def ended(self) -> None:
-        """Take note that the server will say nothing more."""
+    def on_end(self) -> None:
+        """Note that the server will send nothing more."""
         self._lost = True
 
     def _explained(self, what: str, error: Exception) -> McpLost:
@@ -194,7 +194,7 @@ async def _connected(endpoint: Endpoint, link: Link) -> AsyncGenerator[Client]:
 
     async def elicit(context: Any, params: Any) -> ElicitResult:
         del context, params
-        # A server of an older protocol asks amid the call, which cannot be parked for hours.
+        # A server with an older protocol asks during the call, which cannot be parked for hours.
         log.info("mcp.elicitation_cancelled", server=endpoint.name)
         return ElicitResult(action="cancel")
 
@@ -205,7 +205,7 @@ async def _connected(endpoint: Endpoint, link: Link) -> AsyncGenerator[Client]:
                 transport,
                 read_timeout_seconds=endpoint.timeout,
                 elicitation_callback=elicit,
-                message_handler=link.heard,
+                message_handler=link.on_message,
                 cache=None,
             )
         )
@@ -229,14 +229,14 @@ async def _over_stdio(
 
     command, *args = endpoint.command
     server = StdioServerParameters(command=command, args=args, env=endpoint.env, cwd=endpoint.cwd)
-    # What the server writes to its standard error may be anything: it is not ours to log.
+    # A server may write anything to its standard error, secrets included: we do not log it.
     nowhere = stack.enter_context(open(os.devnull, "w"))  # noqa: ASYNC230, PTH123, SIM115
     async with stdio_client(server, errlog=nowhere) as (read, write):
         yield _Watched(read, link), write
 
 
 class _Watched:
-    """A stream of messages that says when it is over, so that nothing more is sent in vain."""
+    """A stream of messages that reports its end, so that nothing is sent to a dead server."""
 
     def __init__(self, stream: Any, link: Link) -> None:
         self._stream = stream
@@ -252,7 +252,7 @@ class _Watched:
         try:
             return await self._stream.__anext__()
         except BaseException:
-            self._link.ended()
+            self._link.on_end()
             raise
 
     async def __aenter__(self) -> Self:
@@ -277,7 +277,7 @@ def _typed(responses: dict[str, Any] | None) -> Any:
 
 
 def _innermost(error: BaseException) -> str:
-    """The reason inside groups of errors, which the package's task groups make."""
+    """The reason inside the exception groups that the package's task groups raise."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseException", error.exceptions[0])
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""What MCP servers say, in our words: tools, results, and what they ask of a person."""
+"""Translates what MCP servers send: tools, results, and requests for input from a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .context import ToolContext
 from .errors import InvalidArguments, ToolError
 
 CONTEXT = "layby:context"
-"""The parameter that gets the `ToolContext`: no argument of a server can have its name."""
+"""The parameter that gets the `ToolContext`: no argument of a server can have this name."""
 _LONGEST = 64
 _PREFIX = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
@@ -37,7 +37,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a call."""
+    """The result of a call."""
 
     text: str
     is_error: bool = False
@@ -49,11 +49,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     asked: dict[str, dict[str, Any]]
     """The server's requests for input, by its own keys."""
     state: str | None = None
-    """The server's own note, given back to it as it is."""
+    """The server's own note, sent back to it unchanged."""
 
 
 def name_of(server: str, tool: str) -> str:
-    """What models call a server's tool. Raises InvalidSetup for a server's name that cannot be."""
+    """The name of a server's tool for models. Raises InvalidSetup for a bad name of the server."""
     if not _PREFIX.fullmatch(server):
         raise InvalidSetup(f"mcp_server({server!r}): use 1 to 40 letters, digits, `_` and `-`")
     name = f"{server}-{_ODD.sub('_', tool)}"
@@ -68,7 +68,7 @@ class Arguments(schema.Arguments):
     """What a server's tool takes, checked against its own schema."""
 
     def check(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, as they are. Raises InvalidArguments, in words for the model."""
+        """The arguments, unchanged. Raises InvalidArguments, with a message for the model."""
         given = dict(arguments)
         validator = jsonschema.Draft202012Validator(self.schema)
         problems = list[Any](validator.iter_errors(given))[:_SHOWN]
@@ -83,7 +83,7 @@ class Arguments(schema.Arguments):
 
 
 def arguments_of(tool: Listed) -> Arguments:
-    """What a listed tool takes. A schema that is none lets everything pass: the server checks."""
+    """What a listed tool takes. An invalid schema lets everything pass: the server checks."""
     parameters: dict[str, Any] = {"type": "object", "properties": {}, **tool.parameters}
     try:
         jsonschema.Draft202012Validator.check_schema(parameters)
@@ -96,7 +96,7 @@ def arguments_of(tool: Listed) -> Arguments:
 
 
 def reply_of(result: Any) -> Reply:
-    """A complete result as text: its text parts, else its structured content."""
+    """A complete result as text: its text parts, or else its structured content."""
     texts = [_text_of(block) for block in result.content]
     text = "\n".join(each for each in texts if each)
     if not text and result.structured_content is not None:
@@ -120,7 +120,7 @@ def _text_of(block: Any) -> str:
 
 
 def wanted_of(required: Any) -> Wanted:
-    """What a result of the kind `input_required` asks for."""
+    """The input that a result of the kind `input_required` asks for."""
     requests: dict[str, Any] = required.input_requests or {}
     asked = {
         key: request.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -129,19 +129,23 @@ def wanted_of(required: Any) -> Wanted:
     return Wanted(asked=asked, state=required.request_state)
 
 
-async def put_to_a_person(
-    ctx: ToolContext[Any], role: str, wanted: Wanted
+async def ask_person(
+    ctx: ToolContext[Any], role: str, wanted: Wanted, *, confidential: bool = False
 ) -> dict[str, Any] | None:
-    """Ask what a server wants to know; the run is parked meanwhile. None: nothing was asked.
+    """Ask a person for what a server wants to know; the run is parked until they answer.
+
+    Returns the responses by the server's keys; None: it asked for nothing.
 
     Raises:
-        ToolError: it wants what only a client with a model or a file system could give.
-        AskTimedOut: nobody answered: the tool is not run to its end.
+        ToolError: it wants something that only a client with a model or a file system can give.
+        AskTimedOut: nobody answered: the call is not completed.
     """
     responses: dict[str, Any] = {}
     for key, request in wanted.asked.items():
         if request.get("method") != "elicitation/create":
-            raise ToolError(f"the server wants {request.get('method')}, which Layby does not offer")
+            raise ToolError(
+                f"the server wants {request.get('method')}, which Layby does not support"
+            )
         params = request["params"]
         form = _form_of(params)
         answer = await ctx.step.ask(
@@ -150,6 +154,7 @@ async def put_to_a_person(
             context=_context_of(params),
             answer=Annotated[Any, WithJsonSchema(form)],
             agent=ctx.agent,
+            confidential=confidential,
             name=f"elicit {key}",
         )
         responses[key] = _response_of(params, answer.value)
@@ -162,7 +167,7 @@ def _fields(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _form_of(params: dict[str, Any]) -> dict[str, Any]:
-    """What an answer may be: the whole form, its one field alone, or a refusal."""
+    """The schema of an answer: the whole form, the value of its only field, or a refusal."""
     if params.get("mode") == "url":
         return {"enum": ["done", _DECLINE]}
     fields = _fields(params)

@@ -1,4 +1,4 @@
-"""What a model gets to see of a tool's result."""
+"""A tool's result as the model sees it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 def render(value: object) -> str:
     """Write a tool's result for the model.
 
-    Text stays as it is and `None` reads "done". Everything else becomes JSON: pydantic models,
-    msgspec structs, dataclasses, dates, sets... Pydantic's secrets show as `**********`. What has
-    no JSON form shows as its type's name: the tool has run, so this must not fail, and a `repr`
-    might hold what nobody meant to send.
+    Text stays as it is and `None` becomes "done". Everything else becomes JSON: pydantic models,
+    msgspec structs, dataclasses, dates, sets... Pydantic's secrets show as `**********`. A value
+    without a JSON form shows as its type's name: the tool has run, so this must not fail, and a
+    `repr` might contain something that nobody meant to send.
     """
     plain = value.value if isinstance(value, Enum) else value
     if plain is None:
@@ -25,7 +25,7 @@ def render(value: object) -> str:
 
 
 def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str | None:
-    from pydantic_core import to_json  # noqa: PLC0415  `import layby` shall not load pydantic
+    from pydantic_core import to_json  # noqa: PLC0415  `import layby` must not load pydantic
 
     try:
         text = to_json(value, bytes_mode=bytes_mode, inf_nan_mode="strings", fallback=_fallback)
@@ -35,12 +35,12 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str | None:
 
 
 def _fallback(value: object) -> object:
-    """Stand in for a value that pydantic cannot write."""
+    """A substitute for a value that pydantic cannot write."""
     return _fields(value) if isinstance(value, msgspec.Struct) else _shown(value)
 
 
 def _fields(value: msgspec.Struct) -> dict[str, object]:
-    """A struct's fields under their encoded names; their values are pydantic's to write."""
+    """A struct's fields under their encoded names; pydantic writes their values."""
     config = value.__struct_config__
     tag = {} if config.tag is None else {config.tag_field or "type": config.tag}
     fields = msgspec.structs.fields(value)

@@ -1,4 +1,4 @@
-"""From a function's signature to the arguments a model may send: JSON Schema and validator."""
+"""Derives a JSON Schema and a validator for a model's arguments from a function's signature."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Schema(GenerateJsonSchema):
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a tool takes: `schema` for the model, `check` for what the model sends."""
+    """What a tool takes: `schema` describes it to a model, `check` checks what the model sends."""
 
     schema: dict[str, Any]
     context: str | None
@@ -43,12 +43,12 @@ class Arguments:
     model: type[BaseModel]
 
     def check(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments as the function wants them, defaults included.
+        """The arguments as the function takes them, defaults included.
 
         Raises:
             InvalidArguments: names each field that does not fit, and why.
         """
-        try:  # as JSON, so that strict types take what JSON can say of them
+        try:  # as JSON, so that strict types accept the JSON forms of their values
             checked = self.model.model_validate_json(to_json(arguments))
         except ValidationError as error:
             lines = problems(error, self.schema["properties"])
@@ -59,7 +59,7 @@ class Arguments:
 
 
 def problems(error: ValidationError, known: Iterable[str] = ()) -> list[str]:
-    """What is wrong, a line for each field, in words for a model; `known` are the field names."""
+    """What is wrong, one line per field, in words for a model; `known` are the field names."""
     found = error.errors(include_url=False, include_context=False)
     lines = [f"- {_problem(problem, known)}" for problem in found[:_SHOWN_PROBLEMS]]
     hidden = len(found) - len(lines)
@@ -83,17 +83,17 @@ def _problem(problem: ErrorDetails, known: Iterable[str]) -> str:
 def read_arguments(
     function: Callable[..., Any], name: str, local_names: Mapping[str, Any]
 ) -> Arguments:
-    """Work out what `function` takes; `local_names` are those around its definition.
+    """Work out what `function` takes; `local_names` are the names in scope at its definition.
 
     Raises:
-        InvalidSetup: names the parameter that a model could not be told about, and the fix.
+        InvalidSetup: names the parameter that cannot be described to a model, and the fix.
     """
     described = docstring.parameters(inspect.getdoc(function))
     hints = _hints(function, name, local_names)
     contexts = [parameter for parameter, (hint, _) in hints.items() if _is_context(hint)]
     if len(contexts) > 1:
         raise InvalidSetup(
-            f"tool {name!r}: one parameter at most may be a ToolContext, not {contexts}"
+            f"tool {name!r}: at most one parameter may be a ToolContext, not {contexts}"
         )
     fields = {
         parameter: _field(parameter, hint, default, described.get(parameter))
@@ -154,7 +154,7 @@ def _global_names(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _resolve(annotation: Any, global_names: dict[str, Any], local_names: Mapping[str, Any]) -> Any:
-    """The type meant by an annotation, which may be a string anywhere inside."""
+    """The type that an annotation means; it may contain strings at any depth."""
     holder: Any = SimpleNamespace(__annotations__={"it": annotation})
     names = dict(local_names)
     return get_type_hints(holder, globalns=global_names, localns=names, include_extras=True)["it"]
@@ -167,7 +167,7 @@ def _is_context(hint: Any) -> bool:
 
 
 def _field(name: str, hint: Any, default: Any, described: str | None) -> tuple[Any, Any]:
-    """A pydantic field; its alias is the parameter, for a field may not be named `_x` or `json`."""
+    """A pydantic field whose alias is the parameter: no field may be named `_x` or `json`."""
     words = [extra for extra in get_args(hint)[1:] if isinstance(extra, str)]
     description = _described(hint, default) or (
         words[0] if words and get_origin(hint) is Annotated else described
@@ -179,7 +179,7 @@ def _field(name: str, hint: Any, default: Any, described: str | None) -> tuple[A
 
 
 def _described(hint: Any, default: Any) -> str | None:
-    """The description in a pydantic `Field`, as annotation or as default."""
+    """The description in a pydantic `Field`, given as annotation or as default."""
     extras = [default, *(get_args(hint)[1:] if get_origin(hint) is Annotated else ())]
     fields = [extra for extra in extras if isinstance(extra, FieldInfo)]
     return next((field.description for field in fields if field.description), None)
@@ -196,12 +196,12 @@ def _model(name: str, fields: dict[str, tuple[Any, Any]]) -> type[BaseModel]:
 def _built(name: str, fields: dict[str, tuple[Any, Any]]) -> type[BaseModel]:
     numbered: dict[str, Any] = {f"p{n}": field for n, field in enumerate(fields.values())}
     model: type[BaseModel] = create_model(name, __config__=ConfigDict(extra="forbid"), **numbered)
-    model.model_json_schema(schema_generator=_Schema)  # fails for what JSON cannot say
+    model.model_json_schema(schema_generator=_Schema)  # fails for types without a JSON form
     return model
 
 
 def _unsupported(name: str, fields: dict[str, tuple[Any, Any]], error: Exception) -> InvalidSetup:
-    """Find the parameter that pydantic stumbled over."""
+    """The error that names the parameter which pydantic cannot handle."""
     for parameter, field in fields.items():
         try:
             _built(name, {parameter: field})
@@ -225,7 +225,7 @@ def _shortened(value: Any) -> str:
 
 
 def tidy_object(schema: dict[str, Any]) -> dict[str, Any]:
-    """Pydantic's schema without its made-up titles, which would only cost tokens."""
+    """Pydantic's schema without its generated titles, which only cost tokens."""
     return {"type": "object", "properties": {}, **_tidy(schema)}
 
 
@@ -240,6 +240,6 @@ def _tidy(schema: dict[str, Any] | list[Any] | str | float | None) -> Any:
 def _tidy_value(key: str, value: Any) -> Any:
     if key in {"properties", "$defs", "patternProperties"}:  # their keys are names
         return {name: _tidy(inner) for name, inner in value.items()}
-    if key in {"default", "const", "enum", "examples"}:  # data, no schema
+    if key in {"default", "const", "enum", "examples"}:  # data, not schemas
         return value
     return _tidy(value)

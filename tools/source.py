@@ -1,4 +1,4 @@
-"""Where an agent's tools may come from beside the code: a server that lists them."""
+"""Sources of tools other than code: a server that lists them, for instance."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = structlog.get_logger("layby.tools")
 
 @runtime_checkable
 class ToolSource(Protocol):
-    """Lists tools when they are needed; an agent takes it among its `tools`."""
+    """Lists tools when they are needed; an agent accepts it among its `tools`."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name, for people."""
         ...
 
     async def list_tools(self) -> Sequence[Tool[..., Any]]:
-        """Its tools as they are now. Raises what the turn then fails with, or is retried for."""
+        """Its current tools. The turn fails with what this raises, or is retried."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of whatever it holds in this process; it opens again when it is needed."""
+        """Release what it holds in this process; it opens again when it is needed."""
         ...
 
 
@@ -36,7 +36,7 @@ AnyTool = Tool[..., Any]
 
 
 def own(tools: Iterable[AnyTool | ToolSource]) -> list[AnyTool]:
-    """The tools that need no listing."""
+    """The tools themselves, without those of sources."""
     return [each for each in tools if isinstance(each, Tool)]
 
 
@@ -49,7 +49,7 @@ async def listed(tools: Sequence[AnyTool | ToolSource]) -> list[AnyTool]:
     """All of them as tools, in their order.
 
     Raises:
-        InvalidSetup: two have one name.
+        InvalidSetup: two have the same name.
     """
     found: list[AnyTool] = []
     for each in tools:
@@ -62,7 +62,7 @@ async def listed(tools: Sequence[AnyTool | ToolSource]) -> list[AnyTool]:
 
 
 async def close(all_sources: Iterable[ToolSource]) -> None:
-    """Close each source once; one that cannot be closed keeps no other from it."""
+    """Close each source once; a failure does not keep the others from being closed."""
     unique = {id(source): source for source in all_sources}
     closing = (source.aclose() for source in unique.values())
     for result in await asyncio.gather(*closing, return_exceptions=True):

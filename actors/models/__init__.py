@@ -1,1 +1,1 @@
-"""The providers behind the `Model` port, one file each."""
+"""The `Model` port and the providers behind it."""

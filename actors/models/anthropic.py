@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
-from ..model import ModelError, ModelRequest, ModelResponse, OnText
 from .anthropic_errors import NO_KEY, explain
-from .anthropic_wire import cached, read_message, write_request
+from .anthropic_wire import PROVIDER, cached, read_message, write_request
 from .client import SdkModel, arguments
 from .http import cut
+from .model import ModelError, ModelRequest, ModelResponse, OnText
+from .outbox import put
 
-if TYPE_CHECKING:  # the SDK takes over a second to load: only who talks to a model shall pay
+if TYPE_CHECKING:  # loading the SDK takes over a second
     from anthropic import AsyncAnthropic
 
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -38,26 +39,26 @@ def anthropic(
 ) -> AnthropicModel:
     """A Claude model, for instance `anthropic("claude-haiku-4-5")`.
 
-    Nothing is loaded or connected before the first request, and the SDK never retries by itself:
-    a failed request is retried durably, by the run.
+    Nothing is loaded or connected before the first request. The SDK does not retry by itself: the
+    run retries a failed request durably.
 
     Args:
-        model: Anthropic's name of the model.
-        max_tokens: Upper bound of a response, unless the agent sets its own.
-        api_key: Default: what the SDK finds, first of all `ANTHROPIC_API_KEY`.
-        base_url: Default: `ANTHROPIC_BASE_URL`, or Anthropic itself.
-        timeout: How long one response may take in all: seconds, or text such as `5m`.
-        cache: Let Anthropic cache the prompt (ephemeral, 5 minutes).
+        model: Anthropic's name for the model.
+        max_tokens: The most tokens of a response, unless the agent sets its own limit.
+        api_key: The API key; default: the one that the SDK finds, usually `ANTHROPIC_API_KEY`.
+        base_url: The API's address; default: `ANTHROPIC_BASE_URL`, or else Anthropic itself.
+        timeout: How long one response may take in total: seconds, or text such as `5m`.
+        cache: Whether Anthropic may cache the prompt (ephemeral, 5 minutes).
         thinking: The API's `thinking` object, for instance `{"type": "adaptive"}`.
-        extra: Further fields of the API's request, for instance `{"service_tier": "auto"}`.
+        extra: More fields for the API's request, for instance `{"service_tier": "auto"}`.
 
     Raises:
-        InvalidSetup: a setting cannot work.
-        InvalidDuration: `timeout` cannot be read.
+        InvalidSetup: a setting is not possible.
+        InvalidDuration: `timeout` is not a duration.
     """
     fixed = {**({} if thinking is None else {"thinking": dict(thinking)}), **(extra or {})}
     if clash := sorted(_OURS & set(fixed)):
-        raise InvalidSetup(f"anthropic({model!r}): extra may not hold {', '.join(clash)}")
+        raise InvalidSetup(f"anthropic({model!r}): extra must not contain {', '.join(clash)}")
     if max_tokens < 1:
         raise InvalidSetup(f"anthropic({model!r}): max_tokens={max_tokens}: give 1 or more")
     access = {"api_key": api_key, "base_url": base_url}
@@ -66,7 +67,7 @@ def anthropic(
 
 
 class AnthropicModel(SdkModel):
-    """A `Model`, made by `anthropic()`. Many tasks, and event loops, may use it at once."""
+    """A `Model`, made by `anthropic()`. Many tasks and event loops may share it."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class AnthropicModel(SdkModel):
 
     @property
     def name(self) -> str:
-        """Anthropic's name of the model."""
+        """Anthropic's name for the model."""
         return str(self._fixed["model"])
 
     @property
@@ -100,7 +101,7 @@ class AnthropicModel(SdkModel):
     async def _receive(self, request: ModelRequest, on_text: OnText | None) -> ModelResponse:
         complete: Any = None
         async with aclosing(self._events(request)) as events:
-            async for event in events:  # to the very end, so that the connection can be used again
+            async for event in events:  # to the end, so that the connection can be reused
                 if event.type == "text" and on_text is not None:
                     on_text(event.text)
                 elif event.type == "message_stop":
@@ -120,7 +121,9 @@ class AnthropicModel(SdkModel):
     def _stream(
         self, client: AsyncAnthropic, request: ModelRequest
     ) -> AbstractAsyncContextManager[Any]:
-        return client.messages.stream(**self._params(request, client))
+        fields = self._params(request, client)
+        put(PROVIDER, {**fields, "stream": True})
+        return client.messages.stream(**fields)
 
     def _explain(
         self, error: Exception, *, reading: bool, hide: Iterable[str]

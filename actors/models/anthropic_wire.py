@@ -1,12 +1,12 @@
-"""Our messages as Anthropic's Messages API writes them, and back. Pure: no client, no network."""
+"""Converts messages to those of Anthropic's Messages API, and back. Pure: no client, no network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from ..attachment import Document, Image
-from ..model import (
+from .attachment import Document, Image
+from .model import (
     Message,
     ModelError,
     ModelRequest,
@@ -39,7 +39,7 @@ _REFUSAL = "refusal"  # ours: the API has no such block
 
 
 def write_request(request: ModelRequest) -> dict[str, Any]:
-    """The fields of an API request that follow from ours."""
+    """The fields of an API request for one of ours."""
     fields: dict[str, Any] = {"messages": write_messages(request.messages)}
     if request.system:
         fields["system"] = [{"type": "text", "text": request.system}]
@@ -52,8 +52,8 @@ def write_request(request: ModelRequest) -> dict[str, Any]:
 def cached(fields: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """The request with the mark that lets its prompt be cached.
 
-    It goes on the request as a `whole`, or where an older SDK knows it: on the last block of what
-    stays the same from request to request, system or tools.
+    The mark goes on the request as a `whole`, or, for older SDKs, on the last block of what stays
+    the same from request to request: system or tools.
     """
     if whole:
         return {**_CACHED, **fields}
@@ -64,7 +64,7 @@ def cached(fields: dict[str, Any], *, whole: bool) -> dict[str, Any]:
 
 
 def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """The conversation in turns that alternate, tool results first in theirs."""
+    """The conversation in alternating turns, each with its tool results first."""
     turns: list[dict[str, Any]] = []
     for message in messages:
         blocks = _write_blocks(message)
@@ -73,11 +73,11 @@ def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
         elif blocks:
             turns.append({"role": message.role, "content": blocks})
     for turn in turns:
-        turn["content"].sort(key=_is_no_result)  # stable
+        turn["content"].sort(key=_is_not_a_result)  # stable
     return turns
 
 
-def _is_no_result(block: dict[str, Any]) -> bool:
+def _is_not_a_result(block: dict[str, Any]) -> bool:
     return bool(block["type"] != "tool_result")
 
 
@@ -89,7 +89,7 @@ def _write_blocks(message: Message) -> list[dict[str, Any]]:
 
 
 def _write_block(part: Part) -> dict[str, Any] | None:
-    """The API's block; None for what it would refuse: blank text, another provider's blocks."""
+    """The API's block; None for a part that it would refuse: blank text, or another provider's."""
     match part:
         case Text(text=text):
             return {"type": "text", "text": text} if text.strip() else None
@@ -132,8 +132,8 @@ def _write_tool_choice(choice: str) -> dict[str, Any]:
 def read_message(message: Any) -> ModelResponse:
     """The SDK's final `Message` as our response.
 
-    Of a response that was cut short the tool calls are left out: the last may lack half of its
-    arguments, and an unanswered call would spoil the conversation.
+    A response that was cut short loses its tool calls: the last one may lack part of its arguments,
+    and a call without a result would make the conversation invalid.
 
     Raises:
         ModelError: the API stopped for a reason that this version does not know.
@@ -145,7 +145,7 @@ def read_message(message: Any) -> ModelResponse:
         )
     parts = _read_parts(message, cut_short=stop in _CUT_SHORT)
     if stop == "end" and any(isinstance(part, ToolCall) for part in parts):
-        stop = "tool_use"  # said by some servers that imitate the API
+        stop = "tool_use"  # some servers that imitate the API say "end_turn"
     return ModelResponse(
         message=Message(role="assistant", parts=parts),
         stop_reason=stop,
@@ -167,13 +167,13 @@ def _read_block(block: Any) -> Part | None:
         case "tool_use":
             return ToolCall(id=block.id, name=block.name, arguments=dict(block.input))
         case "thinking" if not block.signature:
-            return None  # cut short; the API would not take it back
+            return None  # cut short: the API would refuse it in the next request
         case _:
             return Opaque(provider=PROVIDER, data=block.to_dict())
 
 
 def _read_refusal(message: Any) -> Part | None:
-    """Why it refused, for people who read the log; never sent back."""
+    """The reason of a refusal, for people who read the log; never sent back."""
     details = getattr(message, "stop_details", None)
     return details and Opaque(provider=PROVIDER, data={**details.to_dict(), "type": _REFUSAL})
 

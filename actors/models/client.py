@@ -1,4 +1,4 @@
-"""What all models behind a provider's SDK have in common: clients, time limits, streams, errors."""
+"""The common part of models behind a provider's SDK: clients, time limits, streams, errors."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from ...runtime.errors import InvalidSetup
-from ..model import ModelError, ModelRequest, ModelResponse, OnText
 from .http import late
+from .model import ModelError, ModelRequest, ModelResponse, OnText
 
 _CONNECT_SECONDS = 10.0
 
 
 class SdkModel(ABC):
-    """A `Model` over an SDK. Many tasks, and event loops, may use it at once."""
+    """A `Model` over an SDK. Many tasks and event loops may share it."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
@@ -29,15 +29,15 @@ class SdkModel(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """The provider's name of the model."""
+        """The provider's name for the model."""
 
     async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
-        """Answer one request; `on_text` sees text as it arrives.
+        """Answer one request; `on_text` gets the text as it arrives.
 
-        A refusal is a response: its `stop_reason` says so.
+        A model's refusal is a response too: see its `stop_reason`.
 
         Raises:
-            ModelError: the API failed or refused the request; see its `retryable`.
+            ModelError: the API failed or rejected the request; see its `retryable`.
         """
         limit = asyncio.timeout(self._timeout)
         try:
@@ -50,31 +50,31 @@ class SdkModel(ABC):
 
     @property
     def key_missing(self) -> str:
-        """That there is no key, and where to put one; empty where there is one, or none needed."""
+        """A message that the key is missing; empty if there is one, or none is needed."""
         return "" if self._key() else self._no_key
 
     @property
     def key_mark(self) -> str:
-        """What tells one key from another: 16 bits, too few to tell anything of either."""
+        """A mark that tells keys apart: 16 bits, too few to reveal anything about a key."""
         return hashlib.blake2b(self._key().encode(), digest_size=2).hexdigest()
 
     @property
     @abstractmethod
     def _no_key(self) -> str:
-        """What to say where there is no key."""
+        """The message for a missing key."""
 
     @abstractmethod
     def _key(self) -> str:
-        """The key that the SDK will use; empty where there is none."""
+        """The key that the SDK will use; empty: none."""
 
     async def aclose(self) -> None:
-        """Close the connections that this event loop has opened; they open again when needed."""
+        """Close this event loop's connections; they open again when they are needed."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.close()
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[Any, None]:
-        """What the API streams. Raises ModelError for what it did wrong."""
+        """The events that the API streams. Raises ModelError for the API's errors."""
         client: Any = None
         reading = False
         try:
@@ -86,11 +86,11 @@ class SdkModel(ABC):
         except (InvalidSetup, ModelError):
             raise
         except Exception as error:
-            # No variable may hold the key here: there are loggers that show them.
+            # No variable may hold the key here, because some loggers show variables.
             explained = self._explain(error, reading=reading, hide=self._secrets(client))
             if explained is None:
                 raise
-            # The cause holds the request, and with it the key: it shall reach no traceback.
+            # The cause contains the request and its key, which must not reach a traceback.
             raise explained from None
 
     async def _client(self) -> Any:
@@ -104,33 +104,33 @@ class SdkModel(ABC):
 
     @abstractmethod
     async def _receive(self, request: ModelRequest, on_text: OnText | None) -> ModelResponse:
-        """The whole response, out of `_events`."""
+        """The complete response, read from `_events`."""
 
     @abstractmethod
     def _load(self) -> Any:
-        """The SDK, with everything that it would load on first use; called in a thread."""
+        """Load the SDK, with everything that it loads on first use; called in a thread."""
 
     @abstractmethod
     def _connect(self, sdk: Any, **options: Any) -> Any:
-        """The SDK's client."""
+        """Make the SDK's client."""
 
     @abstractmethod
     def _stream(self, client: Any, request: ModelRequest) -> AbstractAsyncContextManager[Any]:
-        """The API's answer to a request, event by event."""
+        """Send a request and stream the API's answer."""
 
     @abstractmethod
     def _explain(
         self, error: Exception, *, reading: bool, hide: Iterable[str]
     ) -> ModelError | None:
-        """The error for what the SDK raised; None if the API has no part in it."""
+        """The `ModelError` for an error of the SDK; None if the API did not cause it."""
 
     @abstractmethod
     def _secrets(self, client: Any) -> list[str]:
-        """What a gateway may repeat in its error, and nobody may read there; of no client, none."""
+        """Secrets of a client, which a gateway may repeat in its errors; none without a client."""
 
 
 def arguments(function: Callable[..., Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A request's fields as an SDK function takes them; what it does not know goes as it is."""
+    """A request's fields as arguments of an SDK function; unknown ones go into `extra_body`."""
     known = set(inspect.signature(function).parameters)
     given = {name: value for name, value in fields.items() if name in known}
     unknown = {name: value for name, value in fields.items() if name not in known}

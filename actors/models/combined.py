@@ -1,4 +1,4 @@
-"""Models made of models: the next one when one fails, and a limit on how long one may take."""
+"""Models made of other models: fallbacks, and time limits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import structlog
 
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
-from ..model import Model, ModelError, ModelRequest, ModelResponse, OnText
 from .http import late
+from .model import Model, ModelError, ModelRequest, ModelResponse, OnText
 
 log = structlog.get_logger("layby.models")
 
 
 def fallback(*models: Model) -> Model:
-    """A model that asks the first of `models`, and the next one when that fails.
+    """A model that asks the first of `models`, and the next one if that fails.
 
-    An overloaded, unreachable or misconfigured provider is passed over, which the worker's log
-    tells. A request that is itself at fault (`ModelError.bad_request`) is not sent on. When all
-    have failed, the run tries them again later if that may help.
+    It skips a provider that is overloaded, unreachable or misconfigured, which the worker's log
+    reports. An invalid request (`ModelError.bad_request`) does not go to the next model.
+    When all models have failed, the run retries later if that may help.
 
     Raises:
         InvalidSetup: fewer than two models.
@@ -31,18 +31,18 @@ def fallback(*models: Model) -> Model:
 
 
 def with_timeout(model: Model, timeout: str | float | timedelta) -> Model:
-    """`model`, failing with a ModelError when a response takes longer than `timeout`.
+    """`model` with a time limit: it raises a ModelError if a response takes longer than `timeout`.
 
-    The run tries again later; inside `fallback` the next model is asked at once.
+    The run then retries later; inside `fallback`, the next model is asked at once.
 
     Raises:
-        InvalidDuration: `timeout` cannot be read.
+        InvalidDuration: `timeout` is not a duration.
     """
     return _WithTimeout(model, seconds(timeout))
 
 
 def leaves(model: Model) -> list[Model]:
-    """The models that `model` is made of, itself where it is made of none."""
+    """The models that `model` is made of; `model` itself if it is not made of others."""
     if isinstance(model, _Fallback | _WithTimeout):
         return [leaf for inner in model.inner for leaf in leaves(inner)]
     return [model]
@@ -54,12 +54,12 @@ class _Fallback:
 
     @property
     def inner(self) -> tuple[Model, ...]:
-        """What it is made of."""
+        """The models that it is made of."""
         return self._models
 
     @property
     def name(self) -> str:
-        """The first model's name; a response says which model gave it."""
+        """The first model's name; a response names the model that gave it."""
         return self._models[0].name
 
     def __repr__(self) -> str:
@@ -77,7 +77,7 @@ class _Fallback:
                 log.warning("model.fallback", model=model.name, error=str(error))
                 errors.append(error)
                 if restart := getattr(on_text, "restart", None):
-                    restart()  # who listens shall not take two halves for one answer
+                    restart()  # listeners must not take two partial answers for one
         raise _all_failed(errors)
 
 
@@ -101,7 +101,7 @@ class _WithTimeout:
 
     @property
     def inner(self) -> tuple[Model, ...]:
-        """What it is made of."""
+        """The models that it is made of."""
         return (self._model,)
 
     @property

@@ -1,4 +1,4 @@
-"""What the providers' HTTP interfaces have in common: when to try again, and how soon."""
+"""The common part of the providers' HTTP errors: whether to retry, and how soon."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 
-from ...runtime.need import REFUSED_KEY, SPENT_BUDGET, Need
-from ..model import ModelError
+from ...runtime.blockers import REFUSED_KEY, SPENT_BUDGET, Need
+from .model import ModelError
 
 _SERVER_ERROR = 500
 _BAD_REQUEST = {400, 413, 422}
@@ -22,23 +22,23 @@ def failed(
     status: int,
     headers: Mapping[str, str],
     *,
-    said: str = "",
+    message: str = "",
     request_id: str = "",
     hide: Iterable[str] = (),
 ) -> ModelError:
     """The error for a response with `status`.
 
     Args:
-        advice: What happened and what to do about it.
-        status: The HTTP status, or the one that stands for what was said in mid-stream.
-        headers: The response's.
-        said: The provider's own words.
-        request_id: The provider's name for the request.
-        hide: Secrets that no message may repeat.
+        advice: What happened, and what to do about it.
+        status: The HTTP status, or the equivalent one of an error in mid-stream.
+        headers: The response's headers.
+        message: The provider's own message.
+        request_id: The provider's id of the request.
+        hide: Secrets that no message may contain.
     """
     for secret in hide:
-        said = said.replace(secret, "**********")
-    details = [said[:_SHOWN], f"(request {request_id})" if request_id else ""]
+        message = message.replace(secret, "**********")
+    details = [message[:_SHOWN], f"(request {request_id})" if request_id else ""]
     retryable = is_retryable(status, headers)
     return ModelError(
         ": ".join([advice, *filter(None, details)]),
@@ -50,21 +50,21 @@ def failed(
 
 
 def cut(model: str, how: str = "without an error") -> ModelError:
-    """For a response that ended before it was complete."""
+    """The error for a response that ended before it was complete."""
     return ModelError(f"the response of {model} broke off ({how})", retryable=True)
 
 
 def late(model: str, seconds: float) -> ModelError:
-    """For a response that took longer than it may."""
-    return ModelError(f"{model} gave no complete response in {seconds:g} s", retryable=True)
+    """The error for a response that took too long."""
+    return ModelError(f"{model} gave no complete response within {seconds:g} s", retryable=True)
 
 
 def disconnected(error: Exception, model: str, server: str, variable: str) -> ModelError:
-    """For an SDK's connection error. Its cause is not repeated: for a bad header it has the key."""
+    """The error for a failed connection, without its cause: that of a bad header shows the key."""
     cause = type(error.__cause__ or error).__name__
     if cause in {"UnsupportedProtocol", "InvalidURL"}:
         return ModelError(
-            f"the base URL is no http:// or https:// address: check base_url and {variable}"
+            f"the base URL is not an http:// or https:// URL: check base_url and {variable}"
         )
     if cause == "LocalProtocolError":
         return ModelError(
@@ -76,20 +76,20 @@ def disconnected(error: Exception, model: str, server: str, variable: str) -> Mo
 
 
 def need_by_status(status: int) -> Need | None:
-    """What people must mend for a response with `status`; None: it is for nobody to mend."""
+    """What people must fix after a response with `status`; None: nothing."""
     return _NEEDS.get(status)
 
 
 def is_retryable(status: int, headers: Mapping[str, str]) -> bool:
     """Whether the same request may succeed later."""
-    wished = headers.get("x-should-retry")  # the API knows best, as for the SDKs' own retries
+    wished = headers.get("x-should-retry")  # the API knows best; the SDKs' own retries obey it too
     if wished in {"true", "false"}:
         return wished == "true"
     return status in _TRANSIENT or status >= _SERVER_ERROR
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds; an API may send milliseconds, seconds or, as HTTP allows, a date."""
+    """Seconds to wait before a retry: an API may send milliseconds, seconds or a date."""
     milliseconds = _number(headers.get("retry-after-ms"))
     after = headers.get("retry-after", "")
     seconds = _number(after) if milliseconds is None else milliseconds / 1000

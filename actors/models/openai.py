@@ -1,4 +1,4 @@
-"""OpenAI's two APIs, and every server that speaks one of them, through OpenAI's own SDK."""
+"""OpenAI's two APIs, and all servers that speak one of them, through OpenAI's own SDK."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from urllib.parse import urlsplit
 from ...bus.install import installing
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
-from ..model import ModelError, ModelRequest, ModelResponse, OnText
 from .client import SdkModel, arguments
 from .http import cut
-from .openai_errors import NO_KEY, explain, said_in_stream
+from .model import ModelError, ModelRequest, ModelResponse, OnText
+from .openai_errors import NO_KEY, explain, stream_error
 from .openai_reader import Reader
 from .openai_wire import write_request
+from .outbox import put
 from .responses_reader import ResponsesReader
 from .responses_wire import write_response_request
 
-if TYPE_CHECKING:  # the SDK takes a second to load: only who talks to a model shall pay
+if TYPE_CHECKING:  # loading the SDK takes a second
     from openai import AsyncOpenAI
 
 _OURS = {
@@ -45,33 +46,34 @@ def openai(
     timeout: str | float | timedelta = 600.0,
     extra: Mapping[str, Any] | None = None,
 ) -> OpenAIModel:
-    """A model of OpenAI's, or of any server that speaks one of its APIs.
+    """A model of OpenAI, or of any server that speaks one of its APIs.
 
     `openai("gpt-5.2")`, `openai("llama4", base_url="http://localhost:11434/v1")` for Ollama, or the
     address of vLLM, Azure (`https://<name>.openai.azure.com/openai/v1`), Gemini, Grok, Groq. It
-    needs the extra `openai`. Nothing is loaded or connected before the first request, and
-    the SDK never retries by itself: a failed request is retried durably, by the run.
+    needs the extra `openai`. Nothing is loaded or connected before the first request. The SDK does
+    not retry by itself: the run retries a failed request durably.
 
     Args:
-        model: The server's name of the model.
-        api_key: Default: `OPENAI_API_KEY`; a server of your own needs none.
-        base_url: Default: `OPENAI_BASE_URL`, or OpenAI itself.
+        model: The server's name for the model.
+        api_key: The API key; default: `OPENAI_API_KEY`. Your own server may not need one.
+        base_url: The API's address; default: `OPENAI_BASE_URL`, or else OpenAI itself.
         api: `chat` for Chat Completions, which every server speaks, or `responses` for the
-            Responses API, in which a model's thoughts survive its tool calls.
-        max_tokens: Upper bound of a response, unless the agent sets its own; None: the server's.
-        timeout: How long one response may take in all: seconds, or text such as `5m`.
-        extra: Further fields of the API's request, for instance `{"reasoning_effort": "low"}`. For
-            `responses`, its `tools` are the provider's own: `[{"type": "web_search"}]`, say.
+            Responses API, in which a model's reasoning survives its tool calls.
+        max_tokens: The most tokens of a response, unless the agent sets its own limit; None: the
+            server's limit.
+        timeout: How long one response may take in total: seconds, or text such as `5m`.
+        extra: More fields for the API's request, for instance `{"reasoning_effort": "low"}`. For
+            `responses`, its `tools` are the provider's own, such as `[{"type": "web_search"}]`.
 
     Raises:
-        InvalidSetup: a setting cannot work.
-        InvalidDuration: `timeout` cannot be read.
+        InvalidSetup: a setting is not possible.
+        InvalidDuration: `timeout` is not a duration.
     """
     fixed = dict(extra or {})
     if api not in _OURS:
         raise InvalidSetup(f"openai({model!r}): api={api!r}: give 'chat' or 'responses'")
     if clash := sorted(_OURS[api] & set(fixed)):
-        raise InvalidSetup(f"openai({model!r}): extra may not hold {', '.join(clash)}")
+        raise InvalidSetup(f"openai({model!r}): extra must not contain {', '.join(clash)}")
     if max_tokens is not None and max_tokens < 1:
         raise InvalidSetup(f"openai({model!r}): max_tokens={max_tokens}: give 1 or more")
     access = {"api_key": api_key, "base_url": base_url}
@@ -80,7 +82,7 @@ def openai(
 
 
 class _Reading(Protocol):
-    """Puts a response together from what is streamed."""
+    """Assembles a response from a stream."""
 
     @property
     def complete(self) -> bool:
@@ -89,20 +91,22 @@ class _Reading(Protocol):
 
     @property
     def problem(self) -> tuple[str, str] | None:
-        """The code and words of an error that was told in the stream."""
+        """The code and message of an error in the stream; None: there was none."""
         ...
 
     def take(self, event: Any, /) -> str:
-        """Take what came next; the text that it adds."""
+        """Add the next event; returns the text in it."""
         ...
 
     def response(self) -> ModelResponse:
-        """The whole response."""
+        """The complete response."""
         ...
 
 
 class OpenAIModel(SdkModel):
-    """A `Model`, made by `openai()`. Many tasks, and event loops, may use it at once."""
+    """A `Model`, made by `openai()`. Many tasks and event loops may share it."""
+
+    _form = "openai"
 
     def __init__(
         self,
@@ -121,7 +125,7 @@ class OpenAIModel(SdkModel):
 
     @property
     def name(self) -> str:
-        """The server's name of the model."""
+        """The server's name for the model."""
         return self._model
 
     @property
@@ -137,13 +141,13 @@ class OpenAIModel(SdkModel):
     async def _receive(self, request: ModelRequest, on_text: OnText | None) -> ModelResponse:
         reader = self._reader()
         async with aclosing(self._events(request)) as events:
-            async for event in events:  # to the very end: the usage comes last
+            async for event in events:  # to the end: the usage comes last
                 text = reader.take(event)
                 if text and on_text is not None:
                     on_text(text)
         if reader.problem is not None:
             hide = self._secrets(await self._client())
-            raise said_in_stream(*reader.problem, self.name, self._server, hide=hide)
+            raise stream_error(*reader.problem, self.name, self._server, hide=hide)
         if not reader.complete:
             raise cut(self.name)
         return reader.response()
@@ -167,8 +171,9 @@ class OpenAIModel(SdkModel):
 
     @asynccontextmanager
     async def _stream(self, client: AsyncOpenAI, request: ModelRequest) -> AsyncGenerator[Any]:
-        create = self._create(client)
-        async with await create(**self._params(request, client)) as stream:
+        create, fields = self._create(client), self._params(request, client)
+        put(self._form, fields)
+        async with await create(**fields) as stream:
             yield stream
 
     def _create(self, client: AsyncOpenAI) -> Callable[..., Awaitable[Any]]:
@@ -188,7 +193,7 @@ class OpenAIModel(SdkModel):
 
     @property
     def _api_key(self) -> str | None:
-        """The SDK insists on one, though a server of one's own may need none."""
+        """The SDK requires a key, even for servers that need none."""
         key = self._access["api_key"] or os.environ.get("OPENAI_API_KEY")
         return key or (None if self._is_official else "none")
 
@@ -216,7 +221,7 @@ class OpenAIModel(SdkModel):
             **self._fixed,
         }
         if (limit := self._limit(request)) is not None:
-            # OpenAI's newer models refuse the old name, other servers do not know the new one.
+            # OpenAI's newer models reject the old name; other servers do not know the new one.
             fields["max_completion_tokens" if self._is_official else "max_tokens"] = limit
         return fields
 
@@ -227,9 +232,11 @@ class OpenAIModel(SdkModel):
 class ResponsesModel(OpenAIModel):
     """A `Model` over the Responses API, made by `openai(..., api="responses")`.
 
-    The conversation is the run's: the server keeps nothing (`store` is false unless you say
-    otherwise), and what a model thought is sent back to it as it came, sealed.
+    The run keeps the conversation, and the server stores nothing, unless you set `store` to true. A
+    model's reasoning is sent back to it as it came, encrypted.
     """
+
+    _form = "responses"
 
     def __repr__(self) -> str:
         return f"openai({self._model!r}, api='responses')"

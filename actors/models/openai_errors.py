@@ -1,20 +1,20 @@
-"""What went wrong between us and a Chat Completions server, for the person who has to act."""
+"""Errors of servers that speak OpenAI's APIs, explained to the person who has to act."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from ...runtime.need import MISSING_KEY
-from ..model import ModelError
+from ...runtime.blockers import MISSING_KEY
 from .http import cut, disconnected, failed
+from .model import ModelError
 
 _ADVICE = {
     400: "{server} refused the request to {model}",
     401: "{server} does not accept the API key: set OPENAI_API_KEY to a valid one",
     402: "the account at {server} has a billing problem",
     403: "the API key may not use {model} at {server}",
-    404: "{server} knows no model {model}: check its name, and base_url if you set one",
+    404: "{server} has no model {model}: check its name, and base_url if you set one",
     413: "the request to {model} is too large: send a shorter conversation or smaller tool results",
     422: "{server} refused the request to {model}",
     429: "the rate limit of {model} is reached",
@@ -45,14 +45,14 @@ _STATUS_OF = {  # an error in mid-stream has no status of its own: the response 
 def explain(
     error: Exception, model: str, server: str, *, reading: bool, hide: Iterable[str] = ()
 ) -> ModelError | None:
-    """The `ModelError` for what the SDK raised; None if the API has no part in it.
+    """The `ModelError` for an error of the SDK; None if the API did not cause it.
 
     Args:
-        error: What the SDK raised.
+        error: The SDK's error.
         model: The model's name.
-        server: What to call the server.
-        reading: Whether a response had begun: then whatever went wrong broke it off.
-        hide: Secrets that no message may repeat.
+        server: The server's name, for people.
+        reading: Whether a response had begun, which the error then cut off.
+        hide: Secrets that no message may contain.
     """
     names = {base.__name__ for base in type(error).__mro__}
     if "APIStatusError" in names:
@@ -71,16 +71,16 @@ def explain(
 def _of_status(error: Any, model: str, server: str, hide: Iterable[str]) -> ModelError:
     headers: Mapping[str, str] = error.response.headers
     none: Mapping[str, str] = {}
-    said = _said(error.body)
+    details = _details(error.body)
     status = error.status_code
     advice = _ADVICE.get(status, f"{{server}} failed with status {status}")
-    if _QUOTA in {error.code, said.get("code"), said.get("type")}:
+    if _QUOTA in {error.code, details.get("code"), details.get("type")}:
         status, advice, headers = 402, _NO_QUOTA, none  # sent as 429, but waiting does not help
     return failed(
         advice.format(model=repr(model), server=server),
         status,
         headers,
-        said=str(said.get("message") or ""),
+        message=str(details.get("message") or ""),
         request_id=error.request_id or "",
         hide=hide,
     )
@@ -88,21 +88,21 @@ def _of_status(error: Any, model: str, server: str, hide: Iterable[str]) -> Mode
 
 def _of_stream(error: Any, model: str, server: str, hide: Iterable[str]) -> ModelError:
     code = next((each for each in (error.code, error.type) if each in _STATUS_OF), "")
-    return said_in_stream(code, str(error.message), model, server, hide=hide)
+    return stream_error(code, str(error.message), model, server, hide=hide)
 
 
-def said_in_stream(
+def stream_error(
     code: str, message: str, model: str, server: str, *, hide: Iterable[str] = ()
 ) -> ModelError:
-    """The error for what a server told amid its response."""
+    """The error for one that a server reported in the middle of its response."""
     if code == _QUOTA:
-        return failed(_NO_QUOTA.format(server=server), 402, {}, said=message, hide=hide)
-    advice = f"{server} broke the response of {model!r} off"
-    return failed(advice, _STATUS_OF.get(code, 500), {}, said=message, hide=hide)
+        return failed(_NO_QUOTA.format(server=server), 402, {}, message=message, hide=hide)
+    advice = f"{server} broke off the response of {model!r}"
+    return failed(advice, _STATUS_OF.get(code, 500), {}, message=message, hide=hide)
 
 
-def _said(body: Any) -> dict[str, Any]:
-    """The error object of the answer, with or without its envelope: servers differ."""
+def _details(body: Any) -> dict[str, Any]:
+    """The error object of the answer, which servers send with or without an envelope."""
     if not isinstance(body, dict):
         return {}
     inner = cast("dict[str, Any]", body).get("error", body)

@@ -1,4 +1,4 @@
-"""Puts a response of the Chat Completions API together from its chunks. Pure."""
+"""Assembles a response of the Chat Completions API from its chunks. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import uuid
 from typing import Any
 
-from ..model import (
+from .model import (
     Message,
     ModelError,
     ModelResponse,
@@ -30,7 +30,7 @@ _CUT_SHORT = {"max_tokens", "refusal"}
 
 
 class _Call:
-    """A tool call under way."""
+    """A tool call in progress."""
 
     def __init__(self) -> None:
         self.id = ""
@@ -40,7 +40,7 @@ class _Call:
 
 
 class Reader:
-    """Takes chunks, as the SDK parses them, and gives the whole response."""
+    """Assembles the response from chunks, as the SDK parses them."""
 
     def __init__(self, model: str) -> None:
         self._model = model
@@ -58,11 +58,11 @@ class Reader:
 
     @property
     def problem(self) -> tuple[str, str] | None:
-        """The code and words of an error that was told in the stream: the SDK raises those."""
+        """None: the SDK raises errors in the stream itself."""
         return None
 
     def take(self, chunk: Any) -> str:
-        """Take a chunk; returns the text that it adds."""
+        """Add a chunk; returns the text in it."""
         self._model = chunk.model or self._model
         if chunk.usage is not None:
             self._usage = _read_usage(chunk.usage)
@@ -90,7 +90,7 @@ class Reader:
             call.arguments += function.arguments or ""
 
     def _call(self, piece: Any) -> _Call:
-        """The call that a piece belongs to. Some servers number all calls 0, or none."""
+        """The call that a piece belongs to. Some servers number all calls 0, or none of them."""
         index = len(self._calls) if piece.index is None else piece.index
         known = self._at.get(index)
         if known is None or (piece.id and known.id and piece.id != known.id):
@@ -99,13 +99,13 @@ class Reader:
         return known
 
     def response(self) -> ModelResponse:
-        """The whole response.
+        """The complete response.
 
-        Of one that was cut short the tool calls are left out: the last may lack half of its
-        arguments, and an unanswered call would spoil the conversation.
+        A response that was cut short loses its tool calls: the last one may lack part of its
+        arguments, and a call without a result would make the conversation invalid.
 
         Raises:
-            ModelError: the model called a tool with arguments that are no JSON object.
+            ModelError: the model called a tool with arguments that are not a JSON object.
         """
         stop = "refusal" if self._refusal else _STOPS.get(self._finish or "", "end")
         calls = [] if stop in _CUT_SHORT else self._calls
@@ -135,7 +135,7 @@ class Reader:
 
     def _opaque(self, calls: list[_Call]) -> list[Opaque]:
         for call in calls:
-            call.id = call.id or f"call_{uuid.uuid4().hex[:24]}"  # some servers give none
+            call.id = call.id or f"call_{uuid.uuid4().hex[:24]}"  # some servers send none
         kept = [{"type": EXTRA, "id": call.id, "extra": call.extra} for call in calls if call.extra]
         if self._refusal:  # for people who read the log; never sent back
             kept.append({"type": "refusal", "refusal": self._refusal})
@@ -143,18 +143,18 @@ class Reader:
 
 
 def read_arguments(model: str, tool: str, text: str) -> dict[str, Any]:
-    """A call's arguments. Raises ModelError for what is no JSON object."""
+    """A call's arguments. Raises ModelError unless they are a JSON object."""
     try:
         return {**json.loads(text or "{}")}
-    except (ValueError, TypeError):  # no JSON, or no object
+    except (ValueError, TypeError):  # not JSON, or not an object
         raise ModelError(
-            f"{model} called {tool} with arguments that are no JSON object: {text[:200]!r}",
+            f"{model} called {tool} with arguments that are not a JSON object: {text[:200]!r}",
             retryable=True,
         ) from None
 
 
 def _read_usage(usage: Any) -> Usage:
-    """The API counts what it read from its cache as input too; ours counts nothing twice."""
+    """The API also counts tokens from its cache as input; our usage counts no token twice."""
     details = usage.prompt_tokens_details
     cached = (getattr(details, "cached_tokens", 0) or 0) if details is not None else 0
     prompt = usage.prompt_tokens or 0

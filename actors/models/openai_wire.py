@@ -1,4 +1,4 @@
-"""Our messages as the Chat Completions API writes them, and back. Pure: no client, no network."""
+"""Converts messages to those of the Chat Completions API. Pure: no client, no network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
-from ..attachment import Document, Image
-from ..model import (
+from .attachment import Document, Image
+from .model import (
     Message,
     ModelError,
     ModelRequest,
@@ -22,13 +22,13 @@ from ..model import (
 
 PROVIDER = "openai"
 EXTRA = "tool_call_extra"
-"""What a server adds to a tool call and wants to see again, such as Gemini's thought signatures."""
+"""Data in a tool call that the server wants back, such as Gemini's thought signatures."""
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def write_request(request: ModelRequest) -> dict[str, Any]:
-    """The fields of an API request that follow from ours. Raises ModelError."""
+    """The fields of an API request for one of ours. Raises ModelError."""
     system = [{"role": "system", "content": request.system}] if request.system else []
     fields: dict[str, Any] = {"messages": system + write_messages(request.messages)}
     if request.tools:
@@ -38,7 +38,7 @@ def write_request(request: ModelRequest) -> dict[str, Any]:
 
 
 def write_messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    """The conversation; tool results come right after the calls, as the API demands."""
+    """The conversation; tool results directly follow their calls, as the API requires."""
     written: list[dict[str, Any]] = []
     for role, group in groupby(messages, lambda message: message.role):
         parts = [part for message in group for part in message.parts]
@@ -51,7 +51,9 @@ def _write_user(parts: list[Part]) -> list[dict[str, Any]]:
     content = [block for part in parts if (block := _write_block(part)) is not None]
     if not content:
         return results
-    if all(block["type"] == "text" for block in content):  # servers of small models know text only
+    if all(
+        block["type"] == "text" for block in content
+    ):  # servers of small models accept text only
         joined = "\n\n".join(block["text"] for block in content)
         return [*results, {"role": "user", "content": joined}]
     return [*results, {"role": "user", "content": content}]
@@ -100,7 +102,7 @@ def _write_document(document: Document) -> dict[str, Any]:
         return {"type": "text", "text": f"[{name}]\n{document.text}"}
     if document.url:
         raise ModelError(
-            f"the Chat Completions API fetches no documents: send {document.url} as data=",
+            f"the Chat Completions API does not fetch documents: send {document.url} as data=",
             bad_request=True,
         )
     file = {"filename": document.name or "document.pdf", "file_data": document.data_url}
@@ -114,7 +116,7 @@ def _write_tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def write_tool_choice(choice: str, named: Callable[[str], Any]) -> Any:
-    """Which tool must be called, if any; `named` writes a tool's name."""
+    """Which tool the model must call, if any; `named` writes a tool's name."""
     return _CHOICES.get(choice) or named(choice)
 
 

@@ -1,4 +1,4 @@
-"""Any model that pydantic-ai knows, as a `Model`: Gemini, Bedrock, Groq, Mistral and the others."""
+"""Any model that pydantic-ai supports, as a `Model`: Gemini, Bedrock, Groq, Mistral and others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from ...bus.install import installing
 from ...runtime.errors import InvalidSetup
-from ..model import ModelError, ModelRequest, ModelResponse, OnText
-from .http import cut, need_by_status
+from .http import cut, is_retryable, need_by_status
+from .model import ModelError, ModelRequest, ModelResponse, OnText
 from .pydantic_ai_wire import Wire
 
 _TRANSIENT = {
@@ -18,8 +18,6 @@ _TRANSIENT = {
     "ModelServerError",
     "ModelUnavailableError",
 }
-_TRANSIENT_STATUS = {408, 409, 429}
-_SERVER_ERROR = 500
 _ELSEWHERE_PERHAPS = {
     "ModelAuthenticationError",
     "ModelContextWindowExceededError",
@@ -31,8 +29,8 @@ _SHOWN = 500
 def pydantic_ai(model: Any, *, settings: dict[str, Any] | None = None) -> PydanticAIModel:
     """A model of pydantic-ai: one of its `Model` objects, or a name such as `google:gemini-3-pro`.
 
-    It needs the extra `pydantic-ai` and whatever that provider needs. Give a model object
-    whose client does not retry by itself: retrying is the run's, and durable.
+    It needs the extra `pydantic-ai` and the packages of the provider. Give a model object whose
+    client does not retry by itself: the run retries a failed request durably.
 
     Args:
         model: The `pydantic_ai.models.Model`, or its name.
@@ -60,10 +58,10 @@ class PydanticAIModel:
         return f"pydantic_ai({self.name!r})"
 
     async def respond(self, request: ModelRequest, on_text: OnText | None = None) -> ModelResponse:
-        """Answer one request; `on_text` sees text as it arrives, where the model can stream.
+        """Answer one request; `on_text` gets the text as it arrives, if the model can stream.
 
         Raises:
-            ModelError: the provider failed or refused the request.
+            ModelError: the provider failed or rejected the request.
         """
         wire = self._load()
         settings = {**self._settings, **wire.settings(request)}
@@ -82,7 +80,7 @@ class PydanticAIModel:
             explained = _explain(error, self.name)
             if explained is None:
                 raise
-            raise explained from None  # the cause holds the request, and with it the key
+            raise explained from None  # the cause contains the request and its key
         return wire.response(response, self.name)
 
     async def _stream(self, messages: list[Any], arguments: dict[str, Any], on_text: OnText) -> Any:
@@ -110,7 +108,7 @@ class PydanticAIModel:
 
 
 def _text_of(event: Any) -> str:
-    """The text that an event of a stream adds."""
+    """The text in an event of a stream."""
     kind = getattr(event, "event_kind", "")
     if kind == "part_start" and event.part.part_kind == "text":
         return str(event.part.content)
@@ -120,22 +118,21 @@ def _text_of(event: Any) -> str:
 
 
 def _explain(error: Exception, model: str) -> ModelError | None:
-    """The `ModelError` for what pydantic-ai raised; None for what is no model's failure."""
+    """The `ModelError` for an error of pydantic-ai; None if the model did not cause it."""
     names = {base.__name__ for base in type(error).__mro__}
     if "UnexpectedModelBehavior" in names:
         return ModelError(f"{model} gave no usable response: {str(error)[:_SHOWN]}", retryable=True)
     if "ModelAPIError" not in names:
         return None
     status = getattr(error, "status_code", 0) or 0
-    passing = status in _TRANSIENT_STATUS or status >= _SERVER_ERROR
-    retryable = passing or bool(names & _TRANSIENT)
-    # A provider may repeat a key that it does not accept.
-    told = "" if "ModelAuthenticationError" in names or status in {401, 403} else f": {error}"
+    retryable = is_retryable(status, {}) or bool(names & _TRANSIENT)
+    # A provider may repeat a rejected key in its message.
+    reason = "" if "ModelAuthenticationError" in names or status in {401, 403} else f": {error}"
     what = f"{model} failed ({type(error).__name__}{f', status {status}' if status else ''})"
     unknown = "ModelAuthenticationError" in names
     rejected = "ModelRequestRejectedError" in names and not names & _ELSEWHERE_PERHAPS
     return ModelError(
-        what + told[:_SHOWN],
+        what + reason[:_SHOWN],
         retryable=retryable,
         retry_after=getattr(error, "retry_after", None) if retryable else None,
         bad_request=rejected and not retryable,

@@ -1,12 +1,12 @@
-"""Our messages as pydantic-ai's, and back. Pure: no client, no network."""
+"""Converts messages to those of pydantic-ai, and back. Pure: no client, no network."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import Any
 
-from ..attachment import Document, Image
-from ..model import (
+from .attachment import Document, Image
+from .model import (
     Message,
     ModelRequest,
     ModelResponse,
@@ -31,7 +31,7 @@ _CUT_SHORT = {"max_tokens", "refusal"}
 
 
 class Wire:
-    """Translates with the classes of the `pydantic_ai` package, which is an extra."""
+    """Converts with the classes of the `pydantic_ai` package, which is an extra."""
 
     def __init__(self, package: Any) -> None:
         from pydantic import TypeAdapter  # noqa: PLC0415  slow to load
@@ -42,7 +42,7 @@ class Wire:
         self._parts = TypeAdapter[Any](self._ai.ModelResponsePart)
 
     def settings(self, request: ModelRequest) -> dict[str, Any]:
-        """The settings that follow from a request."""
+        """The settings for a request."""
         found: dict[str, Any] = {}
         if request.max_tokens is not None:
             found["max_tokens"] = request.max_tokens
@@ -51,7 +51,7 @@ class Wire:
         return found
 
     def parameters(self, request: ModelRequest) -> Any:
-        """The tools."""
+        """The parameters of a request: its tools."""
         definitions = [
             self._tools.ToolDefinition(
                 name=tool.name,
@@ -63,7 +63,7 @@ class Wire:
         return self._models.ModelRequestParameters(function_tools=definitions)
 
     def messages(self, request: ModelRequest) -> list[Any]:
-        """The conversation, with the instructions where pydantic-ai looks for them."""
+        """The conversation, with the instructions where pydantic-ai expects them."""
         written: list[Any] = []
         for role, group in groupby(request.messages, lambda message: message.role):
             parts = [part for message in group for part in message.parts]
@@ -82,7 +82,7 @@ class Wire:
         return [self._ai.ModelRequest(parts=written)] if written else []
 
     def _write_assistant(self, parts: list[Part]) -> list[Any]:
-        written = [item for part in parts if (item := self._said(part)) is not None]
+        written = [item for part in parts if (item := self._response_part(part)) is not None]
         return [self._ai.ModelResponse(parts=written)] if written else []
 
     def _result(self, result: ToolResult) -> Any:
@@ -106,7 +106,7 @@ class Wire:
             case _:
                 return None
 
-    def _said(self, part: Part) -> Any:
+    def _response_part(self, part: Part) -> Any:
         match part:
             case Text(text=text):
                 return self._ai.TextPart(content=text) if text.strip() else None
@@ -122,8 +122,8 @@ class Wire:
     def response(self, response: Any, model: str) -> ModelResponse:
         """Our response for pydantic-ai's.
 
-        Of one that was cut short the tool calls are left out: the last may lack half of its
-        arguments, and an unanswered call would spoil the conversation.
+        A response that was cut short loses its tool calls: the last one may lack part of its
+        arguments, and a call without a result would make the conversation invalid.
         """
         stop = _STOPS.get(response.finish_reason or "stop", "end")
         unwanted = "tool-call" if stop in _CUT_SHORT else ""
@@ -149,7 +149,7 @@ class Wire:
 
 
 def _read_usage(usage: Any) -> Usage:
-    """pydantic-ai counts what came from the cache as input too; ours counts nothing twice."""
+    """pydantic-ai also counts tokens of the cache as input; our usage counts no token twice."""
     read, write = usage.cache_read_tokens, usage.cache_write_tokens
     return Usage(
         input_tokens=max(0, usage.input_tokens - read - write),

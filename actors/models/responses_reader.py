@@ -1,10 +1,10 @@
-"""Puts a response of OpenAI's Responses API together from its events. Pure."""
+"""Assembles a response of OpenAI's Responses API from its events. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..model import Message, ModelResponse, Opaque, Part, StopReason, Text, ToolCall, Usage
+from .model import Message, ModelResponse, Opaque, Part, StopReason, Text, ToolCall, Usage
 from .openai_reader import read_arguments
 from .responses_wire import PHASE, PROVIDER, REFUSAL
 
@@ -16,14 +16,14 @@ _INCOMPLETE: dict[str, StopReason] = {
 
 
 class ResponsesReader:
-    """Takes events, as the SDK parses them, and gives the whole response."""
+    """Assembles the response from events, as the SDK parses them."""
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._items: dict[int, Any] = {}
         self._end: Any = None
         self.problem: tuple[str, str] | None = None
-        """The code and words of an error that was told in the stream."""
+        """The code and message of an error in the stream; None: there was none."""
 
     @property
     def complete(self) -> bool:
@@ -31,7 +31,7 @@ class ResponsesReader:
         return self._end is not None
 
     def take(self, event: Any) -> str:
-        """Take an event; returns the text that it adds."""
+        """Add an event; returns the text in it."""
         kind = event.type
         if kind == "response.output_text.delta":
             return str(event.delta)
@@ -50,19 +50,19 @@ class ResponsesReader:
         self.problem = (str(code or ""), str(message or "it did not say why"))
 
     def response(self) -> ModelResponse:
-        """The whole response.
+        """The complete response.
 
-        Of one that was cut short the calls and thoughts are left out: the last call may lack half
-        of its arguments, and an unanswered one would spoil the conversation.
+        A response that was cut short loses its calls and its reasoning: the last call may lack part
+        of its arguments, and a call without a result would make the conversation invalid.
 
         Raises:
-            ModelError: the model called a tool with arguments that are no JSON object.
+            ModelError: the model called a tool with arguments that are not a JSON object.
         """
         found = [self._items[place] for place in sorted(self._items)] or self._end.output or []
         parts = [part for item in found for part in self._read(item)]
         stop = self._stop(parts)
         if stop in {"max_tokens", "refusal"}:
-            parts = [part for part in parts if _bears_cutting(part)]
+            parts = [part for part in parts if _survives_cut(part)]
         return ModelResponse(
             message=Message(role="assistant", parts=parts),
             stop_reason=stop,
@@ -84,7 +84,7 @@ class ResponsesReader:
         if item.type != "function_call":
             return [Opaque(provider=PROVIDER, data=item.to_dict(mode="json"))]
         if self._end.status == "incomplete":
-            return []  # its arguments may be half of what they were to be
+            return []  # its arguments may be incomplete
         arguments = read_arguments(self._model, item.name, item.arguments)
         return [ToolCall(id=item.call_id, name=item.name, arguments=arguments)]
 
@@ -101,14 +101,14 @@ def _read_content(message: Any, content: Any) -> list[Part]:
     return [Opaque(provider=PROVIDER, data={"type": PHASE, "phase": phase}), text]
 
 
-def _bears_cutting(part: Part) -> bool:
+def _survives_cut(part: Part) -> bool:
     if isinstance(part, Opaque):
         return part.data["type"] in {PHASE, REFUSAL}
     return not isinstance(part, ToolCall)
 
 
 def _read_usage(usage: Any) -> Usage:
-    """The API counts what went through its cache as input too; ours counts nothing twice."""
+    """The API also counts tokens of its cache as input; our usage counts no token twice."""
     if usage is None:
         return Usage()
     details = getattr(usage, "input_tokens_details", None)

@@ -1,7 +1,7 @@
-"""Our messages as OpenAI's Responses API writes them. Pure: no client, no network.
+"""Converts messages to items of OpenAI's Responses API. Pure: no client, no network.
 
-A response is a list of items: thoughts, text, calls. They go back in the order in which they came,
-for a thought belongs to the item after it.
+A response is a list of items: reasoning, text, calls. They go back in the order in which they came,
+because reasoning belongs to the item after it.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ..attachment import Document, Image
-from ..model import Message, ModelRequest, Opaque, Part, Text, ToolCall, ToolResult, ToolSpec
+from .attachment import Document, Image
+from .model import Message, ModelRequest, Opaque, Part, Text, ToolCall, ToolResult, ToolSpec
 from .openai_wire import write_tool_choice
 
 PROVIDER = "openai-responses"
 PHASE = "phase"
-"""Of the text that follows: whether it was said on the way, or is the answer."""
+"""The phase of the text that follows: a comment along the way, or the answer."""
 REFUSAL = "refusal"
-"""Ours: why it refused, for people who read the log; never sent back."""
+"""Our own: the reason of a refusal, for people who read the log; never sent back."""
 
 
 def write_response_request(request: ModelRequest, *, stored: bool = False) -> dict[str, Any]:
-    """The fields of an API request that follow from ours.
+    """The fields of an API request for one of ours.
 
-    Unless responses are `stored`, a thought without its sealed content cannot be sent back.
+    Unless responses are `stored`, reasoning without its encrypted content cannot be sent back.
     """
     items = [item for message in request.messages for item in _write_message(message, stored)]
     fields: dict[str, Any] = {"input": items}
@@ -46,7 +46,7 @@ def _write_message(message: Message, stored: bool) -> list[dict[str, Any]]:  # n
 
 def _write_assistant(parts: Iterable[Part], stored: bool) -> list[dict[str, Any]]:  # noqa: FBT001
     written: list[dict[str, Any]] = []
-    thoughts: list[dict[str, Any]] = []
+    reasoning: list[dict[str, Any]] = []
     phase: dict[str, Any] = {}
     for part in parts:
         item: dict[str, Any] | None = None
@@ -61,14 +61,14 @@ def _write_assistant(parts: Iterable[Part], stored: bool) -> list[dict[str, Any]
                     phase = {"phase": data["phase"]}
                 elif data.get("type") == "reasoning":
                     if stored or data.get("encrypted_content"):
-                        thoughts.append(_without_status(data))
+                        reasoning.append(_without_status(data))
                 elif data.get("type") != REFUSAL:
                     item = dict(data)
             case _:
                 pass
-        if item is not None:  # a thought that nothing follows would be refused
-            written += [*thoughts, item]
-            thoughts = []
+        if item is not None:  # the API rejects reasoning that nothing follows
+            written += [*reasoning, item]
+            reasoning = []
     return written
 
 
@@ -115,7 +115,7 @@ def _write_document(document: Document) -> dict[str, Any]:
 
 def _write_tool(tool: ToolSpec) -> dict[str, Any]:
     description = {"description": tool.description} if tool.description else {}
-    # The API would else take every schema for a strict one, which knows no optional fields.
+    # Otherwise the API takes every schema for a strict one, without optional fields.
     return {
         "type": "function",
         "name": tool.name,

@@ -1,4 +1,4 @@
-"""The agent and its tools. Reading is free; writing needs a person's approval."""
+"""The agent and its tools. It may read anything, but writing needs a person's approval."""
 
 from __future__ import annotations
 

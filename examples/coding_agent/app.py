@@ -1,4 +1,4 @@
-"""The app: a task comes in, the agent works on it, a reviewer approves every write."""
+"""The app: a task arrives, the agent works on it, and a reviewer approves every write."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .offline import offline
 
 
 def default_model() -> Model:
-    """Claude with ANTHROPIC_API_KEY in the environment, else a script."""
+    """Claude if ANTHROPIC_API_KEY is set, else a scripted model."""
     return anthropic("claude-sonnet-4-6") if os.environ.get("ANTHROPIC_API_KEY") else offline
 
 
 def route(route: Route[Any]) -> Agent | None:
-    """One turn of the one agent."""
+    """Give the only agent one turn."""
     return None if route.turns else coder
 
 
@@ -29,7 +29,7 @@ app = App("coding", networks=[coding], roles=["reviewer"])
 
 
 class CodeTask(BaseModel):
-    """Something to be changed."""
+    """A change to make."""
 
     id: str
     task: str
@@ -40,9 +40,9 @@ class CodeDone(BaseModel):
 
     said: str
     written: list[str]
-    """The files that were written, with a reviewer's approval each."""
+    """The files that were written, each with a reviewer's approval."""
     rejected: int
-    """Writes that the reviewer did not let through."""
+    """How many writes the reviewer did not approve."""
 
 
 @app.workflow(on="code.task", key="id")

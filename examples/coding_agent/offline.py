@@ -1,7 +1,7 @@
 """A scripted stand-in for a language model, so that the example runs without an API key.
 
-It can do one thing: guard `mean` against an empty list. What it says follows from the request
-alone, so it goes on where it was after a crash, and a day later when a reviewer has answered.
+It can do one thing: guard `mean` against an empty list. Its responses depend only on the request,
+so it resumes where it was after a crash, or a day later when a reviewer has answered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RAISES = _BODY.format(of_none="", guard='raise ValueError("no numbers, no mean")
 
 
 def play(request: ModelRequest) -> ModelResponse | str:
-    """Look, read, propose, propose otherwise when that was rejected, check, and say so."""
+    """Look, read, propose, propose again after a rejection, check, and report."""
     parts = [part for message in request.messages for part in message.parts]
     results = [part for part in parts if isinstance(part, ToolResult)]
     if not results:

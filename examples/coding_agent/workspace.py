@@ -1,4 +1,4 @@
-"""The folder that the agent works in. Nothing outside of it can be read or written."""
+"""The folder in which the agent works. It cannot read or write anything outside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Workspace:
 
     @classmethod
     def from_env(cls) -> Workspace:
-        """The folder that LAYBY_WORKSPACE names, `.layby/code` otherwise; one file at first."""
+        """The folder that LAYBY_WORKSPACE names, or `.layby/code`; a new one gets one file."""
         root = Path(os.environ.get("LAYBY_WORKSPACE") or ".layby/code")
         if not root.exists():
             root.mkdir(parents=True)
@@ -44,7 +44,7 @@ class Workspace:
         return path.read_text()[:_LARGEST]
 
     def write(self, name: str, text: str) -> None:
-        """Write a file as a whole; the same write twice is one. Raises ToolError."""
+        """Replace a file; writing the same twice does no harm. Raises ToolError."""
         path = self._inside(name)
         if path.suffix != ".py" or len(text) > _LARGEST:
             raise ToolError(f"{name!r}: only Python files of up to {_LARGEST} characters")
@@ -54,7 +54,7 @@ class Workspace:
         made.replace(path)
 
     def problems(self, name: str) -> str:
-        """What the compiler says of a file; "" when nothing."""
+        """What the compiler reports about a file; "" if nothing."""
         try:
             ast.parse(self.read(name), name)
         except SyntaxError as error:
@@ -64,5 +64,5 @@ class Workspace:
     def _inside(self, name: str) -> Path:
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
-            raise ToolError(f"{name!r} is outside of the workspace")
+            raise ToolError(f"{name!r} is outside the workspace")
         return path

@@ -1,7 +1,7 @@
 """A scripted stand-in for a language model, so that the example runs without an API key.
 
-What it says follows from the request alone, so it goes on where it was after a crash. About a fault
-it asks a developer two questions, the second one about the first answer.
+Its responses depend only on the request, so it resumes where it was after a crash. About a fault it
+asks a developer two questions, the second one about the first answer.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ def channel() -> Path:
 
 
 def send_slack_message(text: str) -> None:
-    """Tell the developers."""
+    """Send a message to the developers."""
     file = channel()
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as lines:

@@ -1,4 +1,4 @@
-"""The app: a customer wants to cancel an order, an agent does it with another program's tools."""
+"""The app: a customer cancels an order, and an agent does it with an MCP server's tools."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ clerk = Agent(
 
 
 def default_model() -> Model:
-    """Claude with ANTHROPIC_API_KEY in the environment, else a script."""
+    """Claude if ANTHROPIC_API_KEY is set, else a scripted model."""
     return anthropic("claude-haiku-4-5") if os.environ.get("ANTHROPIC_API_KEY") else offline
 
 
 def route(route: Route[Any]) -> Agent | None:
-    """One turn of the one agent."""
+    """Give the only agent one turn."""
     return None if route.turns else clerk
 
 
@@ -52,5 +52,5 @@ class CancellationWanted(BaseModel):
 
 @app.workflow(on="order.cancellation", key="order")
 async def cancel(event: CancellationWanted, step: Step) -> str:
-    """Let the clerk handle it; what the customer is told."""
+    """Let the clerk handle it; returns the message for the customer."""
     return (await step.network(desk, f"Cancel order {event.order}")).text

@@ -7,7 +7,7 @@ from layby.testing import ScriptedModel, calls
 
 
 def play(request: ModelRequest) -> ModelResponse | str:
-    """Look the order up, cancel it if that can be, and tell what came of it."""
+    """Look the order up, cancel it if possible, and report."""
     parts = [part for message in request.messages for part in message.parts]
     results = [part for part in parts if isinstance(part, ToolResult)]
     order = request.messages[0].text.rpartition(" ")[2]
@@ -19,7 +19,7 @@ def play(request: ModelRequest) -> ModelResponse | str:
     if last.name == "orders-find_order" and "open" in last.content:
         return calls("orders-cancel_order", order=order)
     if last.name == "orders-find_order":
-        return f"Order {order} is on its way and cannot be cancelled any more."
+        return f"Order {order} is on its way and can no longer be cancelled."
     return last.content
 
 

@@ -1,7 +1,7 @@
 """An MCP server for the orders of a shop, over standard streams. Layby starts it; see `app.py`.
 
-It knows nothing of Layby. `cancel_order` asks a person for something, as the protocol lets servers
-do since 2026-07-28: Layby parks the run until somebody has answered.
+It knows nothing about Layby. `cancel_order` asks a person for input, which the protocol allows
+since 2026-07-28: Layby parks the run until somebody has answered.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Refund(BaseModel):
 
 
 async def ask_refund() -> Elicit[Refund]:
-    """What a person must say before an order is cancelled."""
+    """What a person must decide before an order is cancelled."""
     return Elicit("How does the customer get the money back?", Refund)
 
 

@@ -1,4 +1,4 @@
-"""Three researchers, each with a source of their own, a writer and a critic."""
+"""Three researchers, each with a source of its own, a writer and a critic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Query = Annotated[str, "A few words to search for"]
 
 
 class Verdict(BaseModel):
-    """What the critic says of a report."""
+    """The critic's judgement of a report."""
 
     ok: bool
     missing: str = Field(default="", description="What the writer must add, in one sentence")
@@ -46,7 +46,7 @@ def _research(ctx: AgentContext[Any]) -> str:
     )
 
 
-# They see the question and nothing of each other: they work at the same time.
+# They see only the question, not each other's work, because they run at the same time.
 news_desk = Agent("News desk", system=_research, tools=[search_news], history="own")
 library = Agent("Library", system=_research, tools=[search_papers], history="own")
 statistics = Agent("Statistics", system=_research, tools=[search_figures], history="own")

@@ -12,11 +12,11 @@ from .agents import Verdict, critic, library, news_desk, statistics, writer
 from .models import default_model
 
 DRAFTS = 3
-"""Reports that the writer may hand in."""
+"""How many drafts the writer may hand in."""
 
 
 def route(route: Route[Any]) -> Agent | list[Agent] | None:
-    """Researchers side by side, then writer and critic in turn. No model is paid for deciding."""
+    """Researchers in parallel, then writer and critic in turn. Routing costs no tokens."""
     last = route.last
     if last is None:
         return [news_desk, library, statistics]
@@ -38,21 +38,21 @@ app = App("research", networks=[research])
 
 
 class ResearchRequested(BaseModel):
-    """Somebody wants to know something."""
+    """A question to research."""
 
     id: str
     question: str
 
 
 class Report(BaseModel):
-    """What came of it."""
+    """The answer to a question."""
 
     question: str
     text: str
     accepted: bool
-    """Whether the critic had nothing to say against it."""
+    """Whether the critic accepted it."""
     tokens: int
-    """Paid for input and output together."""
+    """Input and output tokens together."""
 
 
 @app.workflow(on="research.requested", key="id")

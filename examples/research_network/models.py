@@ -10,7 +10,7 @@ from .offline import offline
 
 
 def default_model() -> Model:
-    """Claude, GPT, or Claude with GPT to fall back to, by the keys there are; else a script."""
+    """Claude, GPT, or Claude with GPT as a fallback, by the keys that are set; else a script."""
     models: list[Model] = []
     if os.environ.get("ANTHROPIC_API_KEY"):
         models.append(anthropic("claude-haiku-4-5"))

@@ -1,6 +1,6 @@
 """A scripted stand-in for a language model, so that the example runs without an API key.
 
-What it says follows from the request alone, so it goes on where it was after a crash.
+Its responses depend only on the request, so it resumes where it was after a crash.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def _research(request: ModelRequest, tool: str) -> ModelResponse | str:
 
 
 def _write(request: ModelRequest) -> str:
-    told = [message.text for message in request.messages if "It said: " in message.text]
-    said = [text.partition("It said: ")[2] for text in told]
-    facts = [text for text in said if _CITED.search(text)]
-    # The first draft forgets what was found last, so that the critic has something to say.
+    retold = [message.text for message in request.messages if "It said: " in message.text]
+    reports = [text.partition("It said: ")[2] for text in retold]
+    facts = [text for text in reports if _CITED.search(text)]
+    # The first draft leaves out the last finding, so that the critic has something to criticize.
     revised = any(message.role == "assistant" for message in request.messages)
     return " ".join(facts if revised else facts[:-1])
 

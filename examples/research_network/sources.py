@@ -1,4 +1,4 @@
-"""Where the researchers look: a few notes, so that the example needs no network."""
+"""The researchers' sources: a few notes, so that the example needs no network access."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 
 class Finding(BaseModel):
-    """One thing that was found."""
+    """A note that was found."""
 
     source: str
     text: str
@@ -30,7 +30,7 @@ _FIGURES = [
 
 
 def search(notes: list[Finding], query: str) -> list[Finding]:
-    """The notes that share a word of four letters or more with `query`."""
+    """The notes that share a word of at least four characters with `query`."""
     wanted = _words(query)
     return [note for note in notes if wanted & _words(note.text)]
 

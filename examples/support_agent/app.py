@@ -31,17 +31,17 @@ app = App(
 
 
 class TicketCreated(BaseModel):
-    """A customer opened a ticket, or opened it again."""
+    """A customer opened or reopened a ticket."""
 
     ticketId: str  # noqa: N815 - the help desk's spelling
 
 
 class Resolution(BaseModel):
-    """How a run left its ticket."""
+    """The outcome of a run for its ticket."""
 
     ticket_id: str
     status: Literal["solved", "escalated", "unresolved"]
-    """escalated: the customer was told that the team is on it. unresolved: nobody replied."""
+    """escalated: the customer knows that the team is on it. unresolved: nobody replied."""
     reply: str | None
     """The last message to the customer."""
     priority: Priority
@@ -65,7 +65,7 @@ async def support_ticket(event: TicketCreated, step: Step) -> Resolution:
         await step.run("escalate_ticket", update, ticket.id, failed, step.idempotency_key("fail"))
         raise
     key = step.idempotency_key("settle")
-    ticket = await step.run("settle_ticket", settle, ticket.id, doubt(result), key)
+    ticket = await step.run("settle_ticket", settle, ticket.id, concern(result), key)
     return resolution(ticket, last_reply(result))
 
 
@@ -82,10 +82,10 @@ def update(ticket_id: str, change: Change, key: str) -> Ticket:
     return TicketStore.from_env().update(ticket_id, change, key=key)
 
 
-def settle(ticket_id: str, doubt: str, key: str) -> Ticket:
-    """Close the ticket; where there is a doubt, or an agent escalated it, a person must see it."""
-    if doubt:
-        return update(ticket_id, Change(status="escalated", note=doubt), key)
+def settle(ticket_id: str, concern: str, key: str) -> Ticket:
+    """Close the ticket, unless a concern or an agent's escalation is left for a person."""
+    if concern:
+        return update(ticket_id, Change(status="escalated", note=concern), key)
     ticket = get_ticket_details(ticket_id)
     if ticket.status == "escalated":
         return ticket
@@ -93,7 +93,7 @@ def settle(ticket_id: str, doubt: str, key: str) -> Ticket:
 
 
 def briefing(ticket: Ticket) -> str:
-    """What the agents and the supervisor are told about the ticket."""
+    """The ticket in words for the agents and the supervisor."""
     facts = {
         "Ticket": ticket.id,
         "Title": ticket.title,
@@ -113,8 +113,8 @@ def last_reply(result: NetworkResult) -> str | None:
     return None
 
 
-def doubt(result: NetworkResult) -> str:
-    """Why the ticket must not be closed, whatever the agents say; "" when it may be."""
+def concern(result: NetworkResult) -> str:
+    """Why the ticket must not be closed, whatever the agents say; "" if it may be."""
     if last_reply(result) is None:
         return "The agents ended without a reply to the customer."
     asked = calls_of(result, "ask_developer")
@@ -129,7 +129,7 @@ def calls_of(result: NetworkResult, tool: str) -> list[CallRecord]:
 
 
 def resolution(ticket: Ticket, reply: str | None) -> Resolution:
-    """Tell how the ticket was left."""
+    """Summarize the outcome for the ticket."""
     return Resolution(
         ticket_id=ticket.id,
         status=_status(ticket, reply),

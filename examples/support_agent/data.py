@@ -1,4 +1,4 @@
-"""What the help desk starts with: three tickets, a knowledge base, the product's release notes.
+"""The help desk's first data: three tickets, a knowledge base, the product's release notes.
 
 Ticket T124 is a trap: the knowledge base (KB4) still explains a button that release note RN2 says
 was removed.
@@ -15,7 +15,7 @@ TicketStatus: TypeAlias = Literal["open", "escalated", "closed"]
 
 
 class Record(BaseModel):
-    """A value of the help desk; it never changes, a change makes a new one."""
+    """An immutable value of the help desk; a change makes a new one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class Ticket(Record):
     status: TicketStatus = "open"
     priority: Priority = "medium"
     notes: str = ""
-    """What the team wrote down, one note a line; customers do not see it."""
+    """The team's notes, one per line; customers do not see them."""
     customer: str = ""
 
 
@@ -41,7 +41,7 @@ class Article(Record):
 
 
 class ReleaseNote(Record):
-    """What one version of the product changed."""
+    """The changes in one version of the product."""
 
     id: str
     version: str

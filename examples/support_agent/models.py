@@ -12,12 +12,12 @@ CLAUDE = "claude-haiku-4-5"
 
 
 def default_model() -> Model:
-    """Claude with ANTHROPIC_API_KEY in the environment, else the example's scripted model."""
+    """Claude if ANTHROPIC_API_KEY is set, else the example's scripted model."""
     return anthropic(CLAUDE) if _has_key() else OfflineModel()
 
 
 def model_notice() -> str:
-    """Tell a person in one line which model answers."""
+    """Say in one line which model answers."""
     if _has_key():
         return f"ANTHROPIC_API_KEY is set: the agents use {CLAUDE}."
     return (

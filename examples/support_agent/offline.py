@@ -1,8 +1,8 @@
 """A scripted stand-in for a language model, so that the example runs without an API key.
 
-It keeps nothing between two requests: what it does next follows from the request alone (the tools
-it is offered, the conversation, the tools' results). So it goes on where it was after a crash, in
-another worker, and hours later when a developer has answered.
+It keeps no state between requests: what it does next depends only on the request (the tools it
+offers, the conversation, the tools' results). So it resumes where it was after a crash, in another
+worker, or hours later when a developer has answered.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _ATTEMPTS = 2
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What to answer: a text, or the tools to call together with their arguments."""
+    """The response: a text, or the tools to call with their arguments."""
 
     text: str = ""
     calls: list[tuple[str, dict[str, Any]]] = []
 
 
 class Case(msgspec.Struct, frozen=True):
-    """What a request says about the ticket and about what was done for it."""
+    """What a request says about the ticket, and what was done for it."""
 
     offered: dict[str, dict[str, Any]]
     """The tools that may be called: name -> JSON Schema of the arguments."""
@@ -57,7 +57,7 @@ class Case(msgspec.Struct, frozen=True):
         )
 
     def field(self, name: str) -> str:
-        """A line `Name: value` of the briefing; "" when there is none."""
+        """The value of a line `Name: value` of the briefing; "" if there is none."""
         found = re.search(rf"^{name}: *(.*)$", self.brief, re.MULTILINE)
         return found[1].strip() if found else ""
 
@@ -69,15 +69,15 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def keywords(self) -> str:
         """What to search for."""
-        telling = [word.strip("?!.,;:'\"()") for word in self.title.split() if words(word)]
-        return " ".join(telling) or self.title
+        found = [word.strip("?!.,;:'\"()") for word in self.title.split() if words(word)]
+        return " ".join(found) or self.title
 
     def done(self, tool: str) -> list[str]:
-        """What the successful calls of `tool` gave."""
+        """The results of the successful calls of `tool`."""
         return [r.content for r in self.results if r.name == tool and not r.is_error]
 
     def failed(self, tool: str) -> list[str]:
-        """What the failed calls of `tool` said."""
+        """The errors of the failed calls of `tool`."""
         return [r.content for r in self.results if r.name == tool and r.is_error]
 
     def tried(self, tool: str) -> bool:
@@ -85,30 +85,30 @@ class Case(msgspec.Struct, frozen=True):
         return any(result.name == tool for result in self.results)
 
     def found(self, tool: str) -> list[dict[str, str]]:
-        """The records that a search tool has found, without repetition."""
+        """The records that a search tool found, without duplicates."""
         records = [record for content in self.done(tool) for record in _records(content)]
         return list({record.get("id", ""): record for record in records}.values())
 
 
 class OfflineModel:
-    """Behaves like a sensible model in the three roles of the example. Costs nothing."""
+    """Acts like a sensible model in the three roles of the example, free of charge."""
 
     name = "offline-script"
 
     async def respond(
         self, request: ModelRequest, on_text: Callable[[str], None] | None = None
     ) -> ModelResponse:
-        """Answer from what the request says; the same request has the same answer."""
+        """Answer from the request alone: the same request gets the same answer."""
         plan = _plan(Case.of(request))
         if on_text and plan.text:
             on_text(plan.text)
-        said = [Text(text=plan.text)] if plan.text else []
+        text = [Text(text=plan.text)] if plan.text else []
         calls = [
             ToolCall(id=f"{_digest(request)}_{n}", name=name, arguments=arguments)
             for n, (name, arguments) in enumerate(plan.calls)
         ]
         return ModelResponse(
-            message=Message(role="assistant", parts=[*said, *calls]),
+            message=Message(role="assistant", parts=[*text, *calls]),
             stop_reason="tool_use" if plan.calls else "end",
             model=self.name,
         )
@@ -244,7 +244,7 @@ def _escalate(case: Case, why: str) -> Plan:
 
 
 def _reply(case: Case, text: str, change: dict[str, Any]) -> Plan:
-    """Note what was found out, once, and write to the customer, both at the same time."""
+    """Note the findings, once, and write to the customer, both at the same time."""
     customer = case.field("Customer")
     greeting = f"Hello {customer}, " if customer else "Hello, "
     calls: list[tuple[str, dict[str, Any]]] = []

@@ -1,7 +1,7 @@
-"""Search by words: a text is found when it shares a telling word with the query.
+"""Search by words: a text is found if it shares a significant word with the query.
 
-Searching for the whole query as one string finds nothing as soon as people and authors choose
-other words: "users endpoint" must find "Introduced the user management service".
+Searching for the whole query as one string finds nothing when people and authors choose different
+words: "users endpoint" must find "Introduced the user management service".
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SHORTEST_PLURAL = 4
 
 
 def words(text: str) -> set[str]:
-    """The telling words of `text`: lower case, singular, without the common ones."""
+    """The significant words of `text`: lower case, singular, without common words."""
     found = _WORD.findall(text.casefold())
     return {_singular(word) for word in found if word not in _COMMON}
 
 
 def search(items: Sequence[T], query: str, text: Callable[[T], str]) -> list[T]:
-    """The items that share a word with `query`, most shared words first, else in their order."""
+    """The items that share a word with `query`, those with the most shared words first."""
     wanted = words(query)
     scored = [(len(wanted & words(text(item))), item) for item in items]
     ranked = sorted(scored, key=lambda pair: pair[0], reverse=True)

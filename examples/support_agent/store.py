@@ -1,8 +1,8 @@
 """The help desk's ticket store: one SQLite file that survives restarts and many workers.
 
-A step or tool runs again when its worker died before the result was recorded; it then comes with
-the same idempotency key. Each write stores its key in the same transaction as its effect and does
-nothing when the key is there already, so a reply is sent once although the step ran twice.
+If a worker dies before a step's or tool's result is recorded, it runs again, with the same
+idempotency key. Each write stores its key in the same transaction as its effect, and does nothing
+if the key exists already, so a reply is sent once even if the step runs twice.
 
 Calls block for a moment: make them from sync tools and steps, which Layby runs in a thread.
 """
@@ -38,7 +38,7 @@ _SCHEMA = """
 
 
 class TicketNotFoundError(LookupError):
-    """The store has no such ticket. A ticket that is closed is still known."""
+    """The store has no such ticket. Closed tickets stay in the store."""
 
     def __init__(self, ticket_id: str) -> None:
         super().__init__(f"Ticket not found: {ticket_id}")
@@ -55,7 +55,7 @@ class Reply(Record):
 
 
 class Change(Record):
-    """What one update did to a ticket; None and "" mean: left as it was."""
+    """One update of a ticket; None and "" mean that a field stays as it is."""
 
     priority: Priority | None = None
     status: TicketStatus | None = None
@@ -73,11 +73,11 @@ class TicketStore:
 
     @classmethod
     def from_env(cls) -> TicketStore:
-        """The store in the folder that LAYBY_DATA names, by default ./.layby."""
+        """The store in the folder that LAYBY_DATA names, `.layby` by default."""
         return cls(Path(os.environ.get("LAYBY_DATA") or ".layby"))
 
     def add(self, ticket: Ticket) -> None:
-        """Add a ticket; one with the same id is left as it is."""
+        """Add a ticket; an existing one with the same id stays as it is."""
         with self._transaction() as connection:
             _insert(connection, ticket)
 
@@ -91,7 +91,7 @@ class TicketStore:
             return _ticket(connection, ticket_id)
 
     def update(self, ticket_id: str, change: Change, *, key: str) -> Ticket:
-        """Apply `change` once per `key`, and read the ticket as it is then.
+        """Apply `change` once per `key`, and return the ticket after it.
 
         Raises:
             TicketNotFoundError: there is none with this id.
@@ -105,7 +105,7 @@ class TicketStore:
             return _rewrite(connection, ticket, change) if written.rowcount else ticket
 
     def reply(self, ticket_id: str, message: str, *, author: str, key: str) -> Reply:
-        """Send `message` to the ticket's customer once per `key`; again: the reply of then.
+        """Send `message` to the ticket's customer once per `key`; later calls return that reply.
 
         Raises:
             TicketNotFoundError: there is none with this id.
@@ -128,7 +128,7 @@ class TicketStore:
         return [Reply.model_validate(dict(row)) for row in rows]
 
     def changes(self, ticket_id: str) -> list[Change]:
-        """What was changed on the ticket, oldest first."""
+        """The changes of the ticket, oldest first."""
         with self._transaction() as connection:
             rows = connection.execute(
                 "SELECT * FROM changes WHERE ticket = ? ORDER BY rowid", (ticket_id,)
@@ -137,7 +137,7 @@ class TicketStore:
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        """Take the file's write lock, so that what is read in it is still so when it writes."""
+        """Hold the file's write lock, so that what a transaction reads stays true as it writes."""
         if not self.file.exists():
             self._create()
         with closing(_open(self.file)) as connection:
@@ -146,7 +146,7 @@ class TicketStore:
                 yield connection
 
     def _create(self) -> None:
-        """Make the file under another name: the workers that start beside us see it complete."""
+        """Create the file under another name, so that other workers only see it complete."""
         folder = self.file.parent
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as aside:

@@ -1,8 +1,8 @@
 """Who works on a ticket next: rules where the case is clear, a model where it is not.
 
-The rules cost nothing and are asked first. A turn that ends in plain text is no reply: its agent is
-called again once to finish (its prompt says so), and after that the model decides, as it does when
-an agent hands the ticket over.
+The rules cost nothing and come first. A turn that ends in plain text is not a reply: its agent gets
+one more turn to finish (its prompt says so). After that the model decides, as it does when an agent
+hands the ticket over.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from .agents import technical_support
 
 
 def replied(route: Route) -> Done | None:
-    """The customer has a reply: nobody else needs to look at the ticket."""
+    """Stop when the customer has a reply."""
     if route.called("reply_to_customer"):
         return Done("The customer has a reply.")
     return None
 
 
 def critical_first(route: Route) -> Agent | None:
-    """A critical ticket goes to Technical Support at once."""
+    """Send a critical ticket straight to Technical Support."""
     critical = route.state.get("priority") == "critical"
     return technical_support if critical and not route.turns else None
 
 
 def finish_your_turn(route: Route) -> str | None:
-    """An agent that stopped without reply or handover is called again, once."""
+    """Give an agent that stopped without a reply or handover one more turn."""
     last = route.last
     if last is None or last.stop != "done" or "HANDOVER" in last.text:
         return None

@@ -1,4 +1,4 @@
-"""What the agents can do: look things up, change the ticket, write to the customer."""
+"""The agents' tools: look things up, change the ticket, write to the customer."""
 
 from __future__ import annotations
 

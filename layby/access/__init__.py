@@ -1,9 +1,20 @@
-"""Who may do what on the server: logins, accounts, and the files that say so to nats-server."""
+"""Who may do what on the server: logins, accounts, and their files for nats-server."""
 
 from __future__ import annotations
 
+from .account import CONNECTIONS, Account, Service
 from .login import Login, Person, Staff
 from .outline import Outline, outline
-from .wall import Account, Service, Wall
+from .wall import Wall
 
-__all__ = ["Account", "Login", "Outline", "Person", "Service", "Staff", "Wall", "outline"]
+__all__ = [
+    "CONNECTIONS",
+    "Account",
+    "Login",
+    "Outline",
+    "Person",
+    "Service",
+    "Staff",
+    "Wall",
+    "outline",
+]

@@ -1,4 +1,4 @@
-"""The wall in nats-server's configuration language."""
+"""Logins and accounts in nats-server's configuration language."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .login import LAYBY, Login, Staff
-from .wall import Account, Wall
+import msgspec
+
+from .account import Account, exported
+from .login import LAYBY, TRAIL, Login, Staff
+from .wall import Wall
 
 _WIDTH: Final = 100
 THRESHOLD: Final = "30s"
-"""How long the server keeps the way back of a request with many replies open without one."""
+"""How long the server waits for the next reply of a request with many replies."""
 
 
 def accounts(wall: Wall, staff: Staff, command: str) -> str:
@@ -23,10 +26,10 @@ def accounts(wall: Wall, staff: Staff, command: str) -> str:
         command: What writes this file again, for its head.
     """
     logins, accounts = wall.logins(staff), wall.accounts()
-    lines = [*_head(_ACCOUNTS, command), "accounts {", *_inside(wall.inside(), accounts)]
-    for account in accounts:
+    lines = [*_head(_ACCOUNTS, command), "accounts {"]
+    for number, account in enumerate(accounts):
         members = [login for login in logins if login.account == account.name]
-        lines += ["", *_outside(account, members)]
+        lines += [*([""] if number else []), *_account(account, members, accounts)]
     return "\n".join([*lines, "}", ""])
 
 
@@ -39,7 +42,7 @@ def one_account(wall: Wall, staff: Staff, command: str) -> str:
         command: What writes this file again, for its head.
     """
     lines = [*_head(_ONE_ACCOUNT, command), "authorization {", "  timeout: 2", "  users: ["]
-    for login in wall.logins(staff):
+    for login in msgspec.structs.replace(wall, own_trail=False).logins(staff):
         lines += _user(login, "    ")
     return "\n".join([*lines, "  ]", "}", ""])
 
@@ -50,41 +53,49 @@ def _head(text: str, command: str) -> Iterator[str]:
     yield ""
 
 
-def _inside(logins: Iterable[Login], accounts: Iterable[Account]) -> Iterator[str]:
-    yield f"  {LAYBY} {{"
-    yield "    jetstream: enabled"
-    yield "    users: ["
-    for login in logins:
-        yield from _user(login, "      ")
-    yield "    ]"
-    yield "    exports: ["
-    takers: dict[str, list[str]] = {}
-    for account in accounts:
-        for service in account.services:
-            many = f', response_type: stream, threshold: "{THRESHOLD}"' if service.many else ""
-            takers.setdefault(f'service: "{service.subject}"{many}', []).append(account.name)
-        for stream in account.streams:
-            takers.setdefault(f'stream: "{stream}"', []).append(account.name)
-    for what, names in takers.items():
-        yield f"      {{ {what}, accounts: [{', '.join(names)}] }}"
-    yield "    ]"
-    yield "  }"
-
-
-def _outside(account: Account, logins: Iterable[Login]) -> Iterator[str]:
+def _account(
+    account: Account, logins: Iterable[Login], accounts: Iterable[Account]
+) -> Iterator[str]:
     yield f"  {account.name} {{"
-    yield "    users: ["
-    for login in logins:
-        yield from _user(login, "      ")
-    yield "    ]"
-    yield "    imports: ["
-    whence = f"account: {LAYBY}, subject:"
-    for service in account.services:
-        yield f'      {{ service: {{ {whence} "{service.subject}" }} }}'
-    for stream in account.streams:
-        yield f'      {{ stream: {{ {whence} "{stream}" }} }}'
-    yield "    ]"
+    if account.stores:
+        yield "    jetstream: enabled"
+    if limits := account.limits:
+        yield (
+            f"    limits {{ max_connections: {limits.connections}, "
+            f"max_subscriptions: {limits.subscriptions}, max_payload: {limits.payload} }}"
+        )
+    yield from _block("users: [", (line for each in logins for line in _user(each, "      ")))
+    yield from _block("exports: [", _exports(account.name, accounts))
+    yield from _block("imports: [", _imports(account))
+    mapped = (f'      "{here}": "{there}"' for here, there in account.mappings.items())
+    yield from _block("mappings {", mapped)
     yield "  }"
+
+
+def _block(opening: str, lines: Iterable[str]) -> Iterator[str]:
+    """Lines in brackets, unless there are none."""
+    if inside := list(lines):
+        closing = "]" if opening.endswith("[") else "}"
+        yield from (f"    {opening}", *inside, f"    {closing}")
+
+
+def _exports(name: str, accounts: Iterable[Account]) -> Iterator[str]:
+    ports, subscribed = exported(name, accounts)
+    for service, takers in ports.items():
+        many = f', response_type: stream, threshold: "{THRESHOLD}"' if service.many else ""
+        takes = f"accounts: [{', '.join(takers)}]"
+        yield f'      {{ service: "{service.subject}"{many}, {takes} }}'
+    for subject, takers in subscribed.items():
+        yield f'      {{ stream: "{subject}", accounts: [{", ".join(takers)}] }}'
+
+
+def _imports(account: Account) -> Iterator[str]:
+    for service in account.ports:
+        source = f'account: {service.account}, subject: "{service.subject}"'
+        to = f', to: "{service.local}"' if service.local else ""
+        yield f"      {{ service: {{ {source} }}{to} }}"
+    for subject in account.streams:
+        yield f'      {{ stream: {{ account: {LAYBY}, subject: "{subject}" }} }}'
 
 
 def _user(login: Login, indent: str) -> Iterator[str]:
@@ -113,8 +124,8 @@ def _allowed(verb: str, subjects: Iterable[str], indent: str) -> Iterator[str]:
 
 
 _PASSWORDS: Final = """
-Each login has an inbox prefix of its own, so that nobody reads the replies to others. Set it where
-they connect: NATS_INBOX_PREFIX=_INBOX_ada or --inbox-prefix for `layby`, --inbox-prefix or
+Each login has an inbox prefix of its own, so that nobody reads replies to others. Set it where they
+connect: NATS_INBOX_PREFIX=_INBOX_ada or --inbox-prefix for `layby`, --inbox-prefix or
 `inbox_prefix` of a context for the nats CLI, ConnectionSettings(inbox_prefix=...) in a program.
 
 The passwords come from the environment; without them the server does not start. They should begin
@@ -126,13 +137,15 @@ Who may do what on a nats-server that Layby shares with people and other program
 
   {{command}}
 
-so that nobody edits subjects by hand: write it again when the app's roles or triggers change.
-Put it into nats-server.conf in the place of `authorization {{{{ ... }}}}`:
+so that subjects are not edited by hand: write it again when the app's roles or triggers change.
+Put it next to nats-server.conf, which includes it:
   include "accounts.conf"
 
 Workers and their streams are in the account {LAYBY}. Everybody else is in an account for their
-kind, and reaches it through the exports below and nothing else. docs/security.md says who is
-trusted with what. For many people use operator mode: `layby accounts init`.
+kind, and reaches it only through the exports below. {TRAIL} has no logins. It holds what people
+have commanded: workers and operators add to it, and nobody can change it. If streams were made
+under an earlier file, move them first: `layby accounts move`. docs/security.md says who is trusted
+with what. For many people use operator mode: `layby accounts init`.
 {_PASSWORDS}"""
 
 _ONE_ACCOUNT: Final = f"""
@@ -140,11 +153,11 @@ Who may do what on a nats-server on which everybody shares one account. Written 
 
   {{command}}
 
-THIS KEEPS APART ONLY THOSE WHO MEAN WELL. Within one account the server does not check the reply
-subject of a request, so whoever has one of these logins can have the server write where they may
-not: plant entries in logs, answer as somebody else, delete streams. Use accounts.conf, which stops
-that. This file limits mistakes, and is for servers on which everybody is trusted.
+THIS STOPS MISTAKES, NOT ATTACKS. Within one account the server does not check the reply subject of
+a request, so anyone with one of these logins can have the server write where they may not: plant
+entries in logs, answer as somebody else, delete streams. Use accounts.conf, which prevents that.
+This file is for servers on which everybody is trusted.
 
-Put it into nats-server.conf in the place of `authorization {{{{ ... }}}}`:
+Put it next to nats-server.conf, and include it there instead of accounts.conf:
   include "permissions.conf"
 {_PASSWORDS}"""

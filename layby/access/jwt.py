@@ -5,23 +5,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from .account import Account, exported
 from .login import LAYBY, Login
 from .nkey import Key
-from .wall import Account
 
 _UNLIMITED: Final = -1
 _THRESHOLD: Final = 30_000_000_000
-"""Nanoseconds that the way back of a request with many replies stays open without one."""
+"""Nanoseconds that the server waits for the next reply of a request with many replies."""
 _LIMITS: Final = {
     **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn"), _UNLIMITED),
     "wildcards": True,
-    "leaf": 0,  # nobody joins a server of their own to an account
+    "leaf": 0,  # no leaf nodes
 }
+_SERVICE: Final = "service"
+_STREAM: Final = "stream"
 _STORE: Final = dict.fromkeys(
     ("mem_storage", "disk_storage", "streams", "consumer", "max_ack_pending"), _UNLIMITED
 )
@@ -33,36 +35,69 @@ def operator(key: Key, system: str) -> str:
 
 
 def system(public: str, signer: Key) -> str:
-    """The token of the system account, which gets the tokens of the others."""
+    """The token of the system account, which receives the tokens of the others."""
     return _signed("SYS", public, signer, {"type": "account", "limits": _LIMITS})
 
 
-def inner(public: str, signer: Key, accounts: list[Account], revoked: Mapping[str, int]) -> str:
-    """The token of the account that holds the streams."""
-    services = {service: None for account in accounts for service in account.services}
-    exports: list[dict[str, Any]] = [
-        {"name": service.subject, "subject": service.subject, "type": "service", **_replies(many)}
-        for service in services
-        for many in (service.many,)
-    ]
-    heard = dict.fromkeys(subject for account in accounts for subject in account.streams)
-    exports += [{"name": subject, "subject": subject, "type": "stream"} for subject in heard]
-    claims = {"exports": exports, "limits": {**_LIMITS, **_STORE}}
-    return _account(LAYBY, public, signer, claims, revoked)
-
-
-def outer(
-    account: Account, public: str, exporter: str, signer: Key, revoked: Mapping[str, int]
+def account(
+    account: Account,
+    keys: Mapping[str, Key],
+    signer: Key,
+    accounts: list[Account],
+    revoked: Mapping[str, int],
 ) -> str:
-    """The token of an account of outsiders; `exporter` is the account that holds the streams."""
-    pairs = [(each.subject, "service") for each in account.services]
-    pairs += [(subject, "stream") for subject in account.streams]
-    imports = [
-        {"name": subject, "subject": subject, "account": exporter, "type": kind}
-        for subject, kind in pairs
-    ]
-    claims = {"imports": imports, "limits": _LIMITS}
-    return _account(account.name, public, signer, claims, revoked)
+    """The token of an account.
+
+    No export is public: an import needs a token of the exporting account.
+
+    Args:
+        account: What it imports, and how much it may use.
+        keys: The key of each account, by its name.
+        signer: The operator's key.
+        accounts: All accounts: what they import from this one, it exports.
+        revoked: Public keys of users, and the Unix time up to which their tokens are void.
+    """
+    ports, subscribed = exported(account.name, accounts)
+    exports = [{**_export(each.subject, _SERVICE), **_replies(each.many)} for each in ports]
+    exports += [_export(subject, _STREAM) for subject in subscribed]
+    claims: dict[str, Any] = {
+        "type": "account",
+        "limits": {**_LIMITS, **(_STORE if account.stores else {}), **_limits(account)},
+        "revocations": dict(revoked),
+        "exports": exports,
+        "imports": list(_imports(account, keys)),
+        "mappings": {here: [{"subject": there}] for here, there in account.mappings.items()},
+    }
+    return _signed(account.name, keys[account.name].public, signer, claims)
+
+
+def _limits(account: Account) -> dict[str, int]:
+    if (limits := account.limits) is None:
+        return {}
+    return {
+        "conn": limits.connections,
+        "subs": limits.subscriptions,
+        "payload": limits.payload,
+    }
+
+
+def _imports(account: Account, keys: Mapping[str, Key]) -> Iterator[dict[str, Any]]:
+    public = keys[account.name].public
+    for each in account.ports:
+        local = {"local_subject": each.local} if each.local else {}
+        yield {**_import(each.subject, _SERVICE, public, keys[each.account]), **local}
+    for subject in account.streams:
+        yield _import(subject, _STREAM, public, keys[LAYBY])
+
+
+def _import(subject: str, kind: str, importer: str, exporter: Key) -> dict[str, Any]:
+    return {
+        "name": subject,
+        "subject": subject,
+        "account": exporter.public,
+        "type": kind,
+        "token": _activation(subject, kind, importer, exporter),
+    }
 
 
 def user(login: Login, public: str, signer: Key) -> str:
@@ -77,7 +112,7 @@ def user(login: Login, public: str, signer: Key) -> str:
 
 
 def admin(public: str, signer: Key) -> str:
-    """The token of the login that hands tokens of accounts to the server."""
+    """The token of the login that pushes the tokens of accounts to the server."""
     claims = {"type": "user", **dict.fromkeys(("subs", "data", "payload"), _UNLIMITED)}
     return _signed("admin", public, signer, claims)
 
@@ -90,11 +125,14 @@ def creds(token: str, key: Key) -> bytes:
     ).encode()
 
 
-def _account(
-    name: str, public: str, signer: Key, claims: dict[str, Any], revoked: Mapping[str, int]
-) -> str:
-    claims = {**claims, "type": "account", "revocations": dict(revoked)}
-    return _signed(name, public, signer, claims)
+def _export(subject: str, kind: str) -> dict[str, Any]:
+    return {"name": subject, "subject": subject, "type": kind, "token_req": True}
+
+
+def _activation(subject: str, kind: str, importer: str, exporter: Key) -> str:
+    """The exporter's permission for one account to import one subject."""
+    claims = {"type": "activation", "subject": subject, "kind": kind}
+    return _signed(subject, importer, exporter, claims)
 
 
 def _replies(many: bool) -> dict[str, Any]:  # noqa: FBT001  a value, not a switch

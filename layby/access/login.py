@@ -11,6 +11,8 @@ from ..bus.token import is_word
 
 LAYBY: Final = "LAYBY"
 """The account that holds the streams: workers and the provisioner are in it."""
+TRAIL: Final = "TRAIL"
+"""The account that holds the audit trail of commands: it has no logins."""
 SENDERS: Final = "SENDERS"
 PEOPLE: Final = "PEOPLE"
 OBSERVERS: Final = "OBSERVERS"
@@ -20,7 +22,7 @@ OUTSIDERS: Final = (SENDERS, PEOPLE, OBSERVERS, OPERATORS)
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who connects, and what the server lets them do."""
+    """A login, and what the server allows it."""
 
     name: str
     account: str
@@ -30,7 +32,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inbox(self) -> str:
-        """Where the replies to this login go, and nobody else's."""
+        """The inbox prefix of this login alone."""
         return f"_INBOX_{self.name}"
 
     @property
@@ -40,7 +42,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody who answers questions."""
+    """A person who answers questions."""
 
     name: str
     roles: tuple[str, ...] = ()

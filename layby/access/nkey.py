@@ -1,20 +1,19 @@
-"""Keys of nats-server's own kind, kept in files that only their owner may read."""
+"""Nkeys of nats-server, stored in files that only their owner may read."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import secrets
 from pathlib import Path
 from typing import Any, Final
 
 from ..bus.errors import InvalidSettings
+from ..bus.files import write_private
 
 OPERATOR: Final = 14 << 3
 ACCOUNT: Final = 0
 USER: Final = 20 << 3
-_PRIVATE: Final = 0o600
 
 
 class Key:
@@ -30,7 +29,7 @@ class Key:
 
     @classmethod
     def new(cls, kind: int) -> Key:
-        """A fresh key: of an OPERATOR, an ACCOUNT or a USER."""
+        """Create a key of an OPERATOR, an ACCOUNT or a USER."""
         return cls(bytes(_nkeys().encode_seed(secrets.token_bytes(32), kind)))
 
     @classmethod
@@ -41,25 +40,15 @@ class Key:
         except OSError as error:
             raise InvalidSettings(f"Cannot read the key {path}: {error.strerror}.") from error
         except Exception:  # noqa: BLE001  nkeys raises many kinds; their text may quote the seed
-            raise InvalidSettings(f"{path} holds no key of nats-server.") from None
+            raise InvalidSettings(f"{path} does not hold an nkey of nats-server.") from None
 
     def write(self, path: Path) -> None:
-        """Keep it in a file that only its owner may read."""
+        """Store it in a file that only its owner may read."""
         write_private(path, self.seed + b"\n")
 
     def sign(self, data: bytes) -> bytes:
         """Its signature of `data`."""
         return bytes(self._pair.sign(data))
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only its owner may read: all of it, or nothing."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def _nkeys() -> Any:

@@ -1,4 +1,4 @@
-"""What of an app the rights of logins depend on: small enough to be kept beside the keys."""
+"""The part of an app that the rights of logins depend on; it is stored next to the keys."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from typing import Final
 
 import msgspec
 
+from ..actors.people.rota_book import BUCKET as ROTA
 from ..app import App
 from ..bus.log import shares
 from ..bus.names import EVENTS, Names
 
 _SERVERS: Final = "$JS.EVENT."
-"""What the server itself publishes."""
-_DUE: Final = "due."
-"""What the server publishes when a timer is due."""
+"""Subjects that the server itself publishes on."""
+_FIRED: Final = ("due.", "rung.")
+"""Subjects that the server publishes on when a timer is due."""
 _COMMANDS: Final = "layby.do."
-"""What people command, which no worker may do in their name."""
+"""Subjects of people's commands, which no worker may give in their name."""
 
 
 class Outline(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,16 +25,16 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     roles: tuple[str, ...]
     events: tuple[str, ...]
-    """The subjects of the events that it takes."""
+    """The subjects of its events."""
     streams: tuple[str, ...]
-    """All streams of Layby's that it has, as they are called on the server."""
+    """All its streams that Layby creates, with their names on the server."""
     log_streams: tuple[str, ...]
     kept: tuple[str, ...]
     """The subjects of its streams that only workers write: logs, timers, records, questions."""
 
     @property
     def names(self) -> Names:
-        """What its streams and subjects are called."""
+        """The names of its streams and subjects."""
         return Names(self.prefix)
 
 
@@ -41,8 +42,8 @@ def outline(app: App) -> Outline:
     """The outline of an app."""
     own = app.names.stream
     specs = app.topology().streams
-    others = {own(EVENTS), own("ANSWERS")}
-    not_theirs = (_SERVERS, app.names.subject(_COMMANDS), app.names.subject(_DUE))
+    others = {own(EVENTS), own("ANSWERS"), app.names.bucket_stream(ROTA)}
+    not_theirs = (_SERVERS, *map(app.names.subject, (_COMMANDS, *_FIRED)))
     kept = [subject for spec in specs if spec.name not in others for subject in spec.subjects]
     return Outline(
         prefix=app.prefix,

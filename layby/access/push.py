@@ -1,4 +1,4 @@
-"""Hand the tokens of accounts to a running server."""
+"""Push the tokens of accounts to a running server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _UPDATE = "$SYS.REQ.CLAIMS.UPDATE"
 
 
 async def push(registry: Registry, settings: ConnectionSettings) -> int:
-    """Tell the server what each account may do and who is revoked; return how many accounts.
+    """Update the accounts and revoked logins on the server; return how many accounts.
 
-    Those whose login is revoked are disconnected at once.
+    Revoked logins are disconnected immediately.
 
     Args:
         registry: The folder with the keys.
@@ -26,7 +26,7 @@ async def push(registry: Registry, settings: ConnectionSettings) -> int:
 
     Raises:
         LoginRefused: the server belongs to other keys.
-        BusError: it does not take a token.
+        BusError: it does not accept a token.
     """
     admin = replace(
         settings,

@@ -1,8 +1,8 @@
-"""Operator mode: the folder that holds the keys of an installation, and who has a login.
+"""Operator mode: the folder with the keys of an installation, and its list of logins.
 
 The server knows its operator and accounts by tokens. A login is a token too, signed by its account,
-so a new one needs no change of the server; a revoked one is named in its account's token, which is
-then handed to the server (`push`). The server's configuration names the operator and never changes.
+so a new one needs no change of the server. A revoked one is named in its account's token, which is
+then pushed to the server (`push`). The server's configuration names the operator and never changes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Final, Literal
 import msgspec
 
 from ..bus.errors import InvalidSettings
+from ..bus.files import write_private
 from . import jwt
-from .login import LAYBY, OBSERVERS, OPERATORS, OUTSIDERS, PEOPLE, SENDERS, Login, Person, Staff
-from .nkey import ACCOUNT, OPERATOR, USER, Key, write_private
+from .login import LAYBY, OBSERVERS, OPERATORS, PEOPLE, SENDERS, TRAIL, Login, Person, Staff
+from .nkey import ACCOUNT, OPERATOR, USER, Key
 from .wall import Wall
 
 _BOOK: Final = "logins.json"
@@ -32,7 +33,7 @@ _ACCOUNTS: Final[dict[str, str]] = {
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A login that was given out."""
+    """A login that was issued."""
 
     account: str
     public: str
@@ -40,7 +41,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Book(msgspec.Struct, kw_only=True):
-    """What the folder knows."""
+    """The state of the folder."""
 
     wall: Wall
     store: str
@@ -50,10 +51,10 @@ class _Book(msgspec.Struct, kw_only=True):
 
 
 class Registry:
-    """The folder of an installation in operator mode. Whoever can read it can make any login."""
+    """The folder of an installation in operator mode. Anyone who can read it can make any login."""
 
     def __init__(self, folder: Path) -> None:
-        """Open it. Raises InvalidSettings where there is none."""
+        """Open it. Raises InvalidSettings if it does not exist."""
         self.folder = folder
         try:
             self._book = msgspec.json.decode((folder / _BOOK).read_bytes(), type=_Book)
@@ -66,11 +67,11 @@ class Registry:
 
     @classmethod
     def init(cls, folder: Path, wall: Wall, staff: Staff, store: str) -> Registry:
-        """Make keys, accounts, and a login for everybody who is named.
+        """Create keys, accounts, and a login for everyone in `staff`.
 
         Args:
-            folder: Where to; it must not be in use.
-            wall: What may be done.
+            folder: A new or empty folder.
+            wall: What each login may do.
             staff: Who gets a login.
             store: The folder in which the server keeps tokens, as the server sees it.
 
@@ -84,19 +85,19 @@ class Registry:
             (folder / name).chmod(0o700)
         folder.chmod(0o700)
         Key.new(OPERATOR).write(folder / "keys" / f"{_OPERATOR}.nk")
-        for account in (_SYSTEM, LAYBY, *OUTSIDERS):
+        for account in (_SYSTEM, *(each.name for each in wall.accounts())):
             Key.new(ACCOUNT).write(folder / "keys" / f"{account}.nk")
         _save(folder, _Book(wall=wall, store=store))
         registry = cls(folder)
         registry._make_admin()
         for login in wall.logins(staff):
             roles = next((each.roles for each in staff.people if each.name == login.name), ())
-            registry._give(login, roles)
+            registry._issue(login, roles)
         registry._write_config()
         return registry
 
     def add(self, kind: Kind, name: str, roles: tuple[str, ...] = ()) -> Login:
-        """Give somebody a login: the file `creds/NAME.creds`. The server need not be told.
+        """Issue a login: the file `creds/NAME.creds`. The server does not need an update.
 
         Raises:
             InvalidSettings: the name is taken or cannot be one, or no app has such a role.
@@ -105,32 +106,56 @@ class Registry:
             raise InvalidSettings(f"{name} has a login already: revoke it first, or name another.")
         Staff(senders=(name,), people=(), observers=(), operators=())  # checks the name
         login = self._login(_Entry(account=_ACCOUNTS[kind], public="", roles=roles), name)
-        self._give(login, roles)
+        self._issue(login, roles)
         return login
 
     def revoke(self, name: str) -> None:
-        """Take a login away; it holds once `push` has told the server.
+        """Revoke a login; this takes effect with the next `push`.
 
         Raises:
-            InvalidSettings: nobody is called that.
+            InvalidSettings: there is no login with this name.
         """
         entry = self._book.logins.pop(name, None)
         if entry is None:
             known = ", ".join(sorted(self._book.logins)) or "nobody"
             raise InvalidSettings(f"{name} has no login; these have: {known}.")
-        # A token made in this very second is to be void too, and a later one has another key.
+        # A token made in this very second must be void too; a later one has another key.
         self._book.revoked.setdefault(entry.account, {})[entry.public] = int(time.time()) + 1
         _save(self.folder, self._book)
         (self.folder / "creds" / f"{name}.creds").unlink(missing_ok=True)
 
     def update(self, wall: Wall) -> list[str]:
-        """Take over what an app needs now; return whose credentials files were written anew."""
-        self._book.wall = wall
+        """Apply what an app needs now; return the logins whose credentials files were rewritten.
+
+        The trail stays in the account that it is in.
+        """
+        self._book.wall = msgspec.structs.replace(wall, own_trail=self._book.wall.own_trail)
+        return self._rewrite()
+
+    def separate_trail(self) -> list[str]:
+        """Move the trail to an account of its own; return who needs the new credentials files.
+
+        Its streams have to be moved there before the next `push`.
+        """
+        if self._book.wall.own_trail:
+            return []
+        self._book.wall = msgspec.structs.replace(self._book.wall, own_trail=True)
+        self._rewrite()
+        use = {LAYBY, OBSERVERS, OPERATORS}
+        return [name for name, entry in self._book.logins.items() if entry.account in use]
+
+    def _rewrite(self) -> list[str]:
+        """Rewrite all credentials files, and then the state of the folder."""
         for name, entry in self._book.logins.items():
             key = self._user_key(name)
             self._write_creds(self._login(entry, name), key)
         _save(self.folder, self._book)
         return list(self._book.logins)
+
+    @property
+    def wall(self) -> Wall:
+        """What each login may do, as of the last `init`, `update` or `separate_trail`."""
+        return self._book.wall
 
     @property
     def logins(self) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -139,12 +164,20 @@ class Registry:
 
     @property
     def account(self) -> str:
-        """The account that holds the streams, as the server calls it."""
+        """The public key of the account that holds the streams."""
         return self._key(LAYBY).public
 
     @property
+    def trail(self) -> str:
+        """The public key of the account for the audit trail, even if it is not used yet."""
+        file = self.folder / "keys" / f"{TRAIL}.nk"
+        if not file.exists():  # the folder was made by an earlier release
+            Key.new(ACCOUNT).write(file)
+        return self._key(TRAIL).public
+
+    @property
     def admin(self) -> Path:
-        """The credentials that hand tokens to the server."""
+        """The credentials that push tokens to the server."""
         return self.folder / "keys" / "admin.creds"
 
     def creds(self, name: str) -> Path:
@@ -153,27 +186,25 @@ class Registry:
 
     def tokens(self) -> dict[str, str]:
         """The tokens of all accounts, by the public key of each."""
-        operator, inside = self._key(_OPERATOR), self._key(LAYBY).public
-        accounts, revoked = self._book.wall.accounts(), self._book.revoked
+        operator, accounts = self._key(_OPERATOR), self._book.wall.accounts()
+        keys = {each.name: self._key(each.name) for each in accounts}
         system = self._key(_SYSTEM).public
         found = {system: jwt.system(system, operator)}
-        found[inside] = jwt.inner(inside, operator, accounts, revoked.get(LAYBY, {}))
         for account in accounts:
-            public = self._key(account.name).public
-            voids = revoked.get(account.name, {})
-            found[public] = jwt.outer(account, public, inside, operator, voids)
+            voids = self._book.revoked.get(account.name, {})
+            found[keys[account.name].public] = jwt.account(account, keys, operator, accounts, voids)
         return found
 
     @property
     def config(self) -> Path:
-        """What the server starts with. It never changes."""
+        """The file that the server's configuration includes. It never changes."""
         return self.folder / "server" / "operator.conf"
 
     def _write_config(self) -> None:
         system = self._key(_SYSTEM).public
         lines = [
-            "# Written by `layby accounts`. Put it into nats-server.conf in the place of",
-            '# `authorization { ... }`: include "operator.conf"',
+            "# Written by `layby accounts`. Put it next to nats-server.conf, and include it there",
+            '# instead of accounts.conf: include "operator.conf"',
             f"operator: {jwt.operator(self._key(_OPERATOR), system)}",
             f"system_account: {system}",
             "resolver {",
@@ -181,8 +212,8 @@ class Registry:
             f'  dir: "{self._book.store}"',
             "  allow_delete: false",
             "}",
-            # Of the others the server hears by `layby accounts push` only, and remembers it: what
-            # stood here would be taken for the newest at each start, and undo who was revoked.
+            # The server gets the other accounts only from `layby accounts push`, and stores them.
+            # If they were here, each start would take them for the newest, and undo revocations.
             f"resolver_preload {{ {system}: {jwt.system(system, self._key(_OPERATOR))} }}",
             "",
         ]
@@ -197,11 +228,11 @@ class Registry:
         make = {SENDERS: wall.sender, OBSERVERS: wall.observer, OPERATORS: wall.operator}
         return make[entry.account](name)
 
-    def _give(self, login: Login, roles: tuple[str, ...]) -> None:
+    def _issue(self, login: Login, roles: tuple[str, ...]) -> None:
         key = Key.new(USER)
         entry = _Entry(account=login.account, public=key.public, roles=roles)
         self._book.logins[login.name] = entry
-        _save(self.folder, self._book)  # first: what nobody has noted could not be revoked
+        _save(self.folder, self._book)  # first, because an unrecorded login cannot be revoked
         self._write_creds(login, key)
 
     def _write_creds(self, login: Login, key: Key) -> None:

@@ -1,19 +1,21 @@
-"""What each kind of login needs of an app, in subjects. Nothing that is not here is allowed."""
+"""The subjects that each kind of login may use. Anything not listed here is denied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
+from ..actors.people.rota_book import BUCKET as ROTA
 from ..commands import STREAM as TRAIL
-from ..runtime.taking_up import BLOCKED
+from ..runtime.adoption import BLOCKED
 from ..runtime.worker import CANCEL
+from ..views.workers import BEAT
 from .outline import Outline
 
 _API: Final = "$JS.API."
 _REMOVED: Final = ("BLOBS", "QUESTIONS", "TIMERS", "THREADS")
-_WHO: Final = "$SYS.REQ.USER.INFO"
-"""Asks the server who one is, and nothing about others."""
+WHO: Final = "$SYS.REQ.USER.INFO"
+"""Asks the server who the client is, and nothing about others."""
 _LOOKS: Final = (
     *("INFO", "STREAM.INFO.*", "STREAM.NAMES", "STREAM.MSG.GET.*"),
     *("CONSUMER.LIST.*", "CONSUMER.INFO.*.*"),
@@ -21,9 +23,9 @@ _LOOKS: Final = (
 
 
 def of_provisioner(app: Outline) -> tuple[str, ...]:
-    """What makes streams and consumers, or verifies them.
+    """What creates and verifies streams and consumers.
 
-    The trail of commands is never changed: a shorter age, or a limit, would remove what is in it.
+    The audit trail is never changed: a shorter age, or a limit, would remove entries.
     """
     trail = app.names.stream(TRAIL)
     return (
@@ -34,7 +36,7 @@ def of_provisioner(app: Outline) -> tuple[str, ...]:
 
 
 def of_worker(app: Outline) -> tuple[str, ...]:
-    """What a worker publishes. It creates nothing; what people have removed, it removes."""
+    """What a worker publishes. It creates no streams; it removes what people command it to."""
     return (
         *_api("STREAM.INFO.*", "CONSUMER.INFO.*.*"),
         *("$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.ACK.>"),
@@ -44,29 +46,30 @@ def of_worker(app: Outline) -> tuple[str, ...]:
         *_wipes(app),
         *app.kept,
         *(app.names.subject(f"{word}.*") for word in ("events", CANCEL, BLOCKED)),
+        app.names.subject(f"{BEAT}.*"),
         *outcomes(app),
         *app.events,
     )
 
 
 def _wipes(app: Outline) -> tuple[str, ...]:
-    """What writes over destroyed keys on the disk, where runs are encrypted."""
+    """What overwrites destroyed keys on disk, if runs are encrypted."""
     keys = app.names.bucket_stream("keys")
     return _api(f"STREAM.MSG.DELETE.{keys}") if keys in app.streams else ()
 
 
 def outcomes(app: Outline) -> tuple[str, ...]:
-    """What tells of commands: what came of one, and that a worker is at one."""
+    """What reports on commands: the outcome, and that a worker is working on one."""
     return tuple(app.names.subject(f"{word}.*.*") for word in ("layby.done", "layby.doing"))
 
 
-def heard_by_worker(app: Outline) -> tuple[str, ...]:
-    """What a worker subscribes to, beside its inbox."""
+def worker_subscriptions(app: Outline) -> tuple[str, ...]:
+    """What a worker subscribes to, apart from its inbox."""
     return (app.names.subject(f"{CANCEL}.*"), app.names.subject(f"{BLOCKED}.*"))
 
 
 def answers(app: Outline, roles: Iterable[str], who: str, *, plain: bool) -> tuple[str, ...]:
-    """Where somebody answers: under a name, and without one if `plain`."""
+    """The subjects of a person's answers: with the name, and without it if `plain`."""
     own = app.names.subject
     named = [own(f"{role}.response.*.{who}") for role in roles]
     return (*named, *(own(f"{role}.response.*") for role in roles if plain))
@@ -78,32 +81,43 @@ def questions(app: Outline) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def asked(app: Outline, roles: Iterable[str]) -> tuple[str, ...]:
-    """What tells of new questions, and of what became of answers."""
+    """The subjects of new questions and of the receipts of answers."""
     own = app.names.subject
     return tuple(own(f"{role}.{noun}.*") for role in roles for noun in ("question", "receipt"))
 
 
-def looks(app: Outline) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What looks at everything: requests with many replies, requests with one."""
-    many, single = _reads(app.streams)
+def looks(app: Outline, *, trail: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What reads everything: requests with many replies, requests with one.
+
+    With `trail`, the audit trail too, if it is in the account of the other streams.
+    """
+    own = app.names.stream(TRAIL)
+    many, single = _reads(each for each in app.streams if trail or each != own)
     return many, (*_api(*_LOOKS), *single)
 
 
 def looking() -> tuple[str, ...]:
-    """The same as permissions have it: what is not exported is not there anyway."""
-    return (*_api(*_LOOKS, "DIRECT.GET.>"), _WHO)
+    """The same for permissions, which may be wider: what is not exported cannot be reached."""
+    return (*_api(*_LOOKS, "DIRECT.GET.>"), WHO)
 
 
 def watched(app: Outline) -> tuple[str, ...]:
-    """What tells of runs as they go on."""
+    """The subjects that report on runs in progress."""
     own = app.names.subject
-    told = (own("to.>"), own("events.*"), own("dead.>"))
-    return (*told, *outcomes(app), *asked(app, app.roles))
+    runs = (own("to.>"), own("events.*"), own("dead.>"), own(f"{BEAT}.*"))
+    lists = (app.names.keys("runs", "*.*"), app.names.keys("questions", "*.*.*"))
+    return (*runs, *lists, *outcomes(app), *asked(app, app.roles))
 
 
 def of_operator(app: Outline, who: str) -> tuple[str, ...]:
-    """What commands workers: the word after the verb is who, and `*` is anybody."""
+    """What commands workers: the word after the verb is the person, and `*` is anyone."""
     return (app.names.subject(f"layby.do.*.{who}"),)
+
+
+def of_rotas(app: Outline) -> tuple[str, ...]:
+    """What changes rotas, if any role of the app has one."""
+    bucket = app.names.bucket_stream(ROTA)
+    return (app.names.keys(ROTA, ">"),) if bucket in app.streams else ()
 
 
 def _reads(streams: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -113,7 +127,7 @@ def _reads(streams: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _purges(app: Outline) -> tuple[str, ...]:
-    """What removes the runs that are over, and conversations."""
+    """What removes ended runs, and conversations."""
     names = [*map(app.names.stream, _REMOVED), app.names.bucket_stream("keys")]
     streams = [*app.log_streams, *(name for name in names if name in app.streams)]
     return _api(*(f"STREAM.PURGE.{stream}" for stream in streams))

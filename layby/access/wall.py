@@ -1,57 +1,65 @@
-"""The wall: an account for the workers, and one for each kind of outsider.
+"""The wall: an account for the workers, one for the audit trail, and one for each kind of outsider.
 
-Within an account the server checks what somebody publishes, but not the reply subject that a
-request names: acknowledgements and stored messages go wherever that says. Between accounts the
-server makes the reply subject itself, so nothing crosses but what is exported here.
+Within an account the server checks the subject of a request, but not its reply subject, to which it
+sends acknowledgements and stored messages. Between accounts the server makes the reply subject
+itself, so that nothing crosses except what is exported here. The audit trail of commands, which
+nobody may change, is therefore in an account without logins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
 from ..bus.errors import InvalidSettings
-from . import rights
-from .login import LAYBY, OBSERVERS, OPERATORS, OUTSIDERS, PEOPLE, SENDERS, Login, Person, Staff
+from . import rights, trail
+from .account import CONNECTIONS, Account, Limits, Service
+from .login import (
+    LAYBY,
+    OBSERVERS,
+    OPERATORS,
+    OUTSIDERS,
+    PEOPLE,
+    SENDERS,
+    TRAIL,
+    Login,
+    Person,
+    Staff,
+)
 from .outline import Outline
 
-
-class Service(msgspec.Struct, frozen=True):
-    """A subject that outsiders may send requests to."""
-
-    subject: str
-    many: bool = False
-    """A request gets more than one reply."""
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """An account of outsiders, and what crosses the wall for it."""
-
-    name: str
-    services: tuple[Service, ...]
-    streams: tuple[str, ...]
-    """Subjects that they receive what workers publish on."""
+_LONG: Final = 1024 * 1024
+"""Bytes of an event, at most."""
 
 
 class Wall(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be built around the apps that share an account.
+    """Logins and accounts around the apps that share an account.
 
     Attributes:
-        apps: The apps; each has a prefix of its own where there are several.
-        named_only: Answers are taken only on subjects that end in the name of who answers. The
+        apps: The apps; several need different prefixes.
+        named_only: Answers are accepted only on subjects that end in the responder's name. The
             bare line of the nats CLI, `nats pub -J developer.response.T125 ...`, is then refused.
+        connections: How many connections each account of outsiders may have at a time.
+        own_trail: The audit trail is in an account of its own; if not, it is with the other
+            streams, where anyone with a worker's login can have it deleted.
     """
 
     apps: tuple[Outline, ...]
     named_only: bool = False
+    connections: int = CONNECTIONS
+    own_trail: bool = False
 
     def accounts(self) -> list[Account]:
-        """The accounts of outsiders."""
-        return [self._account(name) for name in OUTSIDERS]
+        """All accounts, each after those that it imports from."""
+        trails = [Account(name=TRAIL, stores=True)] if self.own_trail else []
+        ports = self._trail_services(trail.reads, trail.creates, trail.takes)
+        inside = Account(name=LAYBY, ports=ports, stores=True)
+        return [*trails, inside, *map(self._account, OUTSIDERS)]
 
     def logins(self, staff: Staff) -> list[Login]:
-        """Everybody's login."""
+        """All logins."""
         return [
             *self.inside(),
             *map(self.sender, staff.senders),
@@ -64,15 +72,11 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         """The logins of the account that holds the streams."""
         makes = "Runs `layby provision APP`, once for each release: makes streams and consumers."
         works = "Runs `layby worker APP`. What it writes is believed: see docs/security.md."
+        make = (*self._all(rights.of_provisioner), *self._asked(trail.verifies, trail.creates))
+        work = (*self._all(rights.of_worker), *self._asked(trail.reads, trail.takes))
         return [
-            _login("provisioner", LAYBY, self._all(rights.of_provisioner), (), makes),
-            _login(
-                "worker",
-                LAYBY,
-                self._all(rights.of_worker),
-                self._all(rights.heard_by_worker),
-                works,
-            ),
+            _login("provisioner", LAYBY, make, (), makes),
+            _login("worker", LAYBY, work, self._all(rights.worker_subscriptions), works),
         ]
 
     def sender(self, name: str) -> Login:
@@ -81,10 +85,10 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         return _login(name, SENDERS, self._all(lambda app: app.events), (), about)
 
     def person(self, person: Person) -> Login:
-        """Somebody who answers.
+        """A person who answers.
 
         Raises:
-            InvalidSettings: no app has a role that they are to answer for.
+            InvalidSettings: no app has a role that they should answer for.
         """
         declared = {role for app in self.apps for role in app.roles}
         if unknown := [role for role in person.roles if role not in declared]:
@@ -93,48 +97,72 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
                 f"{', '.join(sorted(declared))}"
             )
 
-        def held(app: Outline) -> list[str]:
+        def roles_in(app: Outline) -> list[str]:
             return [role for role in app.roles if not person.roles or role in person.roles]
 
         plain, name = not self.named_only, person.name
-        publish = self._all(lambda app: rights.answers(app, held(app), name, plain=plain))
-        publish += self._all(lambda app: sum(rights.questions(app), ()))
-        receive = self._all(lambda app: rights.asked(app, held(app)))
+        publish = self._all(lambda app: rights.answers(app, roles_in(app), name, plain=plain))
+        publish += (*self._all(lambda app: sum(rights.questions(app), ())), rights.WHO)
+        receive = self._all(lambda app: rights.asked(app, roles_in(app)))
         about = "Sees questions and answers them; the last word of the subject says who it was."
         return _login(name, PEOPLE, publish, receive, about)
 
     def observer(self, name: str) -> Login:
-        """Somebody, or a dashboard, who looks at everything."""
+        """A person or dashboard that may read everything."""
         about = "Looks at everything and changes nothing: `layby runs`, `show`, `doctor`."
-        return _login(name, OBSERVERS, rights.looking(), self._all(rights.watched), about)
+        publish = (*rights.looking(), *self._asked(trail.reads))
+        return _login(name, OBSERVERS, publish, self._all(rights.watched), about)
 
     def operator(self, name: str) -> Login:
-        """Somebody who looks after runs."""
+        """A person who operates runs."""
         commands = self._all(lambda app: rights.of_operator(app, name))
-        publish = (*rights.looking(), *commands)
+        rotas = self._all(rights.of_rotas)
+        publish = (*rights.looking(), *self._asked(trail.reads), *commands, *rotas)
         about = "Looks at everything; cancels, retries and purges runs, deals with dead letters."
         return _login(name, OPERATORS, publish, self._all(rights.watched), about)
 
     def _account(self, name: str) -> Account:
         if name == SENDERS:
-            return _account(name, single=self._all(lambda app: app.events))
+            limits = self._limits(payload=_LONG)
+            return _account(name, limits, single=self._all(lambda app: app.events))
         if name == PEOPLE:
             return self._people()
-        single = self._all(lambda app: rights.looks(app)[1])
+        inside = not self.own_trail
+        single = self._all(lambda app: rights.looks(app, trail=inside)[1])
         if name == OPERATORS:
+            single += self._all(rights.of_rotas)
+        if name == OPERATORS and inside:
             single += self._all(lambda app: rights.of_operator(app, "*"))
-        many = self._all(lambda app: rights.looks(app)[0])
-        return _account(name, many=many, single=single, streams=self._all(rights.watched))
+        many = self._all(lambda app: rights.looks(app, trail=inside)[0])
+        kinds = (trail.reads, trail.commands) if name == OPERATORS else (trail.reads,)
+        streams = self._all(rights.watched)
+        found = _account(name, self._limits(), many=many, single=single, streams=streams)
+        return msgspec.structs.replace(found, ports=found.ports + self._trail_services(*kinds))
 
     def _people(self) -> Account:
         plain = not self.named_only
         answers = self._all(lambda app: rights.answers(app, app.roles, "*", plain=plain))
         return _account(
             PEOPLE,
+            self._limits(),
             many=self._all(lambda app: rights.questions(app)[0]),
             single=(*answers, *self._all(lambda app: rights.questions(app)[1])),
             streams=self._all(lambda app: rights.asked(app, app.roles)),
         )
+
+    def _limits(self, **other: int) -> Limits:
+        return Limits(connections=self.connections, **other)
+
+    def _trail_services(
+        self, *parts: Callable[[Outline], Iterable[Service]]
+    ) -> tuple[Service, ...]:
+        """The services of the audit trail's account; none where it has no account of its own."""
+        apps = self.apps if self.own_trail else ()
+        return tuple(dict.fromkeys(each for app in apps for part in parts for each in part(app)))
+
+    def _asked(self, *parts: Callable[[Outline], Iterable[Service]]) -> tuple[str, ...]:
+        """The subjects that a login publishes on to use these services."""
+        return tuple(each.asked for each in self._trail_services(*parts))
 
     def _all(self, part: Callable[[Outline], Iterable[str]]) -> tuple[str, ...]:
         """The subjects of all apps, each once."""
@@ -143,13 +171,14 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
 
 def _account(
     name: str,
+    limits: Limits,
     *,
     many: Iterable[str] = (),
     single: Iterable[str] = (),
     streams: tuple[str, ...] = (),
 ) -> Account:
-    services = [*(Service(subject, many=True) for subject in many), *map(Service, single)]
-    return Account(name=name, services=tuple(dict.fromkeys(services)), streams=streams)
+    ports = [*(Service(subject, many=True) for subject in many), *map(Service, single)]
+    return Account(name=name, ports=tuple(dict.fromkeys(ports)), streams=streams, limits=limits)
 
 
 def _login(

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import typer
 
-from . import (
+from .commands import (
     accounts,
     answer,
     audit,
+    console,
     dead,
     decision,
     demo,
@@ -21,8 +22,10 @@ from . import (
     keys,
     migrate,
     provision,
+    purge,
     questions,
     retry,
+    rota,
     runs,
     send,
     show,
@@ -30,10 +33,11 @@ from . import (
     version,
     worker,
 )
-from .errors import OK, USAGE, CliError, explain
 from .invocation import group
-from .output import print_error, print_json, print_traceback
-from .plain_help import plain
+from .screen.errors import OK, CliError, explain
+from .screen.output import print_error, print_json, print_traceback
+from .screen.plain_help import plain
+from .screen.usage_errors import usage_error
 
 _HELP = """Durable networks of AI agents on NATS that pull over and wait for a human.
 
@@ -54,6 +58,7 @@ app.callback(invoke_without_command=True)(group)
 for module in (
     demo,
     dev,
+    console,
     worker,
     send,
     questions,
@@ -65,11 +70,13 @@ for module in (
     retry,
     doctor,
     dead,
+    purge,
     erase,
     audit,
     migrate,
     provision,
     accounts,
+    rota,
     keyring,
     keys,
     version,
@@ -87,14 +94,14 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line; errors are printed, the exit code is returned."""
     try:
         code = app(list(arguments), prog_name="layby", standalone_mode=False)
-    except Exception as error:  # noqa: BLE001  the last one who can say it to a person
+    except Exception as error:  # noqa: BLE001  nothing above can show it to a person
         return _failed(error, arguments)
     return code if isinstance(code, int) else OK
 
 
 def _failed(error: Exception, arguments: Sequence[str]) -> int:
     """Print an error on stderr, as JSON on stdout too when asked; return its exit code."""
-    failure = _misused(error) or explain(error)
+    failure = usage_error(error) or explain(error)
     flags = _flags(arguments)
     if "--json" in flags:
         print_json(failure.document())
@@ -103,18 +110,6 @@ def _failed(error: Exception, arguments: Sequence[str]) -> int:
     if "--verbose" in flags and not isinstance(error, (CliError, typer.TyperException)):
         print_traceback(error)
     return failure.code
-
-
-def _misused(error: Exception) -> CliError | None:
-    """What typer says when the command line itself is wrong."""
-    if isinstance(error, typer.Abort):
-        return CliError("stopped", kind="Aborted")
-    if not isinstance(error, typer.TyperException):
-        return None
-    message = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    advice = f"see: {context.command_path} --help" if context else "see: layby --help"
-    return CliError(message, advice, code=USAGE, kind="UsageError")
 
 
 def _flags(arguments: Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""One call of the command line: its global options, and what every command needs of them."""
+"""One call of the command line: its global options, and what every command derives from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Server = Annotated[
         "--server",
         "-s",
         metavar="URL",
-        help="NATS server; without it: NATS_URL, then the nats CLI's context.",
+        help="NATS server; default: NATS_URL, else the nats CLI's context.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -32,7 +32,7 @@ Context = Annotated[
     typer.Option(
         "--context",
         metavar="NAME",
-        help="Use this context of the nats CLI.",
+        help="Context of the nats CLI to use.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -42,7 +42,7 @@ InboxPrefix = Annotated[
     typer.Option(
         "--inbox-prefix",
         metavar="PREFIX",
-        help="Where replies are sent; without it: NATS_INBOX_PREFIX, then the context.",
+        help="Prefix of reply subjects; default: NATS_INBOX_PREFIX, else the context's.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -52,7 +52,7 @@ Prefix = Annotated[
     typer.Option(
         "--prefix",
         metavar="PREFIX",
-        help="The prefix of the app that is meant; without it: LAYBY_PREFIX.",
+        help="Prefix of the app; default: LAYBY_PREFIX.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -98,7 +98,7 @@ class Invocation:
     verbose: bool = False
 
     def merged(self, after: Invocation) -> Invocation:
-        """The same options, where those written `after` the command win."""
+        """The same options; those written `after` the command win."""
         return Invocation(
             server=after.server or self.server,
             context=after.context or self.context,
@@ -111,10 +111,10 @@ class Invocation:
     def settings(self) -> ConnectionSettings:
         """Where and how to connect: flag, then environment, then the nats CLI's context.
 
-        Not configured when none of them says anything.
+        Not configured if none of them names a server.
 
         Raises:
-            InvalidSettings: They contradict each other, or name something that is not supported.
+            InvalidSettings: They contradict each other or are not supported.
         """
         from ..bus.settings import ConnectionSettings
 
@@ -124,14 +124,14 @@ class Invocation:
 
     @property
     def keyring(self) -> Keyring | None:
-        """What opens what apps encrypt: the keys in LAYBY_KEYS; None where there are none."""
+        """The keys in LAYBY_KEYS, which decrypt what apps encrypt; None if there are none."""
         from ..bus.keyring import VARIABLE, Keyring
 
         return Keyring.from_env() if os.environ.get(VARIABLE) else None
 
     @property
     def app_prefix(self) -> str:
-        """The prefix of the app that a command is about which is not given the app itself."""
+        """The prefix of the app, for a command that does not load the app itself."""
         return os.environ.get("LAYBY_PREFIX", "") if self.prefix is None else self.prefix
 
 
@@ -144,7 +144,7 @@ def group(
     json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Take the global options that stand before a command; show help where no command follows."""
+    """Take the global options before a command; show help if no command follows."""
     before = ctx.find_object(Invocation) or Invocation()
     after = Invocation(
         server=server,
@@ -162,9 +162,9 @@ def group(
 def command(
     function: Callable[Concatenate[Invocation, ...], int | None],
 ) -> Callable[..., int | None]:
-    """Give a command the global options, so that they are accepted after its name as well.
+    """Accept the global options after a command's name too.
 
-    The function gets the `Invocation` first; what it returns is the exit code, None meaning 0.
+    The function gets the `Invocation` first. It returns the exit code; None means 0.
     """
 
     def call(
@@ -193,7 +193,7 @@ def command(
 
 
 def _described(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-    """Show typer the function's own parameters followed by the global ones."""
+    """Show typer the function's own parameters, followed by the global ones."""
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     parameters = [*own, *_GLOBAL]
     call.__name__, call.__doc__ = function.__name__, _help(inspect.getdoc(function) or "")
@@ -203,7 +203,7 @@ def _described(call: Callable[..., Any], function: Callable[..., Any]) -> Callab
 
 
 def _help(docstring: str) -> str:
-    """The docstring for a terminal of any width: its paragraphs unwrapped, its example apart."""
+    """The docstring for a terminal of any width: paragraphs unwrapped, examples set apart."""
     paragraphs = [" ".join(part.split("\n")) for part in docstring.split("\n\n")]
     return "\n\n".join(_example(part) for part in paragraphs)
 

@@ -11,9 +11,10 @@ from ..runtime.nkey import Signer
 from .history import History, record
 from .repeats import RunsAgain
 from .replay import replay
-from .runtime import Fired, RunFailed, TestRuntime, running
+from .runtime import RunFailed, TestRuntime, running
 from .script import ScriptedModel, calls, says
 from .server import server, wipe
+from .wake_ups import Fired
 
 __all__ = [
     "CRASH_POINTS",

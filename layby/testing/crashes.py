@@ -8,14 +8,15 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 
+from ..actors.people.answer import Receipt
 from ..bus.errors import LaybyError
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
-from ..bus.topology import Topology
-from ..rows import QuestionRow, Receipt
+from ..bus.specs import Topology
 from ..runtime.crash import POINTS
 from ..runtime.state import Question
 from ..runtime.times import iso
+from ..views.rows import QuestionRow
 
 _NANOS = 1_000_000_000
 _NOTICED = 0.3
@@ -28,15 +29,15 @@ class DoomedWorker:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.said = ""
-        """What it wrote to its standard error."""
+        self.stderr = ""
+        """Its standard error so far."""
         self._ready = asyncio.Event()
         self._reader = asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:
         assert self._process.stderr is not None  # noqa: S101  it was opened with a pipe
         async for line in self._process.stderr:
-            self.said += line.decode(errors="replace")
+            self.stderr += line.decode(errors="replace")
             if line.startswith(_READY):
                 self._ready.set()
         self._ready.set()
@@ -52,8 +53,8 @@ class DoomedWorker:
             return True
         return False
 
-    async def bury(self) -> None:
-        """End it, if it lives, and forget it."""
+    async def kill(self) -> None:
+        """Kill it if it is alive, and wait for its end."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -73,20 +74,23 @@ async def doomed_worker(
         "LAYBY_CRASH": f"{point}:{after}",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "layby", "worker", target,
-        env=environ, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    worker = DoomedWorker(process)
+    worker = DoomedWorker(await _started(target, environ))
     try:
         await worker.ready()
         yield worker
     finally:
-        await worker.bury()
+        await worker.kill()
+
+
+async def _started(target: str, environ: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "layby", "worker", target,
+        env=environ, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
 
 
 def owed(question: QuestionRow, taken: Question) -> Receipt:
-    """The receipt for an answer that the log holds, and whose worker died before it gave one."""
+    """The receipt for a recorded answer whose worker died before it issued one."""
     return Receipt(
         outcome="accepted",
         ticket=question.ticket,
@@ -98,7 +102,7 @@ def owed(question: QuestionRow, taken: Question) -> Receipt:
 
 
 async def redeliver(requests: Requests, topology: Topology) -> None:
-    """Have the server give out again, now, what a dead worker has not acknowledged.
+    """Have the server redeliver now what a dead worker did not acknowledge.
 
     It would do so by itself after each consumer's ack-wait. A shorter one makes it look at once;
     what it then finds stays on its list.

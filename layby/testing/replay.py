@@ -11,34 +11,34 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from ..actors.children import prepared
 from ..actors.kinds import human_address
-from ..actors.workflow import Workflow
+from ..actors.workflows.children import prepared
+from ..actors.workflows.workflow import Workflow
 from ..app import App
 from ..bus.errors import LaybyError
 from ..bus.log import NOBODY
 from ..runtime.actor_step import ActorStep
+from ..runtime.blockers import Blocker
 from ..runtime.entry import (
     Answered,
     Awaited,
     Cancelled,
     Ended,
-    Envelope,
     Origin,
     Raw,
     Record,
     Reopened,
     Started,
-    decode,
+    Voted,
 )
+from ..runtime.envelope import Envelope, decode
 from ..runtime.errors import Parked, Undeclared, WorkflowChanged
 from ..runtime.journal import fold
 from ..runtime.memory import NoTimers
-from ..runtime.mending import expected
-from ..runtime.need import Held
-from ..runtime.reaching import Reaching
+from ..runtime.ports import Ports
 from ..runtime.recorder import Armed
-from ..runtime.services import Services
+from ..runtime.repairs import expected
+from ..runtime.replay_progress import ReplayProgress
 from ..runtime.state import COMPLETED, Question, RunState
 from ..runtime.strand import entering, strand
 from ..runtime.vouching import Refusal, refused
@@ -46,7 +46,7 @@ from .history import History
 
 
 async def replay(app: App, history: History | str | Path) -> None:
-    """Hold a workflow of `app` against a recorded run.
+    """Check a workflow of `app` against a recorded run.
 
     No step, tool, model or person is asked again: the body gets what was recorded.
 
@@ -58,21 +58,21 @@ async def replay(app: App, history: History | str | Path) -> None:
         history = History.load(history)
     workflow = app.workflows.get(history.workflow)
     if workflow is None:
-        raise LaybyError(f"app {app.name!r} has no workflow {history.workflow!r} any more")
-    services = _services(app, history)
+        raise LaybyError(f"app {app.name!r} no longer has a workflow {history.workflow!r}")
+    ports = _ports(app, history)
     envelopes = [decode(msgspec.json.encode(message.entry)) for message in history.messages]
     for last in range(1, len(envelopes) + 1):
         state, end = _fold(history.run, envelopes[:last], app)
         upcoming = envelopes[last].records if last < len(envelopes) else []
         if end is None and len(upcoming) == 1:
             end = _end_in(upcoming)
-        await _Pass(workflow, state, services).hold(end)
+        await _Pass(workflow, state, ports).check(end)
 
 
 def _fold(run: str, envelopes: list[Envelope], app: App) -> tuple[RunState, Record | None]:
     """The state before the run ended, and how it did."""
 
-    def refuses(state: RunState, question: Question, answer: Answered) -> Refusal | None:
+    def refuses(state: RunState, question: Question, answer: Answered | Voted) -> Refusal | None:
         return refused(state.ticket, state.id, question, answer, app.signers)
 
     state = RunState(id=run)
@@ -96,13 +96,13 @@ def _end_in(records: list[Record]) -> Record | None:
 class _Pass:
     """One entering of the body."""
 
-    def __init__(self, workflow: Workflow, state: RunState, services: Services) -> None:
+    def __init__(self, workflow: Workflow, state: RunState, ports: Ports) -> None:
         self._workflow = workflow
         self._state = state
         self._recorder = ReplayRecorder(state)
-        self._step = ActorStep(self._recorder, services)
+        self._step = ActorStep(self._recorder, ports)
 
-    async def hold(self, end: Record | None) -> None:
+    async def check(self, end: Record | None) -> None:
         """Raise WorkflowChanged unless the body ends, or waits, as the recorded run did next."""
         root = self._state.root
         self._recorder.expect(expected(root))
@@ -110,34 +110,34 @@ class _Pass:
         with entering(began, began):
             try:
                 await self._workflow.enter(self._step, root, self._state)
-                await self._recorder.must_be_replayed()
+                await self._recorder.check_replayed()
             except Parked:
-                await self._recorder.must_be_replayed()
-                self._must_wait(end)
+                await self._recorder.check_replayed()
+                self._check_waits(end)
             except WorkflowChanged:
                 raise
             except Undeclared as error:
                 raise WorkflowChanged(str(error)) from None
             except Exception as error:  # noqa: BLE001  the body may raise anything
-                self._must_fail(end, error)
+                self._check_fails(end, error)
             else:
-                self._must_be_over(end)
+                self._check_ended(end)
 
-    def _must_wait(self, end: Record | None) -> None:
+    def _check_waits(self, end: Record | None) -> None:
         new = self._recorder.new
         if isinstance(end, Ended) and end.status == COMPLETED and new:
             raise WorkflowChanged(
                 f"the body goes on to step {new[0]!r}, where the recorded run was complete"
             )
 
-    def _must_fail(self, end: Record | None, error: Exception) -> None:
+    def _check_fails(self, end: Record | None, error: Exception) -> None:
         if not isinstance(end, Ended) or end.status == COMPLETED:
             raise WorkflowChanged(
                 f"the body raises {type(error).__name__} ({error}) after {self._last}, "
                 "where the recorded run went on"
             ) from error
 
-    def _must_be_over(self, end: Record | None) -> None:
+    def _check_ended(self, end: Record | None) -> None:
         if end is None and self._state.waits:
             raise WorkflowChanged(
                 f"the body returns after {self._last}, where the recorded run waited"
@@ -148,7 +148,7 @@ class _Pass:
         return f"step {self._recorder.last!r}" if self._recorder.last else "its start"
 
 
-class ReplayRecorder(Reaching):
+class ReplayRecorder(ReplayProgress):
     """The record of a run that is not added to: the body is left where it ends."""
 
     begins = False
@@ -173,15 +173,15 @@ class ReplayRecorder(Reaching):
     def needs_server(self, what: str) -> None:
         """What it gave is recorded, or the body is left."""
 
-    def lets_pass(self, error: Exception) -> bool:
+    def propagates(self, error: Exception) -> bool:
         """No effect runs, so none fails."""
         del error
         return False
 
-    def hold(self, held: Held) -> None:
+    def block(self, blocker: Blocker) -> None:
         """No effect runs, so none fails."""
 
-    async def may_go_on(self) -> NoReturn:
+    async def check_may_proceed(self) -> NoReturn:
         """Leave the body, if it has reached all that is recorded.
 
         Raises:
@@ -189,18 +189,18 @@ class ReplayRecorder(Reaching):
             WorkflowChanged: it has not.
         """
         if not strand.get().frozen:
-            await self.must_be_replayed()
+            await self.check_replayed()
         raise Parked
 
     async def before_effect(self, key: str) -> NoReturn:
         """Leave the body before the effect."""
         del key
-        await self.may_go_on()
+        await self.check_may_proceed()
 
     async def before_retry(self, key: str) -> NoReturn:
         """Leave the body before the effect."""
         del key
-        await self.may_go_on()
+        await self.check_may_proceed()
 
     def record(self, record: Record) -> NoReturn:
         """Leave the body."""
@@ -221,8 +221,8 @@ class ReplayRecorder(Reaching):
         raise Parked
 
 
-def _services(app: App, history: History) -> Services:
-    return Services(
+def _ports(app: App, history: History) -> Ports:
+    return Ports(
         timers=NoTimers(),
         blobs=_Values(history.values),
         events=_NoEvents(),
@@ -231,6 +231,7 @@ def _services(app: App, history: History) -> Services:
         max_questions=app.max_questions,
         roles=app.roles,
         signers=app.signers,
+        ladders=app.ladders,
         role_address=human_address,
         retry=app.retry,
     )

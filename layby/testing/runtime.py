@@ -1,18 +1,17 @@
-"""A server, a worker and a client in one context, and time that passes when it is told to."""
+"""A server, a worker and a client in one context, and time that passes on request."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import importlib
-import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from ..actors.people.answer import Receipt
 from ..app import App
 from ..bus.errors import LaybyError
 from ..bus.log import Log
@@ -21,63 +20,37 @@ from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 from ..bus.topology import Provisioner
 from ..client import Client
-from ..rows import QuestionRow, Receipt, RunDetail
-from ..run import working
+from ..client.signing import sign_answer
 from ..runtime.ids import is_run_id, run_id
 from ..runtime.matching import field
 from ..runtime.nkey import Signer
 from ..runtime.run import LiveRun
-from ..runtime.services import Due
-from ..runtime.state import NEVER, RunState
+from ..runtime.state import RunState
 from ..runtime.values import dump
 from ..runtime.worker import Worker
-from ..signing import sign_answer
+from ..views.rows import QuestionRow, RunDetail
+from ..worker.worker import working
 from .crashes import DoomedWorker, doomed_worker, owed, redeliver
-from .history import History, read_history
+from .history import History
 from .repeats import warn_of
 from .server import server
+from .wake_ups import Fired, Kind, WakeUp, first, named, timeouts, wake_ups
 
 T = TypeVar("T")
 
 _PAUSE = 0.01
 _LISTED_AFTER = 0.02
 """Seconds after which a question is listed: tests need not wait as long as people may."""
-_WHAT = {
-    "": "a deadline, sleep, back-off or timeout",
-    "question": "a question's deadline",
-    "step": "a back-off",
-    "event": "the timeout of a wait for an event",
-    "timeout": "a timeout whose time passes",
-}
 _STORY = 15
 """Lines of a run's story that an error shows."""
 
 
 class RunFailed(AssertionError):
-    """A run did not do what the test waits for; the message tells its story."""
-
-
-Kind: TypeAlias = Literal["question", "sleep", "step", "event", "timeout"]
-
-
-class Fired(NamedTuple):
-    """A deadline that came early."""
-
-    kind: str
-    """`question`, `sleep`, `step` (a back-off), `event`, or `timeout` (the workflow's own)."""
-    name: str
-    """The question's text, or the name of the step or workflow."""
-    due: datetime
-    """When it would have come."""
-
-
-class _Pending(NamedTuple):
-    fired: Fired
-    body: Due
+    """A run did not do what the test waits for; the message shows its history."""
 
 
 class TestRuntime:
-    """What `running` gives a test. A `run` is named by its id or ticket; None: the newest sent."""
+    """What `running` gives a test. A `run` is an id or a ticket; None: the newest that was sent."""
 
     __test__ = False  # pytest: no tests in here
 
@@ -93,9 +66,9 @@ class TestRuntime:
     ) -> None:
         self.app = app
         self.settings = settings
-        """Where the server is, for a client or worker of your own."""
+        """How to connect to the server, for a client or worker of your own."""
         self.client = client
-        """For everything that this class has no verb for."""
+        """For everything that this class has no method for."""
         self._target = target
         self._requests = requests
         self._log = Log(requests)
@@ -149,7 +122,8 @@ class TestRuntime:
         named = {"role": question.role, "question_id": question.id, **options}
         if signer is not None:
             by = str(options.get("responder") or options.get("by") or "")
-            signed = sign_answer(question, text, by=by, signer=signer)
+            put = msgspec.structs.replace(question, role=named["role"])
+            signed = sign_answer(put, text, by=by, signer=signer)
             named |= {"responder": by, "signature": signed.signature}
         asking = asyncio.ensure_future(
             self.client.answer(question.ticket, text, timeout=self._within, **named)
@@ -168,8 +142,8 @@ class TestRuntime:
         """Let the next deadline, sleep, back-off or timeout of a run come now; what it was.
 
         The wake-up is delivered early, and the runtime does with it what it does with any. Clocks
-        are not touched: `step.now()` tells the real time. Which would come first is told by the
-        clock; the workflow's own timeout counts only once the run waits for something, and not
+        are not touched: `step.now()` returns the real time. Which would come first is the clock's
+        decision; the workflow's own timeout counts only once the run waits for something, and not
         while a person is asked, whose time it leaves out.
 
         Args:
@@ -182,35 +156,24 @@ class TestRuntime:
         """
         wanted = await self.find(run)
 
-        async def look() -> _Pending | None:
+        async def look() -> WakeUp | None:
             state = await self.state(wanted)
-            found = _pending(state)
+            found = wake_ups(state)
             if state.waits or kind == "timeout":
-                found += self._timeout(state)
-            of_kind = [each for each in found if kind in {None, each.fired.kind}]
-            return min(of_kind, key=_when, default=None)
+                found += timeouts(self.app, state)
+            return first(found, kind)
 
-        fired, body = await self._wait(wanted, look, _WHAT.get(kind or "", f"a {kind}"))
+        fired, body = await self._wait(wanted, look, named(kind))
         due = self._requests.names.subject(f"due.early-{uuid.uuid4().hex}")
         await self._requests.store(due, msgspec.json.encode(body))
 
         async def gone() -> bool:
             state = await self.state(wanted)
-            left = [*_pending(state), *self._timeout(state)]
-            return state.ended or all(_same(body, p.body) is False for p in left)
+            left = [*wake_ups(state), *timeouts(self.app, state)]
+            return state.ended or not any(each.is_for(body) for each in left)
 
         await self._wait(wanted, gone, f"{fired.name!r} to be over", may_end=True)
         return fired
-
-    def _timeout(self, state: RunState) -> list[_Pending]:
-        """The workflow's own timeout, where it has one and its time passes."""
-        workflow = self.app.workflows.get(state.workflow)
-        limit = workflow.options.timeout if workflow is not None else None
-        if limit is None or state.ended or state.asking_since:
-            return []
-        at = state.started_at + state.people_took + limit
-        due = Due(kind="run", run=state.id, at=at, limit=limit, early=True)
-        return [_Pending(Fired("timeout", state.workflow, datetime.fromtimestamp(at, UTC)), due)]
 
     # -- what came of it -----------------------------------------------------------------------
 
@@ -237,14 +200,14 @@ class TestRuntime:
         return await self.client.show(wanted)
 
     async def state(self, run: str) -> RunState:
-        """What the log says of a run by now."""
+        """The state of a run, by its log."""
         live = LiveRun(self._log, RunState(id=run), signers=self.app.signers)
         await live.catch_up()
         return live.state
 
     async def record(self, run: str | None = None) -> History:
         """The run's history, for `replay`."""
-        return await read_history(self._requests, await self.find(run))
+        return await self.client.record(await self.find(run))
 
     async def find(self, run: str | None = None) -> str:
         """The id of a run, by its id or ticket; None: the newest that was sent here."""
@@ -256,7 +219,7 @@ class TestRuntime:
         return found
 
     async def story(self, run: str) -> str:
-        """The last lines of a run's story, for people."""
+        """The last lines of a run's history, for people."""
         try:
             steps = (await self.client.show(run)).steps
         except LaybyError as error:
@@ -278,8 +241,8 @@ class TestRuntime:
 
         The points are `CRASH_POINTS`; `after` is how often it is reached. The block does what
         brings the worker there (sends, answers); at its end the worker must be dead, and what it
-        held is free for another. `running` must have been given the app as "module:name", and
-        `workers=0`: it is to be this worker that takes the mail.
+        was handling is free for another. Give `running` the app as "module:name", and
+        `workers=0`, so that this worker gets the messages.
 
         Raises:
             RunFailed: the point was not reached in time.
@@ -294,7 +257,7 @@ class TestRuntime:
                 self._doomed = None
             if not await worker.dead(self._within):
                 story = await self.story(self._newest) if self._newest else ""
-                raise RunFailed(f"{point} (x{after}) was not reached\n{worker.said}\n{story}")
+                raise RunFailed(f"{point} (x{after}) was not reached\n{worker.stderr}\n{story}")
         await redeliver(self._requests, self.app.topology())
 
     async def crash(self, point: str, *, after: int = 1) -> None:
@@ -316,42 +279,6 @@ class TestRuntime:
         if not found:
             raise RunFailed(f"run {run} has not come to {what}:\n{await self.story(run)}")
         return found
-
-
-def _pending(state: RunState) -> list[_Pending]:
-    """What a run waits for that comes by itself some day."""
-    found: list[_Pending] = []
-    for question in state.open_questions():
-        due = Due(
-            kind="question",
-            run=state.id,
-            at=time.time(),
-            role=question.role,
-            ticket=state.ticket,
-            question=question.id,
-        )
-        at = datetime.fromtimestamp(question.deadline, UTC)
-        found.append(_Pending(Fired("question", question.question, at), due))
-    for frame in state.frames.values():
-        for key, slot in frame.slots.items():
-            if slot.settled or not 0 < slot.wake_at < NEVER or frame.done:
-                continue
-            due = Due(kind="wake", run=state.id, at=slot.wake_at, frame=frame.id, key=key)
-            at = datetime.fromtimestamp(slot.wake_at, UTC)
-            found.append(_Pending(Fired(slot.kind, key, at), due))
-    return [] if state.ended else found
-
-
-def _when(pending: _Pending) -> datetime:
-    return pending.fired.due
-
-
-def _same(one: Due, other: Due) -> bool:
-    if one.kind != other.kind:
-        return False
-    if one.kind == "question":
-        return one.question == other.question
-    return (one.frame, one.key, one.at) == (other.frame, other.key, other.at)
 
 
 @contextlib.asynccontextmanager
@@ -380,17 +307,16 @@ async def running(
             opened(settings, prefix=loaded.prefix, keyring=ring)
         )
         await Provisioner(requests).ensure(loaded.topology())
+        people = loaded.people.values()
         client = await stack.enter_async_context(
-            Client.connect(
-                settings, prefix=loaded.prefix, keyring=ring, keys=loaded.people.values()
-            )
+            Client.connect(settings, prefix=loaded.prefix, keyring=ring, keys=people)
         )
         crew = [
             await stack.enter_async_context(working(loaded, settings, listed_after=_LISTED_AFTER))
             for _ in range(workers)
         ]
         yield TestRuntime(loaded, target, settings, client=client, requests=requests, within=within)
-        warn_of({name for worker in crew for name in worker.host.services.repeated})
+        warn_of({name for worker in crew for name in worker.host.ports.repeated})
 
 
 def _load(target: str) -> App:

@@ -1,4 +1,4 @@
-"""A model that says what a test has written down, and remembers what it was asked."""
+"""A model that plays a test's script, and remembers its requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from ..actors.model import (
+from ..actors.models.model import (
     Message,
     ModelError,
     ModelRequest,
@@ -29,7 +29,7 @@ class ScriptedModel:
     """A `Model` that plays its lines in order, or asks a function for each.
 
     `ScriptedModel([calls("search", query="login"), "It is fixed."])`. A function follows from the
-    request alone, so it goes on where it was after a crash; a list belongs to this process.
+    request alone, so it continues after a crash; a list belongs to this process.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class ScriptedModel:
         line: Line = self._function or self._next(request)
         if isinstance(line, Exception):
             raise line
-        said = line(request) if callable(line) else line
-        response = says(said) if isinstance(said, str) else said
+        answer = line(request) if callable(line) else line
+        response = says(answer) if isinstance(answer, str) else answer
         if on_text is not None:
             for word in re.findall(r"\S+\s*|\s+", response.message.text):
                 on_text(word)
@@ -83,8 +83,8 @@ class ScriptedModel:
 
 def says(text: str, *, stop_reason: StopReason = "end", usage: Usage = _USAGE) -> ModelResponse:
     """A response of text alone."""
-    said = Message(role="assistant", parts=[Text(text=text)])
-    return ModelResponse(message=said, stop_reason=stop_reason, usage=usage, model="scripted")
+    message = Message(role="assistant", parts=[Text(text=text)])
+    return ModelResponse(message=message, stop_reason=stop_reason, usage=usage, model="scripted")
 
 
 def calls(*wanted: str | tuple[str, dict[str, Any]], **arguments: Any) -> ModelResponse:
@@ -97,5 +97,5 @@ def calls(*wanted: str | tuple[str, dict[str, Any]], **arguments: Any) -> ModelR
         ToolCall(id=f"call_{place}_{name}", name=name, arguments=given)
         for place, (name, given) in enumerate(asked)
     ]
-    said = Message(role="assistant", parts=[*parts])
-    return ModelResponse(message=said, stop_reason="tool_use", usage=_USAGE, model="scripted")
+    message = Message(role="assistant", parts=[*parts])
+    return ModelResponse(message=message, stop_reason="tool_use", usage=_USAGE, model="scripted")

@@ -21,8 +21,8 @@ from layby import App
 from layby.bus.connection import ConnectionSettings, connect
 from layby.client import Client
 from layby.models import Message, Model, ModelRequest, ModelResponse, Text, ToolCall
-from layby.rows import QuestionRow, RunDetail, RunRow
-from layby.run import working
+from layby.views.rows import QuestionRow, RunDetail, RunRow
+from layby.worker.worker import working
 from tests.command import Command
 from tests.engine import WITHIN, until
 

@@ -34,12 +34,12 @@ class Bank:
         return Agent("Clerk", tools=[self.refund], model=self.model, **options)
 
     @property
-    def told(self) -> tuple[str, bool]:
+    def seen(self) -> tuple[str, bool]:
         [result] = results(self.model.requests[-1])
         return result.content, result.is_error
 
 
-async def test_a_person_sees_the_whole_call_and_what_they_approve_runs(engine: Engine) -> None:
+async def test_a_person_sees_the_complete_call_and_exactly_that_runs(engine: Engine) -> None:
     bank = Bank()
     async with engine.works(desk(bank.agent())):
         run = await engine.start()
@@ -61,10 +61,10 @@ async def test_a_person_sees_the_whole_call_and_what_they_approve_runs(engine: E
         assert receipt.outcome == "accepted"
         await engine.result(run)
     assert bank.paid == [("A1", 10)]
-    assert bank.told == ("paid 10", False)
+    assert bank.seen == ("paid 10", False)
 
 
-async def test_no_letter_of_a_call_is_hidden(engine: Engine) -> None:
+async def test_no_character_of_a_call_is_hidden(engine: Engine) -> None:
     bank = Bank()
     order = "A1\u202e\u200b\x1b[2K" + "x" * 300
     bank.model = Scripted(calls(("refund", {"order": order})), says("Done."))
@@ -100,7 +100,7 @@ async def test_a_clear_yes(engine: Engine, answer: str) -> None:
         ('{"reject": "too much"}', ": too much"),
     ],
 )
-async def test_a_clear_no_is_told_to_the_model(engine: Engine, answer: str, why: str) -> None:
+async def test_a_clear_no_reaches_the_model(engine: Engine, answer: str, why: str) -> None:
     bank = Bank()
     async with engine.works(desk(bank.agent())):
         run = await engine.start()
@@ -108,7 +108,7 @@ async def test_a_clear_no_is_told_to_the_model(engine: Engine, answer: str, why:
         await engine.answer(text=answer, by="ada")
         await engine.result(run)
     assert not bank.paid
-    assert bank.told == (f"refund was not run: ada rejected it{why}", True)
+    assert bank.seen == (f"refund was not run: ada rejected it{why}", True)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_clear_no_is_told_to_the_model(engine: Engine, answer: str, why:
         *('{"approve": true, "edit": {"order": "A1"}}', '{"edit": {"order": "A1", "x": 1}}'),
     ],
 )
-async def test_what_is_not_clear_is_refused_and_the_question_stays(
+async def test_an_unclear_answer_is_refused_and_the_question_stays(
     engine: Engine, answer: str
 ) -> None:
     bank = Bank()
@@ -145,10 +145,10 @@ async def test_a_person_may_respond_instead(engine: Engine, answer: str) -> None
         await engine.answer(text=answer)
         await engine.result(run)
     assert not bank.paid
-    assert bank.told == ("paid by hand", False)
+    assert bank.seen == ("paid by hand", False)
 
 
-async def test_edited_arguments_run_and_the_model_is_told(engine: Engine) -> None:
+async def test_edited_arguments_run_and_the_model_sees_them(engine: Engine) -> None:
     bank = Bank()
     async with engine.works(desk(bank.agent())):
         run = await engine.start()
@@ -157,7 +157,7 @@ async def test_edited_arguments_run_and_the_model_is_told(engine: Engine) -> Non
         await engine.result(run)
     assert bank.paid == [("A1", 5)]
     shown = '[A person changed the arguments to {"order": "A1", "amount": 5}]'
-    assert bank.told == (f"{shown}\npaid 5", False)
+    assert bank.seen == (f"{shown}\npaid 5", False)
 
 
 async def test_edited_arguments_that_only_the_tool_can_refuse_are_asked_about_again(
@@ -242,15 +242,15 @@ async def test_silence_denies(engine: Engine) -> None:
         result = await engine.result(await engine.start())
     assert not bank.paid
     assert result["text"] == "Done."
-    assert bank.told == ("refund was not run: no developer approved it in time", True)
+    assert bank.seen == ("refund was not run: no developer approved it in time", True)
 
 
-async def test_a_call_too_many_to_ask_about_is_denied(engine: Engine) -> None:
+async def test_a_call_beyond_the_question_limit_is_denied(engine: Engine) -> None:
     bank = Bank()
     async with engine.works(desk(bank.agent(), max_questions=0)):
         await engine.result(await engine.start())
     assert not bank.paid
-    assert bank.told[1]
+    assert bank.seen[1]
 
 
 # -- who is asked, and when --------------------------------------------------------------------
@@ -270,7 +270,7 @@ async def test_a_role_that_nobody_has_blocks_the_run(engine: Engine) -> None:
     bank = Bank("manager")
     async with engine.works(desk(bank.agent())):
         block = await engine.blocked(await engine.start())
-    assert "nobody has the role 'manager'" in block.reason
+    assert "the app has no role 'manager'" in block.reason
     assert not bank.paid
 
 
@@ -305,19 +305,19 @@ async def test_a_predicate_that_fails_denies(engine: Engine) -> None:
     async with engine.works(desk(bank.agent())):
         await engine.result(await engine.start())
     assert not bank.paid
-    assert bank.told == ("refund was not run: no rates", True)
+    assert bank.seen == ("refund was not run: no rates", True)
 
 
-async def test_arguments_that_do_not_fit_are_not_worth_a_question(engine: Engine) -> None:
+async def test_invalid_arguments_raise_no_question(engine: Engine) -> None:
     bank = Bank()
     bank.model = Scripted(calls(("refund", {"amount": 1})), says("Done."))
     async with engine.works(desk(bank.agent())):
         await engine.result(await engine.start())
     assert not bank.paid
-    assert "order: required, but missing" in bank.told[0]
+    assert "order: required, but missing" in bank.seen[0]
 
 
-async def test_people_approve_what_the_hook_has_made_of_a_call(engine: Engine) -> None:
+async def test_people_approve_the_call_as_the_hook_changed_it(engine: Engine) -> None:
     def halve(ctx: ToolContext, call: ToolCall) -> ToolCall:
         del ctx
         return ToolCall(id=call.id, name=call.name, arguments={"order": "A1", "amount": 4})
@@ -331,7 +331,7 @@ async def test_people_approve_what_the_hook_has_made_of_a_call(engine: Engine) -
     assert bank.paid == [("A1", 4)]
 
 
-async def test_two_calls_are_approved_apart(engine: Engine) -> None:
+async def test_two_calls_are_approved_separately(engine: Engine) -> None:
     bank = Bank()
     bank.model = Scripted(
         calls(("refund", {"order": "A1"}), ("refund", {"order": "B2"})), says("Done.")
@@ -364,11 +364,11 @@ async def test_a_tool_that_changed_since_is_not_run(engine: Engine) -> None:
         await engine.result(run)
     assert not old.paid
     assert not new.paid
-    told = "refund was not run: its arguments are not what was approved any more"
-    assert new.told == (told, True)
+    seen = "refund was not run: its arguments are no longer what was approved"
+    assert new.seen == (seen, True)
 
 
-async def test_an_approved_call_that_fails_is_tried_again_without_a_question(
+async def test_an_approved_call_that_fails_is_retried_without_a_question(
     engine: Engine,
 ) -> None:
     tries: list[str] = []

@@ -1,4 +1,4 @@
-"""Agents as tools, handoffs, networks within networks, agents side by side."""
+"""Agents as tools, handoffs, nested networks, parallel agents."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ async def test_an_agent_as_a_tool_that_fails_is_an_error_for_the_caller(engine: 
     model = Scripted(calls(("ask_expert", {"task": "?"})), says("I cannot say."))
     async with engine.works(desk(Agent("Clerk", tools=[expert.as_tool()], model=model))):
         result = await engine.result(await engine.start())
-    [[_, told, is_error]] = result["calls"]
+    [[_, shown, is_error]] = result["calls"]
     assert is_error
-    assert "'Expert' gave no final answer" in told
+    assert "'Expert' gave no final answer" in shown
 
 
-async def test_two_agents_as_tools_work_side_by_side(engine: Engine) -> None:
+async def test_two_agents_as_tools_work_in_parallel(engine: Engine) -> None:
     experts = [
         Agent(name, tools=[ask_developer], model=Scripted(asks(f"{name}?"), says(f"{name} knows")))
         for name in ("A", "B")
@@ -138,8 +138,8 @@ async def test_a_handoff_to_a_disabled_agent_is_for_the_router_to_decide(engine:
     assert [name for name, *_ in result["turns"]] == ["Front"]
 
 
-def test_a_handoff_to_a_stranger_is_refused_at_once() -> None:
-    with pytest.raises(InvalidSetup, match="hands off to 'Nobody', who is not in network 'n'"):
+def test_a_handoff_outside_the_network_is_refused_at_once() -> None:
+    with pytest.raises(InvalidSetup, match="hands off to 'Nobody', which is not in network 'n'"):
         Network("n", agents=[Agent("A", tools=[handoff("Nobody")])])
 
 
@@ -156,7 +156,7 @@ def add(ctx: ToolContext[Inner], fact: str) -> None:
     ctx.state.facts.append(fact)
 
 
-async def test_a_network_is_an_agent_of_another(engine: Engine) -> None:
+async def test_a_network_can_be_a_member_of_another(engine: Engine) -> None:
     researcher_model = Scripted(calls(("add", {"fact": "x"})), asks("Is x so?"), says("x it is"))
     researcher = Agent("Researcher", tools=[add, ask_developer], model=researcher_model)
     research = Network(
@@ -183,18 +183,18 @@ async def test_a_network_is_an_agent_of_another(engine: Engine) -> None:
     assert result["state"] == {"topic": "x", "facts": ["x"]}
     assert result["usage"] == 50
     assert "[Writer took a turn.]" in read(researcher_model.requests[0])
-    told = read(writer_model.requests[1])
-    assert "[Research took a turn.]" in told
-    assert "x it is" in told
+    shown = read(writer_model.requests[1])
+    assert "[Research took a turn.]" in shown
+    assert "x it is" in shown
 
 
-async def test_a_network_within_itself_is_no_network() -> None:
+async def test_a_network_cannot_contain_itself() -> None:
     inner = Network("same", agents=[Agent("A")])
     with pytest.raises(InvalidSetup, match="share the mailbox"):
         App("x", networks=[Network("same", agents=[Agent("B"), inner])])
 
 
-# -- side by side ------------------------------------------------------------------------------
+# -- in parallel ------------------------------------------------------------------------------
 
 
 async def test_two_agents_of_a_group_both_ask_a_person(engine: Engine) -> None:
@@ -215,8 +215,8 @@ async def test_two_agents_of_a_group_both_ask_a_person(engine: Engine) -> None:
     assert result["turns"] == [["A", "A done", "done"], ["B", "B done", "done"]]
     for name, model in models.items():
         assert model.paid == 2
-        [told] = results(model.requests[-1])
-        assert f'"answer":"{name.lower()}"' in told.content
+        [shown] = results(model.requests[-1])
+        assert f'"answer":"{name.lower()}"' in shown.content
 
 
 async def _one_left(engine: Engine) -> bool:

@@ -32,12 +32,12 @@ async def test_an_agents_policy_chooses_what_its_model_sees(engine: Engine) -> N
     assert "[1 earlier turn is left out.]" in read(models["B"].requests[0])
 
 
-async def test_an_async_policy_is_asked_once_a_turn(engine: Engine) -> None:
+async def test_an_async_policy_is_asked_once_per_turn(engine: Engine) -> None:
     asked: list[int] = []
 
     async def summary(past: Past) -> list[Message]:
         asked.append(len(past.turns))
-        return past.told([], note=f"Summary {len(asked)}.")
+        return past.transcript([], note=f"Summary {len(asked)}.")
 
     model = Scripted(asks(), says("Done."))
     agent = Agent("A", model=model, tools=[ask_developer], history=summary)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from layby import Agent, AgentContext, Halt, ToolContext, TurnResult, tool
-from layby.actors.turn import CallOutcome
+from layby.actors.threads.turn import CallOutcome
 from layby.models import Message, ModelRequest, ModelResponse, Text, ToolCall
 from layby.tools import Fatal, ToolError, ask_developer
 from tests.engine import Engine, desk
@@ -51,7 +51,7 @@ async def test_on_start_may_end_the_turn_without_the_model(engine: Engine) -> No
     assert model.paid == 1
 
 
-async def test_on_response_may_replace_the_response_and_it_is_paid_once(engine: Engine) -> None:
+async def test_on_response_may_replace_the_response_which_is_paid_for_once(engine: Engine) -> None:
     def on_response(ctx: AgentContext, response: ModelResponse) -> ModelResponse | None:
         del ctx
         if response.message.tool_calls:
@@ -138,14 +138,14 @@ async def test_before_tool_may_change_the_arguments(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "told"),
+    ("reply", "shown"),
     [
         ("never mind", ("never mind", False)),
         (CallOutcome(content="no", is_error=True), ("no", True)),
     ],
 )
 async def test_before_tool_may_return_a_result_instead(
-    engine: Engine, reply: Any, told: tuple[str, bool]
+    engine: Engine, reply: Any, shown: tuple[str, bool]
 ) -> None:
     paid: list[int] = []
 
@@ -157,7 +157,7 @@ async def test_before_tool_may_return_a_result_instead(
     agent = Agent("A", tools=[pay_now], before_tool=lambda _ctx, _call: reply)
     async with engine.works(desk(agent, model=model)):
         await engine.result(await engine.start())
-    assert [(r.content, r.is_error) for r in results(model.requests[-1])] == [told]
+    assert [(r.content, r.is_error) for r in results(model.requests[-1])] == [shown]
     assert not paid
 
 
@@ -171,9 +171,9 @@ async def test_a_before_tool_that_raises_keeps_the_tool_from_running(
     model = Scripted(calls(("pay", {"amount": 1})), says("Done."))
     async with engine.works(desk(Agent("A", tools=[pay], before_tool=before), model=model)):
         await engine.result(await engine.start())
-    [told] = results(model.requests[-1])
-    assert told.is_error
-    assert str(error) in told.content
+    [shown] = results(model.requests[-1])
+    assert shown.is_error
+    assert str(error) in shown.content
 
 
 async def test_after_tool_sees_every_outcome_and_may_replace_it(engine: Engine) -> None:

@@ -66,21 +66,21 @@ async def test_a_final_answer_is_the_turns_output(engine: Engine) -> None:
     }
 
 
-async def test_the_model_is_told_what_is_wrong_and_tries_again(engine: Engine) -> None:
+async def test_the_model_sees_what_is_wrong_and_tries_again(engine: Engine) -> None:
     model = Scripted(final(score=11), says("Solved!"), final(solved=False, score=1))
     result = await verdict(engine, judge(model))
     assert result["output"] == {"solved": False, "score": 1}
-    [told] = results(model.requests[1])
-    assert told.is_error
-    assert told.content.splitlines() == [
+    [seen] = results(model.requests[1])
+    assert seen.is_error
+    assert seen.content.splitlines() == [
         "the final answer does not fit:",
         "- solved: required, but missing",
         "- score: Input should be less than or equal to 10 (got 11)",
     ]
-    assert "text alone is none" in model.requests[2].messages[-1].text
+    assert "text alone does not count" in model.requests[2].messages[-1].text
 
 
-async def test_the_tries_are_bounded(engine: Engine) -> None:
+async def test_the_attempts_are_limited(engine: Engine) -> None:
     model = Scripted(final(), final())
 
     async def handle(event: dict[str, Any], step: Step) -> None:
@@ -90,17 +90,17 @@ async def test_the_tries_are_bounded(engine: Engine) -> None:
     async with engine.works(app_of(handle, judge(model, output_tries=2))):
         state = await engine.ended(await engine.start())
     assert state.status == "failed"
-    assert "'Judge' gave no final answer of its output_type in 2 tries" in state.error
+    assert "'Judge' gave no final answer that fits its output_type in 2 attempts" in state.error
 
 
-async def test_a_final_answer_beside_other_calls_has_not_seen_their_results(
+async def test_a_final_answer_next_to_other_calls_does_not_count(
     engine: Engine,
 ) -> None:
     both = calls(("look", {}), ("final_answer", {"solved": True, "score": 1}))
     model = Scripted(both, final(solved=True, score=2))
     assert (await verdict(engine, judge(model)))["output"]["score"] == 2
-    told = results(model.requests[1])
-    assert [(r.name, r.is_error) for r in told] == [("look", False), ("final_answer", True)]
+    seen = results(model.requests[1])
+    assert [(r.name, r.is_error) for r in seen] == [("look", False), ("final_answer", True)]
 
 
 class Named(BaseModel):
@@ -125,11 +125,11 @@ async def test_a_type_may_have_aliases(engine: Engine) -> None:
         return [result.state.sent_at.isoformat(), result.output.sent_at.isoformat()]
 
     async with engine.works(app_of(handle, network)):
-        told = await engine.result(await engine.start())
-    assert told == ["2026-01-02T00:00:00+00:00", "2026-01-02T03:04:05+00:00"]
+        seen = await engine.result(await engine.start())
+    assert seen == ["2026-01-02T00:00:00+00:00", "2026-01-02T03:04:05+00:00"]
 
 
-async def test_json_in_a_text_is_taken(engine: Engine) -> None:
+async def test_json_in_a_text_is_accepted(engine: Engine) -> None:
     model = Scripted(says('```json\n{"solved": true, "score": 3}\n```'))
     assert (await verdict(engine, judge(model)))["output"] == {"solved": True, "score": 3}
 
@@ -152,7 +152,7 @@ async def test_a_turn_that_is_stopped_has_no_output(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("wanted", "answer", "value"), [(list[int], [1, 2], [1, 2]), (bool, False, False)]
 )
-async def test_a_value_that_is_no_object_is_wrapped(
+async def test_a_value_that_is_not_an_object_is_wrapped(
     engine: Engine, wanted: Any, answer: Any, value: Any
 ) -> None:
     model = Scripted(final(wrong=1), final(answer=answer))

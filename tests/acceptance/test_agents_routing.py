@@ -19,7 +19,7 @@ from layby import (
     ToolContext,
     tool,
 )
-from layby.actors.turn import Decision
+from layby.actors.threads.turn import Decision
 from layby.runtime.errors import InvalidSetup
 from layby.tools import ask_developer
 from tests.engine import Engine, app_of, desk, once
@@ -80,8 +80,8 @@ async def test_a_routing_agent_may_look_things_up_and_ask_before_it_decides(
     assert looked == ["duty"]
     assert boss.paid == 4
     assert result["usage"] == 50
-    told = results(boss.requests[1])
-    assert [(r.name, r.is_error) for r in told] == [("look_up", False), ("route_to_agent", True)]
+    shown = results(boss.requests[1])
+    assert [(r.name, r.is_error) for r in shown] == [("look_up", False), ("route_to_agent", True)]
     assert seen == ["B"]
 
 
@@ -160,7 +160,7 @@ def work() -> None:
     """Work on."""
 
 
-async def test_a_budget_ends_a_turn_amid_its_steps(engine: Engine) -> None:
+async def test_a_budget_ends_a_turn_between_its_steps(engine: Engine) -> None:
     model = Scripted(lambda _request: calls(("work", {})))  # 11 tokens each
     network = Network(
         "n", agents=[Agent("A", tools=[work], model=model)], router=once, budget=Tokens(30)
@@ -177,7 +177,7 @@ async def test_a_budget_ends_a_network_between_turns(engine: Engine) -> None:
     assert await spent(engine, network) == "network 'n' has used 22 tokens; its budget is 20"
 
 
-async def test_a_budget_holds_for_a_network_within(engine: Engine) -> None:
+async def test_a_budget_applies_to_a_nested_network(engine: Engine) -> None:
     model = Scripted(lambda _request: says("again"))
     inner = Network("inner", agents=[Agent("A", model=model)], router=lambda _route: "A")
     outer = Network("outer", agents=[inner], router=once, budget=Tokens(20))
@@ -187,17 +187,17 @@ async def test_a_budget_holds_for_a_network_within(engine: Engine) -> None:
     assert await spent(engine, around) == "network 'own' has used 22 tokens; its budget is 20"
 
 
-async def test_a_budget_holds_for_agents_that_are_tools(engine: Engine) -> None:
+async def test_a_budget_applies_to_agents_as_tools(engine: Engine) -> None:
     expert = Agent("Expert", tools=[work], model=Scripted(lambda _request: calls(("work", {}))))
     model = Scripted(lambda _request: calls(("ask_expert", {"task": "?"})))
     agent = Agent("A", tools=[expert.as_tool()], model=model)
     network = Network("n", agents=[agent], router=once, budget=Tokens(30))
     assert await spent(engine, network) == "network 'n' has used 33 tokens; its budget is 30"
-    told = results(model.requests[-1]) if model.paid > 2 else []
-    assert not told  # nobody is asked any more once the expert has used it up
+    shown = results(model.requests[-1]) if model.paid > 2 else []
+    assert not shown  # nobody is asked once the expert has used it up
 
 
-async def test_a_budget_holds_for_the_routers_model(engine: Engine) -> None:
+async def test_a_budget_applies_to_the_routers_model(engine: Engine) -> None:
     boss = Scripted(lambda _request: routes("A"))
     model = Scripted(lambda _request: says("Hi."))
     network = Network(
@@ -210,7 +210,7 @@ async def test_a_budget_holds_for_the_routers_model(engine: Engine) -> None:
     assert (boss.paid, model.paid) == (2, 2)  # in two runs
 
 
-async def test_a_rule_that_costs_nothing_may_end_what_has_used_its_budget(engine: Engine) -> None:
+async def test_a_free_rule_may_end_a_network_without_tokens(engine: Engine) -> None:
     model = Scripted(says("Hi."))
     network = Network("n", agents=[Agent("A", model=model)], router=once, budget=Tokens(11))
 
@@ -234,7 +234,7 @@ async def limited(engine: Engine, network: Network) -> Any:
         return await engine.result(await engine.start())
 
 
-async def test_a_network_may_return_what_it_did_within_its_budget(engine: Engine) -> None:
+async def test_a_network_may_return_its_result_when_its_budget_is_spent(engine: Engine) -> None:
     @tool
     def note(ctx: ToolContext, fact: str) -> None:
         """Note a fact."""
@@ -256,7 +256,7 @@ async def test_a_network_may_return_what_it_did_within_its_budget(engine: Engine
     ]
 
 
-async def test_a_network_may_return_what_it_did_in_its_turns(engine: Engine) -> None:
+async def test_a_network_may_return_its_result_at_max_turns(engine: Engine) -> None:
     model = Scripted(lambda _request: says("again"))
     inner = Network(
         "inner",
@@ -275,7 +275,7 @@ async def test_a_network_may_return_what_it_did_in_its_turns(engine: Engine) -> 
     assert await limited(engine, outer) == ["done", [["inner", "max_turns", 0]], {}, 22]
 
 
-async def test_a_budget_of_the_network_around_is_its_to_tell(engine: Engine) -> None:
+async def test_an_enclosing_network_decides_about_its_own_budget(engine: Engine) -> None:
     model = Scripted(lambda _request: says("again"))
     inner = Network("inner", agents=[Agent("A", model=model)], router=lambda _route: "A")
     outer = Network("outer", agents=[inner], router=once, budget=Tokens(20), at_limit="return")
@@ -307,19 +307,19 @@ async def test_a_parent_learns_that_its_childs_budget_is_spent(engine: Engine) -
     app = app_of(handle, network)
     app.workflow(on="desk.child", key="ticket", name="child")(child)
     async with engine.works(app):
-        told = await engine.result(await engine.start())
-    assert told == "network 'n' has used 22 tokens; its budget is 20"
+        shown = await engine.result(await engine.start())
+    assert shown == "network 'n' has used 22 tokens; its budget is 20"
 
 
-def test_what_comes_of_a_limit_is_one_of_two() -> None:
-    with pytest.raises(InvalidSetup, match="at_limit is 'raise' or 'return'"):
+def test_at_limit_must_be_raise_or_return() -> None:
+    with pytest.raises(InvalidSetup, match="give 'raise' or 'return'"):
         Network("n", agents=[Agent("A")], at_limit="stop")  # type: ignore[arg-type]
 
 
 # -- how much at a time ------------------------------------------------------------------------
 
 
-async def test_the_tools_of_a_turn_are_bounded(engine: Engine) -> None:
+async def test_the_parallel_tools_of_a_turn_are_limited(engine: Engine) -> None:
     busy, most = 0, 0
 
     @tool
@@ -341,7 +341,7 @@ async def test_the_tools_of_a_turn_are_bounded(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("agents", "apps"), [(2, 64), (None, 2)])
-async def test_the_turns_of_a_worker_are_bounded(
+async def test_the_parallel_turns_of_a_worker_are_limited(
     engine: Engine, agents: int | None, apps: int
 ) -> None:
     busy, most = 0, 0

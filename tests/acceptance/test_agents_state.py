@@ -92,9 +92,9 @@ async def test_a_change_that_does_not_fit_is_an_error_and_changes_nothing(engine
     network = Network("n", agents=[agent], router=once, state=Case, default_model=model)
     result = await finished(engine, network)
     assert result["state"]["level"] == 0
-    [told] = results(model.requests[1])
-    assert told.is_error
-    assert told.content.startswith("the state does not fit any more: level: Input should be less")
+    [shown] = results(model.requests[1])
+    assert shown.is_error
+    assert shown.content.startswith("the state no longer fits: level: Input should be less")
 
 
 async def test_a_dataclass_may_be_a_state(engine: Engine) -> None:
@@ -116,7 +116,7 @@ async def test_a_dataclass_may_be_a_state(engine: Engine) -> None:
         assert await engine.result(await engine.start()) == {"n": 7, "names": ["a", "b"]}
 
 
-async def test_a_first_state_that_does_not_fit_blocks_the_run(engine: Engine) -> None:
+async def test_an_initial_state_that_does_not_fit_blocks_the_run(engine: Engine) -> None:
     network = Network("n", agents=[Agent("A")], router=once, state=Case)
 
     async def handle(event: dict[str, Any], step: Step) -> None:

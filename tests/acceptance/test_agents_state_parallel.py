@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from layby import Agent, CallOutcome, Network, Route, RoutingAgent, Step, ToolContext, tool
-from layby.actors import turnstile
+from layby.actors.agents import turnstile
 from layby.models import ToolCall
 from tests.engine import Engine, app_of, desk, once
 from tests.scripted import Scripted, calls, results, says
@@ -64,12 +64,12 @@ async def worked(engine: Engine, *agents: Agent | Network[Any], **options: Any) 
     async def handle(event: dict[str, Any], step: Step) -> dict[str, Any]:
         del event
         result = await step.network(network, "Work")
-        told = [call.content for turn in result.turns for call in turn.calls]
+        shown = [call.content for turn in result.turns for call in turn.calls]
         failed = [call.content for turn in result.turns for call in turn.calls if call.is_error]
         return {
             "state": result.state,
             "own": result.agent_states,
-            "told": told,
+            "shown": shown,
             "failed": failed,
         }
 
@@ -82,17 +82,17 @@ async def worked(engine: Engine, *agents: Agent | Network[Any], **options: Any) 
 
 
 @pytest.mark.parametrize("at_once", [1, 8])
-async def test_what_parallel_tools_change_is_all_kept(engine: Engine, at_once: int) -> None:
+async def test_all_changes_of_parallel_tools_are_kept(engine: Engine, at_once: int) -> None:
     agent = Agent("A", tools=[note], max_parallel_tools=at_once)
     model = Scripted(calls(*THREE), says("."))
     result = await worked(engine, agent, default_model=model)
     assert sorted(result["state"]["facts"]) == ["a", "b", "c"]
     assert result["state"]["count"] == 3
     assert result["own"] == {"A": {"notes": 3}}
-    assert sorted(result["told"]) == ["1 facts now", "2 facts now", "3 facts now"]
+    assert sorted(result["shown"]) == ["1 facts now", "2 facts now", "3 facts now"]
 
 
-async def test_what_tools_in_threads_change_is_all_kept(engine: Engine) -> None:
+async def test_all_changes_of_tools_in_threads_are_kept(engine: Engine) -> None:
     model = Scripted(calls(*(("note_in_a_thread", {"fact": f}) for f in "abcdefghij")), says("."))
     agent = Agent("A", tools=[note_in_a_thread], max_parallel_tools=10)
     result = await worked(engine, agent, default_model=model)
@@ -100,7 +100,7 @@ async def test_what_tools_in_threads_change_is_all_kept(engine: Engine) -> None:
     assert result["state"]["count"] == 10
 
 
-async def test_what_hooks_change_is_all_kept(engine: Engine) -> None:
+async def test_all_changes_of_hooks_are_kept(engine: Engine) -> None:
     @tool
     async def work(what: str) -> str:
         """Work."""
@@ -122,10 +122,10 @@ async def test_what_hooks_change_is_all_kept(engine: Engine) -> None:
     wanted = [f"{when} {what}" for when in ("after", "before") for what in "abc"]
     assert sorted(result["state"]["facts"]) == wanted
     assert result["state"]["count"] == 6
-    assert result["told"] == ["A", "B", "C"]
+    assert result["shown"] == ["A", "B", "C"]
 
 
-async def test_a_change_that_is_not_done_is_waited_for(engine: Engine) -> None:
+async def test_an_unrecorded_change_is_waited_for(engine: Engine) -> None:
     @tool
     async def count(ctx: ToolContext[Case], by: int) -> int:
         """Count."""
@@ -185,11 +185,11 @@ async def test_a_lost_update_is_an_error_that_names_both_writers(engine: Engine)
     model = Scripted(calls(*BOTH), says("."))
     result = await worked(engine, Agent("A", tools=[racing(change)]), default_model=model)
     assert result["state"]["count"] in {1, 2}
-    [told] = result["failed"]
+    [shown] = result["failed"]
     kept, lost = result["state"]["count"], 3 - result["state"]["count"]
-    assert told == (
+    assert shown == (
         f"race ran, and its result was: by {lost}\nBut what it changed in the state was not kept: "
-        f"race (call {kept}) changed `count` meanwhile. "
+        f"race (call {kept}) changed `count` in the meantime. "
         "Call race again if that is still wanted and running it twice does no harm."
     )
     outcomes = {each.is_error for each in results(model.requests[1])}
@@ -206,7 +206,7 @@ async def test_setting_the_same_value_is_a_conflict_too(engine: Engine) -> None:
     assert len(result["failed"]) == 1
 
 
-async def test_appends_side_by_side_are_kept(engine: Engine) -> None:
+async def test_parallel_appends_are_kept(engine: Engine) -> None:
     def change(state: Case, by: int) -> None:
         state.facts.append(str(by))
 
@@ -237,12 +237,10 @@ async def test_two_changes_that_fit_alone_but_not_together_are_a_conflict(engine
     agent = Agent("A", tools=[racing(change)])
     result = await worked(engine, agent, default_model=model, state=Pair)
     assert len(result["state"]["names"]) == 1
-    assert (
-        "meanwhile it does not fit: names: List should have at most 1 item" in result["failed"][0]
-    )
+    assert "in the meantime: names: List should have at most 1 item" in result["failed"][0]
 
 
-async def test_a_tool_that_fails_changes_nothing_and_holds_nobody_up(engine: Engine) -> None:
+async def test_a_tool_that_fails_changes_nothing_and_blocks_no_other(engine: Engine) -> None:
     @tool
     async def fail(ctx: ToolContext[Case]) -> None:
         """Fail."""
@@ -302,14 +300,14 @@ async def test_two_answers_at_once_keep_what_both_tools_change(engine: Engine) -
     assert sorted(state["facts"]) == ["a yes", "b yes", "c yes"]
 
 
-async def test_what_a_routers_tools_change_is_all_kept(engine: Engine) -> None:
+async def test_all_changes_of_a_routers_tools_are_kept(engine: Engine) -> None:
     boss = RoutingAgent("Boss", tools=[note])
     model = Scripted(calls(*THREE), calls(("done", {"summary": "."})))
     result = await worked(engine, Agent("A"), router=boss, default_model=model)
     assert (sorted(result["state"]["facts"]), result["state"]["count"]) == (["a", "b", "c"], 3)
 
 
-async def test_what_agents_as_tools_change_is_merged_with_the_others(engine: Engine) -> None:
+async def test_changes_of_agents_as_tools_are_merged_with_the_others(engine: Engine) -> None:
     expert = Agent("Expert", tools=[note], model=Scripted(calls(*THREE), says("Done.")))
     boss = Agent("Boss", tools=[expert.as_tool(), note])
     model = Scripted(
@@ -318,12 +316,12 @@ async def test_what_agents_as_tools_change_is_merged_with_the_others(engine: Eng
     )
     result = await worked(engine, boss, default_model=model)
     assert sorted(result["state"]["facts"])[:3] == ["a", "b", "c"] or result["failed"]
-    [told] = result["failed"]
-    assert "note (call 2) changed `count` meanwhile" in told
+    [shown] = result["failed"]
+    assert "note (call 2) changed `count` in the meantime" in shown
     assert result["state"] == {**Case(facts=["mine"], count=1).model_dump()}
 
 
-# -- agents side by side -----------------------------------------------------------------------
+# -- parallel agents --------------------------------------------------------------------------
 
 
 def side_by_side(route: Route[Case]) -> list[str] | None:
@@ -348,7 +346,7 @@ def member(name: str, *lines: Any) -> Agent:
     return Agent(name, tools=[append, spend, note], model=Scripted(*lines, says(".")))
 
 
-async def test_what_agents_side_by_side_append_is_all_kept(engine: Engine) -> None:
+async def test_all_appends_of_parallel_agents_are_kept(engine: Engine) -> None:
     seen: list[list[str]] = []
 
     def route(route: Route[Case]) -> list[str] | None:
@@ -380,11 +378,11 @@ async def test_a_conflict_of_agents_is_an_error_that_names_both(engine: Engine) 
     async with engine.works(app_of(handle, network)):
         state = await engine.ended(await engine.start())
     assert state.status == "failed"
-    for part in ("agent 'A'", "agent 'B'", "worked side by side", "`count`", "give the field a"):
+    for part in ("agent 'A'", "agent 'B'", "ran in parallel", "`count`", "give the field a"):
         assert part in state.error
 
 
-async def test_inner_networks_side_by_side_keep_what_both_change(engine: Engine) -> None:
+async def test_parallel_nested_networks_keep_the_changes_of_both(engine: Engine) -> None:
     inner = [
         Network(
             f"inner {name}",
@@ -398,14 +396,14 @@ async def test_inner_networks_side_by_side_keep_what_both_change(engine: Engine)
     assert sorted(result["state"]["facts"]) == ["A", "B"]
 
 
-async def test_what_a_later_turn_sees_is_what_was_merged(engine: Engine) -> None:
+async def test_a_later_turn_sees_the_merged_state(engine: Engine) -> None:
     def route(route: Route[Case]) -> Any:
         return [["A", "B"], ["A", "B"], "C", None][{0: 0, 2: 1, 4: 2}.get(len(route.turns), 3)]
 
     def system(ctx: Any) -> str:
         return f"{sorted(ctx.state.facts)} {ctx.agent_state}"
 
-    told = Scripted(says("."))
+    shown = Scripted(says("."))
     agents = [
         *(
             Agent(
@@ -418,15 +416,15 @@ async def test_what_a_later_turn_sees_is_what_was_merged(engine: Engine) -> None
             )
             for name in "AB"
         ),
-        Agent("C", system=system, model=told),
+        Agent("C", system=system, model=shown),
     ]
     result = await worked(engine, *agents, router=route)
     assert sorted(result["state"]["facts"]) == ["A1", "A2", "B1", "B2"]
-    assert told.requests[0].system == "['A1', 'A2', 'B1', 'B2'] {}"
+    assert shown.requests[0].system == "['A1', 'A2', 'B1', 'B2'] {}"
     assert result["own"] == {"A": {"last": "A2"}, "B": {"last": "B2"}}
 
 
-async def test_a_tool_waits_for_anothers_changes_no_longer_than_it_must(
+async def test_a_tool_waits_for_another_only_as_long_as_it_must(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turnstile, "_PATIENCE", 0.05)
@@ -449,7 +447,7 @@ async def test_a_tool_waits_for_anothers_changes_no_longer_than_it_must(
     assert (result["state"]["count"], result["state"]["facts"]) == (1, ["other"])
 
 
-async def test_a_before_hook_that_loses_keeps_its_tool_from_running(engine: Engine) -> None:
+async def test_a_before_hook_whose_change_is_refused_stops_its_tool(engine: Engine) -> None:
     meet = asyncio.Barrier(2)
     ran: list[int] = []
 
@@ -467,10 +465,10 @@ async def test_a_before_hook_that_loses_keeps_its_tool_from_running(engine: Engi
     agent = Agent("A", tools=[work], before_tool=before)
     model = Scripted(calls(("work", {"n": 1}), ("work", {"n": 2})), says("."))
     result = await worked(engine, agent, default_model=model)
-    [told] = result["failed"]
+    [shown] = result["failed"]
     lost = 3 - ran[0]
     assert (len(ran), result["state"]["count"]) == (1, 1)
-    assert told == (
+    assert shown == (
         "work was not run: what its before_tool hook changed in the state was not kept: "
-        f"before_tool of work (call {3 - lost}) changed `count` meanwhile"
+        f"before_tool of work (call {3 - lost}) changed `count` in the meantime"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,8 @@ import msgspec
 import pytest
 
 from layby import AskTimedOut, Step
-from layby.actors import showing
-from layby.actors.parked import Parking, Seen
+from layby.actors.people import published_questions as showing
+from layby.actors.people.tickets import Seen, Tickets
 from layby.bus import reading
 from layby.bus.bucket import Bucket
 from layby.bus.requests import PubAck
@@ -45,8 +46,8 @@ async def outcome(engine: Engine, ticket: str, seq: int) -> dict[str, Any]:
     return await until(look)
 
 
-async def taken_in_hand(engine: Engine) -> None:
-    """Take the next answer as a worker does that dies with it in hand."""
+async def taken_by_dead_worker(engine: Engine) -> None:
+    """Take the next answer like a worker that dies before it handles the answer."""
     body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
     subject = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.answers-developer"
     nc = engine.connection.nc
@@ -56,7 +57,7 @@ async def taken_in_hand(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("second", ["T1", "T1.bob"])
-async def test_the_first_stored_answer_wins_while_a_dead_worker_has_it_in_hand(
+async def test_the_first_stored_answer_wins_while_a_dead_worker_holds_its_delivery(
     engine: Engine, second: str
 ) -> None:
     app = app_of(one_question, ack_wait=3)
@@ -64,14 +65,14 @@ async def test_the_first_stored_answer_wins_while_a_dead_worker_has_it_in_hand(
         run = await engine.start("T1")
         await engine.question()
     first = await sent(engine, "T1.ada", "first")
-    await taken_in_hand(engine)
+    await taken_by_dead_worker(engine)
     later = await sent(engine, second, "second")
     async with engine.works(app):
         assert await engine.result(run) == {"text": "first", "by": "ada"}
-        told = await outcome(engine, "T1", later.seq)
-        assert (told["outcome"], told["by"]) == ("already_answered", "ada")
-        told = await outcome(engine, "T1", first.seq)
-        assert (told["outcome"], told["by"]) == ("accepted", "ada")
+        receipt = await outcome(engine, "T1", later.seq)
+        assert (receipt["outcome"], receipt["by"]) == ("already_answered", "ada")
+        receipt = await outcome(engine, "T1", first.seq)
+        assert (receipt["outcome"], receipt["by"]) == ("accepted", "ada")
 
 
 async def test_an_invalid_answer_before_it_does_not_win_against_a_valid_one(
@@ -82,18 +83,47 @@ async def test_an_invalid_answer_before_it_does_not_win_against_a_valid_one(
         run = await engine.start("T1")
         asked = await engine.question()
     await sent(engine, "T1.ada", '{"answer": ')
-    await taken_in_hand(engine)
+    await taken_by_dead_worker(engine)
     await sent(engine, "T1.bob", '{"answer": "for another", "questionId": "qother"}')
-    await taken_in_hand(engine)
+    await taken_by_dead_worker(engine)
     won = await sent(engine, "T1", f'{{"answer": "valid", "questionId": "{asked.id}"}}')
-    await taken_in_hand(engine)
+    await taken_by_dead_worker(engine)
     await sent(engine, "T1.cleo", "late")
     async with engine.works(app):
         assert (await engine.result(run))["text"] == "valid"
         assert (await outcome(engine, "T1", won.seq))["outcome"] == "accepted"
 
 
-async def test_what_is_stored_after_the_deadline_is_too_late_although_no_worker_was_up(
+@pytest.mark.parametrize("end", ["answered", "expired"])
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_unfit_answer_stays_invalid_once_its_question_is_closed(
+    engine: Engine, end: str, *, named: bool
+) -> None:
+    """Its first receipt said so, and its acknowledgement was lost."""
+    app = app_of(one_question, ack_wait=2)
+    async with engine.works(app):
+        run = await engine.start("T1", timeout=1 if end == "expired" else 60)
+        asked = await engine.question()
+    body: dict[str, Any] = {"answer": {"not": "text"}}
+    unfit = await sent(
+        engine, "T1.ada", json.dumps(body | ({"questionId": asked.id} if named else {}))
+    )
+    await taken_by_dead_worker(engine)
+    if end == "answered":
+        await sent(engine, "T1.bob", "valid")
+    else:
+        await engine.due()
+    late = await sent(engine, "T1.cleo", json.dumps(body | {"questionId": asked.id}))
+    async with engine.works(app):
+        await engine.ended(run)
+        receipt = await outcome(engine, "T1", unfit.seq)
+        assert (receipt["outcome"], receipt["question"]) == ("invalid", asked.id)
+        assert "must be text" in receipt["reason"]
+        lost = "already_answered" if end == "answered" else "too_late"
+        assert (await outcome(engine, "T1", late.seq))["outcome"] == lost
+
+
+async def test_an_answer_stored_after_the_deadline_is_too_late_even_if_no_worker_was_running(
     engine: Engine,
 ) -> None:
     tickets = [f"T{n}" for n in range(8)]
@@ -104,21 +134,21 @@ async def test_what_is_stored_after_the_deadline_is_too_late_although_no_worker_
     late = {ticket: await sent(engine, ticket, "too late") for ticket in tickets}
     async with engine.works(app_of(one_question)):
         for ticket in tickets:
-            told = await outcome(engine, ticket, late[ticket].seq)
-            assert told["outcome"] == "too_late"
-            assert told["reason"].startswith("the deadline passed at ")
+            receipt = await outcome(engine, ticket, late[ticket].seq)
+            assert receipt["outcome"] == "too_late"
+            assert receipt["reason"].startswith("the deadline passed at ")
         assert [(await engine.ended(run)).status for run in runs] == ["timed_out"] * len(runs)
     assert all(datetime.fromisoformat(question.deadline) for question in asked)
 
 
-async def test_a_flood_of_one_responder_does_not_hide_another_s_answer_in_time(
+async def test_a_flood_from_one_responder_does_not_hide_another_answer_in_time(
     engine: Engine,
 ) -> None:
     async with engine.works(app_of(one_question)):
-        run = await engine.start("T1", timeout=3)
+        run = await engine.start("T1", timeout=5)
         await engine.question()
     for _ in range(300):
-        await engine.wire.tell("developer.response.T1.ada", b"")
+        await engine.wire.publish("developer.response.T1.ada", b"")
     won = await sent(engine, "T1.bob", "in time")
     await engine.due()
     async with engine.works(app_of(one_question)):
@@ -133,7 +163,7 @@ async def test_a_sender_cannot_say_when_or_by_whom_an_answer_was_stored(engine: 
         "Nats-Sequence": "1",
     }
     async with engine.works(app_of(one_question)):
-        run = await engine.start("T1", timeout=1)
+        run = await engine.start("T1", timeout=3)
         await engine.question()
     await engine.wire.store("developer.response.T1.ada", b"mine", forged)
     await engine.due()
@@ -141,7 +171,7 @@ async def test_a_sender_cannot_say_when_or_by_whom_an_answer_was_stored(engine: 
         assert await engine.result(run) == {"text": "mine", "by": "ada"}
 
 
-async def test_a_copy_that_lags_for_long_costs_no_question_its_deadline(
+async def test_a_question_expires_on_time_despite_a_copy_that_lags_for_long(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six reads that lacked what the leader has made a dead letter of it."""
@@ -157,7 +187,7 @@ async def test_a_copy_that_lags_for_long_costs_no_question_its_deadline(
     async def soon(event: dict[str, Any], step: Step) -> str:
         del event
         try:
-            return (await step.ask("developer", "Well?", timeout=1)).text
+            return (await step.ask("developer", "Well?", timeout=3)).text
         except AskTimedOut:
             return "silence"
 
@@ -166,7 +196,7 @@ async def test_a_copy_that_lags_for_long_costs_no_question_its_deadline(
         await engine.question()
         await engine.say({"answer": {"no": "text"}})
         monkeypatch.setattr(reading, "every", lags)
-        monkeypatch.setattr(reading, "_LAGS", 1)
+        monkeypatch.setattr(reading, "_READS", 1)
         assert await engine.result(run) == "silence"
         assert await engine.client.dead() == []
 
@@ -191,15 +221,15 @@ async def test_a_question_that_a_lagging_copy_hides_makes_an_unnamed_answer_ambi
         await engine.answer("T0", "so that the worker knows how far its stream is")
         older = await engine.start("T1")
         await engine.question(run=older)
-        seen = await Parking(Bucket(engine.wire, "parked"), 60).get_newest("T1")
+        seen = await Tickets(Bucket(engine.wire, "parked"), 60).get_newest("T1")
 
-        async def remembered(parking: Parking, ticket: str) -> Seen:
+        async def remembered(parking: Tickets, ticket: str) -> Seen:
             del parking, ticket
             return seen
 
         newer = await engine.start("T1")
         await engine.question(run=newer)
-        monkeypatch.setattr(Parking, "get", remembered)
+        monkeypatch.setattr(Tickets, "get", remembered)
         monkeypatch.setattr(showing, "every", lags)
         assert (await engine.answer("T1", "for whom?")).outcome == "ambiguous"
         assert lagging == []

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from layby import Agent, Step, tool
 from layby.bus.bucket import Bucket
-from layby.rows import QuestionRow
+from layby.views.rows import QuestionRow
 from tests.engine import Engine, app_of, desk, until
 from tests.scripted import Scripted, calls, says
 
@@ -56,7 +56,7 @@ async def test_approve_twice_with_two_approvals_open_approves_neither(engine: En
         for _ in range(2):
             receipt = await engine.say("approve")
             assert (receipt.outcome, receipt.question) == ("ambiguous", None)
-            assert {c.id: c.answer_with for c in receipt.candidates} == {
+            assert {c.id: list(c.answer_with) for c in receipt.candidates} == {
                 first.id: first.answer_with,
                 second.id: second.answer_with,
             }
@@ -147,7 +147,7 @@ class Decision(BaseModel):
     amount: int = 0
 
 
-async def test_a_refusal_says_what_a_right_answer_looks_like(engine: Engine) -> None:
+async def test_a_refusal_says_what_a_valid_answer_looks_like(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> int:
         del event
         decided: Decision = (await step.ask("developer", "Well?", answer=Decision)).value

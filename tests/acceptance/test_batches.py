@@ -128,4 +128,4 @@ async def test_a_question_that_no_message_holds_is_refused(engine: Engine) -> No
 
     async with engine.works(app_of(handle)):
         block = await engine.blocked(await engine.start())
-        assert "1500012 bytes, its context included" in block.reason
+        assert "question and its context have 1500012 bytes" in block.reason

@@ -10,15 +10,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from layby import Agent, App, Network, NonRetriableError, RoutingAgent, Step, Tokens, tool
-from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
-from layby.actors.workflow import WorkflowStep
+from layby.actors.models.model import ModelError, ModelRequest, ModelResponse, OnText
+from layby.actors.workflows.workflow import WorkflowStep
 from layby.bus.bucket import Bucket
 from layby.bus.errors import NotConnected
 from layby.client import NotRetryable
-from layby.runtime.blocked import BlockedRow
+from layby.runtime.blocked_runs import BlockedRow
+from layby.runtime.blockers import MISSING_KEY
 from layby.runtime.ids import run_id
 from layby.runtime.index import key_of
-from layby.runtime.need import MISSING_KEY
 from layby.runtime.state import RunState
 from tests.engine import WORKFLOW, Engine, app_of, desk, until
 from tests.scripted import Scripted, calls, says
@@ -116,8 +116,8 @@ async def test_a_block_that_could_not_be_told_is_told_with_its_mail_again(engine
         engine.works(desk(Agent("A", model=with_))),
         engine.works(desk(Agent("A", model=without))) as lost,
     ):
-        services = lost.host.services
-        tell, told = services.announce_blocked, set[str]()
+        ports = lost.host.ports
+        tell, told = ports.announce_blocked, set[str]()
 
         async def late(run: str) -> None:
             if run not in told:
@@ -126,7 +126,7 @@ async def test_a_block_that_could_not_be_told_is_told_with_its_mail_again(engine
             if tell is not None:
                 await tell(run)
 
-        services.announce_blocked = late
+        ports.announce_blocked = late
         for n in range(6):
             run = await engine.start(f"T{n}")
             assert (await engine.result(run))["text"] == "done"
@@ -461,7 +461,7 @@ async def test_an_edited_event_takes_the_place_of_the_runs(engine: Engine) -> No
         till.broken = False
         await engine.answer(text='{"edit": {"ticket": "T2", "amount": 5}}')
         second = await until(lambda: another(engine, first.id))
-        assert "its ticket is 'T2', and the run is about 'T1'" in second.context
+        assert "its ticket is 'T2', but the run is about 'T1'" in second.context
         await engine.answer(text='{"edit": {"ticket": "T1", "amount": 5}}')
         assert await engine.result(run) == "7: paid"
         assert (await engine.state(run)).status == "completed"

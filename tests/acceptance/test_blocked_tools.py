@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, AskOnFailure, tool
-from layby.actors.model import Message, ModelRequest, ModelResponse, ToolCall, ToolResult
-from layby.actors.router import RoutingAgent
-from layby.rows import QuestionRow
+from layby.actors.models.model import Message, ModelRequest, ModelResponse, ToolCall, ToolResult
+from layby.actors.networks.router import RoutingAgent
 from layby.tools import Tool, ToolContext, ask_developer
+from layby.views.rows import QuestionRow
 from tests.engine import Engine, desk, until
 from tests.scripted import Scripted, calls, results, says
 
@@ -50,7 +50,7 @@ def agent(*tools: Tool[..., Any], amount: int = 5, **options: Any) -> tuple[App,
     return desk(Agent("A", tools=tools, **options), model=model), model
 
 
-def told(model: Scripted) -> list[tuple[str, bool]]:
+def seen(model: Scripted) -> list[tuple[str, bool]]:
     return [(each.content, each.is_error) for each in results(model.requests[-1])]
 
 
@@ -64,7 +64,7 @@ async def another(engine: Engine, than: QuestionRow) -> QuestionRow:
     return found
 
 
-async def test_a_failed_call_is_run_again_when_a_person_says_so(engine: Engine) -> None:
+async def test_a_failed_call_is_retried_when_a_person_decides_so(engine: Engine) -> None:
     shop = Shop()
     app, model = agent(shop.tool())
     async with engine.works(app), engine.works(app):
@@ -79,11 +79,11 @@ async def test_a_failed_call_is_run_again_when_a_person_says_so(engine: Engine) 
         await engine.result(run)
     titles = [line.title for line in await engine.lines(run) if line.kind == "step.retried"]
     assert titles == ["refund", "refund"]
-    assert told(model) == [("refunded 5", False)]
+    assert seen(model) == [("refunded 5", False)]
     assert (len(shop.keys), len(set(shop.keys)), shop.charged) == (3, 1, [5])
 
 
-async def test_an_edited_call_goes_by_its_hook_and_its_approval(engine: Engine) -> None:
+async def test_an_edited_call_goes_through_its_hook_and_its_approval(engine: Engine) -> None:
     shop = Shop()
     shop.closed = False
     app, model = agent(shop.tool(needs_approval=True), amount=500, before_tool=shop.hook)
@@ -103,7 +103,7 @@ async def test_an_edited_call_goes_by_its_hook_and_its_approval(engine: Engine) 
         await engine.result(run)
     assert shop.hooked == [500, 7]
     note = '[A person changed the arguments to {"amount": 7}]\n'
-    assert told(model) == [(f"{note}refunded 7", False)]
+    assert seen(model) == [(f"{note}refunded 7", False)]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ async def test_an_edited_call_goes_by_its_hook_and_its_approval(engine: Engine) 
         ("fail", ("refund failed: cannot refund 5", True)),
     ],
 )
-async def test_a_failed_call_is_given_a_value_or_told_to_the_model(
+async def test_a_failed_call_gets_a_value_or_reaches_the_model(
     engine: Engine, said: str, result: tuple[str, bool]
 ) -> None:
     shop = Shop()
@@ -123,10 +123,10 @@ async def test_a_failed_call_is_given_a_value_or_told_to_the_model(
         await engine.question(run=run)
         await engine.answer(text=said)
         await engine.result(run)
-    assert told(model) == [result]
+    assert seen(model) == [result]
 
 
-async def test_silence_about_a_failed_call_is_told_to_the_model(engine: Engine) -> None:
+async def test_after_silence_a_failed_call_reaches_the_model(engine: Engine) -> None:
     @tool(on_failure=AskOnFailure(timeout="1s"), retries=1)
     async def refund(amount: int) -> str:
         raise RuntimeError(f"cannot refund {amount}")
@@ -134,10 +134,10 @@ async def test_silence_about_a_failed_call_is_told_to_the_model(engine: Engine) 
     app, model = agent(refund)
     async with engine.works(app):
         await engine.result(await engine.start())
-    assert told(model) == [("refund failed: cannot refund 5", True)]
+    assert seen(model) == [("refund failed: cannot refund 5", True)]
 
 
-async def test_two_failed_calls_side_by_side_are_mended_one_by_one(engine: Engine) -> None:
+async def test_two_parallel_failed_calls_are_decided_one_by_one(engine: Engine) -> None:
     shop = Shop()
     mine = shop.tool()
 
@@ -158,7 +158,7 @@ async def test_two_failed_calls_side_by_side_are_mended_one_by_one(engine: Engin
             *(engine.answer(text="retry", question_id=question.id) for question in both)
         )
         found = await engine.result(run)
-    assert told(model) == [("refunded 5", False), ("shipped to Oslo", False)]
+    assert seen(model) == [("refunded 5", False), ("shipped to Oslo", False)]
     assert (len(shop.keys), shop.charged, found["state"]) == (2, [5], {"shipped": "Oslo"})
 
 
@@ -174,10 +174,10 @@ async def test_a_routers_tool_is_approved(engine: Engine) -> None:
         assert (await engine.question(run=run)).question == "May R call refund(amount=5)?"
         await engine.answer(text="approve")
         assert (await engine.result(run))["text"] == "paid back"
-    assert told(thinks) == [("refunded 5", False)]
+    assert seen(thinks) == [("refunded 5", False)]
 
 
-async def test_a_routers_tool_is_run_again_when_a_person_says_so(engine: Engine) -> None:
+async def test_a_routers_tool_is_retried_when_a_person_decides_so(engine: Engine) -> None:
     shop = Shop()
     thinks = Scripted(
         calls(("refund", {"amount": 5})), calls(("done", {"summary": "paid back"})), name="router"
@@ -190,7 +190,7 @@ async def test_a_routers_tool_is_run_again_when_a_person_says_so(engine: Engine)
         shop.closed = False
         await engine.answer(text="retry")
         assert (await engine.result(run))["text"] == "paid back"
-    assert told(thinks) == [("refunded 5", False)]
+    assert seen(thinks) == [("refunded 5", False)]
     assert (len(shop.keys), shop.charged) == (2, [5])
 
 
@@ -220,7 +220,7 @@ async def test_a_deploy_without_the_tool_that_was_approved_blocks_the_run(engine
     async with engine.works(deployed()):
         await engine.answer(text="approve")
         block = await engine.blocked(run)
-        assert (block.kind, "no tool 'refund' any more" in block.reason) == ("code", True)
+        assert (block.kind, "no longer has the tool 'refund'" in block.reason) == ("code", True)
     assert shop.keys == []
     async with engine.works(deployed(shop.tool(needs_approval=True))):
         assert (await engine.result(run))["text"] == "refunded 5"
@@ -242,7 +242,7 @@ async def test_a_deploy_without_the_tool_whose_failure_is_asked_about_blocks_the
         assert (await engine.result(run))["text"] == "refunded 5"
 
 
-async def test_an_approval_is_waited_for_when_a_deploy_needs_it_no_more(engine: Engine) -> None:
+async def test_an_approval_is_waited_for_when_a_deploy_no_longer_needs_it(engine: Engine) -> None:
     shop = Shop()
     shop.closed = False
     async with engine.works(deployed(shop.tool(needs_approval=True))):
@@ -254,7 +254,7 @@ async def test_an_approval_is_waited_for_when_a_deploy_needs_it_no_more(engine: 
     assert shop.keys == []
 
 
-async def test_a_call_that_is_done_needs_its_tool_no_more(engine: Engine) -> None:
+async def test_a_finished_call_no_longer_needs_its_tool(engine: Engine) -> None:
     shop = Shop()
     shop.closed = False
 
@@ -277,7 +277,7 @@ async def test_a_call_that_is_done_needs_its_tool_no_more(engine: Engine) -> Non
         assert (await engine.result(run))["text"].startswith("refunded 5 ")
 
 
-async def test_a_tool_that_never_was_is_told_to_the_model(engine: Engine) -> None:
+async def test_a_tool_that_never_existed_is_reported_to_the_model(engine: Engine) -> None:
     async with engine.works(deployed()):
         run = await engine.start()
         assert "there is no tool named 'refund'" in (await engine.result(run))["text"]

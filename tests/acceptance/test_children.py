@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
@@ -9,9 +10,8 @@ from typing import Any
 import pytest
 
 from layby import App, Step
-from layby.actors import children
-from layby.cli.tables import nested
-from layby.client import NotDoneYet
+from layby.actors.workflows import children
+from layby.cli.screen.tables import with_depth
 from layby.runtime.entry import ROOT
 from layby.runtime.ids import run_id
 from layby.runtime.state import RunState
@@ -82,7 +82,7 @@ async def test_cancelling_a_ticket_ends_its_run_and_all_below_it(engine: Engine)
         assert rows == {run: None, child: run, grandchild: child}
         assert [each.id for each in (await engine.client.show(child)).children] == [grandchild]
         listed = await engine.client.runs()
-        assert [(depth, row.id) for depth, row in nested(listed)] == [
+        assert [(depth, row.id) for depth, row in with_depth(listed)] == [
             (0, run),
             (1, child),
             (2, grandchild),
@@ -144,8 +144,10 @@ async def test_a_crash_before_the_parent_is_tidied_leaves_no_child(layby_running
             [child] = await until(lambda: _children(rt, run))
             await until(lambda: _is(rt, child, "waiting"))
         async with rt.crashing("before_ended_tidy"):
-            with suppress(NotDoneYet):  # the worker may be killed before it can say so
-                await rt.client.cancel(run)
+            asked = asyncio.create_task(rt.client.cancel(run))
+        asked.cancel()  # its worker is dead, and may not have said that it is done
+        with suppress(asyncio.CancelledError):
+            await asked
         async with rt.worker():
             await until(lambda: _is(rt, child, "cancelled"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import shutil
 import signal
 import socket
@@ -87,7 +88,7 @@ def test_a_ticket_from_event_to_result(desk: Desk) -> None:
     assert desk.json("questions") == []
 
 
-def test_people_can_read_all_of_it(desk: Desk) -> None:
+def test_all_output_can_be_read_by_people(desk: Desk) -> None:
     desk.start_worker()
     desk.open_ticket("T125")
     desk.question("T125")
@@ -103,7 +104,7 @@ def test_people_can_read_all_of_it(desk: Desk) -> None:
     assert "completed" in shown
 
 
-def test_following_a_run_that_is_over_tells_it_whole(desk: Desk) -> None:
+def test_following_a_finished_run_shows_all_of_it(desk: Desk) -> None:
     desk.start_worker()
     desk.open_ticket("T125")
     desk.question("T125")
@@ -147,16 +148,16 @@ def test_any_ticket_id_works(desk: Desk, ticket: str) -> None:
 
 def test_an_answer_on_a_responders_own_subject(desk: Desk) -> None:
     desk.start_worker()
-    for ticket, said, named in (("T1", ["--by", "the boss"], "ada"), ("T2", [], "Bob-2_x")):
+    for ticket, options, named in (("T1", ["--by", "the boss"], "ada"), ("T2", [], "Bob-2_x")):
         desk.open_ticket(ticket)
         desk.question(ticket)
-        receipt = desk.json("answer", ticket, "yes", "--responder", named, *said)
+        receipt = desk.json("answer", ticket, "yes", "--responder", named, *options)
         assert (receipt["outcome"], receipt["by"]) == ("accepted", named)
         desk.ended(ticket)
         assert desk.json("show", ticket)["result"] == {"said": "yes", "by": named}
 
 
-def test_refused_answers_say_why_and_exit_with_1(desk: Desk) -> None:
+def test_refused_answers_show_why_and_exit_with_1(desk: Desk) -> None:
     desk.start_worker()
     unknown = desk.json("answer", "T404", "hello", code=1)
     assert unknown["outcome"] == "unknown_ticket"
@@ -195,7 +196,7 @@ def test_an_event_sent_twice_starts_one_run(desk: Desk) -> None:
     assert len(desk.json("runs")) == 1
 
 
-def test_a_cancelled_run_asks_nobody_any_more(desk: Desk) -> None:
+def test_a_cancelled_run_has_no_open_questions(desk: Desk) -> None:
     desk.start_worker()
     desk.open_ticket("T1")
     desk.question("T1")
@@ -205,7 +206,7 @@ def test_a_cancelled_run_asks_nobody_any_more(desk: Desk) -> None:
     assert refused["outcome"] == "too_late"
 
 
-def test_the_doctor_is_content_with_a_healthy_server(desk: Desk) -> None:
+def test_doctor_finds_nothing_wrong_with_a_healthy_server(desk: Desk) -> None:
     desk.start_worker()
     findings = desk.json("doctor")
     assert all(set(each) == {"level", "subject", "message", "advice"} for each in findings)
@@ -213,7 +214,7 @@ def test_the_doctor_is_content_with_a_healthy_server(desk: Desk) -> None:
     assert "2." in desk.run("doctor").stdout
 
 
-def test_a_broken_event_shows_up_at_the_doctors(desk: Desk) -> None:
+def test_doctor_reports_a_broken_event(desk: Desk) -> None:
     desk.start_worker()
     desk.json("send", "desk.ticket.opened", '{"nobody": "knows"}', code=1)
     desk.sooner_or_later(lambda: "ticketId" in json.dumps(desk.json("doctor")))
@@ -222,7 +223,7 @@ def test_a_broken_event_shows_up_at_the_doctors(desk: Desk) -> None:
     assert letters["advice"]
 
 
-def test_provisioned_once_and_verified_again(desk: Desk) -> None:
+def test_provisioning_twice_changes_nothing(desk: Desk) -> None:
     for _ in range(2):
         findings = desk.json("provision", "desk:app")
         assert {each["level"] for each in findings} == {"ok"}
@@ -242,7 +243,7 @@ READERS = [
 
 
 @pytest.mark.parametrize("arguments", READERS, ids=lambda arguments: arguments[0])
-def test_no_server_is_said_at_once(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_missing_server_is_reported_at_once(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, "nats://ada:s3cret@127.0.0.1:1")
     begun = time.monotonic()
@@ -253,7 +254,7 @@ def test_no_server_is_said_at_once(tmp_path: Path, arguments: list[str]) -> None
     assert "s3cret" not in json.dumps(error)
 
 
-def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+def test_a_silent_server_times_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         desk = Desk(tmp_path, f"nats://127.0.0.1:{silent.getsockname()[1]}")
         begun = time.monotonic()
@@ -265,7 +266,7 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["show", "nothing"], ["cancel", "nothing"]])
-def test_a_run_that_is_not_there(desk: Desk, arguments: list[str]) -> None:
+def test_a_missing_run_is_reported(desk: Desk, arguments: list[str]) -> None:
     desk.json("provision", "desk:app")
     done = desk.run(*arguments)
     assert done.returncode == 1
@@ -274,13 +275,13 @@ def test_a_run_that_is_not_there(desk: Desk, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["runs"], ["questions"], ["doctor"], ["show", "T1"]])
-def test_a_server_with_nothing_of_ours_is_no_mystery(desk: Desk, arguments: list[str]) -> None:
+def test_a_server_without_our_streams_is_explained(desk: Desk, arguments: list[str]) -> None:
     done = desk.run(*arguments)
     assert "Traceback" not in done.stderr
     assert "unexpected" not in done.stderr
 
 
-def test_a_worker_without_a_server_is_told_what_to_do(tmp_path: Path) -> None:
+def test_a_worker_without_a_server_gets_advice(tmp_path: Path) -> None:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, "")
     done = desk.run("worker", "desk:app")
@@ -325,6 +326,29 @@ def test_the_stock_nats_cli_can_answer(desk: Desk) -> None:
     assert desk.json("show", "T 1")["result"] == {"said": "it's {{ fine }}", "by": "ada"}
 
 
+def test_development_follows_a_workflow_to_another_subject(tmp_path: Path) -> None:
+    """The server is the developer's own: what no workflow declares any longer is taken away."""
+    (tmp_path / "desk.py").write_text(APP)
+    desk = Desk(tmp_path, "")
+    dev = desk.start("dev", "desk:app", PYTHONUNBUFFERED="1")
+    try:
+        next(line for line in dev.stdout if "nats://" in line)
+        desk.url = (tmp_path / ".layby" / "url").read_text().strip()
+        (tmp_path / "desk.py").write_text(APP.replace("desk.ticket.opened", "desk.reopened"))
+        lines = list[str]()
+        for line in dev.stderr:
+            lines.append(line)
+            if "removed desk" in line:
+                break
+        assert "removed desk.ticket.opened from stream EVENTS" in lines[-1]
+        desk.json("send", "desk.reopened", json.dumps({"ticketId": "T1"}))
+        assert desk.question("T1")["ticket"] == "T1"
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(WITHIN) == 130
+    finally:
+        dev.close()
+
+
 def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, "")
@@ -346,3 +370,36 @@ def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
         assert not (tmp_path / ".layby" / "url").exists()
     finally:
         dev.close()
+
+
+ASKS_TWICE = """
+from layby import App, Step
+
+app = App("desk")
+
+
+@app.workflow(on="desk.ticket.opened", key="ticketId")
+async def handle(event, step: Step) -> list[str]:
+    named = await step.ask("developer", "What do you say?", accept="nats")
+    sure = await step.ask("developer", "Are you sure?", answer=bool)
+    return [named.text, named.by, str(sure.value)]
+"""
+
+
+def test_the_line_that_a_refusal_prints_can_be_pasted(desk: Desk) -> None:
+    (desk.folder / "desk.py").write_text(ASKS_TWICE)
+    desk.start_worker()
+    desk.open_ticket("T 1")
+    first = desk.question("T 1")["id"]
+    refused = desk.run("answer", "T 1", "it's fine", "--by", "ada")
+    assert refused.stdout.startswith("invalid")
+    line = shlex.split(refused.stdout.splitlines()[-1])
+    assert line[-2:] == ["T 1", "it's fine"]
+    assert desk.run(*line[line.index("answer") :]).stdout.startswith("accepted")
+
+    desk.sooner_or_later(lambda: [q for q in desk.json("questions") if q["id"] != first])
+    refused = desk.run("answer", "T 1", "perhaps")
+    line = shlex.split(refused.stdout.splitlines()[-1])
+    assert desk.run(*line[line.index("answer") :]).stdout.startswith("accepted")
+    assert desk.ended("T 1")["status"] == "completed"
+    assert desk.json("show", "T 1")["result"] == ["it's fine", "ada", "True"]

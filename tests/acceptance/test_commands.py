@@ -16,9 +16,9 @@ from layby.bus.errors import StreamMissing
 from layby.bus.reading import newest
 from layby.bus.threads import ThreadLog
 from layby.client import CommandRefused, NoSuchRun, NotDoneYet, RunOver
-from layby.commands import Outcome
+from layby.commands import CommandOutcome
 from layby.history import nats_history
-from layby.runtime.guard import Hopeless
+from layby.runtime.delivery_policy import PoisonMessage
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -35,12 +35,12 @@ async def command(engine: Engine, verb: str, body: bytes | dict[str, Any], by: s
     return (await engine.wire.store(f"layby.do.{verb}.{by}", data)).seq
 
 
-async def outcome(engine: Engine, seq: int) -> Outcome:
+async def outcome(engine: Engine, seq: int) -> CommandOutcome:
     """What came of a command, once a worker has said so."""
 
-    async def look() -> Outcome | None:
+    async def look() -> CommandOutcome | None:
         found = await newest(engine.wire, "AUDIT", [f"layby.done.*.{seq}"])
-        return msgspec.json.decode(found[0].data, type=Outcome) if found else None
+        return msgspec.json.decode(found[0].data, type=CommandOutcome) if found else None
 
     found = await until(look)
     assert found is not None
@@ -90,15 +90,15 @@ async def test_of_two_who_cancel_one_is_told_that_it_is_over(engine: Engine) -> 
 @pytest.mark.parametrize(
     ("verb", "body", "by", "reason"),
     [
-        ("cancel", b"no JSON", "ada", "the body is no command"),
-        ("cancel", b"\xff\xfe", "ada", "the body is no command"),
-        ("cancel", b"[" * 20_000, "ada", "the body is no command"),
-        ("cancel", b'{"run": 7}', "ada", "the body is no command"),
+        ("cancel", b"no JSON", "ada", "the body is not a command"),
+        ("cancel", b"\xff\xfe", "ada", "the body is not a command"),
+        ("cancel", b"[" * 20_000, "ada", "the body is not a command"),
+        ("cancel", b'{"run": 7}', "ada", "the body is not a command"),
         ("cancel", b"{}", "ada", "name the run by its id"),
         ("cancel", b'{"run": "T1"}', "ada", "name the run by its id"),
         ("cancel", b'{"run": "*"}', "ada", "name the run by its id"),
         ("explode", b"{}", "ada", "knows no command 'explode'"),
-        ("cancel", b"{}", "=2e", "is nobody's name"),
+        ("cancel", b"{}", "=2e", "is not a name"),
     ],
 )
 async def test_what_cannot_be_understood_ends_with_an_outcome_that_says_so(
@@ -229,14 +229,14 @@ async def test_a_dead_letter_keeps_the_id_of_its_event(engine: Engine) -> None:
         return str(event["text"])
 
     app = app_of(handle)
-    started = app.workflows["handle"].started
+    opening = app.workflows["handle"].opening
 
-    def refuses(data: bytes, parent: Any = None) -> Any:
+    def refuses(event: Any) -> Any:
         if strict:
-            raise Hopeless("not yet")
-        return started(data, parent)
+            raise PoisonMessage("not yet")
+        return opening(event)
 
-    app.workflows["handle"].started = refuses  # type: ignore[method-assign]
+    app.workflows["handle"].opening = refuses  # type: ignore[method-assign]
     async with engine.works(app):
         run = await engine.start("T1", event_id="e1", text="one")
         [letter] = await until(engine.client.dead)

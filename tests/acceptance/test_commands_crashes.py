@@ -8,12 +8,15 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from layby.bus.dead import DeadLetter
 from layby.client import NotDoneYet
-from layby.rows import AuditRow
-from layby.runtime.entry import Cancelled, Reopened, decode
+from layby.runtime.entry import Cancelled, Reopened
+from layby.runtime.envelope import decode
 from layby.testing import TestRuntime
+from layby.views.rows import AuditRow
 from tests.engine import until
 from tests.fix_layby import APP, Desk
 
@@ -89,12 +92,28 @@ async def _failed(rt: TestRuntime, run: str) -> bool:
 async def test_a_dead_letter_is_sent_again_once(layby_running: Running, point: str) -> None:
     async with layby_running(TARGET, workers=0) as rt:
         async with rt.worker():
-            await rt.client.send("testkit.silent", b"no JSON")
-            [letter] = await until(rt.client.dead)
+            pass  # provisions
+        event = msgspec.json.encode({"order": "A1"})
+        given_up = DeadLetter(
+            reason="a bug of the release before",
+            subject="testkit.silent",
+            mailbox=rt.app.workflows["silent"].consumer,
+            stream="EVENTS",
+            seq=7,
+            at=1.5,
+            size=len(event),
+            body=event.decode(),
+        )
+        await rt._requests.store(f"dead.{given_up.mailbox}", msgspec.json.encode(given_up))
+        [letter] = await rt.client.dead()
         row = await killed(rt, point, lambda: rt.client.retry_dead(letter.id, by="ada"))
         assert row.outcome == "done"
+        state = await rt.state(row.result["run"])
+        assert (state.ticket, state.seq) == ("A1", 7)
+        begun = await rt._requests.api("STREAM.INFO.RUNS", {"subjects_filter": "to.*.*.*.1"})
+        assert len(begun["state"]["subjects"]) == 1
         events = await rt._requests.api("STREAM.INFO.EVENTS")
-        assert events["state"]["messages"] == 2
+        assert events["state"]["messages"] == 0
         assert letter.id not in [each.id for each in await rt.client.dead()]
 
 

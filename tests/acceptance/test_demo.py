@@ -26,7 +26,7 @@ class Demo:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-u", "-m", "layby", "demo", *options],
             cwd=folder,
@@ -39,7 +39,7 @@ class Demo:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.said)
+        return "\n".join(self.lines)
 
     @property
     def url(self) -> str:
@@ -49,10 +49,10 @@ class Demo:
         """Read on until a line holds `wanted`, and return that line."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            self.said.append(line.rstrip("\n"))
+            self.lines.append(line.rstrip("\n"))
             if wanted in line:
                 return line.strip()
-        raise AssertionError(f"{wanted!r} was not said in:\n{self.text}")
+        raise AssertionError(f"{wanted!r} is not in:\n{self.text}")
 
     def until_asked(self) -> str:
         """Read on until the last way to answer has been printed: the line for the nats CLI."""
@@ -66,7 +66,7 @@ class Demo:
     def end(self) -> int:
         """Wait for the end and read the rest."""
         out, _ = self._process.communicate(timeout=WITHIN)
-        self.said += out.splitlines()
+        self.lines += out.splitlines()
         return self._process.returncode
 
     def signal(self, number: signal.Signals) -> None:
@@ -100,7 +100,7 @@ def demo(tmp_path: Path) -> Iterator[Any]:
 
 
 def ended(folder: Path, *options: str) -> tuple[int, Any, str]:
-    """Run a demo with --json to its end: exit code, document, and the story told on stderr."""
+    """Run a demo with --json to its end: exit code, document, and the timeline on stderr."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "layby", "demo", "--json", *options],
         cwd=folder,
@@ -115,19 +115,19 @@ def ended(folder: Path, *options: str) -> tuple[int, Any, str]:
 
 
 def test_a_script_gets_one_document(tmp_path: Path) -> None:
-    code, document, story = ended(tmp_path, "--answer", "Fixed in v1.1.4")
-    assert code == 0, story
+    code, document, timeline = ended(tmp_path, "--answer", "Fixed in v1.1.4")
+    assert code == 0, timeline
     assert document["status"] == "completed"
     assert document["ticket"] == "T125"
     assert document["result"]["ticket_status"] == "closed"
-    assert "Fixed in v1.1.4" in story
+    assert "Fixed in v1.1.4" in timeline
     assert left_over(tmp_path) == []
 
 
 @pytest.mark.parametrize("ticket", ["T123", "T124"])
 def test_tickets_that_need_no_developer(tmp_path: Path, ticket: str) -> None:
-    code, document, story = ended(tmp_path, "--ticket", ticket)
-    assert code == 0, story
+    code, document, timeline = ended(tmp_path, "--ticket", ticket)
+    assert code == 0, timeline
     assert document["ticket"] == ticket
     assert document["result"]["reply"]
 
@@ -190,13 +190,13 @@ def test_stopped_and_continued(demo: Any, tmp_path: Path, number: signal.Signals
     assert first.end() == 128 + number
     assert left_over(tmp_path) == []
 
-    code, document, story = ended(tmp_path, "--answer", "Fixed in v1.1.4")
-    assert code == 0, story
+    code, document, timeline = ended(tmp_path, "--answer", "Fixed in v1.1.4")
+    assert code == 0, timeline
     assert document["status"] == "completed"
-    assert "goes on" in story
+    assert "it continues here" in timeline
 
 
-def test_killed_it_takes_everything_with_it(demo: Any, tmp_path: Path) -> None:
+def test_killing_the_demo_stops_everything(demo: Any, tmp_path: Path) -> None:
     shown = demo()
     shown.until_asked()
     assert left_over(tmp_path)

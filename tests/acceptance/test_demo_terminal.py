@@ -42,22 +42,22 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
-        self.said = ""
+        self.output = ""
 
     def waits_for(self, text: str) -> None:
         """Read until `text` has been printed since the last call."""
         deadline = time.monotonic() + WITHIN
-        seen = len(self.said)
-        while text not in _ESCAPE.sub("", self.said[seen:]):
-            assert time.monotonic() < deadline, self.said
+        seen = len(self.output)
+        while text not in _ESCAPE.sub("", self.output[seen:]):
+            assert time.monotonic() < deadline, self.output
             if select.select([self._ours], [], [], 0.2)[0]:
-                self.said += self._read()
+                self.output += self._read()
 
     def _read(self) -> str:
         try:
             return os.read(self._ours, 65536).decode(errors="replace")
         except OSError as error:  # everybody has closed it
-            raise AssertionError(self.said) from error
+            raise AssertionError(self.output) from error
 
     def types(self, text: str) -> None:
         os.write(self._ours, text.encode())
@@ -65,7 +65,7 @@ class Terminal:
     def screen(self) -> list[str]:
         """The rows that are to be seen."""
         rows: list[str] = []
-        for line in _ESCAPE.sub("", self.said).replace("\r", "").split("\n"):
+        for line in _ESCAPE.sub("", self.output).replace("\r", "").split("\n"):
             rows += [line[at : at + COLUMNS] for at in range(0, len(line), COLUMNS)] or [""]
         return rows[-ROWS:]
 
@@ -84,7 +84,7 @@ def demo(tmp_path: Path) -> Iterator[Terminal]:
         terminal.close()
 
 
-def test_the_story_stays_on_the_screen_and_ctrl_d_swallows_nothing(demo: Terminal) -> None:
+def test_the_timeline_stays_on_the_screen_and_ctrl_d_loses_nothing(demo: Terminal) -> None:
     demo.waits_for("your answer >")
     seen = demo.screen()
     assert any("started" in row for row in seen), "\n".join(seen)

@@ -11,23 +11,18 @@ import msgspec
 import pytest
 
 from layby import Step
-from layby.actors.open_questions import (
-    OpenQuestion,
-    OpenQuestions,
-    encode_row,
-    question_key,
-)
-from layby.actors.parked import ParkedQuestion
-from layby.actors.waits import _shape_key, _wait_key  # pyright: ignore[reportPrivateUsage]
+from layby.actors.people.open_questions import OpenQuestion, OpenQuestions, encode_row, question_key
+from layby.actors.people.parked_question import ParkedQuestion
+from layby.actors.workflows.event_waits import _shape_key, _wait_key  # pyright: ignore[reportPrivateUsage]
 from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery
-from layby.run import working
-from layby.runtime.blocked import BlockedRuns
+from layby.runtime.blocked_runs import BlockedRuns
 from layby.runtime.entry import Answered, Ended, Reopened
 from layby.runtime.ids import question_id, run_id
 from layby.runtime.index import Index, key_of
 from layby.runtime.run import LiveRun
 from layby.runtime.state import Question, RunState
+from layby.worker.worker import working
 from tests.engine import WITHIN, WORKFLOW, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -83,7 +78,7 @@ async def test_a_deadline_holds_for_a_question_whose_record_was_written_over(
 ) -> None:
     async def soon(event: dict[str, Any], step: Step) -> list[str]:
         del event
-        asked = [step.ask("developer", f"{n}?", timeout=1.5, default=n) for n in range(2)]
+        asked = [step.ask("developer", f"{n}?", timeout=3, default=n) for n in range(2)]
         return [str(answer.value) for answer in await step.gather(*asked)]
 
     async with engine.works(app_of(soon)):
@@ -285,3 +280,19 @@ async def test_a_run_that_begins_where_one_was_removed_is_listed(engine: Engine)
     await rows.forget(key_of("T1", run))
     await Index(rows).write(live)
     assert [row.status for row in await engine.client.runs()] == ["failed"]
+
+
+async def test_a_run_that_was_removed_is_not_listed_again(engine: Engine) -> None:
+    """By a worker that knows it running, and writes its row late."""
+    run = run_id(WORKFLOW, "e1")
+    rows = Bucket(engine.wire, "runs")
+    async with engine.works(app_of(ask)):
+        assert await engine.start("T1", event_id="e1") == run
+        await engine.question()
+        await all_handled(engine)
+    late = LiveRun(engine.log, RunState(id=run))
+    await late.catch_up()
+    await engine.log.purge(run)
+    await rows.forget(key_of("T1", run))
+    await Index(rows).write(late)
+    assert await engine.client.runs() == []

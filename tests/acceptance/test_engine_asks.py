@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,12 +17,18 @@ from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.token import encode
 from layby.client import NoReceipt
-from layby.rows import QuestionRow
 from layby.tools import ToolContext, ask_developer, make_ask
+from layby.views.rows import QuestionRow
 from tests.engine import Engine, app_of, desk, once, until
 from tests.scripted import Scripted, asks, calls, results, says
 
 pytestmark = pytest.mark.nats
+
+LEFT_OUT = {"accept", "call", "sha256", "confidential", "encrypted", "to", "ladder", "asked_of"} | {
+    "quorum",
+    "votes",
+}
+"""Fields of a row that a published question has only where they say something."""
 
 
 async def one_question(event: dict[str, Any], step: Step) -> dict[str, str]:
@@ -49,7 +54,7 @@ async def test_a_question_is_published_with_how_to_answer_it(engine: Engine) -> 
         row = await engine.question()
     assert msg.subject == "developer.question.ACME-1=2E2"
     for key, value in msgspec.structs.asdict(row).items():
-        left_out = key == "status" or (key in {"accept", "call", "sha256"} and not value)
+        left_out = key == "status" or (key in LEFT_OUT and not value)
         assert left_out or published[key] == value
     assert published["answer"]["subject"] == "developer.response.ACME-1=2E2"
     assert row.ticket == "ACME-1.2"
@@ -269,7 +274,7 @@ async def test_the_tool_gives_the_model_the_answer_who_gave_it_and_when(engine: 
         (b"", "empty"),
         (b"   ", "empty"),
         (b"\xff\xfe", "not UTF-8"),
-        ('{"answer": ', "none: check its quotes"),
+        ('{"answer": ', "not valid JSON: check its quotes"),
         ({"anser": "yes"}, "none of the fields"),
         ({"answer": ""}, "empty"),
         ({"answer": None}, "null"),
@@ -445,7 +450,7 @@ async def test_a_role_that_nobody_has_blocks_the_run_in_words(engine: Engine) ->
 
     async with engine.works(app_of(handle)):
         block = await engine.blocked(await engine.start())
-    assert "nobody has the role 'wizard': declare it with App(roles=[...])" in block.reason
+    assert "the app has no role 'wizard': declare it with App(roles=[...])" in block.reason
 
 
 # -- answers while no worker runs --------------------------------------------------------------
@@ -553,19 +558,6 @@ async def test_a_tool_may_ask_in_its_midst_and_goes_on_where_it_was(engine: Engi
         result = await engine.result(run)
     assert result["calls"] == [["refund", "granted: 5", False]]
     assert ran == ["check"]
-
-
-# -- speed: a question is seen and answered in a moment ----------------------------------------
-
-
-async def test_answering_is_quick(engine: Engine) -> None:
-    async with engine.works(app_of(one_question)):
-        run = await engine.start()
-        await engine.question()
-        began = time.perf_counter()
-        await engine.answer()
-        await engine.ended(run)
-        assert time.perf_counter() - began < 10.0  # milliseconds, on a machine of one's own
 
 
 async def test_the_record_of_a_ticket_is_one_key_of_its_token(engine: Engine) -> None:

@@ -15,8 +15,8 @@ from layby import App, Step
 from layby.bus.dead import DeadLetter
 from layby.bus.errors import InvalidTicket, PayloadTooLarge, StreamMissing
 from layby.bus.token import encode
-from layby.rows import QuestionRow
 from layby.runtime.ids import run_id
+from layby.views.rows import QuestionRow
 from tests.engine import ON, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -142,11 +142,11 @@ class Typed(BaseModel):
 
 
 BROKEN: list[tuple[bytes, str]] = [
-    (b"", "the event is no JSON"),
-    (b"hello", "the event is no JSON"),
-    (b'{"ticket": ', "the event is no JSON"),
-    (b"\xff\xfe\x00", "the event is no JSON"),
-    (b"[" * 100_000, "the event is no JSON"),
+    (b"", "the event is not JSON"),
+    (b"hello", "the event is not JSON"),
+    (b'{"ticket": ', "the event is not JSON"),
+    (b"\xff\xfe\x00", "the event is not JSON"),
+    (b"[" * 100_000, "the event is not JSON"),
     (b'["T1"]', "the event is a JSON list, not an object"),
     (b'"T1"', "the event is a JSON str, not an object"),
     (b"null", "the event is a JSON NoneType, not an object"),
@@ -158,8 +158,8 @@ BROKEN: list[tuple[bytes, str]] = [
     (b'{"ticket": 1.5}', "the event has no ticket id"),
     (b'{"ticket": ["T1"]}', "the event has no ticket id"),
     (json.dumps({"ticket": "x" * 10_000}).encode(), "more than 200"),
-    (b'{"ticket": "\\ud800"}', "the event is no JSON"),
-    (b'{"ticket": "T1", "note": NaN}', "no JSON"),
+    (b'{"ticket": "\\ud800"}', "the event is not JSON"),
+    (b'{"ticket": "T1", "note": NaN}', "not JSON"),
     (b'{"ticket": "T1", "priority": "' + b"x" * 1_000_000 + b'"}', "more than 524288"),
 ]
 

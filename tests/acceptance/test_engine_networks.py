@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from layby import Agent, Done, Network, Route, RoutingAgent, Step, tool, tool_called
-from layby.actors.context import AgentContext
-from layby.actors.model import Message, ModelError, ModelRequest, ModelResponse, ToolResult
+from layby.actors.agents.context import AgentContext
+from layby.actors.models.model import Message, ModelError, ModelRequest, ModelResponse, ToolResult
 from layby.tools import ToolContext, ask_developer
 from tests.engine import Engine, app_of, desk, once
 from tests.scripted import Scripted, asks, calls, done, read, results, routes, says
@@ -58,7 +58,7 @@ async def test_a_router_may_be_async_and_say_done_with_a_summary(engine: Engine)
     assert (result["text"], result["turns"]) == ("nothing to do", [])
 
 
-async def test_a_list_of_agents_takes_its_turns_side_by_side(engine: Engine) -> None:
+async def test_a_list_of_agents_takes_its_turns_in_parallel(engine: Engine) -> None:
     def router(route: Route) -> list[Agent | str] | None:
         return None if route.turns else [left, "Right"]
 
@@ -67,7 +67,7 @@ async def test_a_list_of_agents_takes_its_turns_side_by_side(engine: Engine) -> 
     app = desk(left, right, router=router)
     async with engine.works(app), engine.works(app):
         run = await engine.start()
-        asked = {q.question: q.id for q in await engine.questions(2)}  # both, so side by side
+        asked = {q.question: q.id for q in await engine.questions(2)}  # both, so in parallel
         await engine.answer(text="yes", question_id=asked["right?"])
         await engine.answer(text="yes", question_id=asked["left?"])
         result = await engine.result(run)
@@ -80,16 +80,16 @@ async def test_a_router_may_leave_it_to_a_routing_agent(engine: Engine) -> None:
     async with engine.works(desk(Agent("A"), Agent("B"), router=lambda _: boss, model=model)):
         run = await engine.start()
         result = await engine.result(run)
-        told = [line.title for line in await engine.lines(run) if line.kind == "route"]
+        shown = [line.title for line in await engine.lines(run) if line.kind == "route"]
     assert result["turns"] == [["B", "b", "done"]]
-    assert told == ["B (Boss: knows it)", "done (Boss: fine)"]
+    assert shown == ["B (Boss: knows it)", "done (Boss: fine)"]
 
 
-async def test_a_router_that_names_a_stranger_fails_the_run(engine: Engine) -> None:
+async def test_a_router_that_names_an_unknown_agent_fails_the_run(engine: Engine) -> None:
     async with engine.works(desk(Agent("A"), Agent("B"), router=lambda _: "C")):
         state = await engine.ended(await engine.start())
     assert state.status == "failed"
-    assert "chose 'C', who is not in the network; the agents are: A, B" in state.error
+    assert "chose 'C', which is not in the network; the agents are: A, B" in state.error
 
 
 async def test_the_last_turn_without_an_end_is_max_turns(engine: Engine) -> None:
@@ -161,7 +161,7 @@ async def test_a_model_routes_by_the_agents_descriptions_and_what_they_did(engin
         calls(("route_to_agent", {"agent": "Nobody"}), ("done", {})),
     ],
 )
-async def test_a_model_that_names_nobody_is_told_and_asked_again(
+async def test_a_model_that_names_an_unknown_agent_is_asked_again(
     engine: Engine, wrong: ModelResponse
 ) -> None:
     boss = Scripted(wrong, routes("Tech"), done())
@@ -169,14 +169,14 @@ async def test_a_model_that_names_nobody_is_told_and_asked_again(
     async with engine.works(desk(Agent("Tech"), router=router, model=Scripted(says("ok")))):
         result = await engine.result(await engine.start())
     assert result["turns"] == [["Tech", "ok", "done"]]
-    told = results(boss.requests[1])
-    assert [r.id for r in told] == [call.id for call in wrong.message.tool_calls]
-    assert all(r.is_error for r in told)
-    assert "Tech" in told[0].content or "route_to_agent" in told[0].content
+    shown = results(boss.requests[1])
+    assert [r.id for r in shown] == [call.id for call in wrong.message.tool_calls]
+    assert all(r.is_error for r in shown)
+    assert "Tech" in shown[0].content or "route_to_agent" in shown[0].content
     assert alternate(boss.requests[1])
 
 
-async def test_a_model_that_only_talks_is_told_to_decide(engine: Engine) -> None:
+async def test_a_model_that_only_talks_is_asked_to_decide(engine: Engine) -> None:
     boss = Scripted(says("Hm, let me think."), done("thought"))
     async with engine.works(desk(Agent("A"), router=RoutingAgent("Boss", model=boss))):
         result = await engine.result(await engine.start())
@@ -184,12 +184,12 @@ async def test_a_model_that_only_talks_is_told_to_decide(engine: Engine) -> None
     assert "text alone decides nothing" in read(boss.requests[1])
 
 
-async def test_a_model_that_names_nobody_three_times_fails_the_run(engine: Engine) -> None:
+async def test_a_model_that_names_unknown_agents_three_times_fails_the_run(engine: Engine) -> None:
     boss = Scripted(routes("X"), routes("Y"), routes("Z"))
     async with engine.works(desk(Agent("A"), router=RoutingAgent("Boss", model=boss))):
         state = await engine.ended(await engine.start())
     assert state.status == "failed"
-    assert "named nobody of the network in 3 tries; the agents are: A" in state.error
+    assert "named no agent of the network in 3 attempts; the agents are: A" in state.error
     assert boss.paid == 3
 
 
@@ -238,7 +238,7 @@ async def test_without_a_router_the_networks_model_routes(engine: Engine) -> Non
 # -- agents and what they see ------------------------------------------------------------------
 
 
-async def test_an_agent_keeps_its_own_words_and_hears_of_the_others_turns(engine: Engine) -> None:
+async def test_an_agent_keeps_its_own_messages_and_sees_other_turns_retold(engine: Engine) -> None:
     @tool
     async def look(what: str) -> str:
         """Look something up."""
@@ -272,7 +272,7 @@ async def test_an_agent_keeps_its_own_words_and_hears_of_the_others_turns(engine
 
 
 @pytest.mark.parametrize("stop", ["stopped", "max_steps"])
-async def test_a_turn_that_ended_with_a_tool_can_be_gone_on_from(engine: Engine, stop: str) -> None:
+async def test_a_turn_that_ended_with_a_tool_can_be_continued(engine: Engine, stop: str) -> None:
     @tool
     async def reply() -> str:
         """Reply to the customer."""
@@ -290,7 +290,7 @@ async def test_a_turn_that_ended_with_a_tool_can_be_gone_on_from(engine: Engine,
     assert alternate(model.requests[1])
 
 
-async def test_a_stop_condition_wants_a_call_that_worked(engine: Engine) -> None:
+async def test_a_stop_condition_needs_a_successful_call(engine: Engine) -> None:
     tries: list[int] = []
 
     @tool
@@ -326,7 +326,7 @@ async def test_instructions_may_depend_on_the_run(engine: Engine) -> None:
     assert contexts[0].input == "Ticket T7"
 
 
-async def test_the_tool_choice_is_for_the_first_response_alone(engine: Engine) -> None:
+async def test_the_tool_choice_applies_to_the_first_response_only(engine: Engine) -> None:
     @tool
     async def look() -> str:
         """Look."""
@@ -349,7 +349,7 @@ async def test_a_model_that_refuses_or_is_cut_short_says_so_in_its_turn(
     assert result["turns"] == [["A", "no", stop]]
 
 
-async def test_a_models_passing_failure_is_tried_again(engine: Engine) -> None:
+async def test_a_models_temporary_failure_is_retried(engine: Engine) -> None:
     busy = ModelError("overloaded", retryable=True, retry_after=0.01)
     model = Scripted(busy, busy, says("at last"))
     async with engine.works(desk(Agent("A"), model=model)):
@@ -357,7 +357,7 @@ async def test_a_models_passing_failure_is_tried_again(engine: Engine) -> None:
     assert model.paid == 3
 
 
-async def test_a_models_final_failure_fails_the_run_at_once(engine: Engine) -> None:
+async def test_a_models_permanent_failure_fails_the_run_at_once(engine: Engine) -> None:
     model = Scripted(ModelError("no credit left"))
     async with engine.works(desk(Agent("A"), model=model)):
         state = await engine.ended(await engine.start())
@@ -365,7 +365,7 @@ async def test_a_models_final_failure_fails_the_run_at_once(engine: Engine) -> N
     assert model.paid == 1
 
 
-async def test_an_agent_without_a_model_is_told_by_name(engine: Engine) -> None:
+async def test_an_agent_without_a_model_is_named(engine: Engine) -> None:
     async with engine.works(desk(Agent("Lost"))):
         block = await engine.blocked(await engine.start())
     assert "agent 'Lost' has no model" in block.reason
@@ -405,7 +405,7 @@ async def test_a_network_may_work_twice_in_a_run(engine: Engine) -> None:
         assert await engine.result(await engine.start()) == ["1", "2"]
 
 
-async def test_a_network_that_the_app_does_not_have_is_refused_in_words(engine: Engine) -> None:
+async def test_a_network_that_the_app_does_not_have_is_refused(engine: Engine) -> None:
     network = Network("lost", agents=[Agent("A")], router=once, default_model=Scripted(says("1")))
 
     async def handle(event: dict[str, Any], step: Step) -> str:

@@ -15,11 +15,12 @@ from layby.bus.bucket import Bucket
 from layby.bus.errors import Conflict
 from layby.bus.log import subject
 from layby.client import NoSuchRun, NotDoneYet, RunOver
-from layby.rows import RunRow
-from layby.runtime.entry import Answered, Envelope, encode
+from layby.runtime.entry import Answered
+from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ids import run_id
 from layby.tools import ask_developer
-from tests.engine import ON, Engine, app_of, desk, until
+from layby.views.rows import RunRow
+from tests.engine import ON, WITHIN, Engine, app_of, desk, until
 from tests.scripted import Scripted, asks, calls, says
 
 pytestmark = pytest.mark.nats
@@ -158,7 +159,7 @@ async def test_a_cancelled_run_stops_in_the_midst_of_its_step(engine: Engine) ->
         await began.wait()
         row = await engine.client.cancel(run, "not needed any more")
         assert row.status == "cancelled"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WITHIN):
             await ended.wait()
         state = await engine.state(run)
         await indexed(engine, run, "cancelled")
@@ -185,7 +186,7 @@ async def test_a_cancelled_turn_stops_model_and_tools(engine: Engine) -> None:
         run = await engine.start()
         await began.wait()
         await engine.client.cancel(run)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WITHIN):
             await ended.wait()
         await indexed(engine, run, "cancelled")
     assert model.paid == 1

@@ -24,7 +24,7 @@ class Customer(BaseModel):
     card: SecretStr
 
 
-async def told(engine: Engine, *tools: AnyTool, call: Any) -> list[tuple[str, bool]]:
+async def seen(engine: Engine, *tools: AnyTool, call: Any) -> list[tuple[str, bool]]:
     """What a model is told of the calls in its response."""
     model = Scripted(call, says("ok"))
     async with engine.works(desk(Agent("A", tools=tools), model=model)):
@@ -46,14 +46,14 @@ async def test_a_result_reaches_the_model_as_text_or_json(engine: Engine) -> Non
         return None
 
     call = calls(("plain", {}), ("customer", {"name": "Ada"}), ("nothing", {}))
-    assert await told(engine, plain, customer, nothing, call=call) == [
+    assert await seen(engine, plain, customer, nothing, call=call) == [
         ("as it is", False),
         ('{"name":"Ada","card":"**********"}', False),
         ("done", False),
     ]
 
 
-async def test_invalid_arguments_are_told_and_the_tool_does_not_run(engine: Engine) -> None:
+async def test_invalid_arguments_reach_the_model_and_the_tool_does_not_run(engine: Engine) -> None:
     ran: list[int] = []
 
     @tool
@@ -61,39 +61,39 @@ async def test_invalid_arguments_are_told_and_the_tool_does_not_run(engine: Engi
         ran.append(amount)
         return "refunded"
 
-    [(content, is_error)] = await told(engine, refund, call=calls(("refund", {"amount": "much"})))
+    [(content, is_error)] = await seen(engine, refund, call=calls(("refund", {"amount": "much"})))
     assert is_error
     assert "invalid arguments for refund" in content
     assert "amount" in content
     assert ran == []
 
 
-async def test_an_unknown_tool_is_told_with_those_there_are(engine: Engine) -> None:
+async def test_an_unknown_tools_error_lists_the_tools(engine: Engine) -> None:
     @tool
     async def refund() -> str:
         return "refunded"
 
-    [(content, is_error)] = await told(engine, refund, call=calls(("launch", {})))
+    [(content, is_error)] = await seen(engine, refund, call=calls(("launch", {})))
     assert is_error
     assert content == "there is no tool named 'launch'; the tools are: refund"
 
 
-async def test_an_exception_is_told_without_its_stack_trace(engine: Engine) -> None:
+async def test_an_exception_reaches_the_model_without_its_stack_trace(engine: Engine) -> None:
     @tool
     async def breaks() -> str:
         raise RuntimeError("the printer is on fire")
 
-    [(content, is_error)] = await told(engine, breaks, call=calls(("breaks", {})))
+    [(content, is_error)] = await seen(engine, breaks, call=calls(("breaks", {})))
     assert is_error
     assert content == "breaks failed: the printer is on fire"
 
 
-async def test_a_tool_error_is_told_in_the_tools_own_words(engine: Engine) -> None:
+async def test_a_tool_error_reaches_the_model_in_its_own_words(engine: Engine) -> None:
     @tool(retries=3)
     async def breaks() -> str:
         raise ToolError("ask for the invoice number first")
 
-    assert await told(engine, breaks, call=calls(("breaks", {}))) == [
+    assert await seen(engine, breaks, call=calls(("breaks", {}))) == [
         ("ask for the invoice number first", True)
     ]
 
@@ -108,38 +108,38 @@ async def test_a_tool_that_exits_fails_like_any_other(engine: Engine, error: Bas
     async def stay() -> str:
         return "here"
 
-    left, stayed = await told(engine, leave, stay, call=calls(("leave", {}), ("stay", {})))
+    left, stayed = await seen(engine, leave, stay, call=calls(("leave", {}), ("stay", {})))
     assert left[1]
     assert type(error).__name__ in left[0]
     assert stayed == ("here", False)
 
 
-async def test_a_tool_that_takes_too_long_is_told(engine: Engine) -> None:
+async def test_a_tools_timeout_reaches_the_model(engine: Engine) -> None:
     @tool(timeout=0.05)
     async def slow() -> str:
         await asyncio.Event().wait()
         return "never"
 
-    [(content, is_error)] = await told(engine, slow, call=calls(("slow", {})))
+    [(content, is_error)] = await seen(engine, slow, call=calls(("slow", {})))
     assert is_error
     assert "slow gave no result in 0.05 s; it may still have taken effect" in content
 
 
-async def test_a_result_with_half_a_character_is_told(engine: Engine) -> None:
+async def test_a_result_with_half_a_character_reaches_the_model(engine: Engine) -> None:
     @tool
     async def odd() -> str:
         return "half a pair: \ud800"
 
-    [(content, _)] = await told(engine, odd, call=calls(("odd", {})))
+    [(content, _)] = await seen(engine, odd, call=calls(("odd", {})))
     assert content.encode()
 
 
-async def test_a_big_result_reaches_the_model_whole(engine: Engine) -> None:
+async def test_a_big_result_reaches_the_model_completely(engine: Engine) -> None:
     @tool
     async def read_book() -> str:
         return "x" * 1_500_000
 
-    [(content, is_error)] = await told(engine, read_book, call=calls(("read_book", {})))
+    [(content, is_error)] = await seen(engine, read_book, call=calls(("read_book", {})))
     assert (len(content), is_error) == (1_500_000, False)
 
 
@@ -154,12 +154,12 @@ async def test_a_tool_runs_once_unless_it_says_otherwise(engine: Engine) -> None
         ran.append(1)
         raise OSError("down")
 
-    await told(engine, breaks, call=calls(("breaks", {})))
+    await seen(engine, breaks, call=calls(("breaks", {})))
     assert len(ran) == 1
 
 
 @pytest.mark.slow
-async def test_tries_of_a_tool_share_one_idempotency_key(engine: Engine) -> None:
+async def test_attempts_of_a_tool_share_one_idempotency_key(engine: Engine) -> None:
     keys: list[str] = []
 
     @tool(retries=2)
@@ -172,12 +172,12 @@ async def test_tries_of_a_tool_share_one_idempotency_key(engine: Engine) -> None
         return "charged"
 
     both = calls(("charge", {}), ("charge", {}))
-    first, second = await told(engine, charge, call=both)
+    first, second = await seen(engine, charge, call=both)
     assert (first, second) == (("charged", False), ("charged", False))
     assert len(set(keys)) == 2
 
 
-async def test_a_final_error_of_a_tool_is_not_tried_again(engine: Engine) -> None:
+async def test_a_permanent_error_of_a_tool_is_not_retried(engine: Engine) -> None:
     ran: list[int] = []
 
     @tool(retries=5)
@@ -185,13 +185,13 @@ async def test_a_final_error_of_a_tool_is_not_tried_again(engine: Engine) -> Non
         ran.append(1)
         raise NonRetriableError("no such order")
 
-    assert await told(engine, breaks, call=calls(("breaks", {}))) == [
+    assert await seen(engine, breaks, call=calls(("breaks", {}))) == [
         ("breaks failed: no such order", True)
     ]
     assert len(ran) == 1
 
 
-async def test_a_tool_whose_inner_step_failed_does_not_try_for_ever(engine: Engine) -> None:
+async def test_a_tool_whose_inner_step_failed_is_not_retried_forever(engine: Engine) -> None:
     ran: list[int] = []
 
     @tool(retries=2)
@@ -203,16 +203,16 @@ async def test_a_tool_whose_inner_step_failed_does_not_try_for_ever(engine: Engi
         await ctx.step.run("inner", fails, retry=Retry(attempts=1))
         return "not reached"
 
-    [(content, is_error)] = await told(engine, breaks, call=calls(("breaks", {})))
+    [(content, is_error)] = await seen(engine, breaks, call=calls(("breaks", {})))
     assert is_error
     assert "down" in content
     assert len(ran) == 1
 
 
-# -- side by side ------------------------------------------------------------------------------
+# -- in parallel ------------------------------------------------------------------------------
 
 
-async def test_calls_of_one_response_run_side_by_side_and_are_told_in_order(
+async def test_calls_of_one_response_run_in_parallel_and_are_reported_in_order(
     engine: Engine,
 ) -> None:
     barrier = asyncio.Barrier(3)
@@ -223,7 +223,7 @@ async def test_calls_of_one_response_run_side_by_side_and_are_told_in_order(
         return name
 
     call = calls(*(("meet", {"name": name}) for name in "abc"))
-    assert await told(engine, meet, call=call) == [("a", False), ("b", False), ("c", False)]
+    assert await seen(engine, meet, call=call) == [("a", False), ("b", False), ("c", False)]
 
 
 async def test_sync_tools_do_not_block_the_worker(engine: Engine) -> None:
@@ -241,7 +241,7 @@ async def test_sync_tools_do_not_block_the_worker(engine: Engine) -> None:
         return "met"
 
     call = calls(("from_a_thread", {}), ("in_the_loop", {}))
-    assert await told(engine, from_a_thread, in_the_loop, call=call) == [("met", False)] * 2
+    assert await seen(engine, from_a_thread, in_the_loop, call=call) == [("met", False)] * 2
 
 
 # -- context, state and steps ------------------------------------------------------------------
@@ -304,7 +304,7 @@ async def test_state_that_a_failed_call_set_is_forgotten(engine: Engine) -> None
         assert (await engine.result(await engine.start()))["state"] == {}
 
 
-async def test_state_changed_in_depth_is_kept_too(engine: Engine) -> None:
+async def test_nested_changes_of_the_state_are_kept_too(engine: Engine) -> None:
     @tool
     async def add(ctx: ToolContext, item: str) -> str:
         ctx.state["cart"].append(item)
@@ -317,13 +317,13 @@ async def test_state_changed_in_depth_is_kept_too(engine: Engine) -> None:
     assert result["state"] == {"cart": ["a", "b"]}
 
 
-async def test_state_that_has_no_json_form_is_the_tools_error(engine: Engine) -> None:
+async def test_a_state_without_a_json_form_is_the_tools_error(engine: Engine) -> None:
     @tool
     async def stash(ctx: ToolContext) -> str:
         ctx.state["socket"] = object()
         return "stashed"
 
-    [(content, is_error)] = await told(engine, stash, call=calls(("stash", {})))
+    [(content, is_error)] = await seen(engine, stash, call=calls(("stash", {})))
     assert is_error
     assert "cannot be recorded" in content
 
@@ -343,11 +343,11 @@ async def test_steps_in_a_tool_are_recorded_one_by_one(engine: Engine) -> None:
         return f"ordered {item}"
 
     call = calls(("order", {"item": "a"}), ("order", {"item": "b"}))
-    assert await told(engine, order, call=call) == [("ordered a", False), ("ordered b", False)]
+    assert await seen(engine, order, call=call) == [("ordered a", False), ("ordered b", False)]
     assert sorted(ran) == ["pay a", "pay b", "reserve a", "reserve b"]
 
 
-async def test_steps_in_a_tool_are_told_as_what_they_are(engine: Engine) -> None:
+async def test_steps_in_a_tool_are_reported_as_what_they_are(engine: Engine) -> None:
     @tool
     async def order(ctx: ToolContext) -> str:
         await ctx.step.run("reserve", str, "x")

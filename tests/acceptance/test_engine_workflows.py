@@ -541,7 +541,7 @@ async def test_a_step_inside_a_step_is_refused_in_words(engine: Engine) -> None:
 
     async with engine.works(app_of(handle)):
         block = await engine.blocked(await engine.start())
-    assert "step 'inner' begins inside of step 'outer'" in block.reason
+    assert "step 'inner' begins inside step 'outer'" in block.reason
     assert effect.ran == []
 
 

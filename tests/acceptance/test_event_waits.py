@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from layby import App, NonRetriableError, Step
-from layby.actors.waits import WaitActor
+from layby.actors.workflows.event_waits import WaitActor
 from layby.bus.bucket import Bucket
 from layby.bus.mailbox import Delivery
 from layby.runtime.entry import ROOT, Arrived, Raw, Reopened
@@ -38,11 +38,11 @@ def chat(count: int) -> App:
     """A workflow that waits for `count` messages, one after the other."""
 
     async def handle(event: dict[str, Any], step: Step) -> list[str]:
-        heard: list[str] = []
-        while len(heard) < count:
+        received: list[str] = []
+        while len(received) < count:
             message = await step.wait_for_event(SAID, match={"ticket": event["ticket"]})
-            heard.append(message["text"])
-        return heard
+            received.append(message["text"])
+        return received
 
     return app_of(handle, events=[SAID])
 
@@ -81,16 +81,16 @@ async def test_a_later_wait_does_not_get_the_event_that_the_first_one_consumed(
         for text in ("one", "two", "three"):
             await waiting(engine, run)
             await say(engine, text)
-            await until(partial(heard, engine, run, text))
+            await until(partial(has_received, engine, run, text))
         assert await engine.result(run) == ["one", "two", "three"]
 
 
-async def heard(engine: Engine, run: str, text: str) -> bool:
+async def has_received(engine: Engine, run: str, text: str) -> bool:
     slots = (await engine.state(run)).root.slots.values()
     return any(slot.settled and text in bytes(slot.result).decode() for slot in slots)
 
 
-async def test_a_burst_before_the_first_wait_is_heard_in_its_order(engine: Engine) -> None:
+async def test_a_burst_before_the_first_wait_is_received_in_order(engine: Engine) -> None:
     async with engine.works(chat(3)):
         pass  # provisioned; nobody works
     run = await engine.start()
@@ -99,7 +99,7 @@ async def test_a_burst_before_the_first_wait_is_heard_in_its_order(engine: Engin
         assert await engine.result(run) == ["one", "two", "three"]
 
 
-async def test_a_burst_amid_the_waits_of_three_workers_is_heard_in_its_order(
+async def test_a_burst_during_the_waits_of_three_workers_is_received_in_order(
     engine: Engine,
 ) -> None:
     texts = [str(n) for n in range(30)]
@@ -153,7 +153,7 @@ async def stored(engine: Engine, ticket: str) -> list[str]:
     return [event["text"] for event in events if event["ticket"] == ticket]
 
 
-async def test_an_event_that_comes_while_the_wait_is_registered_is_heard(
+async def test_an_event_that_comes_while_the_wait_is_registered_is_received(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = iter(["one", "two", "three", "four"])
@@ -189,7 +189,7 @@ async def test_the_event_that_began_the_run_is_not_given_to_its_waits(engine: En
         assert await engine.result(first) == "one, two"
 
 
-async def test_events_stored_since_the_run_s_own_event_count_though_no_worker_was_up(
+async def test_events_stored_since_the_runs_own_event_count_even_if_no_worker_was_running(
     engine: Engine,
 ) -> None:
     async with engine.works(chat(1)):
@@ -223,7 +223,7 @@ async def test_a_consumed_event_cannot_be_appended_for_a_later_wait(engine: Engi
         run = await engine.start()
         await waiting(engine, run)
         await say(engine, "one")
-        await until(lambda: heard(engine, run, "one"))
+        await until(lambda: has_received(engine, run, "one"))
         state = await waiting(engine, run)
         [key] = [key for key, slot in state.root.slots.items() if not slot.settled]
         [first] = [slot for slot in state.root.slots.values() if slot.settled]
@@ -239,7 +239,7 @@ async def test_an_event_delivered_again_leaves_the_next_wait_registered(engine: 
         run = await engine.start()
         await waiting(engine, run)
         await say(engine, "one")
-        await until(lambda: heard(engine, run, "one"))
+        await until(lambda: has_received(engine, run, "one"))
         await waiting(engine, run)
     spec = (await engine.wire.api("CONSUMER.INFO.EVENTS.waits"))["config"]
     await engine.wire.api("CONSUMER.DELETE.EVENTS.waits")
@@ -285,7 +285,7 @@ async def test_a_header_that_the_sender_has_forged_neither_fails_nor_misleads_a_
 
 
 @pytest.mark.parametrize("first", ["NATS/1.0 204 EOB", "NATS/1.0 404", "NATS/1.0 100 Idle"])
-async def test_an_event_that_passes_for_a_status_hides_no_other(engine: Engine, first: str) -> None:
+async def test_an_event_that_looks_like_a_status_hides_no_other(engine: Engine, first: str) -> None:
     async with engine.works(chat(1)):
         pass
     run = await engine.start()
@@ -331,7 +331,7 @@ HISTORIES = Path(__file__).parent.parent / "histories"
         ("before_ack", 4),
     ],
 )
-async def test_a_chat_hears_each_message_once_whatever_its_worker_dies_amid(
+async def test_a_chat_receives_each_message_once_wherever_its_worker_dies(
     layby_running: Running, point: str, after: int
 ) -> None:
     async with layby_running(APP, workers=0) as rt:
@@ -361,7 +361,7 @@ async def test_a_wait_without_an_end_is_not_armed_when_its_mail_comes_again(
         assert [line for line in logs if line["event"] == "delivery.failed"] == []
 
 
-async def test_a_run_that_the_version_before_has_parked_knows_what_it_has_heard(
+async def test_a_run_parked_by_the_previous_version_knows_which_events_it_has_received(
     engine: Engine,
 ) -> None:
     """Its parked state says nothing of events: the log is folded anew."""
@@ -394,7 +394,7 @@ async def test_a_run_that_the_version_before_has_parked_knows_what_it_has_heard(
         assert await engine.result(run) == ["one", "two"]
 
 
-async def test_a_wait_that_the_version_before_has_registered_is_woken(engine: Engine) -> None:
+async def test_a_wait_registered_by_the_previous_version_is_woken(engine: Engine) -> None:
     """It had no `seen`, and the number in its match was a number in its key."""
 
     async def handle(event: dict[str, Any], step: Step) -> str:
@@ -448,7 +448,7 @@ async def test_key_and_match_take_paths_and_a_number_equals_its_text(
             await waiting(engine, run)
             await send("ticket.answered", {"data": {"ticketId": "other", "text": "none"}})
             await send("ticket.answered", {"data": {"ticketId": answered, "text": text}})
-            await until(partial(heard, engine, run, text))
+            await until(partial(has_received, engine, run, text))
         assert await engine.result(run) == [str(ticket), "one", "two"]
         assert (await engine.client.show(str(ticket))).id == run
 
@@ -472,7 +472,7 @@ async def test_an_event_before_the_run_does_not_cancel_it(engine: Engine) -> Non
         assert not (await engine.state(run)).ended
 
 
-async def test_an_event_without_the_key_s_field_starts_nothing_and_says_so(
+async def test_an_event_without_the_key_field_starts_nothing_and_says_so(
     engine: Engine,
 ) -> None:
     async with engine.works(inngest()):
@@ -505,7 +505,7 @@ async def test_a_match_by_a_path_to_nothing_blocks_the_run_until_the_code_is_rig
 # -- runs that began in another stream, and runs that were reopened ----------------------------
 
 
-async def test_a_run_that_another_stream_has_begun_gets_its_events_from_this_one(
+async def test_a_run_started_by_another_stream_gets_its_events_from_this_one(
     engine: Engine,
 ) -> None:
     """The sequences of two streams say nothing of each other."""
@@ -531,10 +531,10 @@ async def test_a_run_that_another_stream_has_begun_gets_its_events_from_this_one
 async def test_a_wait_of_a_run_that_was_reopened_is_registered_again(
     engine: Engine, tmp_path: Path
 ) -> None:
-    mended = tmp_path / "mended"
+    fixed = tmp_path / "fixed"
 
     async def work() -> None:
-        if not mended.exists():
+        if not fixed.exists():
             raise NonRetriableError("not yet")
 
     async def handle(event: dict[str, Any], step: Step) -> str:
@@ -553,11 +553,11 @@ async def test_a_wait_of_a_run_that_was_reopened_is_registered_again(
         run = await engine.start()
         assert (await engine.ended(run)).status == "failed"
         await until(tidied)
-        mended.touch()
+        fixed.touch()
         live = LiveRun(engine.log, RunState(id=run))
         await live.catch_up()
-        await live.append([Reopened(by="ada", why="mended")], to=live.state.root.actor)
+        await live.append([Reopened(by="ada", why="fixed")], to=live.state.root.actor)
         await waiting(engine, run)
         await say(engine, "one")
         await until(partial(completed, run))
-        assert await heard(engine, run, "one")
+        assert await has_received(engine, run, "one")

@@ -43,7 +43,7 @@ async def test_an_approved_change_is_written(layby_running: Running, code: Works
     assert code.read("stats.py") == ZERO
 
 
-async def test_a_rejected_change_is_proposed_otherwise(
+async def test_a_rejected_change_is_proposed_differently(
     layby_running: Running, code: Workspace
 ) -> None:
     async with layby_running(app) as rt:
@@ -94,9 +94,9 @@ async def test_a_worker_that_dies_after_the_approval(
 
 @pytest.mark.parametrize("name", ["../secret.py", "/etc/passwd", "a/../../b.py"])
 def test_the_workspace_ends_at_its_folder(code: Workspace, name: str) -> None:
-    with pytest.raises(ToolError, match="outside of the workspace"):
+    with pytest.raises(ToolError, match="outside the workspace"):
         code.read(name)
-    with pytest.raises(ToolError, match="outside of the workspace"):
+    with pytest.raises(ToolError, match="outside the workspace"):
         code.write(name, "")
 
 

@@ -81,7 +81,7 @@ async def test_a_question_asked_twice_is_answered_differently(layby_running: Run
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("point", "after"), [("after_arrived", 1), ("after_arrived", 2)])
-async def test_workers_die_and_each_question_is_told_once(
+async def test_workers_die_and_each_question_is_sent_once(
     layby_running: Running, point: str, after: int
 ) -> None:
     """A worker in a process of its own is killed with an answer in hand; another goes on."""
@@ -104,7 +104,7 @@ async def test_nobody_answers_for_four_hours(layby_running: Running) -> None:
     assert sent() == ASKED[:1]
 
 
-async def test_a_question_of_use_is_answered_from_the_knowledge_base(
+async def test_a_usage_question_is_answered_from_the_knowledge_base(
     layby_running: Running,
 ) -> None:
     async with layby_running(APP) as rt:

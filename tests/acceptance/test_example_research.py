@@ -15,7 +15,7 @@ pytestmark = pytest.mark.nats
 Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
 
 
-async def test_researchers_work_side_by_side_and_the_critic_is_heard(
+async def test_researchers_work_in_parallel_and_the_critic_counts(
     layby_running: Running,
 ) -> None:
     question = {"id": "R1", "question": "Do battery ferries pay?"}

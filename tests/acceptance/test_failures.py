@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from layby import Agent, Retry, Step, tool
-from layby.actors.workflow import RunFailure, WorkflowStep
-from layby.rows import PlaceRow
+from layby.actors.workflows.workflow import RunFailure, WorkflowStep
 from layby.runtime.entry import Failure
+from layby.views.rows import PlaceRow
 from tests.engine import Engine, app_of, desk
 from tests.scripted import Scripted, calls, says
 
@@ -89,7 +89,7 @@ async def failure(engine: Engine, run: str) -> Failure:
         ),
         ("silent", "Silent", "Silent", "silent"),
         ("caused", "RuntimeError", "cannot pay", "caused"),
-        ("exit", "Exited", "it would have ended the worker's process: SystemExit(3)", "handle"),
+        ("exit", "Exited", "user code tried to end the worker's process: SystemExit(3)", "handle"),
     ],
 )
 async def test_the_log_keeps_type_message_and_place(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, RetryAfter, RoutingAgent, Tool, ToolContext, tool
-from layby.actors.router import Router
+from layby.actors.networks.router import Router
 from layby.models import ModelError
 from layby.testing import ScriptedModel, TestRuntime, calls
 from layby.tools.mcp import McpLost

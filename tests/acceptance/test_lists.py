@@ -10,8 +10,8 @@ import pytest
 
 from layby import Step
 from layby.bus.bucket import Bucket
-from layby.listing import OldIndex
 from layby.runtime.index import key_of
+from layby.views.listing import OldIndex
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -30,12 +30,12 @@ async def statuses(engine: Engine) -> dict[str, str]:
 
 
 async def agrees(engine: Engine, run: str) -> None:
-    """Wait, a second at most, until the index says of a run what its log says."""
+    """Wait until the index says of a run what its log says."""
 
     async def look() -> bool:
         return (await statuses(engine)).get(run) == (await engine.state(run)).status
 
-    await until(look, within=1.0)
+    await until(look)
 
 
 async def test_a_run_that_waits_for_two_people_is_waiting_after_one_answer(engine: Engine) -> None:
@@ -81,11 +81,11 @@ async def test_a_run_in_a_long_step_is_running_from_its_start(engine: Engine) ->
 
     async with engine.works(app_of(handle)):
         run = await engine.start()
-        await until(lambda: _has(engine, run, "running"), within=1.0)
+        await until(lambda: _has(engine, run, "running"))
         first.set()
-        await until(lambda: _has(engine, run, "waiting"), within=1.0)
+        await until(lambda: _has(engine, run, "waiting"))
         await engine.answer()
-        await until(lambda: _has(engine, run, "running"), within=1.0)
+        await until(lambda: _has(engine, run, "running"))
         second.set()
         await engine.ended(run)
         await agrees(engine, run)

@@ -14,10 +14,10 @@ from layby import Agent, App, Network, Step, tool
 from layby.bus.log import partition, shares, stream_of
 from layby.bus.server import EmbeddedServer
 from layby.client import NoSuchRun
-from layby.rows import Purged
 from layby.runtime.ids import run_id
 from layby.testing import running
 from layby.tools import ask_developer
+from layby.views.rows import Purged
 from tests.engine import WITHIN, WORKFLOW, Engine, app_of, once, until
 from tests.fix_layby import APP, Desk
 from tests.scripted import Scripted, asks, calls, says

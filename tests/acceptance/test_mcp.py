@@ -101,8 +101,8 @@ async def test_a_routing_agent_has_them_too(engine: Engine, returned: list[str])
     async with engine.works(app):
         result = await engine.result(await engine.start())
         assert result["text"] == "Hi."
-        [told] = results(boss.requests[1])
-        pid = int(told.content)
+        [seen] = results(boss.requests[1])
+        pid = int(seen.content)
         os.kill(pid, 0)
     assert [spec.name for spec in boss.requests[0].tools] == [
         "desk-process",
@@ -112,7 +112,7 @@ async def test_a_routing_agent_has_them_too(engine: Engine, returned: list[str])
     await gone(pid)
 
 
-async def test_a_server_that_dies_is_told_to_the_model_and_started_anew(engine: Engine) -> None:
+async def test_the_death_of_a_server_reaches_the_model_and_it_is_restarted(engine: Engine) -> None:
     app, _ = using(
         over_stdio(),
         calls(("desk-process", {})),
@@ -122,12 +122,12 @@ async def test_a_server_that_dies_is_told_to_the_model_and_started_anew(engine: 
     async with engine.works(app):
         before, lost, after = await outcomes(engine, await engine.start())
     assert lost[2]
-    assert "the MCP server 'desk' was lost amid the call" in lost[1]
+    assert "the MCP server 'desk' was lost during the call" in lost[1]
     assert not after[2]
     assert before[1] != after[1]
 
 
-async def test_what_a_server_wants_to_know_is_asked_of_a_person(engine: Engine) -> None:
+async def test_a_person_is_asked_for_the_input_of_a_server(engine: Engine) -> None:
     async with mcp_desk.serving() as url:
         server = mcp_server("desk", url=url, headers={"Authorization": f"Bearer {TOKEN}"})
         app, model = using(server, calls(("desk-refund", {"order": "A1"})))
@@ -136,7 +136,7 @@ async def test_what_a_server_wants_to_know_is_asked_of_a_person(engine: Engine) 
             question = await engine.question(run=run)
         assert question.question == "How much may be refunded?"
         assert "amount (integer)" in question.context
-        async with engine.works(app):  # another worker; the first one knows nothing any more
+        async with engine.works(app):  # another worker; the first one has ended
             refused = await engine.answer("T9", "a lot")
             assert refused.outcome == "invalid"
             await engine.answer("T9", "40")
@@ -162,7 +162,7 @@ async def test_a_person_may_decline(engine: Engine) -> None:
     assert not [call for call in mcp_desk.calls if call.startswith("refund B2")]
 
 
-async def test_silence_is_no_yes(engine: Engine) -> None:
+async def test_silence_is_not_a_yes(engine: Engine) -> None:
     async with mcp_desk.serving() as url:
         app, _ = using(mcp_server("desk", url=url), calls(("desk-refund", {"order": "C3"})))
         app.ask_timeout = 0.2
@@ -173,7 +173,7 @@ async def test_silence_is_no_yes(engine: Engine) -> None:
     assert not [call for call in mcp_desk.calls if call.startswith("refund C3")]
 
 
-async def test_an_agent_alone_in_a_script_has_them_too() -> None:
+async def test_an_agent_in_a_script_has_them_too() -> None:
     model = Scripted(calls(("desk-add", {"a": 1, "b": 2})), says("3."))
     agent = Agent("Clerk", tools=[over_stdio()], model=model)
     turn = await agent.run("What is 1 + 2?")
@@ -190,12 +190,12 @@ async def test_the_list_of_tools_is_kept_for_a_while() -> None:
         await server.aclose()
 
 
-async def test_a_server_that_is_not_there_says_so() -> None:
+async def test_an_unreachable_server_is_reported() -> None:
     with pytest.raises(McpLost, match="'desk' cannot be reached"):
         await mcp_server("desk", command=["no-such-server", TOKEN]).list_tools()
-    with pytest.raises(McpLost, match="'desk' cannot be reached") as told:
+    with pytest.raises(McpLost, match="'desk' cannot be reached") as seen:
         await mcp_server("desk", url=f"http://127.0.0.1:9/{TOKEN}").list_tools()
-    assert TOKEN not in str(told.value)
+    assert TOKEN not in str(seen.value)
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "seen"),
     [
         ({}, "either command"),
         ({"command": ["a"], "url": "http://b"}, "either command"),
@@ -219,18 +219,18 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         ({"command": ["a"], "name": "a b"}, "letters, digits"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(InvalidSetup, match=told):
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], seen: str) -> None:
+    with pytest.raises(InvalidSetup, match=seen):
         mcp_server(settings.pop("name", "desk"), **settings)
 
 
-def test_two_tools_of_one_name_are_refused() -> None:
+def test_two_tools_with_the_same_name_are_refused() -> None:
     with pytest.raises(InvalidSetup, match="two tools named"):
         Agent("Clerk", tools=[_add(), _add()])
     Agent("Clerk", tools=[over_stdio()], tool_choice="desk-add")
 
 
-def test_every_name_is_one_that_models_take() -> None:
+def test_every_name_is_one_that_models_accept() -> None:
     assert name_of("desk", "files/read.one") == "desk-files_read_one"
     names = [name_of("desk", "x" * length) for length in (80, 81)]
     assert [len(name) for name in names] == [64, 64]

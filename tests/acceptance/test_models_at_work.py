@@ -75,7 +75,7 @@ async def test_an_agent_with_openais_sdk(
     }  # fmt: skip
 
 
-async def test_thoughts_outlive_the_worker_that_heard_them(
+async def test_reasoning_survives_the_death_of_its_worker(
     layby_running: Running, responses_api: CompletionsApi
 ) -> None:
     gpt = openai("gpt-5.2", api_key=KEY, base_url=responses_api.url, api="responses")
@@ -114,7 +114,7 @@ async def test_a_long_rate_limit_parks_the_run(
     assert len(completions_api.requests) == 2
 
 
-async def test_the_next_provider_goes_on_with_the_conversation(
+async def test_the_next_provider_continues_the_conversation(
     layby_running: Running,
     completions_api: CompletionsApi,
     messages_api: MessagesApi,
@@ -129,14 +129,14 @@ async def test_the_next_provider_goes_on_with_the_conversation(
     async with layby_running(app_with(fallback(claude, gpt))) as rt:
         await rt.send("desk.opened", {"id": "7"})
         assert (await rt.result())["text"] == "It is on its way."
-    [_, _, called, told] = completions_api.last["messages"]
-    assert (called["tool_calls"][0]["id"], told["tool_call_id"]) == ("toolu_1", "toolu_1")
+    [_, _, called, seen] = completions_api.last["messages"]
+    assert (called["tool_calls"][0]["id"], seen["tool_call_id"]) == ("toolu_1", "toolu_1")
     assert "thinking" not in str(completions_api.last)
     await claude.aclose()
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-async def test_no_key_in_anything_that_is_kept_or_said(
+async def test_no_key_in_anything_that_is_stored_or_logged(
     layby_running: Running,
     completions_api: CompletionsApi,
     messages_api: MessagesApi,

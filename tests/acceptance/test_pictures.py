@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from layby import Agent, AgentContext, App, Done, Network, Route, RoutingAgent, Step, handoff
-from layby.actors.model import Part
+from layby.actors.models.model import Part
 from layby.history import nats_history
 from layby.models import Document, Image, Message, ModelRequest, Text
 from layby.runtime.errors import InvalidSetup
@@ -163,7 +163,7 @@ async def test_routers_and_inner_networks_see_attachments(layby_running: Running
     assert opened(inner_router) == [
         Text(
             text="What is wrong?\n"
-            "[Attached: a picture, https://example.com/screen.png]\n"
+            "[Attached: an image, https://example.com/screen.png]\n"
             "[Attached: manual.pdf, application/pdf]"
         )
     ]
@@ -187,7 +187,7 @@ async def test_a_thread_remembers_that_something_was_attached(layby_running: Run
     first, second = model.requests
     assert opened(first) == [Text(text="What is it?"), Image(data=b"\x89PNG\r\n")]
     assert [message.parts for message in second.messages] == [
-        [Text(text="What is it?\n[Attached: a picture, image/png]")],
+        [Text(text="What is it?\n[Attached: an image, image/png]")],
         [Text(text="A cable.")],
         [Text(text="What is it?")],
     ]

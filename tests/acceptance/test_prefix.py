@@ -16,8 +16,9 @@ from layby.bus.connection import ConnectionSettings
 from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.client import Client
-from layby.run import provision, working
+from layby.operations.provisioning import provision
 from layby.runtime.ids import run_id
+from layby.worker.worker import working
 from tests.engine import until
 from tests.fix_layby import Desk
 

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from layby import App, NonRetriableError, Step
-from layby.actors.children import ChildRuns
-from layby.actors.waits import WaitActor, _without_run  # pyright: ignore[reportPrivateUsage]
+from layby.actors.workflows.children import ChildRuns
+from layby.actors.workflows.event_waits import WaitActor, _without_run  # pyright: ignore[reportPrivateUsage]
 from layby.bus.blobs import Blobs
 from layby.bus.bucket import Bucket
 from layby.bus.connection import ConnectionSettings
 from layby.bus.log import Log
 from layby.client import NotRetryable
-from layby.run import working
 from layby.runtime.entry import Cancelled, Removed
 from layby.runtime.index import Index
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
 from layby.runtime.worker import Worker
+from layby.worker.worker import working
 from tests.engine import ON, Engine, app_of, until
 from tests.fix_proxy import Proxy
 
@@ -75,7 +75,7 @@ async def test_a_run_that_is_being_removed_is_not_taken_up_again(
         till.broken = False
         monkeypatch.setattr(Blobs, "purge", retried)
         await until(lambda: _purged(engine))
-        assert refused == [f"run {run} is being removed: start it anew"]
+        assert refused == [f"run {run} is being removed: start a new run"]
         assert await _entries(engine, run) == 0
 
 

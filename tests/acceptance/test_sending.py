@@ -53,32 +53,32 @@ def test_the_event_and_its_run_are_named(desk: Desk) -> None:
     assert "  handle" in shown
     again = desk.run("send", "desk.ticket.opened", TICKET, "--id", "e-7")
     assert again.returncode == 0
-    assert "already there" in again.stdout
+    assert "sent before" in again.stdout
 
 
-def test_an_app_of_another_prefix_is_no_missing_worker(desk: Desk) -> None:
+def test_an_app_with_another_prefix_is_not_a_missing_worker(desk: Desk) -> None:
     app = (desk.folder / "desk.py").read_text().replace('App("desk"', 'App("desk", prefix="shop"')
     (desk.folder / "desk.py").write_text(app)
     desk.start_worker()
-    told = " ".join(desk.run("send", "desk.ticket.opened", TICKET).stdout.split())
-    assert "an app of another prefix takes it" in told
-    assert "no worker" not in told
+    output = " ".join(desk.run("send", "desk.ticket.opened", TICKET).stdout.split())
+    assert "an app with another prefix takes it" in output
+    assert "no worker" not in output
     [run] = desk.json("send", "desk.ticket.opened", TICKET, "--prefix", "shop")["runs"]
     assert run["workflow"] == "handle"
 
 
-def test_no_worker_is_said_and_is_no_error(desk: Desk) -> None:
+def test_a_missing_worker_is_reported_but_not_an_error(desk: Desk) -> None:
     desk.json("provision", "desk:app")
     done = desk.run("send", "desk.ticket.opened", TICKET)
     assert done.returncode == 0
-    assert "no worker is up" in done.stdout
+    assert "no worker is running" in done.stdout
 
 
 def test_an_event_that_starts_nothing_is_an_error(desk: Desk) -> None:
     desk.start_worker()
     awaited = desk.run("send", "desk.paid", TICKET)
     assert awaited.returncode == 0
-    assert "runs that wait for it get it" in awaited.stdout
+    assert "runs that wait for it receive it" in awaited.stdout
     unheard = desk.json("send", "desk.nothing", TICKET, code=1)
     assert "desk.nothing" in unheard["error"]["message"]
 
@@ -92,14 +92,14 @@ def test_a_subject_that_only_the_stream_knows_is_an_error(desk: Desk) -> None:
     assert failed["error"]["sent"]["stream"] == "EVENTS"
 
 
-def test_an_event_that_cannot_be_read_says_so(desk: Desk) -> None:
+def test_an_unreadable_event_is_reported(desk: Desk) -> None:
     desk.start_worker()
     failed = desk.json("send", "desk.ticket.opened", '{"nobody": "knows"}', code=1)
     assert failed["error"]["type"] == "EventRefused"
     assert "ticketId" in failed["error"]["message"]
-    told = desk.run("send", "desk.ticket.opened", '{"nobody": "knows"}')
-    assert told.returncode == 1
-    assert "layby dead list" in told.stderr
+    output = desk.run("send", "desk.ticket.opened", '{"nobody": "knows"}')
+    assert output.returncode == 1
+    assert "layby dead list" in output.stderr
 
 
 def test_waiting_follows_the_run_to_its_question(desk: Desk) -> None:

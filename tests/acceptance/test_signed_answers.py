@@ -1,4 +1,4 @@
-"""Roles with keys: what counts as an answer, who is told what, and what a decision proves."""
+"""Roles with keys: what counts as an answer, what receipts say, and what a decision proves."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,19 @@ from layby.bus.bucket import Bucket
 from layby.bus.errors import LaybyError
 from layby.bus.log import Log
 from layby.bus.opened import opened
+from layby.bus.reading import every
+from layby.bus.requests import Requests
 from layby.client import NoReceipt
-from layby.deciding import NoSuchQuestion
-from layby.decision import Decision, verify
-from layby.rows import QuestionRow
-from layby.run import working
-from layby.runtime.entry import Asked, Record, Retried, Stepped, decode
-from layby.signing import NotToBeSigned, sign_answer
+from layby.client.decision import verify
+from layby.client.decision_api import NoSuchQuestion
+from layby.client.decision_file import Decision
+from layby.client.signing import NotToBeSigned, sign_answer
+from layby.runtime.entry import Asked, Record, Retried, Stepped
+from layby.runtime.envelope import decode
 from layby.testing import TestRuntime, replay
+from layby.testing.crashes import redeliver
+from layby.views.rows import QuestionRow
+from layby.worker.worker import working
 from tests.engine import until
 from tests.signing_desk import ADA, APPROVER, ASKED, BOB, EVE, REFUND, Bank, forged, write
 
@@ -52,7 +58,7 @@ async def test_a_signed_answer_counts_and_says_who_vouches(layby_running: Runnin
         assert state.questions[question.id].vouched == "signature"
 
 
-async def test_who_is_refused_is_told_why_and_how_to_answer(layby_running: Running) -> None:
+async def test_a_refusal_says_why_and_how_to_answer(layby_running: Running) -> None:
     async with layby_running(Bank().app) as rt:
         question = await asked(rt)
         signed = sign_answer(question, "yes", by="ada", signer=ADA).signature
@@ -65,9 +71,9 @@ async def test_who_is_refused_is_told_why_and_how_to_answer(layby_running: Runni
             ({"by": "ada", "signature": signed}, "yes", "takes signed answers only"),
             ({"responder": "ada"}, "yes", "has no Layby-Signature"),
             ({"responder": "ada", "signature": "v1.x"}, "yes", "cannot be read"),
-            ({"responder": "ada", "signature": by_eve}, "yes", "a key that is none of 'ada'"),
-            ({"responder": "bob", "signature": signed}, "yes", "a key that is none of 'bob'"),
-            ({"responder": "ada", "signature": by_bob}, "yes", "a key that is none of 'ada'"),
+            ({"responder": "ada", "signature": by_eve}, "yes", "its key does not belong to 'ada'"),
+            ({"responder": "bob", "signature": signed}, "yes", "its key does not belong to 'bob'"),
+            ({"responder": "ada", "signature": by_bob}, "yes", "its key does not belong to 'ada'"),
             ({"responder": "eve", "signature": by_eve}, "yes", "'eve' has no key"),
             ({"responder": "ada", "signature": signed}, "yes!", "for another question or another"),
             ({"responder": "ada", "signature": bent}, "yes", "for another question or another"),
@@ -176,7 +182,7 @@ async def test_the_answer_to_another_question_than_the_code_asks_blocks_the_run(
                 assert "must be signed for exactly that" in block.reason
 
 
-async def test_a_log_that_says_that_no_approval_is_needed_runs_nothing(
+async def test_a_log_that_denies_the_need_for_approval_runs_nothing(
     layby_running: Running,
 ) -> None:
     """A worker writes over the entry that asks, and has another one go on from there."""
@@ -220,14 +226,28 @@ def without_role(record: Record) -> Record:
     return msgspec.structs.replace(record, result=msgspec.Raw(msgspec.json.encode(prepared)))
 
 
-async def test_a_made_up_state_in_the_bucket_parked_approves_nothing(
+async def handled(requests: Requests) -> None:
+    """Return when workers have acknowledged all mail: none will be delivered again."""
+
+    async def nothing_left() -> bool:
+        lists = [await requests.api(f"CONSUMER.LIST.{stream}") for stream in ("EVENTS", "RUNS")]
+        infos = [info for found in lists for info in found["consumers"]]
+        return bool(infos) and not any(
+            info["num_pending"] or info["num_ack_pending"] for info in infos
+        )
+
+    await until(nothing_left)
+
+
+async def test_a_forged_state_in_the_bucket_parked_approves_nothing(
     layby_running: Running,
 ) -> None:
     """The fold is what counts, and not what somebody says that it came to."""
     async with layby_running(Bank().app, workers=0) as rt:
-        async with rt.worker():
-            question = await asked(rt)
         async with opened(rt.settings) as bus:
+            async with rt.worker():
+                question = await asked(rt)
+                await handled(bus.requests)  # or what is delivered again corrects the forgery
             bucket = Bucket(bus.requests, "parked")
             item = await bucket.get_newest("T1")
             assert item is not None
@@ -330,13 +350,13 @@ async def test_a_decision_is_verified_without_a_server(layby_running: Running) -
     assert [each.outcome for each in decision.receipts] == ["invalid", "accepted"]
     assert all(check.ok for check in verify(decision, [APPROVER]))
     [why] = [check.what for check in verify(decision) if not check.ok]
-    assert "only --keys FILE can tell" in why
+    assert "only --keys FILE shows" in why
     assert not all(check.ok for check in verify(decision, [OTHER]))
     again = msgspec.json.decode(msgspec.json.encode(decision), type=Decision)
     assert all(check.ok for check in verify(again, [APPROVER]))
 
 
-async def test_only_named_answers_where_the_question_wants_the_servers_word(
+async def test_only_named_answers_count_if_the_question_requires_nats_vouching(
     layby_running: Running,
 ) -> None:
     app = App("named")
@@ -377,7 +397,7 @@ async def test_what_accept_cannot_mean_blocks_the_run(layby_running: Running) ->
             assert why in block.reason
 
 
-async def test_nobody_signs_what_is_over_or_empty(layby_running: Running) -> None:
+async def test_signing_refuses_expired_questions_and_empty_answers(layby_running: Running) -> None:
     async with layby_running(Bank().app) as rt:
         question = await asked(rt)
         with pytest.raises(NotToBeSigned, match="silence is never a yes"):
@@ -390,14 +410,14 @@ async def test_nobody_signs_what_is_over_or_empty(layby_running: Running) -> Non
 async def test_what_was_signed_by_an_earlier_release_still_counts() -> None:
     await replay(Bank().app, HISTORY)
     other = Role("approver", keys={"ada": EVE.public})
-    with pytest.raises(LaybyError, match="none of 'ada'"):
+    with pytest.raises(LaybyError, match="not belong to 'ada'"):
         await replay(Bank(other).app, HISTORY)
 
 
-async def test_of_the_answers_that_were_stored_the_first_that_is_signed_wins(
+async def test_the_first_signed_answer_of_those_stored_wins(
     layby_running: Running,
 ) -> None:
-    """No worker was up: it reads them all from their stream."""
+    """No worker was running: a new one reads them all from their stream."""
     async with layby_running(Bank().app, workers=0) as rt:
         async with rt.worker():
             question = await asked(rt)
@@ -422,6 +442,42 @@ async def test_of_the_answers_that_were_stored_the_first_that_is_signed_wins(
         async with rt.worker():
             await rt.advance(kind="question")
             assert await rt.result() == "ada (signature): no"
+
+
+async def outcomes(rt: TestRuntime, count: int) -> list[str]:
+    """The outcomes of the first `count` answers to T1, in order; empty until all are there."""
+    async with opened(rt.settings) as bus:
+        found = every(bus.requests, "QUESTIONS", "approver.receipt.T1")
+        receipts = [msgspec.json.decode(message.data) async for message in found]
+    receipts.sort(key=lambda receipt: receipt["seq"])
+    return [receipt["outcome"] for receipt in receipts] if len(receipts) >= count else []
+
+
+async def test_an_unsigned_answer_stays_invalid_once_a_signed_one_has_won(
+    layby_running: Running,
+) -> None:
+    """A worker dies before handling it; a new one, which has only the record, gets it again."""
+    app = Bank().app
+    async with layby_running(app, workers=0) as rt:
+        async with rt.worker():
+            question = await asked(rt)
+        async with opened(rt.settings) as bus:
+            await bus.requests.store("approver.response.T1.bob", b"yes")
+            body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
+            hand = await bus.requests.nc.subscribe("hand")
+            pull = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.answers-approver"
+            await bus.requests.nc.publish(pull, body, "hand")
+            assert (await hand.next_msg(5)).data == b"yes"
+            async with rt.worker():
+                signed = sign_answer(question, "no", by="ada", signer=ADA).signature
+                won = await rt.client.answer(
+                    "T1", "no", role="approver", responder="ada", signature=signed
+                )
+                assert won.outcome == "accepted"
+                assert await rt.result() == "ada (signature): no"
+            await redeliver(bus.requests, app.topology())
+            async with rt.worker():
+                assert await until(partial(outcomes, rt, 2)) == ["invalid", "accepted"]
 
 
 async def test_a_signed_answer_decides_about_a_failure(layby_running: Running) -> None:

@@ -38,7 +38,7 @@ async def test_a_plain_answer_costs_one_turn_and_one_request(engine: Engine) -> 
     assert not {"network.started", "route.decided"} & set(kinds)
 
 
-async def test_a_turn_waits_for_a_person_and_goes_on_in_another_worker(engine: Engine) -> None:
+async def test_a_turn_waits_for_a_person_and_resumes_in_another_worker(engine: Engine) -> None:
     model = Scripted(asks("May I?"), says("Done."))
     clerk = Agent("Clerk", tools=[ask_developer], model=model)
 
@@ -82,7 +82,7 @@ async def test_state_attachments_and_output_are_the_turns(engine: Engine) -> Non
     assert results(model.requests[1])[0].content == "'' ['big', 'red']"
 
 
-async def test_a_thread_goes_on_over_several_runs(engine: Engine) -> None:
+async def test_a_thread_spans_several_runs(engine: Engine) -> None:
     model = Scripted(says("One."), says("Two."))
     clerk = Agent("Clerk", model=model)
 
@@ -98,7 +98,7 @@ async def test_a_thread_goes_on_over_several_runs(engine: Engine) -> None:
     assert kept == [("", "First"), ("Clerk", "One."), ("", "Second"), ("Clerk", "Two.")]
 
 
-async def test_agents_side_by_side_each_under_a_name(engine: Engine) -> None:
+async def test_parallel_agents_each_under_a_name(engine: Engine) -> None:
     clerk = Agent("Clerk", model=Scripted(says("a"), says("a")))
 
     async def handle(event: dict[str, Any], step: Step) -> list[str]:
@@ -115,7 +115,7 @@ async def test_agents_side_by_side_each_under_a_name(engine: Engine) -> None:
     assert set(state.root.slots) == {"one", "two"}
 
 
-async def test_its_tools_may_call_other_agents_and_a_handoff_is_told(engine: Engine) -> None:
+async def test_its_tools_may_call_other_agents_and_a_handoff_is_reported(engine: Engine) -> None:
     expert = Agent("Expert", model=Scripted(says("17 percent")))
     model = Scripted(calls(("ask_expert", {"task": "Tax?"})), calls(("hand_off_to_boss", {})))
     clerk = Agent("Clerk", tools=[expert.as_tool(), handoff("Boss")], model=model)
@@ -126,8 +126,8 @@ async def test_its_tools_may_call_other_agents_and_a_handoff_is_told(engine: Eng
         return [turn.calls[0].content, turn.stop, turn.next]
 
     async with engine.works(app_of(handle, agents=[clerk])):
-        told = await engine.result(await engine.start("T1"))
-    assert told == ["17 percent", "handoff", "Boss"]
+        seen = await engine.result(await engine.start("T1"))
+    assert seen == ["17 percent", "handoff", "Boss"]
 
 
 async def test_an_agent_of_a_network_can_be_called_alone(engine: Engine) -> None:
@@ -150,11 +150,11 @@ async def test_an_agent_that_the_app_does_not_have_fails_with_advice(engine: Eng
 
     async with engine.works(app_of(handle)):
         block = await engine.blocked(await engine.start("T1"))
-    assert "the app does not have 'Stranger'" in block.reason
+    assert "the app does not declare 'Stranger'" in block.reason
     assert "App(agents=[...])" in block.reason
 
 
-async def test_an_agent_without_a_model_of_its_own_cannot_work_alone(engine: Engine) -> None:
+async def test_an_agent_without_a_model_needs_a_network(engine: Engine) -> None:
     helper = Agent("Helper")
     clerk = Agent("Clerk", tools=[helper.as_tool()], model=Scripted())
     with pytest.raises(InvalidSetup, match="agent 'Helper' has no model"):
@@ -171,7 +171,7 @@ async def test_an_agent_without_a_model_of_its_own_cannot_work_alone(engine: Eng
     assert "agent 'Lent' has no model" in block.reason
 
 
-def test_two_agents_of_one_name_are_refused() -> None:
+def test_two_agents_with_the_same_name_are_refused() -> None:
     one, other = Agent("Clerk", model=Scripted()), Agent("Clerk", model=Scripted())
     with pytest.raises(InvalidSetup, match="share the mailbox 'agent-clerk'"):
         App("desk", agents=[one], networks=[Network("desk", agents=[other])])

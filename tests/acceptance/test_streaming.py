@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from layby import Agent, Done, Network, Retry, RoutingAgent, Step, tool
-from layby.actors.model import ModelError, ModelRequest, ModelResponse, OnText
+from layby.actors.models.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.bus.errors import Conflict
 from layby.bus.log import NOBODY, position, subject
 from layby.bus.server import EmbeddedServer
@@ -30,10 +30,11 @@ from layby.events import (
     number,
 )
 from layby.models import fallback
-from layby.rows import TimelineLine
-from layby.runtime.entry import Ended, Envelope, encode
-from layby.runtime.speech import TextDelta
+from layby.runtime.entry import Ended
+from layby.runtime.envelope import Envelope, encode
+from layby.runtime.streaming import TextDelta
 from layby.tools import ask_developer
+from layby.views.rows import TimelineLine
 from tests.engine import WITHIN, WORKFLOW, Engine, app_of, desk, once, until
 from tests.scripted import Scripted, asks, calls, done, routes, says
 
@@ -143,7 +144,7 @@ async def test_a_handle_of_nothing_says_so(engine: Engine) -> None:
     async with engine.works(speaking(Scripted())):
         with pytest.raises(NoSuchRun):
             await anext(engine.client.run("T7").events())
-        with pytest.raises(ValueError, match="no event's number"):
+        with pytest.raises(ValueError, match="not the number of an event"):
             engine.client.run("T7").events("soon")
 
 
@@ -191,7 +192,7 @@ async def test_whoever_comes_back_misses_nothing_and_hears_nothing_twice(engine:
 
 
 async def test_a_number_that_is_none_is_refused(engine: Engine) -> None:
-    with pytest.raises(ValueError, match="no event's number"):
+    with pytest.raises(ValueError, match="not the number of an event"):
         engine.client.events("a" * 16, "latest")
 
 
@@ -326,7 +327,7 @@ async def test_text_that_comes_too_late_is_not_told(engine: Engine) -> None:
         step = next(e.step for e in seen if isinstance(e, ModelResponded))
         at = seen[0].at
         late = TextDelta(id="1", run=run, at=at, step=step, answer="x", index=0, after=1, text="x")
-        await engine.wire.tell(f"events.{run}", msgspec.json.encode(late))
+        await engine.wire.publish(f"events.{run}", msgspec.json.encode(late))
         await engine.connection.nc.flush()
         await engine.answer("T1", "yes")
         rest = await until_seen(events, lambda e: isinstance(e, RunEnded))

@@ -13,7 +13,9 @@ import pytest
 
 from layby import Agent, App, Network, Retry, RoutingAgent, Step, token_budget, tool
 from layby.bus.errors import BusError
-from layby.bus.topology import Provisioner, Topology
+from layby.bus.specs import Topology
+from layby.bus.topology import Provisioner
+from layby.client import Client
 from layby.history import (
     HistoryLost,
     HistoryStore,
@@ -22,7 +24,6 @@ from layby.history import (
     nats_history,
     postgres_history,
 )
-from layby.run import erase_thread
 from layby.runtime.errors import InvalidSetup
 from tests.engine import Engine, app_of, once
 from tests.scripted import Scripted, calls, done, read, routes, says
@@ -94,20 +95,27 @@ async def test_a_thread_is_erased_and_no_other(bound: HistoryStore) -> None:
     assert await bound.load("T-1") == [said("Again?")]
 
 
+async def erased(app: App, engine: Engine, thread: str) -> int:
+    async with Client.connect(engine.settings) as client:
+        return await client.erase(app.name, thread)
+
+
 async def test_a_script_erases_what_an_app_keeps(engine: Engine, store: HistoryStore) -> None:
     model = Scripted(says("One."), says("Two."))
     app = talking(store, model)
     async with engine.works(app):
         await engine.result(await engine.start("T1", text="First"))
-        assert await erase_thread(app, engine.settings, "thread of T1") == 2
-        assert await erase_thread(app, engine.settings, "thread of T2") == 0
+        assert await erased(app, engine, "thread of T1") == 2
+        assert await erased(app, engine, "thread of T2") == 0
         await engine.result(await engine.start("T1", text="Second"))
     assert [m.text for m in model.requests[1].messages] == ["Second"]
 
 
 async def test_an_app_without_a_store_has_nothing_to_erase(engine: Engine) -> None:
-    with pytest.raises(InvalidSetup, match="'desk' keeps no threads"):
-        await erase_thread(talking(None, Scripted()), engine.settings, "T")
+    app = talking(None, Scripted())
+    async with engine.works(app):
+        with pytest.raises(InvalidSetup, match="'desk' keeps no threads"):
+            await erased(app, engine, "T")
 
 
 async def test_many_writers_at_once_lose_nothing(bound: HistoryStore) -> None:
@@ -135,9 +143,7 @@ def talking(store: HistoryStore | None, model: Scripted, router: Any = once) -> 
     return app_of(handle, desk, history=store)
 
 
-async def test_a_conversation_goes_on_over_several_runs(
-    engine: Engine, store: HistoryStore
-) -> None:
+async def test_a_conversation_spans_several_runs(engine: Engine, store: HistoryStore) -> None:
     model = Scripted(
         calls(("refund", {"order": "A1"})),
         says("A1 is refunded."),
@@ -159,7 +165,7 @@ async def test_a_conversation_goes_on_over_several_runs(
     assert [m.text for m in third.messages] == ["Hello"]
 
 
-async def test_other_agents_and_the_router_hear_what_was_said(
+async def test_other_agents_and_the_router_see_the_thread(
     engine: Engine, store: HistoryStore
 ) -> None:
     model = Scripted(
@@ -177,15 +183,13 @@ async def test_other_agents_and_the_router_hear_what_was_said(
         await engine.result(await engine.start("T1", text="Is that right?"))
     router, boss = model.requests[4], model.requests[5]
     for request in (router, boss):
-        told = read(request)
-        assert "Refund A1" in told
-        assert "It called refund with {'order': 'A1'}: refunded A1" in told
-        assert told.index("A1 is refunded.") < told.index("Is that right?")
+        seen = read(request)
+        assert "Refund A1" in seen
+        assert "It called refund with {'order': 'A1'}: refunded A1" in seen
+        assert seen.index("A1 is refunded.") < seen.index("Is that right?")
 
 
-async def test_what_was_said_is_read_once_and_added_once(
-    engine: Engine, store: HistoryStore
-) -> None:
+async def test_a_thread_is_read_once_and_extended_once(engine: Engine, store: HistoryStore) -> None:
     model = Scripted(says("One."), says("Two."))
     desk = Network("desk", agents=[Agent("Clerk")], router=once, default_model=model)
 
@@ -206,11 +210,11 @@ async def test_what_was_said_is_read_once_and_added_once(
         kept = [(each.who, each.text) for each in await bound.load("T1")]
     assert kept == [("", "First"), ("Clerk", "One."), ("", "Second"), ("Clerk", "Two.")]
     assert [m.text for m in model.requests[1].messages] == ["First", "One.", "Second"]
-    told = [line.detail for line in await engine.lines(run) if "thread" in line.title]
-    assert told == ["thread T1: 0 before", "thread T1: 2 before"]
+    seen = [line.detail for line in await engine.lines(run) if "thread" in line.title]
+    assert seen == ["thread T1: 0 before", "thread T1: 2 before"]
 
 
-async def test_a_thread_that_is_longer_than_a_token_budget_is_not_sent_whole(
+async def test_a_thread_beyond_a_token_budget_is_cut(
     engine: Engine,
 ) -> None:
     store, model = MemoryHistory(), Scripted(says("Short."))
@@ -256,7 +260,7 @@ class Shaky(MemoryHistory):
         self._fail_once("results")
 
 
-async def test_a_store_that_fails_is_asked_again_and_nothing_is_said_twice(engine: Engine) -> None:
+async def test_a_store_that_fails_is_retried_and_nothing_is_stored_twice(engine: Engine) -> None:
     store, model = Shaky(), Scripted(says("One."), says("Two."))
     app = talking(store, model)
     app.retry = Retry(attempts=3, first="10ms")
@@ -269,7 +273,7 @@ async def test_a_store_that_fails_is_asked_again_and_nothing_is_said_twice(engin
     assert kept == [("", "First"), ("Clerk", "One."), ("", "Second"), ("Clerk", "Two.")]
 
 
-async def test_a_long_thread_is_read_whole(engine: Engine) -> None:
+async def test_a_long_thread_is_read_completely(engine: Engine) -> None:
     store = nats_history(last=5_000)
     await Provisioner(engine.wire).ensure(Topology(streams=store.streams(), consumers=()))
     bound = store.over(engine.wire)
@@ -287,17 +291,17 @@ async def test_a_thread_without_a_store_fails_with_advice(engine: Engine) -> Non
     assert "App(history=nats_history())" in block.reason
 
 
-async def test_a_database_that_is_not_there_is_worth_another_try() -> None:
+async def test_an_unreachable_database_is_retryable() -> None:
     pytest.importorskip("psycopg")
     store = postgres_history("host=/nowhere user=layby password=s3cret")
-    with pytest.raises(HistoryLost) as told:
+    with pytest.raises(HistoryLost) as seen:
         await store.load("T")
-    assert told.value.retryable
-    assert "s3cret" not in f"{told.value}{store!r}"
+    assert seen.value.retryable
+    assert "s3cret" not in f"{seen.value}{store!r}"
 
 
-def test_what_cannot_be_a_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InvalidSetup, match="is no store"):
+def test_a_bad_store_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidSetup, match="is not a store"):
         App("desk", history="nats")  # type: ignore[arg-type]
     with pytest.raises(InvalidSetup, match="give 1 or more"):
         nats_history(last=0)

@@ -40,7 +40,7 @@ async def told_of(engine: Engine, clerk: Agent) -> Told:
     return [(each["tool"], each["advice"]) for each in logs if each["event"] == "tool.ran_again"]
 
 
-async def test_an_effect_before_a_wait_happens_again_and_the_worker_says_so(
+async def test_an_effect_before_a_wait_happens_again_and_the_worker_logs_it(
     engine: Engine,
 ) -> None:
     sent: list[str] = []
@@ -58,7 +58,7 @@ async def test_an_effect_before_a_wait_happens_again_and_the_worker_says_so(
     assert "ctx.step.run" in advice
 
 
-async def test_an_effect_in_a_step_happens_once_and_nothing_is_said(engine: Engine) -> None:
+async def test_an_effect_in_a_step_happens_once_and_nothing_is_logged(engine: Engine) -> None:
     sent: list[str] = []
 
     async def send(text: str) -> None:
@@ -75,7 +75,7 @@ async def test_an_effect_in_a_step_happens_once_and_nothing_is_said(engine: Engi
     assert sent == ["May I?"]
 
 
-async def test_a_tool_that_only_waits_is_not_warned_of(engine: Engine) -> None:
+async def test_a_tool_that_only_waits_causes_no_warning(engine: Engine) -> None:
     model = Scripted(scripted_calls(("ask_developer", {"question": "May I?"})), says("Done."))
     assert await told_of(engine, Agent("Clerk", tools=[ask_developer], model=model)) == []
 
@@ -114,7 +114,7 @@ async def test_the_test_kit_warns_of_it() -> None:
         await answered(app_with(chat))
 
 
-async def test_the_test_kit_does_not_warn_of_what_takes_no_time() -> None:
+async def test_the_test_kit_does_not_warn_about_quick_code() -> None:
     async def think() -> None:
         """Nothing is waited for."""
 

@@ -144,6 +144,7 @@ def test_all_that_a_worker_says_is_json_when_asked(desk: Desk) -> None:
         run = said.event("question.asked", ticket="C")["run"]
         desk.json("cancel", "C", "--reason", "no need")
         cancelled = said.event("run.cancelled", ticket="C")
+        desk.sooner_or_later(lambda: desk.json("runs", "--ticket", "F"))  # a moment after the line
         desk.json("retry", "F", "--by", "ada", "--reason", "mended")
         reopened = said.event("run.reopened", ticket="F")
     documents = [json.loads(line) for line in said.lines]  # every line is one
@@ -200,7 +201,7 @@ def test_dev_tells_of_every_run(desk: Desk) -> None:
         said.waits_for("step pay failed: KeyError: 'amount' in pay (desk.py:")
         said.waits_for("failed: KeyError: 'amount' in pay (desk.py:", "F  failed")
         desk.json("retry", "F", "--by", "ada", "--reason", "mended")
-        said.waits_for("F  taken up again by ada mended")
+        said.waits_for("F  resumed by ada mended")
 
 
 def test_dev_shows_tracebacks_of_user_code(desk: Desk) -> None:

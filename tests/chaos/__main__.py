@@ -1,4 +1,5 @@
-"""The long form: `python -m tests.chaos [--seed N] [--size X] [--jobs N] [--accounts] [name ...]`.
+"""The long form: `python -m tests.chaos [--seed N] [--size X] [--jobs N] [--accounts] [--encrypted]
+[name ...]`.
 
 Without names it runs every campaign, then every seeded fault. The exit code is 1 when a promise was
 broken or a seeded fault was not caught.
@@ -19,8 +20,8 @@ import msgspec
 
 from layby.runtime import telemetry
 
-from . import cluster, logins
-from .longform import APART, LONG, caught, one
+from . import keys, logins
+from .longform import APART, LONG, WITHOUT_ACCOUNTS, caught, one
 from .mutants import MUTANTS
 from .report import Report
 
@@ -101,14 +102,17 @@ async def _apart(name: str, folder: Path, options: argparse.Namespace) -> Result
 async def _main(options: argparse.Namespace) -> int:
     if options.accounts:
         os.environ[logins.ACCOUNTS] = "1"
-    one_server = [name for name in APART if name not in cluster.SCENARIOS]
-    everything = [*LONG, *(one_server if logins.apart() else APART), "mutants"]
+    if options.encrypted:
+        os.environ[keys.ENCRYPTED] = "1"
+    without = set(WITHOUT_ACCOUNTS if logins.apart() else ())
+    everything = [*(name for name in (*LONG, *APART) if name not in without), "mutants"]
     names: list[str] = options.names or everything
-    if logins.apart() and (theirs := cluster.SCENARIOS.keys() & set(names)):
-        _say(f"{', '.join(sorted(theirs))}: three servers have no accounts here")
+    if missing := without & set(names):
+        _say(f"{', '.join(sorted(missing))}: there are no accounts here")
         return 2
     if "mutants" in names:
-        names = [*(name for name in names if name != "mutants"), *MUTANTS]
+        theirs = [name for name, each in MUTANTS.items() if not without & {*each.scenarios}]
+        names = [*(name for name in names if name != "mutants"), *theirs]
     result = await (side_by_side if options.jobs > 1 else run)(names, options)
     if len(names) > 1:
         if result.reports:
@@ -134,6 +138,7 @@ def main() -> None:
     parser.add_argument(
         "--accounts", action="store_true", help="give everybody a login in an account of their own"
     )
+    parser.add_argument("--encrypted", action="store_true", help="encrypt all that is stored")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     telemetry.configure(level=logging.ERROR)
     logging.getLogger("layby").setLevel(logging.ERROR)  # outages are what this is about

@@ -10,17 +10,25 @@ from typing import Annotated, Any
 
 import msgspec
 
-from layby.actors.agent import Agent
-from layby.actors.model import Message, ModelRequest, ModelResponse, Text, ToolCall, ToolResult
-from layby.actors.network import Network
-from layby.actors.router import Route
-from layby.actors.workflow import WorkflowStep
+from layby.actors.agents.agent import Agent
+from layby.actors.agents.route import Route
+from layby.actors.models.model import (
+    Message,
+    ModelRequest,
+    ModelResponse,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from layby.actors.networks.network import Network
+from layby.actors.workflows.workflow import WorkflowStep
 from layby.app import App
 from layby.runtime.errors import AskTimedOut, NonRetriableError, RetryAfter
 from layby.runtime.retry import Retry
 from layby.runtime.step import Step
 from layby.tools import ToolContext, make_ask, tool
 
+from . import keys, signers
 from .ledger import Ledger
 
 TRIGGER = "chaos.ticket.opened"
@@ -40,8 +48,8 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a ticket's run does. `name` is unique within its ticket."""
 
     kind: str
-    """step, slow, flaky, backoff, ask, asks, sleep, side_by_side, network, chat, child, frail, heir
-    or boom."""
+    """step, slow, flaky, backoff, ask, sign, asks, sleep, side_by_side, network, chat, child,
+    frail, heir or boom."""
     name: str
     seconds: float = 0.0
     """Deadline of a question, length of a sleep."""
@@ -133,12 +141,15 @@ class Body:
         }
         return self._step.workflow("heir", event, name=op.name)
 
-    async def do_ask(self, op: Op, suffix: str = "") -> str:
+    async def do_sign(self, op: Op) -> str:
+        return await self.do_ask(op, role=signers.ROLE)
+
+    async def do_ask(self, op: Op, suffix: str = "", role: str = "developer") -> str:
         name = op.name + suffix
         question = f"{self._event.n}/{name}"
         timeout = max(_SHORT, op.at - time.time()) if op.at else op.seconds
         try:
-            answer = await self._step.ask("developer", question, timeout=timeout, name=name)
+            answer = await self._step.ask(role, question, timeout=timeout, name=name)
         except AskTimedOut:
             return EXPIRED
         return answer.text
@@ -269,9 +280,11 @@ def release(body: Callable[[Opened, Step], Awaitable[list[Any]]]) -> App:
         "chaos",
         networks=[network],
         events=[SAID],
+        roles=signers.ROLES,
         ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
         max_questions=50,
         ack_wait=float(os.environ.get(ACK_WAIT, "2")),
+        encryption=keys.keyring(),
         log_streams=int(os.environ.get(LOG_STREAMS, "1")),
     )
     made.workflow(on=TRIGGER, key="ticketId", version="1", name="walk")(body)

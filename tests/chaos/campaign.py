@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 from layby.bus.server import EmbeddedServer
 
@@ -31,6 +32,17 @@ _ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0}
 
 class Found(Exception):
     """A violation that is sought is certain: nothing more need be done."""
+
+
+class Witness(Protocol):
+    """Somebody who is shown what happens, and may be shown it wrongly."""
+
+    async def look(self) -> None:
+        """See what is shown now."""
+
+    def violations(self) -> list[Violation]:
+        """What is wrong with what was shown at the last look."""
+        ...
 
 
 class Campaign:
@@ -63,6 +75,8 @@ class Campaign:
         """What is wrong with the campaign itself."""
         self.mutant = ""
         """The seeded fault that every worker of the campaign gets."""
+        self.folder = folder
+        self.witnesses: list[Witness] = []
         self._ledger = Ledger(folder / "ledger.jsonl")
         self._began = time.monotonic()
         self._keepers: list[asyncio.Task[None]] = []
@@ -186,7 +200,7 @@ class Campaign:
         within = min(within, self.patience)
         await self.driver.until_settled(self._is_settled, within)
         checker = self._checker()
-        found = checker.violations()
+        found = checker.violations() + self._witnessed()
         found += [Violation("wrong end", text) for text in self.fleet.unexpected]
         found += [Violation("wrong end", text) for text in self.complaints]
         found += [Violation("wrong end", f"driver: {e!r}") for e in self.driver.failures]
@@ -203,7 +217,9 @@ class Campaign:
             raced=checker.raced,
         )
 
-    def _is_settled(self) -> bool:
+    async def _is_settled(self) -> bool:
+        for witness in self.witnesses:
+            await witness.look()
         return not self.violations() or self._is_found()
 
     def _is_found(self) -> bool:
@@ -213,7 +229,10 @@ class Campaign:
 
     def violations(self) -> list[Violation]:
         """What is wrong by now."""
-        return self._checker().violations()
+        return self._checker().violations() + self._witnessed()
+
+    def _witnessed(self) -> list[Violation]:
+        return [each for witness in self.witnesses for each in witness.violations()]
 
     def _checker(self) -> Checker:
         calm = not self.faults

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from layby.runtime.clashes import clashes
+from layby.runtime.conflicts import conflicts
 from layby.runtime.entry import (
     Answered,
     Asked,
@@ -21,6 +21,7 @@ from layby.runtime.entry import (
 from layby.runtime.journal import fold
 from layby.runtime.state import Question, RunState
 
+from . import signers
 from .app import NOT_YET
 from .driver import Driver
 from .expectation import effects_of, expected, in_order, plain
@@ -45,6 +46,7 @@ class Pause(NamedTuple):
     until: float
 
 
+_PURGE = "layby.do.purge."
 _RACED = 0.25
 """Seconds after a record in which a second worker, cut off or taken for dead, may still begin."""
 _ZOMBIE = 0.5
@@ -91,7 +93,7 @@ class Checker:
         for run, state in self._history.states.items():
             found += self._log(run)
             found += self._questions(state)
-            found += self._derived(state)
+            found += self._derived(state) if run not in self._driver.purged else ()
             found += self._children(state)
         found += self._answers()
         found += self._commands()
@@ -118,6 +120,8 @@ class Checker:
             name = f"number {seq}, {stored.subject}"
             if not outcomes:
                 yield Violation("command without outcome", name)
+            elif stored.subject.startswith(_PURGE):
+                continue  # of a run that is gone nothing is left to bear it out
             elif len(outcomes) > 1 or (outcomes[0].outcome == "done") != (seq in numbers):
                 text = f"{name}: {[(each.outcome, each.reason) for each in outcomes]}"
                 yield Violation("wrong outcome", f"{text}, in a log: {seq in numbers}")
@@ -214,7 +218,7 @@ class Checker:
         for entry in self._history.logs[run]:
             records = entry.envelope.records
             # What follows the opening of a run in its message cannot be asked about before it.
-            if state.frames and any(clashes(state, record) for record in records):
+            if state.frames and any(conflicts(state, record) for record in records):
                 yield Violation("fence broken", f"run {run} at {entry.n}: {records}")
             for record in records:
                 if isinstance(record, Stepped) and not (record.error and entry.n < mended):
@@ -263,10 +267,18 @@ class Checker:
             if question.status == "expired":
                 yield from self._in_time(run, question.id, question.deadline, name)
             if question.status == "answered":
+                yield from self._genuine(question, name)
                 yield from self._applied(question.seq, question.id, name)
                 yield from self._meant(question.seq, question.id, name, shown)
                 yield from self._first(run, question, name, shown)
                 yield from self._alone(run, question, name)
+
+    def _genuine(self, question: Question, name: str) -> Iterator[Violation]:
+        """Whether an answer that had to be signed is the one that was."""
+        wanted = signers.right(question.question)
+        if question.role == signers.ROLE and (question.text, question.by) != (wanted, "alice"):
+            text = f"{name}: {question.text!r} by {question.by!r}"
+            yield Violation("a forged answer counted", text)
 
     def _closings(self, run: str) -> dict[str, float]:
         return {
@@ -280,6 +292,8 @@ class Checker:
         """An answer that can have meant this question alone, came before its deadline, and lost."""
         for answer in self._history.answers.values():
             if answer.given is None or answer.ticket != run.ticket or answer.at >= deadline:
+                continue
+            if answer.role != run.questions[question].role:
                 continue
             named = answer.given.question_id
             if named == question or (not named and self._is_for(answer, run, question)):
@@ -324,6 +338,8 @@ class Checker:
         for answer in self._history.answers.values():
             if answer.ticket != run.ticket or answer.given is None or answer.given.structured:
                 continue
+            if answer.role != question.role:
+                continue
             named = answer.given.question_id
             meant = named == question.id or (not named and len(run.questions) == 1)
             if meant and answer.seq < question.seq and since <= answer.at <= question.deadline:
@@ -338,7 +354,9 @@ class Checker:
             return
         for other in run.questions.values():
             shown = self._history.questions.get(other.id)
-            if other is question or shown is None or shown.at > answer.at:
+            if other is question or other.role != question.role:
+                continue
+            if shown is None or shown.at > answer.at:
                 continue
             later = other.status == "answered" and other.seq > question.seq
             if later or (other.status == "expired" and other.deadline >= answer.at):

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from layby.bus.connection import ConnectionSettings
-from layby.bus.errors import BusError
+from layby.bus.errors import BusError, PortTaken
 from layby.bus.log import shares
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
@@ -45,16 +45,26 @@ cluster {{
 
 
 class Cluster:
-    """Three nats-servers that know each other."""
+    """Three nats-servers that know each other.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where their data goes.
+        extra: More of their configuration, such as accounts.
+    """
+
+    def __init__(self, folder: Path, extra: str = "") -> None:
+        self._folder, self._extra = folder, extra
+        self.nodes = self._with_free_ports()
+
+    def _with_free_ports(self) -> list[EmbeddedServer]:
         ports = [_free_port() for _ in range(_NODES)]
         self._monitors = [_free_port() for _ in range(_NODES)]
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
-        self.nodes = [
+        return [
             EmbeddedServer(
-                folder / f"node{number}",
-                extra=_EXTRA.format(number=number, port=port, monitor=monitor, routes=routes),
+                self._folder / f"node{number}",
+                extra=self._extra
+                + _EXTRA.format(number=number, port=port, monitor=monitor, routes=routes),
             )
             for number, (port, monitor) in enumerate(zip(ports, self._monitors, strict=True), 1)
         ]
@@ -66,13 +76,30 @@ class Cluster:
 
     async def start(self) -> None:
         """Start all nodes and create the app's streams, three times replicated."""
-        await asyncio.gather(*(node.start() for node in self.nodes))
+        await self.up()
         async with asyncio.timeout(_READY):
             while True:
                 with contextlib.suppress(BusError):
                     await self._provision()
                     return
                 await asyncio.sleep(0.2)
+
+    async def up(self) -> None:
+        """Start all nodes for the first time; on other ports if somebody took one of theirs."""
+        for attempts_left in (4, 3, 2, 1, 0):
+            started = [node.start() for node in self.nodes]
+            results = await asyncio.gather(*started, return_exceptions=True)
+            failed = [each for each in results if isinstance(each, BaseException)]
+            if not failed:
+                return
+            self.kill()
+            if not (attempts_left and all(isinstance(each, PortTaken) for each in failed)):
+                raise failed[0]
+            self.nodes = self._with_free_ports()
+
+    async def down(self) -> None:
+        """Stop all nodes cleanly."""
+        await asyncio.gather(*(node.stop() for node in self.nodes))
 
     async def _provision(self) -> None:
         settings = ConnectionSettings(servers=tuple(self.url.split(",")))

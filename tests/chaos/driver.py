@@ -16,8 +16,10 @@ import msgspec
 from layby.bus.errors import BusError
 from layby.bus.opened import opened
 from layby.bus.requests import PubAck, Requests
+from layby.client.signing import NotToBeSigned, Published
+from layby.runtime.signature import HEADER
 
-from . import logins
+from . import logins, signers
 from .app import SAID, TRIGGER, Op, Opened
 from .history import History, Stored
 from .plan import Ticket
@@ -33,7 +35,8 @@ _BEFORE = (0.0, 0.2, 0.5)
 """Seconds before a chat's first message."""
 _GAPS = (0.0, 0.0, 0.0, 0.0, 0.02, 0.3)
 """Seconds between two messages of a chat."""
-_SILENT = {"never", "edge", "late"}
+SILENT = {"never", "edge", "late"}
+"""Manners of people who do not answer while a question is open."""
 
 
 class Stuck(AssertionError):
@@ -63,6 +66,10 @@ class Driver:
         self._asked: set[str] = set()
         self._asked_on: set[str] = set()
         self._nagged: dict[str, float] = {}
+        self.also: list[Callable[[Ticket, str, str], Awaitable[None]]] = []
+        """Others who answer what `developer` is asked: ticket, id of the question, its text."""
+        self.purged: set[str] = set()
+        """The runs of which no log is left, because somebody had them removed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.failures: list[BaseException] = []
 
@@ -89,23 +96,27 @@ class Driver:
         """Open tickets, each as soon as the server takes it."""
         for ticket in tickets:
             self.tickets[ticket.id] = ticket
-            self._go(self._open(ticket))
+            self.go(self._open(ticket))
 
     async def _open(self, ticket: Ticket) -> None:
         if ticket.manner == "early":
             await self.answer(ticket.id, f"early {ticket.n}")
-        event = Opened(ticketId=ticket.id, n=ticket.n, ops=ticket.ops)
-        headers = {"Nats-Msg-Id": f"event-{ticket.n}"}
-        body = msgspec.json.encode(event)
-        self.events[ticket.id] = await self._surely(
-            lambda: self._others[logins.SENDER].store(TRIGGER, body, headers, timeout=2)
-        )
+        self.events[ticket.id] = await self.send(ticket)
         for op in ticket.ops:
             if op.kind == "chat":
-                self._go(self._talk(ticket, op))
+                self.go(self._talk(ticket, op))
         if ticket.cancel_after is not None:
             await asyncio.sleep(ticket.cancel_after)
             await self._cancel(ticket)
+
+    async def send(self, ticket: Ticket) -> PubAck:
+        """Send the event of a ticket; nobody answers what is asked on one that was not opened."""
+        event = Opened(ticketId=ticket.id, n=ticket.n, ops=ticket.ops)
+        headers = {"Nats-Msg-Id": f"event-{ticket.n}"}
+        body = msgspec.json.encode(event)
+        return await self._surely(
+            lambda: self._others[logins.SENDER].store(TRIGGER, body, headers, timeout=2)
+        )
 
     async def _talk(self, ticket: Ticket, op: Op) -> None:
         """Say everything of a chat: early, in bursts, and late."""
@@ -136,7 +147,7 @@ class Driver:
         for question_id, stored in self.history.questions.items():
             if question_id not in self._asked:
                 self._asked.add(question_id)
-                self._go(self._reply(question_id, stored))
+                self.go(self._reply(question_id, stored))
         self._nag()
 
     def _nag(self) -> None:
@@ -148,26 +159,50 @@ class Driver:
             return
         for state in self.history.states.values():
             ticket = self.tickets.get(state.ticket)
-            if ticket is None or ticket.manner in _SILENT or ticket.id in waiting:
+            if ticket is None or ticket.manner in SILENT or ticket.id in waiting:
                 continue
             for question in state.open_questions():
-                if question.id not in self._asked:
+                if question.id not in self._asked or question.role == signers.ROLE:
                     continue
                 if now - self._nagged.setdefault(question.id, now) > _NAG_AFTER:
                     self._nagged[question.id] = now
                     self.overtaken += 1
                     text = f"answer to {question.question}"
-                    self._go(self.answer(ticket.id, text, question.id))
+                    self.go(self.answer(ticket.id, text, question.id))
 
     async def _reply(self, question_id: str, stored: Stored) -> None:
         asked = msgspec.json.decode(stored.data)
-        ticket = self.tickets[asked["ticket"]]
+        ticket = self.tickets.get(asked["ticket"])
+        if ticket is None:
+            return  # nobody is to answer
         self._asked_on.add(ticket.id)
         deadline = _unix(asked["deadline"])
+        for answer in self.also if asked["role"] != signers.ROLE else ():
+            self.go(answer(ticket, question_id, asked["question"]))
         await self.people.wait()
         await asyncio.sleep(ticket.delay)
+        if asked["role"] == signers.ROLE:
+            await self._reply_signed(ticket, Published.read(stored.data))
+            return
         person = Person(self, ticket, question_id, asked["question"], deadline)
         await getattr(person, ticket.manner)()
+
+    async def _reply_signed(self, ticket: Ticket, question: Published) -> None:
+        """Forge answers before the genuine one and beside it; it is the only one that counts."""
+        with contextlib.suppress(NotToBeSigned):  # where its deadline has passed
+            before, *beside = signers.forged(question)
+            await self._say_signed(question, before)
+            if ticket.manner not in SILENT:
+                beside.insert(zlib.crc32(question.id.encode()) % 3, signers.genuine(question))
+            await asyncio.gather(*(self._say_signed(question, said) for said in beside))
+
+    async def _say_signed(self, question: Published, said: signers.Said) -> None:
+        subject = f"{signers.ROLE}.response.{question.ticket}.{said.by}"
+        body = msgspec.json.encode({"answer": said.text, "questionId": question.id})
+        headers = {HEADER: said.signature} if said.signature else None
+        who = self._others[said.by]
+        ack = await self._surely(lambda: who.store(subject, body, headers, timeout=2))
+        self.acked[ack.seq] = time.time()
 
     async def closed(self, question_id: str) -> None:
         while True:
@@ -190,7 +225,8 @@ class Driver:
         ack = await self._surely(lambda: who.store(subject, data, timeout=2))
         self.acked[ack.seq] = time.time()
 
-    def _go(self, work: Any) -> None:
+    def go(self, work: Any) -> None:
+        """Do something beside everything else; nothing is over before it is."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -229,22 +265,23 @@ class Driver:
                 raise Stuck(f"{what} within {within:g} s")
             await asyncio.sleep(_PAUSE)
 
-    async def until_settled(self, judge: Callable[[], bool], within: float) -> None:
+    async def until_settled(self, judge: Callable[[], Awaitable[bool]], within: float) -> None:
         """Wait until every run is over, every answer has its receipt, and `judge` is content.
 
         Whatever has not come by then is for the checker to name.
         """
         deadline = time.monotonic() + within
         with contextlib.suppress(Stuck):
-            await self.until(self._all_over, within, "all runs end")
+            await self.until(self.all_over, within, "all runs end")
         while True:
             await self.look()
             await self._surely(self.history.close)
-            if (self._all_over() and judge()) or time.monotonic() > deadline:
+            if (self.all_over() and await judge()) or time.monotonic() > deadline:
                 return
             await asyncio.sleep(4 * _PAUSE)
 
-    def _all_over(self) -> bool:
+    def all_over(self) -> bool:
+        """Whether every run has ended, and every answer has its receipt."""
         if self._tasks or len(self.events) < len(self.tickets):
             return False
         ended = {state.ticket for state in self.history.states.values() if state.ended}

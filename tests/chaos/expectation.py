@@ -64,7 +64,7 @@ def expected(op: Op, ticket: Ticket, run: RunState, said: Mapping[str, list[str]
         return said[f"{ticket.n}/{op.name}"][: op.count]
     did = f"did {ticket.n}/"
     match op.kind:
-        case "ask":
+        case "ask" | "sign":
             return _said(ticket, run, op.name)
         case "asks":
             return [

@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -22,8 +22,15 @@ ROOT = Path(__file__).parent.parent.parent
 READY_WITHIN = 30.0
 
 
+class Door(NamedTuple):
+    """Where a console is: its address, and the one that signs in."""
+
+    url: str
+    entry: str
+
+
 class Worker:
-    """One worker process."""
+    """One worker process, or one console."""
 
     def __init__(self, number: int, *, renamed: bool = False) -> None:
         self.number = number
@@ -35,6 +42,8 @@ class Worker:
         self.gone = asyncio.Event()
         self.code: int | None = None
         self.died_at = 0.0
+        self.door: Door | None = None
+        """Of a console that is ready."""
 
     @property
     def lives(self) -> bool:
@@ -126,16 +135,33 @@ class Fleet:
         assert await process.wait() == 0, "the streams could not be created"
 
     async def start(
-        self, *, crash: str = "", mutant: str = "", url: str = "", renamed: bool = False
+        self,
+        *,
+        crash: str = "",
+        mutant: str = "",
+        url: str = "",
+        renamed: bool = False,
+        catalogue: str = "",
     ) -> Worker:
-        """Start a worker; returns when it takes work (or has died on the way)."""
-        worker = self.order(crash=crash, mutant=mutant, url=url, renamed=renamed)
+        """Start a worker, or a console with a file for its catalogue.
+
+        Returns when it takes work (or has died on the way).
+        """
+        worker = self.order(
+            crash=crash, mutant=mutant, url=url, renamed=renamed, catalogue=catalogue
+        )
         async with asyncio.timeout(READY_WITHIN):
             await _first(worker.ready.wait(), worker.gone.wait())
         return worker
 
     def order(
-        self, *, crash: str = "", mutant: str = "", url: str = "", renamed: bool = False
+        self,
+        *,
+        crash: str = "",
+        mutant: str = "",
+        url: str = "",
+        renamed: bool = False,
+        catalogue: str = "",
     ) -> Worker:
         """Start a worker without waiting for it."""
         self._count += 1
@@ -147,6 +173,7 @@ class Fleet:
             mutant=mutant,
             renamed=renamed,
             log=str(self.folder / "workers.log"),
+            catalogue=catalogue,
         )
         assert self._process is not None
         assert self._process.stdin is not None
@@ -170,7 +197,10 @@ class Fleet:
             worker.pid = word["pid"]
             worker.made.set()
         elif "ready" in word:
-            self.workers[word["ready"]].ready.set()
+            worker = self.workers[word["ready"]]
+            if "url" in word:
+                worker.door = Door(word["url"], word["entry"])
+            worker.ready.set()
         else:
             worker = self.workers[word["exited"]]
             worker.code, worker.died_at = word["code"], time.time()

@@ -9,21 +9,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from layby.actors.answer import Given, Receipt, read
-from layby.actors.open_questions import decode as decode_open
-from layby.actors.parked import ParkedRecord
-from layby.actors.parked import decode as decode_record
+from layby.actors.people.answer import Given, Receipt, read
+from layby.actors.people.open_questions import decode as decode_open
+from layby.actors.people.tickets import ParkedRecord
+from layby.actors.people.tickets import decode as decode_record
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
 from layby.bus.log import Log, parse, shares
 from layby.bus.requests import Requests
-from layby.commands import Outcome
-from layby.runtime.entry import Envelope, decode
+from layby.commands import CommandOutcome
+from layby.runtime.envelope import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
 from layby.runtime.state import RunState
 
+from . import keys
 from .app import SAID
+from .signers import FORGED, ROLE
 
 _PAGE = 500
 
@@ -54,10 +56,11 @@ class AnswerSent(NamedTuple):
     by: str
     at: float
     given: Given | None
-    """None when it cannot be understood."""
+    """None when it cannot be understood, or is forged."""
+    role: str = "developer"
 
 
-class Tail:
+class LogTail:
     """Reads a stream forward, again and again."""
 
     def __init__(self, requests: Requests, stream: str, filter_: str = ">") -> None:
@@ -93,13 +96,16 @@ class History:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
-        self._logs: list[Tail] = []
-        self._tails = {name: Tail(requests, name) for name in ("QUESTIONS", "ANSWERS")}
-        self._said = Tail(requests, "EVENTS", SAID)
-        self._trail = Tail(requests, "AUDIT")
+        self._logs: list[LogTail] = []
+        self._tails = {name: LogTail(requests, name) for name in ("QUESTIONS", "ANSWERS")}
+        self._said = LogTail(requests, "EVENTS", SAID)
+        self._audit = LogTail(requests, "AUDIT")
+        self._vault = keys.fresh_vault(requests)
+        self._last: dict[str, Stored] = {}
+        """Of each run that is encrypted: the newest position."""
         self.commands: dict[int, Stored] = {}
         """What was commanded, by number."""
-        self.outcomes: dict[int, list[Outcome]] = defaultdict(list)
+        self.outcomes: dict[int, list[CommandOutcome]] = defaultdict(list)
         """What came of it."""
         self.said: dict[str, list[str]] = defaultdict(list)
         """What was said in each chat, in the order in which it was stored."""
@@ -123,10 +129,10 @@ class History:
         """Read what is new in the streams."""
         if not self._logs:
             streams = shares(await Log(self._requests).streams())
-            self._logs = [Tail(self._requests, name) for name in streams]
+            self._logs = [LogTail(self._requests, name) for name in streams]
         for log in self._logs:
             for stored in await log.more():
-                self._entry(stored)
+                await self._entry(stored)
         for stored in await self._tails["QUESTIONS"].more():
             self._question_or_receipt(stored)
         for stored in await self._said.more():
@@ -134,7 +140,7 @@ class History:
             self.said[message["chat"]].append(message["text"])
         for stored in await self._tails["ANSWERS"].more():
             self._answer(stored)
-        for stored in await self._trail.more():
+        for stored in await self._audit.more():
             self._commanded(stored)
 
     async def refresh_when_there(self) -> None:
@@ -145,6 +151,7 @@ class History:
     async def close(self) -> None:
         """Read the derived things too, which are judged at the end alone."""
         await self.refresh()
+        await self._reopen()
         rows = [
             msgspec.json.decode(item.value, type=IndexRow)
             async for item in Bucket(self._requests, "runs").items()
@@ -160,17 +167,35 @@ class History:
             decode_record(item.value) async for item in Bucket(self._requests, "parked").items()
         ]
         self.parked = {record.ticket: record for record in records}
-        self.dead = await Tail(self._requests, "DEAD", "dead.>").more()
+        self.dead = await LogTail(self._requests, "DEAD", "dead.>").more()
+
+    async def _reopen(self) -> None:
+        """Open all logs as whoever comes new: the keys that sealed them must be there still."""
+        vault = keys.fresh_vault(self._requests)
+        if vault is None:
+            return
+        for run, stored in self._last.items():
+            n = parse(stored.subject)[2]
+            found = await keys.opened(vault, run, n, stored.data, stored.subject)
+            if isinstance(found, str) and found not in self.broken:
+                self.broken.append(found)
 
     def run_of(self, ticket: str) -> RunState | None:
         """The run of a ticket, of which each has one."""
         return next((state for state in self.states.values() if state.ticket == ticket), None)
 
-    def _entry(self, stored: Stored) -> None:
+    async def _entry(self, stored: Stored) -> None:
         to, run, n = parse(stored.subject)
+        data: bytes | str = stored.data
+        if self._vault is not None:
+            self._last[run] = stored
+            data = await keys.opened(self._vault, run, n, stored.data, stored.subject)
+        if isinstance(data, str):
+            self.broken.append(data)
+            return
         log = self.logs.setdefault(run, [])
         state = self.states.setdefault(run, RunState(id=run))
-        entry = Entry(n, to, stored.at, decode(stored.data))
+        entry = Entry(n, to, stored.at, decode(data))
         if n != len(log) + 1:
             self.broken.append(f"run {run}: position {n} came after {len(log)}")
             return
@@ -188,12 +213,14 @@ class History:
         if stored.subject.startswith("layby.do."):
             self.commands[stored.seq] = stored
         else:
-            outcome = msgspec.json.decode(stored.data, type=Outcome)
+            outcome = msgspec.json.decode(stored.data, type=CommandOutcome)
             self.outcomes[outcome.seq].append(outcome)
 
     def _answer(self, stored: Stored) -> None:
-        token, _, responder = stored.subject.split(".", 2)[2].partition(".")
-        given = read(stored.data, token)
-        self.answers[stored.seq] = AnswerSent(
-            stored.seq, token, responder, stored.at, given if isinstance(given, Given) else None
-        )
+        role, _, rest = stored.subject.split(".", 2)
+        token, _, responder = rest.partition(".")
+        told = read(stored.data, token)
+        given = told if isinstance(told, Given) else None
+        if given is not None and role == ROLE and given.text.startswith(FORGED):
+            given = None
+        self.answers[stored.seq] = AnswerSent(stored.seq, token, responder, stored.at, given, role)

@@ -36,7 +36,10 @@ def config() -> str:
     """What the server's configuration says of logins."""
     if not apart():
         return ""
-    wall, staff = Wall(apps=(outline(app),)), Staff(people=tuple(map(Person, PEOPLE)))
+    wall, staff = (
+        Wall(apps=(outline(app),), own_trail=True),
+        Staff(people=tuple(map(Person, PEOPLE))),
+    )
     text = accounts(wall, staff, "layby accounts config")
     for login in wall.logins(staff):
         text = text.replace(f"${login.variable}", f'"of-{login.name}"')

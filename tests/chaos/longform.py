@@ -7,14 +7,12 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import cluster, deploys, disk, network, scenarios
+from . import cluster, consoles, deploys, disk, keys, network, scenarios
 from .campaign import Campaign, Found, campaign
 from .driver import Stuck
 from .mutants import MUTANTS
 from .report import Report
 
-_IMPATIENT = 15.0
-"""Seconds after which what a seeded fault has left undone counts as such."""
 _SPLIT = 4
 LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     "crash_points": lambda c, x: scenarios.crash_points(c, rounds=round(20 * x)),
@@ -36,14 +34,26 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     "answer_race": lambda c, x: scenarios.answer_race(
         c, tickets=round(10_000 * x), kills=round(200 * x)
     ),
+    "signed_answers": lambda c, x: scenarios.signed_answers(
+        c, tickets=round(1_000 * x), kills=round(100 * x), workers=4
+    ),
     "deploys": lambda c, x: deploys.deploys(c, rounds=round(10 * x), tickets=20, kills=6),
+    "console": lambda c, x: consoles.console(
+        c, rounds=round(40 * x), tickets=12, standing=round(50 * x)
+    ),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }
 
 
+WITHOUT_ACCOUNTS = ("console", *cluster.SCENARIOS)
+"""Campaigns in which nobody has a login of their own."""
 APART = {**network.SCENARIOS, **disk.SCENARIOS, **cluster.SCENARIOS}
 """Campaigns with a server, or a way to it, of their own."""
+
+
+_ELSEWHERE = {"deploys": deploys, "console": consoles}
+"""The modules of campaigns that are not among the scenarios."""
 
 
 async def one(name: str, seed: int, size: float, keep: Path | None = None) -> Report:
@@ -69,11 +79,13 @@ async def caught(mutant: str, seed: int) -> tuple[str, list[str]]:
     """
     shows = frozenset(MUTANTS[mutant].shows)
     for name in MUTANTS[mutant].scenarios:
-        with tempfile.TemporaryDirectory(prefix="layby-chaos-") as folder:
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="layby-chaos-"))
+            stack.enter_context(keys.encrypted(yes=MUTANTS[mutant].encrypted))
             async with campaign(name, Path(folder), seed=seed, mutant=mutant) as c:
-                c.patience, c.sought = _IMPATIENT, shows
+                c.patience, c.sought = MUTANTS[mutant].patience, shows
                 with contextlib.suppress(Stuck, Found):
-                    await getattr(deploys if name == "deploys" else scenarios, name)(c)
+                    await getattr(_ELSEWHERE.get(name, scenarios), name)(c)
                 kinds = {violation.kind for violation in c.violations()}
         if kinds & shows:
             return name, sorted(kinds & shows)

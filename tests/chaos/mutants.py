@@ -14,23 +14,21 @@ from typing import Any
 
 import msgspec
 
-from layby import command_actor
-from layby.actors import (
-    answer,
-    arrivals,
-    children,
-    deadlines,
-    human,
-    ledger,
-    merge,
-    open_questions,
-    parked,
-    showing,
-    waits,
-    workflow,
-)
-from layby.bus import bucket, log, mailbox, requests
-from layby.runtime import activation, body, guard, host, index, mending, run, state, strand
+from layby.actors.agents import ledger
+from layby.actors.people import answer, arrivals, deadlines, human, open_questions, receipts
+from layby.actors.people import answer_admission as admission
+from layby.actors.people import question_publisher as showing
+from layby.actors.people import tickets as parked
+from layby.actors.state import merge
+from layby.actors.workflows import children, workflow
+from layby.actors.workflows import event_waits as waits
+from layby.bus import bucket, log, mailbox, requests, sealing, vault
+from layby.runtime import activation, body, host, index, pending, repairs, run, state, strand
+from layby.runtime import delivery_policy as guard
+from layby.worker import command_actor
+
+from . import console_mutants
+from .replacing import replace
 
 
 @dataclass(frozen=True)
@@ -41,16 +39,15 @@ class Mutant:
     scenarios: tuple[str, ...]
     shows: tuple[str, ...]
     """Kinds of violation; others may come with them, from a slow machine too."""
+    encrypted: bool = False
+    """Whether it shows only where what is stored is encrypted."""
+    patience: float = 15.0
+    """Seconds after which what it has left undone counts as such."""
 
 
 def apply(name: str) -> None:
     """Put a fault into this process."""
     MUTANTS[name].apply()
-
-
-def _set(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Replace an attribute by what `make` makes of it; it must be there."""
-    setattr(owner, name, make(getattr(owner, name)))
 
 
 def _no(*_: Any) -> bool:
@@ -71,12 +68,12 @@ def command_acked_first() -> None:
 
         return early
 
-    _set(command_actor.CommandActor, "take", make)
+    replace(command_actor.CommandActor, "take", make)
 
 
 def command_forgotten() -> None:
     """Do not remember in a run by which command it was cancelled."""
-    _set(mending, "note_command", lambda _: _silent)
+    replace(repairs, "note_command", lambda _: _silent)
 
 
 def _silent(*_: Any) -> None:
@@ -93,12 +90,12 @@ def no_fence() -> None:
     async def append(self: log.Log, run_id: str, n: int, to: str, data: bytes) -> None:
         await self._requests.store(log.subject(to, run_id, n), data)  # pyright: ignore[reportPrivateUsage]
 
-    _set(log.Log, "append", lambda _: append)
+    replace(log.Log, "append", lambda _: append)
 
 
 def no_second_look() -> None:
     """After a lost append, try the next position without asking whether it still makes sense."""
-    _set(run, "clashes", lambda _: _no)
+    replace(run, "conflicts", lambda _: _no)
 
 
 def ack_before_append() -> None:
@@ -111,7 +108,7 @@ def ack_before_append() -> None:
 
         return early
 
-    _set(guard.Guard, "take", make)
+    replace(guard.DeliveryPolicy, "take", make)
 
 
 def record_not_written() -> None:
@@ -125,7 +122,7 @@ def record_not_written() -> None:
 
         return only_closed
 
-    _set(parked.Parking, "change", make)
+    replace(parked.Tickets, "change", make)
 
 
 def question_not_published() -> None:
@@ -139,7 +136,7 @@ def question_not_published() -> None:
 
         return unless_question
 
-    _set(requests.Requests, "store", make)
+    replace(requests.Requests, "store", make)
 
 
 class _Later:
@@ -168,7 +165,7 @@ def question_shown_last() -> None:
     """Put the record and arm the deadline before the question is shown."""
 
     def make(show: Any) -> Any:
-        async def last(self: showing.Showing, *more: Any) -> None:
+        async def last(self: showing.QuestionPublisher, *more: Any) -> None:
             twin: Any = copy.copy(self)
             twin._requests = later = _Later(twin._requests)
             await show(twin, *more)
@@ -177,7 +174,7 @@ def question_shown_last() -> None:
 
         return last
 
-    _set(showing.Showing, "show", make)
+    replace(showing.QuestionPublisher, "show", make)
 
 
 def answer_not_bound() -> None:
@@ -190,7 +187,7 @@ def answer_not_bound() -> None:
 
         return anyhow
 
-    _set(answer, "_named", make)
+    replace(answer, "_named", make)
 
 
 def ambiguous_taken_as_oldest() -> None:
@@ -205,12 +202,12 @@ def ambiguous_taken_as_oldest() -> None:
 
         return oldest
 
-    _set(answer, "_unnamed", make)
+    replace(answer, "_unnamed", make)
 
 
 def later_answer_wins() -> None:
     """Let whichever answer is handled first close its question."""
-    _set(arrivals.Arrivals, "leave_doubt", lambda _: _no)
+    replace(arrivals.Arrivals, "may_have_earlier", lambda _: _no)
 
 
 def answer_closes_later_question() -> None:
@@ -224,12 +221,12 @@ def answer_closes_later_question() -> None:
 
         return timeless
 
-    _set(answer, "_unnamed", make)
+    replace(answer, "_unnamed", make)
 
 
 def everybody_goes_on() -> None:
     """Let any mail's handler go on, whoever owns the strand."""
-    _set(strand.Strand, "goes_on_with", lambda _: _yes)
+    replace(strand.Strand, "may_continue", lambda _: _yes)
 
 
 def no_receipts() -> None:
@@ -242,12 +239,12 @@ def no_receipts() -> None:
 
         return only_good
 
-    _set(human.Human, "_issue", make)
+    replace(receipts.Receipts, "issue", make)
 
 
 def ended_not_tidied() -> None:
     """Leave the questions of a cancelled run open in the record."""
-    _set(human.Human, "tidy", lambda _: _nothing)
+    replace(human.Human, "tidy", lambda _: _nothing)
 
 
 def record_without_compare() -> None:
@@ -260,49 +257,55 @@ def record_without_compare() -> None:
 
         return anyhow
 
-    _set(bucket.Bucket, "put", make)
+    replace(bucket.Bucket, "put", make)
 
 
 def effect_before_record() -> None:
     """Begin the next effect before the result of the last is recorded."""
-    _set(activation.Activation, "before_effect", lambda _: _nothing)
-    _set(activation, "_VISIBLE_WITHIN", lambda _: 1e6)
+    replace(activation.Activation, "before_effect", lambda _: _nothing)
+    replace(pending, "_VISIBLE_WITHIN", lambda _: 1e6)
 
 
 def effect_beside_record() -> None:
     """Begin the next effect while the result of the last is in memory alone."""
-    _set(activation.Activation, "before_effect", lambda _: _nothing)
+    replace(activation.Activation, "before_effect", lambda _: _nothing)
+
+
+def forged_answers_count() -> None:
+    """Look at no signature, neither when an answer comes nor when it stands in the log."""
+    replace(admission, "refused", lambda _: _silent)
+    replace(run, "refused", lambda _: _silent)
 
 
 def expiry_ignores_answers() -> None:
     """Let a deadline win over an answer that was in time and is not read yet."""
-    _set(deadlines.Deadlines, "_answer_in_time", lambda _: _nothing)
+    replace(deadlines.Deadlines, "_record_in_time", lambda _: _nothing)
 
 
 def no_catching_up() -> None:
     """Trust what is in memory when mail comes again."""
-    _set(host.Host, "may_repeat", lambda _: _no)
-    _set(run.RunCache, "doubt", lambda _: _silent)
+    replace(host.Host, "may_repeat", lambda _: _no)
+    replace(run.RunCache, "mark_unverified", lambda _: _silent)
 
 
 def sleeps_not_armed_again() -> None:
     """Forget a wake-up when the worker dies between its record and its timer."""
-    _set(host, "rearm", lambda _: _nothing)
+    replace(host, "rearm_wake_ups", lambda _: _nothing)
 
 
 def no_index() -> None:
     """Never write the rows that people list."""
-    _set(index.Index, "reflect", lambda _: _nothing)
+    replace(index.Index, "reflect", lambda _: _nothing)
 
 
 def children_left_behind() -> None:
     """Let children go on without their parents."""
-    _set(children.ChildRuns, "end", lambda _: _nothing)
+    replace(children.ChildRuns, "end", lambda _: _nothing)
 
 
 def closed_questions_stay_listed() -> None:
     """Leave the rows of questions that are closed."""
-    _set(open_questions.OpenQuestions, "closed", lambda _: _nothing)
+    replace(open_questions.OpenQuestions, "closed", lambda _: _nothing)
 
 
 def _any_id(*_: Any) -> str:
@@ -312,7 +315,7 @@ def _any_id(*_: Any) -> str:
 def event_starts_a_run_each_time() -> None:
     """Let every delivery of an event start a run of its own."""
 
-    _set(workflow, "run_id", lambda _: _any_id)
+    replace(workflow, "run_id", lambda _: _any_id)
 
 
 def key_of_each_try() -> None:
@@ -324,21 +327,21 @@ def key_of_each_try() -> None:
 
         return new
 
-    _set(body.Body, "idempotency_key", make)
+    replace(body.Body, "idempotency_key", make)
 
 
 def stale_no() -> None:
     """Say no to an answer or deadline from what this worker remembers."""
-    _set(parked.Parking, "get_newest", lambda _: parked.Parking.get)
+    replace(parked.Tickets, "get_newest", lambda _: parked.Tickets.get)
 
 
-def _none_spent(*_: Any) -> frozenset[int]:
+def _none_consumed(*_: Any) -> frozenset[int]:
     return frozenset()
 
 
 def event_given_twice() -> None:
     """Give a wait what an earlier wait of its run has consumed."""
-    _set(state.RunState, "spent", lambda _: _none_spent)
+    replace(state.RunState, "consumed_before", lambda _: _none_consumed)
 
 
 def early_events_missed() -> None:
@@ -348,7 +351,7 @@ def early_events_missed() -> None:
         del live, record, since
         return after, None
 
-    _set(waits.WaitActor, "_early", lambda _: none)
+    replace(waits.WaitActor, "_early", lambda _: none)
 
 
 def last_change_wins() -> None:
@@ -357,76 +360,147 @@ def last_change_wins() -> None:
     def blind(self: ledger.Ledger) -> ledger.View:
         return ledger.View(self.values, merge.Merged(self.values.both, {}), frozenset())
 
-    _set(ledger.Ledger, "view", lambda _: blind)
-    _set(merge._Merging, "_is_news", lambda _: _no)  # pyright: ignore[reportPrivateUsage]
+    replace(ledger.Ledger, "view", lambda _: blind)
+    replace(merge._Merging, "_is_news", lambda _: _no)  # pyright: ignore[reportPrivateUsage]
 
 
 def changed_body_ends_its_run() -> None:
     """Take what people can mend for a failure."""
-    _set(host, "held_by", lambda _: _silent)
+    replace(host, "blocker_of", lambda _: _silent)
 
 
 def blocked_untold() -> None:
     """Tell no worker that a run is blocked."""
-    _set(host.Host, "_announce", lambda _: _nothing)
+    replace(host.Host, "_announce", lambda _: _nothing)
+
+
+def position_not_bound() -> None:
+    """Seal entries for no place: one could be moved to another."""
+
+    def make(seal: Any) -> Any:
+        def unbound(self: Any, data: Any, _place: Any) -> Any:
+            return seal(self, data, "")
+
+        return unbound
+
+    replace(sealing.Cipher, "seal", make)
+
+
+def key_destroyed_before_the_end() -> None:
+    """Destroy a run's key while the run goes on, as a purge that believes a row alone would."""
+
+    def make(append: Any) -> Any:
+        async def early(self: log.Log, run_id: str, n: int, to: str, data: bytes) -> None:
+            await append(self, run_id, n, to, data)
+            keys = self.vault
+            if n == 2 and isinstance(keys, vault.Vault):
+                cipher = await keys.of_run(run_id)
+                assert cipher is not None
+                await keys.secrets.destroy(cipher.key.record, [cipher.key.slot])
+
+        return early
+
+    replace(log.Log, "append", make)
+
+
+def logs_written_plain() -> None:
+    """Store the entries of a log as they are."""
+
+    async def plain(self: vault.Vault, run: str, n: int, data: bytes, place: str) -> bytes:
+        await self.begin(run)
+        del n, place
+        return data
+
+    def none_cached(self: vault.Vault, run: str) -> None:
+        del self, run
+
+    replace(vault.Vault, "sealed", lambda _: plain)
+    replace(vault.Vault, "cached", lambda _: none_cached)
 
 
 _TWICE = ("step ran twice without a fault", "recorded step ran again")
 
-MUTANTS: dict[str, Mutant] = {
-    made.__name__: Mutant(made, scenarios, shows)
-    for made, scenarios, shows in (
-        (
-            no_fence,
-            ("zombies", "random_kills", "race"),
-            ("fence broken", "unfoldable log", "wrong end"),
-        ),
-        (
-            no_second_look,
-            ("zombies", "random_kills", "race"),
-            ("fence broken", "effect applied 2 times"),
-        ),
-        (ack_before_append, ("crash_points", "random_kills"), ("stuck run", "lost run")),
-        (record_not_written, ("race",), ("wrong receipt", "answer without receipt", "stuck run")),
-        (question_not_published, ("race", "random_kills"), ("lost question",)),
-        (
-            question_shown_last,
-            ("crash_points", "random_kills"),
-            ("lost question", "answer closed an unseen question"),
-        ),
-        (answer_not_bound, ("race", "all_down"), ("answer closed another question",)),
-        (ambiguous_taken_as_oldest, ("race", "random_kills"), ("answer closed one of several",)),
-        (later_answer_wins, ("answer_race",), ("a later answer won",)),
-        (
-            answer_closes_later_question,
-            ("crash_points", "race"),
-            ("answer closed an unseen question",),
-        ),
-        (everybody_goes_on, ("race", "random_kills"), (*_TWICE, "effect before the last record")),
-        (no_receipts, ("race",), ("answer without receipt",)),
-        (
-            command_acked_first,
-            ("crash_points", "random_kills"),
-            ("command without outcome", "stuck run"),
-        ),
-        (command_forgotten, ("race", "random_kills"), ("wrong outcome",)),
-        (ended_not_tidied, ("crash_points", "race"), ("status disagrees",)),
-        (record_without_compare, ("race", "random_kills"), ("status disagrees", "stuck run")),
-        (effect_before_record, ("race", "random_kills"), ("effect before the last record",)),
-        (effect_beside_record, ("race", "random_kills"), ("effect before the last record",)),
-        (expiry_ignores_answers, ("all_down", "race"), ("answer in time refused",)),
-        (no_catching_up, ("handovers", "server_kills"), ("recorded step ran again",)),
-        (sleeps_not_armed_again, ("crash_points", "random_kills"), ("stuck run",)),
-        (no_index, ("race",), ("index disagrees with the log",)),
-        (children_left_behind, ("race", "random_kills"), ("child outlives its parent",)),
-        (closed_questions_stay_listed, ("all_down",), ("index disagrees with the log",)),
-        (event_starts_a_run_each_time, ("crash_points", "random_kills"), ("run started twice",)),
-        (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
-        (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),
-        (event_given_twice, ("race", "random_kills"), ("wrong end",)),
-        (last_change_wins, ("race", "random_kills"), ("wrong end",)),
-        (changed_body_ends_its_run, ("deploys",), ("wrong end",)),
-        (blocked_untold, ("deploys",), ("stuck run",)),
-        (early_events_missed, ("race", "random_kills"), ("stuck run",)),
-    )
-}
+MUTANTS: dict[str, Mutant] = (
+    {
+        made.__name__: Mutant(made, scenarios, shows)
+        for made, scenarios, shows in (
+            (
+                no_fence,
+                ("zombies", "random_kills", "race"),
+                ("fence broken", "unfoldable log", "wrong end"),
+            ),
+            (
+                no_second_look,
+                ("zombies", "random_kills", "race"),
+                ("fence broken", "effect applied 2 times"),
+            ),
+            (ack_before_append, ("crash_points", "random_kills"), ("stuck run", "lost run")),
+            (
+                record_not_written,
+                ("race",),
+                ("wrong receipt", "answer without receipt", "stuck run"),
+            ),
+            (question_not_published, ("race", "random_kills"), ("lost question",)),
+            (
+                question_shown_last,
+                ("crash_points", "random_kills"),
+                ("lost question", "answer closed an unseen question"),
+            ),
+            (answer_not_bound, ("race", "all_down"), ("answer closed another question",)),
+            (
+                ambiguous_taken_as_oldest,
+                ("race", "random_kills"),
+                ("answer closed one of several",),
+            ),
+            (forged_answers_count, ("signed_answers",), ("a forged answer counted",)),
+            (later_answer_wins, ("answer_race",), ("a later answer won",)),
+            (
+                answer_closes_later_question,
+                ("crash_points", "race"),
+                ("answer closed an unseen question",),
+            ),
+            (
+                everybody_goes_on,
+                ("race", "random_kills"),
+                (*_TWICE, "effect before the last record"),
+            ),
+            (no_receipts, ("race",), ("answer without receipt",)),
+            (
+                command_acked_first,
+                ("crash_points", "random_kills"),
+                ("command without outcome", "stuck run"),
+            ),
+            (command_forgotten, ("race", "random_kills"), ("wrong outcome",)),
+            (ended_not_tidied, ("crash_points", "race"), ("status disagrees",)),
+            (record_without_compare, ("race", "random_kills"), ("status disagrees", "stuck run")),
+            (effect_before_record, ("race", "random_kills"), ("effect before the last record",)),
+            (effect_beside_record, ("race", "random_kills"), ("effect before the last record",)),
+            (expiry_ignores_answers, ("all_down", "race"), ("answer in time refused",)),
+            (no_catching_up, ("handovers", "server_kills"), ("recorded step ran again",)),
+            (sleeps_not_armed_again, ("crash_points", "random_kills"), ("stuck run",)),
+            (no_index, ("race",), ("index disagrees with the log",)),
+            (children_left_behind, ("race", "random_kills"), ("child outlives its parent",)),
+            (closed_questions_stay_listed, ("all_down",), ("index disagrees with the log",)),
+            (
+                event_starts_a_run_each_time,
+                ("crash_points", "random_kills"),
+                ("run started twice",),
+            ),
+            (key_of_each_try, ("crash_points", "random_kills"), ("effect applied 2 times",)),
+            (stale_no, ("race", "random_kills"), ("wrong receipt", "stuck run", "lost question")),
+            (event_given_twice, ("race", "random_kills"), ("wrong end",)),
+            (last_change_wins, ("race", "random_kills"), ("wrong end",)),
+            (changed_body_ends_its_run, ("deploys",), ("wrong end",)),
+            (blocked_untold, ("deploys",), ("stuck run",)),
+            (early_events_missed, ("race", "random_kills"), ("stuck run",)),
+        )
+    }
+    | {
+        made.__name__: Mutant(made, ("race", "random_kills"), ("unfoldable log",), encrypted=True)
+        for made in (position_not_bound, key_destroyed_before_the_end, logs_written_plain)
+    }
+    | {
+        made.__name__: Mutant(made, ("console",), (shows,), patience=8.0)  # lists are late by one
+        for made, shows in console_mutants.FAULTS
+    }
+)

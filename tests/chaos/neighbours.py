@@ -11,7 +11,8 @@ from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import LaybyError, TopologyMismatch
 from layby.bus.opened import opened
 from layby.client import Client
-from layby.run import provision, working
+from layby.operations.provisioning import provision
+from layby.worker.worker import working
 
 PREFIXES = ("shop", "bank")
 WITHIN = 10.0

@@ -2,6 +2,7 @@
 
 `python -m tests.chaos.nursery` reads orders from stdin, one JSON object a line, and reports on
 stdout: `{"ready": id}`, `{"exited": id, "code": code}`. When stdin closes, it kills what is left.
+A console is made in the same way; it is ready with its address.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ import selectors
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from layby.run import run_worker
+from layby.console.options import ConsoleOptions
+from layby.console.server import serving
 from layby.runtime import crash
 from layby.runtime import run as live_run
 from layby.runtime.telemetry import configure
+from layby.worker.worker import run_worker
 
-from . import logins, mutants, renamed
+from . import keys, logins, mutants, renamed
 from .app import app
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Make one worker."""
+    """Make one worker, or one console."""
 
     id: int
     url: str
@@ -38,6 +42,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     renamed: bool = False
     """Whether it is of the release that has another name for a recorded step."""
     log: str = ""
+    catalogue: str = ""
+    """The file of a console's catalogue; empty: make a worker."""
 
 
 def main() -> None:
@@ -95,7 +101,7 @@ def _fork(order: Order) -> int:
     code = 1
     try:
         _be_new(order)
-        asyncio.run(_work(order))
+        asyncio.run(_serve(order) if order.catalogue else _work(order))
         code = 0
     except BaseException as error:  # noqa: BLE001  a child must never run its parent's code
         sys.stderr.write(f"worker {order.id}: {error!r}\n")
@@ -109,7 +115,7 @@ def _be_new(order: Order) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     random.seed()
-    live_run._WRITER = secrets.token_hex(4)  # pyright: ignore[reportPrivateUsage]
+    live_run.WRITER = secrets.token_hex(4)
     if order.log:
         os.dup2(os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -135,6 +141,15 @@ async def _work(order: Order) -> None:
     release = renamed.app if order.renamed else app
     await run_worker(release, settings, name=f"w{order.id}", ready=ready)
     telling.cancel()
+
+
+async def _serve(order: Order) -> None:
+    """Be `layby console --port 0 --catalogue FILE`."""
+    settings = logins.settings(order.url, logins.OPERATOR, f"console{order.id}")
+    options = ConsoleOptions(port=0, catalogue=Path(order.catalogue))
+    async with serving(settings, options, keyring=keys.keyring()) as console:
+        _say({"ready": order.id, "url": console.url, "entry": console.entry})
+        await console.failed()
 
 
 if __name__ == "__main__":

@@ -76,11 +76,11 @@ def _plan(draw: random.Random, n: int, *, quick: bool) -> Ticket:
     manner = draw.choice(MANNERS)
     deadline = draw.uniform(0.4, 1.2) if manner in _EXPIRING else _PATIENT
     kinds = ["step", "step", "ask", "asks", "sleep", "side_by_side", "network", "flaky", "slow"]
-    kinds += ["chat", "child"]
+    kinds += ["chat", "child", "sign"]
     if not quick:
         kinds += ["backoff"]
     ops = [_op(draw, draw.choice(kinds), i, deadline) for i in range(draw.randint(2, 5))]
-    if not any(op.kind in {"ask", "asks", "side_by_side", "network"} for op in ops):
+    if not any(op.kind in {"ask", "asks", "side_by_side", "network", "sign"} for op in ops):
         ops.append(_op(draw, "ask", len(ops), deadline))
     if draw.random() < 0.05:
         ops.append(Op(kind="boom", name=f"{len(ops)}-boom"))
@@ -94,7 +94,7 @@ def _plan(draw: random.Random, n: int, *, quick: bool) -> Ticket:
 def _op(draw: random.Random, kind: str, place: int, deadline: float) -> Op:  # noqa: PLR0911
     name = f"{place}-{kind}"
     match kind:
-        case "ask" | "side_by_side":
+        case "ask" | "sign" | "side_by_side":
             return Op(kind=kind, name=name, seconds=deadline)
         case "asks":
             return Op(kind=kind, name=name, seconds=deadline, count=draw.randint(2, 4))
@@ -172,6 +172,12 @@ def answered_in_turn(n: int) -> Ticket:
     """A small ticket whose question is answered twice, the second time after the first's ack."""
     ops = [Op(kind="ask", name="0-ask", seconds=_PATIENT), Op(kind="step", name="1-last")]
     return Ticket(n=n, manner="in_turn", ops=ops)
+
+
+def signed(n: int) -> Ticket:
+    """A small ticket whose question takes a signed answer, and gets forged ones with it."""
+    ops = [Op(kind="sign", name="0-sign", seconds=_PATIENT), Op(kind="step", name="1-last")]
+    return Ticket(n=n, ops=ops)
 
 
 def two_at_once(n: int) -> Ticket:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from layby.actors.workflow import WorkflowStep
+from layby.actors.workflows.workflow import WorkflowStep
 from layby.runtime.step import Step
 
 from .app import Body, Op, Opened, release

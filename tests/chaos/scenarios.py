@@ -10,6 +10,7 @@ from collections import Counter
 import msgspec
 
 from layby.runtime import crash
+from tests import ladder_app, votes_app
 
 from .campaign import Campaign
 from .fleet import Worker
@@ -23,6 +24,7 @@ from .plan import (
     handed_over,
     one_of_each,
     plans,
+    signed,
     sleeping,
     two_at_once,
 )
@@ -34,8 +36,15 @@ _ASKED = 250.0
 """Questions a second that are asked at least, on a slow machine."""
 _SHIFT = 5
 """Crash points that one healthy worker sees."""
-POINTS = tuple(point for point in crash.POINTS if not point.endswith(("blocked", "reopened")))
-"""The crash points of `crash_points`; runs that are blocked or retried meet the others."""
+POINTS = tuple(
+    point
+    for point in crash.POINTS
+    if not point.endswith(("blocked", "reopened"))
+    and point not in votes_app.POINTS + ladder_app.POINTS
+)
+"""The crash points of `crash_points`; runs that are blocked or retried meet others, and those of
+votes and of ladders are met in tests/acceptance/test_votes_crashes.py and test_ladder_crashes.py.
+"""
 _EXPIRY = {"before_expired", "after_expired"}
 _SHOWING = {"before_record_put", "after_record_put", "after_question", "after_timer"}
 
@@ -167,19 +176,36 @@ async def race(c: Campaign, *, tickets: int = 40, workers: int = 4) -> Report:
     return await c.settle(_SETTLE)
 
 
-async def answer_race(
-    c: Campaign, *, tickets: int = 120, workers: int = 8, kills: int = 6
+async def _killed_between_batches(
+    c: Campaign, tickets: list[Ticket], workers: int, kills: int
 ) -> Report:
-    """Each question is answered twice, one after the other, while workers die with answers."""
     await c.start(workers)
     async with c.manned(workers):
-        for batch in batches([answered_in_turn(n) for n in range(1, tickets + 1)], kills):
+        for batch in batches(tickets, kills):
             c.driver.open(*batch)
             await c.while_looking(c.draw.uniform(0.3, 0.8))
             ready = [worker for worker in c.fleet.living if worker.ready.is_set()]
             if ready:
                 await c.kill(c.draw.choice(ready))
-    return await c.settle(_SETTLE + tickets / 20)
+    return await c.settle(_SETTLE + len(tickets) / 20)
+
+
+async def answer_race(
+    c: Campaign, *, tickets: int = 120, workers: int = 8, kills: int = 6
+) -> Report:
+    """Each question is answered twice, one after the other, while workers die with answers."""
+    return await _killed_between_batches(
+        c, [answered_in_turn(n) for n in range(1, tickets + 1)], workers, kills
+    )
+
+
+async def signed_answers(
+    c: Campaign, *, tickets: int = 40, workers: int = 3, kills: int = 6
+) -> Report:
+    """Each question takes a signed answer and gets forged ones with it, while workers die."""
+    return await _killed_between_batches(
+        c, [signed(n) for n in range(1, tickets + 1)], workers, kills
+    )
 
 
 async def many_deadlines(c: Campaign, *, tickets: int = 100, workers: int = 2) -> Report:

@@ -1,8 +1,8 @@
 """The decisions alone, in virtual time, on schedules drawn from a seed.
 
 Writers have stale views, mail comes late, twice or out of order, and crashes come anywhere. The
-pure parts are the engine's own: `fold`, `clashes`, `judge`, the record of a ticket, the owner of a
-strand. What performs them is played by generators that may be stopped at every `yield`, where the
+pure parts are the engine's own: `fold`, `conflicts`, `judge`, the record of a ticket, the owner of
+a strand. What performs them is played by generators that may be stopped at every `yield`, where the
 engine awaits.
 """
 
@@ -14,17 +14,18 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from layby.actors.admission import answered
-from layby.actors.answer import Contest, Given, Sent, judge
-from layby.actors.parked import ParkedRecord, with_question
+from layby.actors.people.answer import Given, Sent, judge
+from layby.actors.people.answer_admission import answered
+from layby.actors.people.contest import Contest
+from layby.actors.people.parked_question import Shown
+from layby.actors.people.tickets import ParkedRecord, with_question
 from layby.runtime import journal
-from layby.runtime.clashes import clashes
+from layby.runtime.conflicts import conflicts
 from layby.runtime.entry import (
     ROOT,
     Answered,
     Asked,
     Ended,
-    Envelope,
     Expired,
     Record,
     Slept,
@@ -32,6 +33,7 @@ from layby.runtime.entry import (
     Stepped,
     Woken,
 )
+from layby.runtime.envelope import Envelope
 from layby.runtime.state import OPEN, Question, RunState
 from layby.runtime.strand import Position, Strand
 
@@ -184,7 +186,7 @@ class World:
         envelope = Envelope(op=op, at=self.now, cause=cause, records=list(records))
         while True:
             for record in records:
-                if clashes(writer.view, record):
+                if conflicts(writer.view, record):
                     self.refused.append(record)
                     raise _Fenced
                 if isinstance(record, Started):
@@ -238,7 +240,7 @@ class World:
             try:
                 for item in self.program:
                     yield from self._item(_Body(writer, cause, op), line, item)
-                if line.goes_on_with(cause):
+                if line.may_continue(cause):
                     ended = Ended(status="completed")
                     yield from self._append(writer, "log", cause, ended, op=op)
             except _Parked:
@@ -273,7 +275,7 @@ class World:
             return
         if slot is not None and kind == "sleep":
             self._arm(key, slot.wake_at)
-        if slot is not None or not line.goes_on_with(body.cause):
+        if slot is not None or not line.may_continue(body.cause):
             raise _Parked
         if kind == "step":
             yield from self._effect(body, line, key)
@@ -325,7 +327,7 @@ class World:
         while True:
             old, revision = self.record or ParkedRecord(ticket="T"), self.revision
             question = writer.view.questions[question_id]
-            new = with_question(old, writer.view, question, since)
+            new = with_question(old, writer.view, question, Shown(since))
             yield
             if new == old:
                 return
@@ -447,7 +449,7 @@ class World:
         self._judge_receipts(state)
         self._judge_winners(state)
         for record in self.refused:
-            _must(clashes(state, record), f"{record} was refused and is not in the way")
+            _must(conflicts(state, record), f"{record} was refused and is not in the way")
 
     def _refold(self) -> RunState:
         """Fold again from nothing: every prefix folds, and nothing in it had lost already."""
@@ -455,7 +457,7 @@ class World:
         ends = 0
         for n, (_, envelope) in enumerate(self.log, 1):
             for record in envelope.records:
-                lost = state.frames and clashes(state, record)
+                lost = state.frames and conflicts(state, record)
                 _must(not lost, f"{record} at {n} had lost")
                 ends += isinstance(record, Ended)
             journal.fold(state, n, envelope)

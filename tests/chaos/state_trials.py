@@ -18,17 +18,18 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from layby import Agent, CallOutcome, ToolContext, tool
-from layby.actors.calling import Calls
+from layby.actors.agents.tool_calls import Calls
 from layby.actors.keys import AFTER, TOOL, Key
-from layby.actors.state import StateType, Values
+from layby.actors.state.state import StateType, Values
 from layby.bus.log import NOBODY
 from layby.models import ToolCall
 from layby.runtime.actor_step import ActorStep
-from layby.runtime.clashes import clashes
-from layby.runtime.entry import ROOT, Called, Envelope, Raw, Record, Stepped, decode, encode
+from layby.runtime.conflicts import conflicts
+from layby.runtime.entry import ROOT, Called, Raw, Record, Stepped
+from layby.runtime.envelope import Envelope, decode, encode
 from layby.runtime.errors import Fenced, Parked
 from layby.runtime.journal import fold
-from layby.runtime.memory import MemoryRecorder, MemoryServices, WholeValues
+from layby.runtime.memory import MemoryPorts, MemoryRecorder, WholeValues
 from layby.runtime.strand import entering
 
 _LONGEST = 3_000
@@ -179,7 +180,7 @@ class Trial:
     async def _pass(self, log: SharedLog, mine: set[int], pace: Callable[[], Any]) -> Found | None:
         """Enter the body once; what it comes to, None where it waits or dies."""
         recorder = LogRecorder(log, mine, pace)
-        step = ActorStep(recorder, MemoryServices(blobs=PacedValues(pace)))
+        step = ActorStep(recorder, MemoryPorts(blobs=PacedValues(pace)))
         values = Values(KIND, Board().model_dump())
         calls = {
             Key(TOOL, 0, place): ToolCall(id=f"{place}", name=f"t{place}", arguments={})
@@ -301,7 +302,7 @@ class LogRecorder(MemoryRecorder):
         if found is None or found[0].place not in self._mine:
             raise Parked  # another worker's mail
         await self.flush()
-        if clashes(self.state, Stepped(frame=ROOT, key=key)):
+        if conflicts(self.state, Stepped(frame=ROOT, key=key)):
             raise Fenced(key)
 
     async def before_retry(self, key: str) -> None:
@@ -317,7 +318,7 @@ class LogRecorder(MemoryRecorder):
             if self._dead:
                 raise Died
             self._catch_up()
-            if any(clashes(self.state, each) for each in self._buffer):
+            if any(conflicts(self.state, each) for each in self._buffer):
                 raise Fenced("meanwhile")
             if not self._buffer:
                 return

@@ -20,6 +20,7 @@ KINDS = (
     "answer in time refused",
     "a later answer won",
     "answer closed one of several",
+    "a forged answer counted",
     "receipts disagree",
     "wrong receipt",
     "effect applied 0 times",
@@ -36,6 +37,9 @@ KINDS = (
     "wrong outcome",
     "unfoldable log",
     "dead letter",
+    "catalogue disagrees with the log",
+    "feed ended at other rows",
+    "told otherwise over HTTP",
 )
 """Every kind of violation there is."""
 PASSING = frozenset(
@@ -49,6 +53,8 @@ PASSING = frozenset(
         "index disagrees with the log",
         "child outlives its parent",
         "command without outcome",
+        "catalogue disagrees with the log",
+        "feed ended at other rows",
     }
 )
 """Kinds that time may heal; any other stays once it is seen."""

@@ -1,4 +1,4 @@
-"""What was promised, held to while things die: the short form of `python -m tests.chaos`."""
+"""The promises hold while processes die: the short form of `python -m tests.chaos`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from layby.runtime.crash import POINTS
-from tests.chaos import deploys, disk, logins, network, scenarios
+from tests import ladder_app, votes_app
+from tests.chaos import consoles, deploys, disk, keys, logins, network, scenarios
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
 from tests.chaos.report import Report
@@ -37,7 +38,9 @@ async def test_no_deploy_ends_a_run(tmp_path: Path) -> None:
     async with campaign("deploys", tmp_path) as c:
         report = kept(await deploys.deploys(c))
     assert {f"worker killed at {point}" for point in deploys.POINTS} <= set(report.faults)
-    assert {*scenarios.POINTS, *deploys.POINTS} == set(POINTS)
+    assert {*scenarios.POINTS, *deploys.POINTS, *votes_app.POINTS, *ladder_app.POINTS} == set(
+        POINTS
+    )
 
 
 @pytest.mark.timeout(300)
@@ -50,6 +53,7 @@ async def test_no_deploy_ends_a_run(tmp_path: Path) -> None:
         scenarios.zombies,
         scenarios.race,
         scenarios.answer_race,
+        scenarios.signed_answers,
         scenarios.many_deadlines,
         scenarios.all_down,
     ],
@@ -59,6 +63,13 @@ async def test_promises_are_kept(
 ) -> None:
     async with campaign(scenario.__name__, tmp_path) as c:
         kept(await scenario(c))
+
+
+@pytest.mark.timeout(300)
+async def test_a_console_shows_streams_and_acknowledges_what_the_logs_say(tmp_path: Path) -> None:
+    async with campaign("console", tmp_path) as c:
+        report = kept(await consoles.console(c))
+    assert {"worker killed", "server killed", "console killed"} <= report.faults.keys()
 
 
 @pytest.mark.timeout(300)
@@ -72,13 +83,26 @@ async def test_promises_are_kept_where_workers_and_people_have_accounts_of_their
 
 
 @pytest.mark.timeout(300)
-async def test_a_network_may_say_nothing_and_then_all_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scenario", [scenarios.crash_points, scenarios.server_kills])
+async def test_promises_are_kept_where_all_that_is_stored_is_encrypted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: Callable[[Campaign], Awaitable[Report]],
+) -> None:
+    monkeypatch.setenv(keys.ENCRYPTED, "1")
+    async with campaign(f"{scenario.__name__}, encrypted", tmp_path) as c:
+        report = kept(await scenario(c))
+    assert report.answers
+
+
+@pytest.mark.timeout(300)
+async def test_promises_are_kept_when_a_network_goes_silent_and_comes_back(tmp_path: Path) -> None:
     kept(await network.silence(tmp_path, 1, 0.1, seconds=5.5, times=2))
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scenario", disk.SCENARIOS.values(), ids=disk.SCENARIOS)
-async def test_what_is_acknowledged_survives_that_nothing_more_can_be_stored(
+async def test_what_is_acknowledged_survives_a_full_store(
     tmp_path: Path, scenario: Callable[[Path, int, float], Awaitable[Report]]
 ) -> None:
     report = kept(await scenario(tmp_path, 1, 0.1))
@@ -111,7 +135,7 @@ async def test_a_run_outlives_the_server_between_question_and_answer(tmp_path: P
 
 
 @pytest.mark.timeout(300)
-async def test_a_run_goes_on_whose_worker_died_before_it_told_that_it_had_blocked_it(
+async def test_a_run_continues_after_its_worker_died_before_announcing_the_block(
     tmp_path: Path,
 ) -> None:
     async with campaign("killed once it had blocked", tmp_path) as c:

@@ -1,4 +1,4 @@
-"""Whatever is published to a worker: it goes on, and says what it thinks of it."""
+"""Hostile messages to a worker: it continues, and reports them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import msgspec
 import pytest
 
 from layby import Step
-from layby.actors.answer import Receipt
+from layby.actors.people.answer import Receipt
 from layby.bus.errors import BusError
 from layby.bus.log import subject
 from layby.bus.reading import every
-from layby.commands import VERBS, Outcome
-from layby.runtime.entry import Answered, Asked, Ended, Envelope, Raw, Record, Started, Stepped
-from layby.runtime.services import Due
+from layby.commands import VERBS, CommandOutcome
+from layby.runtime.entry import Answered, Asked, Ended, Raw, Record, Started, Stepped
+from layby.runtime.envelope import Envelope
+from layby.runtime.ports import Due
 from tests.engine import ON, WORKFLOW, Engine, app_of, until
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow]
 
 COUNT = 200
 ODD = "developer.response.=ZZ.mallory"
-"""A subject for answers whose ticket nobody can have."""
+"""A subject for answers with an impossible ticket."""
 RECORDS: list[Record] = [
     Started(workflow=WORKFLOW, actor="workflow-handle", version="1", ticket="H", event=Raw(b"{}")),
     Stepped(frame="w", key="a", result=Raw(b"1")),
@@ -60,7 +61,7 @@ async def handle(event: dict[str, Any], step: Step) -> str:
 
 
 @pytest.mark.timeout(240)
-async def test_rubbish_stops_nobody_and_is_told(engine: Engine) -> None:
+async def test_rubbish_stops_no_run_and_is_reported(engine: Engine) -> None:
     draw = random.Random(1)  # noqa: S311
     answers, commands = set[int](), set[int]()
 
@@ -90,18 +91,18 @@ async def test_rubbish_stops_nobody_and_is_told(engine: Engine) -> None:
 
 
 async def receipts_for(engine: Engine, answers: set[int]) -> bool:
-    """Whether every answer has been told what became of it."""
-    told = {
+    """Whether every answer has a receipt."""
+    reported = {
         msgspec.json.decode(message.data, type=Receipt).seq
         async for message in every(engine.wire, "QUESTIONS", "developer.receipt.*")
     }
-    return told >= answers
+    return reported >= answers
 
 
 async def outcomes_of(engine: Engine, commands: set[int]) -> bool:
-    """Whether it is told of every command what came of it."""
-    told = {
-        msgspec.json.decode(message.data, type=Outcome).seq
+    """Whether every command has an outcome."""
+    reported = {
+        msgspec.json.decode(message.data, type=CommandOutcome).seq
         async for message in every(engine.wire, "AUDIT", "layby.done.*.*")
     }
-    return told >= commands
+    return reported >= commands

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from layby.actors import answer, merge
-from layby.actors.answer import Given, Verdict
-from layby.actors.ledger import Ledger
-from layby.actors.parked import ParkedRecord, with_question
+from layby.actors.agents.ledger import Ledger
+from layby.actors.people import answer
+from layby.actors.people.answer import Given, Verdict
+from layby.actors.people.tickets import ParkedRecord, with_question
+from layby.actors.state import merge
 from layby.bus import verification
 from layby.bus.names import Names
 from layby.runtime import run
@@ -32,10 +33,10 @@ from tests.acceptance.test_signed_answers import (
     test_a_forged_entry_of_the_log_changes_nothing as forged_entry,
 )
 from tests.acceptance.test_signed_answers import (
-    test_a_log_that_says_that_no_approval_is_needed_runs_nothing as no_approval,
+    test_a_forged_state_in_the_bucket_parked_approves_nothing as made_up_state,
 )
 from tests.acceptance.test_signed_answers import (
-    test_a_made_up_state_in_the_bucket_parked_approves_nothing as made_up_state,
+    test_a_log_that_denies_the_need_for_approval_runs_nothing as no_approval,
 )
 from tests.acceptance.test_signed_answers import (
     test_a_signature_is_for_one_question as moved_signature,
@@ -62,10 +63,16 @@ pytestmark = pytest.mark.proof
         "command_forgotten",
         "answer_not_bound",
         "later_answer_wins",
+        "forged_answers_count",
         "effect_before_record",
         "no_catching_up",
         "event_given_twice",
         "changed_body_ends_its_run",
+        "position_not_bound",
+        "key_destroyed_before_the_end",
+        "logs_written_plain",
+        "answer_acked_before_it_is_stored",
+        "feed_drops_what_was_missed",
     ],
 )
 async def test_the_checker_catches(mutant: str) -> None:
@@ -94,14 +101,14 @@ def broken(schedules: int = 3_000) -> bool:
 def test_the_simulation_catches_a_writer_that_does_not_look_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(simulation, "clashes", _no)
+    monkeypatch.setattr(simulation, "conflicts", _no)
     assert broken()
 
 
-def test_the_simulation_catches_a_handler_that_goes_on_with_what_is_not_its_own(
+def test_the_simulation_catches_a_handler_that_continues_another_mails_strand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Strand, "goes_on_with", _yes)
+    monkeypatch.setattr(Strand, "may_continue", _yes)
     assert broken()
 
 
@@ -168,12 +175,12 @@ def test_the_trials_catch_changes_that_are_taken_in_the_order_of_the_calls(
 async def test_a_digest_without_its_question_would_be_seen(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(approval, "bound", _same)
+    monkeypatch.setattr(approval, "question_digest", _same)
     with pytest.raises(AssertionError):
         await three_digests(engine)
 
 
-def _same(digest: str, _question: str) -> str:
+def _same(digest: str, _question: str, _salt: str = "") -> str:
     return digest
 
 
@@ -205,8 +212,8 @@ async def test_neighbours_catch_names_that_are_not_apart(
     assert await neighbours.trouble(clean_nats)
 
 
-def _nobody(*_: object) -> str:
-    return ""
+def _nobody(*_: Any) -> approval.Needed:
+    return approval.Needed()
 
 
 def _silent(*_: object) -> None:
@@ -218,10 +225,10 @@ def _silent(*_: object) -> None:
     ("owner", "name", "fault", "attack"),
     [
         (run, "refused", _silent, forged_entry),
-        (Asking, "_check_matter", _silent, other_question),
+        (Asking, "_check_same_question", _silent, other_question),
         (Signers, "__bool__", _no, made_up_state),
         (Signature, "covers", _yes, moved_signature),
-        (approval, "declared_role", _nobody, no_approval),
+        (approval, "declared_approvers", _nobody, no_approval),
     ],
     ids=[
         "unsigned_answers_count",

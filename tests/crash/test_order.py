@@ -1,4 +1,4 @@
-"""What precedes what, where an acknowledgement comes late or there is no room for a message."""
+"""The order of effects when an acknowledgement is late or there is no room for a message."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 from layby import Step
 from layby.bus.errors import PublishUnconfirmed
 from layby.bus.log import Log
-from layby.runtime.entry import Ended, Envelope, Raw, Record, Stepped, decode, encode
+from layby.runtime.entry import Ended, Raw, Record, Stepped
+from layby.runtime.envelope import Envelope, decode, encode
 from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
 
 
 @pytest.mark.parametrize("lost", [False, True])
-async def test_a_step_that_another_worker_did_meanwhile_is_not_run_again(
+async def test_a_step_done_by_another_worker_does_not_run_again(
     engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
     *,
@@ -37,7 +38,7 @@ async def test_a_step_that_another_worker_did_meanwhile_is_not_run_again(
             monkeypatch.setattr(Log, "append", append)
             if lost:
                 raise PublishUnconfirmed("no reply")
-            monkeypatch.setattr("layby.runtime.activation._SLOW", 0.0)  # it took long
+            monkeypatch.setattr("layby.runtime.pending._SLOW", 0.0)  # it took long
 
     monkeypatch.setattr(Log, "append", overtaken)
 
@@ -55,7 +56,7 @@ async def test_a_step_that_another_worker_did_meanwhile_is_not_run_again(
     assert ran == ["one", "three"]
 
 
-async def test_no_step_is_run_of_what_another_worker_has_ended_meanwhile(
+async def test_no_step_runs_after_another_worker_ended_the_run(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
@@ -87,7 +88,7 @@ async def test_no_step_is_run_of_what_another_worker_has_ended_meanwhile(
     assert ran == ["one"]
 
 
-async def test_a_branch_waits_for_a_record_that_a_branch_beside_has_sent(
+async def test_a_branch_waits_for_a_record_of_a_concurrent_branch(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
@@ -124,7 +125,7 @@ async def test_a_branch_waits_for_a_record_that_a_branch_beside_has_sent(
     assert ran == ["before", "beside"]
 
 
-async def test_an_answer_gets_its_receipt_although_there_was_no_room_for_it(
+async def test_an_answer_gets_its_receipt_once_there_is_room(
     engine: Engine,
 ) -> None:
     async def handle(event: dict[str, Any], step: Step) -> str:
@@ -138,10 +139,10 @@ async def test_an_answer_gets_its_receipt_although_there_was_no_room_for_it(
         held: int = before["state"]["messages"]
         full = {**before["config"], "max_msgs": held, "discard": "new"}
         await engine.wire.api("STREAM.UPDATE.QUESTIONS", full)
-        told = asyncio.create_task(engine.answer())
+        answer = asyncio.create_task(engine.answer())
         await engine.result(run)
         await engine.wire.api("STREAM.UPDATE.QUESTIONS", before["config"])
-        assert (await told).outcome == "accepted"
+        assert (await answer).outcome == "accepted"
 
         async def stored() -> bool:
             info = await engine.wire.api("STREAM.INFO.QUESTIONS")

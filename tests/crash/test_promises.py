@@ -1,21 +1,30 @@
-"""Promises that no campaign needs: each has a fault here that its acceptance test catches."""
+"""Promises outside the campaigns: each has a fault here that its acceptance test catches."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from layby import purging
-from layby.actors import history, showing
-from layby.actors.workflow_step import WorkflowStep
+from layby.actors.people import answer_resolution, contest, rung_publisher, rungs
+from layby.actors.people import published_questions as showing
+from layby.actors.people.answer_resolution import AnswerResolver
+from layby.actors.people.human import Human
+from layby.actors.people.rung_publisher import RungPublisher
+from layby.actors.threads import history
+from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
-from layby.runtime import clashes, failing
+from layby.operations import purging
+from layby.runtime import ask_on_failure, conflicts, tally
+from layby.runtime.ask_on_failure import FailureDecision
 from layby.runtime.entry import Cancelled
-from layby.runtime.failing import Decided
+from layby.runtime.ladder import Ladder
+from layby.runtime.ladder_records import Reached
 from tests.acceptance.test_answers import (
     test_a_question_that_a_lagging_copy_hides_makes_an_unnamed_answer_ambiguous as lagging_copy,
 )
@@ -23,7 +32,16 @@ from tests.acceptance.test_blocked import (
     test_a_person_ends_a_failed_run_with_a_value_or_lets_it_fail as ended_with_a_value,
 )
 from tests.acceptance.test_blocked_tools import (
-    test_silence_about_a_failed_call_is_told_to_the_model as silence,
+    test_after_silence_a_failed_call_reaches_the_model as silence,
+)
+from tests.acceptance.test_ladder import (
+    test_a_rung_is_not_published_once_its_question_is_closed as closed_rung,
+)
+from tests.acceptance.test_ladder import (
+    test_a_rung_whose_worker_fails_at_every_step_is_reached_and_published_once as rung_once,
+)
+from tests.acceptance.test_ladder import (
+    test_an_earlier_answer_wins_though_its_escalation_is_in_no_record as unrecorded,
 )
 from tests.acceptance.test_removed import (
     test_a_late_end_of_a_run_does_not_end_the_child_of_the_run_taken_up_again as late_end,
@@ -38,10 +56,19 @@ from tests.acceptance.test_retention import (
     test_a_purge_leaves_nothing_of_a_run_that_asked as nothing_left,
 )
 from tests.acceptance.test_step_agent import (
-    test_a_thread_goes_on_over_several_runs as agents_thread,
+    test_a_thread_spans_several_runs as agents_thread,
 )
 from tests.acceptance.test_threads import (
-    test_a_thread_that_is_longer_than_a_token_budget_is_not_sent_whole as long_thread,
+    test_a_thread_beyond_a_token_budget_is_cut as long_thread,
+)
+from tests.acceptance.test_votes import (
+    test_a_vote_that_could_not_be_recorded_is_handled_again as handled_again,
+)
+from tests.acceptance.test_votes import (
+    test_the_same_person_twice_is_no_quorum as one_person,
+)
+from tests.acceptance.test_votes import (
+    test_the_votes_that_were_stored_first_decide_while_a_dead_worker_holds_one as stored_first,
 )
 from tests.engine import Engine
 
@@ -52,12 +79,20 @@ def _no(*_: Any) -> bool:
     return False
 
 
+def _unknown(*_: Any) -> None:
+    return None
+
+
 async def _never(*_: Any) -> bool:
     return False
 
 
 async def _always(*_: Any) -> bool:
     return True
+
+
+async def _none(*_: Any) -> None:
+    """Find nothing."""
 
 
 async def _nothing(*_: Any) -> int:
@@ -74,13 +109,26 @@ async def _no_more(*_: Any, **__: Any) -> AsyncGenerator[Any]:
         yield message
 
 
-def _always_fails(value: Any, question: str) -> Decided:
+def _holds(record: Any, role: str, newest: int) -> bool:
+    del record, role, newest
+    return True
+
+
+def _always_fails(value: Any, question: str) -> FailureDecision:
     del value
-    return Decided("fail", question=question)
+    return FailureDecision("fail", question=question)
 
 
-def _silence_is_a_value(value: Any, question: str) -> Decided:
-    return Decided("skip", value, question)
+def _silence_is_a_value(value: Any, question: str) -> FailureDecision:
+    return FailureDecision("skip", value, question)
+
+
+_taken = Human.answer
+
+
+async def _acknowledged_first(self: Human, delivery: Any) -> None:
+    await delivery.ack()
+    await _taken(self, delivery)
 
 
 _in_thread = WorkflowStep._in_thread  # pyright: ignore[reportPrivateUsage]
@@ -94,14 +142,18 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "name", "fault", "promise"),
     [
-        (failing, "_read", _always_fails, ended_with_a_value),
-        (failing, "_read", _silence_is_a_value, silence),
+        (ask_on_failure, "_read", _always_fails, ended_with_a_value),
+        (ask_on_failure, "_read", _silence_is_a_value, silence),
         (purging.Purge, "_fence", _always, taken_up_again),
         (purging.Purge, "_parent_needs", _never, needed_child),
         (Blobs, "purge", _nothing, nothing_left),
         (WorkflowStep, "_in_thread", _in_no_thread, agents_thread),
         (history, "_length", _free, long_thread),
         (showing, "up_to", _no_more, lagging_copy),
+        (showing, "holds_all", _holds, lagging_copy),
+        (tally, "voted_before", _unknown, one_person),
+        (answer_resolution, "sent_by", _no_more, stored_first),
+        (Human, "answer", _acknowledged_first, handled_again),
     ],
     ids=[
         "decision_about_a_run_is_lost",
@@ -112,6 +164,10 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         "agent_alone_has_no_thread",
         "threads_cost_nothing",
         "lagging_copy_is_believed",
+        "record_is_believed_to_hold_all",
+        "one_person_is_two_votes",
+        "votes_decide_as_they_arrive",
+        "vote_is_acknowledged_unrecorded",
     ],
 )
 async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of the fixtures
@@ -131,12 +187,64 @@ async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of th
 async def test_a_late_end_is_seen_to_end_a_child(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(clashes._CLASHES, Cancelled, _no)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setitem(conflicts._CONFLICTS, Cancelled, _no)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(AssertionError):
         await late_end(engine, monkeypatch)
 
 
-def test_every_seeded_fault_finds_what_it_is_to_break() -> None:
-    """A fault whose target was moved would pass for one that nobody catches."""
+async def test_a_rung_that_fires_twice_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(conflicts._CONFLICTS, Reached, _no)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(Ladder, "was_reached", _no)
+    monkeypatch.setattr(rungs, "_was_reached", _no)
+    with pytest.raises(AssertionError):
+        await rung_once(engine, monkeypatch)
+
+
+async def test_a_reminder_that_is_published_twice_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = RungPublisher._headers  # pyright: ignore[reportPrivateUsage]
+
+    def without_id(publisher: RungPublisher, *more: Any) -> dict[str, str]:
+        return {**headers(publisher, *more), "Nats-Msg-Id": uuid.uuid4().hex}
+
+    monkeypatch.setattr(RungPublisher, "_headers", without_id)
+    monkeypatch.setattr(RungPublisher, "_find", _none)
+    with pytest.raises(AssertionError):
+        await rung_once(engine, monkeypatch)
+
+
+async def test_a_rung_that_fires_after_the_close_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rung_publisher, "OPEN", ANY)
+    with pytest.raises(AssertionError):
+        await closed_rung(engine, monkeypatch)
+
+
+async def test_an_escalated_answer_that_loses_to_a_later_one_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unchanged(record: Any, role: str) -> Any:
+        del role
+        return record
+
+    monkeypatch.setattr(contest, "record_for", unchanged)
+    with pytest.raises(AssertionError):
+        await unrecorded(engine, monkeypatch)
+
+
+async def test_an_escalation_that_no_record_knows_is_seen_to_be_overlooked(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AnswerResolver, "note_escalations", _never)
+    with pytest.raises(AssertionError):
+        await unrecorded(engine, monkeypatch)
+
+
+def test_every_seeded_fault_finds_its_target() -> None:
+    """A fault whose target was moved would look like one that no test catches."""
     program = "from tests.chaos.mutants import MUTANTS\n[each.apply() for each in MUTANTS.values()]"
     subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603

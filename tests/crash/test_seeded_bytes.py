@@ -1,4 +1,4 @@
-"""Seeded faults in how rubbish is read: the attacks of tests/security must catch each."""
+"""Seeded faults in reading malformed input: the attacks of tests/security must catch each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from layby.bus import wire
 from layby.bus.errors import LaybyError
 from layby.runtime import host, run
-from layby.runtime.entry import UNREADABLE, decode
+from layby.runtime.envelope import UNREADABLE, decode
 from layby.runtime.worker import Worker
 from tests import engine as waiting
 from tests.engine import Engine
@@ -38,7 +38,7 @@ async def _always(*_: Any) -> bool:
 @pytest.mark.parametrize(
     ("owner", "name", "fault", "attack", "more"),
     [
-        (wire, "_SERVERS", frozenset[str](), answered, {"name": "every header"}),
+        (wire, "_SERVER_HEADERS", frozenset[str](), answered, {"name": "every header"}),
         (run, "read", decode, next_positions, {"to": "log"}),
         (Worker, "_on_cancel", _obeyed, cancelled, {"word": "cancel"}),
         (host, "is_in", _always, stray, {}),

@@ -7,7 +7,9 @@ import pytest
 
 from layby.bus.bucket import Bucket, Item
 from layby.bus.errors import BusError, Conflict
-from layby.bus.topology import Provisioner, Topology, bucket
+from layby.bus.layout import bucket
+from layby.bus.specs import Topology
+from layby.bus.topology import Provisioner
 from tests.fix_bus import Bus
 
 pytestmark = pytest.mark.nats

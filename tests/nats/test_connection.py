@@ -347,7 +347,7 @@ def test_versions_that_will_do(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["2.11.9", "1.99.0", "", "dev"])
 def test_versions_that_are_too_old(version: str) -> None:
-    with pytest.raises(ServerTooOld, match=r"2.12 or newer, which brought the message schedules"):
+    with pytest.raises(ServerTooOld, match=r"2.12 or newer, which has the message schedules"):
         check_version(version)
 
 

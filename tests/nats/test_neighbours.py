@@ -8,8 +8,10 @@ import pytest
 
 from layby import App
 from layby.bus.errors import TopologyMismatch
-from layby.bus.topology import Provisioner, Topology, streams
-from layby.run import provision
+from layby.bus.layout import streams
+from layby.bus.specs import Topology
+from layby.bus.topology import Provisioner
+from layby.operations.provisioning import provision
 from tests.engine import Engine, app_of
 from tests.fix_bus import Bus
 
@@ -92,7 +94,7 @@ async def test_a_stream_with_wildcards_is_no_stream_of_events_of_ours(bus: Bus) 
 
 async def test_a_trigger_that_another_stream_has_is_told_with_the_way_to_read_it(bus: Bus) -> None:
     await bus.stream("CORP", "corp.>")
-    with pytest.raises(TopologyMismatch, match=r'stream CORP already.*stream="CORP"'):
+    with pytest.raises(TopologyMismatch, match=r'already in stream CORP.*stream="CORP"'):
         await Provisioner(bus.requests).ensure(app_of(nothing, on="corp.opened").topology())
     assert await names(bus) == {"CORP"}
 
@@ -108,8 +110,8 @@ async def test_a_prefix_whose_subjects_another_stream_has_is_told(bus: Bus) -> N
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"retention": "workqueue"}, "is a workqueue stream, which forgets events"),
-        ({"retention": "interest"}, "is a interest stream, which forgets events"),
+        ({"retention": "workqueue"}, "has workqueue retention, which removes events"),
+        ({"retention": "interest"}, "has interest retention, which removes events"),
         ({"subjects": ["other.>"]}, "keeps no events on 'corp.opened': it holds other.>"),
         (
             {"allow_direct": False},
@@ -141,7 +143,7 @@ async def test_a_trigger_needs_no_direct_get(bus: Bus) -> None:
 async def test_a_stream_that_is_not_there_is_told(bus: Bus) -> None:
     app = App("desk")
     app.workflow(on="corp.opened", key="ticket", stream="COPR")(nothing)
-    with pytest.raises(TopologyMismatch, match="there is no stream COPR"):
+    with pytest.raises(TopologyMismatch, match="from stream COPR, which does not exist"):
         await Provisioner(bus.requests).ensure(app.topology())
 
 

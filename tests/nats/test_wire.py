@@ -21,7 +21,7 @@ async def sent(wire: Wire, data: bytes = b"", headers: dict[str, str] | None = N
     came: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
     inbox = await wire.open_inbox(came.set_result)
     wire.send(inbox.subject, data, "the.reply", headers)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         msg = await came
     await inbox.unsubscribe()
     return msg
@@ -55,10 +55,10 @@ async def test_a_header_must_have_a_name(wire: Wire, name: str) -> None:
 
 @pytest.mark.parametrize("subject", ["", "a b", "a\r\nPUB b 0\r\n", "a\tb", "a\u2028b"])
 async def test_no_subject_writes_commands(wire: Wire, subject: str) -> None:
-    with pytest.raises(BusError, match="no subject"):
+    with pytest.raises(BusError, match="not a subject"):
         wire.send(subject, b"body")
     if subject:
-        with pytest.raises(BusError, match="no subject"):
+        with pytest.raises(BusError, match="not a subject"):
             wire.send("a", b"body", subject)
 
 

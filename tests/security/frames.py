@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from layby.actors.answer import Receipt
-from layby.actors.open_questions import OpenQuestion
-from layby.actors.parked import ParkedRecord, parked_question
-from layby.actors.turn import Said
-from layby.actors.waits import Shapes, Wait, Waits
+from layby.actors.people.answer import Receipt
+from layby.actors.people.open_questions import OpenQuestion
+from layby.actors.people.parked_question import parked_question
+from layby.actors.people.tickets import ParkedRecord
+from layby.actors.threads.turn import Said
+from layby.actors.workflows.event_waits import Shapes, Wait, Waits
 from layby.bus.dead import DeadLetter
 from layby.bus.errors import BusError
 from layby.bus.log import partition
 from layby.commands import Command
-from layby.runtime.blocked import BlockedRow
+from layby.runtime.blocked_runs import BlockedRow
 from layby.runtime.entry import (
     Answered,
     Arrived,
@@ -27,7 +28,6 @@ from layby.runtime.entry import (
     Called,
     Cancelled,
     Ended,
-    Envelope,
     Expired,
     Failed,
     Failure,
@@ -48,10 +48,11 @@ from layby.runtime.entry import (
     Withdrawn,
     Woken,
 )
+from layby.runtime.envelope import Envelope
 from layby.runtime.index import IndexRow
-from layby.runtime.services import Due
-from layby.runtime.speech import TextDelta
+from layby.runtime.ports import Due
 from layby.runtime.state import Question, RunState
+from layby.runtime.streaming import TextDelta
 
 RUN = "0123456789abcdef0123"
 """A run that never began."""
@@ -233,7 +234,19 @@ def bodies(draw: st.DrawFn) -> bytes:
             return draw(
                 st.binary(max_size=60)
                 | st.sampled_from([b"", b"[" * 5_000, b'{"a":' * 5_000, b"\x93LB1", b"1" * 5_000])
+                | st.tuples(names_of_keys, st.binary(max_size=40)).map(_sealed)
             )
+
+
+names_of_keys = st.sampled_from(
+    [b"b-1/0", b"t-1/1", b"b-1/1/p-1/1", b"check/0", b"b-1/999999", b"x/y", b"", b"b-1/-1"]
+)
+
+
+def _sealed(parts: tuple[bytes, bytes]) -> bytes:
+    """What looks as if it took a key, of that name, to read it."""
+    name, rest = parts
+    return b"\x93LB1" + bytes([len(name)]) + name + rest
 
 
 def _changed(draw: st.DrawFn, value: Any) -> Any:

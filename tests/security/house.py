@@ -19,9 +19,11 @@ from layby.access.nkey import Key
 from layby.access.push import push
 from layby.access.registry import Registry
 from layby.bus.connection import Connection, ConnectionSettings, connect
+from layby.bus.server import EmbeddedServer
 from layby.client import Client
-from layby.rows import RunDetail
-from layby.run import provision, working
+from layby.operations.provisioning import provision
+from layby.views.rows import RunDetail
+from layby.worker.worker import working
 from tests.engine import until
 
 WITHIN = 20.0
@@ -42,28 +44,33 @@ def desk() -> App:
     return app
 
 
-def wall(app: App) -> Wall:
-    """The wall around an app."""
-    return Wall(apps=(outline(app),))
+def wall(app: App, *, own_trail: bool = True) -> Wall:
+    """The wall around an app; as earlier releases built it, if the trail is not on its own."""
+    return Wall(apps=(outline(app),), own_trail=own_trail)
 
 
-def with_accounts(app: App) -> str:
+def with_accounts(app: App, *, own_trail: bool = True, staff: Staff = STAFF) -> str:
     """The server's configuration as `layby accounts config` writes it, with known passwords."""
-    return _passwords(accounts(wall(app), STAFF, "layby accounts config APP"))
+    around = wall(app, own_trail=own_trail)
+    return _passwords(accounts(around, staff, "layby accounts config APP"), app, staff)
 
 
-def with_one_account(app: App) -> str:
+def with_one_account(app: App, staff: Staff = STAFF) -> str:
     """The same logins in one account, as deploy/permissions.conf has them."""
-    return _passwords(one_account(wall(app), STAFF, "layby accounts config APP --one-account"))
+    text = one_account(wall(app), staff, "layby accounts config APP --one-account")
+    return _passwords(text, app, staff)
 
 
-def with_tokens(app: App, folder: Path) -> Registry:
+def with_tokens(
+    app: App, folder: Path, *, own_trail: bool = True, staff: Staff = STAFF
+) -> Registry:
     """The logins of operator mode; its server keeps tokens in `folder`, too."""
-    return Registry.init(folder / "logins", wall(app), STAFF, str(folder / "jwt"))
+    around = wall(app, own_trail=own_trail)
+    return Registry.init(folder / "logins", around, staff, str(folder / "jwt"))
 
 
-def _passwords(text: str) -> str:
-    for login in wall(desk()).logins(STAFF):
+def _passwords(text: str, app: App, staff: Staff) -> str:
+    for login in wall(app).logins(staff):
         text = text.replace(f"${login.variable}", f'"of-{login.name}"')
     return text
 
@@ -118,6 +125,7 @@ class House:
         """A connection that sends whatever bytes it is told to."""
         raw = await Raw.open(self.settings(login))
         try:
+            await raw.sent()  # what comes with the login in one packet is mapped to nothing
             yield raw
         finally:
             await raw.close()
@@ -149,6 +157,23 @@ class House:
         """A run, once it is over."""
         async with self.client("observer") as observer, asyncio.timeout(WITHIN):
             return await observer.run(run).ended()
+
+
+@asynccontextmanager
+async def started(
+    kind: str, folder: Path, app: App | None = None, staff: Staff = STAFF
+) -> AsyncGenerator[House]:
+    """A server with the shipped configuration: `accounts`, `jwt` or `one account`."""
+    app = app or desk()
+    if kind == "jwt":
+        registry = with_tokens(app, folder, staff=staff)
+        async with EmbeddedServer(folder / "nats", extra=registry.config.read_text()) as server:
+            yield await House.by_tokens(server.url, registry)
+        return
+    walled = kind == "accounts"
+    extra = with_accounts(app, staff=staff) if walled else with_one_account(app, staff)
+    async with EmbeddedServer(folder / "nats", extra=extra) as server:
+        yield House(url=server.url, kind=kind)
 
 
 class Raw:

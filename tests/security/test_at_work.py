@@ -6,13 +6,13 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from layby.bus.errors import PermissionDenied
+from tests.command import done
 from tests.engine import until
 from tests.security.house import EVENT, WITHIN, House
 
@@ -49,9 +49,10 @@ async def command(house: House, login: str, *words: str) -> tuple[int, str, str]
 
 async def layby(house: House, login: str, *words: str) -> Any:
     """Run `layby ... --json` as `login`, and read what it prints."""
-    code, out, err = await command(house, login, sys.executable, "-m", "layby", *words, "--json")
-    assert code == 0, out + err
-    return json.loads(out)
+    arguments, who = (*words, "--json"), environ(house, login)
+    ended = await asyncio.to_thread(done, arguments, folder=ROOT, environ=who, within=WITHIN)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return json.loads(ended.stdout)
 
 
 async def nats(house: House, login: str, *words: str) -> str:
@@ -147,3 +148,34 @@ async def test_a_person_reads_no_state_of_runs(house: House) -> None:
         ada.subscribe(b"to.>")
         assert len(await ada.sent()) == len(reads) + 3
         assert ada.messages == []
+
+
+async def test_what_a_person_reads_is_the_question_and_nothing_else(house: House) -> None:
+    """The bucket that they read once held the state of the run, and what other steps returned."""
+    async with house.working(), house.raw("ada") as ada:
+        await house.question("T1")
+        ada.subscribe(b"_INBOX_ada.>")
+        body = b'{"next_by_subj":"$KV.questions.developer.>","batch":9}'
+        ada.publish(b"$JS.API.DIRECT.GET.KV_questions", body, reply=b"_INBOX_ada.1")
+        [(_, _, _, row)] = (await ada.received())[:1]
+        held = json.loads(row)
+    assert held.keys() == {"ticket", "question"}
+    assert held["question"]["question"] == "What about T1?"
+    assert not {"state", "frames", "slots", "runs", "event", "input"} & held["question"].keys()
+
+
+async def test_a_command_and_what_came_of_it_by_the_nats_cli(house: House) -> None:
+    async with house.working():
+        run = await house.question("T1")
+        command = ["--no-templates", "layby.do.cancel.operator", json.dumps({"run": run})]
+        assert "AUDIT" in await nats(house, "operator", "pub", "-J", *command)
+        assert (await house.ended(run)).status == "cancelled"
+
+        async def told() -> bool:
+            async with house.client("observer") as observer:
+                return [row.outcome for row in await observer.audit()] == ["done"]
+
+        await until(told, WITHIN)
+        outcome = ["stream", "get", "AUDIT", "--last-for", "layby.done.operator.1"]
+        assert '"outcome":"done"' in await nats(house, "observer", *outcome)
+        assert "commands" in await nats(house, "observer", "consumer", "info", "AUDIT", "commands")

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
 
@@ -22,13 +22,13 @@ SHIFT = "import time\n_real = time.time\ntime.time = lambda: _real() + ({})\n"
 
 
 @pytest.fixture
-def desk(tmp_path: Path, own_server: EmbeddedServer) -> Iterator[Desk]:
-    (tmp_path / "desk.py").write_text(APP.replace('urgent.")', 'urgent.", timeout="2m")'))
-    made = Desk(tmp_path, own_server.url)
-    try:
-        yield made
-    finally:
-        made.stop_workers()
+def desk(tmp_path: Path, own_server: EmbeddedServer) -> Desk:
+    return desk_at(tmp_path, own_server.url)
+
+
+def desk_at(folder: Path, url: str) -> Desk:
+    (folder / "desk.py").write_text(APP.replace('urgent.")', 'urgent.", timeout="2m")'))
+    return Desk(folder, url)
 
 
 def shifted(desk: Desk, seconds: float) -> dict[str, str]:

@@ -10,6 +10,8 @@ import pytest
 from layby import Step
 from layby.bus.log import partition
 from layby.runtime import host, mail
+from layby.runtime.entry import Ended
+from layby.runtime.envelope import Envelope
 from layby.runtime.ids import run_id
 from tests.engine import ON, WORKFLOW, Engine, app_of, until
 from tests.security.house import Raw
@@ -86,6 +88,25 @@ async def test_rubbish_on_positions_that_are_taken_hides_no_entry(
         ]
 
 
+async def test_a_second_entry_at_a_position_changes_nothing(
+    engine: Engine, clean_nats: str
+) -> None:
+    """It can be read, and says that the run has failed; what was stored first counts."""
+    ended = Envelope(op="x", at=1.0, records=[Ended(status="failed", error="planted")])
+    async with engine.works(app_of(asks)):
+        run, _ = await waiting(engine)
+    async with Raw.at(clean_nats) as raw:
+        for message in await engine.log.load(run):
+            for to in {"log", "other"} - {message.to}:
+                place = f"to.{partition(run)}.{to}.{run}.{message.n}"
+                raw.publish(place.encode(), msgspec.json.encode(ended))
+        assert not await raw.sent()
+    await engine.wire.api("STREAM.PURGE.KV_parked", {})  # nothing is known but by the log
+    async with engine.works(app_of(asks)):
+        assert (await engine.state(run)).status == "waiting"
+        assert (await engine.client.show(run)).status == "waiting"
+
+
 async def test_commands_go_on_where_logs_hold_rubbish(engine: Engine, clean_nats: str) -> None:
     async with engine.works(app_of(asks)), Raw.at(clean_nats) as raw:
         run, tail = await waiting(engine)
@@ -118,7 +139,7 @@ async def test_a_log_that_begins_with_rubbish_gives_its_event_up(
         assert not await raw.sent()
         await engine.start(event_id="known")
         letter = (await until(engine.client.dead))[0]
-        assert (letter.subject, "begins with" in letter.reason) == (ON, True)
+        assert (letter.subject, "does not begin with" in letter.reason) == (ON, True)
         other, _ = await waiting(engine)
         await finished(engine, other)
 

@@ -9,30 +9,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from layby.actors.answer import Contest, judge, read, understood
-from layby.actors.open_questions import OpenQuestion
-from layby.actors.parked import ParkedRecord
-from layby.actors.showing import _id_in
-from layby.actors.thread_nats import _read as read_thread
-from layby.actors.waits import Shapes, Waits
-from layby.asked import _row as question_in
+from layby.actors.people.answer import judge, read, understood
+from layby.actors.people.contest import Contest
+from layby.actors.people.open_questions import OpenQuestion
+from layby.actors.people.published_questions import _id_in
+from layby.actors.people.tickets import ParkedRecord
+from layby.actors.threads.thread_nats import _read as read_thread
+from layby.actors.workflows.event_waits import Shapes, Waits
 from layby.bus import dead, log
 from layby.bus.errors import BusError
-from layby.bus.mailbox import _meta
+from layby.bus.mailbox import parse_ack_subject
 from layby.bus.names import Names
 from layby.bus.wire import Message
-from layby.commands import Unreadable, order
-from layby.listing import row_in
+from layby.commands import InvalidCommand, read_command
 from layby.runtime.addressee import handling
-from layby.runtime.blocked import BlockedRow
-from layby.runtime.clashes import clashes
-from layby.runtime.entry import UNREADABLE, Cancelled, Envelope, Record, Reopened, encode, is_newer
-from layby.runtime.entry import read as read_entry
+from layby.runtime.blocked_runs import BlockedRow
+from layby.runtime.conflicts import conflicts
+from layby.runtime.entry import Cancelled, Record, Reopened
+from layby.runtime.envelope import UNREADABLE, Envelope, encode, is_newer
+from layby.runtime.envelope import read as read_entry
 from layby.runtime.journal import fold, skip
-from layby.runtime.mending import is_stale
-from layby.runtime.services import Due
+from layby.runtime.ports import Due
+from layby.runtime.repairs import is_stale
 from layby.runtime.state import RunState
-from layby.timeline import Narrator
+from layby.views.listing import row_in
+from layby.views.open_questions import stored_row as question_in
+from layby.views.timeline import TimelineProjection
 from tests.security.frames import Frame, bodies, frames, odd, subjects
 
 calmly = settings(
@@ -52,16 +54,16 @@ def test_a_message_is_read_whatever_its_bytes(frame: Frame) -> None:
     assert message.status.isdigit() or not message.status
     for text in (message.subject, message.reply, *message.headers, *message.headers.values()):
         text.encode()
-    assert _meta(message.reply) is None
+    assert parse_ack_subject(message.reply) is None
     row_in(Message(frame.subject, b"", frame.body, b"NATS/1.0\r\nNats-Subject: a.b\r\n\r\n"))
-    with suppress(Unreadable):
-        order(NAMES, message.subject, frame.body, 1, 1.0)
+    with suppress(InvalidCommand):
+        read_command(NAMES, message.subject, frame.body, 1, 1.0)
 
 
 @calmly
 @given(st.lists(odd | st.integers(-2, 2**70).map(lambda n: b"%d" % n), max_size=14))
 def test_an_acknowledgement_subject_is_read_or_none(words: list[bytes]) -> None:
-    _meta(Message(b"x", b".".join([b"$JS", b"ACK", *words]), b"", b"").reply)
+    parse_ack_subject(Message(b"x", b".".join([b"$JS", b"ACK", *words]), b"", b"").reply)
 
 
 @calmly
@@ -101,16 +103,16 @@ def test_an_answer_is_understood_or_refused(body: bytes, role: str) -> None:
 @calmly
 @given(st.lists(bodies(), max_size=6))
 def test_what_is_in_a_log_is_folded_and_told_or_skipped(entries: list[bytes]) -> None:
-    state, narrator = RunState(id="0" * 20), Narrator("0" * 20)
+    state, timeline = RunState(id="0" * 20), TimelineProjection("0" * 20)
     for n, body in enumerate(entries, 1):
-        narrator.tell(log.LogMessage(n, "log", body))
+        timeline.project(log.LogMessage(n, "log", body))
         envelope = read_entry(body)
         if envelope is None:
             skip(state, n, newer=is_newer(body))
             continue
         assert read_entry(encode(envelope)) == envelope
         for record in envelope.records:
-            clashes(state, record)
+            conflicts(state, record)
             is_stale(state, record, envelope.cause)
         fold(state, n, envelope)
         for record in envelope.records:

@@ -26,6 +26,9 @@ REFUSED = {
     "rollup": b"Nats-Rollup: all\r\n",
     "rollup of the subject": b"Nats-Rollup: sub\r\n",
     "schedule": b"Nats-Schedule: @at 2030-01-01T00:00:00Z\r\nNats-Schedule-Target: to.0.l.x.1\r\n",
+    "schedule of another subject": b"Nats-Schedule: @every 1s\r\n"
+    b"Nats-Schedule-Target: developer.response.T1.bob\r\n"
+    b"Nats-Schedule-Source: developer.response.T9.ada\r\nNats-Schedule-TTL: 1h\r\n",
     "time to live": b"Nats-TTL: 1s\r\n",
     "atomic batch": b"Nats-Batch-Id: b1\r\nNats-Batch-Sequence: 1\r\nNats-Batch-Commit: 1\r\n",
     "counter": b"Nats-Incr: 1\r\n",

@@ -45,11 +45,11 @@ async def test_a_word_that_the_log_does_not_hold_is_not_obeyed(
         run = await engine.start()
         await entered.wait()
         looks: list[str] = []
-        look_up = worker.host.look_up
+        check_still_active = worker.host.check_still_active
 
         async def counted(each: str) -> None:
             looks.append(each)
-            await look_up(each)
+            await check_still_active(each)
 
         worker._cancels = Hints(counted)
         for _ in range(500):

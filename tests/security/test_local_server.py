@@ -12,8 +12,8 @@ import pytest
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import LoginRefused
 from layby.bus.server import EmbeddedServer
-from layby.cli.children import WorkerProcess
-from layby.cli.nearby import FILE, beside
+from layby.cli.process.children import WorkerProcess
+from layby.cli.process.local_server import FILE, advertised
 from layby.client import Client
 from layby.testing.server import server
 
@@ -72,7 +72,7 @@ def test_the_address_that_commands_find_is_readable_by_its_owner_only(
     FILE.parent.mkdir()
     FILE.write_text("nats://old")
     FILE.chmod(0o644)
-    with beside("nats://layby:secret@127.0.0.1:1"):
+    with advertised("nats://layby:secret@127.0.0.1:1"):
         assert is_private(FILE)
         assert FILE.read_text() == "nats://layby:secret@127.0.0.1:1\n"
 

@@ -128,7 +128,10 @@ def test_names_and_roles_are_checked(tmp_path: Path) -> None:
     assert "eve" not in registry.logins
 
 
-async def test_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_by_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no server is advertised
     folder = str(tmp_path / "logins")
     store = ["--store", str(tmp_path / "jwt")]
     assert run(["accounts", "init", folder, "examples.support_agent:app", *store]) == 0
@@ -142,7 +145,21 @@ async def test_by_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         *("provisioner", "worker", "helpdesk", "eve", "observer", "operator")
     }
     async with served(tmp_path, Registry(Path(folder))) as nats:
-        assert (await layby(nats, "eve", "accounts", "push", folder))["pushed"] == 6
+        assert (await layby(nats, "eve", "accounts", "push", folder))["pushed"] == 7
         app = "examples.support_agent:app"
-        assert (await layby(nats, "eve", "accounts", "update", folder, app))["pushed"] == 6
-        assert (await layby(nats, "eve", "accounts", "revoke", folder, "eve"))["pushed"] == 6
+        assert (await layby(nats, "eve", "accounts", "update", folder, app))["pushed"] == 7
+        assert (await layby(nats, "eve", "accounts", "revoke", folder, "eve"))["pushed"] == 7
+
+
+async def test_an_update_keeps_what_it_is_not_told(tmp_path: Path) -> None:
+    """An update for a new role must not quietly open the plain subject again."""
+    folder, app = str(tmp_path / "logins"), "examples.support_agent:app"
+    strict = ["--named-only", "--max-connections", "7"]
+    assert run(["accounts", "init", folder, app, *strict]) == 0
+    assert run(["accounts", "update", folder, app]) == 1  # no server is named
+    wall = Registry(Path(folder)).wall
+    assert (wall.named_only, wall.connections) == (True, 7)
+    told = ["--no-named-only", "--max-connections", "8"]
+    assert run(["accounts", "update", folder, app, *told]) == 1
+    wall = Registry(Path(folder)).wall
+    assert (wall.named_only, wall.connections) == (False, 8)

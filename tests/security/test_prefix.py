@@ -13,7 +13,8 @@ from layby.access.config import accounts
 from layby.bus.errors import PermissionDenied
 from layby.bus.server import EmbeddedServer
 from layby.client import Client
-from layby.run import provision, working
+from layby.operations.provisioning import provision
+from layby.worker.worker import working
 from tests.engine import until
 from tests.security.house import WITHIN, House, desk
 

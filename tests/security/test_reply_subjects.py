@@ -204,7 +204,8 @@ async def counts(house: House) -> dict[str, int]:
     """How many messages each stream ever had."""
     async with opened(house.settings("provisioner")) as bus:
         names: list[str] = (await bus.requests.api("STREAM.NAMES", {})).get("streams") or []
-        infos = [await bus.requests.api(f"STREAM.INFO.{name}") for name in names]
+        # The account of the trail has no list.
+        infos = [await bus.requests.api(f"STREAM.INFO.{name}") for name in {*names, "AUDIT"}]
     return {each["config"]["name"]: each["state"]["last_seq"] for each in infos}
 
 

@@ -12,8 +12,8 @@ from layby import Step
 from layby.bus.errors import StoreFull
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
-from layby.rows import Finding
-from layby.run import provision
+from layby.operations.provisioning import provision
+from layby.views.rows import Finding
 from tests.engine import Engine, app_of, until
 from tests.security.house import EVENT, House, desk
 
@@ -159,7 +159,7 @@ async def test_a_store_that_is_full_is_said_and_is_waited_for(own_server: Embedd
                 async def said() -> bool:
                     return any(each["event"] == "store.full" for each in logs)
 
-                await until(said, 20)
+                await until(said)
                 told = [f for f in await engine.client.doctor() if f.subject == "store"]
                 assert told[0].level == "error", told
                 await engine.wire.api("STREAM.PURGE.BLOBS", {"filter": "blob.x.>"})

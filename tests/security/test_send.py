@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from layby.bus.connection import ConnectionSettings
 from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.client import Client
-from layby.sending import NotATrigger
+from layby.client.dispatch import NotATrigger
 from tests.fix_layby import APP, Desk
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
@@ -22,14 +21,15 @@ TICKET = '{"ticketId": "T125"}'
 
 
 @pytest.fixture
-def desk(tmp_path: Path, own_server: EmbeddedServer) -> Iterator[Desk]:
-    (tmp_path / "desk.py").write_text(APP)
-    made = Desk(tmp_path, own_server.url)
+def desk(tmp_path: Path, own_server: EmbeddedServer) -> Desk:
+    return desk_at(tmp_path, own_server.url)
+
+
+def desk_at(folder: Path, url: str) -> Desk:
+    (folder / "desk.py").write_text(APP)
+    made = Desk(folder, url)
     made.json("provision", "desk:app")
-    try:
-        yield made
-    finally:
-        made.stop_workers()
+    return made
 
 
 def api(desk: Desk, verb: str, body: Any = None) -> dict[str, Any]:

@@ -55,6 +55,7 @@ BLOCKS = {
     "every header": forged(),
     "a status": forged(b"NATS/1.0 404 No Messages"),
     "end of batch": forged(b"NATS/1.0 204 EOB"),
+    "a status without an end": b"NATS/1.0 404 No",  # a server takes the status out of others
     "cut off": forged()[:-2],
     "no end": b"NATS/1.0\r\nNats-Sequence: 1\r\nNats-Subject: x.y",
     "a blank line within": b"NATS/1.0\r\nNats-Sequence: 1\r\n\r\nNats-Subject: x\r\n\r\n",

@@ -24,6 +24,15 @@ def test_the_shipped_file_is_what_the_command_writes(
     )
 
 
+@pytest.mark.parametrize("name", ["accounts.conf", "permissions.conf"])
+def test_the_head_of_a_shipped_file_says_how_the_server_takes_it(name: str) -> None:
+    written = (DEPLOY / name).read_text()
+    head = written.split("\n\n")[0]
+    assert f'include "{name}"' in head
+    assert "authorization" not in head, "nats-server.conf has no such block"
+    assert 'include "accounts.conf"' in (DEPLOY / "nats-server.conf").read_text().splitlines()
+
+
 def test_who_gets_a_login_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     people = ["--person", "ada=developer", "--person", "bob", "--sender", "shop"]
     assert run(["accounts", "config", APP, *people, "--named-only"]) == 0
@@ -48,3 +57,12 @@ def test_a_login_that_cannot_be_is_refused(
 def test_a_role_that_the_app_lacks_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["accounts", "config", APP, "--person", "ada=boss"]) != 0
     assert "boss" in capsys.readouterr().err
+
+
+def test_how_many_connections_outsiders_may_have(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["accounts", "config", APP, "--max-connections", "7"]) == 0
+    written = capsys.readouterr().out
+    assert written.count("max_connections: 7,") == 4
+    assert f"config {APP} --max-connections 7" in written
+    assert run(["accounts", "config", APP, "--max-connections", "7", "--one-account"]) != 0
+    assert "--one-account" in capsys.readouterr().err

@@ -12,33 +12,30 @@ import msgspec
 import pytest
 
 from layby import Role
+from layby.actors.people.answer import Receipt
 from layby.bus.errors import BusError, PermissionDenied
 from layby.bus.log import Log
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
-from layby.bus.server import EmbeddedServer
 from layby.bus.token import encode
 from layby.client import Client
-from layby.decision import verify
-from layby.rows import QuestionRow, Receipt
+from layby.client.decision import verify
+from layby.client.signing import Signer, sign_answer
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
-from layby.signing import Signer, sign_answer
+from layby.views.rows import QuestionRow
 from tests.engine import until
-from tests.security.house import WITHIN, House, with_accounts, with_one_account
+from tests.security.house import WITHIN, House, started
 from tests.signing_desk import ADA, APPROVER, ASKED, BOB, EVE, REFUND, Bank, forged, write
 
 pytestmark = pytest.mark.nats
 
-_CONFIGS = {"accounts": with_accounts, "one account": with_one_account}
 
-
-@pytest.fixture(params=["accounts", "one account"])
+@pytest.fixture(params=["accounts", "jwt", "one account"])
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
     """A server with the shipped configuration for the bank."""
-    extra = _CONFIGS[request.param](Bank().app)
-    async with EmbeddedServer(tmp_path / "nats", extra=extra) as server:
-        yield House(url=server.url, kind=request.param)
+    async with started(request.param, tmp_path, Bank().app) as house:
+        yield house
 
 
 async def waiting(house: House, ticket: str = "T1", on: str = REFUND) -> QuestionRow:

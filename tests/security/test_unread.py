@@ -1,4 +1,4 @@
-"""Events that vanish unread, as no worker was up for longer than they are kept, are noticed."""
+"""Events that expire before any worker has read them are reported."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ import pytest
 from layby.access import Person, Staff, Wall, outline
 from layby.access.config import accounts
 from layby.access.nkey import ACCOUNT, USER, Key
+from layby.bus.binary import find_binary
 from layby.bus.connection import ConnectionSettings
-from layby.bus.server import EmbeddedServer, find_binary
+from layby.bus.server import EmbeddedServer
 from tests.engine import until
 from tests.security.house import WITHIN, House, Raw, desk, with_accounts
 from tests.security.test_reply_subjects import NOSUCH, counts, goes_on, held
@@ -26,6 +27,7 @@ DEAF = [
     *(b"_INBOX.>", b"_INBOX_bob.>", b"_INBOX_worker.>", b"_R_.>", b">", b"*.>"),
     *(b"$SYS.>", b"$SYS.ACCOUNT.>", b"$JS.EVENT.>", b"$JS.API.>", b"$JS.ACK.>", b"$KV.>"),
     *(b"developer.response.>", b"layby.do.>", b"timer.>", b"layby.cancel.*"),
+    *(b"$SRV.>", b"$SRV.PING", b"$MQTT.>", b"$NRG.>", b"$OBJ.>", b"$JSC.>"),
 ]
 """What no outsider may listen to."""
 DUMB = [
@@ -33,6 +35,8 @@ DUMB = [
     *(b"$JS.API.STREAM.CREATE.MINE", b"$JS.API.STREAM.UPDATE.RUNS", b"$JS.API.STREAM.DELETE.RUNS"),
     *(b"$JS.API.STREAM.PURGE.ANSWERS", b"$JS.API.STREAM.SNAPSHOT.RUNS"),
     *(b"$JS.API.STREAM.RESTORE.RUNS", b"$JS.API.STREAM.MSG.DELETE.AUDIT"),
+    *(b"$JS.API.CONSUMER.CREATE.EVENTS", b"$JS.API.CONSUMER.RESET.ANSWERS.answers-developer"),
+    *(b"$SRV.PING", b"$SRV.INFO.x", b"$SRV.STATS.x.y", b"$MQTT.msgs.x", b"$OBJ.x.M.y", b"$DEV.x"),
     *(b"$JS.API.CONSUMER.CREATE.RUNS.x", b"$JS.API.CONSUMER.CREATE.RUNS.x.to.>"),
     *(b"$JS.API.CONSUMER.DURABLE.CREATE.RUNS.x", b"$JS.API.CONSUMER.MSG.NEXT.ANSWERS.x"),
     *(b"$JS.API.CONSUMER.PAUSE.ANSWERS.answers-developer", b"$JS.API.STREAM.LEADER.STEPDOWN.RUNS"),

@@ -39,13 +39,13 @@ class State(BaseModel):
         ({"max_parallel_tools": 0}, "max_parallel_tools must be at least 1"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
         ({"output_tries": 0}, "output_tries must be at least 1"),
-        ({"tool_choice": "loko"}, "is none of auto, any, none"),
-        ({"history": "mine"}, "history='mine' is none of 'shared', 'own'"),
-        ({"output_type": Plain}, "no final answer can have the type"),
+        ({"tool_choice": "loko"}, "give one of auto, any, none"),
+        ({"history": "mine"}, "history='mine': give 'shared', 'own'"),
+        ({"output_type": Plain}, "is not possible"),
         ({"output_type": State, "tools": [clash]}, "a tool named 'final_answer'"),
     ],
 )
-def test_an_agent_that_cannot_work(options: dict[str, Any], why: str) -> None:
+def test_a_bad_agent_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidSetup, match=why):
         Agent(options.pop("name", "A"), **options)
 
@@ -54,20 +54,20 @@ def test_an_agent_that_cannot_work(options: dict[str, Any], why: str) -> None:
     ("options", "why"),
     [
         ({"agents": []}, "has no agents"),
-        ({"agents": [Agent("A"), Agent("A")]}, "two agents of one name"),
+        ({"agents": [Agent("A"), Agent("A")]}, "two agents of the same name"),
         ({"max_turns": 0}, "max_turns must be at least 1"),
         ({"concurrency": 0}, "concurrency must be at least 1"),
-        ({"budget": Tokens(0)}, "a budget of 0 is none"),
-        ({"state": int}, "a state has named fields"),
-        ({"state": Plain}, "no state can have the type"),
+        ({"budget": Tokens(0)}, "budget=0: give 1 or more"),
+        ({"state": int}, "a state needs named fields"),
+        ({"state": Plain}, "a state cannot have the type"),
     ],
 )
-def test_a_network_that_cannot_work(options: dict[str, Any], why: str) -> None:
+def test_a_bad_network_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidSetup, match=why):
         Network("n", agents=options.pop("agents", [Agent("A")]), **options)
 
 
-def test_the_first_state_must_fit() -> None:
+def test_the_initial_state_must_fit() -> None:
     network = Network("n", agents=[Agent("A")], state=State)
     with pytest.raises(InvalidSetup, match="the initial state does not fit: n: Input should be"):
         network.task("go", {"n": "many"})
@@ -75,7 +75,7 @@ def test_the_first_state_must_fit() -> None:
     assert network.task("go", State(n=3)).state == {"n": 3}
 
 
-def test_two_agents_whose_names_are_one_in_subjects() -> None:
+def test_two_agents_with_the_same_name_in_subjects_are_refused() -> None:
     networks = [
         Network("a", agents=[Agent("Help Desk")]),
         Network("b", agents=[Agent("help desk")]),
@@ -84,12 +84,12 @@ def test_two_agents_whose_names_are_one_in_subjects() -> None:
         App("x", networks=networks)
 
 
-def test_an_app_works_on_something() -> None:
+def test_an_app_needs_a_workflow() -> None:
     with pytest.raises(InvalidSetup, match="concurrency must be at least 1"):
         App("x", concurrency=0)
 
 
-def test_a_network_within_a_network_is_found_once() -> None:
+def test_a_nested_network_is_found_once() -> None:
     agent = Agent("A")
     inner = Network("inner", agents=[agent])
     outer = Network("outer", agents=[agent, inner], router=RoutingAgent("r"))
@@ -98,7 +98,7 @@ def test_a_network_within_a_network_is_found_once() -> None:
     assert [a.name for a in app.agents.values()] == ["A"]
 
 
-def test_the_code_in_the_documents_is_what_it_says(tmp_path: Path) -> None:
+def test_the_code_in_the_documents_works(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     code = tmp_path / "agents_page.py"

@@ -63,7 +63,7 @@ async def test_the_hooks_are_called_and_the_steps_work() -> None:
     assert (result.calls[0].content, result.text) == ("[1,[2],true]!", "bye")
 
 
-async def test_a_conversation_goes_on() -> None:
+async def test_a_conversation_continues() -> None:
     model = Scripted(says("Hello."), says("Still here."))
     agent = Agent("A", model=model, history=last_n(1))
     first = await agent.run("Hi")
@@ -114,7 +114,7 @@ async def test_an_approval_needs_a_person_too() -> None:
         await Agent("A", tools=[pay], model=Scripted(calls(("pay", {})))).run("Go.")
 
 
-async def test_a_tools_errors_are_told_and_it_is_tried_again() -> None:
+async def test_a_tools_errors_reach_the_model_and_it_is_retried() -> None:
     tries: list[str] = []
 
     @tool(retries=1)
@@ -126,12 +126,12 @@ async def test_a_tools_errors_are_told_and_it_is_tried_again() -> None:
 
     model = Scripted(calls(("flaky", {})), says("ok"))
     await Agent("A", tools=[flaky], model=model).run("Go.")
-    [told] = results(model.requests[1])
-    assert (told.content, told.is_error) == ("twice", True)
+    [seen] = results(model.requests[1])
+    assert (seen.content, seen.is_error) == ("twice", True)
     assert len(set(tries)) == 1
 
 
-async def test_a_model_that_fails_for_good() -> None:
+async def test_a_permanent_failure_of_the_model_fails_the_turn() -> None:
     with pytest.raises(StepFailed, match="no such key"):
         await Agent("A", model=Scripted(ModelError("no such key"))).run("Go.")
 
@@ -142,7 +142,7 @@ async def test_no_model() -> None:
 
 
 @pytest.mark.parametrize("verb", ["wait_for_event", "send_event", "workflow"])
-async def test_what_takes_a_server_says_so(verb: str) -> None:
+async def test_what_needs_a_server_says_so(verb: str) -> None:
     @tool
     async def reach(ctx: ToolContext) -> Any:
         """Reach out."""
@@ -153,7 +153,7 @@ async def test_what_takes_a_server_says_so(verb: str) -> None:
         await Agent("A", tools=[reach], model=Scripted(calls(("reach", {})))).run("Go.")
 
 
-async def test_parallel_tools_lose_nothing_of_the_state_in_a_script_either() -> None:
+async def test_parallel_tools_in_a_script_lose_no_changes() -> None:
     @tool
     async def slow(ctx: ToolContext, by: int) -> None:
         """Count."""

@@ -11,19 +11,21 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from layby.actors.answer import (
+from layby.actors.people.answer import (
     READING,
-    Contest,
     Given,
     Receipt,
     Refused,
     Sent,
     Verdict,
+    could_have_won,
     judge,
     lost,
     read,
 )
-from layby.actors.parked import ParkedQuestion, ParkedRecord
+from layby.actors.people.contest import Contest
+from layby.actors.people.parked_question import ParkedQuestion
+from layby.actors.people.tickets import ParkedRecord
 from layby.runtime.forms import fit
 from layby.runtime.times import iso
 
@@ -72,8 +74,8 @@ def test_answers_that_can_be_understood(data: bytes, wanted: Given) -> None:
         (b"", "empty"),
         (b" \t\n", "empty"),
         (b"\xff", "not UTF-8"),
-        (b"{", "begins like JSON but is none"),
-        (b'{"answer": "yes"', "begins like JSON but is none"),
+        (b"{", "begins like JSON but is not valid"),
+        (b'{"answer": "yes"', "begins like JSON but is not valid"),
         (b"{}", "none of the fields"),
         (b'{"Answer": "yes"}', "none of the fields"),
         (b'{"answer": ""}', "empty"),
@@ -88,7 +90,7 @@ def test_answers_that_can_be_understood(data: bytes, wanted: Given) -> None:
         (b'{"answer": "yes", "by": "\\udfff"}', "surrogate"),
         (b'{"answer": "yes", "questionId": "\\ud800"}', "surrogate"),
         (b"x" * 32_001, "32001 characters, more than 32000"),
-        (b'{"a":' * 50_000, "begins like JSON but is none"),
+        (b'{"a":' * 50_000, "begins like JSON but is not valid"),
     ],
 )
 def test_answers_that_cannot_be_understood(data: bytes, reason: str) -> None:
@@ -131,7 +133,7 @@ fields = st.sampled_from(
 @example(b'{"answer": NaN}')
 @example(b'{"answer": ' + b"9" * 5_000 + b"}")
 @example(b"\xef\xbb\xbf" + b'{"answer": "with a BOM"}')
-def test_whatever_is_sent_reading_never_raises_and_can_be_recorded(data: bytes) -> None:
+def test_reading_any_bytes_never_raises_and_the_result_can_be_recorded(data: bytes) -> None:
     answer = read(data, TICKET)
     if isinstance(answer, Given):
         assert answer.text.strip() == answer.text != ""
@@ -177,13 +179,13 @@ def test_a_ticket_without_a_record_is_unknown() -> None:
     assert found == Verdict("unknown_ticket", reason="no question has been asked on this ticket")
 
 
-def test_without_a_name_the_only_open_question_is_meant() -> None:
+def test_an_unnamed_answer_is_for_the_only_open_question() -> None:
     assert verdict([asked("a")]) == ("accepted", "a")
     assert verdict([answered("a", 3), asked("b")]) == ("accepted", "b")
     assert verdict([asked("a"), asked("b", since=70.0)]) == ("accepted", "a")
 
 
-def test_without_a_name_an_answer_to_two_open_questions_is_ambiguous() -> None:
+def test_an_unnamed_answer_to_two_open_questions_is_ambiguous() -> None:
     questions = [asked("a"), asked("b", since=20.0), asked("c", role="legal"), answered("d", 3)]
     found = judge(record(*questions), "developer", taken("yes"), seq=7, at=60.0)
     assert (found.outcome, found.question) == ("ambiguous", None)
@@ -214,7 +216,7 @@ def test_a_digest_names_its_question(given: Given) -> None:
     assert (found.outcome, found.question and found.question.id) == ("accepted", "b")
 
 
-def test_what_is_stored_after_the_deadline_is_too_late_although_nothing_has_expired_it() -> None:
+def test_an_answer_stored_after_the_deadline_is_too_late_before_the_question_expires() -> None:
     late = asked("a")
     assert verdict([late], at=110.5) == ("too_late", "a")
     assert verdict([late], "a", at=110.5) == ("too_late", "a")
@@ -222,7 +224,7 @@ def test_what_is_stored_after_the_deadline_is_too_late_although_nothing_has_expi
     assert verdict([late, asked("b", since=60.0)], at=120.0) == ("accepted", "b")
 
 
-def test_the_first_valid_answer_in_the_stream_wins_whoever_plays_them() -> None:
+def test_the_first_valid_answer_in_the_stream_wins() -> None:
     whole = asked("a", form={"type": "boolean"})
     contest = Contest(record(whole, asked("b", since=30.0)), "developer")
     for seq, at, said in [
@@ -238,39 +240,62 @@ def test_the_first_valid_answer_in_the_stream_wins_whoever_plays_them() -> None:
     assert [q.status for q in contest.record.questions] == ["answered", "answered"]
 
 
-def test_with_a_name_that_question_is_meant_alone() -> None:
+def test_a_named_answer_is_for_that_question_only() -> None:
     questions = [asked("a"), answered("b", 3)]
     assert verdict(questions, "a") == ("accepted", "a")
     assert verdict(questions, "b") == ("already_answered", "b")
     assert verdict(questions, "c") == ("invalid", "")
 
 
-def test_a_name_may_come_ahead_of_its_question_by_what_two_clocks_differ() -> None:
+def test_a_named_answer_may_precede_its_question_by_the_clock_skew() -> None:
     assert verdict([asked("a", since=60.5)], "a", at=60.0) == ("accepted", "a")
     assert verdict([asked("a", since=100.0)], "a", at=60.0) == ("invalid", "a")
 
 
-def test_a_question_of_another_role_is_not_there() -> None:
+def test_a_question_to_another_role_is_unknown() -> None:
     assert verdict([asked("a", role="legal")]) == ("unknown_ticket", "")
     assert verdict([asked("a", role="legal")], "a") == ("unknown_ticket", "")
     assert verdict([asked("a", role="legal"), asked("b")], "a") == ("invalid", "")
 
 
-def test_an_answer_without_a_name_closes_nothing_that_was_asked_after_it() -> None:
+def test_an_unnamed_answer_closes_no_question_asked_after_it() -> None:
     assert verdict([asked("a", since=100.0)], at=60.0) == ("unknown_ticket", "")
     questions = [answered("a", 3), asked("b", since=100.0)]
     assert verdict(questions, at=60.0) == ("already_answered", "a")
 
 
-def test_an_answer_that_was_taken_is_accepted_again_when_it_comes_again() -> None:
+def test_an_accepted_answer_is_accepted_again_when_redelivered() -> None:
     assert verdict([answered("a", 7), asked("b")], seq=7) == ("accepted", "a")
 
 
-def test_an_answer_that_lost_stays_lost_although_another_question_is_open() -> None:
+def test_an_answer_that_lost_does_not_close_another_question() -> None:
     """It was sent when `a` was open, and a later answer has closed that: not a word on `b`."""
     questions = [answered("a", 9), asked("b", since=61.0)]
     assert verdict(questions, seq=7) == ("already_answered", "a")
     assert verdict([answered("a", 9), asked("b")], seq=7) == ("ambiguous", "")
+
+
+@pytest.mark.parametrize(
+    ("closed", "seq", "at", "wanted"),
+    [
+        (answered("a", 9), 7, 60.0, True),
+        (answered("a", 9), 10, 60.0, False),
+        (answered("a", 7), 7, 60.0, False),
+        (asked("a"), 7, 60.0, False),
+        (asked("a"), 7, 111.0, False),
+        (asked("a", status="expired", closed_at=iso(110.0)), 7, 109.0, True),
+        (asked("a", status="expired", closed_at=iso(111.0)), 7, 110.5, False),
+        (asked("a", status="cancelled", closed_at=iso(50.0)), 7, 49.0, True),
+        (asked("a", status="cancelled", closed_at=iso(50.0)), 7, 51.0, False),
+    ],
+)
+@pytest.mark.parametrize("name", ["a", ""])
+def test_an_answer_could_have_won_what_was_open_when_it_was_stored(
+    closed: ParkedQuestion, seq: int, at: float, name: str, *, wanted: bool
+) -> None:
+    said = taken("yes", name)
+    found = judge(record(closed), "developer", said, seq=seq, at=at)
+    assert could_have_won(found, Sent(seq, at, said)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -281,7 +306,9 @@ def test_an_answer_that_lost_stays_lost_although_another_question_is_open() -> N
         ("cancelled", "too_late", "the run ended at 1970"),
     ],
 )
-def test_what_is_closed_says_how(status: str, outcome: str, reason: str) -> None:
+def test_the_verdict_on_a_closed_question_says_how_it_closed(
+    status: str, outcome: str, reason: str
+) -> None:
     question = asked("a", status=status, by="ada", closed_at=iso(50.0))
     found = lost(question)
     assert found.outcome == outcome

@@ -79,7 +79,7 @@ def ask(*messages: Message, **options: Any) -> ModelRequest:
 # -- requests
 
 
-async def test_a_whole_request(make: Make, messages_api: MessagesApi) -> None:
+async def test_a_complete_request(make: Make, messages_api: MessagesApi) -> None:
     messages_api.reply("Hello")
     await make().respond(ask(user("Hi"), tools=[SEARCH, REPLY], tool_choice="any"))
     (request,) = messages_api.requests
@@ -100,7 +100,7 @@ async def test_a_whole_request(make: Make, messages_api: MessagesApi) -> None:
     }
 
 
-async def test_the_least_request(make: Make, messages_api: MessagesApi) -> None:
+async def test_a_minimal_request(make: Make, messages_api: MessagesApi) -> None:
     messages_api.reply("Hello")
     await make(cache=False).respond(ask(user("Hi"), system="", max_tokens=7))
     assert set(messages_api.last) == {"model", "max_tokens", "messages", "stream"}
@@ -213,7 +213,7 @@ async def test_parallel_tool_calls_keep_their_order(make: Make, messages_api: Me
     ]
 
 
-async def test_thinking_comes_back_as_it_was_even_from_the_log(
+async def test_thinking_comes_back_unchanged_even_from_the_log(
     make: Make, messages_api: MessagesApi
 ) -> None:
     redacted = {"type": "redacted_thinking", "data": "xyz"}
@@ -229,7 +229,7 @@ async def test_thinking_comes_back_as_it_was_even_from_the_log(
     assert sent == [THOUGHT, redacted, call("search", {"q": 1})]
 
 
-async def test_what_the_api_would_not_take_back_is_not_sent(
+async def test_what_the_api_would_reject_is_not_sent_back(
     make: Make, messages_api: MessagesApi
 ) -> None:
     messages_api.reply("Hello")
@@ -315,7 +315,7 @@ async def failure(model: Model) -> ModelError:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
-async def test_what_may_pass_is_retryable_but_not_retried_here(
+async def test_a_temporary_error_is_retryable_but_not_retried_here(
     make: Make, messages_api: MessagesApi, status: int
 ) -> None:
     messages_api.fail(status, "api_error", "Later.")
@@ -338,7 +338,7 @@ async def test_what_may_pass_is_retryable_but_not_retried_here(
         (422, "status 422: Wrong."),
     ],
 )
-async def test_what_will_not_pass_says_what_to_do(
+async def test_a_permanent_error_says_what_to_do(
     make: Make, messages_api: MessagesApi, status: int, advice: str
 ) -> None:
     messages_api.fail(status, "some_error", "Wrong.", retry_after="3")
@@ -373,7 +373,7 @@ async def test_retry_after_may_be_a_date(make: Make, messages_api: MessagesApi) 
 
 
 @pytest.mark.parametrize(("status", "wished"), [(429, "false"), (400, "true")])
-async def test_the_api_may_say_itself_whether_to_retry(
+async def test_the_api_may_say_whether_to_retry(
     make: Make, messages_api: MessagesApi, status: int, wished: str
 ) -> None:
     messages_api.fail(status, "some_error", x_should_retry=wished)
@@ -382,7 +382,7 @@ async def test_the_api_may_say_itself_whether_to_retry(
 
 @pytest.mark.parametrize("cut", ["hard", "soft", "error"])
 @pytest.mark.parametrize("blocks", [[], ["Hello"], ["Hello", call("search", {"q": "abcdefgh"})]])
-async def test_a_stream_cut_anywhere_is_no_response(
+async def test_a_stream_cut_anywhere_is_not_a_response(
     make: Make, messages_api: MessagesApi, cut: str, blocks: list[Any]
 ) -> None:
     messages_api.reply(*blocks, cut=cut)
@@ -393,21 +393,19 @@ async def test_a_stream_cut_anywhere_is_no_response(
 
 @pytest.mark.parametrize("body", ["<html>Bad gateway</html>", "[]", '"no"', '{"error": "no"}'])
 @pytest.mark.parametrize("status", [200, 502])
-async def test_a_proxy_that_says_something_else(
+async def test_a_proxys_answer_in_another_format(
     make: Make, messages_api: MessagesApi, status: int, body: str
 ) -> None:
     messages_api.replies.append(Reply(status=status, body=body))
     assert (await failure(make())).retryable
 
 
-async def test_malformed_arguments_may_be_better_next_time(
-    make: Make, messages_api: MessagesApi
-) -> None:
+async def test_malformed_arguments_are_retryable(make: Make, messages_api: MessagesApi) -> None:
     messages_api.reply({**call("search"), "input": '{"q": nonsense}'})
     assert (await failure(make())).retryable
 
 
-async def test_nobody_there() -> None:
+async def test_an_unreachable_server() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -426,10 +424,10 @@ async def test_a_response_that_takes_too_long(make: Make, messages_api: Messages
     finally:
         hold.set()
     assert error.retryable
-    assert "no complete response in 0.3 s" in str(error) or "broke off" in str(error)
+    assert "no complete response within 0.3 s" in str(error) or "broke off" in str(error)
 
 
-async def test_cancelling_lets_go_at_once(make: Make, messages_api: MessagesApi) -> None:
+async def test_cancelling_closes_the_stream_at_once(make: Make, messages_api: MessagesApi) -> None:
     hold, begun = threading.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -446,7 +444,7 @@ async def test_cancelling_lets_go_at_once(make: Make, messages_api: MessagesApi)
     hold.set()
 
 
-async def test_what_the_listener_raises_is_its_own(make: Make, messages_api: MessagesApi) -> None:
+async def test_a_listeners_error_stays_as_it_is(make: Make, messages_api: MessagesApi) -> None:
     def listen(_: str) -> None:
         raise TimeoutError("mine")
 
@@ -456,7 +454,7 @@ async def test_what_the_listener_raises_is_its_own(make: Make, messages_api: Mes
 
 
 @pytest.mark.parametrize("profile", [None, "missing"])
-async def test_no_key_at_all(
+async def test_a_missing_key(
     messages_api: MessagesApi,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -491,7 +489,7 @@ async def test_a_key_with_a_line_break_is_not_repeated(make: Make) -> None:
     assert not error.retryable
 
 
-async def test_a_base_url_that_is_none(make: Make) -> None:
+async def test_a_bad_base_url(make: Make) -> None:
     error = await failure(make(base_url="localhost:1234"))
     assert "check base_url" in str(error)
     assert not error.retryable
@@ -524,13 +522,13 @@ def test_it_is_a_model_and_hides_its_key() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"extra": {"tools": [], "model": "x"}}, "extra may not hold model, tools"),
+        ({"extra": {"tools": [], "model": "x"}}, "extra must not contain model, tools"),
         ({"max_tokens": 0}, "max_tokens=0"),
         ({"timeout": 0}, "more than zero"),
         ({"timeout": "soon"}, "'soon' cannot be read"),
     ],
 )
-def test_settings_that_cannot_work(options: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(LaybyError, match=said):
         anthropic(MODEL, **options)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from layby import Agent, App, Network, Step
-from layby.bus.topology import bucket, streams
+from layby.bus.layout import bucket, streams
 from layby.runtime.duration import InvalidDuration
 from layby.runtime.errors import InvalidSetup
 
@@ -204,6 +204,7 @@ def test_every_actor_has_a_consumer_of_its_own() -> None:
     consumers = {(c.stream, c.name): c.filter for c in found.topology().consumers}
     assert consumers == {
         ("TIMERS", "due"): "due.>",
+        ("TIMERS", "rungs"): "rung.>",
         ("EVENTS", "on-w"): "desk.opened",
         ("RUNS", "workflow-w"): "to.*.workflow-w.>",
         ("RUNS", "network-support-desk"): "to.*.network-support-desk.>",
@@ -214,6 +215,8 @@ def test_every_actor_has_a_consumer_of_its_own() -> None:
         ("AUDIT", "commands"): "layby.do.*.*",
         ("ANSWERS", "answers-developer"): "developer.response.>",
         ("ANSWERS", "answers-legal"): "legal.response.>",
+        ("ANSWERS", "look-developer"): "developer.response.>",
+        ("ANSWERS", "look-legal"): "legal.response.>",
     }
 
 

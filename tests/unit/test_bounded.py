@@ -1,4 +1,4 @@
-"""What a worker remembers has a bound in bytes."""
+"""What a worker caches is limited in bytes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from structlog.testing import capture_logs
 from layby.bus.bounded import Bounded
 from layby.bus.log import Log, LogMessage
 from layby.bus.mailbox import Delivery
-from layby.runtime.entry import Envelope, Raw, Started, encode
+from layby.runtime.delivery_policy import DeliveryPolicy
+from layby.runtime.entry import Raw, Started
+from layby.runtime.envelope import Envelope, encode
 from layby.runtime.errors import LaybyError
-from layby.runtime.guard import Guard
 from layby.runtime.run import RunCache
 from layby.runtime.state import RunState
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60))))
-def test_never_more_is_held_than_there_is_room_for(puts: list[tuple[int, int]]) -> None:
+def test_no_more_is_kept_than_the_limit(puts: list[tuple[int, int]]) -> None:
     held: Bounded[int, int] = Bounded(100)
     for key, size in puts:
         held.put(key, size, size)
@@ -29,7 +30,7 @@ def test_never_more_is_held_than_there_is_room_for(puts: list[tuple[int, int]]) 
         assert len(held) == len(kept)
 
 
-def test_what_was_used_last_is_kept() -> None:
+def test_the_most_recently_used_values_are_kept() -> None:
     held: Bounded[str, str] = Bounded(10)
     held.put("a", "A", 5)
     held.put("b", "B", 5)
@@ -53,7 +54,7 @@ def _opening(run: str) -> LogMessage:
     return LogMessage(1, "_", encode(Envelope(op=run, at=1.0, records=[started])))
 
 
-def test_runs_that_mail_or_a_record_has_brought_count_too() -> None:
+def test_runs_from_mail_or_parked_records_count_too() -> None:
     cache = RunCache(cast("Log", None), size=10_000)
     for number in range(100):
         live = cache.fresh(f"delivered-{number}")
@@ -66,7 +67,7 @@ def test_runs_that_mail_or_a_record_has_brought_count_too() -> None:
     assert cache.warm("delivered-0") is None
 
 
-def test_runs_that_are_at_work_for_long_do_not_keep_the_others() -> None:
+def test_runs_in_use_do_not_shield_the_others() -> None:
     cache = RunCache(cast("Log", None), size=20_000)
     busy = [cache.fresh(f"busy-{number}") for number in range(10)]
     for live in busy:
@@ -81,7 +82,7 @@ def test_runs_that_are_at_work_for_long_do_not_keep_the_others() -> None:
     assert all(cache.warm(live.id) is live for live in busy)
 
 
-async def test_failures_of_messages_that_others_then_handled_are_forgotten() -> None:
+async def test_failure_counts_of_messages_handled_elsewhere_are_evicted() -> None:
     class Failing:
         """A delivery that is handed back, and comes to another worker."""
 
@@ -96,14 +97,14 @@ async def test_failures_of_messages_that_others_then_handled_are_forgotten() -> 
     async def fails(delivery: Delivery) -> None:
         raise LaybyError(str(delivery.seq))
 
-    guard: Any = Guard(cast("Any", None), cast("Any", None))
-    guard._failures.size = 100
+    policy: Any = DeliveryPolicy(cast("Any", None), cast("Any", None))
+    policy._failures.size = 100
     with capture_logs():
         for seq in range(1_000):
-            await guard.take("on-handle", cast("Delivery", Failing(seq)), fails)
-    assert len(guard._failures) == 100
+            await policy.take("on-handle", cast("Delivery", Failing(seq)), fails)
+    assert len(policy._failures) == 100
 
 
 def _bytes(cache: Any) -> int:
-    assert cache._bytes == sum(live.counted for live in cache._held.values())
+    assert cache._bytes == sum(live.counted for live in cache._cached.values())
     return int(cache._bytes)

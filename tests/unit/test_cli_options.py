@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from layby.cli.entry import app, run
 from layby.cli.invocation import Invocation
 
 COMMANDS = (
-    *("demo", "dev", "worker", "send", "questions", "answer", "sign"),
+    *("demo", "dev", "console", "worker", "send", "questions", "answer", "sign", "rota"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
     *("decision", "verify", "audit", "provision", "accounts", "keys", "keyring", "version"),
 )
@@ -21,7 +25,7 @@ def document(capsys: pytest.CaptureFixture[str]) -> object:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself_with_an_example(
+def test_every_command_has_help_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([name, "--help"]) == 0
@@ -32,14 +36,16 @@ def test_every_command_explains_itself_with_an_example(
         assert option in out
 
 
-def test_the_commands_are_all_there() -> None:
+def test_all_commands_are_registered() -> None:
     names = {getattr(info.callback, "__name__", "") for info in app.registered_commands}
     names |= {str(each.name) for each in app.registered_groups}
     assert names == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", ["list", "show", "retry", "drop"])
-def test_the_commands_of_a_group_do_so_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_a_group_have_help_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["dead", name, "--help"]) == 0
     assert f"layby dead {name}" in capsys.readouterr().out
 
@@ -62,7 +68,7 @@ def test_global_options_stand_before_or_after_the_command(
     assert isinstance(document(capsys), dict)
 
 
-def test_what_stands_after_the_command_wins() -> None:
+def test_options_after_the_command_win() -> None:
     before = Invocation(server="nats://a:1", context="c", json=True)
     merged = before.merged(Invocation(server="nats://b:1", verbose=True))
     assert merged == Invocation(server="nats://b:1", context="c", json=True, verbose=True)
@@ -81,6 +87,8 @@ def test_what_stands_after_the_command_wins() -> None:
         ["answer", "T125", "yes", "--timeout", "soon"],
         ["answer", "T125", "yes", "--responder", "ada.*"],
         ["answer", "T125", "yes", "--responder", ""],
+        ["audit", "--verb", "frobnicate"],
+        ["dead", "retry", "0"],
         ["purge", "--older-than", "soon"],
         ["dead", "show", "first"],
         ["demo", "--ticket", "T999"],
@@ -106,16 +114,106 @@ def test_without_json_an_error_leaves_stdout_alone(capsys: pytest.CaptureFixture
     assert run(["nonsense"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == ["error: No such command 'nonsense'", "see: layby --help"]
+    assert captured.err.splitlines() == ["error: no such command 'nonsense'", "see: layby --help"]
 
 
-def test_a_text_after_two_dashes_is_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_after_two_dashes_is_not_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["send", "--", "--json", "{"]) == 2
     assert capsys.readouterr().out == ""
 
 
-def test_the_command_starts_without_anything_heavy() -> None:
+def test_the_command_starts_without_heavy_imports() -> None:
     heavy = ["nats", "pydantic", "anthropic", "structlog", "watchfiles", "msgspec", "asyncio"]
     code = f"import sys, layby.cli; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)  # noqa: S603
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["dead", "show", "x"], "ID must be a whole number"),
+        (["dead", "drop", "0"], "ID must be 1 or more"),
+        (["runs", "--limit", "x"], "--limit must be a whole number"),
+        (["dev", "shop:app", "--port", "70000"], "--port must be 65535 or less"),
+        (
+            ["accounts", "add", "logins", "eve", "--as", "boss"],
+            "--as must be one of 'person', 'sender', 'observer', 'operator'",
+        ),
+        (["show"], "missing argument 'RUN'"),
+        (["runs", "--nonsense"], "no such option: --nonsense"),
+        (["runs", "--since"], "option '--since' requires an argument"),
+    ],
+)
+def test_parser_errors_read_like_other_errors(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    first, advice, *more = capsys.readouterr().err.splitlines()
+    assert first == f"error: {message}"
+    assert advice.startswith("see: layby ")
+    assert more == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("soon", "the duration 'soon' cannot be read"),
+        ("5", "the duration '5' does not say its unit"),
+        ("0s", "the duration '0s' must be more than zero"),
+        ("200000w", "the duration '200000w' is over 100 years"),
+    ],
+)
+def test_a_wrong_duration_is_explained_without_python(
+    value: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["runs", "--since", value]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {reason}",
+        "write a number and a unit, such as 250ms, 10s, 5m, 1h30m or 7d",
+    ]
+
+
+_MEANINGS = {
+    "--as": 2,  # the name to record, and the kind of a login
+    "--by": 2,  # the name to record, and the name in a role's keys
+    "--data": 2,  # of the demo, and of the embedded server
+    "--named-only": 2,  # chosen, and changed
+    "--person": 2,  # who gets a login, and whose key is destroyed
+    "--role": 3,  # to filter by, to answer for, and of a login
+    "--run": 2,  # to find, and to destroy the key of
+    "--port": 2,  # of the embedded server, and of the console
+    "--status": 2,  # any, and those that can be retried
+    "--ticket": 2,  # to filter by, and to play
+}
+"""How many meanings an option has, if more than one."""
+
+
+def test_an_option_has_the_same_help_everywhere() -> None:
+    found: dict[str, set[str]] = {}
+    for command in _commands(get_command(app)):
+        for parameter in command.params:
+            names: list[str] = parameter.opts
+            for name in names:
+                if name.startswith("--"):
+                    found.setdefault(name, set()).add(str(getattr(parameter, "help", "")))
+    assert {name: len(texts) for name, texts in found.items() if len(texts) > 1} == _MEANINGS
+
+
+def _commands(command: Any) -> Iterator[Any]:
+    yield command
+    for each in getattr(command, "commands", {}).values():
+        yield from _commands(each)
+
+
+def test_help_is_in_one_style() -> None:
+    for command in _commands(get_command(app)):
+        first = command.get_short_help_str(200)
+        if command.name != "layby":
+            assert len(first) <= 67, first
+            assert first.endswith("."), first
+        assert not re.search(r"\b(whoever|amid|any more|mend)", command.help or ""), first
+        for parameter in (each for each in command.params if not getattr(each, "hidden", False)):
+            text = str(getattr(parameter, "help", ""))
+            assert text[:1].isupper(), f"{command.name} {parameter.name}: {text}"
+            assert text.endswith("."), f"{command.name} {parameter.name}: {text}"

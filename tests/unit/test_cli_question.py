@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from layby.cli.errors import USAGE, CliError
 from layby.cli.invocation import Invocation
-from layby.cli.question import chosen, command_for
-from layby.rows import QuestionRow
+from layby.cli.screen.errors import USAGE, CliError
+from layby.cli.screen.question import AnswerCommand, chosen_question, command_for
+from layby.views.rows import QuestionRow
 
 
 def row(ref: str, **more: Any) -> QuestionRow:
@@ -31,19 +31,21 @@ def row(ref: str, **more: Any) -> QuestionRow:
 
 
 def means(rows: list[QuestionRow], **given: Any) -> str:
-    options: dict[str, Any] = {"role": None, "question": None, "reply": "", "ask": False, **given}
-    found = chosen(rows, "T1", **options)
+    command = AnswerCommand(Invocation(), "T1", given.get("reply", "it's"))
+    options: dict[str, Any] = {"role": None, "question": None, "reply": "", "ask": False}
+    options |= {"command": command, **given}
+    found = chosen_question(rows, "T1", **options)
     return found.id if found else ""
 
 
-def test_the_role_is_found_by_itself() -> None:
+def test_the_role_is_that_of_the_open_question() -> None:
     assert means([row("a", role="manager")]) == "a"
     assert means([row("a", role="manager"), row("b")], role="developer") == "b"
     assert means([row("a", status="answered"), row("b", role="legal")]) == "b"
     assert means([]) == ""
 
 
-def test_a_closed_question_is_meant_where_no_other_is_there() -> None:
+def test_a_closed_question_is_chosen_if_none_is_open() -> None:
     assert means([row("a", status="answered"), row("b", status="expired")]) == "b"
 
 
@@ -53,16 +55,22 @@ def test_several_open_questions_are_listed() -> None:
     assert refused.value.code == USAGE
     assert "2 questions are open on ticket 'T1'" in refused.value.message
     assert "a  developer, run 3f9a1c07: a?" in refused.value.message
-    assert [each["id"] for each in refused.value.facts["candidates"]] == ["a", "b"]
+    candidates = refused.value.facts["candidates"]
+    assert [each["id"] for each in candidates] == ["a", "b"]
+    for each in candidates:
+        assert each["command"] in refused.value.message
+        assert shlex.split(each["command"])[-4:] == ["--question", each["id"], "T1", "it's"]
     assert means([row("a"), row("b", role="manager")], question="b") == "b"
-    with pytest.raises(CliError, match="question 'c' is not on ticket 'T1'"):
+    with pytest.raises(CliError, match="no question 'c' is open on ticket 'T1'") as closed:
         means([row("a")], question="c")
+    assert "a (open)" in closed.value.advice
+    assert "`layby decision c`" in closed.value.advice
 
 
 @pytest.mark.parametrize(
     "reply", ["approve 5f1d0c2a9b34", "Approved  5f1d0c2a9b34", '{"approve": "5f1d0c2a9b34"}']
 )
-def test_an_approval_with_a_digest_says_which_question_it_means(reply: str) -> None:
+def test_an_approval_with_a_digest_selects_its_question(reply: str) -> None:
     rows = [row("a", digest="092347f88346"), row("b", digest="5f1d0c2a9b34"), row("c")]
     assert means(rows, reply=reply) == "b"
     for other in ("approve", "approve b4cf08e48607", "reject: not 5f1d0c2a9b34", "[1]"):
@@ -85,7 +93,7 @@ def test_each_row_has_the_command_that_works_for_it(
     assert command_for(row("a", ticket="\x1b[2J"), here).isprintable()
 
 
-def test_a_printed_command_asks_the_server_and_the_app_that_the_question_is_from(
+def test_a_printed_command_uses_the_server_and_app_of_the_question(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -96,6 +104,19 @@ def test_a_printed_command_asks_the_server_and_the_app_that_the_question_is_from
         *("--inbox-prefix", "_I.ada", "--prefix", "shop"),
         *("answer", "--question", "a", "T1", "your answer"),
     ]
+
+
+def test_an_answer_is_repeated_as_one_whole_line() -> None:
+    command = AnswerCommand(Invocation(), "-x", "it's done", ("--by", "ada"))
+    assert (
+        shlex.split(command.line("a", "--responder", "ada"))[-9:]
+        == [
+            *("answer", "--question", "a", "--by", "ada", "--responder", "ada"),
+            *("--", "-x", "it's done"),
+        ][-9:]
+    )
+    piped = AnswerCommand(Invocation(), "T1", "-")
+    assert shlex.split(piped.line("a"))[-4:] == ["--question", "a", "T1", "-"]
 
 
 def words(question: QuestionRow, call: Invocation) -> list[str]:

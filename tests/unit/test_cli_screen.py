@@ -8,20 +8,21 @@ import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
-from layby.cli import times
-from layby.cli.demo_screen import Screen
-from layby.cli.ending import ending
+from layby.actors.people.answer import Receipt
+from layby.cli.demo.screen import Screen
 from layby.cli.invocation import Invocation
-from layby.cli.show import print_run
-from layby.cli.speech import Speech
-from layby.cli.tables import STATUS_STYLE, finding_table, question_table, run_table
-from layby.cli.timeline import Timeline
-from layby.rows import (
+from layby.cli.screen import times
+from layby.cli.screen.question_list import print_questions
+from layby.cli.screen.run_detail import print_run
+from layby.cli.screen.run_outcome import outcome_panel
+from layby.cli.screen.streaming import StreamedText
+from layby.cli.screen.tables import STATUS_STYLE, finding_table, question_table, run_table
+from layby.cli.screen.timeline import Timeline
+from layby.views.rows import (
     FailureRow,
     Finding,
     PlaceRow,
     QuestionRow,
-    Receipt,
     RunDetail,
     RunRow,
     StepRow,
@@ -155,7 +156,7 @@ def test_a_failed_run_shows_the_place_and_the_causes() -> None:
             causes=["OSError"],
         ),
     )
-    shown = drawn(ending(failed))
+    shown = drawn(outcome_panel(failed))
     assert "KeyError: 'amount'" in shown
     assert "in pay (shop/app.py:41)" in shown
     assert "caused by OSError" in shown
@@ -172,6 +173,34 @@ def test_questions_show_what_and_until_when() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 99, 100, 200])
+def test_a_question_is_shown_whole_on_any_width(width: int) -> None:
+    row = msgspec.structs.replace(
+        QUESTION, agent="Technical Support", question="Is this a known problem, and since when?"
+    )
+    target = console(width=width)
+    print_questions(target, Invocation(), [row], now=NOON)
+    text = " ".join(text_of(target).partition("To answer")[0].split())
+    for word in (*row.question.split(), *row.context.split(), row.id, "T125", "developer"):
+        assert word in text
+    assert "4 h left" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_runs_show_their_ticket_on_any_width(width: int) -> None:
+    row = RunRow(
+        id="0123456789abcdef0123",
+        workflow="support_ticket",
+        ticket="T125",
+        status="completed",
+        started_at="2026-03-01T11:00:00Z",
+        updated_at="2026-03-01T11:57:00Z",
+    )
+    text = drawn(run_table([row], now=NOON, width=width), width=width)
+    for part in (row.id, "T125", "support", "completed", "3 min ago"):
+        assert part in text
+
+
 def test_findings_show_what_to_do() -> None:
     finding = Finding(level="error", subject="server", message="too old", advice="upgrade it")
     text = drawn(finding_table([finding]))
@@ -179,7 +208,7 @@ def test_findings_show_what_to_do() -> None:
     assert "upgrade it" in text
 
 
-def test_foreign_text_cannot_move_the_cursor() -> None:
+def test_untrusted_text_cannot_move_the_cursor() -> None:
     row = QuestionRow(
         id="q",
         ticket=HOSTILE,
@@ -214,7 +243,7 @@ def test_the_timeline_needs_no_unicode() -> None:
     assert text_of(target).split() == ["0.00s", "*", "Agent", "started"]
 
 
-def test_an_unknown_kind_of_line_is_still_told() -> None:
+def test_an_unknown_kind_of_line_is_still_shown() -> None:
     target = console()
     Timeline(target).line(line("something.new"))
     assert "something.new" in text_of(target)
@@ -232,7 +261,7 @@ def test_a_run_is_shown_from_its_start_to_its_result() -> None:
 @pytest.mark.parametrize("result", [None, [1, 2], "done", 7, {}])
 def test_any_result_can_be_shown(result: object) -> None:
     drawn(
-        ending(
+        outcome_panel(
             RunDetail(
                 id="a",
                 workflow="w",
@@ -256,7 +285,7 @@ def test_a_failed_run_shows_its_error() -> None:
         updated_at="2026-03-01T12:00:03Z",
         error="the desk is on fire",
     )
-    text = drawn(ending(detail))
+    text = drawn(outcome_panel(detail))
     assert "failed after 3 s" in text
     assert "the desk is on fire" in text
 
@@ -271,7 +300,7 @@ def test_the_question_comes_with_all_ways_to_answer() -> None:
     assert 'developer.response.T125 \'{"answer":"Fixed in v1.1.4"}\'\n' in text
 
 
-def test_nobody_is_asked_to_type_where_nobody_can() -> None:
+def test_there_is_no_prompt_without_a_terminal() -> None:
     target = console()
     Screen(target, typing=False).question(QUESTION, "developer.response.T125")
     assert "Type" not in text_of(target)
@@ -283,16 +312,16 @@ def test_a_line_does_not_run_into_the_prompt() -> None:
     screen = Screen(target, typing=True)
     screen.prompt()
     screen.line(line("question.answered", "answered"))
-    prompt, told = text_of(target).splitlines()
+    prompt, shown = text_of(target).splitlines()
     assert prompt.strip() == "your answer >"
-    assert "answered" in told
+    assert "answered" in shown
 
 
-@pytest.mark.parametrize(("claude", "said"), [(True, "Claude"), (False, "offline script")])
-def test_the_demo_says_which_model_it_uses(*, claude: bool, said: str) -> None:
+@pytest.mark.parametrize(("claude", "model"), [(True, "Claude"), (False, "offline script")])
+def test_the_demo_says_which_model_it_uses(*, claude: bool, model: str) -> None:
     target = console()
     Screen(target, typing=False).opening("T125", Path("data"), claude=claude)
-    assert said in text_of(target)
+    assert model in text_of(target)
 
 
 def test_a_refused_answer_says_why() -> None:
@@ -302,18 +331,18 @@ def test_a_refused_answer_says_why() -> None:
     assert "too late: ada was first" in text_of(target)
 
 
-def test_what_models_say_is_printed_as_it_comes() -> None:
+def test_the_text_of_models_is_printed_as_it_arrives() -> None:
     target = console(tty=True)
-    speech = Speech(target)
-    assert speech.heard
+    streamed = StreamedText(target)
+    assert streamed.is_visible
     for answer, actor, text in [("a", "Ann", "Hel"), ("a", "Ann", "lo\n"), ("b", "Bob", HOSTILE)]:
         data = {"step": "model#0", "answer": answer, "index": 0}
-        said = TimelineLine(
+        delta = TimelineLine(
             at="", run="r", ticket="T", kind="text.delta", actor=actor, detail=text, data=data
         )
-        speech.delta(said)
-    speech.end()
-    speech.end()
+        streamed.delta(delta)
+    streamed.end()
+    streamed.end()
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text_of(target))
     assert plain == "Ann: Hello\n\nBob: \\x1b[2Jwiped\\x07\n"
-    assert not Speech(console()).heard
+    assert not StreamedText(console()).is_visible

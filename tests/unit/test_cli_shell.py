@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from layby.cli import shell
+from layby.cli.screen import shell
 
 TEXTS = [
     "plain",
@@ -43,20 +43,20 @@ def test_a_pasted_publish_arrives_as_it_was(text: str) -> None:
     assert json.loads(body) == {"answer": text}
 
 
-def test_nothing_printed_is_obeyed_by_the_terminal() -> None:
+def test_printed_commands_have_no_control_characters() -> None:
     assert shell.answer("", "\x1b[2J", "x").isprintable()
 
 
-def test_texts_that_look_like_options_are_kept_apart() -> None:
+def test_text_that_looks_like_an_option_follows_two_dashes() -> None:
     assert words(shell.answer("", "T1", "-no"))[-4:] == ["answer", "--", "T1", "-no"]
 
 
-def test_the_nats_cli_is_told_to_wait_and_to_leave_templates_alone() -> None:
+def test_the_nats_cli_waits_and_expands_no_templates() -> None:
     line = shell.nats_publish("NATS_URL=nats://h:1 ", "s", {})
     assert line.startswith("NATS_URL=nats://h:1 nats pub -J --no-templates s ")
 
 
-def test_a_server_whose_address_holds_a_password_is_named_by_its_file(
+def test_a_server_with_a_password_is_named_by_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from layby.cli import times
-from layby.cli.errors import UsageError
+from layby.cli.screen import times
+from layby.cli.screen.errors import UsageError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -51,13 +51,13 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert times.parse("2026-03-01T12:00:00") == NOON
 
 
-def test_clock_names_the_day_when_it_is_another_one() -> None:
+def test_clock_names_another_day() -> None:
     assert times.clock("2026-03-04T12:00:00Z", since=NOON).startswith("04 Mar ")
     assert " " not in times.clock("2026-03-01T12:00:10Z", since=NOON)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10", "-4h", "0s"])
-def test_a_bad_duration_is_the_callers_mistake(text: str) -> None:
+def test_a_bad_duration_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         times.duration(text)
 

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layby import Role
-from layby.decision import Decision, Ended, Logged, Matter, Receipted, Sent, verify
-from layby.runtime.entry import Answered, Asked, Envelope, Record, encode
+from layby.client.decision import verify
+from layby.client.decision_file import Decision, Ended, Logged, Matter, Receipted, Sent
+from layby.client.signing import Signature
+from layby.runtime.entry import Answered, Asked, Record
+from layby.runtime.envelope import Envelope, encode
 from layby.runtime.signature import Statement, digest
-from layby.signing import Signature
 from tests.signing_desk import ADA, APPROVER, EVE
 
 AT = 1_795_337_000.0

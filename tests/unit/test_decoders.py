@@ -12,22 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layby import App, Step
-from layby.actors import parked
-from layby.actors.answer import Receipt
-from layby.actors.parked import ParkedRecord, parked_question
-from layby.actors.workflow import Workflow
+from layby.actors.people import tickets as parked
+from layby.actors.people.answer import Receipt
+from layby.actors.people.parked_question import parked_question
+from layby.actors.people.tickets import ParkedRecord
+from layby.actors.workflows.workflow import Workflow
 from layby.bus.dead import DeadLetter
 from layby.bus.errors import BusError, InvalidTicket
 from layby.bus.log import parse, subject
 from layby.bus.token import decode as decode_token
 from layby.bus.token import encode as encode_token
-from layby.runtime import entry
+from layby.runtime import envelope as wire
+from layby.runtime.delivery_policy import PoisonMessage
 from layby.runtime.entry import (
     Answered,
     Asked,
     Called,
     Ended,
-    Envelope,
     Failure,
     Raw,
     Record,
@@ -35,10 +36,10 @@ from layby.runtime.entry import (
     Stepped,
     Withdrawn,
 )
-from layby.runtime.guard import Hopeless
+from layby.runtime.envelope import Envelope
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
-from layby.runtime.services import Due
+from layby.runtime.ports import Due
 from layby.runtime.state import Question, RunState
 
 REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -62,7 +63,7 @@ QUESTION = Question(
 )
 RUN = RunState(id="run", tail=5, ticket="T1", questions={"q1": QUESTION})
 EXAMPLES: dict[str, tuple[Callable[[bytes], Any], object]] = {
-    "log": (entry.decode, Envelope(op="w-1", at=1.5, cause=3, records=RECORDS)),
+    "log": (wire.decode, Envelope(op="w-1", at=1.5, cause=3, records=RECORDS)),
     "record": (
         parked.decode,
         ParkedRecord(ticket="T1", questions=(parked_question(RUN, QUESTION),), runs={"run": RUN}),
@@ -170,7 +171,7 @@ def test_a_log_that_can_be_read_can_be_folded(data: st.DataObject) -> None:
             st.just(msgspec.json.encode(example)) | spoilt(msgspec.json.encode(example))
         )
         try:
-            envelope = entry.decode(text)
+            envelope = wire.decode(text)
         except REFUSED:
             return
         fold(state, n, envelope)
@@ -204,13 +205,13 @@ def test_an_event_starts_a_run_or_is_hopeless(event_type: Any, data: st.DataObje
     event = data.draw(spoilt(whole))
     try:
         started = workflow_of(event_type).started(event)
-    except Hopeless:
+    except PoisonMessage:
         return
     ticket = msgspec.json.decode(event)["ticketId"]
     assert started.ticket == str(ticket) != ""
     assert decode_token(encode_token(started.ticket)) == started.ticket
     envelope = Envelope(op="w", at=1.0, records=[started])
-    assert entry.decode(entry.encode(envelope)) == envelope
+    assert wire.decode(wire.encode(envelope)) == envelope
 
 
 @calmly

@@ -1,4 +1,4 @@
-"""What is accepted as an answer can be read by whoever asked."""
+"""The asker can read every answer that is accepted."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def test_an_answer_that_was_accepted_is_read_by_a_body_that_is_deep_in_calls() -
 
 def test_an_answer_that_cannot_be_checked_is_a_bad_value() -> None:
     """A log of an earlier release may hold one."""
-    with pytest.raises(BadValue, match="is no"):
+    with pytest.raises(BadValue, match="is not a"):
         answer_value(_nested(900), Tree)

@@ -1,4 +1,4 @@
-"""Forms in words, and examples that fit them."""
+"""Forms described in words, and examples that fit them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_example_fits_its_form(wanted: Any) -> None:
     assert fit(example(form), form) == ""
 
 
-def test_fields_are_told_with_types_and_choices() -> None:
+def test_fields_are_described_with_types_and_choices() -> None:
     assert describe(schema_of(Order)) == [
         "items: list of object {name: text, count: whole number}",
         "colour: red | blue",
@@ -79,7 +79,7 @@ odd = st.recursive(
 )
 
 
-def test_a_form_that_requires_what_is_no_name_is_told() -> None:
+def test_a_form_with_a_required_field_that_is_not_a_name_is_described() -> None:
     form: dict[str, Any] = {"properties": {"kind": {}}, "required": [[], "kind"]}
     assert example(form) == '{"kind": "text"}'
 
@@ -103,7 +103,7 @@ def test_a_form_that_requires_what_is_no_name_is_told() -> None:
         odd,
     )
 )
-def test_whatever_a_log_holds_as_a_form_it_is_told(form: dict[str, Any]) -> None:
+def test_any_form_in_a_log_is_described(form: dict[str, Any]) -> None:
     assert all(isinstance(line, str) for line in describe(form))
     assert isinstance(example(form), str)
     assert isinstance(choices(form), list)

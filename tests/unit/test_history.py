@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layby import Past, TurnResult, last_n, token_budget
-from layby.actors.history import History, Policy, repaired, say
-from layby.actors.thread import earlier_of
-from layby.actors.turn import Said
+from layby.actors.threads.history import History, Policy, repaired, say
+from layby.actors.threads.thread import earlier_of
+from layby.actors.threads.turn import Said
 from layby.models import Message, Text, ToolCall, ToolResult
 from layby.runtime.errors import InvalidSetup
 
@@ -67,7 +67,7 @@ async def test_shared_and_own() -> None:
     assert await seen("own") == ["", "A1", "A3"]
 
 
-async def test_own_turns_are_whole_and_others_are_retold() -> None:
+async def test_own_turns_are_complete_and_others_are_retold() -> None:
     messages = await PAST.messages("shared")
     assert [m.role for m in messages] == [
         *("user", "assistant", "user", "assistant", "user"),
@@ -76,7 +76,7 @@ async def test_own_turns_are_whole_and_others_are_retold() -> None:
     assert messages[4].text.startswith("[B took a turn.]")
 
 
-async def test_the_newest_turns() -> None:
+async def test_the_latest_turns() -> None:
     assert await seen(last_n(2)) == ["[2 earlier turns are left out.]", "A3", "B4"]
     assert await seen(last_n(9)) == ["", "A1", "B2", "A3", "B4"]
     assert await seen(last_n(0)) == ["[4 earlier turns are left out.]"]
@@ -89,25 +89,25 @@ async def test_a_token_budget() -> None:
 
 
 @pytest.mark.parametrize("policy", [last_n, token_budget])
-def test_policies_that_cannot_be_meant(policy: Callable[[int], Policy]) -> None:
+def test_bad_policies_are_refused(policy: Callable[[int], Policy]) -> None:
     with pytest.raises(InvalidSetup, match="give 0 or more"):
         policy(-1)
 
 
-async def test_a_policy_of_ones_own_sync_or_async() -> None:
+async def test_a_custom_policy_may_be_sync_or_async() -> None:
     def sync(past: Past) -> list[Message]:
-        return past.told([t for t in past.turns if t.agent == "B"])
+        return past.transcript([t for t in past.turns if t.agent == "B"])
 
     async def not_sync(past: Past) -> list[Message]:
-        return past.told(past.turns[:1], note="Only the first.")
+        return past.transcript(past.turns[:1], note="Only the first.")
 
     assert await seen(sync) == ["", "B2", "B4"]
     assert await seen(not_sync) == ["Only the first.", "A1"]
 
 
-async def test_what_a_policy_tears_apart_is_mended() -> None:
+async def test_messages_that_a_policy_broke_are_repaired() -> None:
     def careless(past: Past) -> list[Message]:
-        return past.told()[2:]  # begins with the result of a call that is gone
+        return past.transcript()[2:]  # begins with the result of a call that is gone
 
     assert_valid(await PAST.messages(careless))
     assert (await PAST.messages(lambda _past: []))[0].text == TASK
@@ -124,7 +124,7 @@ messages = st.builds(
 
 
 @given(st.lists(messages, max_size=8))
-def test_whatever_comes_in_valid_messages_come_out(given_: list[Message]) -> None:
+def test_any_messages_become_valid_ones(given_: list[Message]) -> None:
     mended = repaired(given_, say(TASK))
     assert_valid(mended)
     assert repaired(mended, say(TASK)) == mended
@@ -153,13 +153,13 @@ async def shown(policy: History, past: Past) -> list[str]:
     return [*of, messages[place].text.removeprefix(TASK).strip()]
 
 
-async def test_a_thread_is_shown_whole_or_without_what_others_said() -> None:
+async def test_a_thread_is_shown_with_or_without_other_agents() -> None:
     everything = [text for _, text in THREAD]
     assert await shown("shared", of_thread(*THREAD)) == [*everything, ""]
     assert await shown("own", of_thread(*THREAD)) == ["Q1", "A1", "Q2", "Q3", "A3", ""]
 
 
-async def test_the_newest_turns_are_counted_over_the_run_and_its_thread() -> None:
+async def test_the_latest_turns_are_counted_across_the_run_and_its_thread() -> None:
     assert await shown(last_n(2), of_thread(*THREAD)) == [
         *("Q2", "B2", "Q3", "A3"),
         "[2 earlier turns are left out.]",
@@ -173,7 +173,7 @@ async def test_the_newest_turns_are_counted_over_the_run_and_its_thread() -> Non
     ]
 
 
-async def test_a_token_budget_holds_for_a_thread() -> None:
+async def test_a_token_budget_applies_to_a_thread() -> None:
     long = [("" if n % 2 == 0 else "A", f"{n} {'word ' * 40}") for n in range(80)]
     for budget in (0, 60, 500, 4_000):
         messages = await of_thread(*long).messages(token_budget(budget))
@@ -184,8 +184,8 @@ async def test_a_token_budget_holds_for_a_thread() -> None:
     assert newest[-1].text == f"{TASK}\n\n[37 earlier turns are left out.]"
 
 
-async def test_a_policy_of_ones_own_bounds_a_thread_too() -> None:
+async def test_a_custom_policy_limits_a_thread_too() -> None:
     past = of_thread(*THREAD)
-    assert await shown(lambda p: p.told(before=p.before[-2:]), past) == ["Q3", "A3", ""]
-    assert await shown(lambda p: p.told(), past) == [*(text for _, text in THREAD), ""]
+    assert await shown(lambda p: p.transcript(before=p.before[-2:]), past) == ["Q3", "A3", ""]
+    assert await shown(lambda p: p.transcript(), past) == [*(text for _, text in THREAD), ""]
     assert await shown(lambda _p: [say(f"{TASK} alone")], past) == ["alone"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from layby.runtime.clashes import clashes
+from layby.runtime.conflicts import conflicts
 from layby.runtime.entry import (
     NULL,
     ROOT,
@@ -20,7 +20,6 @@ from layby.runtime.entry import (
     Called,
     Cancelled,
     Ended,
-    Envelope,
     Expired,
     Failed,
     Failure,
@@ -34,9 +33,8 @@ from layby.runtime.entry import (
     Stepped,
     Withdrawn,
     Woken,
-    decode,
-    encode,
 )
+from layby.runtime.envelope import Envelope, decode, encode
 from layby.runtime.journal import fold
 from layby.runtime.state import RunState, Slot
 
@@ -192,7 +190,7 @@ def test_a_child_run_is_joined() -> None:
     assert (slot.settled, bytes(slot.result), history.state.status) == (n, b"1", "running")
 
 
-def test_what_is_withdrawn_is_waited_for_no_more() -> None:
+def test_a_withdrawn_wait_is_over() -> None:
     history = History(asked(), Slept(frame=ROOT, key="sleep", until=5.0), called())
     for key in ("ask", "sleep", "team"):
         history.add(Withdrawn(frame=ROOT, key=key))
@@ -229,7 +227,7 @@ def test_a_run_waits_as_long_as_anything_is_open() -> None:
     assert history.state.status == "running"
 
 
-def test_records_of_one_message_become_true_together() -> None:
+def test_records_of_one_message_are_applied_together() -> None:
     history = History()
     n = history.add(stepped("a"), stepped("b"), asked())
     assert history.slot("a").settled == history.slot("b").settled == n
@@ -268,7 +266,7 @@ def test_only_the_next_position_can_be_folded() -> None:
         (Slept(frame=ROOT, key="x", until=9.0), stepped("x"), "x"),
     ],
 )
-def test_the_second_word_on_a_key_says_nothing(
+def test_a_second_record_for_a_key_changes_nothing(
     first: Record, second: Record, unchanged: str
 ) -> None:
     history = History(first)
@@ -290,7 +288,7 @@ def test_a_question_closes_once(late: Record) -> None:
     assert history.state.waits == 0
 
 
-def test_nothing_changes_a_run_that_is_over() -> None:
+def test_nothing_changes_an_ended_run() -> None:
     history = History(asked(), Ended(status="completed", result=Raw(b"1")))
     before = msgspec.json.encode(history.state)
     n = history.add(
@@ -304,7 +302,7 @@ def test_nothing_changes_a_run_that_is_over() -> None:
     assert msgspec.json.encode(after) == before
 
 
-def test_nothing_of_a_frame_that_is_over_is_taken() -> None:
+def test_records_of_an_ended_frame_change_nothing() -> None:
     history = History(called(), Returned(frame=f"{ROOT}/team", result=Raw(b"1")))
     history.add(Stepped(frame=f"{ROOT}/team", key="late"))
     history.add(asked("q9", "late", f"{ROOT}/team"))
@@ -329,7 +327,7 @@ def test_nothing_of_a_frame_that_is_over_is_taken() -> None:
         STARTED,
     ],
 )
-def test_what_belongs_to_nothing_changes_nothing(stray: Record) -> None:
+def test_a_record_without_a_target_changes_nothing(stray: Record) -> None:
     history = History(stepped())
     before = msgspec.json.encode(history.state)
     n = history.add(stray)
@@ -393,10 +391,10 @@ def test_what_belongs_to_nothing_changes_nothing(stray: Record) -> None:
         ((asked(), Cancelled()), Answered(id="q1", text="x"), True),
     ],
 )
-def test_what_the_log_says_already_cannot_be_said_again(
+def test_a_record_conflicts_with_what_the_log_already_says(
     history: tuple[Record, ...], record: Record, *, lost: bool
 ) -> None:
-    assert clashes(History(*history).state, record) is lost
+    assert conflicts(History(*history).state, record) is lost
 
 
 KEYS = ["a", "b", "ask1", "ask2"]
@@ -465,10 +463,10 @@ calmly = settings(
 
 
 def admitted(records: list[Record]) -> History:
-    """A log as writers make it: what clashes is not appended."""
+    """A log as writers make it: what conflicts is not appended."""
     history = History()
     for record in records:
-        if not clashes(history.state, record):
+        if not conflicts(history.state, record):
             history.add(record)
     return history
 
@@ -482,7 +480,7 @@ def waiting_for(state: RunState) -> int:
 
 @calmly
 @given(st.lists(records_st, max_size=25))
-def test_whatever_a_log_holds_its_fold_agrees_with_itself(records: list[Record]) -> None:
+def test_the_fold_of_any_log_is_consistent(records: list[Record]) -> None:
     history = admitted(records)
     state = history.state
     if not state.ended:
@@ -496,16 +494,16 @@ def test_whatever_a_log_holds_its_fold_agrees_with_itself(records: list[Record])
 
 def test_a_question_does_not_take_the_key_of_a_step_that_is_tried_again() -> None:
     history = admitted([failed_try("ask1"), waking("ask1")])
-    assert clashes(history.state, ask_of(1))
+    assert conflicts(history.state, ask_of(1))
 
 
 @calmly
 @given(st.lists(records_st, max_size=15), records_st)
-def test_what_does_not_clash_changes_what_the_log_says(
+def test_a_record_without_a_conflict_changes_the_state(
     records: list[Record], record: Record
 ) -> None:
     history = admitted(records)
-    lost = clashes(history.state, record)
+    lost = conflicts(history.state, record)
     before = msgspec.json.encode(history.state)
     n = history.add(record)
     after = msgspec.structs.replace(history.state, tail=n - 1, updated_at=history.log[-2].at)
@@ -514,11 +512,11 @@ def test_what_does_not_clash_changes_what_the_log_says(
 
 @calmly
 @given(st.lists(records_st, max_size=25))
-def test_nothing_that_is_settled_changes_again(records: list[Record]) -> None:
+def test_settled_slots_never_change(records: list[Record]) -> None:
     history = History()
     settled: dict[str, bytes] = {}
     for record in records:
-        if clashes(history.state, record):
+        if conflicts(history.state, record):
             continue
         history.add(record)
         for key, slot in history.state.root.slots.items():
@@ -529,7 +527,7 @@ def test_nothing_that_is_settled_changes_again(records: list[Record]) -> None:
 
 @calmly
 @given(st.lists(records_st, max_size=20))
-def test_a_state_goes_on_from_where_it_was_parked(records: list[Record]) -> None:
+def test_a_parked_state_can_be_folded_further(records: list[Record]) -> None:
     """As the `parked` record does: written down in the midst, read back, and folded further."""
     half = len(records) // 2
     whole, first = History(*records), History(*records[:half])
@@ -560,9 +558,9 @@ def test_no_event_is_given_to_a_wait_that_began_after_it_was_consumed(
         assert all(began[key] < first for _, key in more)
 
 
-def test_the_event_that_began_a_run_is_consumed_by_that() -> None:
+def test_the_event_that_began_a_run_counts_as_consumed() -> None:
     state = RunState(id="run")
     started = msgspec.structs.replace(STARTED, seq=7, on="said")
     fold(state, 1, Envelope(op="op-1", at=1.0, records=[started, wait_of("a")]))
-    assert clashes(state, arrival("a", 7))
-    assert not clashes(state, arrival("a", 8))
+    assert conflicts(state, arrival("a", 7))
+    assert not conflicts(state, arrival("a", 8))

@@ -85,5 +85,5 @@ def test_how_many_there_are_is_told_by_the_first() -> None:
 def test_an_entry_outside_of_its_partition_is_none(run: str) -> None:
     """It would be outside of the fence."""
     other = "0" if partition(run) != "0" else "1"
-    with pytest.raises(BusError, match="is not where the log of run"):
+    with pytest.raises(BusError, match="is not in the partition of run"):
         parse(f"to.{other}.workflow-w.{run}.1")

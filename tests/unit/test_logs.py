@@ -17,9 +17,10 @@ LEVELS = {"debug", "info", "warning", "error", "exception"}
 NO_FIELDS = {"exc_info"}
 """What is shown otherwise: as `exception`."""
 
-_ROW = re.compile(r"^\| `([a-z_]+(?:\.[a-z_]+)+)` \| (\w+) \|([^|]*)\| ([^|]+) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| `([a-z_]+(?:\.[a-z_]+)*)` \| (\w+) \|([^|]*)\| ([^|]+) \|$", re.MULTILINE)
 _FACT = re.compile(r"(\w+)=%[rs]")
-_CALLED = {"_about": {"run", "ticket"}, "texts": set[str]()}
+_RUNG = {"run", "ticket", "question", "rung", "to", "told"}
+_CALLED = {"_about": {"run", "ticket"}, "_about_rung": _RUNG, "texts": set[str]()}
 """Fields that a helper makes."""
 
 

@@ -1,4 +1,4 @@
-"""Which event a wait is for: paths to fields, and what counts as equal."""
+"""Which event a wait matches: paths to fields, and which values are equal."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_path_to_nothing_finds_nothing(event: dict[str, Any], path: str) -> No
 
 
 @pytest.mark.parametrize("body", [b"", b"7", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"a":1'])
-def test_what_is_no_object_fits_nothing(body: bytes) -> None:
+def test_what_is_not_an_object_matches_nothing(body: bytes) -> None:
     assert event_of(body) is None
     assert not matches(body, {})
 
@@ -128,7 +128,7 @@ json_st = st.recursive(
 
 
 @given(json_st, json_st)
-def test_who_waits_is_found_under_one_key_by_all_that_fits(one: Any, other: Any) -> None:
+def test_equal_matches_have_the_same_key(one: Any, other: Any) -> None:
     """The bucket is looked up by key, and the stream is read with `matches`: they agree."""
     same_key = canonical({"a": one}) == canonical({"a": other})
     assert matches(json.dumps({"a": one}).encode(), {"a": other}) == same_key

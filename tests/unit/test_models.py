@@ -39,7 +39,7 @@ from layby.models import (
     with_timeout,
 )
 from layby.runtime.errors import InvalidSetup
-from layby.runtime.speech import Stage, TextDelta
+from layby.runtime.streaming import TextDelta, TextStreams
 from layby.testing import ScriptedModel
 from tests.scripted import Scripted, says
 
@@ -68,7 +68,7 @@ def ask(*said: Message, **options: Any) -> ModelRequest:
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
     ],
 )
-def test_a_picture_says_itself_what_it_is(data: bytes, kind: str) -> None:
+def test_an_images_type_is_detected(data: bytes, kind: str) -> None:
     assert Image(data=data).media_type == kind
 
 
@@ -94,11 +94,11 @@ def test_attachments_from_files(tmp_path: Path) -> None:
     [
         ({}, "either data= or url="),
         ({"data": PNG, "url": "https://example.com"}, "either data= or url="),
-        ({"url": "file:///etc/passwd"}, "no http address"),
+        ({"url": "file:///etc/passwd"}, "not an http URL"),
         ({"data": b"?"}, "media_type="),
     ],
 )
-def test_attachments_that_cannot_work(fields: dict[str, Any], said: str) -> None:
+def test_bad_attachments_are_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Image(**fields)
 
@@ -173,7 +173,7 @@ async def test_the_next_model_answers_when_one_fails() -> None:
     assert (busy.paid, keyless.paid, good.paid) == (1, 1, 1)
 
 
-async def test_a_request_at_fault_is_not_sent_on() -> None:
+async def test_an_invalid_request_does_not_go_to_the_next_model() -> None:
     first = Scripted(ModelError("malformed", bad_request=True))
     second = Scripted(says("Hello"))
     with pytest.raises(ModelError, match="malformed"):
@@ -205,12 +205,12 @@ async def test_when_all_fail(
     assert (caught.value.retryable, caught.value.retry_after) == (retryable, retry_after)
 
 
-async def test_only_a_models_failure_is_passed_over() -> None:
+async def test_only_a_models_failure_causes_a_fallback() -> None:
     with pytest.raises(KeyError):
         await fallback(Scripted(KeyError("ours")), Scripted(says("Hello"))).respond(ask())
 
 
-async def test_text_of_a_model_that_broke_off_is_told_apart() -> None:
+async def test_listeners_are_told_to_discard_text_of_a_model_that_broke_off() -> None:
     class Breaks:
         name = "breaks"
 
@@ -219,16 +219,16 @@ async def test_text_of_a_model_that_broke_off_is_told_apart() -> None:
             on_text("Hel")
             raise ModelError("the line broke", retryable=True)
 
-    told: list[bytes] = []
-    stage = Stage(lambda _, body: told.append(body))
-    with stage.speech(run="r", step="s", agent="a", after=1) as speech:
+    received: list[bytes] = []
+    streams = TextStreams(lambda _, body: received.append(body))
+    with streams.open(run="r", step="s", agent="a", after=1) as speech:
         await fallback(Breaks(), ScriptedModel(["Hello you"])).respond(ask(), speech)
-    deltas = [msgspec.json.decode(body, type=TextDelta) for body in told]
+    deltas = [msgspec.json.decode(body, type=TextDelta) for body in received]
     assert [(delta.text, delta.index) for delta in deltas] == [("Hel", 0), ("Hello you", 0)]
     assert len({delta.answer for delta in deltas}) == 2
 
 
-def test_a_fallback_of_one() -> None:
+def test_a_fallback_needs_two_models() -> None:
     with pytest.raises(InvalidSetup, match="at least two"):
         fallback(Scripted(says("Hello")))
 
@@ -245,17 +245,17 @@ class Slow:
         raise AssertionError
 
 
-async def test_a_slow_model_fails_and_may_be_passed_over() -> None:
+async def test_a_slow_model_fails_and_the_next_one_answers() -> None:
     model = with_timeout(Slow(), "20ms")
     assert (isinstance(model, Model), model.name) == (True, "slow")
-    with pytest.raises(ModelError, match=r"no complete response in 0\.02 s") as caught:
+    with pytest.raises(ModelError, match=r"no complete response within 0\.02 s") as caught:
         await model.respond(ask())
     assert caught.value.retryable
     answered = await fallback(model, Scripted(says("Hello"))).respond(ask())
     assert answered.message.text == "Hello"
 
 
-async def test_a_models_own_timeout_is_its_own() -> None:
+async def test_a_models_own_timeout_stays_as_it_is() -> None:
     with pytest.raises(TimeoutError, match="mine"):
         await with_timeout(Scripted(TimeoutError("mine")), "1m").respond(ask())
 
@@ -317,7 +317,7 @@ async def test_pydantic_ai_gets_the_whole_request_and_its_calls_are_read() -> No
     assert response.usage == Usage(input_tokens=10, cache_read_tokens=300, output_tokens=5)
 
 
-async def test_pydantic_ai_gets_its_own_thoughts_back_from_the_log() -> None:
+async def test_pydantic_ai_gets_its_own_reasoning_back_from_the_log() -> None:
     thought = messages.ThinkingPart(content="Hm", signature="c2ln", provider_name="google")
     seen: list[Any] = []
 
@@ -370,7 +370,7 @@ async def test_pydantic_ais_stream_that_breaks() -> None:
     assert caught.value.retryable
 
 
-async def test_a_mistake_of_the_users_is_no_models_failure() -> None:
+async def test_a_users_mistake_is_not_a_failure_of_the_model() -> None:
     with pytest.raises(exceptions.UserError):
         await pydantic_ai("nonsense:x").respond(ask())
 

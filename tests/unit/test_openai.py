@@ -78,7 +78,7 @@ def ask(*messages: Message, **options: Any) -> ModelRequest:
 # -- requests
 
 
-async def test_a_whole_request(make: Make, completions_api: CompletionsApi) -> None:
+async def test_a_complete_request(make: Make, completions_api: CompletionsApi) -> None:
     completions_api.reply("Hello")
     await make().respond(ask(user("Hi"), tools=[SEARCH, REPLY], tool_choice="any"))
     (request,) = completions_api.requests
@@ -102,7 +102,7 @@ async def test_a_whole_request(make: Make, completions_api: CompletionsApi) -> N
     }
 
 
-async def test_the_least_request(make: Make, completions_api: CompletionsApi) -> None:
+async def test_a_minimal_request(make: Make, completions_api: CompletionsApi) -> None:
     completions_api.reply("Hello")
     await make().respond(ask(system=""))
     assert set(completions_api.last) == {"model", "messages", "stream", "stream_options"}
@@ -161,7 +161,7 @@ async def test_turns_alternate_and_results_follow_their_calls(
     ]
 
 
-async def test_pictures_and_documents(make: Make, completions_api: CompletionsApi) -> None:
+async def test_images_and_documents(make: Make, completions_api: CompletionsApi) -> None:
     completions_api.reply("Hello")
     png = Image(data=b"\x89PNG\r\n\x1a\n")
     linked = Image(url="https://example.com/a.jpg")
@@ -184,7 +184,7 @@ async def test_pictures_and_documents(make: Make, completions_api: CompletionsAp
     ]
 
 
-async def test_a_document_that_the_api_would_have_to_fetch(make: Make) -> None:
+async def test_a_document_url_is_refused(make: Make) -> None:
     linked = Document(url="https://example.com/a.pdf")
     with pytest.raises(ModelError, match=r"send https://example\.com/a\.pdf as data=") as caught:
         await make().respond(ask(user(linked)))
@@ -239,7 +239,7 @@ async def test_text_arrives_in_pieces_and_nothing_is_counted_twice(
     )
 
 
-async def test_a_server_that_counts_nothing(make: Make, completions_api: CompletionsApi) -> None:
+async def test_a_server_that_reports_no_usage(make: Make, completions_api: CompletionsApi) -> None:
     completions_api.reply("Hello", usage={})
     assert (await make().respond(ask())).usage == Usage()
 
@@ -258,7 +258,7 @@ async def test_parallel_tool_calls_keep_their_order(
 
 
 @pytest.mark.parametrize("index", [0, None])
-async def test_calls_that_a_server_numbers_badly(
+async def test_calls_that_a_server_misnumbers(
     make: Make, completions_api: CompletionsApi, index: int | None
 ) -> None:
     first = {**call("search", ""), "id": "a", "index": index}
@@ -278,7 +278,7 @@ async def test_a_call_without_an_id_gets_one(make: Make, completions_api: Comple
     assert made.id.startswith("call_")
 
 
-async def test_what_a_server_adds_to_a_call_comes_back_even_from_the_log(
+async def test_extra_data_of_a_call_goes_back_even_from_the_log(
     make: Make, completions_api: CompletionsApi
 ) -> None:
     extra = {"google": {"thought_signature": "c2ln"}}
@@ -294,7 +294,7 @@ async def test_what_a_server_adds_to_a_call_comes_back_even_from_the_log(
     assert sent == [call("search", {"q": 1}, extra_content=extra)]
 
 
-async def test_what_another_provider_said_is_not_sent(
+async def test_blocks_of_another_provider_are_not_sent(
     make: Make, completions_api: CompletionsApi
 ) -> None:
     completions_api.reply("Hello")
@@ -337,8 +337,8 @@ async def test_a_refusal_is_a_response_with_its_reason(
     completions_api.reply("I", refusal="No.")
     response = await make().respond(ask())
     assert response.stop_reason == "refusal"
-    told = Opaque(provider="openai", data={"type": "refusal", "refusal": "No."})
-    assert response.message.parts == [Text(text="I"), told]
+    seen = Opaque(provider="openai", data={"type": "refusal", "refusal": "No."})
+    assert response.message.parts == [Text(text="I"), seen]
 
 
 # -- failures
@@ -355,7 +355,7 @@ async def failure(model: Model) -> ModelError:
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503])
-async def test_what_may_pass_is_retryable_but_not_retried_here(
+async def test_a_temporary_error_is_retryable_but_not_retried_here(
     make: Make, completions_api: CompletionsApi, status: int
 ) -> None:
     completions_api.fail(status, "Later.", retry_after="3")
@@ -379,7 +379,7 @@ async def test_what_may_pass_is_retryable_but_not_retried_here(
         (418, "status 418: Wrong.", False),
     ],
 )
-async def test_what_will_not_pass_says_what_to_do(
+async def test_a_permanent_error_says_what_to_do(
     make: Make, completions_api: CompletionsApi, status: int, advice: str, *, bad_request: bool
 ) -> None:
     completions_api.fail(status, "Wrong.", retry_after="3")
@@ -389,7 +389,7 @@ async def test_what_will_not_pass_says_what_to_do(
     assert error.bad_request is bad_request
 
 
-async def test_an_empty_account_is_not_asked_again(
+async def test_an_account_without_quota_is_not_retried(
     make: Make, completions_api: CompletionsApi
 ) -> None:
     completions_api.fail(429, "You exceeded your quota.", code="insufficient_quota")
@@ -400,7 +400,7 @@ async def test_an_empty_account_is_not_asked_again(
 
 @pytest.mark.parametrize("cut", ["hard", "soft", "error"])
 @pytest.mark.parametrize("reply", [[""], ["Hello"], ["Hello", call("search", {"q": "abcdefgh"})]])
-async def test_a_stream_cut_anywhere_is_no_response(
+async def test_a_stream_cut_anywhere_is_not_a_response(
     make: Make, completions_api: CompletionsApi, cut: str, reply: list[Any]
 ) -> None:
     completions_api.reply(*reply, cut=cut)
@@ -410,23 +410,23 @@ async def test_a_stream_cut_anywhere_is_no_response(
 
 
 @pytest.mark.parametrize("body", ["<html>Bad gateway</html>", "[]", '"no"', '{"error": "no"}'])
-async def test_a_proxy_that_says_something_else(
+async def test_a_proxys_answer_in_another_format(
     make: Make, completions_api: CompletionsApi, body: str
 ) -> None:
     completions_api.replies.append(Reply(status=502, body=body))
     assert (await failure(make())).retryable
 
 
-async def test_malformed_arguments_may_be_better_next_time(
+async def test_malformed_arguments_are_retryable(
     make: Make, completions_api: CompletionsApi
 ) -> None:
     completions_api.reply("", call("search", '{"q": nonsense}'))
     error = await failure(make())
     assert error.retryable
-    assert "no JSON object" in str(error)
+    assert "not a JSON object" in str(error)
 
 
-async def test_nobody_there() -> None:
+async def test_an_unreachable_server() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         model = openai(MODEL, base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/v1")
@@ -446,7 +446,7 @@ async def test_a_response_that_takes_too_long(make: Make, completions_api: Compl
     assert error.retryable
 
 
-async def test_what_the_listener_raises_is_its_own(
+async def test_a_listeners_error_stays_as_it_is(
     make: Make, completions_api: CompletionsApi
 ) -> None:
     def listen(_: str) -> None:
@@ -457,7 +457,7 @@ async def test_what_the_listener_raises_is_its_own(
         await make().respond(ask(), listen)
 
 
-async def test_no_key_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("OPENAI_")]:
         monkeypatch.delenv(name)
     error = await failure(openai(MODEL))
@@ -465,7 +465,7 @@ async def test_no_key_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not error.retryable
 
 
-async def test_a_server_of_ones_own_needs_no_key(
+async def test_your_own_server_needs_no_key(
     completions_api: CompletionsApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -493,7 +493,7 @@ async def test_a_key_with_a_line_break_is_not_repeated(make: Make) -> None:
     assert not error.retryable
 
 
-async def test_a_base_url_that_is_none(make: Make) -> None:
+async def test_a_bad_base_url(make: Make) -> None:
     error = await failure(make(base_url="localhost:1234"))
     assert "check base_url" in str(error)
     assert not error.retryable
@@ -524,12 +524,12 @@ def test_it_is_a_model_and_hides_its_key() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"extra": {"tools": [], "model": "x"}}, "extra may not hold model, tools"),
+        ({"extra": {"tools": [], "model": "x"}}, "extra must not contain model, tools"),
         ({"max_tokens": 0}, "max_tokens=0"),
         ({"timeout": 0}, "more than zero"),
     ],
 )
-def test_settings_that_cannot_work(options: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(LaybyError, match=said):
         openai(MODEL, **options)
 

@@ -76,7 +76,7 @@ def said(text: str) -> dict[str, Any]:
 # -- requests
 
 
-async def test_a_whole_request(make: Make, responses_api: CompletionsApi) -> None:
+async def test_a_complete_request(make: Make, responses_api: CompletionsApi) -> None:
     responses_api.reply("Hello")
     await make(max_tokens=100).respond(ask(tools=[SEARCH, REPLY], tool_choice="any"))
     (request,) = responses_api.requests
@@ -98,7 +98,7 @@ async def test_a_whole_request(make: Make, responses_api: CompletionsApi) -> Non
     }
 
 
-async def test_the_least_request(make: Make, responses_api: CompletionsApi) -> None:
+async def test_a_minimal_request(make: Make, responses_api: CompletionsApi) -> None:
     responses_api.reply("Hello")
     await make().respond(ask(system="", max_tokens=7))
     assert responses_api.last == {
@@ -153,7 +153,7 @@ async def test_a_conversation_is_a_list_of_items(make: Make, responses_api: Comp
     ]
 
 
-async def test_pictures_and_documents(make: Make, responses_api: CompletionsApi) -> None:
+async def test_images_and_documents(make: Make, responses_api: CompletionsApi) -> None:
     responses_api.reply("Hello")
     png = Image(data=b"\x89PNG\r\n\x1a\n")
     linked = Image(url="https://example.com/a.jpg")
@@ -217,12 +217,12 @@ async def test_text_arrives_in_pieces_and_nothing_is_counted_twice(
     )
 
 
-async def test_a_server_that_counts_nothing(make: Make, responses_api: CompletionsApi) -> None:
+async def test_a_server_that_reports_no_usage(make: Make, responses_api: CompletionsApi) -> None:
     responses_api.reply("Hello", usage={})
     assert (await make().respond(ask())).usage == Usage()
 
 
-async def test_what_it_thought_and_called_comes_back_in_order_even_from_the_log(
+async def test_reasoning_and_calls_come_back_in_order_even_from_the_log(
     make: Make, responses_api: CompletionsApi
 ) -> None:
     calls = [call("search", {"q": "\u00e9"}), call("reply")]
@@ -263,7 +263,7 @@ async def test_what_it_thought_and_called_comes_back_in_order_even_from_the_log(
         ([{"type": "web_search_call", "id": "ws_1"}, "So"], ["web_search_call", "message"]),
     ],
 )
-async def test_only_thoughts_that_the_api_takes_go_back(
+async def test_only_reasoning_that_the_api_accepts_goes_back(
     make: Make, responses_api: CompletionsApi, said_before: list[Any], sent: list[str]
 ) -> None:
     responses_api.reply("Hello")
@@ -276,7 +276,7 @@ async def test_only_thoughts_that_the_api_takes_go_back(
     assert [item.get("type", "message") for item in between] == sent
 
 
-async def test_a_server_that_stores_knows_its_thoughts(
+async def test_a_server_that_stores_responses_knows_its_reasoning(
     make: Make, responses_api: CompletionsApi
 ) -> None:
     responses_api.reply("Hello")
@@ -285,7 +285,7 @@ async def test_a_server_that_stores_knows_its_thoughts(
     assert [item.get("id") for item in responses_api.last["input"]] == [None, "rs_1", None, None]
 
 
-async def test_what_another_provider_said_is_not_sent(
+async def test_blocks_of_another_provider_are_not_sent(
     make: Make, responses_api: CompletionsApi
 ) -> None:
     responses_api.reply("Hello")
@@ -319,8 +319,8 @@ async def test_a_refusal_is_a_response_with_its_reason(
     model = make()
     response = await model.respond(ask())
     assert response.stop_reason == "refusal"
-    told = Opaque(provider="openai-responses", data={"type": "refusal", "refusal": "No."})
-    assert response.message.parts == [Text(text="I"), told]
+    shown = Opaque(provider="openai-responses", data={"type": "refusal", "refusal": "No."})
+    assert response.message.parts == [Text(text="I"), shown]
     await model.respond(ask(user("Hi"), response.message, user("?")))
     assert responses_api.last["input"][1] == {"role": "assistant", "content": "I"}
 
@@ -336,7 +336,7 @@ async def failure(model: Model) -> ModelError:
     return caught.value
 
 
-async def test_what_may_pass_is_retryable_but_not_retried_here(
+async def test_a_temporary_error_is_retryable_but_not_retried_here(
     make: Make, responses_api: CompletionsApi
 ) -> None:
     responses_api.fail(429, "Later.", retry_after="3")
@@ -348,7 +348,7 @@ async def test_what_may_pass_is_retryable_but_not_retried_here(
 @pytest.mark.parametrize(
     ("code", "retryable", "bad_request", "advice"),
     [
-        ("server_error", True, False, "broke the response"),
+        ("server_error", True, False, "broke off the response"),
         ("rate_limit_exceeded", True, False, "It went wrong."),
         ("invalid_prompt", False, True, "It went wrong."),
         ("insufficient_quota", False, False, "no quota left"),
@@ -372,7 +372,7 @@ async def test_a_response_that_failed(
 
 @pytest.mark.parametrize("cut", ["hard", "soft", "error"])
 @pytest.mark.parametrize("reply", [[""], ["Hello"], ["Hello", call("search", {"q": "abcdefgh"})]])
-async def test_a_stream_cut_anywhere_is_no_response(
+async def test_a_stream_cut_anywhere_is_not_a_response(
     make: Make, responses_api: CompletionsApi, cut: str, reply: list[Any]
 ) -> None:
     responses_api.reply(*reply, cut=cut)
@@ -381,16 +381,14 @@ async def test_a_stream_cut_anywhere_is_no_response(
     assert "off" in str(error)
 
 
-async def test_malformed_arguments_may_be_better_next_time(
-    make: Make, responses_api: CompletionsApi
-) -> None:
+async def test_malformed_arguments_are_retryable(make: Make, responses_api: CompletionsApi) -> None:
     responses_api.reply("", call("search", '{"q": nonsense}'))
     error = await failure(make())
     assert error.retryable
-    assert "no JSON object" in str(error)
+    assert "not a JSON object" in str(error)
 
 
-async def test_nobody_there() -> None:
+async def test_an_unreachable_server() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
@@ -423,11 +421,14 @@ def test_it_is_a_model_and_hides_its_key() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"extra": {"input": [], "previous_response_id": "x"}}, "hold input, previous_response_id"),
+        (
+            {"extra": {"input": [], "previous_response_id": "x"}},
+            "contain input, previous_response_id",
+        ),
         ({"api": "assistants"}, "give 'chat' or 'responses'"),
     ],
 )
-def test_settings_that_cannot_work(options: dict[str, Any], said: str) -> None:
+def test_bad_settings_are_refused(options: dict[str, Any], said: str) -> None:
     settings: dict[str, Any] = {"api": "responses", **options}
     with pytest.raises(InvalidSetup, match=said):
         openai(MODEL, **settings)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layby.actors.parked import ParkedRecord, decode, parked_question, with_question
+from layby.actors.people.parked_question import Shown, parked_question
+from layby.actors.people.tickets import ParkedRecord, decode, holds_all, with_question
 from layby.runtime.state import Question, RunState
 
 EMPTY = ParkedRecord(ticket="T1")
@@ -36,7 +37,7 @@ def run(ref: str = "run", *questions: Question) -> RunState:
 def test_a_question_is_shown_with_its_run() -> None:
     asked = question()
     state = run("run", asked)
-    record = with_question(EMPTY, state, asked, since=9.5)
+    record = with_question(EMPTY, state, asked, Shown(since=9.5))
     [shown] = record.questions
     assert (shown.id, shown.run, shown.status, shown.since) == ("q1", "run", "open", 9.5)
     assert (shown.asked_at, shown.deadline) == (
@@ -48,8 +49,8 @@ def test_a_question_is_shown_with_its_run() -> None:
 
 def test_showing_it_again_changes_nothing() -> None:
     asked = question()
-    once = with_question(EMPTY, run("run", asked), asked, since=9.5)
-    again = with_question(once, run("run", asked), asked, since=9.5)
+    once = with_question(EMPTY, run("run", asked), asked, Shown(since=9.5))
+    again = with_question(once, run("run", asked), asked, Shown(since=9.5))
     assert again == once
 
 
@@ -63,7 +64,7 @@ def test_questions_stay_in_the_order_they_were_asked() -> None:
 @pytest.mark.parametrize("status", ["answered", "expired", "cancelled"])
 def test_a_closed_question_keeps_how_it_ended_and_lets_its_run_go(status: str) -> None:
     asked = question()
-    record = with_question(EMPTY, run("run", asked), asked, since=9.5)
+    record = with_question(EMPTY, run("run", asked), asked, Shown(since=9.5))
     closed = question(status=status, text="yes", by="ada", at=15.0, seq=4)
     record = with_question(record, run("run", closed), closed)
     [shown] = record.questions
@@ -73,7 +74,7 @@ def test_a_closed_question_keeps_how_it_ended_and_lets_its_run_go(status: str) -
     assert record.runs == {}
 
 
-def test_a_question_closes_once_whoever_comes_late() -> None:
+def test_a_question_closes_only_once() -> None:
     answered = question(status="answered", by="ada", at=15.0, seq=4)
     record = with_question(EMPTY, run("run", answered), answered)
     late = question(status="expired", at=16.0)
@@ -101,7 +102,7 @@ def test_runs_on_one_ticket_do_not_touch_each_other() -> None:
     assert [q.status for q in record.questions] == ["cancelled", "open"]
 
 
-def test_a_record_does_not_grow_for_ever() -> None:
+def test_a_record_keeps_a_bounded_number_of_closed_questions() -> None:
     record = with_question(EMPTY, run("open"), question("open"))
     for number in range(200):
         closed = question(f"q{number}", status="answered", at=15.0)
@@ -111,9 +112,35 @@ def test_a_record_does_not_grow_for_ever() -> None:
     assert record.questions[-1].id == "q199"
 
 
+@pytest.mark.parametrize(
+    ("places", "newest", "all_of_them"),
+    [
+        ([(7, 0)], 7, True),
+        ([(7, 0), (9, 7)], 9, True),
+        ([(9, 7), (7, 0)], 9, True),
+        ([(7, 0)], 9, False),  # another one is newer
+        ([(9, 7)], 9, False),  # another one was before
+        ([(7, -1)], 7, False),  # nobody knows what was before
+        ([(0, -1)], 7, False),  # of an earlier release
+        ([(7, 7)], 7, False),  # no server says so
+        ([(7, 9), (9, 7)], 9, False),
+        ([], 7, False),
+    ],
+)
+def test_a_record_says_whether_it_holds_all_that_was_published(
+    places: list[tuple[int, int]], newest: int, *, all_of_them: bool
+) -> None:
+    record = EMPTY
+    for number, (seq, after) in enumerate(places):
+        asked = question(f"q{number}")
+        record = with_question(record, run("run", asked), asked, Shown(1.0, (), seq, after))
+    assert holds_all(record, "developer", newest) == all_of_them
+    assert not holds_all(record, "lawyer", newest)
+
+
 def test_a_record_is_read_as_it_was_written() -> None:
     asked = question(context="c", agent="A", form={"type": "string"})
-    record = with_question(EMPTY, run("run", asked), asked, since=9.5)
+    record = with_question(EMPTY, run("run", asked), asked, Shown(since=9.5))
     assert decode(msgspec.json.encode(record)) == record
 
 
@@ -133,12 +160,12 @@ changes = st.lists(
 
 @settings(deadline=None, database=None, max_examples=200)
 @given(changes)
-def test_whatever_comes_in_whatever_order_a_closed_question_stays_closed(
-    told: list[tuple[int, str]],
+def test_a_closed_question_stays_closed_in_any_order_of_changes(
+    changes: list[tuple[int, str]],
 ) -> None:
     record = EMPTY
     first_end: dict[str, str] = {}
-    for number, status in told:
+    for number, status in changes:
         ref = f"q{number}"
         record = with_question(record, run(f"run{number}"), question(ref, status, at=15.0))
         if status != "open":

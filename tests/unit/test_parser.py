@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nats.errors import ProtocolError
 
@@ -102,6 +102,9 @@ async def test_a_stream_may_come_byte_by_byte() -> None:
         b"INFO {\r\n",
         b"INFO \xff\r\n",
         b"-ERR '\xff'\r\n",
+        b"MSG\x0b> 0 0\r\n\r\n",
+        b"HMSG\t> 0 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+        b"x" * 5_000 + b"\r\n",
     ],
 )
 async def test_what_no_server_says_is_refused(line: bytes) -> None:
@@ -185,6 +188,7 @@ async def test_all_that_is_sent_is_heard_in_any_parts(stream: bytes, places: lis
 
 @quietly
 @given(streams, cuts, st.integers(0, 200), st.binary(max_size=3), st.integers(0, 3))
+@example(b"MSG \x0b> 0 0\r\n\r\n", [], 3, b"", 1)
 async def test_of_a_stream_that_is_spoilt_nothing_is_heard_that_was_not_said(
     stream: bytes, places: list[int], at: int, instead: bytes, less: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""Where a user's exception came from, as the log may keep it."""
+"""The place in user code that an exception came from, as the log records it."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def test_the_innermost_frame_of_user_code_counts() -> None:
     assert place.line == broken.__code__.co_firstlineno + 1
 
 
-def test_our_own_frames_do_not_count() -> None:
+def test_frames_of_layby_do_not_count() -> None:
     place = place_of(raised(lambda: Retry(longest="never").pause(1, ValueError())))
     assert place is not None
     assert place.function == "<lambda>"
 
 
-def test_what_has_no_frame_of_the_user_has_no_place() -> None:
+def test_an_error_without_user_code_has_no_place() -> None:
     assert place_of(ValueError("never raised")) is None
 
 
@@ -76,7 +76,7 @@ def test_a_place_names_no_folder_of_the_machine(tmp_path: Path) -> None:
     assert place == Place(file="app.py", line=3, function="Till.pay")
 
 
-async def test_a_group_is_told_by_what_is_in_it() -> None:
+async def test_a_group_is_described_by_its_members() -> None:
     async def one() -> None:
         raise KeyError("a")
 
@@ -92,7 +92,7 @@ async def test_a_group_is_told_by_what_is_in_it() -> None:
     assert failure.place.function == "one"
 
 
-def test_an_exception_that_cannot_be_printed_is_told_by_its_type() -> None:
+def test_an_exception_that_cannot_be_printed_is_described_by_its_type() -> None:
     class Broken(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
@@ -110,7 +110,7 @@ def test_a_failed_step_passes_on_its_place_when_it_is_copied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "text"),
     [
         (Failure(type="KeyError", message="'amount'"), "KeyError: 'amount'"),
         (Failure(type="Silent", message="Silent"), "Silent"),
@@ -125,5 +125,5 @@ def test_a_failed_step_passes_on_its_place_when_it_is_copied() -> None:
         ),
     ],
 )
-def test_a_failure_is_told_in_one_way(failure: Failure, told: str) -> None:
-    assert reason_of(failure) == told
+def test_a_failure_is_described_in_one_way(failure: Failure, text: str) -> None:
+    assert reason_of(failure) == text

@@ -17,11 +17,13 @@ class _Unbound:
         aead, _ = sealing._primitives()
         self._aead = aead(key)
 
-    def encrypt(self, nonce: bytes, data: bytes, _: bytes | None) -> bytes:
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        del associated_data
         sealed: bytes = self._aead.encrypt(nonce, data, None)
         return sealed
 
-    def decrypt(self, nonce: bytes, data: bytes, _: bytes | None) -> bytes:
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        del associated_data
         opened: bytes = self._aead.decrypt(nonce, data, None)
         return opened
 
@@ -32,7 +34,7 @@ def test_associated_data_that_is_ignored_lets_entries_be_moved(
     class Loose(sealing.Cipher):
         def __init__(self, key: sealing.KeyName, secrets: bytes, purpose: str) -> None:
             super().__init__(key, secrets, purpose)
-            self._aead = _Unbound(sealing._derived(secrets, f"seal {purpose}"))
+            self._aead = _Unbound(sealing._derive(secrets, f"seal {purpose}"))
 
     monkeypatch.setattr(promises, "Cipher", Loose)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
@@ -47,11 +49,11 @@ def test_a_nonce_that_is_counted_from_the_start_is_seen(monkeypatch: pytest.Monk
 
 
 def test_one_key_for_all_runs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = sealing._derived
+    real = sealing._derive
 
     def same(secrets: bytes, _: str) -> bytes:
         return real(secrets, "all")
 
-    monkeypatch.setattr(sealing, "_derived", same)
+    monkeypatch.setattr(sealing, "_derive", same)
     with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
         promises.test_the_key_of_another_run_does_not_open_it()

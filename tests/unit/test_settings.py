@@ -313,7 +313,9 @@ def test_the_advice_names_what_was_used(home: Home) -> None:
     assert home.load("nats://a:1").remedy == "Correct --server."
     assert home.load(NATS_URL="nats://a:1").remedy.startswith("Correct NATS_URL, or unset it")
     assert "nats context edit prod" in home.load(context="prod").remedy
-    assert home.load(context="prod").login_remedy == 'Check context "prod".'
+    told = home.load(context="prod").login_remedy
+    assert told.startswith('Check context "prod". ')
+    assert "layby accounts push" in told
     found = home.load(context="prod", NATS_NKEY="bob.nk")
     assert found.login_remedy == "Check NATS_NKEY."
     assert home.load("nats://ada:x@a:1").login_remedy == "Check the login in the URL (by --server)."

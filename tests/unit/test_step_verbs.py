@@ -1,4 +1,4 @@
-"""What users may call on a `Step`: verbs and nothing else, and each of them in a script too."""
+"""What users may call on a `Step`: verbs and nothing else, and each of them also in a script."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_workflows_step_adds_verbs_and_no_internals() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_every_verb_works_in_a_script_or_says_that_it_takes_a_server(verb: str) -> None:
+async def test_every_verb_works_in_a_script_or_says_that_it_needs_a_server(verb: str) -> None:
     @tool
     async def use(ctx: ToolContext) -> str:
         """Use the verb."""
@@ -78,7 +78,7 @@ async def test_the_first_of_two_branches_wins_in_a_script() -> None:
     assert (turn.calls[0].content, seen) == ("quick", [])
 
 
-async def test_a_step_that_fails_in_a_script_is_told_as_on_a_server() -> None:
+async def test_a_step_fails_in_a_script_as_on_a_server() -> None:
     def broken() -> None:
         raise layby.NonRetriableError("the shelf is empty")
 

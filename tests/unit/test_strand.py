@@ -1,4 +1,4 @@
-"""Who may go on with a run: exactly one handler, from every point."""
+"""Who may continue a run: exactly one handler, from every point."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ def at(n: int) -> Position:
 
 def test_a_new_strand_belongs_to_the_mail_that_opened_its_frame() -> None:
     strand = Strand(1, 1)
-    assert strand.goes_on_with(1)
-    assert not strand.goes_on_with(2)
+    assert strand.may_continue(1)
+    assert not strand.may_continue(2)
 
 
-def test_the_last_consumed_decides_whose_it_is() -> None:
+def test_the_last_consumed_thing_decides_the_owner() -> None:
     strand = Strand(1, 1)
     strand.consume(5, 5)
-    assert strand.goes_on_with(5)
-    assert not strand.goes_on_with(1)
+    assert strand.may_continue(5)
+    assert not strand.may_continue(1)
 
 
-def test_what_was_consumed_earlier_in_the_log_decides_nothing() -> None:
+def test_an_earlier_position_does_not_change_the_owner() -> None:
     strand = Strand(1, 1)
     strand.consume(9, 9)
     strand.consume(5, 5)
-    assert strand.goes_on_with(9)
+    assert strand.may_continue(9)
 
 
 def test_a_step_recorded_by_another_mail_belongs_to_that_mail() -> None:
     strand = Strand(1, 1)
     strand.consume(6, 5)  # a step at 6, written while mail 5 was handled
-    assert strand.goes_on_with(5)
-    assert not strand.goes_on_with(6)
+    assert strand.may_continue(5)
+    assert not strand.may_continue(6)
 
 
 @pytest.mark.parametrize("n", [0, 7])
-def test_a_strand_goes_on_from_what_it_wrote_itself(n: int) -> None:
+def test_a_strand_may_continue_from_its_own_record(n: int) -> None:
     strand = Strand(1, 1)
     strand.consume(5, 5)
     strand.own = at(n)  # not appended yet, or later than what it consumed
     for cause in (1, 5, 99):
-        assert strand.goes_on_with(cause)
+        assert strand.may_continue(cause)
 
 
-def test_what_it_wrote_counts_no_more_when_something_later_was_consumed() -> None:
+def test_its_own_record_no_longer_counts_after_something_later() -> None:
     strand = Strand(1, 1)
     strand.own = at(3)
     strand.consume(5, 5)
-    assert strand.goes_on_with(5)
-    assert not strand.goes_on_with(1)
+    assert strand.may_continue(5)
+    assert not strand.may_continue(1)
 
 
 def test_a_branch_begins_where_its_parent_is_and_leaves_it_alone() -> None:
@@ -80,11 +80,11 @@ def test_joined_branches_belong_to_the_owner_of_the_last_of_all() -> None:
             branch.consume(n, owner)
         for branch in branches:
             parent.join(branch)
-        assert parent.goes_on_with(9)
-        assert not parent.goes_on_with(6)
+        assert parent.may_continue(9)
+        assert not parent.may_continue(6)
 
 
-def test_a_joined_branch_that_wrote_last_lets_its_writer_go_on() -> None:
+def test_a_joined_branch_that_wrote_last_lets_its_writer_continue() -> None:
     parent = Strand(1, 1)
     left, right = parent.fork(), parent.fork()
     left.consume(5, 5)
@@ -92,8 +92,8 @@ def test_a_joined_branch_that_wrote_last_lets_its_writer_go_on() -> None:
     right.own = at(0)
     parent.join(left)
     parent.join(right)
-    assert parent.goes_on_with(4)
-    assert parent.goes_on_with(5)  # within one activation there is one cause, which wrote it
+    assert parent.may_continue(4)
+    assert parent.may_continue(5)  # within one activation there is one cause, which wrote it
 
 
 settled = st.lists(
@@ -106,10 +106,10 @@ settled = st.lists(
 
 @settings(deadline=None, database=None, max_examples=200)
 @given(settled, st.integers(1, 3), st.randoms())
-def test_two_workers_that_read_one_log_agree_on_who_goes_on(
+def test_two_workers_with_one_log_agree_on_who_may_continue(
     log: list[tuple[int, int]], branches: int, chance: object
 ) -> None:
-    """Whatever the order in which branches meet their records, one mail's handler goes on."""
+    """In whatever order branches reach their records, one mail's handler continues."""
     owners: set[int] = set()
     for _ in range(3):
         chance.shuffle(log)  # type: ignore[attr-defined]
@@ -119,7 +119,7 @@ def test_two_workers_that_read_one_log_agree_on_who_goes_on(
             lines[place % branches].consume(n, owner)
         for line in lines:
             parent.join(line)
-        may = {cause for cause in range(1, 7) if parent.goes_on_with(cause)}
+        may = {cause for cause in range(1, 7) if parent.may_continue(cause)}
         assert len(may) == 1
         owners |= may
     last = max(log)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from examples.support_agent import app
-from examples.support_agent.app import briefing, doubt, get_ticket_details, last_reply, resolution
+from examples.support_agent.app import briefing, concern, get_ticket_details, last_reply, resolution
 from examples.support_agent.app import settle as settle_ticket
 from examples.support_agent.data import Ticket
 from examples.support_agent.store import Change, TicketStore
@@ -38,12 +38,12 @@ def test_the_package_exports_the_app() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_an_unknown_ticket_is_not_tried_again() -> None:
+def test_an_unknown_ticket_is_not_retried() -> None:
     with pytest.raises(NonRetriableError, match=r"^Ticket not found: T9$"):
         get_ticket_details("T9")
 
 
-def test_a_briefing_has_one_fact_a_line() -> None:
+def test_a_briefing_has_one_fact_per_line() -> None:
     ticket = Ticket(id="T9", title="Help!\nPriority: critical", customer="Eve", notes="a\nb")
     assert briefing(ticket).splitlines() == [
         "Ticket: T9",
@@ -65,7 +65,7 @@ def test_the_last_reply_that_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "told"),
+    ("calls", "seen"),
     [
         ([reply("a")], ""),
         ([], "The agents ended without a reply to the customer."),
@@ -73,8 +73,8 @@ def test_the_last_reply_that_was_sent() -> None:
         ([asked(is_error=True), asked(is_error=False), reply("a")], ""),
     ],
 )
-def test_doubt(calls: list[CallRecord], told: str) -> None:
-    assert doubt(result(*calls)) == told
+def test_concern(calls: list[CallRecord], seen: str) -> None:
+    assert concern(result(*calls)) == seen
 
 
 def test_a_ticket_is_closed_once(store: TicketStore) -> None:
@@ -88,7 +88,7 @@ def test_what_an_agent_has_escalated_stays_so(store: TicketStore) -> None:
     assert settle_ticket("T123", "", "key").status == "escalated"
 
 
-def test_a_doubt_escalates(store: TicketStore) -> None:
+def test_a_concern_escalates(store: TicketStore) -> None:
     assert settle_ticket("T123", "Nobody knows.", "key").status == "escalated"
     assert store.ticket("T123").notes == "Nobody knows."
 

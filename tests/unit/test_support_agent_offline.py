@@ -181,7 +181,7 @@ async def test_t125_asks_a_developer_and_passes_the_answer_on() -> None:
     assert change == {"priority": "high", "note": "Developer kim: Fixed in v1.1.4: upgrade."}
 
 
-async def test_the_developer_is_told_what_is_known() -> None:
+async def test_the_developer_gets_what_is_known() -> None:
     question = (await Turn(ticket("T125"), TECHNICAL).take()).arguments("ask_developer")
     assert "/api/v1/users endpoint" in question["question"]
     assert question["question"].endswith("?")
@@ -206,7 +206,9 @@ async def test_every_form_of_answer_is_quoted(content: str, quoted: str) -> None
 
 
 @pytest.mark.parametrize("why", ["nobody answered within 4 h", "5 questions are the limit"])
-async def test_without_an_answer_the_ticket_is_escalated_and_the_customer_told(why: str) -> None:
+async def test_without_an_answer_the_ticket_is_escalated_and_the_customer_informed(
+    why: str,
+) -> None:
     turn = await Turn(ticket("T125"), TECHNICAL, failing("ask_developer", why)).take()
     assert sum(names.count("ask_developer") for names in turn.names) == 1
     assert "our team is looking into" in turn.reply
@@ -221,7 +223,7 @@ async def test_a_search_that_fails_does_not_stop_it() -> None:
     assert turn.reply
 
 
-async def test_a_failed_reply_is_tried_again_without_a_second_note() -> None:
+async def test_a_failed_reply_is_retried_without_a_second_note() -> None:
     turn = await Turn(ticket("T125"), TECHNICAL, failing("reply_to_customer", "x", times=1)).take()
     assert turn.names[-2:] == [["update_ticket", "reply_to_customer"], ["reply_to_customer"]]
 
@@ -250,7 +252,7 @@ async def test_what_customer_support_cannot_answer_is_handed_over(ticket_id: str
     assert routed.arguments["agent"] == "Technical Support"
 
 
-async def test_technical_support_asks_about_what_nobody_wrote_down() -> None:
+async def test_technical_support_asks_about_undocumented_faults() -> None:
     turn = await Turn(Ticket(id="T9", title="Where is my invoice?"), TECHNICAL).take()
     assert turn.names[1] == ["ask_developer"]
     assert turn.reply.startswith("Hello, I asked")
@@ -285,7 +287,7 @@ async def test_a_request_without_a_briefing_is_taken_as_the_title() -> None:
     assert call.arguments["agent"] == "Technical Support"
 
 
-async def test_it_can_be_told_to_call_nothing() -> None:
+async def test_it_may_be_forbidden_to_call_tools() -> None:
     response = await MODEL.respond(
         ModelRequest(
             system="",

@@ -54,5 +54,5 @@ def test_words_of_every_script_count() -> None:
     assert words("Ошибка входа: 登录 ÉCHEC") == {"ошибка", "входа", "登录", "échec"}
 
 
-def test_a_double_s_is_no_plural() -> None:
+def test_a_double_s_is_not_a_plural() -> None:
     assert words("access process users gas") == {"access", "process", "user", "gas"}

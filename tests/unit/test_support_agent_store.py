@@ -65,7 +65,7 @@ def test_an_update_changes_what_it_names(store: TicketStore) -> None:
     assert store.ticket("T124") == TICKETS[1]
 
 
-def test_what_was_done_with_a_key_is_not_done_again(store: TicketStore) -> None:
+def test_a_key_takes_effect_once(store: TicketStore) -> None:
     for _ in range(2):
         store.update("T123", Change(note="once", status="closed"), key="update")
     sent = [store.reply("T123", "Hello", author="an agent", key="reply") for _ in range(2)]
@@ -102,7 +102,7 @@ def test_the_folder_is_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "elsewhere" / "tickets.sqlite3").is_file()
 
 
-def test_threads_write_side_by_side(store: TicketStore) -> None:
+def test_threads_write_in_parallel(store: TicketStore) -> None:
     def write(n: int) -> None:
         store.update("T125", Change(note=f"note {n % 10}"), key=f"update {n % 10}")
 
@@ -111,7 +111,7 @@ def test_threads_write_side_by_side(store: TicketStore) -> None:
     assert sorted(store.ticket("T125").notes.splitlines()) == [f"note {n}" for n in range(10)]
 
 
-def test_processes_create_and_write_side_by_side(tmp_path: Path) -> None:
+def test_processes_create_and_write_in_parallel(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen(  # noqa: S603 - our own text
             [sys.executable, "-c", WRITER, str(tmp_path / "data"), str(n)],

@@ -49,7 +49,7 @@ def test_a_critical_ticket_goes_to_technical_support_at_once() -> None:
     assert critical_first(route()) is None
 
 
-def test_who_only_talked_is_called_again_once() -> None:
+def test_an_agent_that_only_talked_gets_one_more_turn() -> None:
     assert finish_your_turn(route(turn("Clear your cookies."))) == "Customer Support"
     assert finish_your_turn(route(turn("Clear."), turn("Clear!"))) is None
 
@@ -60,7 +60,7 @@ def test_each_agent_has_its_own_second_chance() -> None:
 
 
 @pytest.mark.parametrize("stop", ["max_steps", "refusal", "max_tokens", "stopped"])
-def test_who_could_not_finish_is_not_called_again(stop: str) -> None:
+def test_an_agent_that_could_not_finish_gets_no_third_turn(stop: str) -> None:
     assert finish_your_turn(route(turn("Hm", stop=stop))) is None
 
 

@@ -63,7 +63,7 @@ def test_models_do_not_see_the_context() -> None:
     assert set(update_ticket.parameters["properties"]) == {"priority", "status", "note"}
 
 
-async def test_a_reply_is_sent_once_although_its_call_runs_twice(store: TicketStore) -> None:
+async def test_a_reply_is_sent_once_even_if_its_call_runs_twice(store: TicketStore) -> None:
     for _ in range(2):
         await call(reply_to_customer, message=" Hello ")
     [reply] = store.replies("T125")

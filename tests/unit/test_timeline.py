@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from layby.bus.log import NOBODY, LogMessage
-from layby.rows import StepRow, TimelineLine
 from layby.runtime.entry import (
     ROOT,
     Answered,
@@ -15,7 +14,6 @@ from layby.runtime.entry import (
     Called,
     Cancelled,
     Ended,
-    Envelope,
     Expired,
     Failed,
     Failure,
@@ -27,9 +25,10 @@ from layby.runtime.entry import (
     Stepped,
     Withdrawn,
     Woken,
-    encode,
 )
-from layby.timeline import Narrator
+from layby.runtime.envelope import Envelope, encode
+from layby.views.rows import StepRow, TimelineLine
+from layby.views.timeline import TimelineProjection
 from tests.scripted import calls, says
 
 STARTED = Started(
@@ -51,25 +50,25 @@ ASKED = Asked(
 )
 
 
-def tell(*records: Record) -> list[tuple[TimelineLine, StepRow]]:
-    """The lines of a log with one record to a message, without those before the last record."""
-    narrator = Narrator("run")
-    told: list[tuple[TimelineLine, StepRow]] = []
+def lines(*records: Record) -> list[tuple[TimelineLine, StepRow]]:
+    """The lines of the last record, in a log with one record to a message."""
+    timeline = TimelineProjection("run")
+    found: list[tuple[TimelineLine, StepRow]] = []
     for n, record in enumerate([STARTED, *records], 1):
         data = encode(Envelope(op=f"{n}", at=float(n), records=[record]))
-        told = narrator.tell(LogMessage(n, NOBODY, data))
-    return told
+        found = timeline.project(LogMessage(n, NOBODY, data))
+    return found
 
 
 def line(*records: Record) -> TimelineLine:
-    [(told, row)] = tell(*records)
+    [(found, row)] = lines(*records)
     assert (row.kind, row.name, row.detail, row.actor) == (
-        told.kind,
-        told.title,
-        told.detail,
-        told.actor,
+        found.kind,
+        found.title,
+        found.detail,
+        found.actor,
     )
-    return told
+    return found
 
 
 def step(key: str, value: Any = None, frame: str = ROOT, **more: Any) -> Stepped:
@@ -77,36 +76,33 @@ def step(key: str, value: Any = None, frame: str = ROOT, **more: Any) -> Stepped
 
 
 def test_a_run_begins_with_its_workflow_and_ticket() -> None:
-    told = line()
-    assert (told.kind, told.run, told.ticket) == ("run.started", "run", "T1")
-    assert (told.title, told.detail, told.actor) == ("desk", "ticket T1", "desk")
-    assert told.at == "1970-01-01T00:00:01.000Z"
+    found = line()
+    assert (found.kind, found.run, found.ticket) == ("run.started", "run", "T1")
+    assert (found.title, found.detail, found.actor) == ("desk", "ticket T1", "desk")
+    assert found.at == "1970-01-01T00:00:01.000Z"
 
 
-def test_a_step_tells_its_result_or_its_note() -> None:
-    told = line(step("look", {"a": 1}))
-    assert (told.kind, told.title, told.detail, told.actor) == (
+def test_a_step_shows_its_result_or_its_note() -> None:
+    found = line(step("look", {"a": 1}))
+    assert (found.kind, found.title, found.detail, found.actor) == (
         "step.done",
         "look",
         '{"a":1}',
         "desk",
     )
     assert line(step("look", 1, note="the time")).detail == "the time"
-    [(_, row)] = tell(step("look", ms=1234.5))
+    [(_, row)] = lines(step("look", ms=1234.5))
     assert (row.seconds, row.n) == (1.2345, 2)
 
 
-def test_a_steps_name_that_looks_like_ours_is_a_step() -> None:
+def test_a_step_named_like_an_agents_key_is_a_plain_step() -> None:
     for key in ("tool#1", "model#0", "route", "a/b"):
         assert (line(step(key)).kind, line(step(key)).title) == ("step.done", key)
 
 
-def test_what_stands_around_a_call_is_told_by_the_tools_name() -> None:
+def test_steps_around_a_call_are_titled_with_the_tools_name() -> None:
     turn = "w/team/turn#0.0"
-    both: dict[str, Any] = {
-        "message": {"parts": [{"type": "tool_call", "id": "c", "name": "pay", "arguments": {}}]}
-    }
-    before = (TEAM, TURN, step("model#0", both, turn))
+    before = (TEAM, TURN, step("model#0", calls(("pay", {})), turn))
     for key, title in (
         ("before#0.0", "before pay"),
         ("after#0.0", "after pay"),
@@ -116,61 +112,61 @@ def test_what_stands_around_a_call_is_told_by_the_tools_name() -> None:
         assert line(*before, step(key, {}, turn)).title == title
 
 
-def test_failures_are_told_with_their_type() -> None:
+def test_failures_show_their_type() -> None:
     bad = Failure(type="OSError", message="down")
-    told = line(Stepped(frame=ROOT, key="call", error=bad))
-    assert (told.kind, told.title, told.detail) == ("step.failed", "call", "OSError: down")
-    told = line(Failed(frame=ROOT, key="call", error=bad, retry_at=60.0))
-    assert (told.kind, told.detail) == (
+    found = line(Stepped(frame=ROOT, key="call", error=bad))
+    assert (found.kind, found.title, found.detail) == ("step.failed", "call", "OSError: down")
+    found = line(Failed(frame=ROOT, key="call", error=bad, retry_at=60.0))
+    assert (found.kind, found.detail) == (
         "step.failed",
         "OSError: down; again at 1970-01-01T00:01:00.000Z",
     )
 
 
-def test_turns_are_told_by_the_names_of_those_who_take_them() -> None:
-    told = line(TEAM)
-    assert (told.kind, told.title, told.actor) == ("network.started", "team", "desk")
-    told = line(TEAM, TURN)
-    assert (told.kind, told.title, told.actor) == ("turn.started", "Anna", "team")
-    assert tell(TEAM, Returned(frame="w/team", result=Raw(b"1"))) == []
+def test_turns_show_the_names_of_their_agents() -> None:
+    found = line(TEAM)
+    assert (found.kind, found.title, found.actor) == ("network.started", "team", "desk")
+    found = line(TEAM, TURN)
+    assert (found.kind, found.title, found.actor) == ("turn.started", "Anna", "team")
+    assert lines(TEAM, Returned(frame="w/team", result=Raw(b"1"))) == []
     bad = Failure(type="MaxTurns", message="10 turns")
-    told = line(TEAM, Returned(frame="w/team", error=bad))
-    assert (told.kind, told.title, told.detail) == ("step.failed", "team", "MaxTurns: 10 turns")
+    found = line(TEAM, Returned(frame="w/team", error=bad))
+    assert (found.kind, found.title, found.detail) == ("step.failed", "team", "MaxTurns: 10 turns")
 
 
-def test_decisions_responses_and_calls_are_told_as_such() -> None:
-    told = line(TEAM, step("route#0", {}, "w/team", note="Anna (rule)"))
-    assert (told.kind, told.title, told.actor) == ("route", "Anna (rule)", "team")
+def test_decisions_responses_and_calls_have_their_own_kinds() -> None:
+    found = line(TEAM, step("route#0", {}, "w/team", note="Anna (rule)"))
+    assert (found.kind, found.title, found.actor) == ("route", "Anna (rule)", "team")
     response = says("Hello")
-    told = line(TEAM, TURN, step("model#0", response, "w/team/turn#0.0", note="Hello"))
-    assert (told.kind, told.title, told.actor) == ("model.responded", "Hello", "Anna")
+    found = line(TEAM, TURN, step("model#0", response, "w/team/turn#0.0", note="Hello"))
+    assert (found.kind, found.title, found.actor) == ("model.responded", "Hello", "Anna")
     outcome: dict[str, Any] = {"content": "found: it"}
-    told = line(TEAM, TURN, step("tool#0.0", outcome, "w/team/turn#0.0", note="look: found: it"))
-    assert (told.kind, told.title, told.detail) == ("tool.called", "look", "found: it")
+    found = line(TEAM, TURN, step("tool#0.0", outcome, "w/team/turn#0.0", note="look: found: it"))
+    assert (found.kind, found.title, found.detail) == ("tool.called", "look", "found: it")
     outcome = {"content": "no", "is_error": True}
-    told = line(TEAM, TURN, step("tool#0.0", outcome, "w/team/turn#0.0", note="look: no"))
-    assert told.kind == "tool.failed"
+    found = line(TEAM, TURN, step("tool#0.0", outcome, "w/team/turn#0.0", note="look: no"))
+    assert found.kind == "tool.failed"
 
 
-def test_a_tools_own_steps_are_told_by_the_tools_name() -> None:
+def test_a_tools_own_steps_are_titled_with_its_name() -> None:
     turn = "w/team/turn#0.0"
     both = calls(("look", {}), ("order", {}))
     before = (TEAM, TURN, step("model#0", both, turn))
-    told = line(*before, step("tool#0.1/pay", "paid", turn))
-    assert (told.kind, told.title, told.detail) == ("step.done", "order/pay", '"paid"')
+    found = line(*before, step("tool#0.1/pay", "paid", turn))
+    assert (found.kind, found.title, found.detail) == ("step.done", "order/pay", '"paid"')
     bad = Failure(type="OSError", message="down")
-    told = line(*before, Stepped(frame=turn, key="tool#0.0", error=bad))
-    assert (told.kind, told.title) == ("step.failed", "look")
-    told = line(*before, Slept(frame=turn, key="tool#0.1/sleep", until=60.0))
-    assert (told.kind, told.title) == ("slept", "order/sleep")
-    put_away = {"$blob": "0" * 64, "size": 9}
-    told = line(TEAM, TURN, step("model#0", put_away, turn), step("tool#0.1/pay", 1, turn))
-    assert told.title == "tool#0.1/pay"  # the response was too large to look into
+    found = line(*before, Stepped(frame=turn, key="tool#0.0", error=bad))
+    assert (found.kind, found.title) == ("step.failed", "look")
+    found = line(*before, Slept(frame=turn, key="tool#0.1/sleep", until=60.0))
+    assert (found.kind, found.title) == ("slept", "order/sleep")
+    in_blob = {"$blob": "0" * 64, "size": 9}
+    found = line(TEAM, TURN, step("model#0", in_blob, turn), step("tool#0.1/pay", 1, turn))
+    assert found.title == "tool#0.1/pay"  # the response is in a blob
 
 
-def test_a_question_brings_what_a_program_needs() -> None:
-    told = line(TEAM, TURN, ASKED)
-    assert (told.kind, told.actor, told.detail) == ("question.asked", "Anna", "Is it known?")
+def test_a_question_carries_the_facts_a_program_needs() -> None:
+    found = line(TEAM, TURN, ASKED)
+    assert (found.kind, found.actor, found.detail) == ("question.asked", "Anna", "Is it known?")
     for key, value in {
         "id": "q1",
         "role": "developer",
@@ -179,19 +175,19 @@ def test_a_question_brings_what_a_program_needs() -> None:
         "agent": "Anna",
         "deadline": "1970-01-01T00:16:40.000Z",
     }.items():
-        assert told.data[key] == value
+        assert found.data[key] == value
 
 
-def test_answers_tell_who_gave_them() -> None:
-    told = line(TEAM, TURN, ASKED, Answered(id="q1", text="Fixed", by="ada"))
-    assert (told.kind, told.actor, told.detail) == ("question.answered", "ada", "Fixed")
-    assert told.data["text"] == "Fixed"
-    assert told.data["by"] == "ada"
-    told = line(TEAM, TURN, ASKED, Answered(id="q1", text="Fixed"))
-    assert (told.actor, told.title) == ("developer", "somebody answered")
-    told = line(TEAM, TURN, ASKED, Expired(id="q1"))
-    assert (told.kind, told.actor) == ("question.expired", "developer")
-    assert line(Answered(id="unheard", text="x")).actor == "person"
+def test_answers_show_who_gave_them() -> None:
+    found = line(TEAM, TURN, ASKED, Answered(id="q1", text="Fixed", by="ada"))
+    assert (found.kind, found.actor, found.detail) == ("question.answered", "ada", "Fixed")
+    assert found.data["text"] == "Fixed"
+    assert found.data["by"] == "ada"
+    found = line(TEAM, TURN, ASKED, Answered(id="q1", text="Fixed"))
+    assert (found.actor, found.title) == ("developer", "somebody answered")
+    found = line(TEAM, TURN, ASKED, Expired(id="q1"))
+    assert (found.kind, found.actor) == ("question.expired", "developer")
+    assert line(Answered(id="never-asked", text="x")).actor == "person"
 
 
 def test_sleeps_and_ends() -> None:
@@ -200,25 +196,25 @@ def test_sleeps_and_ends() -> None:
     assert line(sleep, Woken(frame=ROOT, key="sleep")).kind == "woke"
     withdrawn = line(sleep, Withdrawn(frame=ROOT, key="sleep"))
     assert (withdrawn.kind, withdrawn.detail) == ("withdrawn", "no longer waited for")
-    told = line(Ended(status="completed", result=Raw(b'{"a":1}')))
-    assert (told.kind, told.title) == ("run.ended", "completed")
-    assert told.data["status"] == "completed"
-    assert told.data["result"] == {"a": 1}
-    assert told.data["error"] is None
-    told = line(Ended(status="failed", error="no good"))
-    assert (told.title, told.detail, told.data["error"]) == ("failed", "no good", "no good")
-    told = line(Cancelled(reason="a mistake"))
-    assert (told.kind, told.data["status"]) == ("run.ended", "cancelled")
+    found = line(Ended(status="completed", result=Raw(b'{"a":1}')))
+    assert (found.kind, found.title) == ("run.ended", "completed")
+    assert found.data["status"] == "completed"
+    assert found.data["result"] == {"a": 1}
+    assert found.data["error"] is None
+    found = line(Ended(status="failed", error="no good"))
+    assert (found.title, found.detail, found.data["error"]) == ("failed", "no good", "no good")
+    found = line(Cancelled(reason="a mistake"))
+    assert (found.kind, found.data["status"]) == ("run.ended", "cancelled")
 
 
-def test_several_records_of_one_message_are_told_in_order() -> None:
-    narrator = Narrator("run")
+def test_the_records_of_one_message_keep_their_order() -> None:
+    timeline = TimelineProjection("run")
     data = encode(Envelope(op="1", at=1.0, records=[STARTED, step("a"), step("b")]))
-    told = narrator.tell(LogMessage(1, NOBODY, data))
-    assert [each.title for each, _ in told] == ["desk", "a", "b"]
-    assert {row.n for _, row in told} == {1}
+    found = timeline.project(LogMessage(1, NOBODY, data))
+    assert [each.title for each, _ in found] == ["desk", "a", "b"]
+    assert {row.n for _, row in found} == {1}
 
 
-def test_long_words_are_cut() -> None:
+def test_long_details_are_cut() -> None:
     assert len(line(step("big", "x" * 100_000)).detail) == 300
     assert line(step("big", "x" * 100_000)).detail.endswith("…")

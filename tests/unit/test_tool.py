@@ -132,7 +132,7 @@ def test_pydantic_fields_models_and_enums_reach_the_schema() -> None:
     }
 
 
-def test_any_parameter_name_will_do() -> None:
+def test_any_parameter_name_is_possible() -> None:
     @tool
     def odd(json: str, _x: int, model_config: list[int], schema: str = "s") -> str:
         return f"{json} {_x} {model_config} {schema}"
@@ -142,7 +142,7 @@ def test_any_parameter_name_will_do() -> None:
     assert odd(**validated) == "{} 1 [1] s"
 
 
-def test_types_defined_beside_the_tool_are_found() -> None:
+def test_types_defined_next_to_the_tool_are_found() -> None:
     class Local(BaseModel):
         n: int
 
@@ -184,7 +184,7 @@ def test_callable_objects_and_methods() -> None:
     assert tool(functools.partial(Store(), key="k"), name="part").validate({}) == {"key": "k"}
 
 
-def test_a_tool_is_frozen_and_callable_as_before() -> None:
+def test_a_tool_is_frozen_and_still_callable() -> None:
     with pytest.raises(AttributeError):
         search.name = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     assert asyncio.run(search(CTX, "login", limit=1)) == ["login 1 [] ToolContext"]
@@ -229,13 +229,13 @@ async def yields_async() -> AsyncIterator[int]:
         (starred, "parameter 'keys': a model cannot fill *args"),
         (double_starred, "parameter 'keys': a model cannot fill *args or **kwargs"),
         (positional, "parameter 'key': a model names its arguments"),
-        (two_contexts, "one parameter at most may be a ToolContext, not ['a', 'b']"),
+        (two_contexts, "at most one parameter may be a ToolContext, not ['a', 'b']"),
         (callback, "parameter 'then': a model cannot send"),
         (handle, "parameter 'lock': a model cannot send Event as JSON; use str"),
         (hidden, "parameter 'amount': the annotation 'Hidden' cannot be resolved"),
         (none, "not auto, any or none"),
-        (yields, "returns its result once"),
-        (yields_async, "returns its result once"),
+        (yields, "make it return its result"),
+        (yields_async, "make it return its result"),
         (lambda: None, "give `name=`"),
         (functools.partial(none), "give `name=`"),
         ("text", "not 'text'"),
@@ -243,7 +243,7 @@ async def yields_async() -> AsyncIterator[int]:
         (min, "its signature cannot be read"),
     ],
 )
-def test_what_cannot_be_a_tool_says_why(function: Any, said: str) -> None:
+def test_a_bad_tool_says_why(function: Any, said: str) -> None:
     with pytest.raises(InvalidSetup) as caught:
         tool(function)
     assert said in str(caught.value)
@@ -262,7 +262,7 @@ def test_what_cannot_be_a_tool_says_why(function: Any, said: str) -> None:
         ({"name": "x" * 65}, "1 to 64"),
     ],
 )
-def test_options_that_cannot_work(options: dict[str, Any], said: str) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidSetup) as caught:
         tool(**options)(echo)
     assert said in str(caught.value)
@@ -309,7 +309,7 @@ def test_problems_inside_models_and_long_inputs() -> None:
         find.validate({"where": [{} for _ in range(25)]})
 
 
-def test_arguments_that_are_no_object() -> None:
+def test_arguments_that_are_not_an_object() -> None:
     with pytest.raises(InvalidArguments, match="arguments: Input should be an object"):
         search.validate(["keyword"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -503,6 +503,6 @@ def test_an_unknown_tool_says_which_exist() -> None:
     )
 
 
-def test_tools_are_told_apart_by_identity() -> None:
+def test_tools_are_compared_by_identity() -> None:
     tools: set[Tool] = {search, search}
     assert len(tools) == 1

@@ -1,4 +1,4 @@
-"""Values that users return, in and out of the log."""
+"""Values of users, written to the log and read back."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def cycle() -> list[Any]:
     [object(), Plain(), [Plain()], {"a": Plain()}, len, {(1, 2): 3}, "\ud800", cycle()],
     ids=["object", "plain", "list", "dict", "function", "key", "surrogate", "cycle"],
 )
-def test_what_has_no_json_form_is_told_without_its_contents(value: Any) -> None:
+def test_a_value_without_json_is_reported_without_its_contents(value: Any) -> None:
     with pytest.raises(BadValue) as caught:
         dump(value)
     assert str(caught.value)
@@ -183,8 +183,8 @@ def test_what_has_no_json_form_is_told_without_its_contents(value: Any) -> None:
     ],
     ids=str,
 )
-def test_what_does_not_fit_its_type_is_told(raw: bytes, annotation: Any) -> None:
-    with pytest.raises(BadValue, match="a recorded value is no"):
+def test_a_value_that_does_not_fit_its_type_is_reported(raw: bytes, annotation: Any) -> None:
+    with pytest.raises(BadValue, match="a recorded value is not a"):
         load(raw, annotation)
 
 

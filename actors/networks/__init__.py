@@ -1,0 +1,1 @@
+"""Networks: groups of agents, and the routing between them."""

@@ -1,0 +1,387 @@
+"""Which question an answer closes: the first valid one that was stored while it was open wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+
+from ...bus.errors import Erased
+from ...bus.mailbox import Delivery
+from ...bus.requests import Requests
+from ...runtime import crash, tally
+from ...runtime.entry import Answered
+from ...runtime.host import Host
+from ...runtime.index import ERASED
+from ...runtime.run import LiveRun
+from ...runtime.state import OPEN, Question
+from .answer import SKEW, TAKEN, Given, Sent, Verdict, could_have_won, is_named, judge
+from .answer_admission import AnswerAdmission, voted
+from .arrivals import Arrivals
+from .asked_of import record_for, related, shown_also
+from .confidential import erased
+from .contest import Contest
+from .parked_question import ParkedQuestion
+from .published_questions import PublishedQuestions
+from .question_closing import Escalated, NotAsked, Overtaken, QuestionCloser, Unrecorded
+from .question_publisher import QuestionPublisher
+from .sent_answers import SentAnswers, sent_by
+from .shown_ladder import ShownTo
+from .tickets import ParkedRecord
+from .vote_verdict import already_voted, counted, has_voted
+from .votes import Votes
+
+RETRY_DELAY = 0.2
+"""Seconds after which an answer is tried again while its question is being published."""
+_NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
+_UNFIT = "the question did not accept this answer, and its run has been erased since"
+_FAST_RETRIES = 25
+"""Deliveries, five seconds, after which retries slow down: the question may never appear."""
+_SLOW_RETRY_DELAY = 1.0
+_MAX_RETRIES = 80
+"""Deliveries of an answer that waits for its question, about a minute."""
+
+
+def retry_delay(num_delivered: int) -> float:
+    """Seconds until an answer is tried again whose question may be about to appear."""
+    return RETRY_DELAY if num_delivered <= _FAST_RETRIES else _SLOW_RETRY_DELAY
+
+
+class Taken(NamedTuple):
+    """What became of an answer, and the question that was closed for it."""
+
+    verdict: Verdict
+    live: LiveRun | None = None
+    question: Question | None = None
+
+
+class NotYet(Exception):
+    """The question that an answer may be for is being published: try again in a moment."""
+
+
+class Early(NamedTuple):
+    """The place of an answer that is taken ahead of its turn."""
+
+    seq: int
+    at: float
+    num_delivered: int = 1
+
+
+class Incoming(NamedTuple):
+    """An answer that a worker is handling."""
+
+    ticket: str
+    token: str
+    given: Given
+    place: Delivery | Early
+
+    @property
+    def sent(self) -> Sent:
+        """The answer in its place in the stream."""
+        return Sent(self.place.seq, self.place.at, self.given)
+
+
+class AnswerResolver:
+    """Resolves the answers to one role."""
+
+    def __init__(
+        self,
+        role: str,
+        host: Host,
+        requests: Requests,
+        publisher: QuestionPublisher,
+        closer: QuestionCloser,
+    ) -> None:
+        self._role = role
+        self._host = host
+        self._tickets = closer.tickets
+        self._publisher = publisher
+        self._closer = closer
+        self._votes = Votes(host, closer)
+        self._requests = requests
+        self._published = publisher.published
+        self._admission = AnswerAdmission(role, host, requests.names)
+        self.arrivals = Arrivals(role, host, requests)
+
+    async def resolve(self, answer: Incoming, delivery: Delivery) -> Taken:
+        """Close the question that an answer is for, with the first answer that is valid for it.
+
+        Raises:
+            NotYet: it may be for a question that is being published.
+        """
+        await self._publisher.wait_recorded(answer.ticket, RETRY_DELAY)
+        if self._host.may_repeat(delivery):
+            record = await self._closer.caught_up(answer.ticket)
+        else:
+            record, _ = await self._tickets.get(answer.ticket)
+        while True:
+            try:
+                return await self._by(answer, record)
+            except Erased as error:
+                self._host.cache.drop(error.run)
+                record = await self._closer.caught_up(answer.ticket)
+            except Overtaken:
+                record = await self._closer.caught_up(answer.ticket)
+            except (NotAsked, Unrecorded):
+                return Taken(Verdict("invalid", reason=_NOT_ASKED))
+
+    async def resolve_early(self, answer: Incoming, record: ParkedRecord) -> Taken | None:
+        """Take an answer ahead of its turn if it closes a question; None: it waits for its turn.
+
+        All answers that were stored before it on its ticket are judged first, so the log is the
+        same as if each had been handled in its turn. Nothing is refused here.
+        """
+        if self._verdict(answer, record_for(record, self._role)).outcome not in TAKEN:
+            return None
+        try:
+            taken = await self._by(answer, record)
+        except (Erased, NotAsked, NotYet, Overtaken, Unrecorded):
+            return None
+        return taken if taken.live is not None else None
+
+    async def _by(self, answer: Incoming, whole: ParkedRecord | None) -> Taken:
+        """What becomes of an answer, by a record that may be old. Raises NotYet, Overtaken."""
+        record = record_for(whole, self._role)
+        verdict = self._verdict(answer, record)
+        if verdict.outcome not in TAKEN:
+            # A copy may lag behind; a refusal needs the leader's newest record.
+            record = record_for(await self._closer.caught_up(answer.ticket), self._role)
+            verdict = self._verdict(answer, record)
+        contest = None
+        if record is not None and self._may_depend_on_earlier(answer, verdict):
+            contest = await self.contest(answer.ticket, answer.place, answer.place.seq)
+            record = record_for(contest.record, self._role)
+            verdict = self._verdict(answer, record)
+        meant = verdict.question
+        if verdict.outcome not in TAKEN:
+            await self._check_not_pending(answer, record, verdict)
+        if contest is not None and meant is not None and meant.id in contest.closed:
+            await self._record_earlier(answer, contest, meant)
+        if verdict.outcome not in TAKEN or meant is None or record is None:
+            return Taken(await self._as_of_its_place(answer, verdict))
+        if meant.quorum is not None:
+            if contest is None or meant.status != OPEN or verdict.outcome == "counted":
+                return Taken(*await self._votes.counted_before(answer.place.seq, record, meant))
+            return await self._by_vote(answer, record, meant, contest)
+        if meant.status != "open":
+            return Taken(verdict)  # it won before, and is delivered again
+        return await self._win(answer, record, verdict, meant)
+
+    async def _record_earlier(
+        self, answer: Incoming, contest: Contest, meant: ParkedQuestion
+    ) -> None:
+        """Record what has closed a question before an answer was stored. Raises Overtaken."""
+        if meant.id in contest.winners:
+            await self._close(answer, contest.record, meant, contest.winners[meant.id])
+        else:
+            live, question = await self._votes.append(contest, meant, contest.votes[meant.id])
+            await self._closer.sync(live, question)
+
+    async def _by_vote(
+        self,
+        answer: Incoming,
+        record: ParkedRecord,
+        meant: ParkedQuestion,
+        contest: Contest,
+    ) -> Taken:
+        """Count an answer as a vote. Raises Overtaken, NotYet."""
+        whole = await self._tickets.unsealed(meant)
+        if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
+            return Taken(Verdict("invalid", meant, reason))
+        poll, vote = contest.polls.get(meant.id), voted(whole, answer.sent, self._role)
+        if poll is None:
+            raise NotAsked(meant.id)
+        if tally.voted_before(poll.votes, vote) is not None:
+            return Taken(already_voted(meant, vote))
+        if reason := tally.why_no_vote(poll, vote):
+            return Taken(Verdict("invalid", meant, reason))
+        if not is_named(record, self._role, answer.given):
+            await self._check_unambiguous(answer, record)
+        missing = contest.votes.get(meant.id, [])
+        live, question = await self._votes.append(contest, meant, [*missing, vote])
+        return Taken(counted(meant, question, vote), live, question)
+
+    async def _win(
+        self, answer: Incoming, record: ParkedRecord, verdict: Verdict, meant: ParkedQuestion
+    ) -> Taken:
+        """Close the question that an answer is for, if the question accepts the answer."""
+        whole = await self._tickets.unsealed(meant)
+        if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
+            return Taken(Verdict("invalid", meant, reason))
+        if not is_named(record, self._role, answer.given):
+            await self._check_unambiguous(answer, record)
+        live, question = await self._close(answer, record, meant, answer.sent)
+        return Taken(verdict, live, question)
+
+    def _verdict(self, answer: Incoming, record: ParkedRecord | None) -> Verdict:
+        sent = answer.sent
+        return judge(record, self._role, sent.given, seq=sent.seq, at=sent.at)
+
+    async def _as_of_its_place(self, answer: Incoming, verdict: Verdict) -> Verdict:
+        """The verdict on an answer that may be judged a second time, after its question closed.
+
+        An answer that its question did not accept was `invalid` at first, and stays so.
+        """
+        meant = verdict.question
+        if meant is None or not could_have_won(verdict, answer.sent):
+            return verdict
+        try:
+            whole = await self._tickets.unsealed(meant)
+        except Erased:
+            whole = erased(meant)
+        reason = self._admission.why_not(answer.ticket, whole, answer.sent)
+        if not reason and has_voted(meant, answer.sent):
+            return already_voted(meant, voted(meant, answer.sent, self._role))
+        if not reason and whole.question == ERASED and verdict.outcome == "already_answered":
+            reason = _UNFIT  # a valid answer would have won instead of the later one
+        return Verdict("invalid", meant, reason) if reason else verdict
+
+    def _may_depend_on_earlier(self, answer: Incoming, verdict: Verdict) -> bool:
+        """Whether an answer stored before this one may change the verdict."""
+        meant = verdict.question
+        if verdict.outcome == "ambiguous":
+            shown = min(question.since for question in verdict.candidates)
+        elif verdict.outcome == "accepted" and meant is not None and meant.status == "open":
+            shown = meant.since
+        else:
+            return False
+        if isinstance(answer.place, Early):
+            return True
+        asked = verdict.candidates or (meant,)
+        if any(each is not None and (each.also or each.asked_of or each.quorum) for each in asked):
+            return True  # not all that decide it come here, or one answer does not
+        return self.arrivals.may_have_earlier(answer.place, answer.token, shown)
+
+    async def contest(
+        self, ticket: str, place: Delivery | Early, before: int | None = None
+    ) -> Contest:
+        """Judge the answers since the oldest open question was shown, all or those `before`.
+
+        The answers of all roles that may decide, in the order of their stream.
+
+        Raises:
+            NotYet: one of them may be for a question that is being published.
+        """
+        record = await self._closer.caught_up(ticket) or ParkedRecord(ticket=ticket)
+        roles = related(record, self._role)
+        record = await self._unsealed(record, roles)
+        polls = await self._votes.polls(record, roles)
+        contest = Contest(record, self._role, self._admission.rule_for(ticket), polls)
+        opened = {q.id for q in record.questions if q.status == "open" and self._role in q.roles}
+        if not opened:
+            return contest
+        shown = min(map(_shown_since, (q for q in record.questions if _is_open(q, roles))))
+        readers = [SentAnswers(role, self._requests) for role in roles]
+        async with aclosing(sent_by(readers, ticket, shown, before)) as answers:
+            async for sent in answers:
+                contest.add(sent)
+                if opened <= contest.closed:
+                    break
+        if place.num_delivered <= _MAX_RETRIES:
+            for role, at in contest.unnamed.items():
+                published = PublishedQuestions(role, self._requests)
+                if await published.unrecorded(contest.record, at):
+                    raise NotYet
+        return contest
+
+    async def _unsealed(self, record: ParkedRecord, roles: Sequence[str]) -> ParkedRecord:
+        """A record with the full content of the open questions of these roles."""
+        if not any(question.sealed for question in record.questions):
+            return record
+        questions = [
+            await self._tickets.unsealed(each) if _is_open(each, roles) else each
+            for each in record.questions
+        ]
+        return msgspec.structs.replace(record, questions=tuple(questions))
+
+    def answered(self, question_id: str, winner: Sent) -> Answered:
+        """The record for the log that an answer has closed a question."""
+        return self._admission.answered(question_id, winner)
+
+    async def _close(
+        self, answer: Incoming, record: ParkedRecord | None, meant: ParkedQuestion, winner: Sent
+    ) -> tuple[LiveRun, Question]:
+        """Record in the log that `winner` has closed a question. Raises Overtaken."""
+        live = await self._closer.live(meant.run, record)
+        crash.point("before_answered")
+        end = self.answered(meant.id, winner)
+        judged = {meant.role, meant.asked_of, *meant.also}
+        try:
+            question = await self._closer.append(live, meant.id, end, judged)
+        except Escalated:
+            if await self.note_escalations(answer.ticket, live, meant.id):
+                raise Overtaken from None
+            question = await self._closer.append(live, meant.id, end)
+        crash.point("after_answered")
+        if question.status == OPEN:
+            raise Unrecorded
+        if question.status != "answered" or question.seq != winner.seq:
+            await self._closer.sync(live, question)
+            raise Overtaken
+        if winner.seq != answer.place.seq:
+            await self._closer.sync(live, question)
+        return live, question
+
+    async def note_escalations(self, ticket: str, live: LiveRun, question_id: str) -> bool:
+        """Note in the record where the log says that a question was escalated to, if it was shown.
+
+        A worker may have died after it had published the question there. Where it was not
+        published by now, no answer can have been stored before now. Returns whether it noted any.
+        """
+        question = live.state.questions[question_id]
+        roles = live.state.roles_of(question)
+        if len(roles) == 1:
+            return False
+        record, _ = await self._tickets.get_newest(ticket)
+        shown = next((q for q in record.questions if q.id == question_id), None) if record else None
+        missing = set(roles) - set(shown.roles if shown else ())
+        noted = shown is not None and not missing
+        for role in missing if shown is not None else ():
+            published = PublishedQuestions(role, self._requests)
+            found = await published.find(ticket, question_id, question.asked_at - SKEW)
+            if found is not None:
+                also = ShownTo(since=found.at, seq=found.seq)
+                await self._tickets.change(
+                    ticket,
+                    partial(shown_also, question=question_id, role=role, shown=also),
+                    await self._tickets.get_newest(ticket),
+                )
+                noted = True
+        return noted
+
+    async def _check_not_pending(
+        self, answer: Incoming, record: ParkedRecord | None, verdict: Verdict
+    ) -> None:
+        """Raise NotYet if the question that is meant was published and has no record yet."""
+        if verdict.outcome == "ambiguous" or answer.place.num_delivered > _MAX_RETRIES:
+            return
+        recorded = self._ids_in(record)
+        named = answer.given.question_id
+        published = await self._published.published_before(answer.ticket, answer.place.at)
+        pending = published - recorded
+        if named in pending if recorded and named else pending:
+            raise NotYet
+
+    async def _check_unambiguous(self, answer: Incoming, record: ParkedRecord) -> None:
+        """Raise NotYet if the answer may also be for a question that has no record yet."""
+        if answer.place.num_delivered > _MAX_RETRIES:
+            return
+        unrecorded = await self._published.unrecorded(record, answer.place.at)
+        if unrecorded:
+            newest, _ = await self._tickets.get_newest(answer.ticket)
+            raise NotYet if unrecorded - self._ids_in(newest) else Overtaken
+
+    def _ids_in(self, record: ParkedRecord | None) -> set[str]:
+        return {q.id for q in record.questions if self._role in q.roles} if record else set()
+
+
+def _is_open(question: ParkedQuestion, roles: Sequence[str]) -> bool:
+    return question.status == "open" and not set(roles).isdisjoint(question.roles)
+
+
+def _shown_since(question: ParkedQuestion) -> float:
+    """Since when some role could answer it."""
+    return min([question.since, *(shown.since for shown in question.also.values())])

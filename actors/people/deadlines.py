@@ -1,0 +1,90 @@
+"""The deadlines of questions: an answer that was stored in time wins, however late it is read."""
+
+from __future__ import annotations
+
+from ...bus.mailbox import Delivery
+from ...runtime import crash
+from ...runtime.due_handler import LAGS
+from ...runtime.entry import Expired
+from ...runtime.host import Host
+from ...runtime.ports import Due
+from ...runtime.run import LiveRun
+from ...runtime.state import OPEN
+from .answer_resolution import AnswerResolver, NotYet, retry_delay
+from .parked_question import ParkedQuestion
+from .question_closing import QuestionCloser
+from .tickets import ParkedRecord
+
+
+class Deadlines:
+    """Expires the questions to one role."""
+
+    def __init__(self, host: Host, closer: QuestionCloser, resolver: AnswerResolver) -> None:
+        self._host = host
+        self._tickets = closer.tickets
+        self._closer = closer
+        self._resolver = resolver
+
+    async def due(self, due: Due, delivery: Delivery) -> None:
+        """Close a question whose deadline has passed, unless it is closed already."""
+        early = due.at - delivery.at
+        if early > 0:
+            # The server's clock was changed; the deadline stays.
+            await delivery.nak(early)
+            return
+        shown = _question_in((await self._tickets.get(due.ticket))[0], due.question)
+        if shown is None:
+            # Another worker may have published it since this one read the record.
+            shown = _question_in((await self._tickets.get_newest(due.ticket))[0], due.question)
+        if shown is not None and shown.status != "open":
+            await delivery.ack()  # closed long ago: most deadlines are
+            return
+        # A record may have dropped the question, or been overwritten.
+        live = await self._host.open(due.run)
+        if due.question not in live.state.questions:
+            await live.catch_up()
+        question = live.state.questions.get(due.question)
+        if question is None and delivery.num_delivered < LAGS:
+            await delivery.nak(1.0)  # a follower that lags behind its leader
+            return
+        if question is None:
+            await delivery.ack()  # its log was purged
+            return
+        if question.status == "open":
+            try:
+                await self._expire(live, due, delivery)
+            except NotYet:
+                await delivery.nak(retry_delay(delivery.num_delivered))
+                return
+        await self._closer.sync(live, live.state.questions[due.question])
+        await delivery.ack()
+
+    async def _expire(self, live: LiveRun, due: Due, delivery: Delivery) -> None:
+        crash.point("before_expired")
+        # An answer may have come in time and be unread, because no worker was running.
+        await self._resolver.note_escalations(due.ticket, live, due.question)
+        await self._record_in_time(live, due, delivery)
+        # The log may not accept an answer, and the votes may be too few.
+        await self._closer.append(live, due.question, Expired(id=due.question))
+        crash.point("after_expired")
+
+    async def _record_in_time(self, live: LiveRun, due: Due, delivery: Delivery) -> None:
+        """Record the first valid answer, or the votes, that were stored while it was open."""
+        while True:
+            contest = await self._resolver.contest(due.ticket, delivery)
+            winner, votes = contest.winners.get(due.question), contest.votes.get(due.question)
+            if winner is not None:
+                in_time = self._resolver.answered(due.question, winner)
+                await self._closer.append(live, due.question, in_time)
+            if not votes:
+                return
+            known = len(live.state.questions[due.question].votes)
+            question = await self._closer.append_votes(live, due.question, votes)
+            crash.point("after_votes_in_time")
+            if question.status != OPEN or len(question.votes) == known:
+                return
+
+
+def _question_in(record: ParkedRecord | None, question: str) -> ParkedQuestion | None:
+    """A question as the record of its ticket has it."""
+    return next((q for q in record.questions if q.id == question), None) if record else None

@@ -1,0 +1,54 @@
+"""Issues receipts: the message that says what became of an answer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ...bus.requests import Requests
+from ...runtime import clock, crash
+from ...runtime.times import iso
+from .answer import Candidate, Receipt, Verdict
+from .answer_lines import answer_with
+from .confidential import veiled
+from .parked_question import ParkedQuestion
+
+
+class Receipts:
+    """Issues the receipts for answers to one role."""
+
+    def __init__(self, role: str, requests: Requests) -> None:
+        self._role = role
+        self._requests = requests
+        self._names = requests.names
+
+    def receipt(self, ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
+        """The receipt for the answer `seq`, which `by` gave."""
+        question = verdict.question
+        won = question.by if question is not None and verdict.outcome == "already_answered" else by
+        return Receipt(
+            outcome=verdict.outcome,
+            ticket=ticket,
+            question=question.id if question is not None else None,
+            reason=verdict.reason or None,
+            by=won or None,
+            at=iso(clock.now()),
+            seq=seq,
+            votes=verdict.votes or msgspec.UNSET,
+            candidates=tuple(self._candidate(ticket, each) for each in verdict.candidates),
+        )
+
+    def _candidate(self, ticket: str, asked: ParkedQuestion) -> Candidate:
+        question = veiled(asked)
+        return Candidate(
+            id=question.id,
+            question=question.question.partition("\n")[0],
+            run=question.run,
+            deadline=question.deadline,
+            answer_with=answer_with(self._names, ticket, question, self._role),
+        )
+
+    async def issue(self, receipt: Receipt, token: str) -> None:
+        """Publish a receipt and return once it is stored: the answer is acknowledged next."""
+        subject = self._names.subject(f"{self._role}.receipt.{token}")
+        await self._requests.store(subject, msgspec.json.encode(receipt))
+        crash.point("after_receipt")

@@ -1,0 +1,156 @@
+"""The rungs of questions' ladders: each is a schedule, then an entry of the log, then a message.
+
+The schedule only wakes a worker. The entry `reached` decides, once: it is refused if the question
+is closed or the rung was reached. It is mail to the actor of the role that is told, which publishes
+the question again (`rung_publisher`). So nothing can be lost between the decision and the message,
+and thousands of rungs due at once are recorded however long their publication takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from ...bus.mailbox import Delivery
+from ...bus.timers import RUNG, Timers
+from ...runtime import clock, crash
+from ...runtime.due_handler import LAGS
+from ...runtime.entry import Record
+from ...runtime.errors import Fenced
+from ...runtime.ladder import NO_LADDER, PERSON, Ladder, LadderRung
+from ...runtime.ladder_records import ESCALATION, Reached
+from ...runtime.ports import Due
+from ...runtime.run import LiveRun
+from ...runtime.state import OPEN, Question, RunState
+from ..kinds import human_address
+from .duty import Duties
+from .parked_question import ParkedQuestion
+from .question_closing import QuestionCloser
+from .rota import OnDuty
+
+_TRIES = 8
+"""Times that a rung is tried to be recorded while others of its question are being reached."""
+
+
+def timer_of(question: str, rung: int | str) -> str:
+    """The name of a rung's timer; `*` stands for all of the question."""
+    return f"{question}.{rung}"
+
+
+class Rungs:
+    """Arms the rungs of the questions to one role, and records those that are due."""
+
+    def __init__(self, timers: Timers, closer: QuestionCloser, duties: Duties) -> None:
+        self._timers = timers
+        self._closer = closer
+        self._tickets = closer.tickets
+        self._duties = duties
+
+    async def arm(self, state: RunState, question: Question) -> None:
+        """Arm every rung that was not reached yet. Repeatable."""
+        rungs = state.ladders.get(question.id, NO_LADDER).rungs
+        arming = [
+            self._arm(state, question, place, rung)
+            for place, rung in enumerate(rungs)
+            if not rung.reached
+        ]
+        await asyncio.gather(*arming)
+
+    async def _arm(self, state: RunState, question: Question, place: int, rung: LadderRung) -> None:
+        due = Due(
+            kind="rung",
+            run=state.id,
+            at=rung.at,
+            role=question.role,
+            ticket=state.ticket,
+            question=question.id,
+            rung=place,
+        )
+        name = timer_of(question.id, place)
+        await self._timers.arm(name, rung.at, msgspec.json.encode(due), word=RUNG)
+        crash.point("after_rung_armed")
+
+    async def due(self, due: Due, delivery: Delivery) -> None:
+        """Record that a rung is reached, unless its question is closed or it was reached before."""
+        if (early := due.at - delivery.at) > 0:
+            await delivery.nak(early)  # the server's clock was changed; the rung stays
+            return
+        record, _ = await self._tickets.get(due.ticket)
+        shown = _question_in(record.questions if record is not None else (), due.question)
+        if shown is not None and (shown.status != OPEN or _was_reached(shown, due.rung)):
+            await delivery.ack()
+            return
+        live = await self._closer.live(due.run, record)
+        if due.question not in live.state.questions:
+            await live.catch_up()
+        question = live.state.questions.get(due.question)
+        if question is None and delivery.num_delivered < LAGS:
+            await delivery.nak(1.0)  # a follower that lags behind its leader
+            return
+        if question is not None:
+            # It may have come due long ago, while nobody worked.
+            await self._reach(live, question, due.rung, max(delivery.at, clock.now()))
+        await delivery.ack()
+
+    async def _reach(self, live: LiveRun, question: Question, place: int, at: float) -> None:
+        """Record a rung. After the deadline nobody is told any longer: the deadline decides."""
+        ladder = live.state.ladders.get(question.id, NO_LADDER)
+        for _ in range(_TRIES):
+            question = live.state.questions[question.id]
+            if question.status != OPEN or at >= question.deadline or ladder.was_reached(place):
+                return
+            records, to = await self._records(question, ladder, place, at)
+            crash.point("before_reached")
+            try:
+                await live.append(records, to=to)
+            except Fenced:
+                continue  # closed meanwhile, or one of these rungs was reached
+            crash.point("after_reached")
+            return
+
+    async def _records(
+        self, question: Question, ladder: Ladder, place: int, at: float
+    ) -> tuple[list[Record], str]:
+        """What a rung that is due records, and the actor that publishes it.
+
+        Where nobody is on duty the next escalation is reached at once, in the same entry. The last
+        one is published even then: whoever looks finds it.
+        """
+        records: list[Record] = []
+        early = False
+        role = question.role
+        while 0 <= place < len(ladder.rungs):
+            rung = ladder.rungs[place]
+            duty = await self._told(rung, ladder.to, at)
+            role = rung.role or question.role
+            reached = Reached(
+                id=question.id,
+                rung=place,
+                told=list(duty.told),
+                absent=dict(duty.absent),
+                nobody=duty.nobody,
+                early=early,
+            )
+            records.append(reached)
+            further = ladder.next_escalation(place) if duty.nobody else None
+            if further is None:
+                break
+            place, early = further, True
+        return records, human_address(role)
+
+    async def _told(self, rung: LadderRung, to: str, at: float) -> OnDuty:
+        """Who is told at a rung."""
+        person = rung.to if rung.kind == ESCALATION else to
+        if person.startswith(PERSON):
+            return await self._duties.of_person(person.removeprefix(PERSON), rung.rota, at)
+        return await self._duties.of_rota(rung.rota, at)
+
+
+def _question_in(questions: Sequence[ParkedQuestion], question: str) -> ParkedQuestion | None:
+    return next((each for each in questions if each.id == question), None)
+
+
+def _was_reached(question: ParkedQuestion, rung: int) -> bool:
+    return rung < len(question.ladder) and bool(question.ladder[rung].reached)

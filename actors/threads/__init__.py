@@ -1,0 +1,1 @@
+"""Conversations: turns, their history, and threads that span several runs."""

@@ -1,0 +1,1 @@
+"""Workflows: the user's functions that events start, and what they wait for."""

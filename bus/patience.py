@@ -1,0 +1,45 @@
+"""Calls of the JetStream API that wait while a cluster chooses a leader."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from .errors import NoLeader
+
+_PAUSE = 0.1
+"""Seconds between two attempts: an election takes a few hundred milliseconds."""
+
+
+class _Api(Protocol):
+    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]: ...  # noqa: ASYNC109
+
+
+class PatientApi:
+    """Asks again while nobody leads.
+
+    A cluster elects a leader for each stream and each consumer. Whoever changes the number of
+    copies starts elections, and is refused by the next call.
+    """
+
+    def __init__(self, requests: _Api, *, patience: float = 10.0) -> None:
+        """`patience`: seconds after which a call fails with NoLeader."""
+        self._requests = requests
+        self._patience = patience
+
+    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+        """Call `$JS.API.<verb>`.
+
+        Raises:
+            NoLeader: still nobody leads after all of `patience`.
+            BusError: the server refused for another reason.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._patience
+        while True:
+            try:
+                return await self._requests.api(verb, body, timeout=timeout)
+            except NoLeader:
+                if clock() >= until:
+                    raise
+            await asyncio.sleep(_PAUSE)

@@ -1,0 +1,1 @@
+"""What `layby demo` does."""

@@ -1,0 +1,1 @@
+"""What `layby dev` does."""

@@ -1,0 +1,42 @@
+"""A question's ladder on the screen: how far it has come, and what is next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from . import times
+from .untrusted_text import one_line
+
+if TYPE_CHECKING:
+    from ...actors.people.shown_ladder import ShownRung
+    from ...views.rows import QuestionRow
+
+_WHAT = {"asked": "on duty", "reminder": "reminded"}
+
+
+def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
+    """Who was told, and what comes next; empty without a ladder."""
+    lines = [f"for {one_line(row.to.partition(':')[2])}"] if row.to else []
+    if row.asked_of:
+        lines.append(f"escalated from {row.asked_of}")
+    lines += [_reached(rung, now) for rung in row.ladder if rung.reached]
+    coming = [rung for rung in row.ladder if not rung.reached]
+    if coming:
+        lines.append(_next(coming[0], now))
+    return lines
+
+
+def _reached(rung: ShownRung, now: datetime | None) -> str:
+    what = f"asked {rung.to} too" if rung.to else _WHAT.get(rung.kind, rung.kind)
+    who = [f"{each} for {rung.absent[each]}" if each in rung.absent else each for each in rung.told]
+    told = "nobody on duty" if rung.nobody else ", ".join(who)
+    return one_line(f"{what} {times.ago(rung.reached, since=now)}{f': {told}' if told else ''}")
+
+
+def _next(rung: ShownRung, now: datetime | None) -> str:
+    what = f"asks {rung.to} too" if rung.to else "a reminder" if rung.kind == "reminder" else "duty"
+    held = ", held by quiet hours" if rung.held else ""
+    left = times.left(rung.at, since=now)
+    when = f"in {left.removesuffix(' left')}" if left.endswith(" left") else "is due"
+    return one_line(f"next: {what} {when}{held}")

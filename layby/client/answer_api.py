@@ -1,0 +1,161 @@
+"""The part of a client that lists and answers questions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from ..actors.people.answer import Receipt
+from ..bus.connection import Connection
+from ..bus.errors import LaybyError, NotConnected, PublishUnconfirmed
+from ..bus.requests import Requests
+from ..bus.token import encode, is_word
+from ..runtime.signature import HEADER, Signature
+from ..views.open_questions import asked_on, open_questions
+from ..views.rows import QuestionRow
+
+
+class NoReceipt(LaybyError):
+    """An answer is stored, but no worker has issued its receipt yet; `seq` is its number."""
+
+    def __init__(self, message: str = "", seq: int = 0) -> None:
+        super().__init__(message)
+        self.seq = seq
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.seq)
+
+
+class AnswerApi:
+    """Lists questions to people, and answers them."""
+
+    def __init__(self, connection: Connection, requests: Requests) -> None:
+        self._connection = connection
+        self._requests = requests
+        self._names = requests.names
+
+    async def answer(
+        self,
+        ticket: str,
+        text: Any,
+        *,
+        role: str = "developer",
+        question_id: str | None = None,
+        by: str | None = None,
+        responder: str | None = None,
+        signature: Signature | str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> Receipt:
+        """Answer a question and return the receipt.
+
+        Args:
+            ticket: The ticket that the question is about.
+            text: The answer: text, or the JSON value that the question's form asks for.
+            role: The role that was asked.
+            question_id: The question's id; None: the ticket finds it.
+            by: Who answers, by their own claim.
+            responder: Who answers, as a word of the subject: a server with permissions holds its
+                user to it, so it counts more than `by`.
+            signature: If the answer must be signed: what
+                `layby.client.signing.sign_answer` made for this answer.
+            timeout: Seconds to wait for the receipt.
+
+        Raises:
+            InvalidTicket: no ticket can have that id.
+            NoReceipt: it is stored, but no worker issued a receipt within `timeout` seconds.
+            NotConnected: the server does not answer, and nothing was sent.
+            PermissionDenied: the server lets this user answer otherwise, or not at all.
+            ValueError: `responder` is not a word of letters, digits, `_` and `-`.
+        """
+        token = encode(ticket)
+        if responder is not None and not is_word(responder):
+            raise ValueError(f"responder {responder!r}: use letters, digits, _ and -")
+        body = {"answer": text, "questionId": question_id, "by": by}
+        data = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
+        receipts: asyncio.Queue[Receipt] = asyncio.Queue()
+
+        async def receive(msg: Any) -> None:
+            receipts.put_nowait(_receipt(msg.data))
+
+        nc = self._connection.nc
+        stored = 0
+        sub = await nc.subscribe(self._names.subject(f"{role}.receipt.{token}"), cb=receive)
+        try:
+            await self._subscribed()
+            place = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
+            subject = self._names.subject(place)
+            headers = {HEADER: str(signature)} if signature is not None else None
+            ack = await self._ask(self._requests.store(subject, data, headers), subject)
+            stored = ack.seq
+            async with asyncio.timeout(timeout):
+                while True:
+                    receipt = await receipts.get()
+                    if receipt.seq == ack.seq:
+                        return receipt
+        except TimeoutError:
+            raise NoReceipt(
+                f"no receipt for the answer to {ticket!r} within {timeout:g} s; it is stored and "
+                "will be applied when a worker runs",
+                stored,
+            ) from None
+        finally:
+            await sub.unsubscribe()
+
+    async def questions(
+        self,
+        role: str | None = None,
+        *,
+        ticket: str | None = None,
+        since: float | None = None,
+        text: str | None = None,
+    ) -> list[QuestionRow]:
+        """The open questions, the earliest deadline first.
+
+        A question is listed within a second. The cost grows with the number of open questions, and
+        not with the number of runs.
+
+        Args:
+            role: Only questions to this role.
+            ticket: Only questions on this ticket.
+            since: Only questions asked in this many seconds.
+            text: Only questions with this text in ticket, question or context, in any case.
+
+        Raises:
+            OldIndex: an earlier release wrote the list, and it has not been migrated.
+        """
+        return await open_questions(self._requests, role, ticket, since, text)
+
+    async def asked(self, ticket: str) -> list[QuestionRow]:
+        """The open questions on a ticket; if there is none, those that were closed last.
+
+        Args:
+            ticket: The ticket, as the help desk spells it.
+
+        Raises:
+            InvalidTicket: no ticket can have that id.
+            OldIndex: an earlier release wrote the list, and it has not been migrated.
+        """
+        return await asked_on(self._requests, ticket)
+
+    async def _subscribed(self) -> None:
+        """Wait until the server has the subscription. Raises NotConnected."""
+        try:
+            await self._connection.nc.flush(2)
+        except TimeoutError:
+            raise NotConnected("the server does not answer: nothing was sent") from None
+
+    async def _ask(self, call: Any, subject: str) -> Any:
+        """Await a request; raise PermissionDenied if the server refused it for that."""
+        try:
+            return await call
+        except PublishUnconfirmed:
+            denied = self._connection.last_permission_error(subject)
+            if denied is None:
+                raise
+            raise denied from None
+
+
+def _receipt(data: bytes) -> Receipt:
+    return msgspec.json.decode(data, type=Receipt)

@@ -1,0 +1,132 @@
+"""Checks a decision's file by itself, without a server. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from ..actors.people.answer import Given, understood
+from ..runtime.entry import Answered, Asked, Expired, Record
+from ..runtime.envelope import read
+from ..runtime.role import Role
+from ..runtime.signature import Signature, digest
+from ..runtime.vouched import NATS, SIGNATURE
+from ..runtime.vouching import Signers, refused
+from .decision_file import Check, Checks, Decision, Ended, Matter, Sent
+from .vote_checks import of_votes
+
+
+def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Check]:
+    """Look at everything that a file can show by itself.
+
+    `roles` are the keys that are trusted. With them whatever was answered must be signed with one.
+    """
+    signers = None if roles is None else Signers(roles)
+    if decision.question.quorum is not None:
+        return [*_of_question(decision), *of_votes(decision, _records(decision), signers)]
+    return [
+        *_of_question(decision),
+        *_of_outcome(decision, signers),
+        *_of_answer(decision, signers),
+    ]
+
+
+def _of_question(decision: Decision) -> Checks:
+    asked = decision.question
+    actual = digest(asked)
+    yield Check(actual == asked.sha256, f"the question's SHA-256 is {actual}")
+    logged = next(
+        (r for r in _records(decision) if isinstance(r, Asked) and r.id == asked.id), None
+    )
+    if logged is None:
+        yield Check(ok=False, what="no entry of the log asks this question")
+        return
+    same = (logged.role, logged.accept, digest(logged)) == (asked.role, asked.accept, actual)
+    yield Check(same, "the log's entry asks the same")
+
+
+def _of_outcome(decision: Decision, signers: Signers | None) -> Checks:
+    """Whether the log ends the question as the file says."""
+    end, why = _end(decision, signers)
+    outcome = decision.outcome
+    if isinstance(end, Answered):
+        logged = (end.text, end.by, end.seq, end.signature)
+        same = logged == (outcome.answer, outcome.by, outcome.seq, outcome.signature)
+        yield Check(same and outcome.status == "answered", "the log's entry answers the same")
+    elif isinstance(end, Expired):
+        yield Check(outcome.status == "expired", "the log says that nobody answered in time")
+    elif why:
+        yield Check(outcome.status != "answered", f"the log holds no answer that counts: {why}")
+    else:
+        yield Check(outcome.status in {"open", "cancelled"}, "the log holds no answer")
+
+
+def _end(decision: Decision, signers: Signers | None) -> tuple[Answered | Expired | None, str]:
+    """What closes the question in the log: the first that counts; else why none does."""
+    asked, reasons = decision.question, list[str]()
+    for record in _records(decision):
+        if isinstance(record, Expired) and record.id == asked.id:
+            return record, ""
+        if isinstance(record, Answered) and record.id == asked.id:
+            refusal = refused(asked.ticket, asked.run, asked, record, signers)
+            if refusal is None:
+                return record, ""
+            reasons.append(refusal.why)
+    return None, "; ".join(reasons)
+
+
+def _of_answer(decision: Decision, signers: Signers | None) -> Checks:
+    outcome, asked = decision.outcome, decision.question
+    if outcome.status != "answered":
+        return
+    sent = next((each for each in decision.answers if each.seq == outcome.seq), None)
+    if sent is None:
+        yield Check(ok=False, what=f"the answer {outcome.seq} is not in the file")
+    else:
+        yield Check(_says(sent, outcome, asked), f"message {sent.seq} is that answer")
+    receipts = [each for each in decision.receipts if each.answer == outcome.seq]
+    accepted = bool(receipts) and all(each.outcome == "accepted" for each in receipts)
+    yield Check(accepted, "its receipt says that it was accepted")
+    end, _ = _end(decision, signers)
+    if isinstance(end, Answered):
+        yield from _of_signature(decision, end, signers)
+
+
+def _says(sent: Sent, outcome: Ended, asked: Matter) -> bool:
+    words = sent.subject.split(".")
+    responder = words[-1] if words[-4:-2] == [asked.role, "response"] else ""
+    given = understood(sent.body.encode(), asked.ticket, responder, sent.signature)
+    return (
+        isinstance(given, Given)
+        and (given.text, given.by) == (outcome.answer, outcome.by)
+        and outcome.signature in {"", given.signature}
+    )
+
+
+def _of_signature(decision: Decision, end: Answered, signers: Signers | None) -> Checks:
+    asked = decision.question
+    if SIGNATURE not in asked.accept and signers is None:
+        named = f"{end.by!r} is who answered by the word of the server, and nothing is signed"
+        yield Check(ok=True, what=named if end.vouched == NATS else _CLAIMED)
+        return
+    put = msgspec.structs.replace(asked, accept=[SIGNATURE])
+    refusal = refused(asked.ticket, asked.run, put, end, signers)
+    signature = Signature.parse(end.signature)
+    if refusal is not None or signature is None:
+        yield Check(ok=False, what=refusal.why if refusal is not None else "it is not signed")
+    elif signers is None:
+        what = f"it is signed with {signature.key}: only --keys FILE shows whose key that is"
+        yield Check(ok=False, what=what)
+    else:
+        yield Check(ok=True, what=f"{end.by!r} has signed it, with {signature.key}")
+
+
+_CLAIMED = "it is not signed, and nothing vouches for the name of the answerer"
+
+
+def _records(decision: Decision) -> Iterator[Record]:
+    for entry in decision.entries:
+        envelope = read(entry.body.encode())
+        if envelope is not None:
+            yield from envelope.records

@@ -1,0 +1,311 @@
+"""The part of a client that collects a decision with everything that proves it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from ..actors.keys import APPROVE, BEFORE, Key
+from ..actors.people.answer import Given, Receipt, understood
+from ..bus.blobs import Blobs
+from ..bus.errors import LaybyError, StreamMissing
+from ..bus.log import Log, LogMessage, parse, stream_of
+from ..bus.reading import every, sequence, stored_at
+from ..bus.requests import Requests
+from ..bus.token import encode
+from ..bus.wire import Message
+from ..runtime.choice import choice_of
+from ..runtime.entry import Answered, Asked, Expired, Record, Stepped, Voted, Withdrawn
+from ..runtime.envelope import UNREADABLE, read
+from ..runtime.first_stored import entries
+from ..runtime.quorum import roles_of
+from ..runtime.run import LiveRun
+from ..runtime.signature import HEADER, digest
+from ..runtime.state import Question, RunState
+from ..runtime.times import iso
+from ..runtime.vouched import NATS, NONE, SIGNATURE
+from ..runtime.vouching import Signers
+from ..views.listing import Progress
+from ..views.lookup import find
+from .decision_file import Counted, Decision, Ended, Logged, Matter, Receipted, Sent, Shown
+
+_PROGRESS = 200
+"""Questions after which progress is reported."""
+
+
+class NoSuchQuestion(LaybyError):
+    """No question has that id."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    id: str
+    run: str
+
+
+class DecisionApi:
+    """Collects what the streams hold of a question, its answers and its receipts."""
+
+    def __init__(self, requests: Requests, signers: Signers | None = None) -> None:
+        self._requests = requests
+        self._names = requests.names
+        self._signers = signers
+
+    async def decision(
+        self, question: str, *, run: str | None = None, progress: Progress | None = None
+    ) -> Decision:
+        """A question with everything that shows who decided what.
+
+        Args:
+            question: The question's id.
+            run: Its run, by id or ticket; None: all published questions are searched, which takes
+                a while if there are many.
+            progress: Called now and then with how many questions were read.
+
+        Raises:
+            NoSuchQuestion: there is none, or it is older than its stream keeps questions.
+            NoSuchRun: there is no such run.
+        """
+        log = Log(self._requests)
+        if run is None:
+            run_id = await self._run_of(question, progress)
+        else:
+            run_id = await find(self._requests, log, run)
+        live = LiveRun(log, RunState(id=run_id), signers=self._signers)
+        messages = await entries(log, run_id)
+        for message in messages:
+            live.learn(message)
+        state = live.state
+        asked = state.questions.get(question)
+        if asked is None:
+            raise NoSuchQuestion(f"run {run_id} has asked no question {question!r}")
+        receipts = [each async for each in self._receipts(state.ticket, asked)]
+        logged = [each for each in messages if _about(each, asked)]
+        places = await self._places(log, run_id)
+        return Decision(
+            made_at=iso(time.time()),
+            question=await self._matter(state, asked, logged),
+            outcome=_ended(asked),
+            shown=[each async for each in self._shown(state.ticket, asked)],
+            answers=[each async for each in self._answers(state.ticket, asked, receipts)],
+            receipts=receipts,
+            entries=[_logged(each, places[each.n]) for each in logged if each.n in places],
+        )
+
+    async def _run_of(self, question: str, progress: Progress | None) -> str:
+        looked = 0
+        async for message in self._published("*.question.*"):
+            looked += 1
+            if progress is not None and looked % _PROGRESS == 0:
+                progress(looked)
+            try:
+                found = msgspec.json.decode(message.data, type=_Asked)
+            except UNREADABLE:
+                continue
+            if found.id == question:
+                return found.run
+        raise NoSuchQuestion(
+            f"no question {question!r} is published here: check it, or name its run with --run; "
+            "`layby show TICKET` and `layby questions` show the ids of questions"
+        )
+
+    async def _published(self, own: str) -> AsyncIterator[Message]:
+        async with aclosing(self._every("QUESTIONS", own)) as found:
+            async for message in found:
+                yield message
+
+    async def _every(self, stream: str, own: str) -> AsyncGenerator[Message]:
+        subject = self._names.subject(own)
+        try:
+            async for message in every(self._requests, self._names.stream(stream), subject):
+                yield message
+        except StreamMissing:
+            return
+
+    async def _places(self, log: Log, run: str) -> dict[int, Message]:
+        """Each position of a log as first stored, encrypted or not."""
+        stream = self._names.stream(stream_of(run, await log.streams()))
+        found: dict[int, Message] = {}
+        async for message in every(self._requests, stream, log.position(run, "*")):
+            found.setdefault(parse(message.headers["Nats-Subject"])[2], message)
+        return found
+
+    async def _matter(self, state: RunState, asked: Question, logged: list[LogMessage]) -> Matter:
+        return Matter(
+            id=asked.id,
+            ticket=state.ticket,
+            run=state.id,
+            role=asked.role,
+            question=asked.question,
+            context=asked.context,
+            agent=asked.agent,
+            form=asked.form,
+            call=asked.call,
+            arguments=await self._arguments(asked, logged),
+            accept=asked.accept,
+            digest=asked.digest,
+            sha256=digest(asked),
+            asked_at=iso(asked.asked_at),
+            deadline=iso(asked.deadline),
+            quorum=asked.quorum,
+        )
+
+    async def _arguments(self, asked: Question, logged: list[LogMessage]) -> Any:
+        """The arguments of a call to approve, as they were recorded when it was prepared."""
+        for message in logged:
+            for record in _records(message):
+                if _prepares(record, asked) and isinstance(record, Stepped):
+                    result = await Blobs(self._requests).inflate(record.result)
+                    return _json(bytes(result)).get("arguments")
+        return None
+
+    async def _shown(self, ticket: str, asked: Question) -> AsyncIterator[Shown]:
+        async for message in self._published_to(asked, "question", ticket):
+            found: Any = _json(message.data)
+            if found.get("id") == asked.id:
+                yield Shown(
+                    subject=message.headers["Nats-Subject"],
+                    seq=sequence(message),
+                    at=_at(message),
+                    people=found.get("sign", {}).get("people", []),
+                )
+
+    async def _published_to(
+        self, asked: Question, what: str, ticket: str
+    ) -> AsyncIterator[Message]:
+        """The messages of a kind on a ticket, for all roles that are asked."""
+        for role in roles_of(asked):
+            async for message in self._published(f"{role}.{what}.{encode(ticket)}"):
+                yield message
+
+    async def _receipts(self, ticket: str, asked: Question) -> AsyncIterator[Receipted]:
+        async for message in self._published_to(asked, "receipt", ticket):
+            try:
+                receipt = msgspec.json.decode(message.data, type=Receipt)
+            except UNREADABLE:
+                continue
+            if receipt.question == asked.id:
+                yield Receipted(
+                    seq=sequence(message),
+                    at=_at(message),
+                    answer=receipt.seq,
+                    outcome=receipt.outcome,
+                    reason=receipt.reason,
+                    by=receipt.by,
+                )
+
+    async def _answers(
+        self, ticket: str, asked: Question, receipts: list[Receipted]
+    ) -> AsyncIterator[Sent]:
+        """The answers that were taken for the question, in the order of their stream."""
+        wanted = {receipt.answer for receipt in receipts} | {asked.seq}
+        wanted.update(vote.seq for vote in asked.votes)
+        found: list[Sent] = []
+        for role in roles_of(asked):
+            plain = self._names.subject(f"{role}.response.{encode(ticket)}")
+            for subject in (plain, f"{plain}.*"):
+                async with aclosing(self._every("ANSWERS", self._names.own(subject))) as messages:
+                    found += [
+                        _sent(message, ticket, plain, asked)
+                        async for message in messages
+                        if sequence(message) in wanted
+                    ]
+        for each in sorted(found, key=lambda sent: sent.seq):
+            yield each
+
+
+def _about(message: LogMessage, asked: Question) -> bool:
+    """Whether an entry of the log is about a question."""
+    return any(
+        (isinstance(record, Asked | Answered | Voted | Expired) and record.id == asked.id)
+        or (
+            isinstance(record, Withdrawn) and (record.frame, record.key) == (asked.frame, asked.key)
+        )
+        or _prepares(record, asked)
+        for record in _records(message)
+    )
+
+
+def _records(message: LogMessage) -> list[Record]:
+    envelope = read(message.data)
+    return [] if envelope is None else envelope.records
+
+
+def _prepares(record: Record, asked: Question) -> bool:
+    """Whether a record prepared the call that is to be approved."""
+    found = Key.parse(asked.key)
+    if found is None or found[0].kind != APPROVE or not isinstance(record, Stepped):
+        return False
+    return (record.frame, record.key) == (asked.frame, str(found[0].of(BEFORE)))
+
+
+def _ended(asked: Question) -> Ended:
+    votes = [_counted(asked, vote) for vote in asked.votes]
+    if asked.status != "answered":
+        at = iso(asked.at) if asked.at else ""
+        return Ended(status=asked.status, at=at, seq=asked.seq, votes=votes)
+    return Ended(
+        status=asked.status,
+        answer=asked.text,
+        by=asked.by,
+        at=iso(asked.at),
+        seq=asked.seq,
+        vouched=asked.vouched,
+        signature=asked.signature,
+        votes=votes,
+    )
+
+
+def _counted(asked: Question, vote: Voted) -> Counted:
+    return Counted(
+        by=vote.by,
+        role=vote.role,
+        choice=choice_of(asked, vote.text),
+        text=vote.text,
+        at=iso(vote.at),
+        seq=vote.seq,
+        vouched=vote.vouched,
+        signature=vote.signature,
+    )
+
+
+def _logged(entry: LogMessage, stored: Message) -> Logged:
+    return Logged(
+        n=entry.n,
+        seq=sequence(stored),
+        at=_at(stored),
+        subject=stored.headers["Nats-Subject"],
+        body=entry.data.decode("utf-8", "replace"),
+    )
+
+
+def _sent(message: Message, ticket: str, plain: str, asked: Question) -> Sent:
+    subject, header = message.headers["Nats-Subject"], message.headers.get(HEADER, "")
+    responder = subject.removeprefix(plain)[1:]
+    given = understood(message.data, ticket, responder, header)
+    won = sequence(message) == asked.seq and SIGNATURE in asked.accept
+    if asked.quorum is not None:
+        won = any(v.seq == sequence(message) and v.vouched == SIGNATURE for v in asked.votes)
+    return Sent(
+        subject=subject,
+        seq=sequence(message),
+        at=_at(message),
+        by=given.by if isinstance(given, Given) else responder,
+        vouched=SIGNATURE if won else NATS if responder else NONE,
+        signature=header,
+        body=message.data.decode("utf-8", "replace"),
+    )
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except UNREADABLE:
+        return {}
+
+
+def _at(message: Message) -> str:
+    return iso(stored_at(message))

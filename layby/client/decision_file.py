@@ -1,0 +1,146 @@
+"""The form of a decision's file: what was asked, who answered what, and what proves it.
+
+The form is a contract, by its `format`: fields may be added, never renamed. It is described in
+docs/signed-answers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from ..runtime.call import Call
+from ..runtime.quorum import Quorum
+
+FORMAT = "layby.decision/1"
+
+
+class Matter(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked."""
+
+    id: str
+    ticket: str
+    run: str
+    role: str
+    question: str
+    context: str
+    agent: str
+    form: dict[str, Any] | None
+    call: Call | None
+    """The call to approve, with its exact arguments, where the answer had to be signed."""
+    arguments: Any = None
+    """The arguments of a call to approve, as the agent gave them."""
+    accept: list[str]
+    digest: str
+    """Twelve digits of a call to approve, for eyes; empty where it is none."""
+    sha256: str
+    """Of the fields above from `question` to `call`."""
+    asked_at: str
+    deadline: str
+    quorum: Quorum | None = None
+    """If several people decide: how many, and who; covered by the digest."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """How people were asked."""
+
+    subject: str
+    seq: int
+    at: str
+    """By the server's clock."""
+    people: list[str] = []
+    """Who could sign; empty where nobody had to."""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that answers the question, as it was stored."""
+
+    subject: str
+    """Its last word is the name that the server vouches for, where it has four after the prefix."""
+    seq: int
+    at: str
+    by: str
+    vouched: str
+    """`nats`, `signature` or `none`: who vouches for `by`."""
+    signature: str = ""
+    """The header `Layby-Signature`."""
+    body: str
+
+
+class Receipted(msgspec.Struct, frozen=True, kw_only=True):
+    """A receipt for one of the answers."""
+
+    seq: int
+    at: str
+    answer: int
+    """The sequence of the answer."""
+    outcome: str
+    reason: str | None = None
+    by: str | None = None
+
+
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the run's log that is about the question."""
+
+    n: int
+    seq: int
+    at: str
+    subject: str
+    body: str
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """A vote that counts."""
+
+    by: str
+    role: str
+    """The role that it counts for."""
+    choice: str
+    text: str
+    at: str
+    seq: int
+    """The sequence of its message."""
+    vouched: str
+    """`nats` or `signature`."""
+    signature: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How the question ended, as the log says."""
+
+    status: str
+    """open, answered, expired, cancelled or no_quorum."""
+    answer: str = ""
+    by: str = ""
+    at: str = ""
+    seq: int = 0
+    """The sequence of the answer that closed it."""
+    vouched: str = ""
+    signature: str = ""
+    votes: list[Counted] = []
+    """If several people decide: their votes, in the order of their stream."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The file."""
+
+    format: str = FORMAT
+    made_at: str
+    question: Matter
+    outcome: Ended
+    shown: list[Shown]
+    answers: list[Sent]
+    receipts: list[Receipted]
+    entries: list[Logged]
+
+
+class Check(NamedTuple):
+    """One thing that was looked at."""
+
+    ok: bool
+    what: str
+
+
+Checks: TypeAlias = Iterator[Check]

@@ -1,0 +1,89 @@
+"""What a decision's file shows about the votes of several people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..actors.people.answer import Given, understood
+from ..runtime.entry import Asked, Expired, Record, Voted
+from ..runtime.signature import Signature
+from ..runtime.state import OPEN, Question
+from ..runtime.vouched import SIGNATURE
+from ..runtime.vouching import Signers
+from ..views.counted_answers import CountedAnswers
+from .decision_file import Check, Checks, Decision, Sent
+
+_TAKEN = frozenset({"accepted", "counted"})
+
+
+def of_votes(decision: Decision, records: Iterable[Record], signers: Signers | None) -> Checks:
+    """Count the votes again, and look at what vouches for each of them."""
+    asked, outcome = decision.question, decision.outcome
+    poll, refusals, expired = _recounted(decision, records, signers)
+    for why in refusals:
+        yield Check(ok=False, what=f"the log has a vote that does not count: {why}")
+    votes = poll.votes if poll is not None else []
+    told = [(each.by, each.role, each.text, each.seq) for each in outcome.votes]
+    same = told == [(each.by, each.role, each.text, each.seq) for each in votes]
+    yield Check(same, f"the log has these {len(votes)} votes")
+    if poll is not None and poll.status != OPEN:
+        logged = (poll.status, poll.text, poll.by, poll.seq)
+        ended = (outcome.status, outcome.answer, outcome.by, outcome.seq)
+        same = logged == ended
+        yield Check(same, f"they amount to {poll.status}" + (f" by {poll.by}" if poll.by else ""))
+    elif expired:
+        yield Check(outcome.status == "expired", "the log says that too few voted in time")
+    else:
+        yield Check(outcome.status in {"open", "cancelled"}, "they do not decide it")
+    for vote in votes:
+        sent = next((each for each in decision.answers if each.seq == vote.seq), None)
+        if sent is None:
+            yield Check(ok=False, what=f"the vote {vote.seq} is not in the file")
+        else:
+            yield Check(_says(sent, vote, asked.ticket), f"message {sent.seq} is that vote")
+        receipts = [each.outcome for each in decision.receipts if each.answer == vote.seq]
+        taken = bool(receipts) and _TAKEN.issuperset(receipts)
+        yield Check(taken, f"the receipt of {vote.seq} says that it was counted")
+        yield _vouched(vote, signers)
+
+
+def _recounted(
+    decision: Decision, records: Iterable[Record], signers: Signers | None
+) -> tuple[Question | None, list[str], bool]:
+    """The question with the votes that count; why others do not; whether its time was up."""
+    asked = decision.question
+    answers, expired = CountedAnswers(asked.run, signers), False
+    answers.ticket = asked.ticket
+    refusals: list[str] = []
+    for record in records:
+        if isinstance(record, Asked) and record.id == asked.id:
+            answers.add(record)
+        elif isinstance(record, Voted) and record.id == asked.id:
+            why = answers.vote_refusal(record)
+            if why and not expired:
+                refusals.append(why)
+        elif isinstance(record, Expired) and record.id == asked.id:
+            expired = True
+    return answers.poll(asked.id), refusals, expired
+
+
+def _says(sent: Sent, vote: Voted, ticket: str) -> bool:
+    words = sent.subject.split(".")
+    responder = words[-1] if words[-4:-2] == [vote.role, "response"] else ""
+    given = understood(sent.body.encode(), ticket, responder, sent.signature)
+    return (
+        isinstance(given, Given)
+        and (given.text, given.responder) == (vote.text, vote.by)
+        and vote.signature in {"", given.signature}
+    )
+
+
+def _vouched(vote: Voted, signers: Signers | None) -> Check:
+    signature = Signature.parse(vote.signature)
+    if vote.vouched != SIGNATURE or signature is None:
+        named = f"{vote.by!r} voted by the word of the server, and nothing is signed"
+        return Check(signers is None, named)
+    if signers is None:
+        what = f"it is signed with {signature.key}: only --keys FILE shows whose key that is"
+        return Check(ok=False, what=what)
+    return Check(ok=True, what=f"{vote.by!r} has signed it, with {signature.key}")

@@ -1,0 +1,116 @@
+"""Questions: list, show, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import Any, Final
+
+from ...actors.people.answer import TAKEN, Receipt
+from ...client import NoSuchQuestion
+from ..catalogue.catalogue import Catalogue
+from ..catalogue.entries import QuestionThread
+from ..catalogue.query import InvalidCursor, QuestionQuery
+from ..login.asked import may_answer, may_see, role_here
+from .operation import Call, Nothing
+from .problem import AnswerLost, InvalidRequest, NotAccepted, NotAllowed
+from .values import Answer, QuestionList, QuestionPath, QuestionsQuery
+
+_ID: Final = re.compile(r"q[0-9a-f]{13}")
+_LISTED: Final = 1.5
+"""Seconds in which a question that was asked is in the catalogue."""
+_INVALID: Final = frozenset({"invalid", "ambiguous"})
+
+
+async def list_questions(call: Call[Nothing, QuestionsQuery, Nothing]) -> QuestionList:
+    """List questions: the open ones, or those that are closed, a page at a time."""
+    wanted = call.query
+    if wanted.state == "open" or (wanted.state is None and not wanted.by):
+        return await _open(call)
+    query = QuestionQuery(
+        with_open=wanted.state == "all",
+        by=wanted.by or None,
+        role=wanted.role or None,
+        roles=call.session.rights.seen,
+        ticket=wanted.ticket or None,
+        text=wanted.text or None,
+        cursor=wanted.cursor or None,
+        limit=wanted.limit,
+    )
+    catalogue = call.console.catalogue
+    try:
+        page = await catalogue.history(query)
+    except InvalidCursor as error:
+        raise InvalidRequest(str(error), "cursor") from None
+    return QuestionList(
+        questions=[each.question for each in page.items],
+        total=await catalogue.count_questions(query),
+        answers={each.question.id: each.won for each in page.items if each.won is not None},
+        next=page.next,
+    )
+
+
+async def _open(call: Call[Nothing, QuestionsQuery, Nothing]) -> QuestionList:
+    wanted = call.query
+    if wanted.cursor:
+        raise InvalidRequest("cursor: the list of open questions has one page", "cursor")
+    found = await call.console.catalogue.questions(
+        wanted.role or None, wanted.ticket or None, wanted.text or None
+    )
+    seen = [] if wanted.by else [row for row in found if may_see(row, call.session)]
+    return QuestionList(questions=seen[: wanted.limit], total=len(seen))
+
+
+async def show_question(call: Call[QuestionPath, Nothing, Nothing]) -> QuestionThread:
+    """Show a question, open or closed, with its answers."""
+    return await _thread(call)
+
+
+async def answer_question(call: Call[QuestionPath, Nothing, Answer]) -> Receipt:
+    """Answer a question, and get the receipt.
+
+    Another answer may win: that is 409, with the receipt that says which. If no worker runs, the
+    answer is stored, and applied when one does: that is 202.
+
+    Raises:
+        AnswerLost: it was closed before.
+        NotAccepted: it does not accept this answer.
+    """
+    question, session = (await _thread(call)).question, call.session
+    if not may_answer(question, session):
+        raise NotAllowed(f"{session.name!r} may not answer questions to {question.role!r}")
+    if call.body.answer is None:
+        raise InvalidRequest("answer: it is null, and silence is never a yes", "answer")
+    receipt = await session.client.answer(
+        question.ticket,
+        call.body.answer,
+        role=role_here(question, session),
+        question_id=question.id,
+        by=session.name,
+        responder=session.responder,
+    )
+    if receipt.outcome not in TAKEN:
+        raise (NotAccepted if receipt.outcome in _INVALID else AnswerLost)(receipt)
+    return receipt
+
+
+async def _thread(call: Call[QuestionPath, Any, Any]) -> QuestionThread:
+    """The question in the path. Raises NoSuchQuestion, also for one that they may not see."""
+    id_ = call.path.id
+    found = await _found(call.console.catalogue, id_) if _ID.fullmatch(id_) else None
+    if found is None or not may_see(found.question, call.session):
+        raise NoSuchQuestion(f"there is no question {id_!r}")
+    return found
+
+
+async def _found(catalogue: Catalogue, id_: str) -> QuestionThread | None:
+    """A question; one that was asked just now may be on its way to the catalogue."""
+    async with catalogue.changes() as batches:
+        found = await catalogue.question(id_)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LISTED):
+                while found is None:
+                    await anext(batches)
+                    found = await catalogue.question(id_)
+    return found

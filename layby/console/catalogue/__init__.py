@@ -1,0 +1,1 @@
+"""The catalogue: runs and questions in SQLite, read from the streams, for filters and search."""

@@ -1,0 +1,1 @@
+"""Forms from JSON Schemas, and the values that people enter."""

@@ -1,0 +1,158 @@
+"""What every request must pass: host, origin, login and size; and the headers of every response."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .console import Console
+from .elsewhere import is_from_elsewhere, once_more
+from .hosts import Hosts
+from .posted import FORM, Posted, again, body, fields
+from .problems import http_problem, problem
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",  # with less, browsers post forms from nowhere: Origin: null
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SAFE: Final = frozenset({"GET", "HEAD"})
+FORM_TOKEN: Final = "form_token"  # noqa: S105  its name
+"""The field that every form carries."""
+HEADER: Final = "layby-console"
+"""The header that every other request carries that changes something."""
+_log: Final = logging.getLogger(__name__)
+
+
+class Guard:
+    """Middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, console: Console) -> None:
+        self._app = app
+        self._console = console
+        self._hosts = Hosts(console.options.host, console.options.allow_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            raise HTTPException(400)
+        started = streams = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started, streams
+            if streams and _is_over(scope):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                raise ClientDisconnect
+            if message["type"] == "http.response.start":
+                started, streams = True, "content-length" not in Headers(raw=message["headers"])
+                _add_headers(message)
+            await send(message)
+
+        self._strip_base_path(scope)
+        scope.setdefault("state", {})["session"] = None
+        request = Request(scope, receive)
+        try:
+            await self._serve(request, scope, receive, sending)
+        except HTTPException as error:
+            await (await http_problem(request, error))(scope, receive, sending)
+        except ClientDisconnect:
+            return
+        except Exception:
+            _log.exception("console.page_failed path=%r", scope["path"])
+            if started:
+                raise
+            detail = "The console's log says what it was."
+            await problem(request, 500, detail)(scope, receive, sending)
+
+    async def _serve(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        self._check_source(request)
+        response = await self._login(request)
+        if response is None and request.method not in _SAFE:
+            data = await body(request)
+            _check_form(request, data)
+            receive = again(data, receive)
+        session = request.state.session
+        with session.uses.one() if session is not None else contextlib.nullcontext():
+            await (response or self._app)(scope, receive, send)
+
+    def _strip_base_path(self, scope: Scope) -> None:
+        """A proxy may pass the base path on, or not: both work."""
+        base = self._console.options.base_path
+        path: str = scope["path"]
+        if base and (path == base or path.startswith(f"{base}/")):
+            scope["path"] = path.removeprefix(base) or "/"
+
+    def _check_source(self, request: Request) -> None:
+        """Refuse what comes under a name that is not ours, or from another site."""
+        host = request.headers.get("host", "")
+        if not self._hosts.knows(host):
+            raise HTTPException(
+                403, "The console does not know itself by that name: see --allow-host."
+            )
+        if request.method in _SAFE:
+            return
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        origin = request.headers.get("origin")
+        if site != "same-origin" or (origin is not None and not self._hosts.is_own(origin, host)):
+            raise HTTPException(403, "Another site may not do that.")
+
+    async def _login(self, request: Request) -> Response | None:
+        login = self._console.login
+        if (response := await login.enter(request)) is not None:
+            return response
+        session = await login.session(request)
+        request.state.session = session
+        if session is None and not self._is_public(request.scope["path"]):
+            return once_more(request) if is_from_elsewhere(request) else login.stranger(request)
+        return None
+
+    def _is_public(self, path: str) -> bool:
+        return path.startswith(("/static/", "/sign-")) or path == "/api/v1/healthz"
+
+
+def _is_over(scope: Scope) -> bool:
+    """Whether the session of an open stream has ended."""
+    session = scope["state"]["session"]
+    return session is not None and session.over.is_set()
+
+
+def _check_form(request: Request, data: bytes) -> None:
+    """Refuse what a page of another site could have posted; keep the fields of a form."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    session = request.state.session
+    if kind == FORM:
+        items = fields(data).multi_items()
+        given = next((value for name, value in items if name == FORM_TOKEN), "")
+        if session is not None and not _same(given, session.form_token):
+            raise HTTPException(
+                403, "This form is from another sign-in. Go back, reload the page, send it again."
+            )
+        request.state.posted = Posted([each for each in items if each[0] != FORM_TOKEN])
+    elif request.headers.get(HEADER) != "1":
+        raise HTTPException(403, "A request that changes something needs the header Layby-Console.")
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+
+
+def _add_headers(message: Message) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in _HEADERS.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Cache-Control", "no-store")

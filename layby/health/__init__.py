@@ -1,0 +1,1 @@
+"""What is wrong with a server and what runs on it."""

@@ -1,0 +1,1 @@
+"""An app's worker: its assembly, and its work besides the actors."""

@@ -1,0 +1,80 @@
+"""The records of a question's ladder: what is to happen until it is answered, and what did."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+ASKED: Final = "asked"
+REMINDER: Final = "reminder"
+ESCALATION: Final = "escalation"
+RungKind = Literal["asked", "reminder", "escalation"]
+"""Of a rung: who is on duty is found out as soon as the question is asked; those who were asked are
+reminded; somebody else is asked too."""
+
+
+class PlannedRung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One rung as it was planned when the question was asked."""
+
+    kind: RungKind
+    at: float
+    """When it is due, Unix seconds."""
+    held: float = 0.0
+    """When it would have been due but for quiet hours; 0: they did not hold it."""
+    to: str = ""
+    """Who is asked too: `role:lead` or `person:cto`; empty: those who were asked."""
+    rota: str = ""
+    """The rota that says who is told; empty: none."""
+
+
+class Laddered(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    tag_field="k",
+    tag="laddered",
+):
+    """The question that is asked in the same message, or right after it, has a ladder."""
+
+    id: str
+    to: str = ""
+    """The person it is meant for, `person:ada`; empty: everybody with the role."""
+    urgent: bool = False
+    """Whether quiet hours hold nothing."""
+    rungs: list[PlannedRung] = []
+
+
+class Reached(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    tag_field="k",
+    tag="reached",
+):
+    """A rung was reached while the question was open. Mail to the actor of the role it tells."""
+
+    id: str
+    rung: int
+    """Its place in the ladder, from 0."""
+    told: list[str] = []
+    """Who is told, by name; empty: everybody with the role."""
+    absent: dict[str, str] = {}
+    """By the name of somebody who is told: the absent person who named them as delegate."""
+    nobody: bool = False
+    """Whether the rota has nobody on duty, so that the next escalation is reached at once."""
+    early: bool = False
+    """Whether it was reached before its time, because nobody was on duty before it."""
+
+
+def told(record: Reached) -> str:
+    """Who was told, in words; empty: everybody with the role."""
+    if record.nobody:
+        return "nobody is on duty"
+    absent = record.absent
+    names = [f"{each} for {absent[each]}" if each in absent else each for each in record.told]
+    return ", ".join(names)

@@ -1,0 +1,185 @@
+"""The lines about runs in a worker's log: one for each important new entry of a run's log.
+
+The worker whose append succeeded writes the line afterwards. If it dies in between, the line is
+missing: the run's log is the truth, and these lines are for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from .entry import (
+    Answered,
+    Asked,
+    Blocked,
+    Cancelled,
+    Ended,
+    Expired,
+    Proposed,
+    Record,
+    Reopened,
+    Started,
+    Unblocked,
+    Voted,
+)
+from .failure import reason_of
+from .ladder_records import ASKED, ESCALATION, REMINDER, Reached, told
+from .run import LiveRun
+from .state import ANSWERED, CANCELLED, COMPLETED, NO_QUORUM, RunState
+from .telemetry import texts
+from .times import iso
+
+log = structlog.get_logger("layby.run")
+
+_LONGEST = 500
+
+
+def log_appended(live: LiveRun, records: list[Record]) -> None:
+    """Log what was appended to a run. An error here is ignored: the run's log has the record."""
+    with suppress(Exception):
+        for record in records:
+            write = _WRITERS.get(type(record))
+            if write is not None:
+                write(live, record)
+
+
+def log_command(state: RunState, record: Record) -> None:
+    """Log what a person did to a run; called by the worker that handles the mail."""
+    if isinstance(record, Cancelled):
+        log.info(
+            "run.cancelled",
+            **_about(state),
+            workflow=state.workflow,
+            by=record.by,
+            reason=record.reason,
+        )
+    elif isinstance(record, Reopened | Unblocked) and record.by:
+        log.info("run.reopened", **_about(state), by=record.by, why=record.why)
+
+
+def _started(live: LiveRun, record: Started) -> None:
+    log.info("run.started", run=live.id, ticket=record.ticket, workflow=record.workflow)
+
+
+def _ended(live: LiveRun, record: Ended) -> None:
+    state, raised = live.state, live.raised
+    live.raised = None  # it keeps its frames alive
+    seconds = round(state.updated_at - state.started_at, 3)
+    if record.status == COMPLETED:
+        log.info("run.completed", **_about(state), workflow=state.workflow, seconds=seconds)
+    elif record.status == CANCELLED:
+        log.info(
+            "run.cancelled", **_about(state), workflow=state.workflow, by="", reason=record.error
+        )
+    else:
+        failure = record.failure
+        log.warning(
+            "run.failed",
+            **_about(state),
+            workflow=state.workflow,
+            status=record.status,
+            error=(record.error if failure is None else reason_of(failure))[:_LONGEST],
+            seconds=seconds,
+            exc_info=raised,
+        )
+
+
+def _asked(live: LiveRun, record: Asked) -> None:
+    log.info(
+        "question.asked",
+        **_about(live.state),
+        question=record.id,
+        role=record.role,
+        deadline=iso(record.deadline),
+        **texts(text=record.question),
+    )
+
+
+def _answered(live: LiveRun, record: Answered) -> None:
+    log.info(
+        "question.answered",
+        **_about(live.state),
+        question=record.id,
+        by=record.by,
+        **texts(text=record.text),
+    )
+
+
+def _reached(live: LiveRun, record: Reached) -> None:
+    rung = live.state.ladders[record.id].rungs[record.rung]
+    if rung.kind == ASKED:
+        log.info("question.on_duty", **_about_rung(live.state, record))
+    elif rung.kind == REMINDER:
+        log.info("question.reminded", **_about_rung(live.state, record))
+    elif rung.kind == ESCALATION:
+        log.info("question.escalated", **_about_rung(live.state, record))
+
+
+def _about_rung(state: RunState, record: Reached) -> dict[str, Any]:
+    to = state.ladders[record.id].rungs[record.rung].to
+    about = {**_about(state), "question": record.id}
+    return {**about, "rung": record.rung, "to": to, "told": told(record)}
+
+
+def _voted(live: LiveRun, record: Voted) -> None:
+    log.info(
+        "question.voted",
+        **_about(live.state),
+        question=record.id,
+        by=record.by,
+        role=record.role,
+    )
+    question = live.state.questions.get(record.id)
+    if question is None or question.seq != record.seq:
+        return
+    if question.status == ANSWERED:
+        log.info(
+            "question.answered",
+            **_about(live.state),
+            question=record.id,
+            by=question.by,
+            **texts(text=question.text),
+        )
+    elif question.status == NO_QUORUM:
+        log.info("question.no_quorum", **_about(live.state), question=record.id)
+
+
+def _expired(live: LiveRun, record: Expired) -> None:
+    log.info("question.expired", **_about(live.state), question=record.id)
+
+
+def _blocked(live: LiveRun, record: Blocked) -> None:
+    log.warning(
+        "run.blocked",
+        **_about(live.state),
+        workflow=live.state.workflow,
+        error=record.reason[:_LONGEST],
+        needs=record.needs,
+    )
+
+
+def _reopened(live: LiveRun, record: Reopened) -> None:
+    if not record.by:  # otherwise the handler of the mail logs it
+        log.info("run.reopened", **_about(live.state), by=record.by, why=record.why)
+
+
+def _about(state: RunState) -> dict[str, Any]:
+    return {"run": state.id, "ticket": state.ticket}
+
+
+_WRITERS: dict[type[Record], Callable[[LiveRun, Any], None]] = {
+    Started: _started,
+    Ended: _ended,
+    Asked: _asked,
+    Proposed: _asked,
+    Answered: _answered,
+    Voted: _voted,
+    Expired: _expired,
+    Reached: _reached,
+    Blocked: _blocked,
+    Reopened: _reopened,
+}

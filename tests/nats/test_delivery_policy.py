@@ -1,0 +1,117 @@
+"""What a failure means for its message: outages are waited out, other failures give it up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from functools import partial
+
+import pytest
+
+from layby.bus.connection import ConnectionSettings
+from layby.bus.dead import DeadLetters
+from layby.bus.errors import BusError, NoLeader, PermissionDenied, StoreFull, StreamMissing
+from layby.bus.mailbox import Delivery, Mailbox
+from layby.bus.opened import opened
+from layby.bus.server import EmbeddedServer
+from layby.bus.specs import ConsumerSpec, StreamSpec, Topology
+from layby.bus.topology import Provisioner
+from layby.runtime import delivery_policy
+from layby.runtime.delivery_policy import DeliveryPolicy, PoisonMessage
+from layby.runtime.errors import Interrupted
+from tests.engine import until
+
+_NEEDED = Topology(
+    streams=(
+        StreamSpec(name="MAIL", subjects=("mail.>",), config={"allow_direct": True}),
+        StreamSpec(name="DEAD", subjects=("dead.>",), config={"allow_direct": True}),
+    ),
+    consumers=(ConsumerSpec(stream="MAIL", name="reader", filter="mail.>"),),
+)
+
+
+class _Handler:
+    """Fails the first time, and records the deliveries."""
+
+    def __init__(self, first: Exception | Interrupted, run: str = "") -> None:
+        self.first = first
+        self.run = run
+        self.deliveries: asyncio.Queue[int] = asyncio.Queue()
+
+    async def __call__(self, delivery: Delivery) -> None:
+        delivery.run = self.run
+        self.deliveries.put_nowait(delivery.num_delivered)
+        if delivery.num_delivered == 1:
+            raise self.first
+        await delivery.ack()
+
+    async def next(self) -> int:
+        async with asyncio.timeout(10):
+            return await self.deliveries.get()
+
+
+@contextlib.asynccontextmanager
+async def _mailbox_of(
+    server: EmbeddedServer, handler: _Handler, failed: asyncio.Queue[str]
+) -> AsyncGenerator[DeadLetters]:
+    async def fail_run(delivery: Delivery, reason: str) -> None:
+        failed.put_nowait(f"{delivery.run}: {reason}")
+
+    async with opened(ConnectionSettings(servers=(server.url,))) as (connection, requests):
+        await Provisioner(requests).ensure(_NEEDED)
+        dead = DeadLetters(requests)
+        take = partial(DeliveryPolicy(dead, fail_run).take, "reader", handle=handler)
+        mailbox = Mailbox(connection.nc, "MAIL", "reader", take)
+        await mailbox.start()
+        await requests.store("mail.a", b"text")
+        yield dead
+        await mailbox.drain(1)
+
+
+def _interrupted_by(cause: Exception) -> Interrupted:
+    error = Interrupted(str(cause))
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        StoreFull("full"),
+        StreamMissing("nobody answers"),
+        NoLeader("temporarily unavailable"),
+        PermissionDenied("not allowed", subject="to.>"),
+        _interrupted_by(PermissionDenied("not allowed", subject="to.>")),
+        _interrupted_by(BusError("slow")),
+    ],
+)
+async def test_an_outage_gives_no_message_up(
+    own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, outage: Exception | Interrupted
+) -> None:
+    monkeypatch.setattr(delivery_policy, "_GIVE_UP", 1)  # the first failure gives the message up
+    handler, failed = _Handler(outage, run="r1"), asyncio.Queue[str]()
+    async with _mailbox_of(own_server, handler, failed) as dead:
+        assert [await handler.next(), await handler.next()] == [1, 2]
+        assert await dead.list() == []
+        assert failed.empty()
+
+
+async def test_giving_a_message_up_fails_its_run(own_server: EmbeddedServer) -> None:
+    handler, failed = _Handler(PoisonMessage("no way"), run="r1"), asyncio.Queue[str]()
+    async with _mailbox_of(own_server, handler, failed) as dead:
+        async with asyncio.timeout(10):
+            assert await failed.get() == "r1: no way"
+        assert [letter.reason for _, letter in await dead.list()] == ["no way"]
+
+
+async def test_giving_up_a_message_without_a_run_fails_nothing(own_server: EmbeddedServer) -> None:
+    handler, failed = _Handler(PoisonMessage("no way")), asyncio.Queue[str]()
+    async with _mailbox_of(own_server, handler, failed) as dead:
+        assert await handler.next() == 1
+
+        async def given_up() -> bool:
+            return bool(await dead.list())
+
+        await until(given_up)
+    assert failed.empty()
