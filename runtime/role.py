@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from .channel import Channel, checked_channels
 from .errors import InvalidSetup
 from .nkey import INSTALL, can_verify, public_bytes
 from .quiet import quiet_hours
@@ -38,6 +39,7 @@ class Role:
         rota: The rota that says who is on duty; empty: none.
         quiet: The hours in which it is not reminded; None: none.
         people: Who is in it, for questions that several people decide. Empty: not declared.
+        channels: Where its questions are shown.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Role:
         rota: str = "",
         quiet: str = "",
         people: Sequence[str] | None = None,
+        channels: Sequence[Channel] = (),
     ) -> None:
         """Declare a role.
 
@@ -71,6 +74,7 @@ class Role:
                 letters, digits, `_` and `-`. If several people decide a question (docs/people.md),
                 only they have a vote. Default: those with keys; without keys, everybody whom the
                 server lets answer for the role.
+            channels: Where its questions are shown: `[slack("#oncall")]`, see docs/channels.md.
 
         Raises:
             InvalidSetup: a key or name is not valid, the package `cryptography` is missing, or a
@@ -108,6 +112,7 @@ class Role:
                 f"{whose}: rota {rota!r}: use a lower-case letter, then letters, digits, - and _"
             )
         self.quiet = quiet_hours(quiet, whose) if quiet else None
+        self.channels = checked_channels(channels, whose)
 
     def __repr__(self) -> str:
         return f"Role({self.name!r})"

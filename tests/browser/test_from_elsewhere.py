@@ -33,6 +33,12 @@ async def elsewhere(page: Any, html: str) -> AsyncGenerator[None]:
         yield
 
 
+async def signed_out(page: Any) -> None:
+    """Forget the login, and leave the page: it would ask for its stream without one."""
+    await page.goto("about:blank")
+    await page.context.clear_cookies()
+
+
 @pytest.mark.parametrize("part", ["", "#state"])
 @pytest.mark.parametrize("scripted", [True, False])
 async def test_a_link_in_a_chat_leads_to_the_page(
@@ -57,7 +63,7 @@ async def test_the_printed_address_may_be_a_link_too(layby_running: Any, tab: Op
         console_on(rt.settings) as console,
         tab(console, allow=("//localhost",)) as page,
     ):
-        await page.context.clear_cookies()
+        await signed_out(page)
         async with elsewhere(page, f'<a href="{console.entry}">console</a>'):
             await page.get_by_role("link").click()
             await page.get_by_role("heading", name="Runs", exact=True).wait_for()
@@ -70,7 +76,7 @@ async def test_who_is_not_signed_in_is_told_so_once(layby_running: Any, tab: Ope
         console_on(rt.settings) as console,
         tab(console, allow=("//localhost", "401")) as page,
     ):
-        await page.context.clear_cookies()
+        await signed_out(page)
         asked: list[str] = []
 
         def asks(request: Any) -> None:

@@ -1,0 +1,27 @@
+"""Ways to people: what a channel is made of. docs/channels.md."""
+
+from __future__ import annotations
+
+from .runtime.channel import (
+    Card,
+    CardVote,
+    Channel,
+    ChannelError,
+    Desk,
+    Inbound,
+    Listening,
+    Outcome,
+    Undeliverable,
+)
+
+__all__ = [
+    "Card",
+    "CardVote",
+    "Channel",
+    "ChannelError",
+    "Desk",
+    "Inbound",
+    "Listening",
+    "Outcome",
+    "Undeliverable",
+]
