@@ -15,7 +15,7 @@ from .names import EVENTS
 from .ownership import is_of_app, note, noted, noted_for
 from .patience import PatientApi
 from .requests import Requests
-from .specs import Topology
+from .specs import Topology, filters_in
 
 _GONE: Final = frozenset({10014, 10059})
 """Consumer not found, stream not found."""
@@ -62,11 +62,14 @@ class Pruning:
         """Whether this app created a consumer and no longer reads it."""
         if not is_of_app(info["config"], self._names, topology.app):
             return False
-        reads = (stream, info["name"], info["config"].get("filter_subject"))
-        return reads not in {(each.stream, each.name, each.filter) for each in topology.consumers}
+        reads = (stream, info["name"], frozenset(filters_in(info["config"])))
+        declared = {
+            (each.stream, each.name, frozenset(each.filters)) for each in topology.consumers
+        }
+        return reads not in declared
 
     async def _remove(self, stream: str, name: str, info: dict[str, Any]) -> str:
-        reads, waiting = info["config"].get("filter_subject"), _waiting(info)
+        reads, waiting = ", ".join(filters_in(info["config"])), _waiting(info)
         if waiting and self._mode is Prune.IDLE:
             raise TopologyMismatch(
                 f"consumer {name!r} of stream {stream} is no longer needed, but {waiting} events "
@@ -116,9 +119,10 @@ class Pruning:
         own = note(topology.app, ())
         used = {s for key, subjects in noted(found).items() if key not in own for s in subjects}
         return used | {
-            str(info["config"].get("filter_subject"))
+            subject
             async for info in self._all(stream)
             if not self._is_left_over(topology, stream, info)
+            for subject in filters_in(info["config"])
         }
 
     def _streams(self, topology: Topology) -> list[str]:

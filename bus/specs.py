@@ -37,6 +37,8 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     name: str
     filter: str
+    also: tuple[str, ...] = ()
+    """Further subjects that it reads."""
     ack_wait: float = 15.0
     max_ack_pending: int = 5_000
     only_new: bool = False
@@ -49,6 +51,28 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """It serves only one app; other apps of the prefix have none with that name."""
     one_at_a_time: bool = False
     """Its messages are requested one at a time: see `Mailbox`."""
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """All subjects that it reads."""
+        return (self.filter, *self.also)
+
+    @property
+    def filter_config(self) -> dict[str, Any]:
+        """The same in the server's own field names."""
+        return {"filter_subjects": self.filters} if self.also else {"filter_subject": self.filter}
+
+    @property
+    def create(self) -> str:
+        """The request of the server's API that creates it, which names a single filter."""
+        name = f"CONSUMER.CREATE.{self.stream}.{self.name}"
+        return name if self.also else f"{name}.{self.filter}"
+
+
+def filters_in(config: dict[str, Any]) -> tuple[str, ...]:
+    """The subjects that an existing consumer reads."""
+    several = config.get("filter_subjects") or [config.get("filter_subject")]
+    return tuple(filter(None, several))
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):

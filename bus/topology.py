@@ -20,7 +20,7 @@ from .ownership import (
 from .patience import PatientApi
 from .pruning import Prune, Pruning
 from .requests import Requests
-from .specs import ConsumerSpec, StreamSpec, Topology
+from .specs import ConsumerSpec, StreamSpec, Topology, filters_in
 from .verification import (
     ends_server,
     examine,
@@ -272,8 +272,7 @@ class Provisioner:
             if error.code != _NO_CONSUMER:
                 raise
         else:
-            found = info["config"].get("filter_subject")
-            if found != spec.filter:
+            if set(filters_in(info["config"])) != set(spec.filters):
                 raise reads_other(spec, info["config"], is_ours=self._is_ours(info["config"]))
             if spec.guest and not is_marked(info["config"], self._names):
                 raise TopologyMismatch(
@@ -286,20 +285,20 @@ class Provisioner:
         config = {
             "durable_name": spec.name,
             "name": spec.name,
-            "filter_subject": spec.filter,
+            **spec.filter_config,
             "ack_policy": "explicit",
             "ack_wait": int(spec.ack_wait * _NANOS),
             "max_ack_pending": spec.max_ack_pending,
             "max_deliver": -1,
             "metadata": consumer_mark(self._names, self._app if spec.own else ""),
-            "deliver_policy": "new" if spec.only_new and spec.filter not in fresh else "all",
+            "deliver_policy": "new" if spec.only_new and fresh.isdisjoint(spec.filters) else "all",
         }
         if spec.lookahead:
             config["ack_policy"] = "none"
             del config["ack_wait"], config["max_ack_pending"]
         body = {"stream_name": spec.stream, "config": config}
         try:
-            await self._requests.api(f"CONSUMER.CREATE.{name}.{spec.filter}", body)
+            await self._requests.api(spec.create, body)
         except BusError as why:
             # Another worker may have created it first.
             try:
@@ -313,9 +312,7 @@ class Provisioner:
         """Change a headers-only consumer that an earlier Layby created."""
         body = {"stream_name": spec.stream, "config": {**found, "headers_only": False}}
         try:
-            await self._requests.api(
-                f"CONSUMER.CREATE.{spec.stream}.{spec.name}.{spec.filter}", body
-            )
+            await self._requests.api(spec.create, body)
         except PermissionDenied as why:
             raise PermissionDenied(
                 f"consumer {spec.name} of stream {spec.stream} delivers headers only, with which "

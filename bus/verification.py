@@ -8,7 +8,7 @@ from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
 from .names import EVENTS, Names
 from .ownership import is_marked, stranger, was_made_before
-from .specs import ConsumerSpec, StreamSpec
+from .specs import ConsumerSpec, StreamSpec, filters_in
 
 _OVERLAP = 10065
 
@@ -60,8 +60,8 @@ def not_made(what: str, why: BusError) -> BusError:
 
 def reads_other(spec: ConsumerSpec, found: dict[str, Any], *, is_ours: bool) -> TopologyMismatch:
     """Why a consumer of another subject is not changed; `is_ours`: this app created it."""
-    reads = found.get("filter_subject")
-    what = f"consumer {spec.name!r} of stream {spec.stream} reads {reads!r}, not {spec.filter!r}"
+    reads, wanted = ", ".join(filters_in(found)), ", ".join(spec.filters)
+    what = f"consumer {spec.name!r} of stream {spec.stream} reads {reads!r}, not {wanted!r}"
     if is_ours:
         return TopologyMismatch(
             f"{what}: the workflow had a different `on` before. Stop the workers of that release, "

@@ -60,8 +60,9 @@ def mailboxes(
     """
     yield from _events(list(workflows), watched, streams, names)
     for spec, duty in _own(workflows, performers, roles, log_streams):
-        filter_ = names.subject(spec.filter)
-        yield msgspec.structs.replace(spec, stream=names.stream(spec.stream), filter=filter_), duty
+        first, *also = map(names.subject, spec.filters)
+        stream = names.stream(spec.stream)
+        yield msgspec.structs.replace(spec, stream=stream, filter=first, also=tuple(also)), duty
 
 
 def is_for_events(consumer: str, names: Names) -> bool:

@@ -117,4 +117,4 @@ async def _set_ack_wait(requests: Requests, topology: Topology, wait: float | No
         info = await requests.api(f"CONSUMER.INFO.{spec.stream}.{spec.name}")
         config = {**info["config"], "ack_wait": int((wait or spec.ack_wait) * _NANOS)}
         body = {"stream_name": spec.stream, "config": config, "action": "update"}
-        await requests.api(f"CONSUMER.CREATE.{spec.stream}.{spec.name}.{spec.filter}", body)
+        await requests.api(spec.create, body)

@@ -261,6 +261,19 @@ async def test_a_consumer_that_reads_something_else_is_refused(bus: Bus) -> None
         await provisioner.ensure(of(stream("S", "a", "b"), two))
 
 
+async def test_a_consumer_may_read_several_subjects(bus: Bus) -> None:
+    one = ConsumerSpec(stream="S", name="box", filter="a", also=("b.*",))
+    wanted, provisioner = of(stream("S", "a", "b.*", "c"), one), Provisioner(bus.requests)
+    assert "created consumer box on S" in await provisioner.ensure(wanted)
+    assert await provisioner.ensure(wanted) == []
+    for each in ("a", "b.1", "c"):
+        await bus.requests.store(each, b"")
+    assert (await bus.requests.api("CONSUMER.INFO.S.box"))["num_pending"] == 2
+    fewer = ConsumerSpec(stream="S", name="box", filter="a")
+    with pytest.raises(TopologyMismatch, match=r"reads 'a, b\.\*', not 'a'"):
+        await provisioner.ensure(of(stream("S", "a", "b.*", "c"), fewer))
+
+
 async def test_copies_are_made_as_asked(bus: Bus) -> None:
     with pytest.raises(TopologyMismatch, match="replicas > 1 not supported"):
         await Provisioner(bus.requests, replicas=3).ensure(of(stream("S", "a")))
