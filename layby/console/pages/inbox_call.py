@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from ...tools.argument_text import arguments_text, safe_json, visible
+from ...tools.argument_text import safe_json, visible
+from ...tools.shown_call import shown_call
 from ...views.rows import QuestionRow
 from ..forms.diff import Line, diff
 
-_BEGIN: Final = "arguments: {"
-_CHANGED: Final = "shown below as a change"
 _CHANGES: Final = (("old", "new"), ("before", "after"), ("original", "replacement"))
 
 
@@ -86,65 +85,14 @@ def call_in(question: QuestionRow, sent: Mapping[str, Any] | None = None) -> Cal
     """
     if not question.digest:
         return None
-    context = question.context
-    tail = context.rfind(f"\ndigest: {question.digest}\n")
-    found = _exact(context, tail, sent or {}) if tail >= 0 else None
-    before = context[: found[0]] if found else ""
-    tool, _, about = before.rstrip("\n").partition(": ")
-    named = question.call.tool if question.call is not None else tool or _named(question.question)
+    found = shown_call(question.question, question.context, question.digest, sent)
     return CallView(
-        tool=named,
-        about=about,
+        tool=question.call.tool if question.call is not None else found.tool,
+        about=found.about,
         digest=question.digest,
-        arguments=found[1] if found else None,
+        arguments=found.arguments,
         schema=_edit_schema(question.form),
     )
-
-
-def _named(question: str) -> str:
-    """The tool in `May Clerk call refund(...)?`, of a tool that has no description."""
-    _, _, after = question.rpartition("\n")[2].partition(" call ")
-    return after.partition("(")[0]
-
-
-def _exact(context: str, tail: int, sent: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | None:
-    """Where the arguments begin, and what they are: only if written out again they are the same.
-
-    So nothing in a description or in an argument can pose as an argument.
-    """
-    at = context.find(_BEGIN)
-    while 0 <= at < tail:
-        if at == 0 or context[at - 1] == "\n":
-            shown = _object_at(context, at + len(_BEGIN) - 1)
-            for each in (shown, _whole(shown, sent)):
-                if each and arguments_text(each) == context[at:tail]:
-                    return at, each
-            if not shown and context[at:tail] == arguments_text({}):
-                return at, {}
-        at = context.find(_BEGIN, at + 1)
-    return None
-
-
-def _whole(shown: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with the texts that are shown below them, as the agent gave them."""
-    return {
-        name: sent[name]
-        if name in sent and (value == _CHANGED or _has_lines(sent[name]))
-        else value
-        for name, value in shown.items()
-    }
-
-
-def _has_lines(value: Any) -> bool:
-    return "\\n" in json.dumps(value)
-
-
-def _object_at(text: str, start: int) -> dict[str, Any]:
-    try:
-        found: Any = json.JSONDecoder().raw_decode(text, start)[0]
-    except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _edit_schema(form: dict[str, Any] | None) -> dict[str, Any] | None:
