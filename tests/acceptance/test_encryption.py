@@ -314,15 +314,15 @@ async def test_a_persons_key_erases_their_runs_threads_and_big_values(
 ) -> None:
     app = telling(ring, subject="customer")
     async with engine.works(app) as worker:
-        hers = await engine.start("T1", text=f"hers {CANARY}", customer="ada")
+        hers = await engine.start("T1", text=f"hers {CANARY}", customer="olga")
         his = await engine.start("T2", text="his", customer=7)
         await engine.questions(2)
-        over = await engine.start("T3", text="hers, too", customer="ada")
+        over = await engine.start("T3", text="hers, too", customer="olga")
         await engine.question(run=over)
         await engine.answer("T3", "yes")
         await engine.result(over)
-        record = await store_of(engine).person("ada")
-        assert await engine.client.erase_person("desk", "ada", by="dpo") == 1
+        record = await store_of(engine).person("olga")
+        assert await engine.client.erase_person("desk", "olga", by="dpo") == 1
         async with Engine.at(clean_nats, ring) as looking:
             for run in (hers, over):
                 with pytest.raises(Erased):
@@ -341,7 +341,7 @@ async def test_a_persons_key_erases_their_runs_threads_and_big_values(
 
         await until(forgotten)
         # A new event of the same person is under a new key.
-        again = await engine.start("T4", text="again", customer="ada")
+        again = await engine.start("T4", text="again", customer="olga")
         await engine.question(run=again)
         await engine.answer("T4", "yes")
         assert (await engine.result(again))["said"] == "yes"
@@ -355,7 +355,7 @@ async def test_a_persons_key_erases_their_runs_threads_and_big_values(
         with pytest.raises(Erased):
             await looking.log.load(again)
         trail = [m.data async for m in every(looking.wire, "AUDIT", ">")]
-        assert not any(b"ada" in each or b"eve" in each for each in trail)
+        assert not any(b"olga" in each or b"eve" in each for each in trail)
     dead = [message async for message in every(engine.wire, "DEAD", ">")]
     assert dead == []
     assert len([m async for m in every(engine.wire, "KV_keys", f"$KV.keys.{record}")]) == 1
