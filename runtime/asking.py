@@ -12,7 +12,14 @@ from typing_extensions import TypeVar, Unpack
 from ..bus.errors import BusError
 from . import clock
 from .body import Body
-from .deciders import Deciders, accepted, check_countable, check_reachable, completed
+from .deciders import (
+    Deciders,
+    accepted,
+    check_countable,
+    check_reachable,
+    check_vouchers,
+    completed,
+)
 from .duration import seconds
 from .entry import Asked, Failure, Proposed, Stepped
 from .errors import (
@@ -30,10 +37,9 @@ from .quorum import Quorum, roles_of
 from .rung import Escalate, Remind
 from .state import Question
 from .vote import votes_on
-from .vouched import NATS, NONE, SIGNATURE
+from .vouched import SIGNATURE
 from .vouching import Accept
 
-_VOUCHED = frozenset({NATS, SIGNATURE, NONE})
 RAISE: Any = object()
 """As the `default` of a question: there is none, so AskTimedOut is raised."""
 
@@ -150,8 +156,10 @@ class Asking(Body):
                 it, that raises AskTimedOut or NoQuorum.
             agent: Who asks, for the person to see.
             accept: Which answers count, by who vouches for their authors: `nats`, `signature`,
-                `none`, or several of these. Others are refused, and the question stays open.
-                Default: all; for a role with keys, `signature`, and it takes no others.
+                `slack`, `link`, `token`, `proxy`, `none`, or several of these; see
+                docs/people.md. Others are refused, and the question stays open. Default: all; if
+                several people decide, `nats`; for a role with keys, `signature`, and it takes no
+                others.
             confidential: Whether the question, its context, `agent` and the texts of the form are
                 encrypted wherever they are stored for people: docs/encryption.md. Needs
                 `App(encryption=...)`.
@@ -231,10 +239,7 @@ class Asking(Body):
                     f"accept={accept!r}: leave `accept` out, or ask a role without keys"
                 )
             return [SIGNATURE]
-        if any(each not in _VOUCHED for each in wanted):
-            raise InvalidSetup(
-                f"accept={accept!r}: give 'nats', 'signature' or 'none', or several of these"
-            )
+        check_vouchers(accept)
         if wanted == [SIGNATURE]:
             raise InvalidSetup(
                 f"accept={accept!r}, but the role {role!r} has no keys: declare them with "

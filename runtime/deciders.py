@@ -13,7 +13,7 @@ from .errors import InvalidSetup
 from .forms import schema_of
 from .quorum import Quorum, is_reachable, roles_of
 from .tally import Decidable
-from .vouched import NATS, SIGNATURE
+from .vouched import NATS, NONE, SIGNATURE, VIA, VOUCHERS
 from .vouching import Accept
 
 
@@ -139,20 +139,35 @@ def check_declared(deciders: Deciders, answer: Any) -> None:
 
 
 def accepted(accept: Accept, role: str, quorum: Quorum) -> list[str]:
-    """Who must vouch for votes: a vote needs a name that cannot be made up.
+    """Who must vouch for votes: a vote needs a name that somebody vouches for.
+
+    Votes for a role with keys need a `signature`, whatever `accept` says of the others.
 
     Raises:
         InvalidSetup: `accept` asks for less, or for something that no role has.
     """
-    asked = roles_of(_Asked(role, quorum))
-    possible = {SIGNATURE if each in quorum.signed else NATS for each in asked}
-    wanted = {accept} if isinstance(accept, str) else set(accept or possible)
-    if wanted != possible:
+    signs = {each in quorum.signed for each in roles_of(_Asked(role, quorum))}
+    must = {SIGNATURE} if True in signs else set[str]()
+    check_vouchers(accept)
+    given = {accept} if isinstance(accept, str) else set(accept or ())
+    others = given - {SIGNATURE}
+    unsigned = False in signs
+    if NONE in given or (SIGNATURE in given and not must) or (others and not unsigned):
+        may = [*sorted(must), *((NATS, *VIA) if unsigned else ())]
         raise InvalidSetup(
-            f"accept={accept!r}, but several people decide this question, and their votes need "
-            f"{' and '.join(sorted(possible))}: leave `accept` out"
+            f"accept={accept!r}, but several people decide this question, each under a name that "
+            f"somebody vouches for: leave `accept` out, or give some of {', '.join(may)}"
         )
-    return sorted(possible)
+    default = {NATS} if unsigned else set[str]()
+    return sorted(must | (others or default))
+
+
+def check_vouchers(accept: Accept) -> None:
+    """Check that `accept` names vouchers. Raises InvalidSetup."""
+    given: Any = [accept] if isinstance(accept, str) else list(accept or ())
+    if any(each not in VOUCHERS for each in given):
+        known = ", ".join(map(repr, VOUCHERS))
+        raise InvalidSetup(f"accept={accept!r}: give one of {known}, or several of these")
 
 
 class _Asked(NamedTuple):

@@ -12,7 +12,7 @@ from .choice import REJECTIONS, choice_of
 from .entry import Voted
 from .quorum import Quorum, is_reachable, is_reached, roles_of, standing
 from .state import ANSWERED, NO_QUORUM, OPEN, Question
-from .vouched import NATS, SIGNATURE
+from .vouched import weakest
 
 
 class Decidable(Protocol):
@@ -91,8 +91,7 @@ def count(question: Question, vote: Voted) -> None:
     if status == ANSWERED:
         question.text = winners[-1].text
         question.by = ", ".join(each.by for each in winners)
-        is_signed = all(each.vouched == SIGNATURE for each in winners)
-        question.vouched = SIGNATURE if is_signed else NATS
+        question.vouched = weakest(each.vouched for each in winners)
 
 
 def result(question: Decidable, votes: Sequence[Voted]) -> Result:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Final, Literal, TypeAlias
 
-NATS = "nats"
-SIGNATURE = "signature"
-NONE = "none"
-"""What an answer records: the name is part of the subject, and the server can check it against the
-user; a signature; or nothing, and then `by` is only a claim."""
-Vouched: TypeAlias = Literal["nats", "signature", "none"]
+Vouched: TypeAlias = Literal["nats", "signature", "slack", "link", "token", "proxy", "none"]
+"""Who vouches for the name on an answer."""
+NATS: Final = "nats"
+"""The name is part of the subject, and the server can check it against the user."""
+SIGNATURE: Final = "signature"
+NONE: Final = "none"
+"""Nobody: the name is only a claim."""
+VIA: Final = ("slack", "link", "token", "proxy")
+"""Who took the answer in for the person: Slack, a link that only they were sent, a token that only
+they have, or a proxy that has signed them in. Only a bridge's login may publish such answers."""
+VOUCHERS: Final = (NATS, SIGNATURE, *VIA, NONE)
+_WEAKEST_FIRST: Final = (NONE, "proxy", "token", "link", "slack", NATS, SIGNATURE)
+
+
+def weakest(vouchers: Iterable[str]) -> str:
+    """Of several vouchers, the one that promises least; `none` if one of them is unknown."""
+    known = [each if each in _WEAKEST_FIRST else NONE for each in vouchers]
+    return min(known, key=_WEAKEST_FIRST.index)

@@ -10,9 +10,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from ...bus.token import is_word
 from ...runtime.forms import fit
 from ...runtime.state import ANSWERED, NO_QUORUM
-from ...runtime.vouched import NATS, NONE
+from ...runtime.vouched import NATS, NONE, VIA
+from .answer_subject import NOBODY, Sender
 from .parked_question import ParkedQuestion
 from .tickets import ParkedRecord
 
@@ -91,11 +93,13 @@ class Given(NamedTuple):
     """Who answers, by the subject; `by` is then the same."""
     signature: str = ""
     """The header `Layby-Signature`, unchecked."""
+    via: str = ""
+    """What took it in for the responder; empty: their own login sent it."""
 
     @property
     def vouched(self) -> str:
         """Who vouches for `by`, judged by the answer's subject alone."""
-        return NATS if self.responder else NONE
+        return self.via or (NATS if self.responder else NONE)
 
 
 class Refused(NamedTuple):
@@ -126,13 +130,22 @@ class Sent(NamedTuple):
 
 
 def understood(
-    data: bytes, ticket: str, responder: str = "", signature: str = ""
+    data: bytes, ticket: str, sender: Sender = NOBODY, signature: str = ""
 ) -> Given | Refused:
-    """Like `read`; the `responder` in the subject takes precedence over the answer's `by`."""
+    """Like `read`; the sender's name in the subject takes precedence over the answer's `by`."""
     given = read(data, ticket)
-    if not isinstance(given, Given) or not (responder or signature):
+    if not isinstance(given, Given) or not (sender.responder or signature):
         return given
-    return given._replace(by=responder or given.by, responder=responder, signature=signature)
+    responder, via = sender
+    if "." in responder:
+        return Refused(
+            f"its subject has too many words after the ticket: {responder[:200]!r} is neither a "
+            f"name nor a name and one of {', '.join(f'via-{each}' for each in VIA)}"
+        )
+    if via and not is_word(responder):
+        return Refused(f"its subject names {responder[:200]!r}: use letters, digits, _ and -")
+    by = responder or given.by
+    return given._replace(by=by, responder=responder, signature=signature, via=via)
 
 
 def read(data: bytes, ticket: str) -> Given | Refused:

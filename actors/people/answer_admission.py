@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from ...runtime.signature import HEADER
 from ...runtime.tally import why_not_entitled
 from ...runtime.vouched import NATS, NONE, SIGNATURE
 from ...runtime.vouching import must_sign, refused
-from .answer import Sent, WhyNot, unfit
-from .answer_lines import APPROVAL, YOUR_NAME
+from .answer import Given, Sent, WhyNot, unfit
+from .answer_lines import APPROVAL, YOUR_NAME, accepted_from, through
 from .parked_question import ParkedQuestion
 
 if TYPE_CHECKING:
@@ -52,13 +53,10 @@ class AnswerAdmission:
         given, role = sent.given, sent.role or self._role
         named_subject = self._names.subject(f"{role}.response.{encode(ticket)}.{YOUR_NAME}")
         if not is_signed:
-            if not question.accept or given.vouched in question.accept:
+            accept = accepted_from(question, role)
+            if not accept or given.vouched in accept:
                 return ""
-            if question.quorum is not None:
-                return f"several people decide this, each under their own name: {named_subject}"
-            if NATS in question.accept:
-                return f"the question accepts only answers whose subject names you: {named_subject}"
-            return f"the question accepts only unnamed answers ({NONE}): leave the name out"
+            return _why_not_vouched(question, accept, given, named_subject)
         how = f"answer on {named_subject} with a {HEADER}: `layby answer` and `layby sign` make one"
         if not given.responder:
             return f"the role {role!r} takes signed answers only: {how}"
@@ -76,6 +74,28 @@ class AnswerAdmission:
     def answered(self, question_id: str, winner: Sent) -> Answered:
         """The record for the log that an answer has closed a question."""
         return answered(question_id, winner, signed=self._role in self._host.ports.signers)
+
+
+def _why_not_vouched(
+    question: ParkedQuestion, accept: Sequence[str], given: Given, named_subject: str
+) -> str:
+    """Why who vouches for an answer is not enough, and where to answer."""
+    several = question.quorum is not None
+    if only := through(accept):
+        what = "votes" if several else "answers"
+        return f"the question accepts only {what} through {' or '.join(only)}"
+    if NATS not in accept:
+        others = [each for each in accept if each != NONE]
+        also = f", and answers through {' or '.join(others)}" if others else ""
+        return f"the question accepts only unnamed answers ({NONE}): leave the name out{also}"
+    if given.via:
+        return (
+            f"what comes through {given.via} does not count for this question: answer with your "
+            f"own login, on {named_subject}"
+        )
+    if several:
+        return f"several people decide this, each under their own name: {named_subject}"
+    return f"the question accepts only answers whose subject names you: {named_subject}"
 
 
 def _generic_reason(question: ParkedQuestion) -> str:

@@ -11,7 +11,8 @@ from ...bus.names import Names
 from ...bus.token import encode
 from ...runtime.form_text import choices, describe, example
 from ...runtime.quorum import Quorum, roles_of
-from ...runtime.vouched import NATS, NONE, SIGNATURE
+from ...runtime.vouched import NATS, NONE, SIGNATURE, VIA
+from .answer_subject import via_subject
 
 _TEXT = "your answer"
 _ANSWER = 'the field "answer" of {"answer": ..., "questionId": "...", "by": "..."}, or alone:'
@@ -103,8 +104,11 @@ def answer_with(names: Names, ticket: str, question: Answerable, role: str = "")
 
 def _lines(names: Names, ticket: str, question: Answerable, role: str) -> tuple[str, ...]:
     subject = names.subject(answer_subject(ticket, question, role))
+    accept = accepted_from(question, role)
+    if through(accept):
+        return ()
     answers = _answers(question.form, question.digest)
-    if SIGNATURE in accepted_from(question, role):
+    if SIGNATURE in accept:
         options = ["--prefix", names.prefix] if names.prefix else []
         options += ["--role", role] if len(roles_of(question)) > 1 else []
         options += ["--question", question.id, "--responder", YOUR_NAME, "--nkey", "FILE"]
@@ -122,7 +126,9 @@ def accepted_from(question: Answerable, role: str) -> Sequence[str]:
     """Who must vouch for an answer of a role; empty: nobody."""
     if question.quorum is None:
         return question.accept
-    return [SIGNATURE if role in question.quorum.signed else NATS]
+    if role in question.quorum.signed:
+        return [SIGNATURE]
+    return [each for each in question.accept if each != SIGNATURE] or [NATS]
 
 
 def answer_subject(ticket: str, question: Answerable, role: str = "") -> str:
@@ -130,7 +136,16 @@ def answer_subject(ticket: str, question: Answerable, role: str = "") -> str:
     role = role or question.role
     plain = f"{role}.response.{encode(ticket)}"
     accept = accepted_from(question, role)
-    return f"{plain}.{YOUR_NAME}" if accept and NONE not in accept else plain
+    if not accept or NONE in accept:
+        return plain
+    if accept_only := through(accept):
+        return via_subject(plain, YOUR_NAME, accept_only[0])
+    return f"{plain}.{YOUR_NAME}"
+
+
+def through(accept: Sequence[str]) -> list[str]:
+    """If answers count only if a bridge takes them in: through which; empty: people can send."""
+    return [] if not set(accept) <= set(VIA) else list(accept)
 
 
 def _as_text(answer: Any) -> str:

@@ -25,6 +25,7 @@ from ...bus.requests import Requests
 from ...bus.token import decode
 from ...runtime import clock
 from ...runtime.signature import HEADER
+from .answer_subject import split_subject
 from .question_publisher import QuestionPublisher
 from .tickets import ParkedRecord, Tickets
 
@@ -50,12 +51,6 @@ _REMEMBERED = 10_000
 def lookahead_consumer(role: str) -> str:
     """The consumer that lists the answers that wait."""
     return f"look-{role}"
-
-
-def split_subject(subject: str) -> tuple[str, str]:
-    """The ticket's token and the responder's name, if any, in an answer's subject."""
-    token, _, responder = subject.split(".", 2)[2].partition(".")
-    return token, responder
 
 
 class Found(NamedTuple):
@@ -154,7 +149,8 @@ class EarlyAnswers:
             return ""
 
     def _responder(self, seen: WaitingMessage) -> str:
-        return split_subject(self._requests.names.own(seen.subject))[1]
+        _, sender = split_subject(self._requests.names.own(seen.subject))
+        return sender.responder
 
     def _is_open(self, record: ParkedRecord) -> bool:
         return any(self._role in q.roles and q.status == "open" for q in record.questions)

@@ -27,9 +27,10 @@ from ...runtime.signature import HEADER
 from ..kinds import human_address
 from .answer import TAKEN, Given, Receipt, Refused, Verdict, understood
 from .answer_resolution import AnswerResolver, Early, Incoming, NotYet, Taken, retry_delay
+from .answer_subject import Sender, split_subject
 from .deadlines import Deadlines
 from .duty import Duties
-from .early_answers import EarlyAnswers, Found, lookahead_consumer, split_subject
+from .early_answers import EarlyAnswers, Found, lookahead_consumer
 from .open_questions import OpenQuestions
 from .question_closing import QuestionCloser
 from .question_publisher import QuestionPublisher
@@ -127,14 +128,14 @@ class Human:
 
     async def answer(self, delivery: Delivery) -> None:
         """Take an answer: close the question it is for, and issue its receipt."""
-        token, responder = split_subject(self._names.own(delivery.subject))
+        token, sender = split_subject(self._names.own(delivery.subject))
         self._resolver.arrivals.note(delivery, token)  # before it waits: in the order of arrival
         flood = self._unwanted > _FLOOD
         self._lookahead.note(delivery, flood=flood)
         async with self._gate.admit(delivery, flood=flood):
             if not await self._early.has_taken(delivery):
                 try:
-                    await self._answer(token, responder, delivery)
+                    await self._answer(token, sender, delivery)
                 except NotYet:
                     await delivery.nak(retry_delay(delivery.num_delivered))
                     return
@@ -148,12 +149,12 @@ class Human:
         finally:
             await self._early.stop()
 
-    async def _answer(self, token: str, responder: str, delivery: Delivery) -> None:
+    async def _answer(self, token: str, sender: Sender, delivery: Delivery) -> None:
         """Take an answer in its turn. Raises NotYet."""
         signature = delivery.headers.get(HEADER, "")
-        ticket, given = _parsed(token, delivery.data, responder, signature)
+        ticket, given = _parsed(token, delivery.data, sender, signature)
         if isinstance(given, Refused):
-            taken, by = Taken(Verdict("invalid", reason=given.reason)), responder
+            taken, by = Taken(Verdict("invalid", reason=given.reason)), sender.responder
         else:
             answer = Incoming(ticket, token, given, delivery)
             taken, by = await self._resolver.resolve(answer, delivery), given.by
@@ -163,8 +164,8 @@ class Human:
 
     async def _take_early(self, found: Found) -> bool:
         """Take an answer ahead of its turn; False: it waits for its turn."""
-        token, responder = split_subject(self._names.own(found.subject))
-        given = understood(found.data, found.ticket, responder, found.signature)
+        token, sender = split_subject(self._names.own(found.subject))
+        given = understood(found.data, found.ticket, sender, found.signature)
         if isinstance(given, Refused):
             return False
         answer = Incoming(found.ticket, token, given, Early(found.seq, found.at))
@@ -200,10 +201,10 @@ class Human:
                 await self._closer.sync(live, question)
 
 
-def _parsed(token: str, data: bytes, responder: str, signature: str) -> tuple[str, Given | Refused]:
+def _parsed(token: str, data: bytes, sender: Sender, signature: str) -> tuple[str, Given | Refused]:
     """The ticket of an answer, and what it says."""
     try:
         ticket = decode_token(token)
     except InvalidTicket as error:
         return token[:200], Refused(str(error))
-    return ticket, understood(data, ticket, responder, signature)
+    return ticket, understood(data, ticket, sender, signature)

@@ -13,6 +13,7 @@ from ...bus.token import encode
 from ...bus.wire import Message
 from ...runtime.signature import HEADER
 from .answer import SKEW, Given, Sent, understood
+from .answer_subject import sender_of
 
 
 class SentAnswers:
@@ -94,7 +95,7 @@ async def sent_by(
 
 def _with_responder(plain: str) -> str:
     """The subjects of the same ticket that name the responder."""
-    return f"{plain}.*"
+    return f"{plain}.>"
 
 
 def _earlier(one: Message | None, other: Message | None) -> Message | None:
@@ -105,8 +106,8 @@ def _earlier(one: Message | None, other: Message | None) -> Message | None:
 
 def _sent(message: Message, ticket: str, plain: str, role: str) -> Sent | None:
     headers = message.headers
-    responder = headers["Nats-Subject"].removeprefix(plain)[1:]
-    given = understood(message.data, ticket, responder, headers.get(HEADER, ""))
+    sender = sender_of(headers["Nats-Subject"].removeprefix(plain)[1:])
+    given = understood(message.data, ticket, sender, headers.get(HEADER, ""))
     if not isinstance(given, Given):
         return None
     at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from .account import CONNECTIONS, Account, Service
-from .login import Login, Person, Staff
+from .login import Bridge, Login, Person, Staff
 from .outline import Outline, outline
 from .wall import Wall
 
 __all__ = [
     "CONNECTIONS",
     "Account",
+    "Bridge",
     "Login",
     "Outline",
     "Person",

@@ -17,7 +17,8 @@ SENDERS: Final = "SENDERS"
 PEOPLE: Final = "PEOPLE"
 OBSERVERS: Final = "OBSERVERS"
 OPERATORS: Final = "OPERATORS"
-OUTSIDERS: Final = (SENDERS, PEOPLE, OBSERVERS, OPERATORS)
+BRIDGES: Final = "BRIDGES"
+OUTSIDERS: Final = (SENDERS, PEOPLE, BRIDGES, OBSERVERS, OPERATORS)
 """The accounts of those who do not run workers, one for each kind."""
 
 
@@ -49,6 +50,14 @@ class Person(msgspec.Struct, frozen=True):
     """The roles that they answer for; none: all of the app's."""
 
 
+class Bridge(msgspec.Struct, frozen=True):
+    """A program that takes in what people say elsewhere, and vouches for who they are."""
+
+    name: str
+    via: tuple[str, ...] = ()
+    """What it vouches by, some of `slack`, `link`, `token` and `proxy`; none: all of them."""
+
+
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
     """The names of everybody who gets a login.
 
@@ -58,11 +67,14 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
 
     senders: tuple[str, ...] = ("helpdesk",)
     people: tuple[Person, ...] = (Person("ada"),)
+    bridges: tuple[Bridge, ...] = ()
+    notifiers: tuple[str, ...] = ()
     observers: tuple[str, ...] = ("observer",)
     operators: tuple[str, ...] = ("operator",)
 
     def __post_init__(self) -> None:
         names = ["provisioner", "worker", *self.senders, *(each.name for each in self.people)]
+        names += [*(each.name for each in self.bridges), *self.notifiers]
         names += [*self.observers, *self.operators]
         for name in names:
             if not is_word(name):

@@ -16,17 +16,31 @@ import msgspec
 from ..bus.errors import InvalidSettings
 from ..bus.files import write_private
 from . import jwt
-from .login import LAYBY, OBSERVERS, OPERATORS, PEOPLE, SENDERS, TRAIL, Login, Person, Staff
+from .login import (
+    BRIDGES,
+    LAYBY,
+    OBSERVERS,
+    OPERATORS,
+    PEOPLE,
+    SENDERS,
+    TRAIL,
+    Bridge,
+    Login,
+    Person,
+    Staff,
+)
 from .nkey import ACCOUNT, OPERATOR, USER, Key
 from .wall import Wall
 
 _BOOK: Final = "logins.json"
 _SYSTEM: Final = "SYS"
 _OPERATOR: Final = "operator"
-Kind = Literal["sender", "person", "observer", "operator"]
+Kind = Literal["sender", "person", "bridge", "notifier", "observer", "operator"]
 _ACCOUNTS: Final[dict[str, str]] = {
     "sender": SENDERS,
     "person": PEOPLE,
+    "bridge": BRIDGES,
+    "notifier": LAYBY,
     "observer": OBSERVERS,
     "operator": OPERATORS,
 }
@@ -38,6 +52,9 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     public: str
     roles: tuple[str, ...] = ()
+    """Of a person: the roles that they answer for."""
+    via: tuple[str, ...] = ()
+    """Of a bridge: what it vouches by."""
 
 
 class _Book(msgspec.Struct, kw_only=True):
@@ -92,21 +109,26 @@ class Registry:
         registry._make_admin()
         for login in wall.logins(staff):
             roles = next((each.roles for each in staff.people if each.name == login.name), ())
-            registry._issue(login, roles)
+            via = next((each.via for each in staff.bridges if each.name == login.name), ())
+            registry._issue(login, roles, via)
         registry._write_config()
         return registry
 
-    def add(self, kind: Kind, name: str, roles: tuple[str, ...] = ()) -> Login:
+    def add(
+        self, kind: Kind, name: str, roles: tuple[str, ...] = (), via: tuple[str, ...] = ()
+    ) -> Login:
         """Issue a login: the file `creds/NAME.creds`. The server does not need an update.
 
         Raises:
-            InvalidSettings: the name is taken or cannot be one, or no app has such a role.
+            InvalidSettings: the name is taken or cannot be one, no app has such a role, or nobody
+                can vouch by such a `via`.
         """
         if name in self._book.logins:
             raise InvalidSettings(f"{name} has a login already: revoke it first, or name another.")
         Staff(senders=(name,), people=(), observers=(), operators=())  # checks the name
-        login = self._login(_Entry(account=_ACCOUNTS[kind], public="", roles=roles), name)
-        self._issue(login, roles)
+        account = _ACCOUNTS[kind]
+        login = self._login(_Entry(account=account, public="", roles=roles, via=via), name)
+        self._issue(login, roles, via)
         return login
 
     def revoke(self, name: str) -> None:
@@ -159,8 +181,9 @@ class Registry:
 
     @property
     def logins(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Who has a login: the account and the roles of each."""
-        return {name: (each.account, each.roles) for name, each in self._book.logins.items()}
+        """Who has a login: the account of each, and a person's roles or a bridge's `via`."""
+        found = self._book.logins.items()
+        return {name: (each.account, each.roles or each.via) for name, each in found}
 
     @property
     def account(self) -> str:
@@ -170,10 +193,7 @@ class Registry:
     @property
     def trail(self) -> str:
         """The public key of the account for the audit trail, even if it is not used yet."""
-        file = self.folder / "keys" / f"{TRAIL}.nk"
-        if not file.exists():  # the folder was made by an earlier release
-            Key.new(ACCOUNT).write(file)
-        return self._key(TRAIL).public
+        return self._account_key(TRAIL).public
 
     @property
     def admin(self) -> Path:
@@ -187,7 +207,7 @@ class Registry:
     def tokens(self) -> dict[str, str]:
         """The tokens of all accounts, by the public key of each."""
         operator, accounts = self._key(_OPERATOR), self._book.wall.accounts()
-        keys = {each.name: self._key(each.name) for each in accounts}
+        keys = {each.name: self._account_key(each.name) for each in accounts}
         system = self._key(_SYSTEM).public
         found = {system: jwt.system(system, operator)}
         for account in accounts:
@@ -222,21 +242,24 @@ class Registry:
     def _login(self, entry: _Entry, name: str) -> Login:
         wall = self._book.wall
         if entry.account == LAYBY:
-            return next(login for login in wall.inside() if login.name == name)
+            inside = (login for login in wall.inside() if login.name == name)
+            return next(inside, None) or wall.notifier(name)
         if entry.account == PEOPLE:
             return wall.person(Person(name, entry.roles))
+        if entry.account == BRIDGES:
+            return wall.bridge(Bridge(name, entry.via))
         make = {SENDERS: wall.sender, OBSERVERS: wall.observer, OPERATORS: wall.operator}
         return make[entry.account](name)
 
-    def _issue(self, login: Login, roles: tuple[str, ...]) -> None:
+    def _issue(self, login: Login, roles: tuple[str, ...], via: tuple[str, ...]) -> None:
         key = Key.new(USER)
-        entry = _Entry(account=login.account, public=key.public, roles=roles)
+        entry = _Entry(account=login.account, public=key.public, roles=roles, via=via)
         self._book.logins[login.name] = entry
         _save(self.folder, self._book)  # first, because an unrecorded login cannot be revoked
         self._write_creds(login, key)
 
     def _write_creds(self, login: Login, key: Key) -> None:
-        token = jwt.user(login, key.public, self._key(login.account))
+        token = jwt.user(login, key.public, self._account_key(login.account))
         write_private(self.creds(login.name), jwt.creds(token, key))
 
     def _make_admin(self) -> None:
@@ -253,6 +276,12 @@ class Registry:
                 f"{self.creds(name)} is gone or damaged: `layby accounts revoke` {name}, and add "
                 "them again."
             ) from None
+
+    def _account_key(self, name: str) -> Key:
+        file = self.folder / "keys" / f"{name}.nk"
+        if not file.exists():  # an earlier release made the folder, and had no such account
+            Key.new(ACCOUNT).write(file)
+        return self._key(name)
 
     def _key(self, name: str) -> Key:
         return Key.read(self.folder / "keys" / f"{name}.nk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ..actors.people.answer_subject import via_subject
 from ..actors.people.rota_book import BUCKET as ROTA
 from ..commands import STREAM as TRAIL
 from ..runtime.adoption import BLOCKED
@@ -73,6 +74,15 @@ def answers(app: Outline, roles: Iterable[str], who: str, *, plain: bool) -> tup
     own = app.names.subject
     named = [own(f"{role}.response.*.{who}") for role in roles]
     return (*named, *(own(f"{role}.response.*") for role in roles if plain))
+
+
+def taken_in(app: Outline, via: Iterable[str]) -> tuple[str, ...]:
+    """The subjects of answers that a bridge takes in, in anybody's name."""
+    return tuple(
+        app.names.subject(via_subject(f"{role}.response.*", "*", each))
+        for role in app.roles
+        for each in via
+    )
 
 
 def questions(app: Outline) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -14,9 +14,11 @@ from typing import Final
 import msgspec
 
 from ..bus.errors import InvalidSettings
+from ..runtime.vouched import VIA
 from . import rights, trail
 from .account import CONNECTIONS, Account, Limits, Service
 from .login import (
+    BRIDGES,
     LAYBY,
     OBSERVERS,
     OPERATORS,
@@ -24,6 +26,7 @@ from .login import (
     PEOPLE,
     SENDERS,
     TRAIL,
+    Bridge,
     Login,
     Person,
     Staff,
@@ -64,6 +67,8 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
             *self.inside(),
             *map(self.sender, staff.senders),
             *map(self.person, staff.people),
+            *map(self.bridge, staff.bridges),
+            *map(self.notifier, staff.notifiers),
             *map(self.observer, staff.observers),
             *map(self.operator, staff.operators),
         ]
@@ -107,6 +112,30 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         about = "Sees questions and answers them; the last word of the subject says who it was."
         return _login(name, PEOPLE, publish, receive, about)
 
+    def bridge(self, bridge: Bridge) -> Login:
+        """A program that takes in what people say elsewhere.
+
+        Raises:
+            InvalidSettings: nobody can vouch by one of its `via`.
+        """
+        if unknown := [each for each in bridge.via if each not in VIA]:
+            raise InvalidSettings(
+                f"{bridge.name} cannot vouch by {', '.join(unknown)}: give some of {', '.join(VIA)}"
+            )
+        via = bridge.via or VIA
+        taken_in = self._all(lambda app: rights.taken_in(app, via))
+        publish = (*rights.looking(), *self._asked(trail.reads), *taken_in)
+        about = "Looks at everything; hands in answers of people whom it knows, and says so."
+        return _login(bridge.name, BRIDGES, publish, self._all(rights.watched), about)
+
+    def notifier(self, name: str) -> Login:
+        """A process that shows questions on channels, and takes in what people say there."""
+        _, worker = self.inside()
+        taken_in = self._all(lambda app: rights.taken_in(app, VIA))
+        receive = (*worker.receive[1:], *self._all(lambda app: rights.asked(app, app.roles)))
+        about = "Runs `layby notify APP`: what a worker may do, and what a bridge may."
+        return _login(name, LAYBY, (*worker.publish, *taken_in), receive, about)
+
     def observer(self, name: str) -> Login:
         """A person or dashboard that may read everything."""
         about = "Looks at everything and changes nothing: `layby runs`, `show`, `doctor`."
@@ -129,6 +158,8 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
             return self._people()
         inside = not self.own_trail
         single = self._all(lambda app: rights.looks(app, trail=inside)[1])
+        if name == BRIDGES:
+            single += self._all(lambda app: rights.taken_in(app, VIA))
         if name == OPERATORS:
             single += self._all(rights.of_rotas)
         if name == OPERATORS and inside:

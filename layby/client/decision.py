@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ..actors.people.answer import Given, understood
+from ..actors.people.answer_subject import sender_in
 from ..runtime.entry import Answered, Asked, Expired, Record
 from ..runtime.envelope import read
 from ..runtime.role import Role
@@ -94,9 +95,8 @@ def _of_answer(decision: Decision, signers: Signers | None) -> Checks:
 
 
 def _says(sent: Sent, outcome: Ended, asked: Matter) -> bool:
-    words = sent.subject.split(".")
-    responder = words[-1] if words[-4:-2] == [asked.role, "response"] else ""
-    given = understood(sent.body.encode(), asked.ticket, responder, sent.signature)
+    sender = sender_in(sent.subject, asked.role)
+    given = understood(sent.body.encode(), asked.ticket, sender, sent.signature)
     return (
         isinstance(given, Given)
         and (given.text, given.by) == (outcome.answer, outcome.by)

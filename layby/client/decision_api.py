@@ -11,6 +11,7 @@ import msgspec
 
 from ..actors.keys import APPROVE, BEFORE, Key
 from ..actors.people.answer import Given, Receipt, understood
+from ..actors.people.answer_subject import sender_of
 from ..bus.blobs import Blobs
 from ..bus.errors import LaybyError, StreamMissing
 from ..bus.log import Log, LogMessage, parse, stream_of
@@ -27,7 +28,7 @@ from ..runtime.run import LiveRun
 from ..runtime.signature import HEADER, digest
 from ..runtime.state import Question, RunState
 from ..runtime.times import iso
-from ..runtime.vouched import NATS, NONE, SIGNATURE
+from ..runtime.vouched import NONE, SIGNATURE
 from ..runtime.vouching import Signers
 from ..views.listing import Progress
 from ..views.lookup import find
@@ -206,7 +207,7 @@ class DecisionApi:
         found: list[Sent] = []
         for role in roles_of(asked):
             plain = self._names.subject(f"{role}.response.{encode(ticket)}")
-            for subject in (plain, f"{plain}.*"):
+            for subject in (plain, f"{plain}.>"):
                 async with aclosing(self._every("ANSWERS", self._names.own(subject))) as messages:
                     found += [
                         _sent(message, ticket, plain, asked)
@@ -284,8 +285,8 @@ def _logged(entry: LogMessage, stored: Message) -> Logged:
 
 def _sent(message: Message, ticket: str, plain: str, asked: Question) -> Sent:
     subject, header = message.headers["Nats-Subject"], message.headers.get(HEADER, "")
-    responder = subject.removeprefix(plain)[1:]
-    given = understood(message.data, ticket, responder, header)
+    sender = sender_of(subject.removeprefix(plain)[1:])
+    given = understood(message.data, ticket, sender, header)
     won = sequence(message) == asked.seq and SIGNATURE in asked.accept
     if asked.quorum is not None:
         won = any(v.seq == sequence(message) and v.vouched == SIGNATURE for v in asked.votes)
@@ -293,8 +294,8 @@ def _sent(message: Message, ticket: str, plain: str, asked: Question) -> Sent:
         subject=subject,
         seq=sequence(message),
         at=_at(message),
-        by=given.by if isinstance(given, Given) else responder,
-        vouched=SIGNATURE if won else NATS if responder else NONE,
+        by=given.by if isinstance(given, Given) else sender.responder,
+        vouched=SIGNATURE if won else given.vouched if isinstance(given, Given) else NONE,
         signature=header,
         body=message.data.decode("utf-8", "replace"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..actors.people.answer import Given, understood
+from ..actors.people.answer_subject import sender_in
 from ..runtime.entry import Asked, Expired, Record, Voted
 from ..runtime.signature import Signature
 from ..runtime.state import OPEN, Question
@@ -68,9 +69,8 @@ def _recounted(
 
 
 def _says(sent: Sent, vote: Voted, ticket: str) -> bool:
-    words = sent.subject.split(".")
-    responder = words[-1] if words[-4:-2] == [vote.role, "response"] else ""
-    given = understood(sent.body.encode(), ticket, responder, sent.signature)
+    sender = sender_in(sent.subject, vote.role)
+    given = understood(sent.body.encode(), ticket, sender, sent.signature)
     return (
         isinstance(given, Given)
         and (given.text, given.responder) == (vote.text, vote.by)

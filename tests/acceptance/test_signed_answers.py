@@ -388,7 +388,7 @@ async def test_what_accept_cannot_mean_blocks_the_run(layby_running: Running) ->
         for role, accept, why in (
             ("developer", "signature", "has no keys"),
             ("approver", "nats", "takes signed answers only"),
-            ("developer", "fax", "give 'nats'"),
+            ("developer", "fax", "give one of 'nats'"),
         ):
             event = {"ticketId": accept, "role": role, "accept": accept}
             run = await rt.send("odd.asked", event)

@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from layby import App, Step
-from layby.access import Person, Staff, Wall, outline
+from layby.access import Bridge, Person, Staff, Wall, outline
 from layby.access.config import accounts, one_account
 from layby.access.nkey import Key
 from layby.access.push import push
@@ -29,7 +29,11 @@ from tests.engine import until
 WITHIN = 20.0
 """Seconds that anything may take on a loaded machine."""
 EVENT = "support.ticket.created"
-STAFF = Staff(people=(Person("ada"), Person("bob")))
+STAFF = Staff(
+    people=(Person("ada"), Person("bob")),
+    bridges=(Bridge("slackbot", ("slack",)),),
+    notifiers=("notifier",),
+)
 
 
 def desk() -> App:

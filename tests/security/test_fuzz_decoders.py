@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from layby.actors.people.answer import judge, read, understood
+from layby.actors.people.answer_subject import Sender
 from layby.actors.people.contest import Contest
 from layby.actors.people.open_questions import OpenQuestion
 from layby.actors.people.published_questions import _id_in
@@ -90,7 +91,7 @@ def test_a_row_is_read_or_refused(body: bytes) -> None:
 @calmly
 @given(bodies(), st.sampled_from(["developer", "lead"]))
 def test_an_answer_is_understood_or_refused(body: bytes, role: str) -> None:
-    given_ = understood(body, "T1", "ada")
+    given_ = understood(body, "T1", Sender("ada"))
     plain = read(body, "T1")
     assert isinstance(given_, type(plain))
     with suppress(*UNREADABLE):

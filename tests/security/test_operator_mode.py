@@ -145,10 +145,10 @@ async def test_by_commands(
         *("provisioner", "worker", "helpdesk", "eve", "observer", "operator")
     }
     async with served(tmp_path, Registry(Path(folder))) as nats:
-        assert (await layby(nats, "eve", "accounts", "push", folder))["pushed"] == 7
+        assert (await layby(nats, "eve", "accounts", "push", folder))["pushed"] == 8
         app = "examples.support_agent:app"
-        assert (await layby(nats, "eve", "accounts", "update", folder, app))["pushed"] == 7
-        assert (await layby(nats, "eve", "accounts", "revoke", folder, "eve"))["pushed"] == 7
+        assert (await layby(nats, "eve", "accounts", "update", folder, app))["pushed"] == 8
+        assert (await layby(nats, "eve", "accounts", "revoke", folder, "eve"))["pushed"] == 8
 
 
 async def test_an_update_keeps_what_it_is_not_told(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_role_that_the_app_lacks_is_refused(capsys: pytest.CaptureFixture[str]
 def test_how_many_connections_outsiders_may_have(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["accounts", "config", APP, "--max-connections", "7"]) == 0
     written = capsys.readouterr().out
-    assert written.count("max_connections: 7,") == 4
+    assert written.count("max_connections: 7,") == 5
     assert f"config {APP} --max-connections 7" in written
     assert run(["accounts", "config", APP, "--max-connections", "7", "--one-account"]) != 0
     assert "--one-account" in capsys.readouterr().err

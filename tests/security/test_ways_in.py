@@ -22,7 +22,7 @@ from tests.security.test_reply_subjects import NOSUCH, counts, goes_on, held
 
 pytestmark = pytest.mark.nats
 
-OUTSIDERS = ("helpdesk", "ada", "observer", "operator")
+OUTSIDERS = ("helpdesk", "ada", "slackbot", "observer", "operator")
 DEAF = [
     *(b"_INBOX.>", b"_INBOX_bob.>", b"_INBOX_worker.>", b"_R_.>", b">", b"*.>"),
     *(b"$SYS.>", b"$SYS.ACCOUNT.>", b"$JS.EVENT.>", b"$JS.API.>", b"$JS.ACK.>", b"$KV.>"),

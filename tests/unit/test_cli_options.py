@@ -138,7 +138,7 @@ def test_the_command_starts_without_heavy_imports() -> None:
         (["dev", "shop:app", "--port", "70000"], "--port must be 65535 or less"),
         (
             ["accounts", "add", "logins", "eve", "--as", "boss"],
-            "--as must be one of 'person', 'sender', 'observer', 'operator'",
+            "--as must be one of 'person', 'sender', 'bridge', 'notifier', 'observer', 'operator'",
         ),
         (["show"], "missing argument 'RUN'"),
         (["runs", "--nonsense"], "no such option: --nonsense"),

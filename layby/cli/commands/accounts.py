@@ -140,9 +140,11 @@ def add(
     folder: _Folder,
     name: _Name,
     kind: Annotated[
-        Literal["person", "sender", "observer", "operator"],
+        Literal["person", "sender", "bridge", "notifier", "observer", "operator"],
         typer.Option(
-            "--as", metavar="KIND", help="Kind of login: person, sender, observer or operator."
+            "--as",
+            metavar="KIND",
+            help="Kind of login: person, sender, bridge, notifier, observer or operator.",
         ),
     ] = "person",
     role: Annotated[
@@ -150,6 +152,14 @@ def add(
         typer.Option(
             metavar="ROLE,...",
             help="Roles that a person answers for; default: all.",
+            show_default=False,
+        ),
+    ] = "",
+    via: Annotated[
+        str,
+        typer.Option(
+            metavar="VIA,...",
+            help="What a bridge vouches by: slack, link, token, proxy; default: all.",
             show_default=False,
         ),
     ] = "",
@@ -161,7 +171,7 @@ def add(
     from ...access.registry import Registry
 
     registry = Registry(folder)
-    registry.add(kind, name, comma_separated(role))
+    registry.add(kind, name, comma_separated(role), comma_separated(via))
     file = str(registry.creds(name))
     if call.json:
         print_json({"name": name, "creds": file, "inbox_prefix": f"_INBOX_{name}"})

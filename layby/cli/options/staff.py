@@ -45,6 +45,8 @@ class NamedStaff(NamedTuple):
 
     person: tuple[str, ...] = ()
     sender: tuple[str, ...] = ()
+    bridge: tuple[str, ...] = ()
+    notifier: tuple[str, ...] = ()
     observer: tuple[str, ...] = ()
     operator: tuple[str, ...] = ()
 
@@ -57,18 +59,27 @@ class NamedStaff(NamedTuple):
     @property
     def staff(self) -> Staff:
         """Everybody who is named; the default name for a kind of which nobody is."""
-        from ...access import Person, Staff
+        from ...access import Bridge, Person, Staff
 
-        others = {f"{kind}s": who for kind, who in self._asdict().items() if kind != "person"}
-        split = [each.partition("=") for each in self.person]
-        people = tuple(Person(name, comma_separated(to)) for name, _, to in split) or Staff().people
-        return Staff(people=people, **{kind: who for kind, who in others.items() if who})
+        plain = ("sender", "notifier", "observer", "operator")
+        others = {f"{kind}s": who for kind, who in self._asdict().items() if kind in plain and who}
+        people = tuple(Person(name, of) for name, of in _split(self.person)) or Staff().people
+        bridges = tuple(Bridge(name, via) for name, via in _split(self.bridge))
+        return Staff(people=people, bridges=bridges, **others)
+
+
+def _split(given: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    """Names, each with the list that follows its `=`."""
+    parts = [each.partition("=") for each in given]
+    return [(name, comma_separated(rest)) for name, _, rest in parts]
 
 
 _OPTIONS = NamedStaff._fields
 _HELP = NamedStaff(
     person=("NAME[=ROLE,...]", "Person who answers, for all roles or for these; default: ada."),
     sender=("NAME", "Program that sends events; default: helpdesk."),
+    bridge=("NAME[=VIA,...]", "Program that takes in answers: slack, link, token or proxy."),
+    notifier=("NAME", "Process that runs `layby notify`."),
     observer=("NAME", "Person or program that may read everything; default: observer."),
     operator=("NAME", "Person who cancels and retries runs; default: operator."),
 )
