@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .actors.people.channels.email import email
 from .runtime.channel import (
     Card,
     CardVote,
@@ -24,4 +25,5 @@ __all__ = [
     "Listening",
     "Outcome",
     "Undeliverable",
+    "email",
 ]

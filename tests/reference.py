@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import layby
+from layby import channels
 from layby.actors.agents import definition, hooks
 from layby.actors.networks import router
 from layby.actors.threads import history
@@ -36,6 +38,9 @@ Durations are text (`250ms`, `90s`, `1h30m`, `2d`, `PT4H`), a `timedelta`, or se
 _STEP = """\
 The second argument of a workflow function. In a tool, `ctx.step` has the same verbs, except
 `network` and `agent`. `step.run_id` and `step.ticket` identify the run.
+"""
+_CHANNELS = """\
+How questions reach people: `from layby.channels import email`, and `Role(channels=[...])`.
 """
 _VERBS = (
     "run",
@@ -111,12 +116,21 @@ def _parts() -> Iterator[list[str]]:
     yield ["## RoutingAgent", "", *_record("RoutingAgent(...)", layby.RoutingAgent)]
     yield ["## tool", "", *_function("@tool(...)", layby.tool)]
     yield ["### ToolContext", "", *_record("ctx: ToolContext", context.ToolContext, defaults=False)]
+    yield ["## Channels", "", *_CHANNELS.splitlines(), "", *_listed(channels)]
+    yield ["### email", "", *_function("email(...)", channels.email)]
     yield ["## Client", "", *_prose(Client)]
     for name, member in inspect.getmembers(Client, inspect.isroutine):
         if not name.startswith("_"):
             yield [f"### client.{name}", "", *_function(f"client.{name}(...)", member)]
     yield ["## What else `layby` has", "", *_others()]
     yield ["## Types", "", "What the names of types above stand for.", "", *_aliases()]
+
+
+def _listed(module: ModuleType) -> Iterator[str]:
+    """The classes that are imported from a module, with what they are."""
+    for name in sorted(module.__all__, key=str.lower):
+        if inspect.isclass(described := getattr(module, name)):
+            yield f"- `{name}`: {_first_line(described)}"
 
 
 def _others() -> Iterator[str]:
