@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .actors.people.channels.email import email
+from .actors.people.channels.webhook import webhook
 from .runtime.channel import (
     Card,
     CardVote,
@@ -26,4 +27,5 @@ __all__ = [
     "Outcome",
     "Undeliverable",
     "email",
+    "webhook",
 ]

@@ -40,7 +40,7 @@ The second argument of a workflow function. In a tool, `ctx.step` has the same v
 `network` and `agent`. `step.run_id` and `step.ticket` identify the run.
 """
 _CHANNELS = """\
-How questions reach people: `from layby.channels import email`, and `Role(channels=[...])`.
+How questions reach people: `from layby.channels import email, webhook`, and `Role(channels=[...])`.
 """
 _VERBS = (
     "run",
@@ -118,6 +118,7 @@ def _parts() -> Iterator[list[str]]:
     yield ["### ToolContext", "", *_record("ctx: ToolContext", context.ToolContext, defaults=False)]
     yield ["## Channels", "", *_CHANNELS.splitlines(), "", *_listed(channels)]
     yield ["### email", "", *_function("email(...)", channels.email)]
+    yield ["### webhook", "", *_function("webhook(...)", channels.webhook)]
     yield ["## Client", "", *_prose(Client)]
     for name, member in inspect.getmembers(Client, inspect.isroutine):
         if not name.startswith("_"):
