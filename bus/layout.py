@@ -13,6 +13,8 @@ from .specs import StreamSpec
 _NANOS = 1_000_000_000
 _PLAIN = Names()
 _MIB = 1024 * 1024
+SAID = ("response", "claim", "pass", "decline")
+"""What people say to questions: the second word of the subjects."""
 _DAY = 86_400
 _NO_DUPLICATES = {"duplicate_window": 100_000_000}
 """The shortest window that the server allows. In a longer one, somebody who knows a message id in
@@ -82,7 +84,7 @@ def streams(
         ),
         StreamSpec(
             name=name("ANSWERS"),
-            subjects=tuple(own(f"{role}.response.>") for role in roles),
+            subjects=tuple(own(f"{role}.{noun}.>") for noun in SAID for role in roles),
             # Anyone may publish here: no rollup, schedule or TTL header works, nothing is removed.
             config={
                 **hardened,

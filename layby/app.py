@@ -26,7 +26,7 @@ from .actors.workflows.workflow import (
 from .bus import log
 from .bus.errors import InvalidSettings
 from .bus.keyring import KeyService
-from .bus.layout import bucket, erasable, streams
+from .bus.layout import SAID, bucket, erasable, streams
 from .bus.names import EVENTS, OWN_WORDS, Names
 from .bus.secret_store import BUCKET as KEYS
 from .bus.specs import ConsumerSpec, SourceSpec, Topology
@@ -269,7 +269,7 @@ class App:
                 f"subjects under '{self.prefix}.{role}' are Layby's own, as the prefix is "
                 f"{self.prefix!r}: choose another for {subject!r}, or another prefix"
             )
-        if role in self.roles and rest.partition(".")[0] in {"question", "receipt", "response"}:
+        if role in self.roles and rest.partition(".")[0] in {"question", "receipt", *SAID}:
             raise InvalidSetup(
                 f"{subject!r} belongs to the questions of the role {role!r}: choose another subject"
             )

@@ -173,6 +173,8 @@ class QuestionReminded(Event, frozen=True, kw_only=True, tag="question.reminded"
     """Who is told, by name; empty: everybody with the role."""
     nobody: bool = False
     """Whether nobody is on duty, so that the question is escalated at once."""
+    claimed: bool = False
+    """Whether only the person who has claimed the question is told."""
 
 
 class QuestionEscalated(Event, frozen=True, kw_only=True, tag="question.escalated"):
@@ -186,7 +188,36 @@ class QuestionEscalated(Event, frozen=True, kw_only=True, tag="question.escalate
     nobody: bool = False
     """Whether nobody of them is on duty."""
     early: bool = False
-    """Whether it was before its time, because nobody was on duty."""
+    """Whether it was before its time, because nobody was on duty, or nobody asked would answer."""
+
+
+class QuestionClaimed(Event, frozen=True, kw_only=True, tag="question.claimed"):
+    """Somebody said that they will answer an open question."""
+
+    question_id: str
+    by: str
+    until: str = ""
+    """When the claim expires; empty: they released it."""
+
+
+class QuestionPassed(Event, frozen=True, kw_only=True, tag="question.passed"):
+    """Somebody passed an open question on: somebody else is asked too."""
+
+    question_id: str
+    by: str
+    to: str
+    """Who is asked: `role:lead` or `person:bob`."""
+    told: tuple[str, ...] = ()
+    """Who of them is told, by name; empty: everybody with the role."""
+    nobody: bool = False
+    """Whether nobody of them is on duty."""
+
+
+class QuestionDeclined(Event, frozen=True, kw_only=True, tag="question.declined"):
+    """Somebody said that they will not answer an open question."""
+
+    question_id: str
+    by: str
 
 
 class QuestionWithdrawn(Event, frozen=True, kw_only=True, tag="question.withdrawn"):
@@ -302,6 +333,9 @@ AnyEvent: TypeAlias = (
     | QuestionOnDuty
     | QuestionReminded
     | QuestionEscalated
+    | QuestionClaimed
+    | QuestionPassed
+    | QuestionDeclined
     | QuestionVoted
     | QuestionUndecided
     | QuestionExpired

@@ -19,6 +19,7 @@ from .bus.names import EVENTS, Names
 from .bus.specs import ConsumerSpec
 from .bus.token import encode
 from .commands import ALL, CONSUMER, STREAM
+from .runtime.act_records import VERBS
 
 _WAITS = "waits"
 _MAIL_WAIT = 15.0
@@ -29,9 +30,9 @@ _QUICK_WAIT = 10.0
 class Duty(NamedTuple):
     """What the messages of a consumer are; consumers with the same duty share a handler."""
 
-    kind: Literal["due", "rungs", "commands", "waits", "events", "mail", "answers"]
+    kind: Literal["due", "rungs", "commands", "waits", "events", "mail", "answers", "acts"]
     of: str = ""
-    """Whose: a workflow's name for `events`, an address for `mail`, a role for `answers`."""
+    """Whose: a workflow's name for `events`, an address for `mail`, a role for answers and acts."""
 
 
 Row = tuple[ConsumerSpec, Duty]
@@ -134,6 +135,7 @@ def _own(
     for role in roles:
         yield from _mail(human_address(role), log_streams, _QUICK_WAIT)
         yield _answers(role)
+        yield _acts(role)
 
 
 def lookaheads(roles: Iterable[str], names: Names) -> Iterator[ConsumerSpec]:
@@ -156,6 +158,19 @@ def _answers(role: str) -> Row:
         ack_wait=_QUICK_WAIT,
     )
     return spec, Duty("answers", role)
+
+
+def _acts(role: str) -> Row:
+    """What people say to questions besides answers: in nobody's way who answers."""
+    first, *also = (f"{role}.{verb}.>" for verb in VERBS)
+    spec = ConsumerSpec(
+        stream="ANSWERS",
+        name=f"acts-{role}",
+        filter=first,
+        also=tuple(also),
+        ack_wait=_QUICK_WAIT,
+    )
+    return spec, Duty("acts", role)
 
 
 def _mail(address: str, log_streams: int, ack_wait: float) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import closing, ladder_fold, repairs
+from . import act_fold, closing, ladder_fold, repairs
 from .entry import (
     Answered,
     Arrived,
@@ -126,6 +126,7 @@ _CONFLICTS: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Cancelled: _is_void,
     Claimed: _is_claimed,
     Ended: _never,
+    **act_fold.CONFLICTS,
     **ladder_fold.CONFLICTS,
     **repairs.CONFLICTS,
 }

@@ -52,6 +52,9 @@ POINTS = (
     "after_reached",
     "after_rung_published",
     "after_rung_recorded",
+    "before_act",
+    "after_act",
+    "after_act_shown",
 )
 """All points, in the order of a run."""
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from .act_records import ClaimedQuestion, Declined, Passed
 from .call import Call
 from .ladder_records import Laddered, Reached
 from .quorum import Quorum
@@ -369,6 +370,9 @@ Record: TypeAlias = (
     | Laddered
     | Asked
     | Reached
+    | ClaimedQuestion
+    | Passed
+    | Declined
     | Proposed
     | Voted
     | Answered

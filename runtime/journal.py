@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import closing, ladder_fold, repairs
+from . import act_fold, closing, ladder_fold, repairs
 from .closing import Refuses
 from .entry import (
     NULL,
@@ -198,7 +198,7 @@ def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
 
 def _proposed(state: RunState, record: Proposed, n: int, envelope: Envelope) -> None:
     _asked(state, record, n, envelope)
-    state.form = FORM_WITH_VOTES
+    state.form = max(state.form, FORM_WITH_VOTES)
 
 
 def _slept(state: RunState, record: Slept, n: int, envelope: Envelope) -> None:
@@ -344,6 +344,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Claimed: _claimed,
     Removed: _removed,
     Ended: _ended,
+    **act_fold.FOLDS,
     **ladder_fold.FOLDS,
     **closing.FOLDS,
     **repairs.FOLDS,

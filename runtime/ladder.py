@@ -20,17 +20,28 @@ class LadderRung(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     held: float = 0.0
     to: str = ""
     rota: str = ""
+    of: str = ""
+    """Of a person to whom somebody passed the question: the role for which they are asked; empty:
+    the role that was asked first."""
+    by: str = ""
+    """Who passed the question on; empty: it was planned."""
     reached: float = 0.0
     """When it was reached, Unix seconds; 0: not yet."""
     told: list[str] = []
     absent: dict[str, str] = {}
     nobody: bool = False
     early: bool = False
+    claimed: bool = False
 
     @property
     def role(self) -> str:
         """The role that it asks too; empty: none."""
-        return self.to.removeprefix(ROLE) if self.to.startswith(ROLE) else ""
+        return self.to.removeprefix(ROLE) if self.to.startswith(ROLE) else self.of
+
+    @property
+    def sort(self) -> tuple[RungKind, bool]:
+        """Its kind, and whether somebody made it by passing the question on."""
+        return self.kind, bool(self.by)
 
 
 class Ladder(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -49,6 +60,11 @@ class Ladder(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     def was_reached(self, place: int) -> bool:
         """Whether there is no such rung, or it was reached."""
         return not 0 <= place < len(self.rungs) or bool(self.rungs[place].reached)
+
+    def number_of(self, place: int) -> int:
+        """The how many-th of its kind a rung is, from 1: passes are counted apart."""
+        kind = self.rungs[place].sort
+        return sum(each.sort == kind for each in self.rungs[: place + 1])
 
     def next_escalation(self, after: int) -> int | None:
         """The place of the first escalation after a rung that was not reached; None: none is."""

@@ -30,7 +30,7 @@ def _reached(state: RunState, record: Reached, n: int, envelope: Envelope) -> No
     rung = state.ladders[record.id].rungs[record.rung]
     rung.reached = envelope.at
     rung.told, rung.absent = list(record.told), dict(record.absent)
-    rung.nobody, rung.early = record.nobody, record.early
+    rung.nobody, rung.early, rung.claimed = record.nobody, record.early, record.claimed
 
 
 FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -68,13 +68,28 @@ class Reached(
     nobody: bool = False
     """Whether the rota has nobody on duty, so that the next escalation is reached at once."""
     early: bool = False
-    """Whether it was reached before its time, because nobody was on duty before it."""
+    """Whether it was reached before its time, because nobody was on duty before it, or nobody who
+    was asked would answer."""
+    claimed: bool = False
+    """Whether only the person who has claimed the question is told."""
 
 
-def told(record: Reached) -> str:
+class _Telling(Protocol):
+    """A record that says who is told."""
+
+    @property
+    def told(self) -> list[str]: ...
+    @property
+    def absent(self) -> dict[str, str]: ...
+    @property
+    def nobody(self) -> bool: ...
+
+
+def told(record: _Telling) -> str:
     """Who was told, in words; empty: everybody with the role."""
     if record.nobody:
         return "nobody is on duty"
     absent = record.absent
     names = [f"{each} for {absent[each]}" if each in absent else each for each in record.told]
-    return ", ".join(names)
+    claimed = isinstance(record, Reached) and record.claimed
+    return ", ".join(names) + (" only, who is on it" if claimed else "")

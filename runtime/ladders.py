@@ -44,6 +44,11 @@ class Ladders:
         """Whether any role has a rota."""
         return any(role.rota for role in self._roles.values())
 
+    def rota_of(self, role: str) -> str:
+        """The rota that says who of a role is on duty; empty: none."""
+        found = self._roles.get(role)
+        return found.rota if found is not None else ""
+
     def check(self, ask_timeout: float) -> None:
         """Check the roles of an app against each other. Raises InvalidSetup."""
         for role in self._roles.values():

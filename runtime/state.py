@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from .acts import Act
 from .call import Call
 from .entry import NULL, ROOT, Failure, Origin, Raw, Voted
 from .ladder import NO_LADDER, Ladder
@@ -40,7 +41,9 @@ FORM = 3
 """Version of a folded state. A parked state of another version is folded again from its log."""
 FORM_WITH_VOTES = 4
 """The same of a run that has asked several people to decide, which earlier releases cannot read."""
-FORMS = frozenset({FORM, FORM_WITH_VOTES})
+FORM_WITH_ACTS = 5
+"""The same of a run to one of whose questions people said something besides an answer."""
+FORMS = frozenset({FORM, FORM_WITH_VOTES, FORM_WITH_ACTS})
 NEVER = 1e12
 """A deadline that never comes, Unix seconds."""
 STATUSES: tuple[str, ...] = get_args(RunStatus)
@@ -203,6 +206,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     questions: dict[str, Question] = {}
     ladders: dict[str, Ladder] = {}
     """Of the questions that have one, by their ids."""
+    acts: dict[str, list[Act]] = {}
+    """What people said to questions besides answering, by the questions' ids."""
     asking_since: float = 0.0
     """Since when, without a break, a question is open or the run is blocked; 0: it is not."""
     people_took: float = 0.0

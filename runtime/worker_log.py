@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from .act_records import ClaimedQuestion, Declined, Passed, Said
 from .entry import (
     Answered,
     Asked,
@@ -119,6 +120,22 @@ def _reached(live: LiveRun, record: Reached) -> None:
         log.info("question.escalated", **_about_rung(live.state, record))
 
 
+def _claimed(live: LiveRun, record: ClaimedQuestion) -> None:
+    log.info("question.claimed", **_about_act(live.state, record), until=iso(record.until))
+
+
+def _passed(live: LiveRun, record: Passed) -> None:
+    log.info("question.passed", **_about_act(live.state, record), to=record.to, told=told(record))
+
+
+def _declined(live: LiveRun, record: Declined) -> None:
+    log.info("question.declined", **_about_act(live.state, record))
+
+
+def _about_act(state: RunState, record: Said) -> dict[str, Any]:
+    return {**_about(state), "question": record.id, "by": record.by}
+
+
 def _about_rung(state: RunState, record: Reached) -> dict[str, Any]:
     to = state.ladders[record.id].rungs[record.rung].to
     about = {**_about(state), "question": record.id}
@@ -180,6 +197,9 @@ _WRITERS: dict[type[Record], Callable[[LiveRun, Any], None]] = {
     Voted: _voted,
     Expired: _expired,
     Reached: _reached,
+    ClaimedQuestion: _claimed,
+    Passed: _passed,
+    Declined: _declined,
     Blocked: _blocked,
     Reopened: _reopened,
 }

@@ -27,6 +27,7 @@ Outcome = Literal[
     "too_late",
     "already_answered",
     "unknown_ticket",
+    "already_claimed",
 ]
 TAKEN = frozenset({"accepted", "counted"})
 """The outcomes of answers and votes that count."""
@@ -79,6 +80,10 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True):
     """If the answer is ambiguous: the questions that it may be for."""
     votes: VoteCount | msgspec.UnsetType = msgspec.UNSET
     """If several people decide the question: how many votes of how many this choice has."""
+    act: str | msgspec.UnsetType = msgspec.UNSET
+    """If it is for no answer: `claim`, `pass` or `decline`."""
+    until: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a claim: until when it holds, or the earlier one that it has met."""
 
 
 class Given(NamedTuple):

@@ -157,7 +157,7 @@ class AnswerResolver:
             verdict = self._verdict(answer, record)
         meant = verdict.question
         if verdict.outcome not in TAKEN:
-            await self._check_not_pending(answer, record, verdict)
+            await self.check_not_pending(answer, record, verdict)
         if contest is not None and meant is not None and meant.id in contest.closed:
             await self._record_earlier(answer, contest, meant)
         if verdict.outcome not in TAKEN or meant is None or record is None:
@@ -199,7 +199,7 @@ class AnswerResolver:
         if reason := tally.why_no_vote(poll, vote):
             return Taken(Verdict("invalid", meant, reason))
         if not is_named(record, self._role, answer.given):
-            await self._check_unambiguous(answer, record)
+            await self.check_unambiguous(answer, record)
         missing = contest.votes.get(meant.id, [])
         live, question = await self._votes.append(contest, meant, [*missing, vote])
         return Taken(counted(meant, question, vote), live, question)
@@ -212,7 +212,7 @@ class AnswerResolver:
         if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
         if not is_named(record, self._role, answer.given):
-            await self._check_unambiguous(answer, record)
+            await self.check_unambiguous(answer, record)
         live, question = await self._close(answer, record, meant, answer.sent)
         return Taken(verdict, live, question)
 
@@ -352,7 +352,7 @@ class AnswerResolver:
                 noted = True
         return noted
 
-    async def _check_not_pending(
+    async def check_not_pending(
         self, answer: Incoming, record: ParkedRecord | None, verdict: Verdict
     ) -> None:
         """Raise NotYet if the question that is meant was published and has no record yet."""
@@ -365,7 +365,7 @@ class AnswerResolver:
         if named in pending if recorded and named else pending:
             raise NotYet
 
-    async def _check_unambiguous(self, answer: Incoming, record: ParkedRecord) -> None:
+    async def check_unambiguous(self, answer: Incoming, record: ParkedRecord) -> None:
         """Raise NotYet if the answer may also be for a question that has no record yet."""
         if answer.place.num_delivered > _MAX_RETRIES:
             return

@@ -6,11 +6,12 @@ import json
 from typing import NamedTuple
 
 from ...bus.names import Names
+from ...runtime.acts import claim_at
 from ...runtime.channel import Card, CardVote
 from ...runtime.choice import choice_of
 from ...runtime.form_text import choices
-from ...runtime.ladder import NO_LADDER, Ladder, LadderRung
-from ...runtime.ladder_records import ASKED, ESCALATION
+from ...runtime.ladder import NO_LADDER, PERSON, Ladder, LadderRung
+from ...runtime.ladder_records import ASKED
 from ...runtime.quorum import terms
 from ...runtime.state import ANSWERED, CANCELLED, COMPLETED, NO_QUORUM, OPEN, Question, RunState
 from ...runtime.vote import summary, votes_on
@@ -59,6 +60,8 @@ def card_of(
     rung = ladder.rungs[place.rung] if 0 <= place.rung < len(ladder.rungs) else None
     tool, arguments = _call(shown) if question.digest else ("", "")
     is_open = question.status == OPEN
+    # A claim that has expired since is not shown again once anything else has happened.
+    claim = claim_at(state.acts.get(question.id, ()), state.updated_at) if is_open else None
     return Card(
         key=".".join(filter(None, (question.id, place.role, place.channel, _word(place.rung)))),
         question=question.id,
@@ -83,7 +86,7 @@ def card_of(
         silence=_CALL_STAYS if question.digest else _GOES_ON,
         kind=rung.kind if rung is not None else ASKED,
         number=_number(ladder, place.rung),
-        to=rung.to if rung is not None and rung.kind == ESCALATION and not rung.role else ladder.to,
+        to=rung.to if rung is not None and rung.to.startswith(PERSON) else ladder.to,
         told=_told(ladder, rung),
         urgent=ladder.urgent,
         first=place.first,
@@ -92,6 +95,8 @@ def card_of(
         outcome=_outcome(state, question),
         by=question.by,
         closed_at=0.0 if is_open else question.at,
+        claimed_by=claim.by if claim is not None else "",
+        claimed_until=claim.until if claim is not None else 0.0,
         run_status=_ended(state),
         result=_result(state, secret=secret or question.confidential),
     )
@@ -131,8 +136,7 @@ def _number(ladder: Ladder, place: int) -> int:
     """The how many-th of its kind a rung is; 0 for the first card."""
     if not 0 <= place < len(ladder.rungs) or ladder.rungs[place].kind == ASKED:
         return 0
-    kind = ladder.rungs[place].kind
-    return sum(each.kind == kind for each in ladder.rungs[: place + 1])
+    return ladder.number_of(place)
 
 
 def _told(ladder: Ladder, rung: LadderRung | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from ...bus.requests import Requests
 from ...bus.timers import Timers
 from ...bus.token import decode as decode_token
 from ...runtime import crash
+from ...runtime.act_records import Passed
 from ...runtime.delivery_policy import PoisonMessage
 from ...runtime.entry import Asked, Withdrawn
 from ...runtime.gate import Gate
@@ -25,6 +26,8 @@ from ...runtime.ports import Due
 from ...runtime.run import LiveRun
 from ...runtime.signature import HEADER
 from ..kinds import human_address
+from .act_decision import ActDecider
+from .act_taking import Acts
 from .answer import TAKEN, Given, Receipt, Refused, Verdict, understood
 from .answer_resolution import AnswerResolver, Early, Incoming, NotYet, Taken, retry_delay
 from .answer_subject import Sender, split_subject
@@ -80,6 +83,14 @@ class Human:
         )
         self._deadlines = Deadlines(host, self._closer, self._resolver)
         self._rungs = Rungs(timers, self._closer, duties)
+        self._acts = Acts(
+            role,
+            host,
+            requests,
+            resolver=self._resolver,
+            closer=self._closer,
+            decider=ActDecider(host, duties, self._rungs),
+        )
         self._again = RungPublisher(
             role,
             host,
@@ -116,7 +127,7 @@ class Human:
                 return
             if again:
                 await self._listed.remove(live, question)
-        elif isinstance(record, Reached):
+        elif isinstance(record, Reached | Passed):
             await self._again.show(live, record, again=again)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
@@ -185,6 +196,10 @@ class Human:
                 crash.point("after_record_closed")
         finally:
             await issuing
+
+    async def act(self, delivery: Delivery) -> None:
+        """Record that somebody claims a question, passes it on or declines it."""
+        await self._acts.take(delivery)
 
     async def due(self, due: Due, delivery: Delivery) -> None:
         """Close a question whose deadline has passed, unless it is closed."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...bus.token import check_words, is_key
+from ...runtime.acts import declined
 from ...runtime.call import Call
 from ...runtime.choice import choice_of
 from ...runtime.entry import Voted
@@ -17,6 +18,7 @@ from ...runtime.question_fields import fields_of
 from ...runtime.quorum import Quorum, roles_of
 from ...runtime.state import WAITING, Question, RunState
 from ...runtime.times import check_times, iso
+from .shown_acts import ShownClaim, shown_claim
 from .shown_ladder import ShownRung, ShownTo, shown_ladder
 
 UNKNOWN = -1
@@ -104,11 +106,15 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """What it takes to decide it; None: one answer."""
     votes: list[CastVote] = []
     """If several people decide it: their votes, in the order of the stream of answers."""
+    claim: ShownClaim | None = None
+    """Who has claimed it last; it may have expired."""
+    declined: list[str] = []
+    """Who will not answer it: they said so, or passed it on."""
 
     def __post_init__(self) -> None:
         """Refuse fields that cannot be shown or used in a subject. Raises ValueError."""
         check_times(self.asked_at, self.deadline, self.closed_at, self.started_at)
-        check_words(self.run, self.role, self.parent, self.asked_of, *self.also)
+        check_words(self.run, self.role, self.parent, self.asked_of, *self.also, *self.declined)
         if not (is_key(self.id) and self.run and self.asked_at and self.deadline):
             raise ValueError("it has no id, no run, or no deadline")
 
@@ -130,6 +136,7 @@ def parked_question(run: RunState, question: Question, shown: Shown = NOT_SHOWN)
     """A question as its ticket's record shows it."""
     closed = "" if question.status == "open" else iso(question.at or run.updated_at)
     ladder = run.ladders.get(question.id)
+    acts = run.acts.get(question.id, [])
     return ParkedQuestion(
         **fields_of(question),
         run=run.id,
@@ -151,6 +158,8 @@ def parked_question(run: RunState, question: Question, shown: Shown = NOT_SHOWN)
         ladder=shown_ladder(ladder),
         also=dict(shown.also),
         votes=[_cast(question, vote) for vote in question.votes],
+        claim=shown_claim(acts),
+        declined=list(declined(acts)),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from ...bus.errors import BusError
 from ...bus.requests import PubAck, Requests
 from ...runtime import crash
+from ...runtime.act_records import Passed
 from ...runtime.delivery_policy import PoisonMessage
 from ...runtime.host import Host
 from ...runtime.ladder import NO_LADDER, LadderRung
@@ -34,8 +35,10 @@ REMINDER_HEADER = "Layby-Reminder"
 """Header of a reminder: the how many-th it is, from 1."""
 ESCALATION_HEADER = "Layby-Escalation"
 """The same of an escalation."""
+PASSED_HEADER = "Layby-Passed-By"
+"""Header of an escalation that somebody made by passing the question on: their name."""
 TOLD_HEADER = "Layby-Told"
-"""Header of either: the names of those who are told, with commas."""
+"""Header of all of these: the names of those who are told, with commas."""
 
 
 class _Rung(NamedTuple):
@@ -68,7 +71,7 @@ class RungPublisher:
         self._requests = requests
         self._published = published
 
-    async def show(self, live: LiveRun, record: Reached, *, again: bool) -> None:
+    async def show(self, live: LiveRun, record: Reached | Passed, *, again: bool) -> None:
         """Publish the question again, unless it is closed, and update its record and its rows.
 
         `again`: its mail may have been handled before. Repeatable. Raises PoisonMessage.
@@ -95,16 +98,16 @@ class RungPublisher:
             await self._listed.show_again(live, question, role)
         await self._host.index.write(live)
 
-    def _rung(self, live: LiveRun, record: Reached) -> _Rung:
+    def _rung(self, live: LiveRun, record: Reached | Passed) -> _Rung:
         question = live.state.questions.get(record.id)
-        rungs = live.state.ladders.get(record.id, NO_LADDER).rungs
+        ladder = live.state.ladders.get(record.id, NO_LADDER)
+        rungs = ladder.rungs
         if question is None or not 0 <= record.rung < len(rungs):
             raise PoisonMessage(f"the log of run {live.id} has no rung of {record.id[:200]!r}")
         rung = rungs[record.rung]
         if self._role != (rung.role or question.role):
             raise PoisonMessage(f"a rung of question {question.id} tells another role")
-        number = sum(each.kind == rung.kind for each in rungs[: record.rung + 1])
-        return _Rung(question, record.rung, rung, number)
+        return _Rung(question, record.rung, rung, ladder.number_of(record.rung))
 
     async def _find(self, live: LiveRun, reached: _Rung) -> Publication | None:
         """Where the rung was published before this worker got its mail; None: it was not."""
@@ -148,6 +151,8 @@ class RungPublisher:
         }
         if rung.told:
             headers[TOLD_HEADER] = ",".join(rung.told)
+        if rung.by:
+            headers[PASSED_HEADER] = rung.by
         if role != question.role:
             headers[ASKED_OF] = question.role
         return headers
@@ -172,4 +177,6 @@ def _about(reached: _Rung) -> dict[str, object]:
         **({"to": rung.to} if rung.to else {}),
         **({"told": rung.told} if rung.told else {}),
         **({"nobody": True} if rung.nobody else {}),
+        **({"by": rung.by} if rung.by else {}),
+        **({"claimed": True} if rung.claimed else {}),
     }

@@ -13,14 +13,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ...bus.log import NOBODY
 from ...bus.mailbox import Delivery
 from ...bus.timers import RUNG, Timers
 from ...runtime import clock, crash
+from ...runtime.acts import Act, claim_at
 from ...runtime.due_handler import LAGS
 from ...runtime.entry import Record
 from ...runtime.errors import Fenced
-from ...runtime.ladder import NO_LADDER, PERSON, Ladder, LadderRung
-from ...runtime.ladder_records import ESCALATION, Reached
+from ...runtime.ladder import NO_LADDER, PERSON, LadderRung
+from ...runtime.ladder_records import ESCALATION, REMINDER, Reached
 from ...runtime.ports import Due
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question, RunState
@@ -101,7 +103,7 @@ class Rungs:
             question = live.state.questions[question.id]
             if question.status != OPEN or at >= question.deadline or ladder.was_reached(place):
                 return
-            records, to = await self._records(question, ladder, place, at)
+            records, to = await self._records(live.state, question, place, at)
             crash.point("before_reached")
             try:
                 await live.append(records, to=to)
@@ -110,8 +112,20 @@ class Rungs:
             crash.point("after_reached")
             return
 
+    async def escalated(
+        self, state: RunState, question: Question, at: float
+    ) -> tuple[list[Record], str]:
+        """What is recorded where nobody who was asked will answer, and the actor that publishes it.
+
+        That is the next escalation, before its time; nothing if there is none.
+        """
+        place = state.ladders.get(question.id, NO_LADDER).next_escalation(-1)
+        if place is None or at >= question.deadline:
+            return [], NOBODY
+        return await self._records(state, question, place, at, early=True)
+
     async def _records(
-        self, question: Question, ladder: Ladder, place: int, at: float
+        self, state: RunState, question: Question, place: int, at: float, *, early: bool = False
     ) -> tuple[list[Record], str]:
         """What a rung that is due records, and the actor that publishes it.
 
@@ -119,11 +133,12 @@ class Rungs:
         one is published even then: whoever looks finds it.
         """
         records: list[Record] = []
-        early = False
+        ladder = state.ladders.get(question.id, NO_LADDER)
         role = question.role
         while 0 <= place < len(ladder.rungs):
             rung = ladder.rungs[place]
-            duty = await self._told(rung, ladder.to, at)
+            claim = _silencing(state, question, rung, at)
+            duty = OnDuty((claim.by,)) if claim else await self._told(rung, ladder.to, at)
             role = rung.role or question.role
             reached = Reached(
                 id=question.id,
@@ -132,6 +147,7 @@ class Rungs:
                 absent=dict(duty.absent),
                 nobody=duty.nobody,
                 early=early,
+                claimed=claim is not None,
             )
             records.append(reached)
             further = ladder.next_escalation(place) if duty.nobody else None
@@ -146,6 +162,16 @@ class Rungs:
         if person.startswith(PERSON):
             return await self._duties.of_person(person.removeprefix(PERSON), rung.rota, at)
         return await self._duties.of_rota(rung.rota, at)
+
+
+def _silencing(state: RunState, question: Question, rung: LadderRung, at: float) -> Act | None:
+    """The claim because of which a reminder tells nobody else; None: there is none.
+
+    What several people decide needs the others too, and an escalation is for somebody else.
+    """
+    if rung.kind != REMINDER or question.quorum is not None:
+        return None
+    return claim_at(state.acts.get(question.id, ()), at)
 
 
 def _question_in(questions: Sequence[ParkedQuestion], question: str) -> ParkedQuestion | None:

@@ -22,7 +22,10 @@ class ShownRung(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         told: Who was told, by name; empty: everybody with the role.
         absent: By the name of a delegate who was told: who is absent.
         nobody: Whether nobody was on duty.
-        early: Whether it was reached before its time, because nobody was on duty before it.
+        early: Whether it was reached before its time, because nobody was on duty before it, or
+            nobody who was asked would answer.
+        by: Of an escalation that somebody made by passing the question on: who.
+        claimed: Whether only the person who had claimed the question was told.
     """
 
     kind: RungKind
@@ -34,11 +37,13 @@ class ShownRung(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     absent: dict[str, str] = {}
     nobody: bool = False
     early: bool = False
+    by: str = ""
+    claimed: bool = False
 
     def __post_init__(self) -> None:
         """Check the times and names. Raises ValueError."""
         check_times(self.at, self.held, self.reached)
-        check_words(*self.told, *self.absent, *self.absent.values())
+        check_words(*self.told, *self.absent, *self.absent.values(), self.by)
 
 
 class ShownTo(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -66,4 +71,6 @@ def _shown(rung: LadderRung) -> ShownRung:
         absent=dict(rung.absent),
         nobody=rung.nobody,
         early=rung.early,
+        by=rung.by,
+        claimed=rung.claimed,
     )

@@ -7,6 +7,7 @@ from typing import Final
 
 from ..actors.people.answer_subject import via_subject
 from ..actors.people.rota_book import BUCKET as ROTA
+from ..bus.layout import SAID
 from ..commands import STREAM as TRAIL
 from ..runtime.adoption import BLOCKED
 from ..runtime.worker import CANCEL
@@ -70,17 +71,18 @@ def worker_subscriptions(app: Outline) -> tuple[str, ...]:
 
 
 def answers(app: Outline, roles: Iterable[str], who: str, *, plain: bool) -> tuple[str, ...]:
-    """The subjects of a person's answers: with the name, and without it if `plain`."""
+    """The subjects of what a person says: with their name, and of answers without it if `plain`."""
     own = app.names.subject
-    named = [own(f"{role}.response.*.{who}") for role in roles]
+    named = [own(f"{role}.{noun}.*.{who}") for role in roles for noun in SAID]
     return (*named, *(own(f"{role}.response.*") for role in roles if plain))
 
 
 def taken_in(app: Outline, via: Iterable[str]) -> tuple[str, ...]:
-    """The subjects of answers that a bridge takes in, in anybody's name."""
+    """The subjects of what a bridge takes in, in anybody's name."""
     return tuple(
-        app.names.subject(via_subject(f"{role}.response.*", "*", each))
+        app.names.subject(via_subject(f"{role}.{noun}.*", "*", each))
         for role in app.roles
+        for noun in SAID
         for each in via
     )
 

@@ -74,6 +74,26 @@ class AnswerApi:
             raise ValueError(f"responder {responder!r}: use letters, digits, _ and -")
         body = {"answer": text, "questionId": question_id, "by": by}
         data = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
+        place = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
+        headers = {HEADER: str(signature)} if signature is not None else None
+        return await self._say(place, data, headers, timeout=timeout)
+
+    async def _say(
+        self,
+        place: str,
+        data: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        timeout: float,  # noqa: ASYNC109
+    ) -> Receipt:
+        """Store what somebody says to a question, and wait for its receipt.
+
+        Args:
+            place: The subject, without the app's prefix: `developer.response.T125`.
+            data: What is said.
+            headers: Its headers.
+            timeout: Seconds to wait for the receipt.
+        """
         receipts: asyncio.Queue[Receipt] = asyncio.Queue()
 
         async def receive(msg: Any) -> None:
@@ -81,12 +101,11 @@ class AnswerApi:
 
         nc = self._connection.nc
         stored = 0
+        role, _, token, *_ = place.split(".")
         sub = await nc.subscribe(self._names.subject(f"{role}.receipt.{token}"), cb=receive)
         try:
             await self._subscribed()
-            place = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
             subject = self._names.subject(place)
-            headers = {HEADER: str(signature)} if signature is not None else None
             ack = await self._ask(self._requests.store(subject, data, headers), subject)
             stored = ack.seq
             async with asyncio.timeout(timeout):
@@ -96,8 +115,8 @@ class AnswerApi:
                         return receipt
         except TimeoutError:
             raise NoReceipt(
-                f"no receipt for the answer to {ticket!r} within {timeout:g} s; it is stored and "
-                "will be applied when a worker runs",
+                f"no receipt on {role}.receipt.{token} within {timeout:g} s; what was sent is "
+                "stored and will be applied when a worker runs",
                 stored,
             ) from None
         finally:

@@ -27,7 +27,8 @@ from ..views.listing import Progress, RunFilter, listed, run_row
 from ..views.lookup import NoSuchRun
 from ..views.rows import Dispatched, RunDetail, RunRow, Sent, TimelineLine
 from ..views.run_logs import RunLogs
-from .answer_api import AnswerApi, NoReceipt
+from .act_api import ActApi
+from .answer_api import NoReceipt
 from .dead_letter_api import DeadLetterApi
 from .decision_api import DecisionApi
 from .dispatch import Dispatch, check_event_subject
@@ -36,14 +37,14 @@ from .maintenance_api import MaintenanceApi
 from .run_api import RunApi
 
 
-class Client(RunApi, AnswerApi, DecisionApi, DeadLetterApi, MaintenanceApi):
+class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
     """Talks to running workers through NATS alone."""
 
     def __init__(
         self, connection: Connection, requests: Requests, signers: Signers | None = None
     ) -> None:
         RunApi.__init__(self, connection, requests, signers)
-        AnswerApi.__init__(self, connection, requests)
+        ActApi.__init__(self, connection, requests)
         DecisionApi.__init__(self, requests, signers)
         DeadLetterApi.__init__(self, connection, requests)
         MaintenanceApi.__init__(self, connection, requests)

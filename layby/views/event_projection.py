@@ -23,6 +23,7 @@ from ..actors.threads.turn import (
 from ..bus.blobs import Blobs
 from ..bus.log import LogMessage
 from ..runtime import entry
+from ..runtime.act_records import ClaimedQuestion, Passed, Said
 from ..runtime.choice import choice_of
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.envelope import read
@@ -243,9 +244,23 @@ class EventProjection(Projection[_Fact]):
             fields |= {"to": rung.to, "early": record.early}
             yield events.QuestionEscalated, {**about, **fields}
         elif rung.kind == REMINDER:
-            yield events.QuestionReminded, {**about, **fields, "number": number}
+            fields |= {"number": number, "claimed": record.claimed}
+            yield events.QuestionReminded, {**about, **fields}
         else:
             yield events.QuestionOnDuty, {**about, **fields}
+
+    @override
+    def said(self, record: Said) -> _Facts:
+        about = {**self._about_question(record.id), "question_id": record.id, "by": record.by}
+        if isinstance(record, ClaimedQuestion):
+            is_released = record.until <= record.at
+            until = "" if is_released else iso(record.until)
+            yield events.QuestionClaimed, {**about, "until": until}
+        elif isinstance(record, Passed):
+            fields = {"to": record.to, "told": tuple(record.told), "nobody": record.nobody}
+            yield events.QuestionPassed, {**about, **fields}
+        else:
+            yield events.QuestionDeclined, about
 
     @override
     def withdrawn(self, record: entry.Withdrawn, question: str | None) -> _Facts:

@@ -102,7 +102,7 @@ def stored_row(data: bytes, names: Names) -> QuestionRow | None:
 
 def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
     """A question as people and scripts get it."""
-    question = row.question
+    question, claim = row.question, row.question.claim
     return QuestionRow(
         **fields_of(question),
         ticket=row.ticket,
@@ -117,4 +117,6 @@ def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
         ladder=list(question.ladder),
         asked_of=question.asked_of,
         votes=question.votes,
+        claim=claim if claim is not None and claim.holds(time.time()) else None,
+        declined=question.declined,
     )

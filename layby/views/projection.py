@@ -13,6 +13,7 @@ from ..actors.kinds import AGENT, NETWORK, kind_of
 from ..actors.models.model import ToolCall
 from ..actors.threads.turn import Advice
 from ..runtime import entry
+from ..runtime.act_records import ClaimedQuestion, Declined, Passed, Said
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.ladder_records import Laddered, PlannedRung, Reached
 from ..runtime.state import Question
@@ -241,6 +242,10 @@ class Projection(ABC, Generic[T]):
         """A rung of a question's ladder was reached, the how many-th of its kind."""
 
     @abstractmethod
+    def said(self, record: Said) -> Iterable[T]:
+        """Somebody claimed an open question, passed it on or declined it."""
+
+    @abstractmethod
     def awaited(self, record: entry.Awaited) -> Iterable[T]:
         """The run waits for an event."""
 
@@ -289,6 +294,9 @@ class Projection(ABC, Generic[T]):
         entry.Asked: _read_asked,
         Laddered: _read_laddered,
         Reached: _read_reached,
+        ClaimedQuestion: lambda to, record: to.said(record),
+        Passed: lambda to, record: to.said(record),
+        Declined: lambda to, record: to.said(record),
         entry.Proposed: _read_asked,
         entry.Voted: _read_voted,
         entry.Answered: _read_answered,

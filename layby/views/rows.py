@@ -10,12 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..actors.people.parked_question import CastVote
-from ..actors.people.shown_ladder import ShownRung
-from ..runtime.call import Call
-from ..runtime.ladder import ROLE
-from ..runtime.quorum import Quorum, roles_of, terms
 from ..runtime.status import RunStatus
+from .question_row import QuestionRow
 
 Level = Literal["ok", "warn", "error"]
 """How bad a finding of `doctor` is."""
@@ -141,80 +137,6 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
     steps: list[StepRow] = []
     children: list[RunRow] = []
     questions: list[QuestionRow] = []
-
-
-class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
-    """An open question to a person.
-
-    Attributes:
-        id: The question's id; an answer may name it.
-        ticket: The ticket it belongs to: the address of an answer.
-        role: Who is asked, `developer` by default.
-        question: The question itself.
-        context: What the asker thinks a person needs to know.
-        agent: Who asks.
-        run: The run that waits.
-        asked_at: When it was asked.
-        deadline: When the run continues without an answer.
-        digest: Of the call to approve; empty if there is none.
-        form: The JSON Schema that an answer must satisfy; None: any text.
-        answer_with: Shell commands that answer exactly this question.
-        accept: What must vouch for the answerer: `nats`, `signature` or `none`; empty: nothing.
-        call: The call to approve with its exact arguments, if the answer must be signed.
-        sha256: Of everything that is asked, if the answer must be signed.
-        status: open; of a ticket's questions also answered, expired, cancelled or no_quorum.
-        confidential: Whether its text is encrypted wherever it is published.
-        encrypted: Whether its text cannot be read here; `question` then says so.
-        to: The person it is meant for, `person:ada`; empty: everybody with the role.
-        ladder: What happens while it stays open, in order: who is reminded, who is asked too.
-        asked_of: The role that was asked first, if it was escalated to `role`.
-        quorum: If several people decide it: how many, and who.
-        votes: Who of them has voted so far.
-    """
-
-    id: str
-    ticket: str
-    role: str
-    question: str
-    context: str
-    agent: str
-    run: str
-    asked_at: str
-    deadline: str
-    digest: str = ""
-    form: dict[str, Any] | None = None
-    answer_with: list[str] = []
-    accept: list[str] = []
-    call: Call | None = None
-    sha256: str = ""
-    status: str = "open"
-    confidential: bool = False
-    encrypted: bool = False
-    to: str = ""
-    ladder: list[ShownRung] = []
-    asked_of: str = ""
-    quorum: Quorum | None = None
-    votes: list[CastVote] = []
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles that are asked, those that it was escalated to included."""
-        reached = (rung.to for rung in self.ladder if rung.reached and rung.to.startswith(ROLE))
-        also = (self.asked_of, *(to.removeprefix(ROLE) for to in reached))
-        return tuple(dict.fromkeys(filter(None, (*roles_of(self), *also))))
-
-    @property
-    def terms(self) -> str:
-        """Who decides it together, in words; empty if one answer decides it."""
-        return terms(self)
-
-    @property
-    def so_far(self) -> str:
-        """Who has voted what, in words; empty if one answer decides it."""
-        if self.quorum is None:
-            return ""
-        cast = (f"{each.by} voted {each.choice}".strip() for each in self.votes)
-        return ", ".join(cast) or "nobody has voted yet"
 
 
 class Sent(msgspec.Struct, kw_only=True, frozen=True):
@@ -396,3 +318,23 @@ class TimelineLine(msgspec.Struct, kw_only=True, frozen=True):
     title: str = ""
     detail: str = ""
     data: dict[str, Any] = {}
+
+
+__all__ = [
+    "AuditRow",
+    "DeadRow",
+    "Dispatched",
+    "FailureRow",
+    "Finding",
+    "Level",
+    "PlaceRow",
+    "Purged",
+    "QuestionRow",
+    "Retried",
+    "RunDetail",
+    "RunRow",
+    "Sent",
+    "StartedRow",
+    "StepRow",
+    "TimelineLine",
+]

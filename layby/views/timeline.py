@@ -13,6 +13,7 @@ from ..actors.models.model import ToolCall
 from ..actors.threads.turn import DECISIONS, Advice
 from ..bus.log import LogMessage
 from ..runtime import entry
+from ..runtime.act_records import Said
 from ..runtime.choice import choice_of
 from ..runtime.entry import NULL, Failure
 from ..runtime.envelope import Envelope, read
@@ -27,6 +28,7 @@ from ..runtime.times import iso
 from ..runtime.vouched import SIGNATURE
 from .projection import Projection, json_of, seconds_of
 from .rows import StepRow, TimelineLine
+from .said_line import said_line
 
 _BRIEF = 300
 """Characters of a line's detail."""
@@ -261,8 +263,13 @@ class TimelineProjection(Projection[_Line]):
                 "absent": record.absent,
                 "nobody": record.nobody,
                 "early": record.early,
+                "claimed": record.claimed,
             },
         }
+
+    @override
+    def said(self, record: Said) -> Iterable[_Line]:
+        yield said_line(record)
 
     @override
     def slept(self, record: entry.Slept) -> Iterable[_Line]:

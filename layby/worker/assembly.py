@@ -233,6 +233,7 @@ def _people(humans: dict[str, Human]) -> dict[Duty, _Service]:
     for role, human in humans.items():
         services[Duty("mail", human.address)] = _Service(human.mail)
         services[Duty("answers", role)] = _Service(human.answer)
+        services[Duty("acts", role)] = _Service(human.act)
     return services
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.runtime.crash import POINTS
-from tests import ladder_app, votes_app
+from tests import claims_app, ladder_app, votes_app
 from tests.chaos import consoles, deploys, disk, keys, logins, network, scenarios
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
@@ -38,9 +38,8 @@ async def test_no_deploy_ends_a_run(tmp_path: Path) -> None:
     async with campaign("deploys", tmp_path) as c:
         report = kept(await deploys.deploys(c))
     assert {f"worker killed at {point}" for point in deploys.POINTS} <= set(report.faults)
-    assert {*scenarios.POINTS, *deploys.POINTS, *votes_app.POINTS, *ladder_app.POINTS} == set(
-        POINTS
-    )
+    of_people = (*votes_app.POINTS, *ladder_app.POINTS, *claims_app.POINTS)
+    assert {*scenarios.POINTS, *deploys.POINTS, *of_people} == set(POINTS)
 
 
 @pytest.mark.timeout(300)

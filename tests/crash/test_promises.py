@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 from unittest.mock import ANY
 
@@ -16,11 +16,13 @@ from layby.actors.people import published_questions as showing
 from layby.actors.people.answer_resolution import AnswerResolver
 from layby.actors.people.human import Human
 from layby.actors.people.rung_publisher import RungPublisher
+from layby.actors.people.sent_acts import SentActs
 from layby.actors.threads import history
 from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
 from layby.operations import purging
-from layby.runtime import ask_on_failure, conflicts, tally
+from layby.runtime import act_fold, acts, ask_on_failure, conflicts, tally
+from layby.runtime.acts import Act
 from layby.runtime.ask_on_failure import FailureDecision
 from layby.runtime.entry import Cancelled
 from layby.runtime.ladder import Ladder
@@ -33,6 +35,18 @@ from tests.acceptance.test_blocked import (
 )
 from tests.acceptance.test_blocked_tools import (
     test_after_silence_a_failed_call_reaches_the_model as silence,
+)
+from tests.acceptance.test_claims import (
+    test_a_claim_is_seen_by_all_and_a_second_one_learns_whose_it_is as one_claim,
+)
+from tests.acceptance.test_claims import (
+    test_after_a_claim_has_expired_everybody_is_reminded_again as expired_claim,
+)
+from tests.acceptance.test_claims import (
+    test_the_claim_that_was_stored_first_wins_while_a_dead_worker_holds_it as first_claim,
+)
+from tests.acceptance.test_claims import (
+    test_when_everybody_has_declined_the_next_escalation_is_reached_at_once as all_declined,
 )
 from tests.acceptance.test_ladder import (
     test_a_rung_is_not_published_once_its_question_is_closed as closed_rung,
@@ -114,6 +128,19 @@ def _holds(record: Any, role: str, newest: int) -> bool:
     return True
 
 
+async def _nothing_before(*_: Any) -> list[Any]:
+    return []
+
+
+def _never_expires(said: Sequence[Act], at: float) -> Act | None:
+    del at
+    return said[-1] if said else None
+
+
+def _somebody(*_: Any) -> bool:
+    return True
+
+
 def _always_fails(value: Any, question: str) -> FailureDecision:
     del value
     return FailureDecision("fail", question=question)
@@ -154,6 +181,9 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (tally, "voted_before", _unknown, one_person),
         (answer_resolution, "sent_by", _no_more, stored_first),
         (Human, "answer", _acknowledged_first, handled_again),
+        (SentActs, "between", _nothing_before, first_claim),
+        (rungs, "claim_at", _never_expires, expired_claim),
+        (acts, "is_anybody_left", _somebody, all_declined),
     ],
     ids=[
         "decision_about_a_run_is_lost",
@@ -168,6 +198,9 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         "one_person_is_two_votes",
         "votes_decide_as_they_arrive",
         "vote_is_acknowledged_unrecorded",
+        "claims_win_as_they_arrive",
+        "claim_silences_after_its_expiry",
+        "declined_by_all_and_nobody_is_asked",
     ],
 )
 async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of the fixtures
@@ -190,6 +223,15 @@ async def test_a_late_end_is_seen_to_end_a_child(
     monkeypatch.setitem(conflicts._CONFLICTS, Cancelled, _no)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(AssertionError):
         await late_end(engine, monkeypatch)
+
+
+async def test_a_second_claim_that_wins_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (acts, act_fold):
+        monkeypatch.setattr(place, "held_by_another", _unknown)
+    with pytest.raises(AssertionError):
+        await one_claim(engine)
 
 
 async def test_a_rung_that_fires_twice_is_seen(

@@ -18,6 +18,7 @@ from layby.bus.dead import DeadLetter
 from layby.bus.errors import BusError
 from layby.bus.log import partition
 from layby.commands import Command
+from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
 from layby.runtime.blocked_runs import BlockedRow
 from layby.runtime.entry import (
     Answered,
@@ -74,6 +75,9 @@ RECORDS: list[Record] = [
     Called(frame="w", key="hive", child="w/hive", actor="network-hive", input=Raw(b"{}")),
     Asked(frame="w", key="ask", id="q1", role="developer", question="?", deadline=9.5),
     Answered(id="q1", text="yes", by="ada", at=5.0, seq=7),
+    ClaimedQuestion(id="q1", by="ada", at=5.0, seq=7, vouched="nats", until=1805.0),
+    Passed(id="q1", by="ada", at=6.0, seq=8, vouched="nats", rung=0, to="role:lead"),
+    Declined(id="q1", by="ada", at=7.0, seq=9, vouched="slack"),
     Expired(id="q1"),
     Slept(frame="w", key="sleep", until=9.0),
     Woken(frame="w", key="sleep"),
@@ -121,6 +125,7 @@ WHOLE: dict[str, Any] = {
     "delta": TextDelta(id="1.0", run=RUN, at=TIME, text="t", after=1, answer="a", index=0),
     "event": {"ticket": "T1", "n": 1},
     "answer": {"answer": "yes", "questionId": "q1", "by": "ada"},
+    "act": {"questionId": "q1", "to": "person:bob", "minutes": 30},
     "question": {"id": "q1", "ticket": "T1"},
     "reference": {"$blob": "0" * 64, "size": 3, "run": RUN},
     "acknowledgement": {"stream": "EVENTS", "seq": 7},
@@ -160,6 +165,10 @@ trigger = st.sampled_from([b"desk.opened", b"desk.said", b"desk.other"])
 verb = st.sampled_from([b"cancel", b"retry", b"dead-drop", b"dead-retry"]) | odd
 
 
+said = st.sampled_from([b"claim", b"pass", b"decline"])
+via = st.sampled_from([b"via-slack", b"via-link", b"via-x"]) | odd
+
+
 def _joined(*parts: st.SearchStrategy[bytes] | bytes) -> st.SearchStrategy[bytes]:
     each = [st.just(part) if isinstance(part, bytes) else part for part in parts]
     return st.tuples(*each).map(b".".join)
@@ -184,6 +193,9 @@ def subjects(runs: list[str]) -> st.SearchStrategy[bytes]:
         _joined(b"to", word, actor, run, position),
         _joined(b"developer.response", word),
         _joined(b"developer.response", word, word),
+        _joined(b"developer", said, word),
+        _joined(b"developer", said, word, word),
+        _joined(b"developer", said, word, word, via),
         _joined(b"developer.question", word),
         _joined(b"developer.receipt", word),
         _joined(b"due", word),

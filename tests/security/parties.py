@@ -17,6 +17,7 @@ from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.client import Client
 from layby.operations.provisioning import provision
+from layby.runtime.act_records import VERBS
 from layby.runtime.ids import run_id
 from layby.runtime.worker import Worker
 from layby.worker.worker import working
@@ -27,6 +28,7 @@ from .house import Raw
 
 _SENDERS: Final = (
     (b"developer.response.", ("ada", "bob")),
+    *((f"developer.{verb}.".encode(), ("ada", "bob")) for verb in VERBS),
     (b"layby.do.", ("operator",)),
     (b"desk.", ("helpdesk",)),
 )

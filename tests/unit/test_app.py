@@ -201,7 +201,7 @@ def test_times_may_be_given_in_every_form() -> None:
 def test_every_actor_has_a_consumer_of_its_own() -> None:
     network = Network("Support Desk", agents=[Agent("Technical Support"), Agent("Billing")])
     found = declare(to=app(networks=[network], roles=["developer", "legal"]))
-    consumers = {(c.stream, c.name): c.filter for c in found.topology().consumers}
+    consumers = {(c.stream, c.name): " ".join(c.filters) for c in found.topology().consumers}
     assert consumers == {
         ("TIMERS", "due"): "due.>",
         ("TIMERS", "rungs"): "rung.>",
@@ -215,6 +215,8 @@ def test_every_actor_has_a_consumer_of_its_own() -> None:
         ("AUDIT", "commands"): "layby.do.*.*",
         ("ANSWERS", "answers-developer"): "developer.response.>",
         ("ANSWERS", "answers-legal"): "legal.response.>",
+        ("ANSWERS", "acts-developer"): "developer.claim.> developer.pass.> developer.decline.>",
+        ("ANSWERS", "acts-legal"): "legal.claim.> legal.pass.> legal.decline.>",
         ("ANSWERS", "look-developer"): "developer.response.>",
         ("ANSWERS", "look-legal"): "legal.response.>",
     }
@@ -230,7 +232,11 @@ def test_streams_hold_what_the_design_says() -> None:
         "legal.question.*",
         "legal.receipt.*",
     )
-    assert found["ANSWERS"].subjects == ("developer.response.>", "legal.response.>")
+    assert found["ANSWERS"].subjects == tuple(
+        f"{role}.{noun}.>"
+        for noun in ("response", "claim", "pass", "decline")
+        for role in ("developer", "legal")
+    )
     assert found["TIMERS"].config["retention"] == "workqueue"
     assert found["TIMERS"].config["allow_msg_schedules"] is True
     assert {"KV_parked", "KV_runs"} <= set(found)

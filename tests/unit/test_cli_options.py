@@ -15,6 +15,7 @@ from layby.cli.invocation import Invocation
 
 COMMANDS = (
     *("demo", "dev", "console", "worker", "send", "questions", "answer", "sign", "rota"),
+    *("claim", "pass", "decline"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
     *("decision", "verify", "audit", "provision", "accounts", "keys", "keyring", "version"),
 )
@@ -37,7 +38,8 @@ def test_every_command_has_help_with_an_example(
 
 
 def test_all_commands_are_registered() -> None:
-    names = {getattr(info.callback, "__name__", "") for info in app.registered_commands}
+    commands = app.registered_commands
+    names = {each.name or getattr(each.callback, "__name__", "") for each in commands}
     names |= {str(each.name) for each in app.registered_groups}
     assert names == set(COMMANDS)
 
@@ -181,6 +183,7 @@ _MEANINGS = {
     "--named-only": 2,  # chosen, and changed
     "--person": 2,  # who gets a login, and whose key is destroyed
     "--role": 3,  # to filter by, to answer for, and of a login
+    "--responder": 2,  # of an answer, which may have none, and of what always has one
     "--run": 2,  # to find, and to destroy the key of
     "--port": 2,  # of the embedded server, and of the console
     "--status": 2,  # any, and those that can be retried

@@ -16,6 +16,7 @@ from layby.actors.threads.turn import CallOutcome, Decision, NetworkResult, Turn
 from layby.bus.blobs import Blobs
 from layby.bus.log import NOBODY, LogMessage
 from layby.runtime import entry
+from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
 from layby.runtime.entry import ROOT, Failure, Place, Raw, Record
 from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ladder_records import Laddered, PlannedRung, Reached
@@ -199,6 +200,14 @@ EVERY: list[Record] = [
     entry.Cancelled(),
     entry.Ended(status="completed", result=json({"a": 1})),
     entry.Ended(status="failed", error="no good"),
+    ClaimedQuestion(id="q1", by="ada", at=1.0, seq=7, vouched="nats", until=1801.0),
+    ClaimedQuestion(id="q1", by="ada", at=2.0, seq=8, vouched="slack", until=2.0),
+    Passed(id="q1", by="ada", at=3.0, seq=9, vouched="nats", rung=3, to="role:lead", nobody=True),
+    Passed(
+        id="q1", by="bob", at=4.0, seq=10, vouched="nats", rung=4, to="person:eve", told=["eve"]
+    ),
+    Declined(id="q9", by="eve", at=5.0, seq=11, vouched="nats"),
+    Reached(id="q1", rung=1, told=["ada"], claimed=True),
 ]
 
 

@@ -35,9 +35,10 @@ OWN: dict[type[msgspec.Struct], set[str]] = {
     | {"vouched", "signature", "doubt", "retried", "votes"},
     ParkedQuestion: {"run", "asked_at", "deadline", "status", "by", "closed_at", "seq"}
     | {"workflow", "started_at", "pos", "parent", "since", "answer_with"}
-    | {"shown_seq", "shown_after", "sealed", "to", "ladder", "also", "asked_of", "votes"},
+    | {"shown_seq", "shown_after", "sealed", "to", "ladder", "also", "asked_of", "votes"}
+    | {"claim", "declined"},
     QuestionRow: {"ticket", "run", "asked_at", "deadline", "answer_with", "sha256", "status"}
-    | {"encrypted", "to", "ladder", "asked_of", "votes"},
+    | {"encrypted", "to", "ladder", "asked_of", "votes", "claim", "declined"},
 }
 """What each shape has besides `ASKED`."""
 

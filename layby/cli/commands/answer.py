@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...bus.token import is_word
 from ..invocation import Invocation, command
 from ..options.common import WHO_HELP
 from ..options.signing import NkeyFile, signer_in, signing_name
@@ -27,6 +26,7 @@ from ..screen.question import (
     print_signed,
     voting_for,
 )
+from ..screen.receipt import checked_name, print_receipt
 from ..screen.times import duration
 from ..target.connection import with_client
 
@@ -114,7 +114,7 @@ def answer(
         question=question,
         by=by,
         author=by or author(call),
-        responder=_checked_name(responder),
+        responder=checked_name(responder),
         role=role,
         nkey=nkey,
         timeout=timeout,
@@ -211,15 +211,6 @@ def _checked_reply(text: str) -> str:
     return reply
 
 
-def _checked_name(responder: str | None) -> str | None:
-    if responder is not None and not is_word(responder):
-        raise UsageError(
-            f"{responder!r} cannot be used as a name in a subject",
-            "use letters, digits, _ and - only",
-        )
-    return responder
-
-
 def _print_valid(meant: QuestionRow, by: str, command: AnswerCommand) -> None:
     """Print a command that the question would accept: with the same text, where that is enough."""
     from rich.text import Text
@@ -230,29 +221,6 @@ def _print_valid(meant: QuestionRow, by: str, command: AnswerCommand) -> None:
     else:
         line = command_for(meant, command.call, responder=by if named else "")
     stdout().print(Text(f"  {line}"), soft_wrap=True)
-
-
-def print_receipt(receipt: Receipt, command: AnswerCommand) -> None:
-    """Print the outcome of an answer, why it was refused, and the `command` to send instead."""
-    from rich.text import Text
-
-    from ...actors.people.answer import TAKEN
-    from ..screen.untrusted_text import one_line
-
-    accepted = receipt.outcome in TAKEN
-    head = Text(receipt.outcome.replace("_", " "), style="green" if accepted else "yellow")
-    head.append(f"  {one_line(receipt.ticket)}", style="bold")
-    if receipt.question:
-        head.append(f"  question {receipt.question}", style="dim")
-    if receipt.by:
-        head.append(f"  by {one_line(receipt.by)}", style="dim")
-    stdout().print(head, soft_wrap=True)
-    if receipt.reason:
-        stdout().print(one_line(receipt.reason), soft_wrap=True)
-    for candidate in receipt.candidates:
-        line = f"  {candidate.id}  {one_line(candidate.question, 100)}"
-        stdout().print(Text(line, style="dim"), soft_wrap=True)
-        stdout().print(Text(f"    {command.line(candidate.id)}"), soft_wrap=True)
 
 
 def _send(attempt: _Attempt) -> tuple[QuestionRow | None, Receipt]:

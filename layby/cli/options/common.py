@@ -16,6 +16,9 @@ Reason = Annotated[
     str,
     typer.Option(metavar="TEXT", help="Reason to record with the command.", show_default=False),
 ]
+QuestionTicket = Annotated[
+    str, typer.Argument(metavar="TICKET", help="Ticket of the question.", show_default=False)
+]
 WHO_HELP = "the NATS user, else your login name."
 As = Annotated[
     str | None,

@@ -16,10 +16,15 @@ _WHAT = {"asked": "on duty", "reminder": "reminded"}
 
 
 def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
-    """Who was told, and what comes next; empty without a ladder."""
+    """Who is on it, who was told, and what comes next; empty if there is nothing to say."""
     lines = [f"for {one_line(row.to.partition(':')[2])}"] if row.to else []
     if row.asked_of:
         lines.append(f"escalated from {row.asked_of}")
+    if row.claim is not None:
+        until = times.left(row.claim.until, since=now).removesuffix(" left")
+        lines.append(one_line(f"{row.claim.by} is on it for {until}"))
+    if row.declined:
+        lines.append(one_line(f"declined by {', '.join(row.declined)}"))
     lines += [_reached(rung, now) for rung in row.ladder if rung.reached]
     coming = [rung for rung in row.ladder if not rung.reached]
     if coming:
@@ -29,6 +34,7 @@ def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
 
 def _reached(rung: ShownRung, now: datetime | None) -> str:
     what = f"asked {rung.to} too" if rung.to else _WHAT.get(rung.kind, rung.kind)
+    what = f"{rung.by} passed it to {rung.to}" if rung.by else what
     who = [f"{each} for {rung.absent[each]}" if each in rung.absent else each for each in rung.told]
     told = "nobody on duty" if rung.nobody else ", ".join(who)
     return one_line(f"{what} {times.ago(rung.reached, since=now)}{f': {told}' if told else ''}")

@@ -29,14 +29,17 @@ class AnswerCommand(NamedTuple):
     call: Invocation
     ticket: str
     reply: str
+    """What follows the ticket: the answer; empty: nothing."""
     options: tuple[str, ...] = ()
+    verb: str = "answer"
 
     def line(self, question: str, *more: str) -> str:
         """The whole command that gives it to a question, ready to paste."""
         named = ["--question", question] if question else []
         dashed = self.ticket.startswith("-") or (self.reply.startswith("-") and self.reply != "-")
-        words = [*named, *self.options, *more, *(["--"] if dashed else []), self.ticket, self.reply]
-        return shell.command_line(self.call, ["answer", *words])
+        said = [self.ticket, self.reply] if self.reply else [self.ticket]
+        words = [*named, *self.options, *more, *(["--"] if dashed else []), *said]
+        return shell.command_line(self.call, [self.verb, *words])
 
 
 def author(call: Invocation) -> str | None:
@@ -126,6 +129,13 @@ def answering(row: QuestionRow) -> Text:
     from rich.text import Text
 
     return Text(f"answering {_brief(row)}", style="dim")
+
+
+def saying_to(row: QuestionRow, verb: str) -> Text:
+    """Which question is about to be claimed, passed on or declined."""
+    from rich.text import Text
+
+    return Text(f"{verb}: {_brief(row)}", style="dim")
 
 
 def form_of(row: QuestionRow) -> list[str]:

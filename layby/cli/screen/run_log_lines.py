@@ -78,6 +78,18 @@ def _reached(event: EventDict) -> str:
     return one_line(f"{what}  {event['told']}")
 
 
+def _claimed(event: EventDict) -> str:
+    return one_line(f"{event['by']} is on it until {event['until']}")
+
+
+def _passed(event: EventDict) -> str:
+    return one_line(f"{event['by']} passed it to {event['to']}  {event['told']}")
+
+
+def _declined(event: EventDict) -> str:
+    return one_line(f"{event['by']} declined")
+
+
 def _expired(_: EventDict) -> str:
     return "nobody answered in time"
 
@@ -121,6 +133,9 @@ _FORMATS: dict[str, tuple[str, str, str, Callable[[Any], str]]] = {
     "question.answered": ("\u2713", "+", "green", _answered),
     "question.reminded": ("?", "?", "yellow", _reached),
     "question.escalated": ("?", "?", "bold yellow", _reached),
+    "question.claimed": ("?", "?", "yellow", _claimed),
+    "question.passed": ("?", "?", "bold yellow", _passed),
+    "question.declined": ("?", "?", "yellow", _declined),
     "question.expired": ("!", "!", "red", _expired),
     "step.failed": ("\u2717", "x", "red", _step_failed),
     "run.completed": ("\u25a0", "#", "green", _completed),

@@ -11,6 +11,7 @@ from ...actors.kinds import AGENT
 from ...actors.models.model import ToolCall, Usage
 from ...actors.threads.turn import DECISIONS, Advice
 from ...runtime import entry
+from ...runtime.act_records import Said
 from ...runtime.entry import ROOT, Failure
 from ...runtime.ladder_records import PlannedRung, Reached
 from ...runtime.state import ANSWERED, NO_QUORUM, Question
@@ -197,6 +198,12 @@ class Outline(RowTree):
 
     @override
     def reached(self, record: Reached, rung: PlannedRung, number: int) -> Iterable[None]:
+        if (node := self.questions.get(record.id)) is not None:
+            self._touch(node)
+        return ()
+
+    @override
+    def said(self, record: Said) -> Iterable[None]:
         if (node := self.questions.get(record.id)) is not None:
             self._touch(node)
         return ()

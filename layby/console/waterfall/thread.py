@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...runtime import entry
+from ...runtime.act_records import ClaimedQuestion, Declined, Passed, Said
 from ...runtime.ladder import NO_LADDER
 from ...runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached, told
 from ...runtime.state import NO_QUORUM, OPEN
 from ...runtime.tally import standing_of
 from ...runtime.times import iso
+from ...views.said_line import said_line
 from .detail import records
 from .node import Node
 from .watched import WatchedRun
@@ -21,6 +23,7 @@ Happened = Literal[
     "next",
     "answered",
     "voted",
+    "said",
     "undecided",
     "refused",
     "expired",
@@ -143,6 +146,8 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
                 words = _words(thread.rungs[record.rung])
                 moment = Moment(what="rung", at=iso(at), rung=words, by=told(record))
                 thread.moments.append(moment)
+        case ClaimedQuestion() | Passed() | Declined():
+            _add_said(thread, record)
         case entry.Voted():
             _add_vote(run, thread, number, record)
         case entry.Expired():
@@ -153,6 +158,22 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
             thread.open = False
         case _:
             pass
+
+
+def _add_said(thread: Thread, record: Said) -> None:
+    if isinstance(record, Passed):
+        thread.reached.add(record.rung)
+    line = said_line(record)
+    moment = Moment(
+        what="said",
+        at=iso(record.at),
+        by=record.by,
+        text=line["title"],
+        vouched=record.vouched,
+        receipt=record.seq,
+        why=line["detail"],
+    )
+    thread.moments.append(moment)
 
 
 def _add_vote(run: WatchedRun, thread: Thread, number: str, record: entry.Voted) -> None:

@@ -1,0 +1,204 @@
+"""Takes what people say to an open question besides answering it: claims, passes, declines.
+
+What is said is an entry of the run's log, in the order in which the stream of answers stored it:
+the worker that handles an act first reads what was stored before it, and appends what the log
+lacks. So the first claim that was stored wins, whichever worker died with it in its hands. The
+receipt comes after the entry, and the acknowledgement last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from ...bus.bounded import Bounded
+from ...bus.errors import BusError, Erased, InvalidTicket
+from ...bus.mailbox import Delivery
+from ...bus.requests import Requests
+from ...bus.token import decode as decode_token
+from ...runtime import clock, crash
+from ...runtime.errors import Fenced
+from ...runtime.host import Host
+from ...runtime.mail import check_readable
+from ...runtime.run import LiveRun
+from ...runtime.state import OPEN
+from ...runtime.times import iso
+from .act import GivenAct, place_of, understood_act
+from .act_decision import ActDecider, Decision
+from .answer import TAKEN, Given, Receipt, Refused, Verdict, is_named, judge
+from .answer_resolution import AnswerResolver, Incoming, NotYet, retry_delay
+from .asked_of import record_for, related
+from .parked_question import ParkedQuestion
+from .question_closing import Overtaken, QuestionCloser
+from .receipts import Receipts
+from .sent_acts import SentAct, SentActs
+from .tickets import ParkedRecord
+
+_TRIES = 20
+"""Times that an act is tried to be recorded while others change its question."""
+_REMEMBERED = 10_000
+_NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
+
+
+class _Taken(NamedTuple):
+    """What became of an act."""
+
+    verdict: Verdict
+    decision: Decision | None = None
+
+
+class Acts:
+    """Takes the acts that are sent on the subjects of one role."""
+
+    def __init__(
+        self,
+        role: str,
+        host: Host,
+        requests: Requests,
+        *,
+        resolver: AnswerResolver,
+        closer: QuestionCloser,
+        decider: ActDecider,
+    ) -> None:
+        self._role = role
+        self._host = host
+        self._names = requests.names
+        self._resolver = resolver
+        self._closer = closer
+        self._decider = decider
+        self._receipts = Receipts(role, requests)
+        self._sent = SentActs(requests)
+        self._judged: Bounded[str, int] = Bounded(_REMEMBERED)
+        """By question: up to where in the stream this worker has judged what was said."""
+
+    async def take(self, delivery: Delivery) -> None:
+        """Record what somebody said, and issue its receipt."""
+        subject = self._names.own(delivery.subject)
+        verb, token = subject.split(".")[1:3]
+        ticket, given = _parsed(subject, token, delivery.data)
+        if isinstance(given, Refused):
+            taken, by = _Taken(Verdict("invalid", reason=given.reason)), ""
+        else:
+            try:
+                taken, by = await self._resolve(ticket, token, given, delivery), given.person
+            except NotYet:
+                await delivery.nak(retry_delay(delivery.num_delivered))
+                return
+        receipt = self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
+        await self._receipts.issue(_about(receipt, verb, taken.decision), token)
+        await delivery.ack()
+
+    async def _resolve(
+        self, ticket: str, token: str, given: GivenAct, delivery: Delivery
+    ) -> _Taken:
+        """Record an act for the question that it is for. Raises NotYet, BusError."""
+        incoming = Incoming(ticket, token, Given("-", given.question_id), delivery)
+        sent = SentAct(delivery.seq, round(delivery.at, 3), self._role, given)
+        for _ in range(_TRIES):
+            try:
+                record = await self._closer.caught_up(ticket)
+                return await self._by(incoming, sent, record)
+            except Erased as error:
+                self._host.cache.drop(error.run)
+            except (Fenced, Overtaken):
+                continue
+        raise BusError(f"ticket {ticket!r}: its questions kept changing")
+
+    async def _by(self, incoming: Incoming, sent: SentAct, record: ParkedRecord | None) -> _Taken:
+        """What becomes of an act, by the newest record. Raises NotYet, Fenced, Overtaken."""
+        verdict = _judged(record, sent)
+        meant = verdict.question
+        if record is None or meant is None:
+            await self._resolver.check_not_pending(incoming, record, verdict)
+            return _Taken(verdict)
+        live = await self._host.cache.caught_up(await self._closer.live(meant.run, record))
+        check_readable(live.state)
+        question = live.state.questions.get(meant.id)
+        if question is None:
+            return _Taken(Verdict("invalid", reason=_NOT_ASKED))
+        earlier = False
+        if not _has(live, meant.id, sent):
+            if verdict.outcome not in TAKEN:
+                await self._resolver.check_not_pending(incoming, record, verdict)
+                return _Taken(verdict)
+            if question.status != OPEN:
+                raise Overtaken
+            if not is_named(record, self._role, incoming.given):
+                await self._resolver.check_unambiguous(incoming, record)
+            earlier = await self._record_earlier(live, meant, sent, record)
+        decision = await self._record(live, meant.id, sent)
+        # Not before it is recorded: whoever handles a later one reads on from here.
+        judged = max(self._judged.get(meant.id) or 0, sent.seq)
+        self._judged.put(meant.id, judged, size=1)
+        if earlier or decision.outcome in TAKEN:
+            await self._closer.sync(live, live.state.questions[meant.id])
+            crash.point("after_act_shown")
+        return _Taken(Verdict(decision.outcome, meant, decision.reason), decision)
+
+    async def _record_earlier(
+        self, live: LiveRun, meant: ParkedQuestion, sent: SentAct, record: ParkedRecord
+    ) -> bool:
+        """Record what was said to a question before this, and is in nobody's hands. Raises Fenced.
+
+        Returns whether there was any.
+
+        An act that names no question, and was skipped here because its question was unknown, is
+        refused when its turn comes.
+        """
+        found = False
+        recorded = live.state.acts.get(meant.id, ())
+        after = max(self._judged.get(meant.id) or 0, *(each.seq for each in recorded), 0)
+        roles = related(record, self._role)
+        since = min([meant.since, *(shown.since for shown in meant.also.values())])
+        for each in await self._sent.between(record.ticket, roles, since, (after, sent.seq)):
+            verdict = _judged(record, each)
+            meets = verdict.question is not None and verdict.question.id == meant.id
+            if meets and verdict.outcome in TAKEN:
+                found |= bool((await self._record(live, meant.id, each)).records)
+        return found
+
+    async def _record(self, live: LiveRun, question: str, sent: SentAct) -> Decision:
+        """Append what an act says, unless the log has it, or it is refused. Raises Fenced."""
+        asked = live.state.questions[question]
+        decision = await self._decider.decide(live.state, asked, sent, max(sent.at, clock.now()))
+        if decision.records:
+            crash.point("before_act")
+            await live.append(list(decision.records), to=decision.to)
+            crash.point("after_act")
+        return decision
+
+
+def _parsed(subject: str, token: str, data: bytes) -> tuple[str, GivenAct | Refused]:
+    """The ticket of an act, and what it says."""
+    try:
+        ticket = decode_token(token)
+    except InvalidTicket as error:
+        return token[:200], Refused(str(error))
+    place = place_of(subject)
+    return ticket, place if isinstance(place, Refused) else understood_act(place, data, ticket)
+
+
+def _judged(record: ParkedRecord | None, sent: SentAct) -> Verdict:
+    """Which question an act is for.
+
+    It approves nothing, so that a question has just ended does not matter.
+    """
+    view = record_for(record, sent.role)
+    if view is not None:
+        plain = tuple(msgspec.structs.replace(each, digest="") for each in view.questions)
+        view = msgspec.structs.replace(view, questions=plain)
+    return judge(view, sent.role, Given("-", sent.given.question_id), seq=sent.seq, at=sent.at)
+
+
+def _has(live: LiveRun, question: str, sent: SentAct) -> bool:
+    return any(each.seq == sent.seq for each in live.state.acts.get(question, ()))
+
+
+def _about(receipt: Receipt, verb: str, decision: Decision | None) -> Receipt:
+    """A receipt with what it says of an act only."""
+    candidates = tuple(msgspec.structs.replace(each, answer_with=()) for each in receipt.candidates)
+    receipt = msgspec.structs.replace(receipt, act=verb, candidates=candidates)
+    if decision is None or not decision.until:
+        return receipt
+    return msgspec.structs.replace(receipt, by=decision.by, until=iso(decision.until))

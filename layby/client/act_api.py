@@ -1,0 +1,103 @@
+"""The part of a client that says something to an open question besides answering it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..actors.people.answer import Receipt
+from ..bus.token import encode, is_word
+from .answer_api import AnswerApi
+
+
+class ActApi(AnswerApi):
+    """Claims questions, passes them on, declines them."""
+
+    async def claim(
+        self,
+        ticket: str,
+        *,
+        by: str,
+        role: str = "developer",
+        question_id: str | None = None,
+        minutes: float = 30.0,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> Receipt:
+        """Say that somebody is about to answer a question: until then nobody else is reminded.
+
+        Args:
+            ticket: The question's ticket.
+            by: Who claims it, as a word of the subject: a server with permissions holds its user
+                to it.
+            role: The role that was asked.
+            question_id: The question's id; None: the role's only open question on the ticket.
+            minutes: How long the claim holds; 0 releases it.
+            timeout: Seconds to wait for the receipt.
+
+        Raises:
+            InvalidTicket: no ticket can have that id.
+            NoReceipt: it is stored, but no worker issued a receipt within `timeout` seconds.
+            NotConnected: the server does not answer, and nothing was sent.
+            PermissionDenied: the server does not let this user say it, or not in that name.
+            ValueError: `by` is not a word of letters, digits, `_` and `-`.
+        """
+        body = {"questionId": question_id, "minutes": minutes}
+        return await self._act(f"{role}.claim.{encode(ticket)}", by, body, timeout)
+
+    async def pass_on(
+        self,
+        ticket: str,
+        to: str,
+        *,
+        by: str,
+        role: str = "developer",
+        question_id: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> Receipt:
+        """Have somebody else asked too.
+
+        Args:
+            ticket: The question's ticket.
+            to: Who: `role:lead` or `person:bob`.
+            by: Who passes it on; see `claim`.
+            role: The role that was asked.
+            question_id: The question's id; None: the role's only open question on the ticket.
+            timeout: Seconds to wait for the receipt.
+
+        Raises as `claim` does.
+        """
+        body = {"questionId": question_id, "to": to}
+        return await self._act(f"{role}.pass.{encode(ticket)}", by, body, timeout)
+
+    async def decline(
+        self,
+        ticket: str,
+        *,
+        by: str,
+        role: str = "developer",
+        question_id: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> Receipt:
+        """Say that somebody will not answer a question.
+
+        When nobody is left who was asked, the next escalation is reached at once.
+
+        Args:
+            ticket: The question's ticket.
+            by: Who declines; see `claim`.
+            role: The role that was asked.
+            question_id: The question's id; None: the role's only open question on the ticket.
+            timeout: Seconds to wait for the receipt.
+
+        Raises as `claim` does.
+        """
+        return await self._act(
+            f"{role}.decline.{encode(ticket)}", by, {"questionId": question_id}, timeout
+        )
+
+    async def _act(self, place: str, by: str, body: dict[str, Any], within: float) -> Receipt:
+        if not is_word(by):
+            raise ValueError(f"by={by!r}: use letters, digits, _ and -")
+        given = {key: value for key, value in body.items() if value is not None}
+        return await self._say(f"{place}.{by}", msgspec.json.encode(given), timeout=within)

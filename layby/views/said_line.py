@@ -1,0 +1,26 @@
+"""The line of a timeline that says what somebody said to an open question, besides answering it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..runtime.act_records import ClaimedQuestion, Passed, Said
+from ..runtime.ladder_records import told
+from ..runtime.times import iso
+
+
+def said_line(record: Said) -> dict[str, Any]:
+    """Its fields, as those of a `TimelineLine`."""
+    data: dict[str, Any] = {"id": record.id, "by": record.by, "vouched": record.vouched}
+    kind, title, detail = "question.declined", f"{record.by} declined", ""
+    if isinstance(record, ClaimedQuestion):
+        until = iso(record.until) if record.until > record.at else ""
+        kind, data["until"] = "question.claimed", until
+        title = f"{record.by} is on it" if until else f"{record.by} released it"
+        detail = f"until {until}" if until else ""
+    elif isinstance(record, Passed):
+        kind, title = "question.passed", f"{record.by} passed it to {record.to}"
+        detail = told(record)
+        data |= {"to": record.to, "told": record.told, "absent": record.absent}
+        data["nobody"] = record.nobody
+    return {"kind": kind, "actor": record.by, "title": title, "detail": detail, "data": data}

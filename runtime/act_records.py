@@ -1,0 +1,56 @@
+"""The records of what people say to an open question besides answering it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Verb = Literal["claim", "pass", "decline"]
+"""I am on it; somebody else should answer it; it is not mine."""
+VERBS: tuple[Verb, ...] = ("claim", "pass", "decline")
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="k"):
+    """Something that a person said to an open question."""
+
+    id: str
+    by: str
+    at: float
+    """When the stream of answers stored it, Unix seconds."""
+    seq: int
+    """Its sequence in that stream."""
+    vouched: str
+    """Who vouches for `by`, as of an answer."""
+
+
+class ClaimedQuestion(_Said, frozen=True, kw_only=True, gc=False, tag="claimed_question"):
+    """Somebody will answer the question, and says until when; nobody else has claimed it."""
+
+    until: float
+    """When the claim expires, Unix seconds; equal to `at`: it is released."""
+
+
+class Passed(_Said, frozen=True, kw_only=True, gc=False, tag="passed"):
+    """Somebody asked somebody else too. Mail to the actor of the role that is asked."""
+
+    rung: int
+    """The place in the question's ladder that it takes, from 0."""
+    to: str
+    """Who is asked: `role:lead` or `person:bob`."""
+    role: str = ""
+    """Of a person: the role for which they are asked; empty: the one that was asked first."""
+    rota: str = ""
+    """The rota that says who is told; empty: none."""
+    told: list[str] = []
+    absent: dict[str, str] = {}
+    nobody: bool = False
+    """These are as in `Reached`."""
+
+
+class Declined(_Said, frozen=True, kw_only=True, gc=False, tag="declined"):
+    """Somebody will not answer the question."""
+
+
+Said = ClaimedQuestion | Passed | Declined
+"""What a person said."""
