@@ -205,6 +205,8 @@ class Mailbox:
         self._held: set[Delivery] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
+        self._answers = False
+        """Whether the server answered the last request, as far as can be known."""
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -213,11 +215,21 @@ class Mailbox:
         """How many messages are being handled."""
         return self._busy
 
+    @property
+    def concurrency(self) -> int:
+        """How many messages are handled at most."""
+        return self._concurrency
+
+    @property
+    def bound(self) -> bool:
+        """Whether it requests messages of a consumer that answers."""
+        return self._pulling and self._answers
+
     async def start(self) -> None:
         """Subscribe and begin to pull. The caller also runs `keep` in the background."""
         self._sub = await self.nc.open_inbox(self._on_message)
         self._inbox = self._sub.subject
-        self._pulling = True
+        self._pulling = self._answers = True
         self._last_received = self._loop.time()  # or `keep` would request as many again
         self._pull()
 
@@ -262,6 +274,7 @@ class Mailbox:
         meta = parse_ack_subject(msg.reply)
         if meta is None:
             return  # someone has found our inbox
+        self._answers = True
         self._asked = max(0, self._asked - 1)
         self._pending = meta.pending
         delivery = Delivery(self, msg, meta)
@@ -323,16 +336,20 @@ class Mailbox:
 
     def _on_status(self, status: str, msg: Message) -> None:
         if status == "100":
+            self._answers = True
             return
         headers = msg.headers
         if status == "408":
             left = headers.get("Nats-Pending-Messages", "")
+            self._answers = True
             self._asked = max(0, self._asked - (int(left) if left.isdecimal() else 0))
             self._pull()
             return
         # 409 and 503: the consumer moved, is overloaded or is gone; `keep` requests again.
         self._interrupted()
         text = headers.get("Description", "")
+        if "Batch Completed" not in text:
+            self._answers = False
         if status == "409" and "Batch Completed" not in text:
             log.info("mailbox.interrupted", mailbox=self.name, status=status, reason=text)
 
@@ -353,6 +370,7 @@ class Mailbox:
             self._wake.clear()
             now = self._loop.time()
             if self._asked and now - self._last_received > self._silence:
+                self._answers = False
                 self._interrupted()
             self._pull()
             if now - renewed >= self._ack_wait / _RENEWALS:

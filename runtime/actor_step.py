@@ -61,6 +61,11 @@ class ActorStep(Step):
         return self._ports
 
     @property
+    def actor(self) -> str:
+        """The address of the actor whose body it is."""
+        return self._recorder.frame.actor
+
+    @property
     def state(self) -> RunState:
         """The run as it is recorded."""
         return self._recorder.state

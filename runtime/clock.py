@@ -27,6 +27,8 @@ _PRECISE = 0.1
 """Seconds: a smaller difference may come from the network, and is not corrected."""
 SKEWED = 1.0
 """Seconds of difference that people should know about."""
+_OLD = 5 * _INTERVAL
+"""Seconds after which a comparison says nothing any more."""
 _MALFORMED = (KeyError, TypeError, ValueError)
 
 
@@ -39,12 +41,26 @@ class Skew(NamedTuple):
     """Seconds by which `behind` may be wrong: half of the round trip."""
 
 
-_known = {"behind": 0.0}
+_known = {"behind": 0.0, "compared": 0.0}
 
 
 def now() -> float:
     """Unix seconds by the server's clock, as far as it is known."""
     return time.time() + _known["behind"]
+
+
+def behind() -> float:
+    """Seconds that this machine's clock is behind the server's, as far as it is known."""
+    return _known["behind"]
+
+
+def trouble() -> str:
+    """Why `now` may be wrong; empty: it is not, or this user may not read the server's time."""
+    compared = _known["compared"]
+    ago = time.monotonic() - compared
+    if not compared or ago < _OLD:
+        return ""
+    return f"the clock was compared with the server's {ago:.0f} s ago"
 
 
 async def skew(requests: Requests, stream: str = _STREAM) -> Skew | None:
@@ -68,6 +84,7 @@ async def sync(requests: Requests) -> None:
     if measured is None:
         return
     known = _known["behind"]
+    _known["compared"] = time.monotonic()
     _known["behind"] = measured.behind if abs(measured.behind) > _PRECISE + measured.unsure else 0.0
     changed = abs(_known["behind"] - known) >= SKEWED
     if changed:

@@ -27,6 +27,7 @@ from ..bus.mailbox import Delivery
 from .errors import Interrupted, LaybyError
 from .failure import message_of
 from .log_throttle import LogThrottle
+from .observing import UNOBSERVED, Observer
 
 log = structlog.get_logger("layby.host")
 
@@ -65,11 +66,15 @@ class DeliveryPolicy:
     """Hands deliveries to their handlers, and decides what a failure means for the message."""
 
     def __init__(
-        self, dead: DeadLetters, fail_run: Callable[[Delivery, str], Awaitable[None]]
+        self,
+        dead: DeadLetters,
+        fail_run: Callable[[Delivery, str], Awaitable[None]],
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._dead = dead
         self._fail_run = fail_run
         """Ends the run of a message that is given up, with the reason."""
+        self._observer = observer
         self.on_erased: list[Callable[[str], Awaitable[None]]] = []
         """Called with the id of a run that turned out to be erased; may be called again."""
         self._failures: Bounded[_Key, int] = Bounded(_REMEMBERED)
@@ -134,6 +139,7 @@ class DeliveryPolicy:
         failures = (self._failures.get(key) or 0) + 1
         if failures < _GIVE_UP and not isinstance(error, PoisonMessage | NoSubject):
             self._failures.put(key, failures, 1)
+            self._observer.undone(mailbox, "failed")
             await delivery.nak(min(10.0, 0.1 * 2**failures))
             return
         try:
@@ -142,8 +148,10 @@ class DeliveryPolicy:
             await self._postpone(mailbox, delivery, outage)
         else:
             self._failures.pop(key)
+            self._observer.undone(mailbox, "dead")
 
     async def _postpone(self, mailbox: str, delivery: Delivery, error: BaseException) -> None:
+        self._observer.undone(mailbox, "postponed")
         if full := _cause(error, StoreFull):
             # It works once somebody has made room; trying more often would not help.
             self._log_full(full)

@@ -75,17 +75,21 @@ class Host:
         horizon: RedeliveryHorizon,
     ) -> None:
         self.log = log_
-        self.cache = RunCache(log_, on_append=worker_log.log_appended, signers=ports.signers)
+        self.cache = RunCache(log_, on_append=self._appended, signers=ports.signers)
         self.index = index
         self.blocked = BlockedRuns(blocked)
         self.ports = ports
-        self.policy = DeliveryPolicy(dead, self._fail)
+        self.policy = DeliveryPolicy(dead, self._fail, ports.observer)
         self.tidiers: list[Tidy] = []
         self.forgetters: list[Callable[[str], None]] = []
         """Forget what is cached for a ticket whose run was removed; empty: for all tickets."""
         self._horizon = horizon
         self._flush_timer = FlushTimer()
         self._active: dict[str, set[Activation]] = {}
+
+    def _appended(self, live: LiveRun, records: list[Record]) -> None:
+        worker_log.log_appended(live, records)
+        self.ports.observer.appended(live.state, records)
 
     def works_on(self, run_id: str) -> bool:
         """Whether this worker is working on the run."""
@@ -191,6 +195,8 @@ class Host:
         check_adopter(mail, self.ports.fingerprint)
         handled = handling(live.state, n, record)
         if handled is not None and not live.state.ended:
+            if not again or live.state.tail == n:
+                self.ports.observer.resumed(live.state, record)
             if isinstance(record, Reopened | Retried):
                 await self._resume_frames(live, n)
             redelivered = again or live.state.tail > n or isinstance(record, _REENTERING)

@@ -17,6 +17,7 @@ from .errors import Interrupted
 from .failure import message_of
 from .ids import timer_name
 from .ladders import Ladders
+from .observing import UNOBSERVED, Observer
 from .place import place_of
 from .price import Price
 from .retry import Retry
@@ -156,6 +157,8 @@ class Ports:
     encrypted: Callable[[str], Awaitable[bool]] | None = None
     """Whether a run's log is encrypted; None: none is."""
 
+    observer: Observer = UNOBSERVED
+    """Is told what happens, to count it."""
     repeated: set[str] = field(default_factory=set[str])
     """Tools that have repeated an effect outside their steps."""
 
@@ -198,7 +201,8 @@ class Ports:
     def log_failure(
         self, run: str, key: str, error: Exception, attempt: int, pause: float | None
     ) -> None:
-        """Log that a try failed."""
+        """Log and count that a try failed."""
+        self.observer.failed(final=pause is None)
         log.warning(
             "step.failed",
             run=run,

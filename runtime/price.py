@@ -69,4 +69,9 @@ def cost(usage: Counted, price: Price) -> float:
 
 def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
     """The price of a model as its provider calls it, with or without a date; None: unknown."""
-    return prices.get(model) or prices.get(_DATED.sub("", model))
+    return prices.get(model) or prices.get(undated(model))
+
+
+def undated(model: str) -> str:
+    """A model's name without the date that its provider adds."""
+    return _DATED.sub("", model)

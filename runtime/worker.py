@@ -55,6 +55,8 @@ class Worker:
         """Brings the runs forward."""
         self._mailboxes = [box for each in subscriptions for box in self._boxes(each)]
         self._supervision = Supervision(on_give_up=self._gave_up)
+        self.draining = False
+        """Whether it takes nothing new."""
         self.background: dict[str, Callable[[], Awaitable[None]]] = {}
         """What runs in the background for as long as the worker lives, by name."""
         self.on_give_up: list[Callable[[], None]] = []
@@ -97,6 +99,16 @@ class Worker:
         """How many messages it is handling."""
         return sum(mailbox.busy for mailbox in self._mailboxes)
 
+    @property
+    def load(self) -> dict[str, tuple[int, int]]:
+        """By mailbox: how many messages it is handling, and how many it handles at most."""
+        return {each.name: (each.busy, each.concurrency) for each in self._mailboxes}
+
+    @property
+    def unbound(self) -> list[str]:
+        """The mailboxes whose consumers do not answer now."""
+        return [each.name for each in self._mailboxes if not each.bound]
+
     async def start(self) -> None:
         """Start taking work."""
         self._connection.on_reconnect.append(self._reconnected)
@@ -114,6 +126,7 @@ class Worker:
 
     async def drain(self, grace: float = 20.0) -> None:
         """Take nothing new; finish or hand back what is in progress, within `grace` seconds."""
+        self.draining = True
         log.info("worker.draining")
         await self._adopter.stop()
         await self._cancels.stop()

@@ -64,7 +64,12 @@ class PromptRecorder:
 
     def spent(self, result: Any) -> Spent | None:
         """What a response took; None: no model was asked."""
-        return spent(result, self._step.ports.prices) if isinstance(result, ModelResponse) else None
+        if not isinstance(result, ModelResponse):
+            return None
+        ports, took = self._step.ports, spent(result, self._step.ports.prices)
+        if took is not None or result.model:  # otherwise a hook has answered in its place
+            ports.observer.responded(self._step.actor, result.model, took)
+        return took
 
     async def _recorded(self, model: Model, request: ModelRequest) -> Raw:
         form, body = self._outbox.form, self._outbox.body

@@ -196,6 +196,7 @@ class Human:
                 crash.point("after_record_closed")
         finally:
             await issuing
+        self._host.ports.observer.receipt(receipt.outcome)
 
     async def act(self, delivery: Delivery) -> None:
         """Record that somebody claims a question, passes it on or declines it."""

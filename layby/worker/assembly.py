@@ -46,6 +46,7 @@ from ..runtime.envelope import UNREADABLE
 from ..runtime.host import Host
 from ..runtime.index import BUCKET as RUNS
 from ..runtime.index import LATER, Index
+from ..runtime.observing import UNOBSERVED, Observer
 from ..runtime.ports import Due, Ports
 from ..runtime.redelivery import RedeliveryHorizon
 from ..runtime.streaming import TextStreams
@@ -73,11 +74,16 @@ def _history(app: App, requests: Requests) -> HistoryStore | None:
 
 
 def assemble(
-    app: App, connection: Connection, requests: Requests, *, listed_after: float = LATER
+    app: App,
+    connection: Connection,
+    requests: Requests,
+    *,
+    listed_after: float = LATER,
+    observer: Observer = UNOBSERVED,
 ) -> Worker:
     """A worker with the app's actors behind their mailboxes.
 
-    Lists show a run once it has lasted `listed_after` seconds.
+    Lists show a run once it has lasted `listed_after` seconds. `observer` is told what happens.
     """
     names = requests.names
     redaction.use(app.redact)
@@ -116,6 +122,7 @@ def assemble(
         retry=app.retry,
         record_prompts=app.record_prompts,
         prices=app.prices,
+        observer=observer,
         encrypted=_encrypted(requests.vault),
         history=_history(app, requests),
         text_streams=TextStreams(send_text) if app.stream_text else None,
@@ -158,7 +165,7 @@ def assemble(
         **_performers(app, host),
         **_people(humans),
         Duty("due"): _Service(_on_due(host, human)),
-        Duty("rungs"): _Service(_on_rung(human)),
+        Duty("rungs"): _Service(_on_rung(human, observer)),
         Duty("commands"): _Service(command_handler(app, host, requests, waits)),
     }
     if waits is not None:
@@ -244,22 +251,25 @@ def _mail(host: Host, behaviour: Behaviour, concurrency: int) -> dict[Duty, _Ser
     return {Duty("mail", behaviour.address): _Service(handle, concurrency)}
 
 
-def _due_in(delivery: Delivery) -> Due:
+def _due_in(delivery: Delivery, observer: Observer) -> Due:
     """What a wake-up says is due. Raises PoisonMessage."""
     try:
-        return _read_due(delivery.data)
+        due = _read_due(delivery.data)
     except UNREADABLE as error:
         raise PoisonMessage(f"the timer's message cannot be read: {error}") from None
+    if delivery.num_delivered == 1:
+        observer.due(due.kind, clock.now() - due.at)
+    return due
 
 
 _read_due = msgspec.json.Decoder(Due).decode
 
 
-def _on_rung(human: Callable[[str], Human]) -> Handle:
+def _on_rung(human: Callable[[str], Human], observer: Observer) -> Handle:
     """A handler of rungs that are due, of any app in the account."""
 
     async def handle(delivery: Delivery) -> None:
-        wanted = _due_in(delivery)
+        wanted = _due_in(delivery, observer)
         await human(wanted.role).rung(wanted, delivery)
 
     return handle
@@ -270,7 +280,7 @@ def _on_due(host: Host, human: Callable[[str], Human]) -> Handle:
     dues = DueHandler(host)
 
     async def handle(delivery: Delivery) -> None:
-        wanted = _due_in(delivery)
+        wanted = _due_in(delivery, host.ports.observer)
         if wanted.kind == "wake":
             await dues.wake_up(wanted, delivery)
         elif wanted.kind == "run":

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -22,10 +23,14 @@ from ..health import unread
 from ..operations.declaring import declare
 from ..runtime import clock, telemetry
 from ..runtime.index import LATER
+from ..runtime.observing import UNOBSERVED
 from ..runtime.worker import Worker
 from ..tools.source import close
 from .assembly import assemble
 from .fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from ..metrics.monitor import Monitor
 
 log = structlog.get_logger("layby.worker")
 
@@ -61,6 +66,7 @@ async def run_worker(
     name: str | None = None,
     ready: asyncio.Event | None = None,
     prune: Prune | None = None,
+    monitor: Monitor | None = None,
 ) -> None:
     """Work for `app` until SIGTERM or SIGINT, then drain.
 
@@ -71,6 +77,7 @@ async def run_worker(
         ready: Is set once it takes work.
         prune: What becomes of subjects and consumers that the app no longer declares; None: they
             stay, because workers of the previous release may still run.
+        monitor: Measures the worker; None: nothing does.
 
     Raises:
         ServerUnavailable: no server answers.
@@ -91,8 +98,11 @@ async def run_worker(
 
         connection.on_closed.append(give_up)
         await _prepare(app, requests, prune)
-        worker = assemble(app, connection, requests)
+        observer = UNOBSERVED if monitor is None else monitor.work
+        worker = assemble(app, connection, requests, observer=observer)
         worker.on_give_up.append(give_up)
+        if monitor is not None:
+            monitor.watch(worker, connection)
         await worker.start()
         _settle_memory()
         if ready is not None:

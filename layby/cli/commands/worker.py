@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..invocation import Invocation, command
-from ..options.common import AppPath
+from ..options.common import METRICS_HOST, METRICS_PORT, AppPath, MetricsHost
 from ..process.handshake import ALONE, DEV, PRUNE, READY_FD, announce, stop_when_orphaned
 from ..screen.output import stderr
 from ..target.app_loading import load_app
@@ -16,6 +18,7 @@ from ..target.connection import required_settings
 if TYPE_CHECKING:
     from ...app import App
     from ...bus.settings import ConnectionSettings
+    from ...metrics.monitor import Monitor
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +40,20 @@ def worker(
             "--require-keys", metavar="", help="Refuse to start without the API keys of all models."
         ),
     ] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT",
+            envvar=METRICS_PORT,
+            show_envvar=False,
+            help="Port to serve metrics and probes on; 0: a free one; default: "
+            "LAYBY_METRICS_PORT, else none.",
+            min=0,
+            max=65535,
+            show_default=False,
+        ),
+    ] = None,
+    metrics_host: MetricsHost = METRICS_HOST,
     alone: Annotated[bool, typer.Option(ALONE, hidden=True)] = False,
     ready_fd: Annotated[int | None, typer.Option(READY_FD, hidden=True)] = None,
     dev: Annotated[bool, typer.Option(DEV, hidden=True)] = False,
@@ -59,7 +76,9 @@ def worker(
         from ...worker.model_keys import check_keys
 
         check_keys(loaded, required=require_keys)
-        _run(call, loaded, settings, name, ready_fd, prune_all=prune_all)
+        # Several workers of one `layby dev` or `demo` would want the same port.
+        metrics = None if alone or metrics_port is None else (metrics_host, metrics_port)
+        _run(call, loaded, settings, name, ready_fd, prune_all=prune_all, metrics=metrics)
 
 
 def _run(
@@ -70,10 +89,12 @@ def _run(
     ready_fd: int | None,
     *,
     prune_all: bool,
+    metrics: tuple[str, int] | None,
 ) -> None:
     import asyncio
 
-    asyncio.run(_work(call, app, settings, name, ready_fd, prune_all=prune_all))
+    work = _work(call, app, settings, name, ready_fd, prune_all=prune_all, metrics=metrics)
+    asyncio.run(work)
 
 
 async def _work(
@@ -84,6 +105,7 @@ async def _work(
     ready_fd: int | None,
     *,
     prune_all: bool,
+    metrics: tuple[str, int] | None,
 ) -> None:
     import asyncio
 
@@ -102,6 +124,20 @@ async def _work(
     reporting = asyncio.ensure_future(report_ready())
     try:
         prune = Prune.ALL if prune_all else None
-        await run_worker(app, settings, name=name, ready=ready, prune=prune)
+        async with _monitored(app, metrics) as monitor:
+            await run_worker(app, settings, name=name, ready=ready, prune=prune, monitor=monitor)
     finally:
         reporting.cancel()
+
+
+@asynccontextmanager
+async def _monitored(app: App, metrics: tuple[str, int] | None) -> AsyncGenerator[Monitor | None]:
+    """Measures the worker and serves that; None: nobody wants to know."""
+    if metrics is None:
+        yield None
+        return
+    from ...worker.monitoring import monitor_of
+
+    monitor = monitor_of(app)
+    async with monitor.serving(*metrics):
+        yield monitor

@@ -26,6 +26,19 @@ As = Annotated[
         "--as", metavar="NAME", help=f"Name to record; default: {WHO_HELP}", show_default=False
     ),
 ]
+MetricsHost = Annotated[
+    str,
+    typer.Option(
+        "--metrics-host",
+        metavar="ADDRESS",
+        envvar="LAYBY_METRICS_HOST",
+        show_envvar=False,
+        help="Address to serve metrics and probes on, without a login; or LAYBY_METRICS_HOST.",
+    ),
+]
+METRICS_HOST = "127.0.0.1"
+"""Where metrics are served unless told otherwise: this machine alone reaches them."""
+METRICS_PORT = "LAYBY_METRICS_PORT"
 
 ShowConsole = Annotated[
     bool,
