@@ -79,7 +79,12 @@ def scrape(port: int) -> Scrape:
 
 def seen(port: int, holds: Callable[[Scrape], bool]) -> Scrape:
     """The first scrape in which this holds."""
-    found: Scrape = Desk.sooner_or_later(lambda: (it := scrape(port)) and holds(it) and it)
+
+    def look() -> Scrape | None:
+        found = scrape(port)
+        return found if holds(found) else None
+
+    found: Scrape = Desk.sooner_or_later(look)
     return found
 
 
