@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +21,7 @@ from layby.bus.topology import Provisioner
 from layby.runtime import delivery_policy
 from layby.runtime.delivery_policy import DeliveryPolicy, PoisonMessage
 from layby.runtime.errors import Interrupted
+from layby.runtime.observing import UNOBSERVED, Observer, Undone
 from tests.engine import until
 
 _NEEDED = Topology(
@@ -53,7 +55,10 @@ class _Handler:
 
 @contextlib.asynccontextmanager
 async def _mailbox_of(
-    server: EmbeddedServer, handler: _Handler, failed: asyncio.Queue[str]
+    server: EmbeddedServer,
+    handler: _Handler,
+    failed: asyncio.Queue[str],
+    observer: Observer = UNOBSERVED,
 ) -> AsyncGenerator[DeadLetters]:
     async def fail_run(delivery: Delivery, reason: str) -> None:
         failed.put_nowait(f"{delivery.run}: {reason}")
@@ -61,7 +66,7 @@ async def _mailbox_of(
     async with opened(ConnectionSettings(servers=(server.url,))) as (connection, requests):
         await Provisioner(requests).ensure(_NEEDED)
         dead = DeadLetters(requests)
-        take = partial(DeliveryPolicy(dead, fail_run).take, "reader", handle=handler)
+        take = partial(DeliveryPolicy(dead, fail_run, observer).take, "reader", handle=handler)
         mailbox = Mailbox(connection.nc, "MAIL", "reader", take)
         await mailbox.start()
         await requests.store("mail.a", b"text")
@@ -115,3 +120,40 @@ async def test_giving_up_a_message_without_a_run_fails_nothing(own_server: Embed
 
         await until(given_up)
     assert failed.empty()
+
+
+class _Counts:
+    """An observer that remembers what was not handled."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, Undone]] = []
+
+    def undone(self, mailbox: str, what: Undone) -> None:
+        self.seen.append((mailbox, what))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(UNOBSERVED, name)
+
+
+@pytest.mark.parametrize(
+    ("first", "seen"),
+    [
+        (ValueError("a fault"), "failed"),
+        (StoreFull("full"), "postponed"),
+        (PoisonMessage("no way"), "dead"),
+    ],
+)
+async def test_what_was_not_handled_is_told_to_the_observer(
+    own_server: EmbeddedServer, first: Exception, seen: Undone
+) -> None:
+    handler, failed, counts = _Handler(first), asyncio.Queue[str](), _Counts()
+    async with _mailbox_of(own_server, handler, failed, cast("Observer", counts)):
+        assert await handler.next() == 1
+        if seen != "dead":
+            assert await handler.next() == 2
+
+        async def told() -> bool:
+            return bool(counts.seen)
+
+        await until(told)
+    assert counts.seen == [("reader", seen)]

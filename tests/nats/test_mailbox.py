@@ -376,6 +376,18 @@ async def test_what_was_in_hand_when_the_server_was_killed_is_not_lost(
     assert {name for name, _ in post.came} == {"m"}
 
 
+async def test_a_mailbox_is_bound_while_its_consumer_answers(post: Post) -> None:
+    async with post.read() as mailbox:
+        assert mailbox.bound
+        await post.bus.requests.api("CONSUMER.DELETE.MAIL.box")
+        await post.until(lambda: not mailbox.bound)
+        await post.bus.consumer("MAIL", "box")
+        await post.publish("again")
+        await post.until(lambda: mailbox.bound)
+    assert not mailbox.bound
+    assert post.came == [("again", 1)]
+
+
 async def test_a_consumer_that_was_deleted_is_read_again_when_it_is_back(post: Post) -> None:
     interrupted: list[bool] = []
     async with post.read(on_interrupted=lambda: interrupted.append(True)):
