@@ -14,6 +14,7 @@ import msgspec
 
 from .errors import InvalidSetup, LaybyError
 from .ladder_records import RungKind
+from .vouched import Via
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -195,7 +196,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Desk(Protocol):
     """Where a channel hands in what people said. It may only publish in their names."""
 
-    async def say(self, said: Inbound, *, via: str) -> Outcome:
+    async def say(self, said: Inbound, *, via: Via) -> Outcome:
         """Store what a person said, and wait for its receipt.
 
         Args:
@@ -203,7 +204,7 @@ class Desk(Protocol):
             via: What vouches for the person: `slack`, `link` or `token`.
 
         Raises:
-            InvalidTicket: the ticket or the person cannot be part of a subject.
+            InvalidTicket: the ticket, the role or the person cannot be part of a subject.
             BusError: it may not have been stored.
         """
         ...

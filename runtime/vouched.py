@@ -7,12 +7,14 @@ from typing import Final, Literal, TypeAlias
 
 Vouched: TypeAlias = Literal["nats", "signature", "slack", "link", "token", "proxy", "none"]
 """Who vouches for the name on an answer."""
+Via: TypeAlias = Literal["slack", "link", "token", "proxy"]
+"""What a bridge knows somebody by whose answer it takes in."""
 NATS: Final = "nats"
 """The name is part of the subject, and the server can check it against the user."""
 SIGNATURE: Final = "signature"
 NONE: Final = "none"
 """Nobody: the name is only a claim."""
-VIA: Final = ("slack", "link", "token", "proxy")
+VIA: Final[tuple[Via, ...]] = ("slack", "link", "token", "proxy")
 """Who took the answer in for the person: Slack, a link that only they were sent, a token that only
 they have, or a proxy that has signed them in. Only a bridge's login may publish such answers."""
 VOUCHERS: Final = (NATS, SIGNATURE, *VIA, NONE)

@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 
 from ..actors.people.answer import Receipt
+from ..actors.people.answer_subject import via_subject
 from ..bus.connection import Connection
 from ..bus.errors import LaybyError, NotConnected, PublishUnconfirmed
 from ..bus.requests import Requests
 from ..bus.token import encode, is_word
 from ..runtime.signature import HEADER, Signature
+from ..runtime.vouched import VIA, Via
 from ..views.open_questions import asked_on, open_questions
 from ..views.rows import QuestionRow
 
@@ -45,6 +47,7 @@ class AnswerApi:
         question_id: str | None = None,
         by: str | None = None,
         responder: str | None = None,
+        via: Via | None = None,
         signature: Signature | str | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Receipt:
@@ -58,6 +61,8 @@ class AnswerApi:
             by: Who answers, by their own claim.
             responder: Who answers, as a word of the subject: a server with permissions holds its
                 user to it, so it counts more than `by`.
+            via: For a bridge, which takes in what people say elsewhere: what it knows `responder`
+                by. The answer then records that, and needs a login that may publish it.
             signature: If the answer must be signed: what
                 `layby.client.signing.sign_answer` made for this answer.
             timeout: Seconds to wait for the receipt.
@@ -67,14 +72,17 @@ class AnswerApi:
             NoReceipt: it is stored, but no worker issued a receipt within `timeout` seconds.
             NotConnected: the server does not answer, and nothing was sent.
             PermissionDenied: the server lets this user answer otherwise, or not at all.
-            ValueError: `responder` is not a word of letters, digits, `_` and `-`.
+            ValueError: `responder` is not a word of letters, digits, `_` and `-`; there is none
+                for `via`, or that is unknown.
         """
         token = encode(ticket)
         if responder is not None and not is_word(responder):
             raise ValueError(f"responder {responder!r}: use letters, digits, _ and -")
+        if via is not None and (responder is None or via not in VIA):
+            raise ValueError(f"via={via!r} with responder={responder!r}: see docs/people.md")
         body = {"answer": text, "questionId": question_id, "by": by}
         data = msgspec.json.encode({key: value for key, value in body.items() if value is not None})
-        place = f"{role}.response.{token}{'.' if responder else ''}{responder or ''}"
+        place = _place(f"{role}.response.{token}", responder, via)
         headers = {HEADER: str(signature)} if signature is not None else None
         return await self._say(place, data, headers, timeout=timeout)
 
@@ -174,6 +182,12 @@ class AnswerApi:
             if denied is None:
                 raise
             raise denied from None
+
+
+def _place(plain: str, responder: str | None, via: Via | None) -> str:
+    if responder is None:
+        return plain
+    return f"{plain}.{responder}" if via is None else via_subject(plain, responder, via)
 
 
 def _receipt(data: bytes) -> Receipt:

@@ -119,7 +119,7 @@ class TestRuntime:
         when it has taken the answer may owe the receipt; then the run's log says what it will be.
         """
         question = await self.question(run, role=options.get("role"))
-        named = {"role": question.role, "question_id": question.id, **options}
+        named: dict[str, Any] = {"role": question.role, "question_id": question.id, **options}
         if signer is not None:
             by = str(options.get("responder") or options.get("by") or "")
             put = msgspec.structs.replace(question, role=named["role"])
