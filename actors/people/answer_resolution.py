@@ -194,6 +194,11 @@ class AnswerResolver:
         poll, vote = contest.polls.get(meant.id), voted(whole, answer.sent, self._role)
         if poll is None:
             raise NotAsked(meant.id)
+        if any(each.seq == vote.seq for each in poll.votes):
+            # Another worker has recorded it meanwhile, ahead of a later vote.
+            return Taken(*await self._votes.counted_before(vote.seq, record, meant))
+        if poll.status != OPEN:
+            raise Overtaken  # the record is behind its log
         if tally.voted_before(poll.votes, vote) is not None:
             return Taken(already_voted(meant, vote))
         if reason := tally.why_no_vote(poll, vote):

@@ -78,7 +78,8 @@ class Deadlines:
                 await self._closer.append(live, due.question, in_time)
             if not votes:
                 return
-            known = len(live.state.questions[due.question].votes)
+            # The log may have some of them by now: only what was judged tells whether it moves on.
+            known = len(contest.polls[due.question].votes) - len(votes)
             question = await self._closer.append_votes(live, due.question, votes)
             crash.point("after_votes_in_time")
             if question.status != OPEN or len(question.votes) == known:

@@ -9,12 +9,16 @@ import msgspec
 import pytest
 
 from layby import Agent, App, Approvers, NoQuorum, Role, Rung, Step, ToolContext, tool
+from layby.actors.people.answer_resolution import AnswerResolver
+from layby.actors.people.open_questions import OpenQuestions
 from layby.actors.people.question_closing import QuestionCloser
 from layby.actors.people.tickets import decode
+from layby.actors.people.votes import Votes
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
 from layby.bus.reading import every
-from layby.bus.requests import PubAck
+from layby.bus.requests import PubAck, Requests
+from layby.runtime.entry import Voted
 from layby.runtime.errors import InvalidSetup
 from layby.tools.ask_developer import make_ask
 from layby.views.rows import QuestionRow
@@ -258,6 +262,88 @@ async def test_too_few_votes_in_time_are_no_yes(engine: Engine) -> None:
         assert "too few people had voted" in state.error
         assert "ada: yes" in state.error
         assert (await said(engine, "bob", "yes"))[0] == "too_late"
+
+
+async def test_votes_in_time_count_although_another_handler_records_one_of_them_at_the_deadline(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contest, overtaken = AnswerResolver.contest, list[str]()
+
+    async def judged(self: AnswerResolver, *which: Any) -> Any:
+        found = await contest(self, *which)
+        for question, votes in found.votes.items() if not overtaken else ():
+            overtaken.append(question)
+            closer, run = self._closer, found.record.questions[0].run
+            live = await closer.live(run, found.record)
+            await closer.append_votes(live, question, votes[:1])
+        return found
+
+    monkeypatch.setattr(AnswerResolver, "contest", judged)
+    async with engine.works(finance()):
+        run = await engine.start("T1", timeout=1.0)
+        await engine.question()
+        await hold_answers(engine.wire, "2100-01-01T00:00:00Z")
+        for by in ("ada", "bob"):
+            await vote(engine, by, "yes")
+        assert (await engine.result(run))["by"] == "ada, bob"
+    assert overtaken
+
+
+@pytest.mark.parametrize(
+    ("people", "outcome"), [(["ada"], "counted"), (["ada", "bob", "cleo"], "already_answered")]
+)
+async def test_a_vote_is_told_the_truth_although_others_record_votes_while_it_is_judged(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, people: list[str], outcome: str
+) -> None:
+    polls, sent = Votes.polls, list[Voted]()
+
+    async def meanwhile(self: Votes, record: Any, roles: Any) -> Any:
+        if len(sent) == len(people):
+            [question] = record.questions
+            live = await self._closer.live(question.run, record)
+            votes = [msgspec.structs.replace(each, id=question.id) for each in sent]
+            await self._closer.append_votes(live, question.id, votes[:2])
+            sent.clear()
+        return await polls(self, record, roles)
+
+    monkeypatch.setattr(Votes, "polls", meanwhile)
+    async with engine.works(finance(ack_wait=3)):
+        await engine.start("T1")
+        await engine.question()
+    acks = [await vote(engine, by, "yes") for by in people]
+    for by, ack in zip(people, acks, strict=True):
+        stored = await engine.wire.stored("ANSWERS", seq=ack.seq)
+        assert stored is not None
+        about = {"role": "finance", "text": "yes", "by": by, "vouched": "nats"}
+        sent.append(Voted(id="", at=stored.at, seq=ack.seq, **about))
+    for _ in people[1:]:
+        await taken_by_dead_worker(engine)
+    async with engine.works(finance(ack_wait=3)):
+        assert (await receipt(engine, acks[-1]))["outcome"] == outcome
+    assert not sent
+
+
+async def test_a_question_that_another_worker_has_listed_for_a_vote_leaves_the_list_when_it_closes(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def of_another(self: OpenQuestions, live: Any, question: Any) -> None:
+        await self.show_again(live, question, question.role)
+        self._unlisted[question.id] = self._loop.time() + 5  # this one has still to list it
+
+    monkeypatch.setattr(OpenQuestions, "update", of_another)
+    async with engine.works(finance()):
+        run = await engine.start("T1")
+        await until(lambda: Bucket(engine.wire, "parked").get("T1"))
+        for by, outcome in (("ada", "counted"), ("bob", "accepted")):
+            assert (await said(engine, by, "yes"))[0] == outcome
+        assert (await engine.result(run))["by"] == "ada, bob"
+    rows = [item.key async for item in Bucket(engine.wire, "questions").items() if "." in item.key]
+    assert rows == []
+
+
+async def hold_answers(wire: Requests, until: str) -> None:
+    """Give no worker the answers to finance until then."""
+    await wire.api("CONSUMER.PAUSE.ANSWERS.answers-finance", {"pause_until": until})
 
 
 async def test_a_default_stands_in_for_a_decision(engine: Engine) -> None:

@@ -23,12 +23,13 @@ from layby.actors.models.model import (
 from layby.actors.networks.network import Network
 from layby.actors.workflows.workflow import WorkflowStep
 from layby.app import App
-from layby.runtime.errors import AskTimedOut, NonRetriableError, RetryAfter
+from layby.runtime.errors import AskTimedOut, NonRetriableError, NoQuorum, RetryAfter
 from layby.runtime.retry import Retry
+from layby.runtime.rung import Rung
 from layby.runtime.step import Step
 from layby.tools import ToolContext, make_ask, tool
 
-from . import keys, signers
+from . import crowd, keys, signers
 from .ledger import Ledger
 
 TRIGGER = "chaos.ticket.opened"
@@ -38,6 +39,7 @@ ACK_WAIT = "CHAOS_ACK_WAIT"
 LOG_STREAMS = "CHAOS_LOG_STREAMS"
 """Environment variable: over how many streams the logs are split."""
 EXPIRED = "(expired)"
+NO_QUORUM = "(no quorum)"
 NOT_YET = "does not work yet"
 """What the errors say that a retry of the run mends."""
 _SHORT = 0.2
@@ -49,7 +51,7 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     """step, slow, flaky, backoff, ask, sign, asks, sleep, side_by_side, network, chat, child,
-    frail, heir or boom."""
+    frail, heir, poll, climb or boom."""
     name: str
     seconds: float = 0.0
     """Deadline of a question, length of a sleep."""
@@ -59,6 +61,10 @@ class Op(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tries that fail, questions at once, messages of a chat, ends that are retried."""
     rounds: list[list[str]] = []
     """Of a network: the calls of each response of its model, `effect:name` or `ask:name`."""
+    poll: crowd.Poll | None = None
+    """What it takes to decide a question that several people decide."""
+    climb: crowd.Climb | None = None
+    """Whom a question is for that has a ladder, and when others are asked too."""
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +174,44 @@ class Body:
             message = await self._step.wait_for_event(SAID, match=match, name=op.name)
             heard.append(message["text"])
         return heard
+
+    async def do_poll(self, op: Op) -> Any:
+        assert op.poll is not None
+        poll, answer = op.poll, crowd.Colour if op.poll.colours else bool
+        try:
+            decided = await self._step.ask(
+                poll.role,
+                f"{self._event.n}/{op.name}",
+                answer=answer,
+                timeout=op.seconds,
+                name=op.name,
+                quorum=poll.number or None,
+                groups=poll.groups or None,
+                veto=poll.veto,
+                exclude=poll.exclude,
+                remind=poll.remind or None,
+            )
+        except NoQuorum:
+            return NO_QUORUM
+        except AskTimedOut:
+            return EXPIRED
+        return [decided.value, decided.by, [[v.by, v.role, v.choice] for v in decided.votes]]
+
+    async def do_climb(self, op: Op) -> str:
+        assert op.climb is not None
+        climb = op.climb
+        try:
+            answer = await self._step.ask(
+                climb.role,
+                f"{self._event.n}/{op.name}",
+                timeout=op.seconds,
+                name=op.name,
+                remind=climb.remind,
+                escalate=[Rung(after, to=to) for after, to in climb.escalate],
+            )
+        except AskTimedOut:
+            return EXPIRED
+        return answer.text
 
     async def do_sleep(self, op: Op) -> str:
         await self._step.sleep(op.seconds)
@@ -280,7 +324,7 @@ def release(body: Callable[[Opened, Step], Awaitable[list[Any]]]) -> App:
         "chaos",
         networks=[network],
         events=[SAID],
-        roles=signers.ROLES,
+        roles=(*signers.ROLES, *crowd.roles()),
         ask_timeout=float(os.environ.get("CHAOS_ASK_TIMEOUT", "20")),
         max_questions=50,
         ack_wait=float(os.environ.get(ACK_WAIT, "2")),

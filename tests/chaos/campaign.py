@@ -28,6 +28,8 @@ _TELL = 20.0
 """Seconds between two lines that say how far a campaign is."""
 _ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0}
 """Where nothing fails, nothing may be taken for dead because the machine is slow."""
+CROWDED = ("votes", "ladders")
+"""Campaigns whose app has more roles than one person answers for."""
 
 
 class Found(Exception):
@@ -76,6 +78,8 @@ class Campaign:
         self.mutant = ""
         """The seeded fault that every worker of the campaign gets."""
         self.folder = folder
+        self.deserted = False
+        """Whether what dies is not replaced at present."""
         self.witnesses: list[Witness] = []
         self._ledger = Ledger(folder / "ledger.jsonl")
         self._began = time.monotonic()
@@ -140,7 +144,8 @@ class Campaign:
 
     async def _keep(self, count: int) -> None:
         while True:
-            for _ in range(count - len(self.fleet.living)):
+            lacking = 0 if self.deserted else count - len(self.fleet.living)
+            for _ in range(lacking):
                 self.fleet.order(mutant=self.mutant)
             await asyncio.sleep(_POLL)
 
@@ -263,6 +268,7 @@ async def campaign(
             ack_wait=ack_wait or _ACK_WAITS.get(name, 1.5),
             ask_timeout=ask_timeout,
             log_streams=log_streams,
+            crowded=name in CROWDED,
         ) as fleet,
         provisioned(fleet, server.url),
         Driver.connected(server.url) as driver,

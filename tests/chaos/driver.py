@@ -68,6 +68,8 @@ class Driver:
         self._nagged: dict[str, float] = {}
         self.also: list[Callable[[Ticket, str, str], Awaitable[None]]] = []
         """Others who answer what `developer` is asked: ticket, id of the question, its text."""
+        self.crowds: dict[str, Callable[[Ticket, Stored], Awaitable[None]]] = {}
+        """By role: who answers in place of one person what it is asked."""
         self.purged: set[str] = set()
         """The runs of which no log is left, because somebody had them removed."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,7 +116,7 @@ class Driver:
         event = Opened(ticketId=ticket.id, n=ticket.n, ops=ticket.ops)
         headers = {"Nats-Msg-Id": f"event-{ticket.n}"}
         body = msgspec.json.encode(event)
-        return await self._surely(
+        return await self.surely(
             lambda: self._others[logins.SENDER].store(TRIGGER, body, headers, timeout=2)
         )
 
@@ -125,7 +127,7 @@ class Driver:
             text = f"{ticket.n}/{op.name}/{number}"
             gaps = _GAPS if number else _BEFORE
             await asyncio.sleep(gaps[zlib.crc32(text.encode()) % len(gaps)])
-            saying.append(asyncio.ensure_future(self._surely(partial(self._say, text))))
+            saying.append(asyncio.ensure_future(self.surely(partial(self._say, text))))
         await asyncio.gather(*saying)
 
     async def _say(self, text: str) -> PubAck:
@@ -139,11 +141,11 @@ class Driver:
         who = self._others[logins.OPERATOR]
         body = msgspec.json.encode({"run": state.id, "why": "chaos"})
         subject = f"layby.do.cancel.{logins.OPERATOR}"
-        await self._surely(lambda: who.store(subject, body, timeout=2))
+        await self.surely(lambda: who.store(subject, body, timeout=2))
 
     async def look(self) -> None:
         """Read what is new, and answer what is asked."""
-        await self._surely(self.history.refresh)
+        await self.surely(self.history.refresh)
         for question_id, stored in self.history.questions.items():
             if question_id not in self._asked:
                 self._asked.add(question_id)
@@ -162,13 +164,17 @@ class Driver:
             if ticket is None or ticket.manner in SILENT or ticket.id in waiting:
                 continue
             for question in state.open_questions():
-                if question.id not in self._asked or question.role == signers.ROLE:
+                if question.id not in self._asked or question.role in self._not_nagged:
                     continue
                 if now - self._nagged.setdefault(question.id, now) > _NAG_AFTER:
                     self._nagged[question.id] = now
                     self.overtaken += 1
                     text = f"answer to {question.question}"
                     self.go(self.answer(ticket.id, text, question.id))
+
+    @property
+    def _not_nagged(self) -> set[str]:
+        return {signers.ROLE, *self.crowds}
 
     async def _reply(self, question_id: str, stored: Stored) -> None:
         asked = msgspec.json.decode(stored.data)
@@ -180,6 +186,9 @@ class Driver:
         for answer in self.also if asked["role"] != signers.ROLE else ():
             self.go(answer(ticket, question_id, asked["question"]))
         await self.people.wait()
+        if crowd := self.crowds.get(asked["role"]):
+            await crowd(ticket, stored)
+            return
         await asyncio.sleep(ticket.delay)
         if asked["role"] == signers.ROLE:
             await self._reply_signed(ticket, Published.read(stored.data))
@@ -201,10 +210,11 @@ class Driver:
         body = msgspec.json.encode({"answer": said.text, "questionId": question.id})
         headers = {HEADER: said.signature} if said.signature else None
         who = self._others[said.by]
-        ack = await self._surely(lambda: who.store(subject, body, headers, timeout=2))
+        ack = await self.surely(lambda: who.store(subject, body, headers, timeout=2))
         self.acked[ack.seq] = time.time()
 
     async def closed(self, question_id: str) -> None:
+        """Return when a question is closed."""
         while True:
             for state in self.history.states.values():
                 question = state.questions.get(question_id)
@@ -222,8 +232,16 @@ class Driver:
         """Send an answer; return when JetStream has it."""
         subject = f"developer.response.{ticket}" + (f".{by}" if by else "")
         who = self._others[by or logins.PEOPLE[0]]
-        ack = await self._surely(lambda: who.store(subject, data, timeout=2))
+        ack = await self.surely(lambda: who.store(subject, data, timeout=2))
         self.acked[ack.seq] = time.time()
+
+    async def say(self, role: str, ticket: str, data: bytes, by: str = "") -> int:
+        """Send an answer to any role; return its sequence once JetStream has it."""
+        subject = f"{role}.response.{ticket}" + (f".{by}" if by else "")
+        who = self._others[logins.PEOPLE[0]]
+        ack = await self.surely(lambda: who.store(subject, data, timeout=2))
+        self.acked[ack.seq] = time.time()
+        return ack.seq
 
     def go(self, work: Any) -> None:
         """Do something beside everything else; nothing is over before it is."""
@@ -236,7 +254,7 @@ class Driver:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failures.append(error)
 
-    async def _surely(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def surely(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat until the server confirms it. Raises what it says after minutes."""
         deadline = time.monotonic() + _GIVE_UP
         while True:
@@ -275,7 +293,7 @@ class Driver:
             await self.until(self.all_over, within, "all runs end")
         while True:
             await self.look()
-            await self._surely(self.history.close)
+            await self.surely(self.history.close)
             if (self.all_over() and await judge()) or time.monotonic() > deadline:
                 return
             await asyncio.sleep(4 * _PAUSE)

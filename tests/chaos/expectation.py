@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import pairwise, product
 from typing import Any
+from unittest.mock import ANY
 
 import msgspec
 
@@ -71,6 +72,8 @@ def expected(op: Op, ticket: Ticket, run: RunState, said: Mapping[str, list[str]
                 [_said(ticket, run, f"{op.name}.{i}"), f"{did}{op.name}.{i}.then"]
                 for i in range(op.count)
             ]
+        case "poll" | "climb":
+            return ANY  # whoever knows what was said for them judges it
         case "sleep" | "child":
             return "slept"
         case "side_by_side":

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from . import logins
+from . import crowd, logins
 from .app import ACK_WAIT, LOG_STREAMS
 from .ledger import LEDGER
 from .nursery import Order
@@ -74,6 +74,7 @@ class Fleet:
         ack_wait: float = 1.5,
         ask_timeout: float = 20.0,
         log_streams: int = 0,
+        crowded: bool = False,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,6 +88,7 @@ class Fleet:
             ACK_WAIT: str(ack_wait),
             **({LOG_STREAMS: str(log_streams)} if log_streams else {}),
             "CHAOS_ASK_TIMEOUT": str(ask_timeout),
+            **({crowd.CROWDED: "1"} if crowded else {}),
         }
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import msgspec
 
 from layby.actors.people.answer import Given, Receipt, read
 from layby.actors.people.open_questions import decode as decode_open
+from layby.actors.people.published_questions import RUNG
 from layby.actors.people.tickets import ParkedRecord
 from layby.actors.people.tickets import decode as decode_record
 from layby.bus.bucket import Bucket
@@ -37,6 +39,7 @@ class Stored(NamedTuple):
     subject: str
     at: float
     data: bytes
+    headers: Mapping[str, str] = {}
 
 
 class Entry(NamedTuple):
@@ -58,6 +61,7 @@ class AnswerSent(NamedTuple):
     given: Given | None
     """None when it cannot be understood, or is forged."""
     role: str = "developer"
+    data: bytes = b""
 
 
 class LogTail:
@@ -88,7 +92,7 @@ class LogTail:
 def _stored(msg: Any) -> Stored:
     headers = msg.headers
     at = datetime.fromisoformat(headers["Nats-Time-Stamp"]).timestamp()
-    return Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], at, msg.data)
+    return Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], at, msg.data, headers)
 
 
 class History:
@@ -113,6 +117,10 @@ class History:
         self.states: dict[str, RunState] = {}
         self.questions: dict[str, Stored] = {}
         """Published questions by id; the first publication of each."""
+        self.shown: dict[tuple[str, str], Stored] = {}
+        """The same by id and role: where each role was first asked."""
+        self.rungs: list[Stored] = []
+        """Questions that were published again for a rung of their ladders."""
         self.receipts: list[tuple[float, Receipt]] = []
         self.answers: dict[int, AnswerSent] = {}
         self.index: dict[str, IndexRow] = {}
@@ -203,11 +211,15 @@ class History:
         fold(state, n, entry.envelope)
 
     def _question_or_receipt(self, stored: Stored) -> None:
-        _, noun, _ = stored.subject.split(".", 2)
+        role, noun, _ = stored.subject.split(".", 2)
         if noun == "receipt":
             self.receipts.append((stored.at, msgspec.json.decode(stored.data, type=Receipt)))
-        else:
-            self.questions.setdefault(msgspec.json.decode(stored.data)["id"], stored)
+            return
+        question = msgspec.json.decode(stored.data)["id"]
+        self.questions.setdefault(question, stored)
+        self.shown.setdefault((question, role), stored)
+        if RUNG in stored.headers:
+            self.rungs.append(stored)
 
     def _commanded(self, stored: Stored) -> None:
         if stored.subject.startswith("layby.do."):
@@ -223,4 +235,6 @@ class History:
         given = told if isinstance(told, Given) else None
         if given is not None and role == ROLE and given.text.startswith(FORGED):
             given = None
-        self.answers[stored.seq] = AnswerSent(stored.seq, token, responder, stored.at, given, role)
+        self.answers[stored.seq] = AnswerSent(
+            stored.seq, token, responder, stored.at, given, role, stored.data
+        )

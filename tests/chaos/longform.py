@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import cluster, consoles, deploys, disk, keys, network, scenarios
-from .campaign import Campaign, Found, campaign
+from . import cluster, consoles, deploys, disk, keys, network, scenarios, votes
+from .campaign import CROWDED, Campaign, Found, campaign
 from .driver import Stuck
 from .mutants import MUTANTS
 from .report import Report
@@ -41,18 +41,19 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     "console": lambda c, x: consoles.console(
         c, rounds=round(40 * x), tickets=12, standing=round(50 * x)
     ),
+    "votes": lambda c, x: votes.votes(c, rounds=max(1, round(20 * x)), tickets=8),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }
 
 
-WITHOUT_ACCOUNTS = ("console", *cluster.SCENARIOS)
+WITHOUT_ACCOUNTS = ("console", *CROWDED, *cluster.SCENARIOS)
 """Campaigns in which nobody has a login of their own."""
 APART = {**network.SCENARIOS, **disk.SCENARIOS, **cluster.SCENARIOS}
 """Campaigns with a server, or a way to it, of their own."""
 
 
-_ELSEWHERE = {"deploys": deploys, "console": consoles}
+_ELSEWHERE = {"deploys": deploys, "console": consoles, "votes": votes}
 """The modules of campaigns that are not among the scenarios."""
 
 

@@ -43,8 +43,8 @@ POINTS = tuple(
     and point not in votes_app.POINTS + ladder_app.POINTS + claims_app.POINTS
 )
 """The crash points of `crash_points`; runs that are blocked or retried meet others, and those of
-votes, of ladders and of claims are met in tests/acceptance/test_votes_crashes.py,
-test_ladder_crashes.py and test_claims_crashes.py.
+votes and of ladders are met in campaigns of their own, those of claims in
+tests/acceptance/test_claims_crashes.py.
 """
 _EXPIRY = {"before_expired", "after_expired"}
 _SHOWING = {"before_record_put", "after_record_put", "after_question", "after_timer"}

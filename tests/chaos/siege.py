@@ -1,0 +1,185 @@
+"""Every fault at once, for a campaign: workers die at named points beside some that go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import signal
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from layby.bus.errors import BusError
+from tests.fix_proxy import Proxy
+
+from .campaign import Campaign
+from .fleet import Worker
+from .plan import Ticket
+from .report import Report
+
+_SETTLE = 60.0
+_HEALTHY = 2
+"""Workers that no crash point is chosen for, beside the one with a network of its own."""
+_DOOMED = 3
+"""Workers that are to die at a named point, at once."""
+_STOPPED = 3.0
+"""Seconds that a worker is stopped: two ack-waits."""
+_HELD = 2.0
+"""Seconds for which answers stay in their stream, or a network passes nothing on."""
+_SHORT = 3
+"""Faults of the short form."""
+_STEPS = 40
+"""Faults for each round after which a point that no worker has met is not waited for."""
+_DOWN = 1.5
+"""Seconds without any worker."""
+_EARLY = 0.15
+"""The share of tickets that are answered before anything is asked."""
+
+
+class Siege:
+    """Opens tickets and makes faults until workers have died at every point."""
+
+    def __init__(
+        self,
+        c: Campaign,
+        make: Callable[[random.Random, int], Ticket],
+        early: Callable[[Ticket], Awaitable[None]],
+        *,
+        mailboxes: Sequence[str],
+    ) -> None:
+        self._c = c
+        self._make = make
+        self._early = early
+        self._mailboxes = mailboxes
+        """Consumers of answers that are held back for a while."""
+        self._draw = random.Random(c.seed)  # noqa: S311
+        self._proxy = Proxy(c.server.url)
+        self._left: deque[tuple[str, int]] = deque()
+        """The points at which a worker is still to die, and at which visit."""
+        self._doomed: dict[Worker, str] = {}
+        self._faults = (
+            *(self._hold_answers, self._restart_server, self._all_down, self._kill),
+            *(self._cut, self._silence, self._stop),
+        )
+
+    async def run(self, points: Sequence[str], *, rounds: int, tickets: int) -> Report:
+        """Do it, `rounds` times for each point and each fault, and judge.
+
+        `rounds` 0 is the short form: each point once, and the first faults alone.
+        """
+        await self._proxy.start()
+        try:
+            await self._c.start(_HEALTHY)
+            await self._c.start(url=self._proxy.url)
+            async with self._c.manned(_HEALTHY + 1 + _DOOMED):
+                await self._besiege(points, rounds, tickets)
+            return await self._c.settle(_SETTLE)
+        finally:
+            await self._proxy.stop()
+
+    async def _besiege(self, points: Sequence[str], rounds: int, tickets: int) -> None:
+        left, faults = self._left, itertools.cycle(self._faults)
+        left.extend((point, 1 + number % 3) for number in range(rounds or 1) for point in points)
+        wanted = rounds * len(self._faults) or _SHORT
+        for step in range(_STEPS * (rounds or 1)):
+            self._bury()
+            if not (left or self._doomed) and step >= wanted:
+                return
+            while left and len(self._doomed) < _DOOMED:
+                point, visit = left.popleft()
+                [victim] = await self._c.start(crash=f"{point}:{visit}")
+                self._doomed[victim] = point
+            self._open(tickets)
+            await self._c.while_looking(self._draw.uniform(0.1, 0.5))
+            if step < wanted:
+                await next(faults)()
+        for victim, point in self._doomed.items():
+            self._c.complaints.append(f"crash point {point} is not reached")
+            await victim.kill()
+
+    def _open(self, count: int) -> None:
+        first = len(self._c.driver.tickets) + 1
+        for n in range(first, first + count):
+            ticket = self._make(self._draw, n)
+            if self._draw.random() < _EARLY:
+                self._c.driver.go(self._early(ticket))
+            self._c.driver.open(ticket)
+
+    def _bury(self) -> None:
+        """Count those who have died where they were to."""
+        for victim, point in list(self._doomed.items()):
+            if not victim.lives:
+                del self._doomed[victim]
+                if victim.code == -signal.SIGKILL:
+                    self._c.note(f"worker killed at {point}")
+
+    # -- faults ----------------------------------------------------------------------------------
+
+    def _ready(self) -> list[Worker]:
+        return [w for w in self._c.fleet.living if w.ready.is_set() and w not in self._doomed]
+
+    async def _kill(self) -> None:
+        if ready := self._ready():
+            await self._c.kill(self._draw.choice(ready))
+
+    async def _cut(self) -> None:
+        self._c.note("worker's network cut")
+        self._proxy.cut()
+
+    async def _silence(self) -> None:
+        self._c.note("worker's network silent")
+        self._proxy.hold()
+        await self._c.while_looking(_HELD)
+        self._proxy.release()
+
+    async def _stop(self) -> None:
+        if ready := self._ready():
+            await self._c.pause(self._draw.choice(ready), _STOPPED)
+
+    async def _restart_server(self) -> None:
+        async with self._nobody_new():
+            await self._c.restart_server(self._draw.choice([0.0, 0.5]))
+
+    async def _hold_answers(self) -> None:
+        """Let deadlines come while answers in time are in their stream and not read."""
+        self._c.note("answers held back")
+        until = datetime.now(UTC) + timedelta(seconds=_HELD)
+        for name in self._mailboxes:
+            body = {"pause_until": until.isoformat().replace("+00:00", "Z")}
+            try:
+                await self._c.driver.requests.api(f"CONSUMER.PAUSE.ANSWERS.{name}", body)
+            except BusError:
+                continue  # it is not there yet
+        await self._c.while_looking(_HELD)
+
+    async def _all_down(self) -> None:
+        """Nothing is up for a while: neither workers nor, towards the end, the server."""
+        self._open(2)
+        await self._c.while_looking(0.3)
+        async with self._nobody_new():
+            self._bury()
+            for victim, point in self._doomed.items():
+                self._left.append((point, 1))
+                await victim.kill()
+            self._doomed.clear()
+            await asyncio.gather(*(self._c.kill(w) for w in self._c.fleet.living))
+            self._c.note("all workers down")
+            await self._c.while_looking(_DOWN)
+            await self._c.restart_server(0.5)
+
+    @contextlib.asynccontextmanager
+    async def _nobody_new(self) -> AsyncGenerator[None]:
+        """Nobody starts while the block runs: there may be no server to connect to."""
+        self._c.deserted = True
+        try:
+            for worker in self._c.fleet.living:
+                await self._c.until(
+                    lambda: worker.ready.is_set() or not worker.lives,  # noqa: B023
+                    30,
+                    "all workers are ready",
+                )
+            yield
+        finally:
+            self._c.deserted = False
