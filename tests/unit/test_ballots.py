@@ -75,7 +75,7 @@ SENT = [cast(n, by, "yes") for n, by in enumerate(["ada", "ada", "mallory", "bob
 @pytest.mark.parametrize(
     ("votes", "kinds"),
     [
-        ([(1, "ada"), (4, "bob")], set()),
+        ([(1, "ada"), (4, "bob")], set[str]()),
         ([(1, "ada"), (2, "ada")], {"one person voted twice", "votes out of order"}),
         ([(1, "ada"), (3, "mallory")], {"vote without a right", "votes out of order"}),
         ([(1, "ada"), (4, "bob"), (5, "cleo")], {"vote after the close", "votes out of order"}),
