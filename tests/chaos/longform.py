@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import cluster, consoles, deploys, disk, keys, network, scenarios, votes
+from . import cluster, consoles, deploys, disk, keys, ladders, network, scenarios, votes
 from .campaign import CROWDED, Campaign, Found, campaign
 from .driver import Stuck
 from .mutants import MUTANTS
@@ -42,6 +42,7 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
         c, rounds=round(40 * x), tickets=12, standing=round(50 * x)
     ),
     "votes": lambda c, x: votes.votes(c, rounds=max(1, round(20 * x)), tickets=8),
+    "ladders": lambda c, x: ladders.ladders(c, rounds=max(1, round(20 * x)), tickets=8),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }
@@ -53,7 +54,7 @@ APART = {**network.SCENARIOS, **disk.SCENARIOS, **cluster.SCENARIOS}
 """Campaigns with a server, or a way to it, of their own."""
 
 
-_ELSEWHERE = {"deploys": deploys, "console": consoles, "votes": votes}
+_ELSEWHERE = {"deploys": deploys, "console": consoles, "votes": votes, "ladders": ladders}
 """The modules of campaigns that are not among the scenarios."""
 
 

@@ -27,7 +27,7 @@ from layby.runtime import activation, body, host, index, pending, repairs, run, 
 from layby.runtime import delivery_policy as guard
 from layby.worker import command_actor
 
-from . import console_mutants, vote_mutants
+from . import console_mutants, ladder_mutants, vote_mutants
 from .replacing import replace
 
 
@@ -500,6 +500,12 @@ MUTANTS: dict[str, Mutant] = (
         for made in (position_not_bound, key_destroyed_before_the_end, logs_written_plain)
     }
     | {made.__name__: Mutant(made, ("votes",), shows) for made, shows in vote_mutants.FAULTS}
+    | {
+        made.__name__: Mutant(
+            made, ("ladders",), shows, patience=25.0
+        )  # who waits for the last rung
+        for made, shows in ladder_mutants.FAULTS
+    }
     | {
         made.__name__: Mutant(made, ("console",), (shows,), patience=8.0)  # lists are late by one
         for made, shows in console_mutants.FAULTS

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import random
 import signal
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,8 @@ class Siege:
         """Consumers of answers that are held back for a while."""
         self._draw = random.Random(c.seed)  # noqa: S311
         self._proxy = Proxy(c.server.url)
+        self.delays: list[tuple[float, float]] = []
+        """When a process was stopped, or a network silent."""
         self._left: deque[tuple[str, int]] = deque()
         """The points at which a worker is still to die, and at which visit."""
         self._doomed: dict[Worker, str] = {}
@@ -130,13 +133,17 @@ class Siege:
 
     async def _silence(self) -> None:
         self._c.note("worker's network silent")
+        since = time.time()
         self._proxy.hold()
         await self._c.while_looking(_HELD)
         self._proxy.release()
+        self.delays.append((since, time.time()))
 
     async def _stop(self) -> None:
         if ready := self._ready():
+            since = time.time()
             await self._c.pause(self._draw.choice(ready), _STOPPED)
+            self.delays.append((since, time.time()))
 
     async def _restart_server(self) -> None:
         async with self._nobody_new():

@@ -11,7 +11,7 @@ import pytest
 
 from layby.runtime.crash import POINTS
 from tests import claims_app, ladder_app, votes_app
-from tests.chaos import consoles, deploys, disk, keys, logins, network, scenarios, votes
+from tests.chaos import consoles, deploys, disk, keys, ladders, logins, network, scenarios, votes
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
 from tests.chaos.report import Report
@@ -69,6 +69,13 @@ async def test_votes_count_in_the_order_of_their_stream(tmp_path: Path) -> None:
     async with campaign("votes", tmp_path) as c:
         report = kept(await votes.votes(c))
     assert {f"worker killed at {point}" for point in votes_app.POINTS} <= set(report.faults)
+
+
+@pytest.mark.timeout(300)
+async def test_each_rung_happens_once_whatever_fails(tmp_path: Path) -> None:
+    async with campaign("ladders", tmp_path) as c:
+        report = kept(await ladders.ladders(c))
+    assert {f"worker killed at {point}" for point in ladder_app.POINTS} <= set(report.faults)
 
 
 @pytest.mark.timeout(300)
