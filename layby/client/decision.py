@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ..actors.people.answer import Given, understood
-from ..actors.people.answer_subject import sender_in
-from ..runtime.entry import Answered, Asked, Expired, Record
+from ..actors.people.answer_subject import NOBODY, sender_in
+from ..runtime.entry import Answered, Asked, Expired, Record, Stepped
 from ..runtime.envelope import read
 from ..runtime.role import Role
 from ..runtime.signature import Signature, digest
 from ..runtime.vouched import NATS, SIGNATURE
 from ..runtime.vouching import Signers, refused
-from .decision_file import Check, Checks, Decision, Ended, Matter, Sent
+from .approved_call import prepared, prepares, shown_digest
+from .decision_file import Check, Checks, Decision, Ended, Sent
+from .ladder_checks import of_ladder
+from .message_checks import in_time, of_messages, roles_asked
 from .vote_checks import of_votes
 
 
@@ -25,11 +28,15 @@ def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Chec
     """
     signers = None if roles is None else Signers(roles)
     if decision.question.quorum is not None:
-        return [*_of_question(decision), *of_votes(decision, _records(decision), signers)]
+        decided = [*of_votes(decision, _records(decision), signers)]
+    else:
+        decided = [*_of_outcome(decision, signers), *_of_answer(decision, signers)]
     return [
         *_of_question(decision),
-        *_of_outcome(decision, signers),
-        *_of_answer(decision, signers),
+        *_of_arguments(decision),
+        *decided,
+        *of_messages(decision),
+        *of_ladder(decision, _records(decision)),
     ]
 
 
@@ -45,6 +52,27 @@ def _of_question(decision: Decision) -> Checks:
         return
     same = (logged.role, logged.accept, digest(logged)) == (asked.role, asked.accept, actual)
     yield Check(same, "the log's entry asks the same")
+
+
+def _of_arguments(decision: Decision) -> Checks:
+    """Whether the call to approve is the one that was prepared in the log."""
+    asked = decision.question
+    logged = next(
+        (r for r in _records(decision) if isinstance(r, Asked) and r.id == asked.id), None
+    )
+    if logged is None or not asked.digest:
+        return
+    found = next((r for r in _records(decision) if prepares(r, logged)), None)
+    call = prepared(bytes(found.result)) if isinstance(found, Stepped) else None
+    if found is None:
+        yield Check(ok=False, what="no entry of the log prepares the call that is to be approved")
+    elif call is None:
+        yield Check(ok=True, what="the call is too large for its entry, and was not compared")
+    else:
+        same = call.arguments == asked.arguments
+        yield Check(same, "the log's entry prepares a call with these arguments")
+        shown = shown_digest(call, asked.id)
+        yield Check(shown == asked.digest == logged.digest, f"the digest of the call is {shown}")
 
 
 def _of_outcome(decision: Decision, signers: Signers | None) -> Checks:
@@ -85,7 +113,8 @@ def _of_answer(decision: Decision, signers: Signers | None) -> Checks:
     if sent is None:
         yield Check(ok=False, what=f"the answer {outcome.seq} is not in the file")
     else:
-        yield Check(_says(sent, outcome, asked), f"message {sent.seq} is that answer")
+        yield Check(_says(sent, outcome, decision), f"message {sent.seq} is that answer")
+        yield in_time(sent, asked)
     receipts = [each for each in decision.receipts if each.answer == outcome.seq]
     accepted = bool(receipts) and all(each.outcome == "accepted" for each in receipts)
     yield Check(accepted, "its receipt says that it was accepted")
@@ -94,8 +123,10 @@ def _of_answer(decision: Decision, signers: Signers | None) -> Checks:
         yield from _of_signature(decision, end, signers)
 
 
-def _says(sent: Sent, outcome: Ended, asked: Matter) -> bool:
-    sender = sender_in(sent.subject, asked.role)
+def _says(sent: Sent, outcome: Ended, decision: Decision) -> bool:
+    asked = decision.question
+    senders = (sender_in(sent.subject, role) for role in roles_asked(decision))
+    sender = next((each for each in senders if each != NOBODY), NOBODY)
     given = understood(sent.body.encode(), asked.ticket, sender, sent.signature)
     return (
         isinstance(given, Given)

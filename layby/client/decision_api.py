@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import msgspec
 
-from ..actors.keys import APPROVE, BEFORE, Key
 from ..actors.people.answer import Given, Receipt, understood
 from ..actors.people.answer_subject import sender_of
+from ..actors.people.published_questions import RUNG
+from ..actors.people.rung_publisher import TOLD_HEADER
 from ..bus.blobs import Blobs
 from ..bus.errors import LaybyError, StreamMissing
 from ..bus.log import Log, LogMessage, parse, stream_of
@@ -23,7 +24,8 @@ from ..runtime.choice import choice_of
 from ..runtime.entry import Answered, Asked, Expired, Record, Stepped, Voted, Withdrawn
 from ..runtime.envelope import UNREADABLE, read
 from ..runtime.first_stored import entries
-from ..runtime.quorum import roles_of
+from ..runtime.ladder import NO_LADDER
+from ..runtime.ladder_records import Laddered, Reached
 from ..runtime.run import LiveRun
 from ..runtime.signature import HEADER, digest
 from ..runtime.state import Question, RunState
@@ -32,8 +34,12 @@ from ..runtime.vouched import NONE, SIGNATURE
 from ..runtime.vouching import Signers
 from ..views.listing import Progress
 from ..views.lookup import find
-from .decision_file import Counted, Decision, Ended, Logged, Matter, Receipted, Sent, Shown
+from .approved_call import prepared, prepares
+from .decision_file import Counted, Decision, Ended, Logged, Matter, Receipted, Rung, Sent, Shown
+from .ladder_checks import laddered
 
+_ABOUT = (Asked, Answered, Voted, Expired, Laddered, Reached)
+"""The records that name their question."""
 _PROGRESS = 200
 """Questions after which progress is reported."""
 
@@ -83,17 +89,19 @@ class DecisionApi:
         asked = state.questions.get(question)
         if asked is None:
             raise NoSuchQuestion(f"run {run_id} has asked no question {question!r}")
-        receipts = [each async for each in self._receipts(state.ticket, asked)]
+        roles = state.roles_of(asked)
+        receipts = [each async for each in self._receipts(state.ticket, asked, roles)]
         logged = [each for each in messages if _about(each, asked)]
         places = await self._places(log, run_id)
         return Decision(
             made_at=iso(time.time()),
             question=await self._matter(state, asked, logged),
             outcome=_ended(asked),
-            shown=[each async for each in self._shown(state.ticket, asked)],
-            answers=[each async for each in self._answers(state.ticket, asked, receipts)],
+            shown=[each async for each in self._shown(state.ticket, asked, roles)],
+            answers=[each async for each in self._answers(state.ticket, asked, roles, receipts)],
             receipts=receipts,
             entries=[_logged(each, places[each.n]) for each in logged if each.n in places],
+            ladder=_ladder(asked, logged, places),
         )
 
     async def _run_of(self, question: str, progress: Progress | None) -> str:
@@ -152,38 +160,32 @@ class DecisionApi:
             asked_at=iso(asked.asked_at),
             deadline=iso(asked.deadline),
             quorum=asked.quorum,
+            to=state.ladders.get(asked.id, NO_LADDER).to,
         )
 
     async def _arguments(self, asked: Question, logged: list[LogMessage]) -> Any:
         """The arguments of a call to approve, as they were recorded when it was prepared."""
         for message in logged:
             for record in _records(message):
-                if _prepares(record, asked) and isinstance(record, Stepped):
+                if prepares(record, asked) and isinstance(record, Stepped):
                     result = await Blobs(self._requests).inflate(record.result)
-                    return _json(bytes(result)).get("arguments")
+                    call = prepared(bytes(result))
+                    return None if call is None else call.arguments
         return None
 
-    async def _shown(self, ticket: str, asked: Question) -> AsyncIterator[Shown]:
-        async for message in self._published_to(asked, "question", ticket):
-            found: Any = _json(message.data)
-            if found.get("id") == asked.id:
-                yield Shown(
-                    subject=message.headers["Nats-Subject"],
-                    seq=sequence(message),
-                    at=_at(message),
-                    people=found.get("sign", {}).get("people", []),
-                )
+    async def _shown(
+        self, ticket: str, asked: Question, roles: Sequence[str]
+    ) -> AsyncIterator[Shown]:
+        for role in roles:
+            async for message in self._published(f"{role}.question.{encode(ticket)}"):
+                found: Any = _json(message.data)
+                if found.get("id") == asked.id:
+                    yield _shown(message, found, role)
 
-    async def _published_to(
-        self, asked: Question, what: str, ticket: str
-    ) -> AsyncIterator[Message]:
-        """The messages of a kind on a ticket, for all roles that are asked."""
-        for role in roles_of(asked):
-            async for message in self._published(f"{role}.{what}.{encode(ticket)}"):
-                yield message
-
-    async def _receipts(self, ticket: str, asked: Question) -> AsyncIterator[Receipted]:
-        async for message in self._published_to(asked, "receipt", ticket):
+    async def _receipts(
+        self, ticket: str, asked: Question, roles: Sequence[str]
+    ) -> AsyncIterator[Receipted]:
+        async for message in self._published_to(roles, f"receipt.{encode(ticket)}"):
             try:
                 receipt = msgspec.json.decode(message.data, type=Receipt)
             except UNREADABLE:
@@ -198,14 +200,20 @@ class DecisionApi:
                     by=receipt.by,
                 )
 
+    async def _published_to(self, roles: Sequence[str], rest: str) -> AsyncIterator[Message]:
+        """The messages on a subject of each role."""
+        for role in roles:
+            async for message in self._published(f"{role}.{rest}"):
+                yield message
+
     async def _answers(
-        self, ticket: str, asked: Question, receipts: list[Receipted]
+        self, ticket: str, asked: Question, roles: Sequence[str], receipts: list[Receipted]
     ) -> AsyncIterator[Sent]:
         """The answers that were taken for the question, in the order of their stream."""
         wanted = {receipt.answer for receipt in receipts} | {asked.seq}
         wanted.update(vote.seq for vote in asked.votes)
         found: list[Sent] = []
-        for role in roles_of(asked):
+        for role in roles:
             plain = self._names.subject(f"{role}.response.{encode(ticket)}")
             for subject in (plain, f"{plain}.>"):
                 async with aclosing(self._every("ANSWERS", self._names.own(subject))) as messages:
@@ -221,11 +229,11 @@ class DecisionApi:
 def _about(message: LogMessage, asked: Question) -> bool:
     """Whether an entry of the log is about a question."""
     return any(
-        (isinstance(record, Asked | Answered | Voted | Expired) and record.id == asked.id)
+        (isinstance(record, _ABOUT) and record.id == asked.id)
         or (
             isinstance(record, Withdrawn) and (record.frame, record.key) == (asked.frame, asked.key)
         )
-        or _prepares(record, asked)
+        or prepares(record, asked)
         for record in _records(message)
     )
 
@@ -235,12 +243,30 @@ def _records(message: LogMessage) -> list[Record]:
     return [] if envelope is None else envelope.records
 
 
-def _prepares(record: Record, asked: Question) -> bool:
-    """Whether a record prepared the call that is to be approved."""
-    found = Key.parse(asked.key)
-    if found is None or found[0].kind != APPROVE or not isinstance(record, Stepped):
-        return False
-    return (record.frame, record.key) == (asked.frame, str(found[0].of(BEFORE)))
+def _ladder(asked: Question, logged: list[LogMessage], places: dict[int, Message]) -> list[Rung]:
+    """The rungs of a question, with the entries that reached them."""
+    records = [(each.n, record) for each in logged for record in _records(each)]
+    found = laddered(asked.id, [record for _, record in records], [n for n, _ in records])
+    return [
+        msgspec.structs.replace(rung, reached=_at(places[rung.entry]))
+        if rung.entry in places
+        else rung
+        for rung in found
+    ]
+
+
+def _shown(message: Message, found: dict[str, Any], role: str) -> Shown:
+    headers = message.headers
+    rung = headers.get(RUNG, "")
+    return Shown(
+        subject=headers["Nats-Subject"],
+        seq=sequence(message),
+        at=_at(message),
+        people=found.get("sign", {}).get("people", []),
+        role=role,
+        rung=int(rung) if rung.isdecimal() else None,
+        told=[name for name in headers.get(TOLD_HEADER, "").split(",") if name],
+    )
 
 
 def _ended(asked: Question) -> Ended:

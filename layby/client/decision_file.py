@@ -41,6 +41,8 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     deadline: str
     quorum: Quorum | None = None
     """If several people decide: how many, and who; covered by the digest."""
+    to: str = ""
+    """The person that it is meant for, `person:ada`; empty: everybody with the role."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,35 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """By the server's clock."""
     people: list[str] = []
     """Who could sign; empty where nobody had to."""
+    role: str = ""
+    """Who was asked; empty in files of earlier releases."""
+    rung: int | None = None
+    """Of a reminder or escalation: its place in the ladder, from 0."""
+    told: list[str] = []
+    """Of such a one: who was told, by name; empty: everybody with the role."""
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """A reminder or an escalation that was planned when the question was asked."""
+
+    kind: str
+    """asked, reminder or escalation."""
+    due: str
+    to: str = ""
+    """Whom an escalation asks: `role:lead` or `person:cto`."""
+    rota: str = ""
+    """The rota that says who is told; empty: none."""
+    reached: str = ""
+    """When its entry was stored, by the server's clock; empty: it was not reached."""
+    entry: int = 0
+    """The position of its entry in the log; 0: it was not reached."""
+    told: list[str] = []
+    absent: dict[str, str] = {}
+    """By the name of somebody who was told: the absent person whom they stood in for."""
+    nobody: bool = False
+    """Whether nobody was on duty."""
+    early: bool = False
+    """Whether it was reached before its time, because nobody was on duty before it."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +165,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     answers: list[Sent]
     receipts: list[Receipted]
     entries: list[Logged]
+    ladder: list[Rung] | None = None
+    """What reminded people, in the order of time; None: a file of an earlier release."""
 
 
 class Check(NamedTuple):

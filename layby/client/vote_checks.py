@@ -8,13 +8,12 @@ from ..actors.people.answer import Given, understood
 from ..actors.people.answer_subject import sender_in
 from ..runtime.entry import Asked, Expired, Record, Voted
 from ..runtime.signature import Signature
-from ..runtime.state import OPEN, Question
+from ..runtime.state import ANSWERED, OPEN, Question
 from ..runtime.vouched import SIGNATURE
 from ..runtime.vouching import Signers
 from ..views.counted_answers import CountedAnswers
 from .decision_file import Check, Checks, Decision, Sent
-
-_TAKEN = frozenset({"accepted", "counted"})
+from .message_checks import in_time, unix
 
 
 def of_votes(decision: Decision, records: Iterable[Record], signers: Signers | None) -> Checks:
@@ -22,7 +21,7 @@ def of_votes(decision: Decision, records: Iterable[Record], signers: Signers | N
     asked, outcome = decision.question, decision.outcome
     poll, refusals, expired = _recounted(decision, records, signers)
     for why in refusals:
-        yield Check(ok=False, what=f"the log has a vote that does not count: {why}")
+        yield Check(ok=False, what=why)
     votes = poll.votes if poll is not None else []
     told = [(each.by, each.role, each.text, each.seq) for each in outcome.votes]
     same = told == [(each.by, each.role, each.text, each.seq) for each in votes]
@@ -42,9 +41,12 @@ def of_votes(decision: Decision, records: Iterable[Record], signers: Signers | N
             yield Check(ok=False, what=f"the vote {vote.seq} is not in the file")
         else:
             yield Check(_says(sent, vote, asked.ticket), f"message {sent.seq} is that vote")
-        receipts = [each.outcome for each in decision.receipts if each.answer == vote.seq]
-        taken = bool(receipts) and _TAKEN.issuperset(receipts)
-        yield Check(taken, f"the receipt of {vote.seq} says that it was counted")
+            yield in_time(sent, asked)
+        receipts = {each.outcome for each in decision.receipts if each.answer == vote.seq}
+        decides = poll is not None and poll.status == ANSWERED and poll.seq == vote.seq
+        taken = receipts == {"accepted" if decides else "counted"}
+        how = "it decided" if decides else "it was counted"
+        yield Check(taken, f"the receipt of {vote.seq} says that {how}")
         yield _vouched(vote, signers)
 
 
@@ -61,8 +63,11 @@ def _recounted(
             answers.add(record)
         elif isinstance(record, Voted) and record.id == asked.id:
             why = answers.vote_refusal(record)
+            if not why and record.at > unix(asked.deadline):
+                why = "it was stored after the deadline"
             if why and not expired:
-                refusals.append(why)
+                who = f"the log has the vote {record.seq} of {record.by!r}, which is not valid"
+                refusals.append(f"{who}: {why}")
         elif isinstance(record, Expired) and record.id == asked.id:
             expired = True
     return answers.poll(asked.id), refusals, expired

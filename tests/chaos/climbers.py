@@ -25,6 +25,8 @@ PATIENCE = 14.0
 ON_CALL = ("amy", "ben")
 """Who is on duty at the desk now and then."""
 _LOOK = 0.02
+_LONGER = 4.0
+"""Seconds after the last rung in which whoever takes over from a dead worker may err."""
 _EDGE = 0.3
 _BETWEEN = (1.0, 3.0)
 """Seconds between two edits of a rota by one person."""
@@ -87,6 +89,7 @@ class _Climbing:
     async def last(self) -> None:
         """Answer once the whole ladder was climbed."""
         await self._until(self._is_climbed)
+        await asyncio.sleep(self._draw.choice([0.0, _LONGER]))
         await self._say(self._climb.role, "amy")
         await self._say(LEAD, "lea")
 

@@ -73,6 +73,10 @@ pytestmark = pytest.mark.proof
         "logs_written_plain",
         "answer_acked_before_it_is_stored",
         "feed_drops_what_was_missed",
+        "one_person_is_two_votes",
+        "every_vote_is_told_it_decided",
+        "rung_fires_twice",
+        "rung_before_its_time",
     ],
 )
 async def test_the_checker_catches(mutant: str) -> None:
