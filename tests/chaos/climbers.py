@@ -28,7 +28,7 @@ _LOOK = 0.02
 _LONGER = 4.0
 """Seconds after the last rung in which whoever takes over from a dead worker may err."""
 _EDGE = 0.3
-_BETWEEN = (1.0, 3.0)
+_BETWEEN = (3.0, 6.0)
 """Seconds between two edits of a rota by one person."""
 
 
@@ -145,24 +145,31 @@ class Editors:
         self._driver = driver
         self._seed = seed
         self.edits: list[Edit] = []
-        self._wanted = 0
+        self._left = 0
+        self._is_over = False
 
     @property
     def are_done(self) -> bool:
         """Whether nobody edits it any more."""
-        return len(self.edits) == self._wanted
+        return self._is_over and not self._left
 
-    def start(self, count: int) -> None:
-        """Make so many edits each, beside everything else."""
-        self._wanted = count * len(ON_CALL)
+    def start(self) -> None:
+        """Begin to edit, beside everything else, until it is over."""
+        self._left = len(ON_CALL)
         for person in ON_CALL:
-            self._driver.go(self._edit(person, count))
+            self._driver.go(self._edit(person))
 
-    async def _edit(self, person: str, count: int) -> None:
+    def stop(self) -> None:
+        """Edit no more: each leaves the rota as it is."""
+        self._is_over = True
+
+    async def _edit(self, person: str) -> None:
         draw = random.Random(f"{self._seed}/{person}")  # noqa: S311
         book = RotaBook(self._driver.requests)
-        for number in range(count):
-            on = number % 2 == 0
+        number = 0
+        while not self._is_over:
+            number += 1
+            on = bool(number % 2)
             began = time.time()
 
             def update(shifts: tuple[Window, ...], on: bool = on) -> tuple[Window, ...]:  # noqa: FBT001
@@ -173,6 +180,7 @@ class Editors:
             await self._driver.surely(lambda: book.change_shifts(DESK, update))
             self.edits.append(Edit(person, began, time.time(), on=on))
             await asyncio.sleep(draw.uniform(*_BETWEEN))
+        self._left -= 1
 
     async def on_duty(self) -> set[str]:
         """Who has a shift now."""

@@ -31,8 +31,6 @@ from .voters import Voters
 _PATIENT = 60.0
 _MANNERS = ("early", "between", "last", "race", "lead", "never", "edge")
 _IN_TIME = {"never", "edge"}
-_EDITS = 4
-"""Edits of the rota by each editor, for each round."""
 
 
 def climbed(draw: random.Random, n: int) -> Ticket:
@@ -145,5 +143,6 @@ async def ladders(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
         c, climbed, climbers.early, mailboxes=[f"answers-{each}" for each in (DESK, FLOOR)]
     )
     c.witnesses.append(Ladders(c, siege, editors))
-    editors.start(_EDITS * (rounds or 1))
-    return await siege.run((*POINTS, "before_expired"), rounds=rounds, tickets=tickets)
+    editors.start()
+    points = (*POINTS, "before_expired")
+    return await siege.run(points, rounds=rounds, tickets=tickets, over=editors.stop)

@@ -67,8 +67,15 @@ class Siege:
             *(self._cut, self._silence, self._stop),
         )
 
-    async def run(self, points: Sequence[str], *, rounds: int, tickets: int) -> Report:
-        """Do it, `rounds` times for each point and each fault, and judge.
+    async def run(
+        self,
+        points: Sequence[str],
+        *,
+        rounds: int,
+        tickets: int,
+        over: Callable[[], None] = lambda: None,
+    ) -> Report:
+        """Do it, `rounds` times for each point and each fault, call `over`, and judge.
 
         `rounds` 0 is the short form: each point once, and the first faults alone.
         """
@@ -78,6 +85,7 @@ class Siege:
             await self._c.start(url=self._proxy.url)
             async with self._c.manned(_HEALTHY + 1 + _DOOMED):
                 await self._besiege(points, rounds, tickets)
+            over()
             return await self._c.settle(_SETTLE)
         finally:
             await self._proxy.stop()
