@@ -165,7 +165,7 @@ def _recorded(sent: SentAct) -> Decision:
         reason = f"until {iso(until)}" if until > sent.at else "released"
     elif sent.given.verb == "pass":
         reason = f"{sent.given.to} is asked too"
-    return Decision("accepted", reason, sent.given.person, until)
+    return Decision("recorded", reason, sent.given.person, until)
 
 
 def _asked(question: Question, ladder: Ladder) -> list[str]:

@@ -131,7 +131,7 @@ class Acts:
         # Not before it is recorded: whoever handles a later one reads on from here.
         judged = max(self._judged.get(meant.id) or 0, sent.seq)
         self._judged.put(meant.id, judged, size=1)
-        if earlier or decision.outcome in TAKEN:
+        if earlier or decision.outcome == "recorded":
             await self._closer.sync(live, live.state.questions[meant.id])
             crash.point("after_act_shown")
         return _Taken(Verdict(decision.outcome, meant, decision.reason), decision)

@@ -27,6 +27,7 @@ Outcome = Literal[
     "too_late",
     "already_answered",
     "unknown_ticket",
+    "recorded",
     "already_claimed",
 ]
 TAKEN = frozenset({"accepted", "counted"})

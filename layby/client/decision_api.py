@@ -190,7 +190,7 @@ class DecisionApi:
                 receipt = msgspec.json.decode(message.data, type=Receipt)
             except UNREADABLE:
                 continue
-            if receipt.question == asked.id:
+            if receipt.question == asked.id and receipt.act is msgspec.UNSET:
                 yield Receipted(
                     seq=sequence(message),
                     at=_at(message),

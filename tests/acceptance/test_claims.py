@@ -63,22 +63,22 @@ async def test_a_claim_is_seen_by_all_and_a_second_one_learns_whose_it_is(engine
         await engine.start()
         question = await engine.question()
         first = await said(engine, "developer.claim.T1.ada")
-        assert (first.outcome, first.question, first.by) == ("accepted", question.id, "ada")
+        assert (first.outcome, first.question, first.by) == ("recorded", question.id, "ada")
         second = await said(engine, "developer.claim.T1.bob")
         assert (second.outcome, second.by, second.until) == ("already_claimed", "ada", first.until)
         [row] = await engine.client.questions()
         assert row.claim is not None
         assert (row.claim.by, row.claim.until) == ("ada", first.until)
         renewed = await said(engine, "developer.claim.T1.ada", {"minutes": 90})
-        assert renewed.outcome == "accepted"
+        assert renewed.outcome == "recorded"
         assert isinstance(renewed.until, str)
         assert isinstance(first.until, str)
         assert renewed.until > first.until
         theirs = await said(engine, "developer.claim.T1.bob", {"minutes": 0})
         assert theirs.outcome == "already_claimed", "nobody releases what another has"
-        assert (await said(engine, "developer.claim.T1.ada", {"minutes": 0})).outcome == "accepted"
+        assert (await said(engine, "developer.claim.T1.ada", {"minutes": 0})).outcome == "recorded"
         assert (await engine.client.questions())[0].claim is None
-        assert (await said(engine, "developer.claim.T1.bob")).outcome == "accepted"
+        assert (await said(engine, "developer.claim.T1.bob")).outcome == "recorded"
         assert (await engine.answer()).outcome == "accepted", "a claim keeps nobody from answering"
 
 
@@ -87,7 +87,7 @@ async def test_passing_on_asks_another_role_and_its_answer_counts(engine: Engine
         run = await engine.start()
         await engine.question()
         receipt = await said(engine, "developer.pass.T1.ada", {"to": "role:lead"})
-        assert (receipt.outcome, receipt.reason) == ("accepted", "role:lead is asked too")
+        assert (receipt.outcome, receipt.reason) == ("recorded", "role:lead is asked too")
         [message] = await shown(engine, 1, "lead")
         assert message.headers["Layby-Passed-By"] == "ada"
         answer = await engine.answer(role="lead", responder="cto")
@@ -102,9 +102,9 @@ async def test_when_everybody_has_declined_the_next_escalation_is_reached_at_onc
     async with engine.works(asking(developer, "lead")):
         run = await engine.start()
         await engine.question()
-        assert (await said(engine, "developer.decline.T1.ada")).outcome == "accepted"
+        assert (await said(engine, "developer.decline.T1.ada")).outcome == "recorded"
         assert await published(engine, "lead") == []
-        assert (await said(engine, "developer.decline.T1.bob")).outcome == "accepted"
+        assert (await said(engine, "developer.decline.T1.bob")).outcome == "recorded"
         [ladder] = (await engine.state(run)).ladders.values()
         assert ladder.rungs[0].early, "in the same entry"
         [message] = await shown(engine, 1, "lead")
@@ -131,12 +131,12 @@ async def test_after_a_claim_has_expired_everybody_is_reminded_again(engine: Eng
         await engine.start()
         await engine.question()
         receipt = await said(engine, "developer.claim.T1.ada", {"minutes": 0.01})
-        assert receipt.outcome == "accepted"
+        assert receipt.outcome == "recorded"
         _, reminder = await shown(engine, 2)
         assert "Layby-Told" not in reminder.headers
         [row] = await engine.client.questions()
         assert row.claim is None
-        assert (await said(engine, "developer.claim.T1.bob")).outcome == "accepted"
+        assert (await said(engine, "developer.claim.T1.bob")).outcome == "recorded"
 
 
 async def test_a_claim_stops_no_escalation(engine: Engine) -> None:
@@ -157,7 +157,7 @@ async def test_a_claim_silences_nobody_whose_vote_is_needed(engine: Engine) -> N
     async with engine.works(asking(role, answer=bool, quorum=2)):
         await engine.start()
         await engine.question()
-        assert (await said(engine, "developer.claim.T1.ada")).outcome == "accepted"
+        assert (await said(engine, "developer.claim.T1.ada")).outcome == "recorded"
         _, reminder = await shown(engine, 2)
         assert "Layby-Told" not in reminder.headers
 
@@ -180,7 +180,7 @@ async def test_with_two_questions_open_a_claim_must_name_one(engine: Engine) -> 
         assert not any(each.answer_with for each in unnamed.candidates)
         for question in (one, two):
             named = await said(engine, "developer.claim.T1.ada", {"questionId": question.id})
-            assert (named.outcome, named.question) == ("accepted", question.id)
+            assert (named.outcome, named.question) == ("recorded", question.id)
 
 
 async def test_a_closed_question_and_an_unknown_one_cannot_be_claimed(engine: Engine) -> None:
@@ -222,7 +222,7 @@ async def test_what_cannot_be_gets_a_receipt_with_the_reason(
         receipt = await said(engine, subject, body)
         assert receipt.outcome == "invalid"
         assert why in str(receipt.reason)
-        assert (await said(engine, "developer.claim.T1.bob")).outcome == "accepted"
+        assert (await said(engine, "developer.claim.T1.bob")).outcome == "recorded"
 
 
 async def test_somebody_whom_a_bridge_vouches_for_can_claim_too(engine: Engine) -> None:
@@ -230,7 +230,7 @@ async def test_somebody_whom_a_bridge_vouches_for_can_claim_too(engine: Engine) 
         run = await engine.start()
         await engine.question()
         receipt = await said(engine, "developer.claim.T1.ada.via-slack")
-        assert (receipt.outcome, receipt.by) == ("accepted", "ada")
+        assert (receipt.outcome, receipt.by) == ("recorded", "ada")
         line = await engine.told(run, "question.claimed")
         assert line.data["vouched"] == "slack"
 
@@ -272,10 +272,10 @@ async def test_a_role_may_pass_a_question_back(engine: Engine) -> None:
         await said(engine, "developer.pass.T1.ada", b"role:lead")
         await shown(engine, 1, "lead")
         back = await said(engine, "lead.pass.T1.cto", b"role:developer")
-        assert back.outcome == "accepted"
+        assert back.outcome == "recorded"
         await shown(engine, 2)
         person = await said(engine, "lead.pass.T1.cto", b"person:dan")
-        assert person.outcome == "accepted"
+        assert person.outcome == "recorded"
         _, message = await shown(engine, 2, "lead")
         assert msgspec.json.decode(message.data)["rung"]["to"] == "person:dan", "for his own role"
         assert (await engine.answer(role="lead", responder="dan")).outcome == "accepted"
@@ -297,7 +297,7 @@ async def test_what_several_people_decide_goes_to_a_person_with_a_vote_only(
             refused = await said(engine, "developer.pass.T1.ada", f"person:{person}".encode())
             assert (refused.outcome, why in str(refused.reason)) == ("invalid", True)
         passed = await said(engine, "developer.pass.T1.ada", b"person:bob")
-        assert passed.outcome == "accepted"
+        assert passed.outcome == "recorded"
 
 
 # -- declines ----------------------------------------------------------------------------------
@@ -310,12 +310,12 @@ async def test_the_only_person_it_was_for_may_decline_and_the_next_is_asked(
     async with engine.works(app):
         run = await engine.start()
         await engine.question()
-        assert (await said(engine, "developer.decline.T1.bob")).outcome == "accepted"
+        assert (await said(engine, "developer.decline.T1.bob")).outcome == "recorded"
         assert await published(engine, "lead") == []
-        assert (await said(engine, "developer.decline.T1.ada")).outcome == "accepted"
+        assert (await said(engine, "developer.decline.T1.ada")).outcome == "recorded"
         await shown(engine, 1, "lead")
         again = await said(engine, "developer.decline.T1.ada")
-        assert again.outcome == "accepted", "a double click is no error"
+        assert again.outcome == "recorded", "a double click is no error"
         state = await engine.state(run)
         assert [act.by for [*said_] in state.acts.values() for act in said_] == ["bob", "ada"]
         [rung] = next(iter(state.ladders.values())).rungs
@@ -328,7 +328,7 @@ async def test_where_nobody_is_left_and_nobody_else_is_planned_the_deadline_deci
     async with engine.works(asking(Role("developer", people=["ada"]), timeout="2s")):
         run = await engine.start()
         await engine.question()
-        assert (await said(engine, "developer.decline.T1.ada")).outcome == "accepted"
+        assert (await said(engine, "developer.decline.T1.ada")).outcome == "recorded"
         [row] = await engine.client.questions()
         assert row.declined == ["ada"]
         assert (await engine.result(run))["text"] == ""
@@ -352,7 +352,7 @@ async def test_the_claim_that_was_stored_first_wins_while_a_dead_worker_holds_it
         assert row.claim is not None
         assert row.claim.by == "ada"
         held = await receipt_of(engine, first.seq)
-        assert (held.outcome, held.by) == ("accepted", "ada")
+        assert (held.outcome, held.by) == ("recorded", "ada")
 
 
 async def taken_by_dead_worker(engine: Engine) -> None:
@@ -383,7 +383,7 @@ async def test_of_many_claims_at_once_one_wins_on_any_number_of_workers(engine: 
         await engine.question()
         acks = [await engine.wire.store(f"developer.claim.T1.p{n}", b"") for n in range(12)]
         found = [await receipt_of(engine, ack.seq) for ack in acks]
-        assert [each.outcome for each in found] == ["accepted", *["already_claimed"] * 11]
+        assert [each.outcome for each in found] == ["recorded", *["already_claimed"] * 11]
         assert {each.by for each in found} == {"p0"}
 
 
@@ -397,7 +397,7 @@ async def test_a_flood_of_one_person_keeps_nobody_else_from_saying_something(
             await engine.wire.store("developer.claim.T1.mallory", b"")
         last = await engine.wire.store("developer.claim.T1.mallory", b"")
         assert "no more is recorded" in str((await receipt_of(engine, last.seq)).reason)
-        assert (await said(engine, "developer.decline.T1.ada")).outcome == "accepted"
+        assert (await said(engine, "developer.decline.T1.ada")).outcome == "recorded"
         assert len(next(iter((await engine.state(run)).acts.values()))) == 33
 
 
@@ -406,4 +406,4 @@ async def test_a_ticket_of_any_name_can_be_claimed(engine: Engine) -> None:
         await engine.start(ticket="a/b")
         await engine.question()
         receipt = await said(engine, "developer.claim.a=2Fb.ada")
-        assert (receipt.outcome, receipt.ticket) == ("accepted", "a/b")
+        assert (receipt.outcome, receipt.ticket) == ("recorded", "a/b")

@@ -38,7 +38,7 @@ def test_a_question_is_claimed_passed_on_and_declined_by_the_command(desk: Desk)
     question = ask(desk)
     claimed = desk.run("claim", "T1", "--responder", "ada", "--for", "2h")
     assert claimed.returncode == 0, claimed.stderr
-    assert "accepted  T1" in claimed.stdout
+    assert "recorded  T1" in claimed.stdout
     assert "claim: " in claimed.stderr
     second = desk.json("claim", "T1", "--responder", "bob", code=1)
     assert (second["outcome"], second["by"]) == ("already_claimed", "ada")
@@ -47,7 +47,7 @@ def test_a_question_is_claimed_passed_on_and_declined_by_the_command(desk: Desk)
     passed = desk.json("pass", "T1", "role:lead", "--responder", "ada")
     assert (passed["act"], passed["question"]) == ("pass", question["id"])
     declined = desk.json("decline", "T1", "--responder", "bob")
-    assert declined["outcome"] == "accepted"
+    assert declined["outcome"] == "recorded"
     desk.sooner_or_later(lambda: desk.question("T1")["declined"] == ["ada", "bob"])
     listed = " ".join(desk.run("questions").stdout.split())
     assert "declined by ada, bob" in listed

@@ -22,11 +22,11 @@ Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
 TARGET = "tests.claims_app:app"
 
 SAID = [
-    ("developer.claim.T1.ada", b"", "accepted"),
+    ("developer.claim.T1.ada", b"", "recorded"),
     ("developer.claim.T1.bob", b"", "already_claimed"),
-    ("developer.pass.T1.ada", b"role:lead", "accepted"),
-    ("developer.claim.T1.bob", b"", "accepted"),
-    ("developer.decline.T1.bob", b"", "accepted"),
+    ("developer.pass.T1.ada", b"role:lead", "recorded"),
+    ("developer.claim.T1.bob", b"", "recorded"),
+    ("developer.decline.T1.bob", b"", "recorded"),
 ]
 """What is said, in this order, and what becomes of it."""
 

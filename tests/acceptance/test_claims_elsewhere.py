@@ -49,7 +49,7 @@ async def test_whoever_is_on_duty_is_told_of_what_is_passed_to_their_role(engine
         run = await engine.start()
         await engine.question()
         receipt = await said(engine, "developer.pass.T1.ada", b"role:lead")
-        assert receipt.outcome == "accepted"
+        assert receipt.outcome == "recorded"
         [message] = await shown(engine, 1, "lead")
         assert message.headers["Layby-Told"] == "dan", "who stands in for the cto"
         line = await engine.told(run, "question.passed")
@@ -73,13 +73,13 @@ async def test_a_role_with_keys_is_claimed_but_not_passed_to_another_role(engine
     async with engine.works(asking(Role("developer", keys={"ada": ADA.public}), "lead")):
         await engine.start()
         await engine.question()
-        assert (await said(engine, "developer.claim.T1.ada")).outcome == "accepted"
+        assert (await said(engine, "developer.claim.T1.ada")).outcome == "recorded"
         refused = await said(engine, "developer.pass.T1.ada", b"role:lead")
         assert refused.outcome == "invalid"
         assert "signed answers only" in str(refused.reason)
         assert await published(engine, "lead") == []
         person = await said(engine, "developer.pass.T1.ada", b"person:bob")
-        assert person.outcome == "accepted"
+        assert person.outcome == "recorded"
 
 
 async def test_the_people_of_a_role_with_keys_can_all_decline(engine: Engine) -> None:
@@ -107,7 +107,7 @@ async def test_of_several_groups_all_must_have_declined(engine: Engine) -> None:
         await said(engine, "developer.decline.T1.ada")
         [ladder] = (await engine.state(run)).ladders.values()
         assert not ladder.rungs[0].reached, "dan of legal is left"
-        assert (await said(engine, "legal.decline.T1.dan")).outcome == "accepted"
+        assert (await said(engine, "legal.decline.T1.dan")).outcome == "recorded"
         [ladder] = (await engine.state(run)).ladders.values()
         assert ladder.rungs[0].early, "eve has no vote"
 
@@ -132,7 +132,7 @@ async def test_an_app_with_a_prefix_has_its_own_claims(engine: Engine) -> None:
 
         await until(asked)
         receipt = await client.claim("T1", by="ada", timeout=WITHIN)
-        assert receipt.outcome == "accepted"
+        assert receipt.outcome == "recorded"
         stored = every(engine.wire, "SHOP_ANSWERS", "shop.developer.claim.>")
         subjects = [message.headers["Nats-Subject"] async for message in stored]
         assert subjects == ["shop.developer.claim.T1.ada"]
@@ -164,8 +164,8 @@ async def test_what_is_passed_on_stays_as_secret_as_it_was(sealed: Engine, ring:
     async with sealed.works(confidential(ring)):
         run = await sealed.start()
         await sealed.question()
-        assert (await said(sealed, "developer.claim.T1.ada")).outcome == "accepted"
-        assert (await said(sealed, "developer.pass.T1.ada", b"role:lead")).outcome == "accepted"
+        assert (await said(sealed, "developer.claim.T1.ada")).outcome == "recorded"
+        assert (await said(sealed, "developer.pass.T1.ada", b"role:lead")).outcome == "recorded"
         [message] = await shown(sealed, 1, "lead")
         assert b"zq7canary" not in message.data
         for bucket in ("questions", "parked"):

@@ -56,7 +56,7 @@ async def test_everybody_claims_in_their_own_name_and_a_bridge_in_that_of_its_pe
         await house.question("T1")
         async with house.client("ada") as client, house.raw("slackbot") as raw:
             receipt = await client.claim("T1", by="ada", timeout=WITHIN)
-            assert (receipt.outcome, receipt.by) == ("accepted", "ada")
+            assert (receipt.outcome, receipt.by) == ("recorded", "ada")
             raw.publish(b"developer.decline.T1.bob.via-slack", b"")
             assert not await raw.sent()
 
@@ -80,4 +80,4 @@ async def test_hostile_bytes_there_keep_nobody_from_claiming(house: House) -> No
             await raw.sent()
         async with house.client("ada") as client:
             receipt = await client.claim("T1", by="ada", minutes=60, timeout=WITHIN)
-            assert receipt.outcome == "accepted"
+            assert receipt.outcome == "recorded"

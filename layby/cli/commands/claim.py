@@ -38,7 +38,7 @@ def claim(
     Until the claim expires, reminders go to you only. Anybody may still answer. Escalations and
     the deadline stay. Claim it again to hold it longer.
 
-    Exit code 0: accepted. 1: refused, with the reason, for instance because somebody else has
+    Exit code 0: recorded. 1: refused, with the reason, for instance because somebody else has
     claimed it. 2: several questions are open and none is named, or there was no receipt in time.
 
     Example: layby claim T125 --for 1h

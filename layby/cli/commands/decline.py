@@ -27,7 +27,7 @@ def decline(
 
     When everybody who was asked has declined, the next escalation is reached at once.
 
-    Exit code 0: accepted. 1: refused, with the reason. 2: several questions are open and none is
+    Exit code 0: recorded. 1: refused, with the reason. 2: several questions are open and none is
     named, or there was no receipt in time.
 
     Example: layby decline T125

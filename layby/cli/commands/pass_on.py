@@ -36,7 +36,7 @@ def pass_on(
     It is like an escalation, at once: an answer of theirs closes the question. A person answers for
     the role that was asked. Everybody who was asked before may still answer.
 
-    Exit code 0: accepted. 1: refused, with the reason. 2: several questions are open and none is
+    Exit code 0: recorded. 1: refused, with the reason. 2: several questions are open and none is
     named, or there was no receipt in time.
 
     Example: layby pass T125 role:lead

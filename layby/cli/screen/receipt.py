@@ -30,7 +30,7 @@ def print_receipt(receipt: Receipt, command: AnswerCommand) -> None:
 
     from ...actors.people.answer import TAKEN
 
-    accepted = receipt.outcome in TAKEN
+    accepted = receipt.outcome in {*TAKEN, "recorded"}
     head = Text(receipt.outcome.replace("_", " "), style="green" if accepted else "yellow")
     head.append(f"  {one_line(receipt.ticket)}", style="bold")
     if receipt.question:

@@ -107,7 +107,6 @@ class Act:
 
     def said(self, say: Say) -> int:
         """Say it, print the receipt, and return the exit code."""
-        from ...actors.people.answer import TAKEN
         from ...bus.errors import StreamMissing
         from ...client import NoReceipt
 
@@ -132,7 +131,7 @@ class Act:
             print_json(receipt)
         else:
             print_receipt(receipt, self.command)
-        return OK if receipt.outcome in TAKEN else FAILED
+        return OK if receipt.outcome == "recorded" else FAILED
 
     def _role_of(self, question: QuestionRow, by: str) -> str:
         if self.role is not None or question.quorum is None:

@@ -55,7 +55,8 @@ async def read(requests: Requests, message: Message) -> QuestionRow | Receipt | 
         if noun == "receipt":
             receipt = _receipt(message.data)
             check_times(receipt.at)
-            return receipt if encode(receipt.ticket) == token else None
+            is_answers = receipt.act is msgspec.UNSET  # and not of a claim, for instance
+            return receipt if is_answers and encode(receipt.ticket) == token else None
         row = _question(message.data)
         check_times(row.asked_at, row.deadline)
         ours = row.role == role and encode(row.ticket) == token
