@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .actors.people.channels.email import email
+from .actors.people.channels.slack import slack
 from .actors.people.channels.webhook import webhook
 from .runtime.channel import (
     Card,
@@ -27,5 +28,6 @@ __all__ = [
     "Outcome",
     "Undeliverable",
     "email",
+    "slack",
     "webhook",
 ]

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.fix_postgres",
     "tests.fix_proxy",
     "tests.fix_responses",
+    "tests.fix_slack",
     "tests.fix_smtp",
     "tests.pace",
 ]

@@ -40,7 +40,8 @@ The second argument of a workflow function. In a tool, `ctx.step` has the same v
 `network` and `agent`. `step.run_id` and `step.ticket` identify the run.
 """
 _CHANNELS = """\
-How questions reach people: `from layby.channels import email, webhook`, and `Role(channels=[...])`.
+How questions reach people: `from layby.channels import email, slack, webhook`, and
+`Role(channels=[...])`.
 """
 _VERBS = (
     "run",
@@ -118,6 +119,7 @@ def _parts() -> Iterator[list[str]]:
     yield ["### ToolContext", "", *_record("ctx: ToolContext", context.ToolContext, defaults=False)]
     yield ["## Channels", "", *_CHANNELS.splitlines(), "", *_listed(channels)]
     yield ["### email", "", *_function("email(...)", channels.email)]
+    yield ["### slack", "", *_function("slack(...)", channels.slack)]
     yield ["### webhook", "", *_function("webhook(...)", channels.webhook)]
     yield ["## Client", "", *_prose(Client)]
     for name, member in inspect.getmembers(Client, inspect.isroutine):
