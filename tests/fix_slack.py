@@ -94,6 +94,7 @@ class FakeSlack:
         self.connections = 0
         self.acks: dict[str, Block] = {}
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._together: dict[str, asyncio.Barrier] = {}
         self._ids = itertools.count(1)
         self._addresses: set[str] = set()
         self._loop = asyncio.new_event_loop()
@@ -105,6 +106,10 @@ class FakeSlack:
     def fail(self, method: str, **fault: Any) -> None:
         """Let the next request of a method fail."""
         self._faults[method].append(Fault(**fault))
+
+    def together(self, method: str, count: int) -> None:
+        """Let so many requests of a method wait for one another."""
+        self._together[method] = asyncio.Barrier(count)
 
     def calls(self, method: str) -> list[Block]:
         """The requests of a method."""
@@ -260,6 +265,9 @@ class FakeSlack:
         method = request.match_info["method"]
         fields = await _fields(request)
         self.requests.append((method, fields))
+        if method in self._together:
+            await self._together[method].wait()
+            self._together.pop(method, None)
         fault = self._faults[method].popleft() if self._faults[method] else Fault()
         if fault.hang:
             await self._held.wait()
@@ -283,6 +291,7 @@ class FakeSlack:
             "auth.test": self._auth_test,
             "chat.postMessage": self._post,
             "chat.update": self._update,
+            "chat.delete": self._delete,
             "chat.postEphemeral": self._whisper,
             "views.open": self._open,
             "conversations.history": self._history,
@@ -320,6 +329,12 @@ class FakeSlack:
                 each.edits += 1
                 return {"channel": each.channel, "ts": each.ts}
         return {"ok": False, "error": "message_not_found"}
+
+    async def _delete(self, fields: Block) -> Block:
+        kept = [m for m in self.messages if (m.channel, m.ts) != (fields["channel"], fields["ts"])]
+        gone = len(kept) < len(self.messages)
+        self.messages[:] = kept
+        return {} if gone else {"ok": False, "error": "message_not_found"}
 
     def _wrong(self, fields: Block) -> Block:
         if fields["channel"] not in self.channels:

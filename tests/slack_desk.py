@@ -20,6 +20,7 @@ class SmallDesk:
     outcomes: deque[Outcome] = field(default_factory=deque[Outcome])
     """What becomes of what is said next."""
     fails: deque[BusError] = field(default_factory=deque[BusError])
+    unreadable: BusError | None = None
     hold: asyncio.Event | None = None
     """If there is one: questions cannot be read until it is set."""
 
@@ -45,5 +46,7 @@ class SmallDesk:
         """A question as it is now."""
         if self.hold is not None:
             await self.hold.wait()
+        if self.unreadable is not None:
+            raise self.unreadable
         found = self.cards.get(question)
         return found if found and (found.ticket, found.role) == (ticket, role) else None

@@ -132,6 +132,20 @@ async def test_the_result_of_the_run_is_posted_once(fake_slack: FakeSlack) -> No
     assert result.blocks[-1]["type"] == "rich_text"  # where nothing of it is a mention
 
 
+async def test_two_workers_that_post_a_result_at_the_same_time_leave_one(
+    fake_slack: FakeSlack,
+) -> None:
+    one, two = oncall(fake_slack), oncall(fake_slack)
+    ref = await one.send(now())
+    [posted] = fake_slack.cards()
+    ended = now(status="answered", by="ada", run_status="completed", result="paid")
+    fake_slack.together("chat.postMessage", 2)
+    await asyncio.gather(one.close(ref, ended), one.close(ref, ended), two.close(ref, ended))
+    assert len(fake_slack.calls("chat.postMessage")) == 3
+    assert len(fake_slack.calls("chat.delete")) == 1
+    assert len(fake_slack.replies(posted)) == 1
+
+
 async def test_a_card_that_slack_finds_too_long_is_sent_shorter(fake_slack: FakeSlack) -> None:
     fake_slack.fail("chat.postMessage", error="msg_blocks_too_long")
     asked = approval(asked_at=time.time(), context="x" * 1_400, arguments='{"a": "' + "y" * 2_000)

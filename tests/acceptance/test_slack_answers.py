@@ -304,6 +304,18 @@ async def test_what_may_not_have_been_stored_is_said(room: Room) -> None:
     await room.told("U0ADA", "Your answer counts.")
 
 
+async def test_a_question_that_cannot_be_read_and_a_form_that_cannot_be_opened_are_said(
+    room: Room,
+) -> None:
+    posted = await room.ask(asked())
+    room.fake.fail("views.open", error="expired_trigger_id")
+    await room.fake.press("U0ADA", posted, "Answer…")
+    await room.told("U0ADA", "Nothing was recorded: try again")
+    room.desk.unreadable = BusError("the server is away")
+    await room.fake.press("U0BOB", posted, "Answer…")
+    await room.told("U0BOB", "Nothing was recorded: try again")
+
+
 async def test_a_form_stays_open_while_its_question_cannot_be_read(room: Room) -> None:
     posted = await room.ask(asked())
     await room.fake.press("U0ADA", posted, "Answer…")

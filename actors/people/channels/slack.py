@@ -5,9 +5,11 @@ Needs the extra `layby[slack]`. docs/slack.md says how to set it up.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
 
 from ....runtime.channel import Card, Desk, Undeliverable
 from ....runtime.errors import InvalidSetup
@@ -84,6 +86,7 @@ class SlackChannel:
         self.people = people
         self.api = SlackApi(base_url)
         self._name = name
+        self._locks: WeakValueDictionary[Ref, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"slack({self.channel!r})"
@@ -105,8 +108,7 @@ class SlackChannel:
             Undeliverable: never; it says what to do.
         """
         conversation = await self.api.conversation(self.channel)
-        first = ref_of(card.first) if card.first else None
-        thread = first.thread or first.ts if first and first.conversation == conversation else ""
+        thread = _thread_of(card, conversation)
         mark = Mark(
             CARD, card.key, value_of(Pressed("open", card.ticket, card.question, card.role))
         )
@@ -202,8 +204,23 @@ class SlackChannel:
         await self.api.call("chat.update", fields)
 
     async def _tell_result(self, at: Ref, card: Card) -> None:
+        """Say once in the thread how the run ended, whoever else is about to."""
         key = f"{card.run}\x1f{card.question}\x1f{card.run_status}\x1f{card.result}"
         mark = Mark(RESULT, key)
         since = card.asked_at - _EARLIER
-        if not await self.api.find(at.conversation, mark, since=since, thread=at.ts):
-            await self._post(at.conversation, result_of(card), mark, at.ts)
+        async with self._locks.setdefault(at, asyncio.Lock()):
+            if await self.api.find(at.conversation, mark, since=since, thread=at.ts):
+                return
+            ours = await self._post(at.conversation, result_of(card), mark, at.ts)
+            first = await self.api.find(at.conversation, mark, since=since, thread=at.ts)
+        if first and first != ours:  # another worker has posted it at the same time
+            await self.api.call("chat.delete", {"channel": at.conversation, "ts": ours})
+
+
+def _thread_of(card: Card, conversation: str) -> str:
+    """The first card on the question, below which a later one goes; empty: there is none here."""
+    try:
+        first = ref_of(card.first)
+    except Undeliverable:
+        return ""
+    return (first.thread or first.ts) if first.conversation == conversation else ""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from ....bus.errors import BusError
+from ....bus.errors import BusError, InvalidTicket
 from ....runtime.channel import Card, ChannelError, Desk, Inbound, Said
 from .slack_actions import SLACK, may_answer
 from .slack_api import SlackApi
@@ -21,7 +21,7 @@ from .slack_form import WRONG, entered
 from .slack_json import object_of, objects_of, text_of
 from .slack_modal import Origin, block_id, fields_for, origin_in, typed_in, view_of
 from .slack_people import People, User
-from .slack_receipt import FORGED, NOT_HERE, NOT_NOW, UNKNOWN, closed, stranger, told
+from .slack_receipt import FORGED, NOT_HERE, NOT_NOW, UNKNOWN, UNREADABLE, closed, stranger, told
 from .slack_text import literal
 
 log = structlog.get_logger("layby.slack")
@@ -73,7 +73,11 @@ class Reception:
         elif button is None:
             await self.whisper(speaker, FORGED)
         else:
-            await self._act(speaker, button, text_of(body, "trigger_id"))
+            try:
+                await self._act(speaker, button, text_of(body, "trigger_id"))
+            except (BusError, ChannelError) as error:
+                log.warning("slack.failed", doing="press", error=str(error))
+                await self.whisper(speaker, UNREADABLE)
 
     async def _act(self, speaker: Speaker, button: Pressed, trigger: str) -> None:
         card = await self.card(button)
@@ -171,7 +175,7 @@ class Reception:
         """The question of a button as it is now. Raises BusError."""
         try:
             return await self.desk.card(button.ticket, button.question, button.role)
-        except (LookupError, ValueError):
+        except InvalidTicket:  # nobody has such a ticket
             return None
 
 

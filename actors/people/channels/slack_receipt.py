@@ -25,6 +25,7 @@ FORGED: Final = "This button is not of this question. Nothing was recorded."
 NOT_NOW: Final = (
     "That may not have been stored. Look at the card, and try again if it is still open."
 )
+UNREADABLE: Final = "The question cannot be read right now. Nothing was recorded: try again."
 ELSEWHERE: Final = "This card belongs to another app. Nothing was recorded."
 NOT_HERE: Final = (
     "An answer given in Slack does not count for this question. Nothing was recorded; the card "
