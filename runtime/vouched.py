@@ -19,6 +19,18 @@ VIA: Final[tuple[Via, ...]] = ("slack", "link", "token", "proxy")
 they have, or a proxy that has signed them in. Only a bridge's login may publish such answers."""
 VOUCHERS: Final = (NATS, SIGNATURE, *VIA, NONE)
 _WEAKEST_FIRST: Final = (NONE, "proxy", "token", "link", "slack", NATS, SIGNATURE)
+_WORDS: Final = {
+    NATS: "the server",
+    "slack": "Slack",
+    "link": "a link that was sent to them",
+    "token": "their token",
+    "proxy": "the proxy of a console",
+}
+
+
+def word_of(vouched: str) -> str:
+    """Whose word it is that somebody answered, for people; empty: nobody's, or a signature."""
+    return _WORDS.get(vouched, "")
 
 
 def weakest(vouchers: Iterable[str]) -> str:

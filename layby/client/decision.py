@@ -12,7 +12,7 @@ from ..runtime.entry import Answered, Asked, Expired, Record, Stepped
 from ..runtime.envelope import read
 from ..runtime.role import Role
 from ..runtime.signature import Signature, digest
-from ..runtime.vouched import NATS, SIGNATURE
+from ..runtime.vouched import SIGNATURE, word_of
 from ..runtime.vouching import Signers, refused
 from .approved_call import prepared, prepares, shown_digest
 from .decision_file import Check, Checks, Decision, Ended, Sent
@@ -138,8 +138,9 @@ def _says(sent: Sent, outcome: Ended, decision: Decision) -> bool:
 def _of_signature(decision: Decision, end: Answered, signers: Signers | None) -> Checks:
     asked = decision.question
     if SIGNATURE not in asked.accept and signers is None:
-        named = f"{end.by!r} is who answered by the word of the server, and nothing is signed"
-        yield Check(ok=True, what=named if end.vouched == NATS else _CLAIMED)
+        whose = word_of(end.vouched)
+        named = f"{end.by!r} is who answered by the word of {whose}, and nothing is signed"
+        yield Check(ok=True, what=named if whose else _CLAIMED)
         return
     put = msgspec.structs.replace(asked, accept=[SIGNATURE])
     refusal = refused(asked.ticket, asked.run, put, end, signers)

@@ -89,12 +89,12 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """A message that answers the question, as it was stored."""
 
     subject: str
-    """Its last word is the name that the server vouches for, where it has four after the prefix."""
+    """Its words after the ticket are the name of who answers, and what vouches for it."""
     seq: int
     at: str
     by: str
     vouched: str
-    """`nats`, `signature` or `none`: who vouches for `by`."""
+    """Who vouches for `by`, see docs/people.md: `nats`, `slack`, `signature`, `none`..."""
     signature: str = ""
     """The header `Layby-Signature`."""
     body: str
@@ -134,7 +134,7 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     """The sequence of its message."""
     vouched: str
-    """`nats` or `signature`."""
+    """Who vouches for `by`; never `none`."""
     signature: str = ""
 
 

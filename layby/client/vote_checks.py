@@ -9,7 +9,7 @@ from ..actors.people.answer_subject import sender_in
 from ..runtime.entry import Asked, Expired, Record, Voted
 from ..runtime.signature import Signature
 from ..runtime.state import ANSWERED, OPEN, Question
-from ..runtime.vouched import SIGNATURE
+from ..runtime.vouched import SIGNATURE, word_of
 from ..runtime.vouching import Signers
 from ..views.counted_answers import CountedAnswers
 from .decision_file import Check, Checks, Decision, Sent
@@ -86,7 +86,8 @@ def _says(sent: Sent, vote: Voted, ticket: str) -> bool:
 def _vouched(vote: Voted, signers: Signers | None) -> Check:
     signature = Signature.parse(vote.signature)
     if vote.vouched != SIGNATURE or signature is None:
-        named = f"{vote.by!r} voted by the word of the server, and nothing is signed"
+        whose = word_of(vote.vouched) or "nobody"
+        named = f"{vote.by!r} voted by the word of {whose}, and nothing is signed"
         return Check(signers is None, named)
     if signers is None:
         what = f"it is signed with {signature.key}: only --keys FILE shows whose key that is"

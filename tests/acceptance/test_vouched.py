@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from layby import Agent, App, Approvers, Step, ToolContext, tool
 from layby.bus.requests import PubAck
+from layby.client.decision import verify
 from layby.runtime.errors import InvalidSetup
 from tests.acceptance.test_votes import FINANCE, LEGAL, listed, receipt
 from tests.engine import Engine, app_of, desk
@@ -203,3 +205,39 @@ async def test_an_approval_counts_votes_from_slack_if_the_tool_says_so(engine: E
         assert (await told(engine, "bob.via-slack", "approve"))[0] == "accepted"
         await engine.result(run)
         assert paid == [5]
+
+
+async def test_a_decision_says_by_whose_word_people_voted(engine: Engine) -> None:
+    async with engine.works(asking(answer=bool, quorum=2, accept=["nats", "slack"])):
+        run = await engine.start("T1")
+        asked = await engine.question()
+        await told(engine, "ada.via-slack")
+        await told(engine, "bob")
+        await engine.result(run)
+        decision = await engine.client.decision(asked.id, run=run)
+    assert [(each.by, each.vouched) for each in decision.answers] == [
+        ("ada", "slack"),
+        ("bob", "nats"),
+    ]
+    checks = verify(decision)
+    assert all(check.ok for check in checks), checks
+    said = [check.what for check in checks]
+    assert "'ada' voted by the word of Slack, and nothing is signed" in said
+    assert "'bob' voted by the word of the server, and nothing is signed" in said
+    [ada, *others] = decision.answers
+    forged = msgspec.structs.replace(ada, subject="finance.response.T1.eve.via-slack")
+    lie = msgspec.structs.replace(decision, answers=[forged, *others])
+    assert not all(check.ok for check in verify(lie))
+
+
+async def test_a_decision_says_by_whose_word_somebody_answered(engine: Engine) -> None:
+    async with engine.works(asking()):
+        run = await engine.start("T1")
+        asked = await engine.question()
+        await told(engine, "ada.via-link")
+        await engine.result(run)
+        decision = await engine.client.decision(asked.id, run=run)
+    assert decision.outcome.vouched == "link"
+    checks = verify(decision)
+    assert all(check.ok for check in checks), checks
+    assert any("the word of a link that was sent to them" in check.what for check in checks)
