@@ -14,7 +14,8 @@ NATS: Final = "nats"
 SIGNATURE: Final = "signature"
 NONE: Final = "none"
 """Nobody: the name is only a claim."""
-VIA: Final[tuple[Via, ...]] = ("slack", "link", "token", "proxy")
+PROXY: Final = "proxy"
+VIA: Final[tuple[Via, ...]] = ("slack", "link", "token", PROXY)
 """Who took the answer in for the person: Slack, a link that only they were sent, a token that only
 they have, or a proxy that has signed them in. Only a bridge's login may publish such answers."""
 VOUCHERS: Final = (NATS, SIGNATURE, *VIA, NONE)

@@ -158,7 +158,7 @@ def _entrance(
         return NatsLogin(settings, options, bus.connection, prefix=prefix, keyring=keyring)
     client = Client(bus.connection, bus.requests, options.signers)
     if options.proxy is not None:
-        return ProxyLogin(client, options, options.proxy)
+        return ProxyLogin(client, options, options.proxy, bus)
     return TokenLogin(client, login() or "console", options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,8 @@ def desk() -> App:
     @app.workflow(on="ticket.created", key="ticket", name="desk")
     async def work(event: dict[str, Any], step: Step) -> str:
         role = "developer" if event["ticket"] == "T1" else "boss"
-        return (await step.ask(role, f"What about {event['ticket']}?")).text
+        answer = await step.ask(role, f"What about {event['ticket']}?", accept=event.get("accept"))
+        return f"{answer.text} {answer.by} {answer.vouched}"
 
     return app
 
@@ -151,3 +153,53 @@ async def test_a_network_is_served_only_with_a_login(running: Any) -> None:
     ) as serving:
         reply = await Visitor(serving).ask("GET", "/", X_Forwarded_User="ann")
         assert reply.status == 200
+
+
+async def answered(running: Any, visitor: Visitor, name: str, **event: Any) -> tuple[int, str]:
+    """Ask on T1 and answer as somebody; the reply's status, and the run's result if it has one."""
+    run = await running.send("ticket.created", {"ticket": "T1", **event})
+    catalogue = visitor.serving.console.catalogue
+
+    async def asked() -> list[Any]:
+        return [each for each in await catalogue.questions() if each.run == run]
+
+    [question] = await until(asked, WITHIN)
+    reply = await visitor.ask(
+        "POST",
+        f"/api/v1/questions/{question.id}/answer",
+        b'{"answer": "yes"}',
+        X_Forwarded_User=name,
+        Content_Type="application/json",
+        Layby_Console="1",
+    )
+    return reply.status, await running.result(run) if reply.status == 200 else reply.body
+
+
+@pytest.mark.parametrize(
+    ("name", "accept", "result"),
+    [
+        ("carl", None, "yes carl proxy"),
+        ("carl", ["proxy", "nats"], "yes carl proxy"),
+        ("ann", "proxy", "yes ann proxy"),
+        ("carl", "none", None),
+        ("c@rl", None, None),
+    ],
+)
+async def test_the_proxy_vouches_for_whom_it_names(
+    running: Any, name: str, accept: Any, result: str | None
+) -> None:
+    people = replace(PROXY, responders=((name, ("developer",)),))
+    async with console_on(running.settings, auth="proxy", proxy=people) as serving:
+        status, said = await answered(running, Visitor(serving), name, accept=accept)
+    if result is None and accept == "none":
+        assert status != 200
+    else:
+        assert (status, said) == (200, result or f"yes {name} none")
+
+
+async def test_what_a_question_does_not_accept_from_a_proxy_is_refused(
+    running: Any, visitor: Visitor
+) -> None:
+    status, said = await answered(running, visitor, "carl", accept="nats")
+    assert status == 422
+    assert "through proxy does not count" in said

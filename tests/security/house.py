@@ -31,7 +31,7 @@ WITHIN = 20.0
 EVENT = "support.ticket.created"
 STAFF = Staff(
     people=(Person("ada"), Person("bob")),
-    bridges=(Bridge("slackbot", ("slack",)),),
+    bridges=(Bridge("slackbot", ("slack",)), Bridge("gate", ("proxy", "link"))),
     notifiers=("notifier",),
 )
 

@@ -10,7 +10,10 @@ from layby import App, Step
 from layby.access import Bridge, Staff, Wall, outline
 from layby.access.registry import Registry
 from layby.bus.errors import InvalidSettings
+from layby.console.options import ProxyOptions
 from layby.runtime.vouched import VIA
+from tests.acceptance.test_console_guard import Visitor
+from tests.fix_browser import console_on
 from tests.security.house import WITHIN, House, desk, started, wall
 from tests.security.test_reply_subjects import held
 
@@ -113,3 +116,25 @@ def test_an_older_folder_gets_the_bridges_account(tmp_path: Path) -> None:
     again = Registry(folder)
     assert again.logins["slackbot"] == ("BRIDGES", ("slack",))
     assert len(again.tokens()) == len(registry.tokens()) == 8
+
+
+@pytest.mark.parametrize("kind", ["accounts", "jwt"])
+async def test_a_console_vouches_by_its_proxy_if_its_login_is_a_bridges(
+    kind: str, tmp_path: Path
+) -> None:
+    proxy = ProxyOptions(
+        header="X-User", trusted=("127.0.0.0/8",), responders=(("bob", ("developer",)),)
+    )
+    sent = {"X_User": "bob", "Content_Type": "application/json", "Layby_Console": "1"}
+    async with started(kind, tmp_path) as house, house.working():
+        for login, takes in (("observer", False), ("slackbot", False), ("gate", True)):
+            run = await house.question(f"of-{login}")
+            async with house.client("observer") as observer:
+                [row] = await observer.questions(ticket=f"of-{login}")
+            async with console_on(house.settings(login), auth="proxy", proxy=proxy) as serving:
+                path = f"/api/v1/questions/{row.id}/answer"
+                reply = await Visitor(serving).ask("POST", path, b'{"answer": "hi"}', **sent)
+            assert (reply.status == 200) == takes, reply.body
+            if takes:
+                assert (await house.ended(run)).result == "bob: hi"
+        assert await held(house, "ANSWERS", "developer.response.*.bob.via-proxy") == 1

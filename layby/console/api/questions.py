@@ -13,6 +13,7 @@ from ..catalogue.catalogue import Catalogue
 from ..catalogue.entries import QuestionThread
 from ..catalogue.query import InvalidCursor, QuestionQuery
 from ..login.asked import may_answer, may_see, role_here
+from ..login.session import sender_of
 from .operation import Call, Nothing
 from .problem import AnswerLost, InvalidRequest, NotAccepted, NotAllowed
 from .values import Answer, QuestionList, QuestionPath, QuestionsQuery
@@ -82,13 +83,16 @@ async def answer_question(call: Call[QuestionPath, Nothing, Answer]) -> Receipt:
         raise NotAllowed(f"{session.name!r} may not answer questions to {question.role!r}")
     if call.body.answer is None:
         raise InvalidRequest("answer: it is null, and silence is never a yes", "answer")
+    role = role_here(question, session)
+    responder, via = sender_of(session, role)
     receipt = await session.client.answer(
         question.ticket,
         call.body.answer,
-        role=role_here(question, session),
+        role=role,
         question_id=question.id,
         by=session.name,
-        responder=session.responder,
+        responder=responder,
+        via=via,
     )
     if receipt.outcome not in TAKEN:
         raise (NotAccepted if receipt.outcome in _INVALID else AnswerLost)(receipt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...runtime.quorum import may_answer_for
 from ...views.rows import QuestionRow
-from .session import Session
+from .session import Session, sender_of
 
 
 def may_see(question: QuestionRow, session: Session) -> bool:
@@ -20,5 +20,5 @@ def may_answer(question: QuestionRow, session: Session) -> bool:
 def role_here(question: QuestionRow, session: Session) -> str:
     """The role for which this person answers a question, if they may: their own before others."""
     roles = [role for role in question.roles if session.rights.answers(role)]
-    own = may_answer_for(question, session.responder or "")
+    own = may_answer_for(question, sender_of(session, question.role)[0] or "")
     return next((role for role in roles if role in own), [*roles, question.role][0])

@@ -12,6 +12,7 @@ from ...bus.errors import BusError, LaybyError
 from ...bus.names import Names
 from ...bus.opened import Bus
 from ...bus.token import is_word
+from ...runtime.vouched import Via
 from .session import Rights
 
 _WHO: Final = "$SYS.REQ.USER.INFO"
@@ -108,6 +109,17 @@ async def granted(bus: Bus, said: Told, name: str) -> Granted:
         ),
         responder=word,
     )
+
+
+async def may_vouch(bus: Bus, via: Via) -> frozenset[str] | None:
+    """The roles for which a connection may hand in answers of people; None: for any role."""
+    try:
+        said = await told(bus)
+    except NotTold:
+        return frozenset()
+    names = bus.requests.names
+    own = [names.own(each) for each in said.patterns if covers(_of(names), each)]
+    return _roles(said, names, own, f".*.via-{via}")
 
 
 def covers(pattern: str, subject: str) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from typing import Final
+from typing import Final, Literal
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from ...bus.opened import Bus
 from ...client import Client
+from ...runtime.vouched import PROXY
 from ..options import ConsoleOptions, ProxyOptions
+from .granted import may_vouch
 from .session import VIEWER, Rights, Session
 
 _MOST: Final = 1_000
@@ -22,9 +25,13 @@ _LONGEST: Final = 128
 class ProxyLogin:
     """The header counts if it comes from the proxy; nothing else gets in."""
 
-    def __init__(self, client: Client, options: ConsoleOptions, proxy: ProxyOptions) -> None:
+    def __init__(
+        self, client: Client, options: ConsoleOptions, proxy: ProxyOptions, bus: Bus
+    ) -> None:
         self.routes: list[BaseRoute] = []
         self._client = client
+        self._bus = bus
+        self._vouched: frozenset[str] | Literal["unasked"] | None = "unasked"
         self._options = options
         self._proxy = proxy
         self._peers = [ipaddress.ip_network(each) for each in proxy.trusted]
@@ -38,7 +45,9 @@ class ProxyLogin:
         name = names[0].strip() if len(names) == 1 else ""
         if not name or len(name) > _LONGEST or not name.isprintable():
             raise HTTPException(403, f"The proxy did not say who you are, in {self._proxy.header}.")
-        return self._of(name)
+        if self._vouched == "unasked":
+            self._vouched = await may_vouch(self._bus, PROXY)
+        return self._of(name, self._vouched)
 
     async def enter(self, request: Request) -> Response | None:  # noqa: ARG002  others need it
         """Nobody signs in here."""
@@ -60,10 +69,11 @@ class ProxyLogin:
         peer = getattr(peer, "ipv4_mapped", None) or peer
         return any(peer in network for network in self._peers)
 
-    def _of(self, name: str) -> Session:
+    def _of(self, name: str, vouched: frozenset[str] | None) -> Session:
         found = self._sessions.pop(name, None)
         if found is None:
-            found = Session(name=name, rights=self._rights(name), client=self._client)
+            rights = self._rights(name)
+            found = Session(name=name, rights=rights, client=self._client, vouched=vouched)
         self._sessions[name] = found
         if len(self._sessions) > _MOST:
             self._sessions.popitem(last=False)

@@ -18,7 +18,7 @@ from ...views.rows import QuestionRow
 from ..forms.form import Form, answer_text
 from ..forms.typed import ROOT, Typed
 from ..login.asked import may_answer, role_here
-from ..login.session import Session
+from ..login.session import Session, sender_of
 from .inbox_call import CallView
 
 DO: Final = "_do"
@@ -101,13 +101,14 @@ def why_not(question: QuestionRow, session: Session, *, read_only: bool) -> str:
     accept = accepted_from(question, role_here(question, session))
     if list(accept) == [SIGNATURE]:
         return "signed"
-    if accept and not _vouched(accept, session):
+    if accept and not _vouched(accept, session, role_here(question, session)):
         return "named"
     return ""
 
 
-def _vouched(accept: Sequence[str], session: Session) -> bool:
-    return NONE in accept or (NATS in accept and session.responder is not None)
+def _vouched(accept: Sequence[str], session: Session, role: str) -> bool:
+    responder, via = sender_of(session, role)
+    return NONE in accept or (responder is not None and (via or NATS) in accept)
 
 
 def answer_in(question: QuestionRow, call: CallView | None, typed: Typed) -> Draft:
@@ -159,16 +160,18 @@ async def send(session: Session, question: QuestionRow, text: str) -> Sent:
     Raises:
         PermissionDenied: the server does not let this person answer.
     """
-    named = session.responder is not None and question.accept != [NONE]
+    role = role_here(question, session)
+    responder, via = (None, None) if question.accept == [NONE] else sender_of(session, role)
     sent = Sent(question=question.id, seq=0, text=text, by=session.responder or session.name)
     try:
         receipt = await session.client.answer(
             question.ticket,
             text,
-            role=role_here(question, session),
+            role=role,
             question_id=question.id,
             by=session.name,
-            responder=session.responder if named else None,
+            responder=responder,
+            via=via,
             timeout=_PATIENCE,
         )
     except NoReceipt as error:
