@@ -200,14 +200,14 @@ async def test_people_claim_pass_on_and_decline_through_a_channel(engine: Engine
         asked = await engine.question()
         desk = desk_of(engine)
         claimed = await desk.say(said(asked.id, None, says="claim"), via="slack")
-        assert (claimed.outcome, claimed.by) == ("accepted", "ada")
+        assert (claimed.outcome, claimed.by) == ("recorded", "ada")
         other = await desk.say(said(asked.id, None, says="claim", person="bob"), via="link")
         assert (other.outcome, other.by) == ("already_claimed", "ada")
         passed = await desk.say(said(asked.id, None, says="pass", text="role:lead"), via="slack")
-        assert passed.outcome == "accepted"
+        assert passed.outcome == "recorded"
         assert await desk.card("T1", asked.id, "lead") is not None
         declined = await desk.say(said(asked.id, None, says="decline", person="cleo"), via="slack")
-        assert declined.outcome == "accepted"
+        assert declined.outcome == "recorded"
         wrong = await desk.say(said(asked.id, None, says="pass", text=""), via="slack")
         assert wrong.outcome == "invalid"
         unknown = await desk.say(said(asked.id, None, says="ask-back", text="Who?"), via="slack")
