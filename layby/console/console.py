@@ -14,6 +14,7 @@ from ..views.workers import Workers
 from .catalogue.catalogue import Catalogue
 from .live import Live
 from .login.entrance import Entrance
+from .metrics import ConsoleMetrics
 from .options import ConsoleOptions
 from .tally import Tally
 from .vitals import Vitals
@@ -33,6 +34,7 @@ class Console:
         catalogue: Runs and questions, for lists.
         live: Keeps open pages up to date.
         vitals: The state of streams, mailboxes and dead letters.
+        metrics: The same, for Prometheus.
         tally: The counts in the rail.
         workers: The workers that are heard.
         watched: The logs of the runs that people look at.
@@ -47,6 +49,7 @@ class Console:
     catalogue: Catalogue
     live: Live
     vitals: Vitals
+    metrics: ConsoleMetrics
     workers: Workers = field(default_factory=Workers)
     tally: Tally = field(default_factory=Tally)
     watched: WatchedRuns = field(default_factory=WatchedRuns)

@@ -32,6 +32,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_PROBES: Final = frozenset({"/api/v1/healthz", "/api/v1/readyz"})
 FORM_TOKEN: Final = "form_token"  # noqa: S105  its name
 """The field that every form carries."""
 HEADER: Final = "layby-console"
@@ -122,7 +123,7 @@ class Guard:
         return None
 
     def _is_public(self, path: str) -> bool:
-        return path.startswith(("/static/", "/sign-")) or path == "/api/v1/healthz"
+        return path.startswith(("/static/", "/sign-")) or path in _PROBES
 
 
 def _is_over(scope: Scope) -> bool:

@@ -25,6 +25,7 @@ from .login.entrance import Entrance
 from .login.nats_login import NatsLogin
 from .login.proxy_login import ProxyLogin
 from .login.token_login import TOKEN, TokenLogin
+from .metrics import ConsoleMetrics
 from .options import PORT, ConsoleOptions
 from .tally import keep
 from .vitals import Vitals
@@ -104,6 +105,7 @@ async def serving(
                 live=Live(stopping),
                 workers=workers,
                 vitals=Vitals(bus.requests, client),
+                metrics=ConsoleMetrics(bus.requests, catalogue, workers),
                 stopping=stopping,
             )
             async with _answering(console, sock):

@@ -10,6 +10,8 @@ import msgspec
 from ..bus.errors import StreamMissing
 from ..bus.layout import streams
 from ..bus.log import Log
+from ..bus.names import Names
+from ..bus.ownership import is_marked
 from ..bus.requests import Requests
 
 _NANOS = 1_000_000_000
@@ -60,6 +62,9 @@ class MailboxRow(msgspec.Struct, kw_only=True, frozen=True):
         in_flight: Messages that workers are handling.
         asking: Requests of workers for more; 0: no worker takes anything.
         subjects: The subjects that it takes.
+        ours: Whether Layby created it.
+        delivered: The sequence in the stream of the last message that a worker has taken.
+        acked: The sequence up to which workers have finished all messages.
     """
 
     name: str
@@ -69,6 +74,9 @@ class MailboxRow(msgspec.Struct, kw_only=True, frozen=True):
     in_flight: int = 0
     asking: int = 0
     subjects: list[str] = []
+    ours: bool = True
+    delivered: int = 0
+    acked: int = 0
 
     @property
     def is_idle(self) -> bool:
@@ -118,7 +126,9 @@ async def traffic(requests: Requests) -> Traffic:
     infos = await asyncio.gather(*(_info(requests, name) for name in names))
     there = {name: info for name, info in zip(names, infos, strict=True) if info is not None}
     listed = await asyncio.gather(*(_consumers(requests, name) for name in there))
-    mailboxes = [_mailbox(each) for page in listed for each in page if _is_mailbox(each)]
+    mailboxes = [
+        _mailbox(each, requests.names) for page in listed for each in page if _is_mailbox(each)
+    ]
     return Traffic(
         streams=sorted((_stream(info) for info in there.values()), key=lambda row: row.name),
         mailboxes=sorted(mailboxes, key=lambda row: (-row.lag, -row.redelivered, row.name)),
@@ -152,7 +162,7 @@ def _is_mailbox(info: dict[str, Any]) -> bool:
     return bool(config.get("durable_name")) and config.get("ack_policy") != "none"
 
 
-def _mailbox(info: dict[str, Any]) -> MailboxRow:
+def _mailbox(info: dict[str, Any], names: Names) -> MailboxRow:
     return MailboxRow(
         name=info["name"],
         stream=info["stream_name"],
@@ -161,6 +171,9 @@ def _mailbox(info: dict[str, Any]) -> MailboxRow:
         in_flight=info.get("num_ack_pending", 0),
         asking=info.get("num_waiting", 0),
         subjects=_filters(info["config"]),
+        ours=is_marked(info["config"], names),
+        delivered=info["delivered"]["stream_seq"],
+        acked=info["ack_floor"]["stream_seq"],
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, Literal, NamedTuple
 
+Source = Literal["worker", "streams", "both"]
+"""Who has it: each worker; the exporter and the console, from the streams; or all of them."""
 Kind = Literal["counter", "gauge", "histogram"]
 
 OTHER: Final = "other"
@@ -16,6 +18,7 @@ class Family(NamedTuple):
 
     name: str
     kind: Kind
+    source: Source
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
@@ -36,7 +39,11 @@ def _worker(
     labels: tuple[str, ...] = (),
     buckets: tuple[float, ...] = (),
 ) -> Family:
-    return Family(f"layby_{name}", kind, help_, labels, buckets)
+    return Family(f"layby_{name}", kind, "worker", help_, labels, buckets)
+
+
+def _streams(name: str, help_: str, labels: tuple[str, ...] = ()) -> Family:
+    return Family(f"layby_{name}", "gauge", "streams", help_, labels)
 
 
 # What each worker counts.
@@ -130,13 +137,54 @@ WORKER_INFO: Final = _worker(
     ("app", "release", "version"),
 )
 
-LIMIT: Final = _worker(
-    "limit",
+# Both know limits: a worker those of its mailboxes, the streams those of their sizes.
+LIMIT: Final = Family(
+    "layby_limit",
     "gauge",
-    "A limit: messages that a mailbox of a worker handles at once.",
+    "both",
+    "A limit: messages that a mailbox of a worker handles at once, or bytes of a stream.",
     ("kind", "name"),
 )
-LIMIT_USED: Final = _worker("limit_used", "gauge", "How much of it is used.", ("kind", "name"))
+LIMIT_USED: Final = Family(
+    "layby_limit_used", "gauge", "both", "How much of it is used.", ("kind", "name")
+)
+
+# What the streams say.
+RUNS: Final = _streams(
+    "runs",
+    "Runs that are listed, by status: also sleeping and retrying, which wait for no person.",
+    ("workflow", "status"),
+)
+QUESTION_OPEN: Final = _streams("question_open", "Open questions.", ("role",))
+QUESTION_OLDEST: Final = _streams(
+    "question_oldest_timestamp_seconds",
+    "When the oldest open question was asked, Unix seconds; absent while none is open.",
+    ("role",),
+)
+NOT_RESUMED: Final = _streams(
+    "answered_not_resumed",
+    "Answers recorded ten seconds ago or earlier whose runs have not gone on.",
+)
+PENDING: Final = _streams(
+    "mailbox_pending", "Messages that no worker has taken yet.", ("stream", "mailbox")
+)
+IN_FLIGHT: Final = _streams(
+    "mailbox_in_flight", "Messages that workers are handling.", ("stream", "mailbox")
+)
+REDELIVERED: Final = _streams(
+    "mailbox_redelivered", "Messages that are being delivered again.", ("stream", "mailbox")
+)
+STREAM_MESSAGES: Final = _streams("stream_messages", "Messages in a stream.", ("stream",))
+STREAM_BYTES: Final = _streams("stream_bytes", "Bytes in a stream.", ("stream",))
+DEAD_LETTERS: Final = _streams("dead_letters", "Dead letters that nobody has retried or dropped.")
+WORKERS: Final = _streams(
+    "workers", "Workers: running, or lost in the last ten minutes.", ("state",)
+)
+RELEASES: Final = _streams("releases", "Releases of an app that workers run at present.", ("app",))
+STREAMS_UP: Final = _streams("streams_up", "1 if the streams could be read, otherwise 0.")
+READ_AT: Final = _streams(
+    "streams_read_timestamp_seconds", "When the streams were read last, Unix seconds."
+)
 
 FAMILIES: Final[tuple[Family, ...]] = tuple(
     each for each in list(globals().values()) if isinstance(each, Family)

@@ -56,11 +56,14 @@ def counting() -> Counting:
 
 
 def test_the_page_names_every_metric_with_its_type_labels_and_meaning() -> None:
-    rows = [
-        (name, kind, re.findall(r"`(\w+)`", labels), text)
-        for name, kind, labels, text in _ROW.findall(PAGE.read_text())
-    ]
-    assert rows == [(each.name, each.kind, list(each.labels), each.help) for each in FAMILIES]
+    for heading, source in (("Of a worker", "worker"), ("Of the streams", "streams")):
+        section = PAGE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+        rows = [
+            (name, kind, re.findall(r"`(\w+)`", labels), text)
+            for name, kind, labels, text in _ROW.findall(section)
+        ]
+        wanted = [each for each in FAMILIES if each.source in {source, "both"}]
+        assert rows == [(each.name, each.kind, list(each.labels), each.help) for each in wanted]
 
 
 def test_names_are_as_prometheus_wants_them() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..invocation import Invocation, command
-from ..options.common import METRICS_HOST, METRICS_PORT, AppPath, MetricsHost
+from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort
 from ..process.handshake import ALONE, DEV, PRUNE, READY_FD, announce, stop_when_orphaned
 from ..screen.output import stderr
 from ..target.app_loading import load_app
@@ -40,19 +40,7 @@ def worker(
             "--require-keys", metavar="", help="Refuse to start without the API keys of all models."
         ),
     ] = False,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PORT",
-            envvar=METRICS_PORT,
-            show_envvar=False,
-            help="Port to serve metrics and probes on; 0: a free one; default: "
-            "LAYBY_METRICS_PORT, else none.",
-            min=0,
-            max=65535,
-            show_default=False,
-        ),
-    ] = None,
+    metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = METRICS_HOST,
     alone: Annotated[bool, typer.Option(ALONE, hidden=True)] = False,
     ready_fd: Annotated[int | None, typer.Option(READY_FD, hidden=True)] = None,

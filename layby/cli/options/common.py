@@ -38,7 +38,19 @@ MetricsHost = Annotated[
 ]
 METRICS_HOST = "127.0.0.1"
 """Where metrics are served unless told otherwise: this machine alone reaches them."""
-METRICS_PORT = "LAYBY_METRICS_PORT"
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        metavar="PORT",
+        envvar="LAYBY_METRICS_PORT",
+        show_envvar=False,
+        help="Port to serve metrics and probes on, 0: a free one; or LAYBY_METRICS_PORT.",
+        min=0,
+        max=65535,
+        show_default=False,
+    ),
+]
 
 ShowConsole = Annotated[
     bool,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from starlette.responses import Response
+
 from ...bus.dead import STREAM as DEAD
 from ...bus.errors import StreamMissing
 from ...bus.requests import Requests
 from ...views.rows import Dispatched, QuestionRow, Sent
+from ..metrics import MEDIA
 from .operation import Call, Nothing
+from .problem import NotReady
 from .values import (
     AppList,
     DeadList,
@@ -26,6 +30,24 @@ from .values import (
 async def healthz(_: Call[Nothing, Nothing, Nothing]) -> Health:
     """Check that the console answers."""
     return Health()
+
+
+async def readyz(call: Call[Nothing, Nothing, Nothing]) -> Health:
+    """Check that the console can do its work: it is connected to NATS and has read the lists.
+
+    Raises:
+        NotReady: It cannot now.
+    """
+    if not call.console.connection.nc.is_connected:
+        raise NotReady("it is not connected to NATS")
+    if not call.console.catalogue.progress.live:
+        raise NotReady("it has not read all lists yet")
+    return Health()
+
+
+async def metrics(call: Call[Nothing, Nothing, Nothing]) -> Response:
+    """Show runs, questions, mailboxes and streams to Prometheus."""
+    return Response(await call.console.metrics.text(), media_type=f"{MEDIA}; version=0.0.4")
 
 
 async def stats(call: Call[Nothing, Nothing, Nothing]) -> Stats:

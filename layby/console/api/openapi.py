@@ -126,7 +126,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         "description": "",
         "content": {MEDIA: {"schema": {"$ref": _REF.format(name="Problem")}}},
     }
-    if operation.media == EVENTS:
+    if operation.media != JSON:
         schema: dict[str, Any] = {"type": "string"}
     else:
         (schema,), _ = msgspec.json.schema_components([operation.returns], ref_template=_REF)

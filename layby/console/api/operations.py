@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..metrics import MEDIA
 from . import feed, health, questions, runs
 from .operation import EVENTS, Operation
 
@@ -29,5 +30,7 @@ OPERATIONS: Final = (
     Operation("POST", "/dead/{seq}/drop", health.drop_dead, "operate", (202, 404, 409)),
     Operation("GET", "/doctor", health.doctor, "view"),
     Operation("GET", "/feed", feed.feed, "session", (), EVENTS),
+    Operation("GET", "/metrics", health.metrics, "view", media=MEDIA),
     Operation("GET", "/healthz", health.healthz, "public"),
+    Operation("GET", "/readyz", health.readyz, "public"),
 )

@@ -91,6 +91,10 @@ class Late(LaybyError):
     """It took too long."""
 
 
+class NotReady(LaybyError):
+    """The console cannot do its work now."""
+
+
 class NotAccepted(LaybyError):
     """An answer was not accepted; `receipt` says why."""
 
@@ -170,6 +174,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     OldIndex: Kind(503, "old-index", "The list is of an earlier release", "Run `layby migrate`."),
     StoreFull: Kind(503, "store-full", "The server of NATS takes nothing more", _SERVER),
     BusError: Kind(503, "unavailable", "The server of NATS did not answer", _SERVER),
+    NotReady: Kind(503, "not-ready", "The console cannot do its work now"),
     Late: Kind(503, "late", "It took too long", _SERVER),
 }
 """By the class of the error, or the nearest one that it is derived from."""

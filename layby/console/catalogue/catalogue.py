@@ -40,7 +40,9 @@ _HISTORY: Final = 200_000
 class Catalogue:
     """Runs and questions, as quick to filter as they are many."""
 
-    def __init__(self, connection: Connection, requests: Requests, store: Store) -> None:
+    def __init__(
+        self, connection: Connection, requests: Requests, store: Store, *, history: bool = True
+    ) -> None:
         names = requests.names
         self._requests = requests
         self._store = store
@@ -69,11 +71,18 @@ class Catalogue:
             restart=self._forget_history,
             newest=_HISTORY,
         )
+        lists = (self._runs, self._open)
+        self._sources = (*lists, self._asked) if history else lists
 
     @classmethod
     @contextlib.asynccontextmanager
     async def opened(
-        cls, connection: Connection, requests: Requests, file: Path | None = None
+        cls,
+        connection: Connection,
+        requests: Requests,
+        file: Path | None = None,
+        *,
+        history: bool = True,
     ) -> AsyncGenerator[Catalogue]:
         """A catalogue that is filled and followed while the block is open.
 
@@ -81,11 +90,11 @@ class Catalogue:
             connection: Hints at what is new.
             requests: Read the streams.
             file: Where it is kept; None: in memory.
+            history: Whether it has closed questions too.
         """
         async with Store.opened(file) as store:
-            catalogue = cls(connection, requests, store)
-            sources = (catalogue._runs, catalogue._open, catalogue._asked)
-            tasks = [asyncio.create_task(source.keep()) for source in sources]
+            catalogue = cls(connection, requests, store, history=history)
+            tasks = [asyncio.create_task(source.keep()) for source in catalogue._sources]
             tasks.append(asyncio.create_task(catalogue._announce()))
             tasks.append(asyncio.create_task(catalogue._check_index()))
             try:
@@ -97,7 +106,7 @@ class Catalogue:
 
     async def _announce(self) -> None:
         """Tell when everything that was stored has been read."""
-        for source in (self._runs, self._open, self._asked):
+        for source in self._sources:
             await source.live.wait()
         self._feed.tell([Change(kind="progress")])
 
@@ -127,12 +136,11 @@ class Catalogue:
     @property
     def progress(self) -> Progress:
         """How far it is."""
-        sources = (self._runs, self._open, self._asked)
-        problem = next((source.problem for source in sources if source.problem), self._problem)
+        problem = next((each.problem for each in self._sources if each.problem), self._problem)
         return Progress(
-            done=sum(source.done for source in sources),
-            total=sum(source.total for source in sources),
-            live=all(source.live.is_set() for source in sources),
+            done=sum(source.done for source in self._sources),
+            total=sum(source.total for source in self._sources),
+            live=all(source.live.is_set() for source in self._sources),
             problem=problem,
         )
 
@@ -152,6 +160,10 @@ class Catalogue:
     async def counts(self, query: RunQuery | None = None) -> dict[str, int]:
         """How many runs there are by shown status, whatever status the query asks for."""
         return await self._store.do(lambda: self._store.runs.counts(query))
+
+    async def runs_by_workflow(self) -> dict[tuple[str, str], int]:
+        """How many runs there are by workflow and shown status."""
+        return await self._store.do(self._store.runs.counts_by_workflow)
 
     async def overview(self, query: RunQuery, bars: int = 48) -> Overview:
         """How many runs fit, and when they were: one look at each of them at most."""
@@ -186,6 +198,10 @@ class Catalogue:
     async def questions_due(self, before: str | None = None, limit: int = 200) -> Due[QuestionRow]:
         """The open questions whose deadline is before a time, the next ones first; None: all."""
         return await self._store.do(lambda: self._store.questions.due(before, limit))
+
+    async def open_by_role(self) -> dict[str, tuple[int, float]]:
+        """By role: how many questions are open, and when the oldest was asked, Unix seconds."""
+        return await self._store.do(self._store.questions.open_by_role)
 
     async def oldest_question(self) -> str | None:
         """When the question was asked that has been open longest; None: none is open."""

@@ -99,6 +99,14 @@ class QuestionTable:
         counted = self._db.execute(f"SELECT count(*) FROM open WHERE {where}", values)  # noqa: S608
         return Due(rows, counted.fetchone()[0])
 
+    def open_by_role(self) -> dict[str, tuple[int, float]]:
+        """By role: how many questions are open, and when the oldest was asked, Unix seconds."""
+        found = self._db.execute("SELECT role, count(*), min(asked) FROM open GROUP BY role")
+        return {
+            role: (count, datetime.fromisoformat(oldest).timestamp())
+            for role, count, oldest in found.fetchall()
+        }
+
     def oldest(self) -> str | None:
         """When the question was asked that has been open longest; None: none is open."""
         found: str | None = self._db.execute("SELECT min(asked) FROM open").fetchone()[0]

@@ -212,6 +212,10 @@ class RunTable:
         )
         return dict(found.fetchall())
 
+    def counts_by_workflow(self) -> dict[tuple[str, str], int]:
+        """How many runs there are by workflow and shown status."""
+        return {key: count for key, count in self._counts.items() if count}
+
     def overview(self, query: RunQuery, bars: int) -> Overview:
         """How many runs of the query there are, and when they were; in at most so many bars."""
         begin, end = self._span(query)
