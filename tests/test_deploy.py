@@ -74,6 +74,38 @@ def test_workers_get_the_time_to_drain() -> None:
     assert int(compose["services"]["worker"]["stop_grace_period"].rstrip("s")) > DRAINS_WITHIN
 
 
+def test_whatever_serves_metrics_is_probed_and_found_by_prometheus() -> None:
+    found = set[str]()
+    for path in DEPLOY.glob("kubernetes/*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            if document["kind"] != "Deployment":
+                continue
+            template = document["spec"]["template"]
+            [container] = template["spec"]["containers"]
+            environ = {each["name"]: each.get("value") for each in container["env"]}
+            if "LAYBY_METRICS_PORT" not in environ:
+                continue
+            found.add(container["name"])
+            [port] = container["ports"]
+            assert port == {"name": "metrics", "containerPort": int(environ["LAYBY_METRICS_PORT"])}
+            assert environ["LAYBY_METRICS_HOST"] == "0.0.0.0"  # noqa: S104  for the probes
+            assert template["metadata"]["annotations"] == {
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": environ["LAYBY_METRICS_PORT"],
+            }
+            for probe, page in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+                assert container[probe]["httpGet"] == {"path": page, "port": "metrics"}
+    assert found == {"worker", "exporter"}
+
+
+def test_only_prometheus_reaches_metrics() -> None:
+    [_, policy] = documents("kubernetes/networkpolicy.yaml")
+    [rule] = policy["spec"]["ingress"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app": "layby"}
+    assert rule["ports"] == [{"port": "metrics"}]
+    assert [list(each) for each in rule["from"]] == [["namespaceSelector"]]
+
+
 def test_one_server_version_everywhere() -> None:
     texts = [path.read_text() for path in MANIFESTS]
     assert len({tag for text in texts for tag in re.findall(r"image: (nats:\S+)", text)}) == 1

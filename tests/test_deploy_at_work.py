@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ import pytest
 import yaml
 
 from layby.bus.binary import find_binary
-from tests.command import done
+from tests.command import Command, done
 from tests.engine import until
 from tests.fix_nats import eventually
 from tests.manifests import DEPLOY, ROOT, Part, compose, image, kubernetes, passwords, pods, shell
+from tests.scraping import answers, free_port, seen
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
@@ -46,12 +47,17 @@ class Site:
     monitor: int
     log: Path
     tls: bool
+    ports: dict[str, int] = field(default_factory=dict[str, int])
+    """Of those that serve metrics: the port here, since all containers are on one machine."""
 
     def environ(self, part: str) -> dict[str, str]:
         """The environment of a container: the image's, the manifest's, and where programs are."""
         one = self.parts[part]
         given = image() | one.environ
         environ = {name: one.here(value, self.address) for name, value in given.items()}
+        if "LAYBY_METRICS_PORT" in environ:
+            port = self.ports.setdefault(part, free_port())
+            environ |= {"LAYBY_METRICS_PORT": str(port), "LAYBY_METRICS_HOST": "127.0.0.1"}
         return environ | {"PATH": "/usr/bin:/bin", "HOME": str(self.log.parent)}
 
     def words(self, part: str) -> list[str]:
@@ -97,6 +103,30 @@ class Site:
             process.send_signal(signal.SIGTERM)
             await process.communicate()
         assert process.returncode == 0
+
+    @asynccontextmanager
+    async def exporter(self) -> AsyncGenerator[None]:
+        """The exporter until it is told to stop, where there is one."""
+        if "exporter" not in self.parts:
+            yield
+            return
+        environ = self.environ("exporter")
+        process = Command(self.words("exporter"), folder=ROOT, environ=environ)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.communicate()
+            process.close()
+
+    async def probed(self, part: str, holds: str = "") -> None:
+        """Return once the part is alive and ready, as its probes see it, and shows this metric."""
+        port = self.ports.get(part)
+        if port is None:
+            return
+        for path in ("/healthz", "/readyz"):
+            await asyncio.to_thread(answers, port, path, 200)
+        await asyncio.to_thread(seen, port, lambda it: holds in it.text)
 
     def asked(self, path: str) -> tuple[int, Any]:
         """What the monitoring port says."""
@@ -182,7 +212,7 @@ async def test_a_ticket_goes_all_the_way(site: Site) -> None:
     said = await site.run("provision")
     assert said[0] == 0, said
     probes_and_keda_get_what_they_ask_for(site)
-    async with site.worker():
+    async with site.worker(), site.exporter():
         said = await site.run("helpdesk")
         assert said[0] == 0, said
 
@@ -191,6 +221,8 @@ async def test_a_ticket_goes_all_the_way(site: Site) -> None:
 
         [question] = await until(asked, WITHIN)
         assert question["ticket"] == "T125"
+        await site.probed("worker")
+        await site.probed("exporter", 'layby_question_open{role="developer"} 1.0')
         assert "waiting" in {run["status"] for run in await site.json("operator", "runs")}
         answer = ("answer", "T125", "Fixed in v1.1.4", "--responder", "ada")
         receipt = await site.json("ada", *answer)
