@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from . import log
 from .names import EVENTS, Names
 from .specs import StreamSpec
+from .timers import HELD
 
 _NANOS = 1_000_000_000
 _PLAIN = Names()
@@ -48,8 +49,12 @@ def streams(
     roles: Iterable[str],
     log_streams: int = 1,
     names: Names = _PLAIN,
+    shown: Collection[str] = (),
 ) -> tuple[StreamSpec, ...]:
-    """The streams of an app with these trigger subjects and these roles of people."""
+    """The streams of an app with these trigger subjects and these roles of people.
+
+    `shown`: the roles whose questions are shown on channels.
+    """
     roles = tuple(roles)
     name, own = names.stream, names.subject
     # Only one stream of an account can store an advisory: that of the app without a prefix.
@@ -76,7 +81,9 @@ def streams(
         StreamSpec(
             name=name("QUESTIONS"),
             subjects=tuple(
-                own(f"{role}.{noun}.*") for role in roles for noun in ("question", "receipt")
+                own(f"{role}.{noun}.*")
+                for role in roles
+                for noun in ("question", "receipt", *(["notice"] if role in shown else []))
             ),
             config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
             # Every answer gets a receipt, even an unwanted one: the oldest are dropped.
@@ -98,7 +105,10 @@ def streams(
         ),
         StreamSpec(
             name=name("TIMERS"),
-            subjects=(own("timer.>"), own("due.>"), own("rung.>")),
+            subjects=(
+                *(own("timer.>"), own("due.>"), own("rung.>")),
+                *([own(f"{HELD}.>")] if shown else []),
+            ),
             # The server itself allows rollups in a stream with schedules.
             config={
                 "retention": "workqueue",

@@ -1,4 +1,4 @@
-"""Removes what an app no longer declares: subjects of events, and their consumers.
+"""Removes what an app no longer declares: subjects of events, their consumers, those of channels.
 
 All apps of a prefix share a stream of events, which notes the subjects declared by each app. A
 subject is removed only if this app had declared it, and no other app declares or reads it.
@@ -17,6 +17,8 @@ from .patience import PatientApi
 from .requests import Requests
 from .specs import Topology, filters_in
 
+QUESTIONS: Final = "QUESTIONS"
+"""Layby's name for the stream that the consumers of channels read."""
 _GONE: Final = frozenset({10014, 10059})
 """Consumer not found, stream not found."""
 
@@ -42,7 +44,9 @@ class Pruning:
         self._mode = mode
 
     async def consumers(self, topology: Topology) -> list[str]:
-        """Remove the app's consumers of events that it no longer declares; a line for each change.
+        """Remove the app's consumers of events, and of channels, that it no longer declares.
+
+        A line for each change.
 
         A consumer that has to read another subject is removed too, and then created again.
 
@@ -52,7 +56,7 @@ class Pruning:
         changes: list[str] = []
         if not topology.app or self._mode in {None, Prune.REPORT}:
             return changes
-        for stream in self._streams(topology):
+        for stream in (*self._streams(topology), self._names.stream(QUESTIONS)):
             infos = [each async for each in self._all(stream)]
             left = [each for each in infos if self._is_left_over(topology, stream, each)]
             changes += [await self._remove(stream, str(each["name"]), each) for each in left]
@@ -72,15 +76,16 @@ class Pruning:
         reads, waiting = ", ".join(filters_in(info["config"])), _waiting(info)
         if waiting and self._mode is Prune.IDLE:
             raise TopologyMismatch(
-                f"consumer {name!r} of stream {stream} is no longer needed, but {waiting} events "
-                f"on {reads!r} wait there: let a worker of the previous release handle them first"
+                f"consumer {name!r} of stream {stream} is no longer needed, but {waiting} "
+                f"messages on {reads!r} wait there: let a worker of the previous release handle "
+                "them first"
             )
         try:
             await self._requests.api(f"CONSUMER.DELETE.{stream}.{name}")
         except BusError as error:
             if error.code not in _GONE:
                 raise
-        left = f", with {waiting} unhandled events" if waiting else ""
+        left = f", with {waiting} unhandled messages" if waiting else ""
         return f"removed consumer {name} on {stream}, which read {reads}{left}"
 
     async def subjects(self, topology: Topology) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+CARDS: Final = "cards-"
+"""The first characters of the names of the consumers of channels."""
 
 
 class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):

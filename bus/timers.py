@@ -17,9 +17,12 @@ RUNG = "rung"
 """That of the rungs of questions' ladders, which have a mailbox of their own: thousands at once
 delay no deadline, and workers of releases that know no ladders do not get them."""
 
+HELD = "layby.held"
+"""The first words of those of cards that quiet hours hold: only apps with channels have them."""
+
 
 class Timers:
-    """Arms wake-ups; they arrive as mail on `due.<name>`, or `rung.<name>`."""
+    """Arms wake-ups; they arrive as mail on `due.<name>`, `rung.<name>`, or `layby.held.<name>`."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests

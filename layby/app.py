@@ -26,11 +26,11 @@ from .actors.workflows.workflow import (
 from .bus import log
 from .bus.errors import InvalidSettings
 from .bus.keyring import KeyService
-from .bus.layout import SAID, bucket, erasable, streams
+from .bus.layout import bucket, erasable, streams
 from .bus.names import EVENTS, OWN_WORDS, Names
 from .bus.secret_store import BUCKET as KEYS
 from .bus.specs import ConsumerSpec, SourceSpec, Topology
-from .mailboxes import Duty, lookaheads, mailboxes, waiting_consumer
+from .mailboxes import Duty, lookaheads, mailboxes, second_words, waiting_consumer
 from .performers import performers
 from .runtime.ask_on_failure import AskOnFailure, policy_of
 from .runtime.duration import seconds
@@ -98,8 +98,7 @@ class App:
                 the streams of logs.
             stream_text: Stream the text of models on `events.<run>` while they write it.
             record_prompts: Record in the run's log what each model was sent, for people to read.
-            prices: Prices of models in US dollars, by the models' names: runs are then listed with
-                what their models cost.
+            prices: Prices of models in US dollars, by the models' names: lists show what runs cost.
             history: Keeps the conversations of `step.network(..., thread=...)`.
             log_streams: How many streams share the logs of runs: 1, 2, 4, 8 or 16. Use more than
                 one if a stream's leader, or its disk, is the limit. Chosen when an account
@@ -134,6 +133,8 @@ class App:
         """The roles whose answers must be signed."""
         self.ladders = Ladders(self.people.values())
         """What happens while a question to one of the roles stays open."""
+        self.channels = {name: r.channels for name, r in self.people.items() if r.channels}
+        """Where questions are shown, by the roles that have any channel."""
         self.events = tuple(checked_subject(subject) for subject in events)
         self.ask_timeout = seconds(ask_timeout)
         self.ladders.check(self.ask_timeout)
@@ -269,7 +270,8 @@ class App:
                 f"subjects under '{self.prefix}.{role}' are Layby's own, as the prefix is "
                 f"{self.prefix!r}: choose another for {subject!r}, or another prefix"
             )
-        if role in self.roles and rest.partition(".")[0] in {"question", "receipt", *SAID}:
+        taken = second_words(shown=role in self.channels) if role in self.roles else ()
+        if rest.partition(".")[0] in taken:
             raise InvalidSetup(
                 f"{subject!r} belongs to the questions of the role {role!r}: choose another subject"
             )
@@ -307,7 +309,7 @@ class App:
     def topology(self) -> Topology:
         """The streams and consumers that the app needs."""
         own = [subject for subject in self.kept() if subject not in self._streams]
-        needed = streams(own, self.roles, self.log_streams, self.names)
+        needed = streams(own, self.roles, self.log_streams, self.names, self.channels)
         if self.watches:
             needed = (*needed, bucket("waits", self.names))
         if self.ladders.need_rota:
@@ -376,6 +378,7 @@ class App:
             streams=self._streams,
             log_streams=self.log_streams,
             names=self.names,
+            channels=self.channels,
         )
         return [(self._tuned(consumer), duty) for consumer, duty in table]
 

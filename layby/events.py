@@ -220,6 +220,32 @@ class QuestionDeclined(Event, frozen=True, kw_only=True, tag="question.declined"
     by: str
 
 
+class QuestionNotified(Event, frozen=True, kw_only=True, tag="question.notified"):
+    """It is known what became of a question's card on a channel."""
+
+    question_id: str
+    role: str
+    """The role whose channel it is."""
+    channel: str
+    status: str
+    """`sent`, `failed`, or `held` by quiet hours."""
+    rung: int = -1
+    """The rung that it was sent for, by its place in the ladder; -1: the question was asked."""
+    reason: str = ""
+    """Why it was given up."""
+    until: str = ""
+    """Until when it is held."""
+
+
+class QuestionUndelivered(Event, frozen=True, kw_only=True, tag="question.undelivered"):
+    """No channel of a role could show a question: it is escalated at once."""
+
+    question_id: str
+    role: str
+    rung: int = -1
+    """As in `QuestionNotified`."""
+
+
 class QuestionWithdrawn(Event, frozen=True, kw_only=True, tag="question.withdrawn"):
     """The run no longer needs the answer."""
 
@@ -336,6 +362,8 @@ AnyEvent: TypeAlias = (
     | QuestionClaimed
     | QuestionPassed
     | QuestionDeclined
+    | QuestionNotified
+    | QuestionUndelivered
     | QuestionVoted
     | QuestionUndecided
     | QuestionExpired

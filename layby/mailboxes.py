@@ -6,20 +6,25 @@ list of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from .actors.kinds import human_address
 from .actors.people.early_answers import lookahead_consumer
+from .actors.people.notices import NOTICE
 from .actors.workflows.workflow import EVENTS_OF, Workflow
 from .bus import log
+from .bus.layout import SAID
 from .bus.names import EVENTS, Names
-from .bus.specs import ConsumerSpec
+from .bus.specs import CARDS, ConsumerSpec
+from .bus.timers import HELD
 from .bus.token import encode
 from .commands import ALL, CONSUMER, STREAM
 from .runtime.act_records import VERBS
+from .runtime.channel import Channel
 
 _WAITS = "waits"
 _MAIL_WAIT = 15.0
@@ -27,12 +32,18 @@ _QUICK_WAIT = 10.0
 """Ack wait, in seconds, of messages that are handled in milliseconds."""
 
 
+_Kind: TypeAlias = Literal[
+    "due", "rungs", "held", "commands", "waits", "events", "mail", "answers", "acts", "cards"
+]
+
+
 class Duty(NamedTuple):
     """What the messages of a consumer are; consumers with the same duty share a handler."""
 
-    kind: Literal["due", "rungs", "commands", "waits", "events", "mail", "answers", "acts"]
+    kind: _Kind
     of: str = ""
-    """Whose: a workflow's name for `events`, an address for `mail`, a role for answers and acts."""
+    """Whose: a workflow's name for `events`, an address for `mail`, a role for answers and acts, a
+    role and a channel for `cards`."""
 
 
 Row = tuple[ConsumerSpec, Duty]
@@ -47,6 +58,7 @@ def mailboxes(
     streams: Mapping[str, str],
     log_streams: int,
     names: Names,
+    channels: Mapping[str, Sequence[Channel]] = MappingProxyType({}),
 ) -> Iterator[Row]:
     """The table, a row for each consumer.
 
@@ -58,12 +70,19 @@ def mailboxes(
         streams: The streams of events that Layby did not create, by subject.
         log_streams: How many streams hold the logs.
         names: The names of the app's streams and subjects.
+        channels: The channels of each role that has any.
     """
     yield from _events(list(workflows), watched, streams, names)
-    for spec, duty in _own(workflows, performers, roles, log_streams):
+    own = _own(workflows, performers, roles, log_streams)
+    for spec, duty in (*own, *_channels(channels)):
         first, *also = map(names.subject, spec.filters)
         stream = names.stream(spec.stream)
         yield msgspec.structs.replace(spec, stream=stream, filter=first, also=tuple(also)), duty
+
+
+def second_words(*, shown: bool) -> frozenset[str]:
+    """The second words of the subjects of a role; `shown`: it has channels."""
+    return frozenset({"question", "receipt", *SAID, *([NOTICE] if shown else ())})
 
 
 def is_for_events(consumer: str, names: Names) -> bool:
@@ -136,6 +155,30 @@ def _own(
         yield from _mail(human_address(role), log_streams, _QUICK_WAIT)
         yield _answers(role)
         yield _acts(role)
+
+
+def cards_of(role: str, channel: str) -> Duty:
+    """The duty of showing a role's questions on a channel."""
+    return Duty("cards", f"{role}.{channel}")
+
+
+def _channels(channels: Mapping[str, Sequence[Channel]]) -> Iterator[Row]:
+    """Consumers of what is shown on channels: one for each channel of each role."""
+    if channels:
+        spec = ConsumerSpec(stream="TIMERS", name="held", filter=f"{HELD}.>", ack_wait=_QUICK_WAIT)
+        yield spec, Duty("held")
+    for role, its in channels.items():
+        for name in (each.name for each in its):
+            spec = ConsumerSpec(
+                stream="QUESTIONS",
+                name=f"{CARDS}{role}-{name}",
+                filter=f"{role}.question.*",
+                also=(f"{role}.{NOTICE}.*",),
+                only_new=True,
+                ack_wait=_QUICK_WAIT,
+                own=True,
+            )
+            yield spec, cards_of(role, name)
 
 
 def lookaheads(roles: Iterable[str], names: Names) -> Iterator[ConsumerSpec]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, closing, ladder_fold, repairs
+from . import act_fold, card_fold, closing, ladder_fold, repairs
+from .card_records import Notified
 from .entry import (
     Answered,
     Arrived,
@@ -44,6 +45,8 @@ def conflicts(state: RunState, record: Record) -> bool:
         return repairs.cannot_be_reopened(state, record)
     if isinstance(record, Removed):
         return state.removed or not state.ended
+    if isinstance(record, Notified):
+        return card_fold.is_known(state, record)
     return state.ended or _CONFLICTS[type(record)](state, record)
 
 
@@ -128,6 +131,7 @@ _CONFLICTS: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Ended: _never,
     **act_fold.CONFLICTS,
     **ladder_fold.CONFLICTS,
+    **card_fold.CONFLICTS,
     **repairs.CONFLICTS,
 }
 

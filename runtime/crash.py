@@ -55,6 +55,10 @@ POINTS = (
     "before_act",
     "after_act",
     "after_act_shown",
+    "after_card_sent",
+    "after_card_recorded",
+    "after_card_held",
+    "after_notice",
 )
 """All points, in the order of a run."""
 

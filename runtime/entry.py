@@ -15,6 +15,7 @@ import msgspec
 
 from .act_records import ClaimedQuestion, Declined, Passed
 from .call import Call
+from .card_records import Notified, Undelivered
 from .ladder_records import Laddered, Reached
 from .quorum import Quorum
 from .spent import Spent
@@ -373,6 +374,8 @@ Record: TypeAlias = (
     | ClaimedQuestion
     | Passed
     | Declined
+    | Notified
+    | Undelivered
     | Proposed
     | Voted
     | Answered

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, closing, ladder_fold, repairs
+from . import act_fold, card_fold, closing, ladder_fold, repairs
+from .card_records import Notified
 from .closing import Refuses
 from .entry import (
     NULL,
@@ -67,7 +68,8 @@ def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = 
     if n != state.tail + 1:
         raise ValueError(f"run {state.id}: position {n} cannot follow {state.tail}")
     state.tail = n
-    state.updated_at = envelope.at
+    if not (state.ended and any(isinstance(each, Notified) for each in envelope.records)):
+        state.updated_at = envelope.at  # of a run that has ended, it is its end
     for record in envelope.records:
         if (
             refuses is not None
@@ -75,7 +77,7 @@ def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = 
             and closing.is_refused(state, record, refuses)
         ):
             continue
-        if not state.ended or isinstance(record, Reopened | Removed):
+        if not state.ended or isinstance(record, Reopened | Removed | Notified):
             _FOLDS[type(record)](state, record, n, envelope)
             if state.blocks:
                 repairs.note_progress(state, record, envelope.cause)
@@ -346,6 +348,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Ended: _ended,
     **act_fold.FOLDS,
     **ladder_fold.FOLDS,
+    **card_fold.FOLDS,
     **closing.FOLDS,
     **repairs.FOLDS,
 }

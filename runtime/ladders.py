@@ -86,7 +86,8 @@ class Ladders:
         rungs += plan.reminders(role, remind)
         rungs += [plan.escalation(self._told(role, rung), rung) for rung in plan.in_time(escalate)]
         rungs.sort(key=lambda rung: (rung.at, rung.kind != ASKED, rung.kind == ESCALATION))
-        if not (rungs or to):
+        speaks = options.urgent and bool(role.channels)  # quiet hours hold cards too
+        if not (rungs or to or speaks):
             return None
         return Laddered(id=asked.id, to=to, urgent=options.urgent, rungs=rungs)
 

@@ -15,6 +15,7 @@ import msgspec
 
 from .acts import Act
 from .call import Call
+from .cards import SentCard
 from .entry import NULL, ROOT, Failure, Origin, Raw, Voted
 from .ladder import NO_LADDER, Ladder
 from .quorum import Quorum, roles_of
@@ -43,7 +44,9 @@ FORM_WITH_VOTES = 4
 """The same of a run that has asked several people to decide, which earlier releases cannot read."""
 FORM_WITH_ACTS = 5
 """The same of a run to one of whose questions people said something besides an answer."""
-FORMS = frozenset({FORM, FORM_WITH_VOTES, FORM_WITH_ACTS})
+FORM_WITH_CARDS = 6
+"""The same of a run whose questions were shown on channels."""
+FORMS = frozenset({FORM, FORM_WITH_VOTES, FORM_WITH_ACTS, FORM_WITH_CARDS})
 NEVER = 1e12
 """A deadline that never comes, Unix seconds."""
 STATUSES: tuple[str, ...] = get_args(RunStatus)
@@ -208,6 +211,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Of the questions that have one, by their ids."""
     acts: dict[str, list[Act]] = {}
     """What people said to questions besides answering, by the questions' ids."""
+    cards: dict[str, list[SentCard]] = {}
+    """Of the questions that were shown on channels, by their ids."""
     asking_since: float = 0.0
     """Since when, without a break, a question is open or the run is blocked; 0: it is not."""
     people_took: float = 0.0

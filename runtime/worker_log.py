@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from .act_records import ClaimedQuestion, Declined, Passed, Said
+from .card_records import FAILED, HELD, SENT, Notified, Undelivered
 from .entry import (
     Answered,
     Asked,
@@ -136,6 +137,24 @@ def _about_act(state: RunState, record: Said) -> dict[str, Any]:
     return {**_about(state), "question": record.id, "by": record.by}
 
 
+def _notified(live: LiveRun, record: Notified) -> None:
+    if record.status == SENT:
+        log.info("card.sent", **_about_card(live.state, record))
+    elif record.status == HELD:
+        log.info("card.held", **_about_card(live.state, record), until=iso(record.until))
+    elif record.status == FAILED:
+        log.warning("card.failed", **_about_card(live.state, record), error=record.reason)
+
+
+def _about_card(state: RunState, record: Notified) -> dict[str, Any]:
+    about = {**_about(state), "question": record.id}
+    return {**about, "role": record.role, "channel": record.channel}
+
+
+def _undelivered(live: LiveRun, record: Undelivered) -> None:
+    log.error("question.undelivered", **_about(live.state), question=record.id, role=record.role)
+
+
 def _about_rung(state: RunState, record: Reached) -> dict[str, Any]:
     to = state.ladders[record.id].rungs[record.rung].to
     about = {**_about(state), "question": record.id}
@@ -200,6 +219,8 @@ _WRITERS: dict[type[Record], Callable[[LiveRun, Any], None]] = {
     ClaimedQuestion: _claimed,
     Passed: _passed,
     Declined: _declined,
+    Notified: _notified,
+    Undelivered: _undelivered,
     Blocked: _blocked,
     Reopened: _reopened,
 }

@@ -34,6 +34,7 @@ from .answer_subject import Sender, split_subject
 from .deadlines import Deadlines
 from .duty import Duties
 from .early_answers import EarlyAnswers, Found, lookahead_consumer
+from .notices import Notices
 from .open_questions import OpenQuestions
 from .question_closing import QuestionCloser
 from .question_publisher import QuestionPublisher
@@ -61,6 +62,7 @@ class Human:
         requests: Requests,
         timers: Timers,
         duties: Duties,
+        notices: Notices,
     ) -> None:
         self.role = role
         self._host = host
@@ -68,7 +70,7 @@ class Human:
         self._requests = requests
         self._names = requests.names
         self._publisher = QuestionPublisher(role, host, tickets, requests, timers)
-        self._closer = QuestionCloser(role, host, tickets, listed)
+        self._closer = QuestionCloser(role, host, tickets, listed, notices)
         self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
         self._gate = Gate()
         self._unwanted = 0.0
@@ -82,14 +84,15 @@ class Human:
             self._early.consider,
         )
         self._deadlines = Deadlines(host, self._closer, self._resolver)
-        self._rungs = Rungs(timers, self._closer, duties)
+        self.rungs = Rungs(timers, self._closer, duties)
+        """The ladders of its questions."""
         self._acts = Acts(
             role,
             host,
             requests,
             resolver=self._resolver,
             closer=self._closer,
-            decider=ActDecider(host, duties, self._rungs),
+            decider=ActDecider(host, duties, self.rungs),
         )
         self._again = RungPublisher(
             role,
@@ -98,6 +101,7 @@ class Human:
             listed=listed,
             requests=requests,
             published=self._publisher.published,
+            notices=notices,
         )
 
     @property
@@ -121,7 +125,7 @@ class Human:
             if question.status == "open":
                 # A worker that was stopped for a while cannot tell that others have had its mail.
                 again |= await self._publisher.show(live.state, question, delivery)
-                await self._rungs.arm(live.state, question)
+                await self.rungs.arm(live.state, question)
                 crash.point("before_ack")
                 self._listed.list_later(delivery, live, question.id, again=again)
                 return
@@ -208,7 +212,7 @@ class Human:
 
     async def rung(self, due: Due, delivery: Delivery) -> None:
         """Record that a rung of a question's ladder is reached, unless the question is closed."""
-        await self._rungs.due(due, delivery)
+        await self.rungs.due(due, delivery)
 
     async def tidy(self, live: LiveRun) -> None:
         """Close the questions in the records that the end of a run has cancelled."""

@@ -155,8 +155,9 @@ class OpenQuestions:
         The marker that remains prevents a row that another worker is about to write.
         """
         asked = self._unlisted.pop(question.id, 0.0)
-        # Another worker may have listed it to show a rung or a vote.
-        shown = question.quorum is not None or any(e.reached for e in _ladder(live, question).rungs)
+        # Another worker may have listed it to show a rung, a vote or a card.
+        shown = question.quorum is not None or bool(live.state.cards.get(question.id))
+        shown = shown or any(each.reached for each in _ladder(live, question).rungs)
         if self._loop.time() - asked < self._index.later.delay and not shown:
             return  # too soon for another worker to have got its mail and listed it
         await self.remove(live, question)

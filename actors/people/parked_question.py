@@ -19,6 +19,7 @@ from ...runtime.quorum import Quorum, roles_of
 from ...runtime.state import WAITING, Question, RunState
 from ...runtime.times import check_times, iso
 from .shown_acts import ShownClaim, shown_claim
+from .shown_card import ShownCard, shown_cards
 from .shown_ladder import ShownRung, ShownTo, shown_ladder
 
 UNKNOWN = -1
@@ -110,6 +111,8 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """Who has claimed it last; it may have expired."""
     declined: list[str] = []
     """Who will not answer it: they said so, or passed it on."""
+    cards: tuple[ShownCard, ...] = ()
+    """What became of it on the channels of the roles that are asked."""
 
     def __post_init__(self) -> None:
         """Refuse fields that cannot be shown or used in a subject. Raises ValueError."""
@@ -160,6 +163,7 @@ def parked_question(run: RunState, question: Question, shown: Shown = NOT_SHOWN)
         votes=[_cast(question, vote) for vote in question.votes],
         claim=shown_claim(acts),
         declined=list(declined(acts)),
+        cards=shown_cards(run.cards.get(question.id, ())),
     )
 
 

@@ -16,6 +16,7 @@ from ...runtime.host import Host
 from ...runtime.run import LiveRun
 from ...runtime.state import FORMS, OPEN, Question, RunState
 from .asked_of import related
+from .notices import Notices
 from .open_questions import OpenQuestions
 from .parked_question import ParkedQuestion
 from .tickets import ParkedRecord, Tickets, with_question
@@ -44,11 +45,19 @@ class Unrecorded(Exception):
 class QuestionCloser:
     """Closes the questions to one role; the first entry in the run's log decides."""
 
-    def __init__(self, role: str, host: Host, tickets: Tickets, listed: OpenQuestions) -> None:
+    def __init__(
+        self,
+        role: str,
+        host: Host,
+        tickets: Tickets,
+        listed: OpenQuestions,
+        notices: Notices,
+    ) -> None:
         self._role = role
         self._host = host
         self.tickets = tickets
         self._listed = listed
+        self._notices = notices
         self._has_signers = bool(host.ports.signers)
 
     async def live(self, run: str, record: ParkedRecord | None) -> LiveRun:
@@ -132,7 +141,7 @@ class QuestionCloser:
         return live.state.questions[question_id]
 
     async def sync(self, live: LiveRun, question: Question) -> None:
-        """Update the ticket's record and the list of open questions from the log."""
+        """Update the ticket's record, the list of open questions and the cards from the log."""
         ticket = live.state.ticket
         if question.status == OPEN:
             await self._listed.update(live, question)
@@ -143,6 +152,7 @@ class QuestionCloser:
             lambda record: with_question(record, live.state, question),
             await self.tickets.get(ticket),
         )
+        await self._notices.changed(live, question)
 
     async def caught_up(self, ticket: str) -> ParkedRecord | None:
         """The newest record, updated from the runs' logs: a crash may have left it behind.

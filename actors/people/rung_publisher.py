@@ -24,6 +24,7 @@ from ...runtime.state import OPEN, Question
 from .answer import SKEW
 from .answer_lines import answer_with
 from .asked_of import asked_also_of, shown_also
+from .notices import Notices
 from .open_questions import OpenQuestions
 from .parked_question import parked_question
 from .published_question import published_question
@@ -63,6 +64,7 @@ class RungPublisher:
         listed: OpenQuestions,
         requests: Requests,
         published: PublishedQuestions,
+        notices: Notices,
     ) -> None:
         self._role = role
         self._host = host
@@ -70,6 +72,7 @@ class RungPublisher:
         self._listed = listed
         self._requests = requests
         self._published = published
+        self._notices = notices
 
     async def show(self, live: LiveRun, record: Reached | Passed, *, again: bool) -> None:
         """Publish the question again, unless it is closed, and update its record and its rows.
@@ -97,6 +100,8 @@ class RungPublisher:
         for role in live.state.roles_of(question):
             await self._listed.show_again(live, question, role)
         await self._host.index.write(live)
+        if rung.kind == ASKED:
+            await self._notices.changed(live, question, "duty")
 
     def _rung(self, live: LiveRun, record: Reached | Passed) -> _Rung:
         question = live.state.questions.get(record.id)

@@ -103,7 +103,7 @@ class Rungs:
             question = live.state.questions[question.id]
             if question.status != OPEN or at >= question.deadline or ladder.was_reached(place):
                 return
-            records, to = await self._records(live.state, question, place, at)
+            records, to = await self.records(live.state, question, place, at)
             crash.point("before_reached")
             try:
                 await live.append(records, to=to)
@@ -122,15 +122,17 @@ class Rungs:
         place = state.ladders.get(question.id, NO_LADDER).next_escalation(-1)
         if place is None or at >= question.deadline:
             return [], NOBODY
-        return await self._records(state, question, place, at, early=True)
+        return await self.records(state, question, place, at, early=True)
 
-    async def _records(
+    async def records(
         self, state: RunState, question: Question, place: int, at: float, *, early: bool = False
     ) -> tuple[list[Record], str]:
         """What a rung that is due records, and the actor that publishes it.
 
         Where nobody is on duty the next escalation is reached at once, in the same entry. The last
         one is published even then: whoever looks finds it.
+
+        `early`: it is reached before its time, because nobody could be told before it.
         """
         records: list[Record] = []
         ladder = state.ladders.get(question.id, NO_LADDER)

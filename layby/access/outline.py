@@ -10,10 +10,11 @@ from ..actors.people.rota_book import BUCKET as ROTA
 from ..app import App
 from ..bus.log import shares
 from ..bus.names import EVENTS, Names
+from ..bus.timers import HELD
 
 _SERVERS: Final = "$JS.EVENT."
 """Subjects that the server itself publishes on."""
-_FIRED: Final = ("due.", "rung.")
+_FIRED: Final = ("due.", "rung.", f"{HELD}.")
 """Subjects that the server publishes on when a timer is due."""
 _COMMANDS: Final = "layby.do."
 """Subjects of people's commands, which no worker may give in their name."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..runtime.crash import POINTS as CRASH_POINTS
 from ..runtime.errors import WorkflowChanged
 from ..runtime.nkey import Signer
+from .channels import MemoryChannel, check_channel, example_card
 from .history import History, record
 from .repeats import RunsAgain
 from .replay import replay
@@ -20,6 +21,7 @@ __all__ = [
     "CRASH_POINTS",
     "Fired",
     "History",
+    "MemoryChannel",
     "RunFailed",
     "RunsAgain",
     "ScriptedModel",
@@ -27,6 +29,8 @@ __all__ = [
     "TestRuntime",
     "WorkflowChanged",
     "calls",
+    "check_channel",
+    "example_card",
     "record",
     "replay",
     "running",

@@ -24,6 +24,7 @@ from ..bus.blobs import Blobs
 from ..bus.log import LogMessage
 from ..runtime import entry
 from ..runtime.act_records import ClaimedQuestion, Passed, Said
+from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.envelope import read
@@ -261,6 +262,24 @@ class EventProjection(Projection[_Fact]):
             yield events.QuestionPassed, {**about, **fields}
         else:
             yield events.QuestionDeclined, about
+
+    @override
+    def notified(self, record: Notified) -> _Facts:
+        fields: dict[str, Any] = {
+            "question_id": record.id,
+            "role": record.role,
+            "channel": record.channel,
+            "status": record.status,
+            "rung": record.rung,
+            "reason": record.reason,
+            "until": iso(record.until) if record.until else "",
+        }
+        yield events.QuestionNotified, {**self._about_question(record.id), **fields}
+
+    @override
+    def undelivered(self, record: Undelivered) -> _Facts:
+        fields = {"question_id": record.id, "role": record.role, "rung": record.rung}
+        yield events.QuestionUndelivered, {**self._about_question(record.id), **fields}
 
     @override
     def withdrawn(self, record: entry.Withdrawn, question: str | None) -> _Facts:

@@ -119,4 +119,5 @@ def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
         votes=question.votes,
         claim=claim if claim is not None and claim.holds(time.time()) else None,
         declined=question.declined,
+        cards=list(question.cards),
     )

@@ -14,6 +14,7 @@ from ..actors.models.model import ToolCall
 from ..actors.threads.turn import Advice
 from ..runtime import entry
 from ..runtime.act_records import ClaimedQuestion, Declined, Passed, Said
+from ..runtime.card_records import Notified, Undelivered
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.ladder_records import Laddered, PlannedRung, Reached
 from ..runtime.state import Question
@@ -246,6 +247,14 @@ class Projection(ABC, Generic[T]):
         """Somebody claimed an open question, passed it on or declined it."""
 
     @abstractmethod
+    def notified(self, record: Notified) -> Iterable[T]:
+        """It is known what became of a card on a channel."""
+
+    @abstractmethod
+    def undelivered(self, record: Undelivered) -> Iterable[T]:
+        """All channels of a role have given up a card."""
+
+    @abstractmethod
     def awaited(self, record: entry.Awaited) -> Iterable[T]:
         """The run waits for an event."""
 
@@ -297,6 +306,8 @@ class Projection(ABC, Generic[T]):
         ClaimedQuestion: lambda to, record: to.said(record),
         Passed: lambda to, record: to.said(record),
         Declined: lambda to, record: to.said(record),
+        Notified: lambda to, record: to.notified(record),
+        Undelivered: lambda to, record: to.undelivered(record),
         entry.Proposed: _read_asked,
         entry.Voted: _read_voted,
         entry.Answered: _read_answered,

@@ -8,6 +8,7 @@ import msgspec
 
 from ..actors.people.parked_question import CastVote
 from ..actors.people.shown_acts import ShownClaim
+from ..actors.people.shown_card import ShownCard
 from ..actors.people.shown_ladder import ShownRung
 from ..runtime.call import Call
 from ..runtime.ladder import ROLE
@@ -43,6 +44,7 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         votes: Who of them has voted so far.
         claim: Who is on it, and until when; None: nobody.
         declined: Who will not answer it: they said so, or passed it on.
+        cards: What became of it on channels.
     """
 
     id: str
@@ -70,6 +72,7 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     votes: list[CastVote] = []
     claim: ShownClaim | None = None
     declined: list[str] = []
+    cards: list[ShownCard] = []
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Runs, questions and answers as people and scripts see them: the JSON of the CLI and of `Client`.
 
-The field names are the JSON keys and a stable contract: fields may be added, never renamed. All
-times are ISO 8601 in UTC (`2026-03-01T09:30:00.123Z`), so they sort as text.
+Field names are a stable contract: fields may be added, never renamed. Times are ISO 8601 in UTC.
 """
 
 from __future__ import annotations

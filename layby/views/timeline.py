@@ -14,6 +14,7 @@ from ..actors.threads.turn import DECISIONS, Advice
 from ..bus.log import LogMessage
 from ..runtime import entry
 from ..runtime.act_records import Said
+from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import NULL, Failure
 from ..runtime.envelope import Envelope, read
@@ -26,6 +27,7 @@ from ..runtime.state import ANSWERED, NO_QUORUM, Question
 from ..runtime.tally import standing_of
 from ..runtime.times import iso
 from ..runtime.vouched import SIGNATURE
+from .card_lines import card_line, undelivered_line
 from .projection import Projection, json_of, seconds_of
 from .rows import StepRow, TimelineLine
 from .said_line import said_line
@@ -270,6 +272,14 @@ class TimelineProjection(Projection[_Line]):
     @override
     def said(self, record: Said) -> Iterable[_Line]:
         yield said_line(record)
+
+    @override
+    def notified(self, record: Notified) -> Iterable[_Line]:
+        yield card_line(record)
+
+    @override
+    def undelivered(self, record: Undelivered) -> Iterable[_Line]:
+        yield undelivered_line(record)
 
     @override
     def slept(self, record: entry.Slept) -> Iterable[_Line]:

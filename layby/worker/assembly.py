@@ -14,6 +14,7 @@ from ..actors.networks.supervisor import Supervisor
 from ..actors.people.duty import Duties
 from ..actors.people.early_answers import lookahead_consumer
 from ..actors.people.human import Human
+from ..actors.people.notices import Notices
 from ..actors.people.open_questions import BUCKET as QUESTIONS
 from ..actors.people.open_questions import OpenQuestions
 from ..actors.people.rota_book import RotaBook
@@ -54,7 +55,11 @@ from ..runtime.worker import CANCEL, Handle, Subscription, Worker
 from .command_handlers import command_handler
 from .fingerprint import fingerprint, fitting
 from .heartbeat import Heartbeat
+from .notifying import Notifiers, on_held
 from .retention import Retention
+
+_CALLS = 16
+"""Cards of one role that are sent to one channel at the same time."""
 
 
 def _encrypted(vault: Sealing | None) -> Callable[[str], Awaitable[bool]] | None:
@@ -139,6 +144,7 @@ def assemble(
     host.forgetters.append(tickets.forget)
     listed = OpenQuestions(Bucket(requests, QUESTIONS), host.index)
     duties = Duties(RotaBook(requests))
+    notices = Notices(requests, app.channels)
 
     def person(role: str) -> Human:
         return Human(
@@ -149,6 +155,7 @@ def assemble(
             requests=requests,
             timers=timers,
             duties=duties,
+            notices=notices,
         )
 
     humans = {role: person(role) for role in app.roles}
@@ -156,16 +163,21 @@ def assemble(
     host.tidiers += [human.tidy for human in humans.values()]
     host.tidiers.append(children.tidy)
     ports.children = children
+    if app.channels:
+        host.tidiers.append(notices.ended)
 
     def human(role: str) -> Human:
         return humans.get(role) or person(role)
 
     waits = _waits(app, host, requests)
+    shows = Notifiers(host, requests, timers, listed).handlers(app.people.values(), human)
     services = {
         **_performers(app, host),
         **_people(humans),
         Duty("due"): _Service(_on_due(host, human)),
         Duty("rungs"): _Service(_on_rung(human, observer)),
+        Duty("held"): _Service(on_held(notices, partial(_due_in, observer=observer))),
+        **{duty: _Service(show, _CALLS) for duty, show in shows.items()},
         Duty("commands"): _Service(command_handler(app, host, requests, waits)),
     }
     if waits is not None:
@@ -208,6 +220,8 @@ def _subscriptions(app: App, services: Mapping[Duty, _Service]) -> list[Subscrip
     """A subscription for each duty in the app's table of mailboxes, with all its consumers."""
     consumers: dict[Duty, list[ConsumerSpec]] = {}
     for consumer, duty in app.mailboxes():
+        if duty.kind == "cards" and duty not in services:
+            continue  # its channel lacks something in this process
         consumers.setdefault(duty, []).append(consumer)
     return [
         Subscription(

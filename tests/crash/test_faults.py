@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.runtime.crash import POINTS
-from tests import claims_app, ladder_app, votes_app
+from tests import claims_app, ladder_app, notifier_app, votes_app
 from tests.chaos import consoles, deploys, disk, keys, ladders, logins, network, scenarios, votes
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
@@ -38,7 +38,7 @@ async def test_no_deploy_ends_a_run(tmp_path: Path) -> None:
     async with campaign("deploys", tmp_path) as c:
         report = kept(await deploys.deploys(c))
     assert {f"worker killed at {point}" for point in deploys.POINTS} <= set(report.faults)
-    of_people = (*votes_app.POINTS, *ladder_app.POINTS, *claims_app.POINTS)
+    of_people = (*votes_app.POINTS, *ladder_app.POINTS, *claims_app.POINTS, *notifier_app.POINTS)
     assert {*scenarios.POINTS, *deploys.POINTS, *of_people} == set(POINTS)
 
 

@@ -11,12 +11,15 @@ from unittest.mock import ANY
 
 import pytest
 
-from layby.actors.people import answer_resolution, contest, rung_publisher, rungs
+from layby.actors.people import answer_resolution, contest, notifier, rung_publisher, rungs
 from layby.actors.people import published_questions as showing
 from layby.actors.people.answer_resolution import AnswerResolver
 from layby.actors.people.human import Human
+from layby.actors.people.notices import Notices
+from layby.actors.people.notifier import Notifier
 from layby.actors.people.rung_publisher import RungPublisher
 from layby.actors.people.sent_acts import SentActs
+from layby.actors.people.undelivered import GivingUp
 from layby.actors.threads import history
 from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
@@ -24,9 +27,11 @@ from layby.operations import purging
 from layby.runtime import act_fold, acts, ask_on_failure, conflicts, tally
 from layby.runtime.acts import Act
 from layby.runtime.ask_on_failure import FailureDecision
+from layby.runtime.cards import SentCard
 from layby.runtime.entry import Cancelled
 from layby.runtime.ladder import Ladder
 from layby.runtime.ladder_records import Reached
+from layby.testing import MemoryChannel
 from tests.acceptance.test_answers import (
     test_a_question_that_a_lagging_copy_hides_makes_an_unnamed_answer_ambiguous as lagging_copy,
 )
@@ -56,6 +61,24 @@ from tests.acceptance.test_ladder import (
 )
 from tests.acceptance.test_ladder import (
     test_an_earlier_answer_wins_though_its_escalation_is_in_no_record as unrecorded,
+)
+from tests.acceptance.test_notifier import (
+    test_a_card_is_not_sent_again_when_its_message_comes_again as sent_once,
+)
+from tests.acceptance.test_notifier import (
+    test_a_card_is_rewritten_while_its_run_goes_on as rewritten,
+)
+from tests.acceptance.test_notifier import (
+    test_a_held_card_of_a_closed_question_is_never_sent as never_sent,
+)
+from tests.acceptance.test_notifier import (
+    test_a_question_of_which_one_channel_knows_is_not_undelivered as known_to_one,
+)
+from tests.acceptance.test_notifier import (
+    test_a_question_that_no_channel_can_show_is_escalated_at_once as escalated,
+)
+from tests.acceptance.test_notifier import (
+    test_what_closes_while_its_card_is_being_sent_is_shown_as_closed as closed_meanwhile,
 )
 from tests.acceptance.test_removed import (
     test_a_late_end_of_a_run_does_not_end_the_child_of_the_run_taken_up_again as late_end,
@@ -284,6 +307,69 @@ async def test_an_escalation_that_no_record_knows_is_seen_to_be_overlooked(
     monkeypatch.setattr(AnswerResolver, "note_escalations", _never)
     with pytest.raises(AssertionError):
         await unrecorded(engine, monkeypatch)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test that waits for a card in vain fail soon."""
+    for wait in (MemoryChannel.wait_closed, MemoryChannel.wait):
+        given = wait.__defaults__ or ()
+        monkeypatch.setattr(wait, "__defaults__", (*given[:-1], 3.0))
+
+
+async def test_a_card_that_is_sent_again_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SentCard, "is_final", _no)
+    with pytest.raises(AssertionError):
+        await sent_once(engine)
+
+
+async def test_a_card_of_a_closed_question_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifier, "OPEN", ANY)
+    with pytest.raises(AssertionError):
+        await never_sent(engine, monkeypatch)
+
+
+async def test_a_question_that_somebody_knows_of_is_seen_to_be_undelivered(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def all_others(giving_up: Any, state: Any, record: Any) -> set[str]:
+        del state
+        return set(giving_up._channels) - {record.channel}
+
+    monkeypatch.setattr(GivingUp, "_failed", all_others)
+    with pytest.raises(AssertionError):
+        await known_to_one(engine)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_question_that_nobody_was_told_of_is_seen_to_be_lost(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GivingUp, "_append", _always)
+    with pytest.raises(TimeoutError):
+        await escalated(engine, 0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_card_that_still_shows_an_open_question_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notices, "changed", _none)
+    with pytest.raises(TimeoutError):
+        await rewritten(engine)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_card_that_is_sent_while_its_question_closes_is_seen_to_stay_open(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Notifier, "_refresh", _none)
+    with pytest.raises(TimeoutError):
+        await closed_meanwhile(engine)
 
 
 def test_every_seeded_fault_finds_its_target() -> None:

@@ -99,12 +99,12 @@ async def test_events_that_wait_are_left_only_where_that_is_meant(bus: Bus, mode
     await made(bus, app(on="desk.old"))
     await bus.requests.store("desk.old", b'{"ticket":"T1"}')
     if mode is Prune.IDLE:
-        with pytest.raises(TopologyMismatch, match=r"1 events on 'desk\.old' wait there"):
+        with pytest.raises(TopologyMismatch, match=r"1 messages on 'desk\.old' wait there"):
             await made(bus, app(), mode)
         assert "desk.old" in await kept(bus)
         return
     [removed, _] = await made(bus, app(), mode)
-    assert removed.endswith("which read desk.old, with 1 unhandled events")
+    assert removed.endswith("which read desk.old, with 1 unhandled messages")
     info = await bus.requests.api("STREAM.INFO.EVENTS")
     assert info["state"]["messages"] == 1, "what it has brought stays"
 

@@ -20,11 +20,13 @@ NO_FIELDS = {"exc_info"}
 _ROW = re.compile(r"^\| `([a-z_]+(?:\.[a-z_]+)*)` \| (\w+) \|([^|]*)\| ([^|]+) \|$", re.MULTILINE)
 _FACT = re.compile(r"(\w+)=%[rs]")
 _RUNG = {"run", "ticket", "question", "rung", "to", "told"}
+_CARD = {"run", "ticket", "question", "role", "channel"}
 _ACT = {"run", "ticket", "question", "by"}
 _CALLED = {
     "_about": {"run", "ticket"},
     "_about_act": _ACT,
     "_about_rung": _RUNG,
+    "_about_card": _CARD,
     "texts": set[str](),
 }
 """Fields that a helper makes."""

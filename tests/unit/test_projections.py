@@ -17,6 +17,7 @@ from layby.bus.blobs import Blobs
 from layby.bus.log import NOBODY, LogMessage
 from layby.runtime import entry
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
+from layby.runtime.card_records import Notified, Undelivered
 from layby.runtime.entry import ROOT, Failure, Place, Raw, Record
 from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ladder_records import Laddered, PlannedRung, Reached
@@ -208,6 +209,11 @@ EVERY: list[Record] = [
     ),
     Declined(id="q9", by="eve", at=5.0, seq=11, vouched="nats"),
     Reached(id="q1", rung=1, told=["ada"], claimed=True),
+    Notified(id="q1", role="developer", channel="slack", status="held", until=2.0),
+    Notified(id="q1", role="developer", channel="slack", status="sent", ref="C1/17", seq=4),
+    Notified(id="q1", role="developer", channel="email", status="failed", reason="refused", seq=4),
+    Notified(id="q1", role="lead", channel="slack", rung=2, status="failed", reason="gone", seq=5),
+    Undelivered(id="q1", role="lead", rung=2),
 ]
 
 

@@ -36,9 +36,9 @@ OWN: dict[type[msgspec.Struct], set[str]] = {
     ParkedQuestion: {"run", "asked_at", "deadline", "status", "by", "closed_at", "seq"}
     | {"workflow", "started_at", "pos", "parent", "since", "answer_with"}
     | {"shown_seq", "shown_after", "sealed", "to", "ladder", "also", "asked_of", "votes"}
-    | {"claim", "declined"},
+    | {"claim", "declined", "cards"},
     QuestionRow: {"ticket", "run", "asked_at", "deadline", "answer_with", "sha256", "status"}
-    | {"encrypted", "to", "ladder", "asked_of", "votes", "claim", "declined"},
+    | {"encrypted", "to", "ladder", "asked_of", "votes", "claim", "declined", "cards"},
 }
 """What each shape has besides `ASKED`."""
 

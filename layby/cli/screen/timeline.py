@@ -24,6 +24,8 @@ _HIDDEN = {"turn.started"}
 
 _LOUD = {
     "answer.refused",
+    "card.failed",
+    "card.held",
     "question.asked",
     "question.answered",
     "question.claimed",
@@ -33,6 +35,7 @@ _LOUD = {
     "question.on_duty",
     "question.passed",
     "question.reminded",
+    "question.undelivered",
     "run.blocked",
     "run.ended",
     "run.reopened",
@@ -70,6 +73,10 @@ MARKS: Mapping[str, Mark] = {
     "question.passed": Mark("?", "?", "bold yellow"),
     "question.declined": Mark("?", "?", "yellow"),
     "question.on_duty": Mark("·", "-", "yellow"),
+    "question.undelivered": Mark("!", "!", "red"),
+    "card.sent": Mark("·", "-", "dim"),
+    "card.held": Mark("·", "-", "yellow"),
+    "card.failed": Mark("!", "!", "red"),
     "question.expired": Mark("!", "!", "red"),
     "answer.refused": Mark("!", "!", "red"),
     "run.blocked": Mark("■", "#", "bold red"),

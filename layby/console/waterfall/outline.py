@@ -12,6 +12,7 @@ from ...actors.models.model import ToolCall, Usage
 from ...actors.threads.turn import DECISIONS, Advice
 from ...runtime import entry
 from ...runtime.act_records import Said
+from ...runtime.card_records import Notified, Undelivered
 from ...runtime.entry import ROOT, Failure
 from ...runtime.ladder_records import PlannedRung, Reached
 from ...runtime.state import ANSWERED, NO_QUORUM, Question
@@ -198,7 +199,18 @@ class Outline(RowTree):
 
     @override
     def reached(self, record: Reached, rung: PlannedRung, number: int) -> Iterable[None]:
-        if (node := self.questions.get(record.id)) is not None:
+        return self._touched(record.id)
+
+    @override
+    def notified(self, record: Notified) -> Iterable[None]:
+        return self._touched(record.id)
+
+    @override
+    def undelivered(self, record: Undelivered) -> Iterable[None]:
+        return self._touched(record.id)
+
+    def _touched(self, question: str) -> Iterable[None]:
+        if (node := self.questions.get(question)) is not None:
             self._touch(node)
         return ()
 

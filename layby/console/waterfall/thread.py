@@ -7,11 +7,13 @@ from typing import Literal
 
 from ...runtime import entry
 from ...runtime.act_records import ClaimedQuestion, Declined, Passed, Said
+from ...runtime.card_records import Notified, Undelivered
 from ...runtime.ladder import NO_LADDER
 from ...runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached, told
 from ...runtime.state import NO_QUORUM, OPEN
 from ...runtime.tally import standing_of
 from ...runtime.times import iso
+from ...views.card_lines import card_words
 from ...views.said_line import said_line
 from .detail import records
 from .node import Node
@@ -20,6 +22,7 @@ from .watched import WatchedRun
 Happened = Literal[
     "asked",
     "rung",
+    "card",
     "next",
     "answered",
     "voted",
@@ -44,7 +47,7 @@ class Moment:
         vouched: Who vouches for them.
         receipt: The number of the answer in the stream of answers; 0: there is none.
         why: Why an answer does not count; of a vote, how many of how many there are.
-        rung: What a rung of its ladder does.
+        rung: What a rung of its ladder does, or what became of a card.
     """
 
     what: Happened
@@ -148,6 +151,8 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
                 thread.moments.append(moment)
         case ClaimedQuestion() | Passed() | Declined():
             _add_said(thread, record)
+        case Notified() | Undelivered():
+            thread.moments.append(_of_card(record, at))
         case entry.Voted():
             _add_vote(run, thread, number, record)
         case entry.Expired():
@@ -174,6 +179,14 @@ def _add_said(thread: Thread, record: Said) -> None:
         why=line["detail"],
     )
     thread.moments.append(moment)
+
+
+def _of_card(record: Notified | Undelivered, at: float) -> Moment:
+    if isinstance(record, Undelivered):
+        words = f"no channel of {record.role} could show it"
+        return Moment(what="card", at=iso(at), rung=words)
+    until = iso(record.until) if record.until else ""
+    return Moment(what="card", at=iso(at), rung=card_words(record), by=until, why=record.reason)
 
 
 def _add_vote(run: WatchedRun, thread: Thread, number: str, record: entry.Voted) -> None:

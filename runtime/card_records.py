@@ -1,0 +1,59 @@
+"""The records of a question's cards: what became of each on each channel of a role."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+SENT: Final = "sent"
+FAILED: Final = "failed"
+HELD: Final = "held"
+CardStatus = Literal["sent", "failed", "held"]
+"""Of a card: a channel has taken it; it has given up; quiet hours hold it."""
+FIRST: Final = -1
+"""In place of a rung's place: the card that is sent because the question was asked."""
+
+
+class Notified(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    tag_field="k",
+    tag="notified",
+):
+    """What became of a card. It may come after its question, or its run, has ended."""
+
+    id: str
+    role: str
+    """Who is asked."""
+    channel: str
+    rung: int = FIRST
+    """The rung that it was sent for, by its place in the ladder."""
+    status: CardStatus
+    ref: str = ""
+    """Of one that was sent: what finds it again on its channel."""
+    reason: str = ""
+    """Why it could not be sent."""
+    until: float = 0.0
+    """Until when it is held, Unix seconds."""
+    seq: int = 0
+    """The sequence of the message for which it was sent, in the stream QUESTIONS."""
+
+
+class Undelivered(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    tag_field="k",
+    tag="undelivered",
+):
+    """All channels of a role have given up a card: nobody has been told."""
+
+    id: str
+    role: str
+    rung: int = FIRST

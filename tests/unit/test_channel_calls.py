@@ -1,0 +1,155 @@
+"""Calls of a channel: whatever it does, the caller gets an answer or a ChannelError in time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from layby.actors.people.channel_calls import ChannelCalls
+from layby.channels import Card, ChannelError, Undeliverable
+from layby.testing import MemoryChannel, check_channel, example_card
+
+
+class Odd(MemoryChannel):
+    """Returns or raises what it is told."""
+
+    def __init__(self, outcome: Any) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+    async def send(self, card: Card) -> Any:
+        del card
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+class Stubborn(MemoryChannel):
+    """Does not end when it is cancelled for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called = 0
+        self.began = asyncio.Event()
+
+    async def send(self, card: Card) -> str:
+        self.called += 1
+        self.began.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        return card.key
+
+
+async def test_what_a_channel_returns_is_kept() -> None:
+    channel = MemoryChannel()
+    card = example_card()
+    assert await ChannelCalls(channel).send(card) == card.key
+    await ChannelCalls(channel).refresh(card.key, card)
+    assert [what for what, _, _ in channel.calls] == ["send", "update"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [("x" * 900, "x" * 500), (None, ""), (7, ""), ("a\ud800", "a?")]
+)
+async def test_a_reference_that_cannot_be_recorded_does_no_harm(outcome: Any, kept: str) -> None:
+    assert await ChannelCalls(Odd(outcome)).send(example_card()) == kept
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), asyncio.CancelledError(), TimeoutError(), RecursionError()]
+)
+async def test_whatever_a_channel_raises_is_tried_again(error: BaseException) -> None:
+    with pytest.raises(ChannelError) as raised:
+        await ChannelCalls(Odd(error)).send(example_card())
+    assert type(raised.value) is ChannelError
+    assert type(error).__name__ in str(raised.value)
+
+
+async def test_what_never_works_stays_that() -> None:
+    with pytest.raises(Undeliverable, match="no such room"):
+        await ChannelCalls(Odd(Undeliverable("no such room"))).send(example_card())
+
+
+async def test_a_call_that_takes_too_long_is_left_behind() -> None:
+    channel = Stubborn()
+    with pytest.raises(ChannelError, match=r"did not answer within 0\.01 s"):
+        await ChannelCalls(channel, 0.01).send(example_card())
+    assert channel.called == 1
+
+
+async def test_a_channel_whose_calls_never_end_is_called_no_more() -> None:
+    channel = Stubborn()
+    calls = ChannelCalls(channel, 0.001)
+    for _ in range(40):
+        with pytest.raises(ChannelError):
+            await calls.send(example_card())
+    assert channel.called == 32
+    with pytest.raises(ChannelError, match="have not ended"):
+        await calls.send(example_card())
+
+
+async def test_whoever_stops_waiting_stops_the_call() -> None:
+    channel = Stubborn()
+    calls = ChannelCalls(channel)
+    task = asyncio.ensure_future(calls.send(example_card()))
+    await channel.began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_channel_that_asks_for_rest_is_not_called_meanwhile() -> None:
+    channel = Odd(ChannelError("slow down", retry_after=60.0))
+    calls = ChannelCalls(channel)
+    with pytest.raises(ChannelError, match="slow down"):
+        await calls.send(example_card())
+    channel.outcome = "C1"
+    with pytest.raises(ChannelError, match="later") as raised:
+        await calls.send(example_card())
+    assert 55.0 < (raised.value.retry_after or 0.0) <= 60.0
+
+
+async def test_a_channel_in_memory_keeps_the_rules() -> None:
+    await check_channel(MemoryChannel())
+
+
+class Forgets(MemoryChannel):
+    """Breaks a rule: it refuses to update what it has closed."""
+
+    async def update(self, ref: str, card: Card) -> None:
+        if any(what == "close" and each == ref for what, each, _ in self.calls):
+            raise Undeliverable("it is closed")
+        await super().update(ref, card)
+
+
+class Tells(MemoryChannel):
+    """Breaks a rule: its error has a token in it."""
+
+    async def close(self, ref: str, card: Card) -> None:
+        del ref, card
+        raise ChannelError("refused: Bearer abc.def")
+
+
+@pytest.mark.parametrize(
+    ("channel", "rule"),
+    [
+        (Forgets(), "update after close failed"),
+        (Tells(), "has a secret in its error"),
+        (Odd(""), "return 1 to 500 characters"),
+        (Odd("always the same"), "for two different cards"),
+        (Odd(ValueError("no")), "raise ChannelError or Undeliverable"),
+        (MemoryChannel(lacks="a token"), r"missing\(\) says: a token"),
+    ],
+)
+async def test_a_channel_that_breaks_a_rule_is_found_out(channel: Any, rule: str) -> None:
+    with pytest.raises(AssertionError, match=rule):
+        await check_channel(channel)
+
+
+async def test_a_channel_that_takes_too_long_is_found_out() -> None:
+    with pytest.raises(AssertionError, match="took longer"):
+        await check_channel(Stubborn(), within=0.01)
