@@ -95,7 +95,7 @@ async def test_a_call_is_approved_by_its_digest_and_rejected(room: Room) -> None
     await room.fake.press("U0ADA", posted, "Approve")
     await room.told("U0ADA", "Your answer counts.")
     await room.fake.press("U0BOB", posted, "Reject")
-    await room.told("U0BOB", "Ada was faster")
+    await room.told("U0BOB", "ada was faster")
     assert room.answers == [("ada", "approve a4c40b38ddc2"), ("bob", "reject")]
 
 
@@ -172,7 +172,7 @@ async def test_a_thread_of_another_app_is_no_question(room: Room) -> None:
         (Outcome(outcome="already_voted"), "You have voted already"),
         (
             Outcome(outcome="already_answered", by="bob", reason="at noon"),
-            "Bob was faster. at noon",
+            "bob was faster. at noon",
         ),
         (Outcome(outcome="already_answered", by="ada"), "You have answered already"),
         (Outcome(outcome="too_late", reason="the deadline passed"), "Too late: the deadline"),
@@ -276,11 +276,18 @@ async def test_nobody_answers_in_slack_what_slack_cannot_vouch_for(room: Room) -
     await until(lambda: len(room.fake.told("U0ADA")) == 2, "two refusals")
     assert all("given in Slack does not count" in each for each in room.fake.told("U0ADA"))
     await room.fake.reply("U0ADA", posted, "an answer")
+    room.desk.outcomes += [
+        Outcome(outcome="recorded", by="ada"),
+        Outcome(outcome="already_claimed", by="ada", reason="ada is on it until 12:00"),
+        Outcome(outcome="recorded", by="bob"),
+    ]
     await room.fake.press("U0ADA", posted, "I'm on it")
     await room.told("U0ADA", "You are on it")
+    await room.fake.press("U0BOB", posted, "I'm on it")
+    await room.told("U0BOB", "Somebody else is on it: ada is on it until 12:00.")
     await room.fake.press("U0BOB", posted, "Not mine")
     await room.told("U0BOB", "it is not yours")
-    assert [each.says for each in room.desk.said] == ["claim", "decline"]
+    assert [each.says for each in room.desk.said] == ["claim", "claim", "decline"]
 
 
 async def test_an_old_card_still_ends_in_a_receipt(room: Room) -> None:

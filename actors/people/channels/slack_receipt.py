@@ -13,7 +13,9 @@ _SAID: Final[dict[Said, str]] = {
     "claim": "You are on it: the others can see that.",
     "decline": "Noted: it is not yours.",
 }
+_DONE: Final = frozenset({"accepted", "recorded"})
 _OTHERS: Final = {
+    "already_claimed": ("Somebody else is on it", "they were faster"),
     "counted": ("Your vote counts", "more are needed"),
     "already_voted": ("You have voted already", "your first vote counts"),
     "too_late": ("Too late", "the question is closed"),
@@ -39,20 +41,20 @@ def told(said: Said, outcome: Outcome, person: str) -> str:
 
 
 def _told(said: Said, outcome: Outcome, person: str) -> str:
-    if outcome.outcome == "accepted":
+    if outcome.outcome in _DONE:
         because = f" ({outcome.reason})" if outcome.reason else ""
         return f"{_SAID.get(said, 'That is recorded.')}{because}"
     if outcome.outcome == "already_answered":
         return _lost(outcome, person)
     begin, otherwise = _OTHERS.get(outcome.outcome, _INVALID)
-    return f"{begin}: {outcome.reason or otherwise or outcome.outcome}."
+    return f"{begin}: {(outcome.reason or otherwise or outcome.outcome).rstrip('.')}."
 
 
 def _lost(outcome: Outcome, person: str) -> str:
     if outcome.by and outcome.by == person:
         return "You have answered already: your first answer counts."
-    who = f"{outcome.by} was faster" if outcome.by else "the question is closed"
-    return f"{who[0].upper()}{who[1:]}. {outcome.reason}".strip()
+    who = f"{outcome.by} was faster" if outcome.by else "The question is closed"
+    return f"{who}. {outcome.reason}".strip()
 
 
 def closed(card: Card, person: str) -> str:
