@@ -10,8 +10,10 @@ import yaml
 
 from layby import App
 from layby.actors.people.channels.slack_api import APP_TOKEN, BOT_TOKEN
-from layby.actors.people.channels.slack_card import FULL
+from layby.actors.people.channels.slack_card import FULL, message_of
 from layby.channels import Channel
+from tests.slack_cards import approval
+from tests.slack_rules import buttons_of, plain_texts
 
 ROOT = Path(__file__).parent.parent
 CODE = ROOT / "actors" / "people" / "channels"
@@ -65,6 +67,21 @@ def test_the_page_names_the_variables_and_the_limits() -> None:
     assert f"`{APP_TOKEN}`" in PAGE
     for most, what in zip(FULL, ("question", "arguments", "context"), strict=True):
         assert re.search(rf"{most:,} of the\s+{what}", PAGE)
+
+
+def test_the_card_looks_as_it_is_shown() -> None:
+    asked = approval(
+        run="3f9a1c07be5522d804aa",
+        told=("ada",),
+        text='May Clerk call refund(order="A1", cents=900)?',
+        silence="the call does not run, and the agent is told",
+    )
+    blocks = message_of(asked, {"ada": "U0ADA"}).blocks
+    lines = plain_texts([each for each in blocks if each["type"] != "actions"]).splitlines()
+    lines = [re.sub("<!date.*>", "Nov 29, 2025 4:26 PM", line) for line in lines]
+    lines = [line.replace("<@U0ADA>", "@Ada") for line in lines]
+    row = " ".join(f"[{each['text']['text']}]" for each in buttons_of(blocks))
+    assert block("text").splitlines() == [*lines, row]
 
 
 def test_the_example_is_an_app() -> None:
