@@ -34,6 +34,7 @@ from .commands import (
     send,
     show,
     sign,
+    token,
     version,
     worker,
 )
@@ -87,6 +88,7 @@ for module in (
     rota,
     keyring,
     keys,
+    token,
     version,
 ):
     module.register(app)

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from ..bus.connection import Connection
 from ..bus.requests import Requests
 from ..client import Client
+from ..runtime.channel import Desk
 from ..views.workers import Workers
 from .catalogue.catalogue import Catalogue
 from .live import Live
 from .login.entrance import Entrance
+from .login.responder_tokens import ResponderTokens
 from .metrics import ConsoleMetrics
 from .options import ConsoleOptions
 from .tally import Tally
@@ -30,7 +32,9 @@ class Console:
         connection: Its own connection to NATS.
         requests: The requests over it.
         client: Acts with it.
+        desk: Hands in with it what people say who have not signed in here.
         login: Says who a request is from.
+        tokens: Says so of a request with the token of a responder; None: none is taken.
         catalogue: Runs and questions, for lists.
         live: Keeps open pages up to date.
         vitals: The state of streams, mailboxes and dead letters.
@@ -45,7 +49,9 @@ class Console:
     connection: Connection
     requests: Requests
     client: Client
+    desk: Desk
     login: Entrance
+    tokens: ResponderTokens | None = None
     catalogue: Catalogue
     live: Live
     vitals: Vitals

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .console import Console
 from .elsewhere import is_from_elsewhere, once_more
 from .hosts import Hosts
+from .options import LINKS
 from .posted import FORM, Posted, again, body, fields
 from .problems import http_problem, problem
 
@@ -61,7 +62,7 @@ class Guard:
                 raise ClientDisconnect
             if message["type"] == "http.response.start":
                 started, streams = True, "content-length" not in Headers(raw=message["headers"])
-                _add_headers(message)
+                _add_headers(message, scope)
             await send(message)
 
         self._strip_base_path(scope)
@@ -74,7 +75,7 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception:
-            _log.exception("console.page_failed path=%r", scope["path"])
+            _log.exception("console.page_failed path=%r", _logged(scope["path"]))
             if started:
                 raise
             detail = "The console's log says what it was."
@@ -109,10 +110,20 @@ class Guard:
             return
         site = request.headers.get("sec-fetch-site", "same-origin")
         origin = request.headers.get("origin")
-        if site != "same-origin" or (origin is not None and not self._hosts.is_own(origin, host)):
+        # A page that sends no referrer posts from nowhere. A link needs no more: its address is the
+        # login, and who knows it can post it themselves.
+        is_own = origin is None or self._hosts.is_own(origin, host)
+        is_own = is_own or (origin == "null" and _is_link(request.scope["path"]))
+        if site != "same-origin" or not is_own:
             raise HTTPException(403, "Another site may not do that.")
 
     async def _login(self, request: Request) -> Response | None:
+        if _is_link(request.scope["path"]):
+            return None  # the link itself is the login, for one act
+        tokens = self._console.tokens
+        if tokens is not None and (session := tokens.session(request)) is not None:
+            request.state.session = session
+            return None
         login = self._console.login
         if (response := await login.enter(request)) is not None:
             return response
@@ -124,6 +135,15 @@ class Guard:
 
     def _is_public(self, path: str) -> bool:
         return path.startswith(("/static/", "/sign-")) or path in _PROBES
+
+
+def _is_link(path: str) -> bool:
+    return path.startswith(LINKS)
+
+
+def _logged(path: str) -> str:
+    """A path as it may be logged: a link is a login."""
+    return f"{LINKS}..." if _is_link(path) else path
 
 
 def _is_over(scope: Scope) -> bool:
@@ -152,8 +172,11 @@ def _same(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
-def _add_headers(message: Message) -> None:
+def _add_headers(message: Message, scope: Scope) -> None:
     headers = MutableHeaders(scope=message)
+    if _is_link(scope["path"]):
+        headers["Referrer-Policy"] = "no-referrer"
+        headers["X-Robots-Tag"] = "noindex"
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..actors.people.answer_link import LinkKeys
 from ..runtime.vouching import Signers
 
 PORT = 7422
 HOST = "127.0.0.1"
+LINKS = "/answer/"
+"""Below this path are the pages that links in mails open, without a login."""
 Auth = Literal["token", "nats", "proxy"]
 """Who may use it: `token`: whoever has the printed address. `nats`: people sign in with their own
 NATS login. `proxy`: a proxy in front says who it is."""
@@ -53,6 +56,8 @@ class ConsoleOptions:
         allow_hosts: Further names under which browsers ask for it, a proxy's for instance.
         signers: The roles whose answers are signed, with their keys; None: signatures are not
             checked against any keys.
+        tokens: The file with the tokens of responders; None: it takes none.
+        links: The keys of links that answer; None: it takes none.
     """
 
     host: str = HOST
@@ -64,3 +69,5 @@ class ConsoleOptions:
     catalogue: Path | None = None
     allow_hosts: tuple[str, ...] = ()
     signers: Signers | None = None
+    tokens: Path | None = None
+    links: LinkKeys | None = None

@@ -15,6 +15,7 @@ from ..bus.keyring import KeyService
 from ..bus.opened import Bus, opened
 from ..bus.settings import ConnectionSettings
 from ..client import Client
+from ..client.desk import AnswerDesk
 from ..login import login
 from ..views.workers import Workers
 from .catalogue.catalogue import Catalogue
@@ -24,6 +25,8 @@ from .live import Live
 from .login.entrance import Entrance
 from .login.nats_login import NatsLogin
 from .login.proxy_login import ProxyLogin
+from .login.responder_tokens import ResponderTokens
+from .login.token_file import TokenFile
 from .login.token_login import TOKEN, TokenLogin
 from .metrics import ConsoleMetrics
 from .options import PORT, ConsoleOptions
@@ -77,6 +80,7 @@ async def serving(
     """A console, which takes requests while the block is open.
 
     Raises:
+        InvalidSettings: the file of tokens cannot be read.
         OpenDoor: other machines reach the address, and no login is demanded.
         PortTaken: another program listens there.
         ServerUnavailable: no server of NATS answers.
@@ -94,13 +98,16 @@ async def serving(
             entrance = _entrance(settings, options, bus, prefix=prefix, keyring=keyring)
             if isinstance(entrance, NatsLogin):
                 await entrance.check()
+            tokens = _tokens(options, client)
             stopping = asyncio.Event()
             console = Console(
                 options=options,
                 connection=bus.connection,
                 requests=bus.requests,
                 client=client,
+                desk=AnswerDesk(bus.connection, bus.requests, options.signers),
                 login=entrance,
+                tokens=tokens,
                 catalogue=catalogue,
                 live=Live(stopping),
                 workers=workers,
@@ -137,6 +144,8 @@ async def _answering(console: Console, sock: socket.socket) -> AsyncGenerator[No
         await serving
         counting.cancel()
         await console.login.close()
+        if console.tokens is not None:
+            console.tokens.end_all()
 
 
 class _Server(uvicorn.Server):
@@ -162,6 +171,13 @@ def _entrance(
     if options.proxy is not None:
         return ProxyLogin(client, options, options.proxy, bus)
     return TokenLogin(client, login() or "console", options)
+
+
+def _tokens(options: ConsoleOptions, client: Client) -> ResponderTokens | None:
+    """The tokens of responders. Raises InvalidSettings."""
+    if options.tokens is None:
+        return None
+    return ResponderTokens(TokenFile(options.tokens), client, read_only=options.read_only)
 
 
 def _entry(url: str, entrance: Entrance) -> str:

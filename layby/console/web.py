@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from .api import routes as api
 from .console import Console
 from .guard import Guard
-from .pages import health, inbox, rail, run, runs, send, sign_in
+from .pages import answer, health, inbox, rail, run, runs, send, sign_in
 from .problems import http_problem
 from .wall import walled
 
@@ -34,7 +34,7 @@ def web_app(console: Console) -> Starlette:
 def _entrance(console: Console) -> list[BaseRoute]:
     """The pages that need no session."""
     own = sign_in.routes if console.options.auth == "nats" else []
-    return [*console.login.routes, *own]
+    return [*console.login.routes, *own, *answer.routes]
 
 
 def _routes() -> list[BaseRoute]:

@@ -42,6 +42,8 @@ PLACES = {
     "/inbox/history": INBOX,
     "/health/dead/{letter:int}/{deed}": DEED,
     "/sign-in": PUBLIC,
+    "/answer/layby.css": PUBLIC,
+    "/answer/{token}": PUBLIC,
     f"{ROOT}/openapi.json": INBOX,
 }
 API: dict[tuple[str, str], str] = {

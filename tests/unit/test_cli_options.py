@@ -17,7 +17,17 @@ COMMANDS = (
     *("demo", "dev", "console", "worker", "send", "questions", "answer", "sign", "rota"),
     *("claim", "pass", "decline", "exporter"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
-    *("decision", "verify", "audit", "provision", "accounts", "keys", "keyring", "version"),
+    *(
+        "decision",
+        "verify",
+        "audit",
+        "provision",
+        "accounts",
+        "keys",
+        "keyring",
+        "token",
+        "version",
+    ),
 )
 
 
@@ -182,7 +192,7 @@ _MEANINGS = {
     "--data": 2,  # of the demo, and of the embedded server
     "--named-only": 2,  # chosen, and changed
     "--person": 2,  # who gets a login, and whose key is destroyed
-    "--role": 3,  # to filter by, to answer for, and of a login
+    "--role": 4,  # to filter by, to answer for, of a login, and of a token
     "--responder": 2,  # of an answer, which may have none, and of what always has one
     "--run": 2,  # to find, and to destroy the key of
     "--port": 2,  # of the embedded server, and of the console

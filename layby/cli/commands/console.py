@@ -103,6 +103,15 @@ def console(
             show_default=False,
         ),
     ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of programs that answer for people: names, roles and digests of tokens.",
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     keys: KeysFile = None,
 ) -> None:
     """Show runs, answer questions and check health in a browser.
@@ -116,6 +125,7 @@ def console(
         raise CliError(
             f"the console needs the package {name}", installing("local"), kind="PackageMissing"
         )
+    from ...actors.people.answer_link import LinkKeys
     from ...console.options import ConsoleOptions
     from ...console.server import serving
     from ..process.signals import run_until_stopped
@@ -132,6 +142,8 @@ def console(
         catalogue=catalogue,
         allow_hosts=tuple(allow_host or ()),
         signers=_signers(keys_file(keys)),
+        tokens=tokens,
+        links=LinkKeys.from_env(),
     )
 
     async def serve() -> None:

@@ -47,13 +47,15 @@ async def console_beside(
         stderr().print(advice, style="yellow", soft_wrap=True)
         yield None
         return
+    from ...actors.people.answer_link import LinkKeys
     from ...console.options import PORT, ConsoleOptions
     from ...console.server import PortTaken, serving
 
+    links = LinkKeys.from_env()
     ports = [PORT, 0] if port is None else [port]
     async with contextlib.AsyncExitStack() as stack:
         for number in ports:
-            options = ConsoleOptions(port=number)
+            options = ConsoleOptions(port=number, links=links)
             try:
                 console = await stack.enter_async_context(
                     serving(settings, options, prefix=prefix, keyring=keyring)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 from typing import Any, Final
 
 from ...actors.people.answer import TAKEN, Receipt
 from ...client import NoSuchQuestion
-from ..catalogue.catalogue import Catalogue
 from ..catalogue.entries import QuestionThread
 from ..catalogue.query import InvalidCursor, QuestionQuery
 from ..login.asked import may_answer, may_see, role_here
@@ -19,8 +16,6 @@ from .problem import AnswerLost, InvalidRequest, NotAccepted, NotAllowed
 from .values import Answer, QuestionList, QuestionPath, QuestionsQuery
 
 _ID: Final = re.compile(r"q[0-9a-f]{13}")
-_LISTED: Final = 1.5
-"""Seconds in which a question that was asked is in the catalogue."""
 _INVALID: Final = frozenset({"invalid", "ambiguous"})
 
 
@@ -102,19 +97,7 @@ async def answer_question(call: Call[QuestionPath, Nothing, Answer]) -> Receipt:
 async def _thread(call: Call[QuestionPath, Any, Any]) -> QuestionThread:
     """The question in the path. Raises NoSuchQuestion, also for one that they may not see."""
     id_ = call.path.id
-    found = await _found(call.console.catalogue, id_) if _ID.fullmatch(id_) else None
+    found = await call.console.catalogue.question_soon(id_) if _ID.fullmatch(id_) else None
     if found is None or not may_see(found.question, call.session):
         raise NoSuchQuestion(f"there is no question {id_!r}")
-    return found
-
-
-async def _found(catalogue: Catalogue, id_: str) -> QuestionThread | None:
-    """A question; one that was asked just now may be on its way to the catalogue."""
-    async with catalogue.changes() as batches:
-        found = await catalogue.question(id_)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LISTED):
-                while found is None:
-                    await anext(batches)
-                    found = await catalogue.question(id_)
     return found

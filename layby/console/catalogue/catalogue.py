@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -19,6 +20,7 @@ from ...bus.reading import sequence
 from ...bus.requests import Requests
 from ...bus.wire import Message
 from ...runtime.index import BUCKET as RUNS
+from ...runtime.times import iso
 from ...views.listing import OldIndex, check_index_current, row_of, run_row
 from ...views.rows import QuestionRow, RunRow
 from . import published
@@ -31,6 +33,10 @@ from .store import Store
 log = structlog.get_logger("layby.console")
 
 QUESTIONS: Final = "questions"
+_LISTED: Final = 1.5
+"""Seconds in which a question that was asked is here."""
+_NEW: Final = 10.0
+"""Seconds after which a question that is not among the open ones was closed."""
 _MIGRATING: Final = 5.0
 """Seconds after which an index of an earlier release is looked at again."""
 _HISTORY: Final = 200_000
@@ -215,6 +221,17 @@ class Catalogue:
         """A question, open or closed, with its answers."""
         return await self._store.do(lambda: self._store.questions.thread(question))
 
+    async def question_soon(self, question: str) -> QuestionThread | None:
+        """The same; one that was asked just now may be on its way here."""
+        async with self.changes() as batches:
+            found = await self.question(question)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LISTED):
+                    while found is None or _is_coming(found):
+                        await anext(batches)
+                        found = await self.question(question)
+        return found
+
     async def history(self, query: QuestionQuery | None = None) -> HistoryPage:
         """Closed questions, the one that was asked last first; if wanted, open ones before them.
 
@@ -317,3 +334,8 @@ class Catalogue:
     async def _keep_open(self, kept: set[str]) -> None:
         gone = await self._store.do(lambda: self._store.questions.keep_open(kept))
         self._tell("question", gone, self._open)
+
+
+def _is_coming(thread: QuestionThread) -> bool:
+    """Whether a question was published just now, and the list of open ones may lack it as yet."""
+    return thread.status == "closed" and thread.question.asked_at > iso(time.time() - _NEW)

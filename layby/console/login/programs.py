@@ -31,10 +31,11 @@ _MOST: Final = 50
 _IDLE: Final = 300.0
 """Seconds without a request after which a login's connection is closed."""
 _LONGEST: Final = 16_384
-_CLEAR: Final = (
+CLEAR: Final = (
     "This password has crossed the network in the clear: change it. A login in a header is taken "
     "from this machine, or from a proxy that says `X-Forwarded-Proto: https`."
 )
+"""What a program is told whose login anybody can have read."""
 Admit = Callable[[Request, Given], Awaitable[tuple[Session, OwnConnection]]]
 """Lets in who has this login. Raises SignInFailed."""
 
@@ -65,8 +66,8 @@ class Programs:
 
     async def session(self, request: Request) -> Session:
         """The session of the login in a request. Raises HTTPException if it is not taken."""
-        if not _is_private(request):
-            raise HTTPException(403, _CLEAR)
+        if not is_private(request):
+            raise HTTPException(403, CLEAR)
         given = _given(request.headers.getlist("authorization"))
         digest = self._digest(given)
         known = self._known.pop(digest, None)
@@ -143,7 +144,7 @@ def _seen(coming: asyncio.Task[Session]) -> None:
         coming.exception()
 
 
-def _is_private(request: Request) -> bool:
+def is_private(request: Request) -> bool:
     """Whether nobody can have read along: TLS, to us or to a proxy, or this machine."""
     forwarded = request.headers.getlist("x-forwarded-proto")
     if forwarded:

@@ -96,8 +96,8 @@ class Session:
         client: Acts with this person's connection.
         responder: Their name as the word of the subject on which the server lets them answer;
             None: they answer on the plain subject, or the console vouches for them.
-        vouched: The roles for which the console vouches for their name, which is that of a proxy,
-            because its own login may; None: any role.
+        vouched: The roles for which the console vouches for their name; None: any role.
+        via: By what it does so: a proxy, or a token.
         form_token: What each form carries, so that no other site can post it.
         over: Set when it has ended, so that its open streams end too.
         uses: How many requests are under way.
@@ -109,6 +109,7 @@ class Session:
     client: Client
     responder: str | None = None
     vouched: frozenset[str] | None = frozenset()
+    via: Via = PROXY
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     over: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
     uses: Uses = field(default_factory=Uses, repr=False, compare=False)
@@ -119,8 +120,8 @@ def sender_of(session: Session, role: str) -> tuple[str | None, Via | None]:
     """Under which name somebody answers for a role, and what vouches for it; None: nothing."""
     if session.responder is not None:
         return session.responder, None
-    by_proxy = session.vouched is None or role in session.vouched
-    return (session.name, PROXY) if by_proxy and is_word(session.name) else (None, None)
+    by_us = session.vouched is None or role in session.vouched
+    return (session.name, session.via) if by_us and is_word(session.name) else (None, None)
 
 
 def session_of(request: Request) -> Session:

@@ -75,6 +75,12 @@ async def thread(request: Request, question: str) -> Thread | None:
     return None if found is None else as_thread(found)
 
 
+async def thread_soon(request: Request, question: str) -> Thread | None:
+    """The same; one that was asked just now may not be known yet."""
+    found = await console_of(request).catalogue.question_soon(question)
+    return None if found is None else as_thread(found)
+
+
 async def history(
     request: Request, *, by: str, role: str, text: str, cursor: str | None
 ) -> tuple[list[Thread], str | None]:
