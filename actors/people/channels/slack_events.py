@@ -31,7 +31,7 @@ Ack = Any
 
 _OURS: Final = re.compile(f"^{re.escape(PREFIX)}")
 _AT_ONCE: Final = 32
-_FINISH: Final = 5.0
+_FINISH: Final = 4.0
 """Seconds in which those who are being told what became of their words may still be told."""
 _AGAIN: Final = Submitted({block_id(0): "Slack cannot be asked who you are. Try again."})
 
