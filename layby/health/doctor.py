@@ -15,6 +15,7 @@ from ..bus.log import Log, shares
 from ..bus.names import EVENTS
 from ..bus.ownership import is_marked
 from ..bus.requests import Requests
+from ..bus.specs import CARDS
 from ..bus.verification import ends_server
 from ..runtime import clock
 from ..views.listing import newest_first
@@ -31,6 +32,10 @@ _RUNS = 10_000
 _STALE = 600.0
 """Seconds without a change after which a running run is worth a look."""
 _SHOWN = 5
+_UNSHOWN = (
+    "Questions wait to be shown on a channel: start a worker that has what the channel needs. The "
+    "log line `channel.unavailable` of a worker says what it lacks."
+)
 _NO_JETSTREAM = 503
 
 
@@ -67,7 +72,7 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
     findings += room.of_account(account)
     findings += safety.clocks(await clock.skew(requests))
     findings += await safety.syncing(requests)
-    own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS", "AUDIT"]
+    own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS", "AUDIT", "QUESTIONS"]
     findings += await _consumers(requests, [*map(requests.names.stream, own)], sources)
     findings += await _questions(requests)
     findings += await _runs(requests)
@@ -183,7 +188,9 @@ def _consumer(info: dict[str, Any]) -> list[Finding]:
                 level="warn",
                 subject=name,
                 message=f"{pending} messages wait and no worker asks for them",
-                advice="Start a worker: layby worker APP.",
+                advice=_UNSHOWN
+                if info["name"].startswith(CARDS)
+                else "Start a worker: layby worker APP.",
             )
         ]
     if info.get("num_redelivered", 0):

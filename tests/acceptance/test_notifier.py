@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -462,6 +463,36 @@ async def test_a_worker_without_the_channels_secrets_leaves_it_to_others(engine:
             await channel.wait()
             await notified(engine, run)
     assert lacking.calls == []
+
+
+async def test_the_doctor_says_that_nobody_shows_what_waits_for_a_channel(engine: Engine) -> None:
+    lacking = MemoryChannel(lacks="a token")
+    async with engine.works(asking(Role("developer", channels=[lacking]))):
+        await engine.start()
+        await engine.question()
+        name = "QUESTIONS/cards-developer-memory"
+        [finding] = [each for each in await engine.client.doctor() if each.subject == name]
+        assert (finding.level, "channel.unavailable" in finding.advice) == ("warn", True)
+
+
+async def test_a_claim_is_shown_while_it_holds(engine: Engine) -> None:
+    channel = MemoryChannel()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        run = await engine.start()
+        await channel.wait()
+        await notified(engine, run)
+
+        async def claimed_for(seconds: float) -> list[Card]:
+            shown = [card for what, _, card in channel.calls if what == "update"]
+            return [each for each in shown if each.claimed_until - _now() > seconds]
+
+        for minutes in (30, 90):
+            body = b'{"minutes": %d}' % minutes
+            await engine.wire.store("developer.claim.T1.ada", body)
+            card = (await until(partial(claimed_for, minutes * 60 - 60)))[-1]
+            assert (card.claimed_by, card.status) == ("ada", "open")
+        await engine.answer()
+        assert (await channel.wait_closed()).claimed_by == ""
 
 
 async def test_what_closes_while_its_card_is_being_sent_is_shown_as_closed(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ...views.rows import AuditRow, DeadRow, Finding, QuestionRow, RunRow
 from . import times
+from .cards import card_lines
 from .ladder import ladder_lines
 from .question import form_of
 from .untrusted_text import one_line, safe
@@ -178,7 +179,7 @@ def question_text(row: QuestionRow, now: datetime | None = None) -> Text:
         text.append(f"\n{safe(row.context)}", style="dim")
     for line in form_of(row):
         text.append(f"\n{line}", style="italic dim")
-    for line in ladder_lines(row, now):
+    for line in (*ladder_lines(row, now), *card_lines(row, now)):
         text.append(f"\n{line}", style="yellow dim")
     if row.terms:
         text.append(f"\n{safe(row.terms)}: {safe(row.so_far)}")
