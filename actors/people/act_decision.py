@@ -60,10 +60,10 @@ class ActDecider:
             now: Unix seconds: for this time the rotas say who is told.
         """
         said = state.acts.get(question.id, [])
-        if any(each.seq == sent.seq for each in said):
-            return _recorded(sent)
         before = [each for each in said if each.seq < sent.seq]
         act = _act(sent)
+        if any(each.seq == sent.seq for each in said) or _is_repeated(before, act):
+            return _recorded(sent)
         if (held := acts.held_by_another(before, act)) is not None:
             why = f"{held.by} is on it until {iso(held.until)}"
             return Decision("already_claimed", why, held.by, held.until)
@@ -122,8 +122,6 @@ class ActDecider:
         record = Declined(
             id=question.id, by=given.person, at=sent.at, seq=sent.seq, vouched=given.vouched
         )
-        if given.person in acts.declined(state.acts.get(question.id, ())):
-            return [], NOBODY
         after = [*state.acts.get(question.id, ()), acts.act_of(record)]
         ladder = state.ladders.get(question.id, NO_LADDER)
         if acts.is_anybody_left(after, _asked(question, ladder), self._people(question)):
@@ -156,6 +154,11 @@ def _act(sent: SentAct) -> Act:
     given = sent.given
     until = round(sent.at + given.minutes * 60, 3) if given.verb == "claim" else 0.0
     return Act(verb=given.verb, by=given.person, at=sent.at, seq=sent.seq, until=until, to=given.to)
+
+
+def _is_repeated(before: list[Act], act: Act) -> bool:
+    """Whether somebody declines what they have declined or passed on: that adds nothing."""
+    return act.verb == "decline" and act.by in acts.declined(before)
 
 
 def _recorded(sent: SentAct) -> Decision:

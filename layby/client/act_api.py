@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from ..actors.people.answer import Receipt
+from ..actors.people.answer_subject import via_subject
 from ..bus.token import encode, is_word
+from ..runtime.vouched import VIA, Via
 from .answer_api import AnswerApi
 
 
@@ -22,6 +24,7 @@ class ActApi(AnswerApi):
         role: str = "developer",
         question_id: str | None = None,
         minutes: float = 30.0,
+        via: Via | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Receipt:
         """Say that somebody is about to answer a question: until then nobody else is reminded.
@@ -33,6 +36,7 @@ class ActApi(AnswerApi):
             role: The role that was asked.
             question_id: The question's id; None: the role's only open question on the ticket.
             minutes: How long the claim holds; 0 releases it.
+            via: For a bridge: what vouches for them, `slack` for instance; None: their own login.
             timeout: Seconds to wait for the receipt.
 
         Raises:
@@ -43,7 +47,7 @@ class ActApi(AnswerApi):
             ValueError: `by` is not a word of letters, digits, `_` and `-`.
         """
         body = {"questionId": question_id, "minutes": minutes}
-        return await self._act(f"{role}.claim.{encode(ticket)}", by, body, timeout)
+        return await self._act(_place(f"{role}.claim.{encode(ticket)}", by, via), body, timeout)
 
     async def pass_on(
         self,
@@ -53,6 +57,7 @@ class ActApi(AnswerApi):
         by: str,
         role: str = "developer",
         question_id: str | None = None,
+        via: Via | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Receipt:
         """Have somebody else asked too.
@@ -63,12 +68,13 @@ class ActApi(AnswerApi):
             by: Who passes it on; see `claim`.
             role: The role that was asked.
             question_id: The question's id; None: the role's only open question on the ticket.
+            via: As of `claim`.
             timeout: Seconds to wait for the receipt.
 
         Raises as `claim` does.
         """
         body = {"questionId": question_id, "to": to}
-        return await self._act(f"{role}.pass.{encode(ticket)}", by, body, timeout)
+        return await self._act(_place(f"{role}.pass.{encode(ticket)}", by, via), body, timeout)
 
     async def decline(
         self,
@@ -77,6 +83,7 @@ class ActApi(AnswerApi):
         by: str,
         role: str = "developer",
         question_id: str | None = None,
+        via: Via | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109
     ) -> Receipt:
         """Say that somebody will not answer a question.
@@ -88,16 +95,25 @@ class ActApi(AnswerApi):
             by: Who declines; see `claim`.
             role: The role that was asked.
             question_id: The question's id; None: the role's only open question on the ticket.
+            via: As of `claim`.
             timeout: Seconds to wait for the receipt.
 
         Raises as `claim` does.
         """
-        return await self._act(
-            f"{role}.decline.{encode(ticket)}", by, {"questionId": question_id}, timeout
-        )
+        place = _place(f"{role}.decline.{encode(ticket)}", by, via)
+        return await self._act(place, {"questionId": question_id}, timeout)
 
-    async def _act(self, place: str, by: str, body: dict[str, Any], within: float) -> Receipt:
-        if not is_word(by):
-            raise ValueError(f"by={by!r}: use letters, digits, _ and -")
+    async def _act(self, place: str, body: dict[str, Any], within: float) -> Receipt:
         given = {key: value for key, value in body.items() if value is not None}
-        return await self._say(f"{place}.{by}", msgspec.json.encode(given), timeout=within)
+        return await self._say(place, msgspec.json.encode(given), timeout=within)
+
+
+def _place(plain: str, by: str, via: Via | None) -> str:
+    """The subject: who says it, and what vouches for them. Raises ValueError."""
+    if not is_word(by):
+        raise ValueError(f"by={by!r}: use letters, digits, _ and -")
+    if via is None:
+        return f"{plain}.{by}"
+    if via not in VIA:
+        raise ValueError(f"via={via!r}: use one of {', '.join(VIA)}")
+    return via_subject(plain, by, via)

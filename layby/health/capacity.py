@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..bus.errors import BusError
+from ..bus.layout import SAID
 from ..bus.requests import Requests
 from ..views.rows import Finding
 
@@ -58,7 +59,7 @@ def _scarce(name: str, used: int, limit: int, who: str, *, refuses: bool) -> Fin
 
 
 async def _most(requests: Requests, stream: str) -> str:
-    """Who sent most of the messages: by the last word of answers, by the subject of events."""
+    """Who sent most of the messages: by the name in what people say, by the subject of events."""
     counts: Counter[str] = Counter()
     with suppress(BusError):
         info = await requests.api(f"STREAM.INFO.{stream}", {"subjects_filter": ">"})
@@ -70,7 +71,7 @@ async def _most(requests: Requests, stream: str) -> str:
 
 def _sender(subject: str) -> str:
     words = subject.split(".")
-    if len(words) > 2 and words[1] == "response":  # noqa: PLR2004
+    if len(words) > 2 and words[1] in SAID:  # noqa: PLR2004
         return words[3] if len(words) > 3 else "nobody in particular"  # noqa: PLR2004
     return subject
 

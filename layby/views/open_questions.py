@@ -22,7 +22,7 @@ from ..runtime.state import RunState
 from ..runtime.times import iso
 from ..runtime.vouched import SIGNATURE
 from .listing import check_index_current, contains
-from .rows import QuestionRow
+from .question_row import QuestionRow, without_expired_claim
 
 
 async def open_questions(
@@ -102,8 +102,8 @@ def stored_row(data: bytes, names: Names) -> QuestionRow | None:
 
 def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
     """A question as people and scripts get it."""
-    question, claim = row.question, row.question.claim
-    return QuestionRow(
+    question = row.question
+    found = QuestionRow(
         **fields_of(question),
         ticket=row.ticket,
         run=question.run,
@@ -117,7 +117,8 @@ def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
         ladder=list(question.ladder),
         asked_of=question.asked_of,
         votes=question.votes,
-        claim=claim if claim is not None and claim.holds(time.time()) else None,
+        claim=question.claim,
         declined=question.declined,
         cards=list(question.cards),
     )
+    return without_expired_claim(found, time.time())

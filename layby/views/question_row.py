@@ -93,3 +93,10 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
             return ""
         cast = (f"{each.by} voted {each.choice}".strip() for each in self.votes)
         return ", ".join(cast) or "nobody has voted yet"
+
+
+def without_expired_claim(row: QuestionRow, now: float) -> QuestionRow:
+    """A question as it is at a time, in Unix seconds: a claim that has expired is not shown."""
+    if row.claim is None or row.claim.holds(now):
+        return row
+    return msgspec.structs.replace(row, claim=None)

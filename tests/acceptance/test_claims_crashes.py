@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
@@ -148,3 +149,74 @@ async def test_the_last_decline_asks_the_next_once(
             assert log.said == [("Declined", "ada"), ("Declined", "bob")]
             assert log.reached == [0]
             assert await published(rt, "boss") == ["-"]
+
+
+class Stored(NamedTuple):
+    """Something that was said, in its place in the stream."""
+
+    seq: int
+    verb: str
+    by: str
+    body: bytes
+
+
+def expected_of(stored: list[Stored]) -> dict[int, set[str]]:
+    """What each receipt must say, by the order of the stream alone."""
+    holder = ""
+    found: dict[int, set[str]] = {}
+    for act in sorted(stored):
+        outcome = "recorded"
+        is_release = act.body == b'{"minutes": 0}'
+        if act.verb == "claim" and holder not in {"", act.by}:
+            outcome = "already_claimed"
+        elif act.verb == "claim" and is_release and holder != act.by:
+            outcome = "invalid"
+        elif act.verb == "claim":
+            holder = "" if is_release else act.by
+        elif holder == act.by:
+            holder = ""
+        found[act.seq] = {outcome}
+    return found
+
+
+async def say_anything(rt: TestRuntime, rng: random.Random, count: int) -> list[Stored]:
+    """Say `count` things, of three people, as fast as the stream takes them."""
+    stored: list[Stored] = []
+    for _ in range(count):
+        verb = rng.choice(["claim", "claim", "claim", "pass", "decline"])
+        by = rng.choice(["ada", "bob", "cleo"])
+        body = {"claim": rng.choice([b"", b'{"minutes": 0}', b"{}"]), "pass": b"person:dan"}
+        said = body.get(verb, b"")
+        ack = await rt._requests.store(f"developer.{verb}.T1.{by}", said)
+        stored.append(Stored(ack.seq, verb, by, said))
+    return stored
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_said_while_workers_die_has_the_outcome_of_its_place(
+    layby_running: Running, seed: int
+) -> None:
+    rng = random.Random(seed)  # noqa: S311
+    async with layby_running(TARGET, workers=0) as rt:
+        async with rt.worker():
+            run = await rt.send("claims.asked", {"ticket": "T1"})
+            await rt.question()
+        stored: list[Stored] = []
+        for _ in range(2):
+            point = rng.choice(["before_act", "after_act", "after_act_shown", "after_receipt"])
+            async with rt.crashing(point, after=rng.randint(1, 5)):
+                stored += await say_anything(rt, rng, 14)
+        async with rt.worker(), rt.worker():
+            stored += await say_anything(rt, rng, 14)
+
+            async def all_told() -> bool:
+                return len(await receipts(rt)) == len(stored)
+
+            await until(all_told)
+            await at_rest(rt)
+            assert await receipts(rt) == expected_of(stored)
+            acts = next(iter((await rt.state(run)).acts.values()))
+            assert [act.seq for act in acts] == sorted({act.seq for act in acts})
+            recorded = {seq for seq, told in (await receipts(rt)).items() if told == {"recorded"}}
+            again = recorded - {act.seq for act in acts}
+            assert all(act.verb == "decline" for act in stored if act.seq in again), "said before"

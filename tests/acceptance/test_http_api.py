@@ -105,6 +105,37 @@ async def test_a_ticket_goes_from_event_to_answer(layby_running: Any) -> None:
         assert [each["outcome"] for each in thread["answers"]] == ["accepted"]
 
 
+async def test_a_question_is_claimed_passed_on_and_declined(layby_running: Any) -> None:
+    async with served(layby_running) as at:
+        await opened(at, "T1")
+        place = f"/questions/{(await asked(at, 'T1'))['id']}"
+        claimed = await at.api.post(f"{place}/claim", {"minutes": 60})
+        assert claimed.status == 200, claimed.body
+        assert (claimed.json["outcome"], claimed.json["act"]) == ("recorded", "claim")
+        thread = await at.api.until(place, lambda thread: thread["question"]["claim"])
+        assert thread["question"]["claim"]["until"] == claimed.json["until"]
+        assert (thread["status"], thread["answers"]) == ("open", []), "it is no answer"
+        await at.rt.client.claim("T1", by=claimed.json["by"], minutes=0)
+        await at.rt.client.claim("T1", by="bob")
+        lost = await at.api.post(f"{place}/claim")
+        assert lost.status == 409
+        assert lost.json["receipt"]["by"] == "bob"
+        assert (await at.api.post(f"{place}/pass", {"to": "person:bob"})).status == 200
+        nobody = await at.api.post(f"{place}/pass", {"to": "role:nobody"})
+        assert nobody.status == 422
+        assert "no role" in nobody.json["detail"]
+        for wrong in ({"minutes": -1}, {"minutes": 1441}, {"hours": 1}):
+            assert (await at.api.post(f"{place}/claim", wrong)).status == 422
+        assert (await at.api.post(f"{place}/pass", {"to": "bob"})).status == 422
+        assert (await at.api.post(f"{place}/decline")).status == 200
+        thread = await at.api.until(place, lambda thread: thread["question"]["declined"])
+        assert thread["question"]["declined"] == [claimed.json["by"]]
+        await at.rt.answer("T1", "Fixed")
+        late = await at.api.post(f"{place}/claim")
+        assert late.status == 409
+        assert late.json["receipt"]["outcome"] == "already_answered"
+
+
 async def test_closed_questions_are_listed_with_who_answered(layby_running: Any) -> None:
     async with served(layby_running) as at:
         for ticket in ("T1", "T2", "T3"):

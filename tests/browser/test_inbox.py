@@ -359,3 +359,29 @@ async def test_a_read_only_console_shows_and_does_not_answer(
             )
             assert sent == 403
         assert json.loads("[]") == (await rt.client.decision(question.id)).answers
+
+
+async def test_who_is_on_a_question_is_seen_without_a_reload(
+    layby_running: Any, tab: OpenPage
+) -> None:
+    async with layby_running(app_of()) as rt, console_on(rt.settings) as console:
+        question = await ask(rt)
+        path = f"/inbox/{question.id}"
+        async with tab(console, path) as one, tab(console, path, java_script_enabled=False) as two:
+            who = one.locator(f"#q-who-{question.id}")
+            await who.get_by_text("Nobody").wait_for()
+            await one.get_by_label("Your answer").fill("half an answer")
+            await two.get_by_role("button", name="I'm on it").click()
+            await two.get_by_role("button", name="Release").wait_for()
+            await who.get_by_role("button", name="Release").wait_for()
+            assert await one.get_by_label("Your answer").input_value() == "half an answer"
+            await who.get_by_role("button", name="Release").click()
+            await one.locator(f"#q-who-{question.id}").get_by_text("Nobody").wait_for()
+            await rt.client.claim("T1", by="bob", role=question.role)
+            await one.get_by_text("bob is on it").wait_for()
+            assert await one.get_by_role("button", name="I'm on it").is_disabled()
+            await check_axe(one)
+            await one.get_by_text("Pass on…").click()
+            await one.get_by_label("To whom").fill("person:eve")
+            await one.get_by_role("button", name="Pass on").click()
+            await one.get_by_text("passed it to person:eve").first.wait_for()

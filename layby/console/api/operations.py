@@ -22,6 +22,11 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/questions/{id}/answer", questions.answer_question, "answer", (202, 404, 409)
     ),
+    Operation("POST", "/questions/{id}/claim", questions.claim_question, "answer", (202, 404, 409)),
+    Operation("POST", "/questions/{id}/pass", questions.pass_question, "answer", (202, 404, 409)),
+    Operation(
+        "POST", "/questions/{id}/decline", questions.decline_question, "answer", (202, 404, 409)
+    ),
     Operation("GET", "/stats", health.stats, "view"),
     Operation("GET", "/apps", health.list_apps, "view"),
     Operation("GET", "/workers", health.list_workers, "view"),

@@ -150,7 +150,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     NotRetryable: Kind(409, "not-retryable", "The run cannot be retried as it is"),
     CannotRetry: Kind(409, "cannot-retry", "The message still cannot be handled"),
     CommandRefused: Kind(409, "command-refused", "A worker refused it"),
-    AnswerLost: Kind(409, "answer-lost", "Another answer was first, or the question is over"),
+    AnswerLost: Kind(409, "answer-lost", "Somebody else was first, or the question is over"),
     Conflict: Kind(409, "conflict", "Somebody else wrote first", "Read again, then decide again."),
     Erased: Kind(410, "erased", "Its key was destroyed: nobody can read it any more"),
     PayloadTooLarge: Kind(413, "too-large", "It is larger than the server of NATS takes"),

@@ -7,13 +7,15 @@ from typing import Any, Final
 
 from ...actors.people.answer import TAKEN, Receipt
 from ...client import NoSuchQuestion
+from ...runtime.act_records import Verb
+from ..acting import RECORDED, MayNot, act
 from ..catalogue.entries import QuestionThread
 from ..catalogue.query import InvalidCursor, QuestionQuery
 from ..login.asked import may_answer, may_see, role_here
 from ..login.session import sender_of
 from .operation import Call, Nothing
 from .problem import AnswerLost, InvalidRequest, NotAccepted, NotAllowed
-from .values import Answer, QuestionList, QuestionPath, QuestionsQuery
+from .values import Answer, Claim, Passing, QuestionList, QuestionPath, QuestionsQuery
 
 _ID: Final = re.compile(r"q[0-9a-f]{13}")
 _INVALID: Final = frozenset({"invalid", "ambiguous"})
@@ -90,6 +92,36 @@ async def answer_question(call: Call[QuestionPath, Nothing, Answer]) -> Receipt:
         via=via,
     )
     if receipt.outcome not in TAKEN:
+        raise (NotAccepted if receipt.outcome in _INVALID else AnswerLost)(receipt)
+    return receipt
+
+
+async def claim_question(call: Call[QuestionPath, Nothing, Claim]) -> Receipt:
+    """Claim a question: everybody sees that you are on it, and nobody else is reminded.
+
+    If somebody else has claimed it, that is 409, with the receipt that says who and until when.
+    """
+    return await _act(call, "claim", minutes=call.body.minutes)
+
+
+async def pass_question(call: Call[QuestionPath, Nothing, Passing]) -> Receipt:
+    """Pass a question on: somebody else is asked too, at once."""
+    return await _act(call, "pass", to=call.body.to)
+
+
+async def decline_question(call: Call[QuestionPath, Nothing, Nothing]) -> Receipt:
+    """Decline a question; when nobody who was asked is left, the next escalation is reached."""
+    return await _act(call, "decline")
+
+
+async def _act(call: Call[QuestionPath, Any, Any], verb: Verb, **said: Any) -> Receipt:
+    """Say something to the question in the path. Raises NotAccepted, AnswerLost."""
+    question = (await _thread(call)).question
+    try:
+        receipt = await act(call.session, question, verb, **said)
+    except MayNot as error:
+        raise NotAllowed(str(error)) from None
+    if receipt.outcome != RECORDED:
         raise (NotAccepted if receipt.outcome in _INVALID else AnswerLost)(receipt)
     return receipt
 

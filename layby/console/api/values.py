@@ -201,6 +201,26 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     answer: Any
 
 
+class Claim(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How long somebody is on a question.
+
+    Attributes:
+        minutes: How long; 0 releases the claim.
+    """
+
+    minutes: Annotated[float, Meta(ge=0, le=1440)] = 30.0
+
+
+class Passing(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """To whom a question is passed on.
+
+    Attributes:
+        to: Who is asked too: `role:lead` or `person:bob`.
+    """
+
+    to: Annotated[str, Meta(pattern=r"^(role|person):[A-Za-z0-9_-]{1,200}$")]
+
+
 class QuestionList(msgspec.Struct, kw_only=True, frozen=True):
     """Questions.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import msgspec
 
 from ...actors.people.answer import Receipt
 from ...runtime.times import iso
+from ...views.question_row import without_expired_claim
 from ...views.rows import QuestionRow
 from .entries import AnswerRow, Due, HistoryPage, QuestionThread
 from .query import LAST, OpenPlace, QuestionQuery, place_of
@@ -25,8 +27,12 @@ SELECT ?, ?, ?, ?, ?, ? WHERE ? = 'accepted'
 OR (SELECT count(*) FROM receipts WHERE question = ?) < ?
 """
 _CLOSED: Final = "NOT EXISTS (SELECT 1 FROM open WHERE open.id = asked.id)"
-_decode = msgspec.msgpack.Decoder(QuestionRow).decode
+_decoder = msgspec.msgpack.Decoder(QuestionRow)
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def _decode(data: bytes) -> QuestionRow:
+    return without_expired_claim(_decoder.decode(data), time.time())
 
 
 class QuestionTable:

@@ -10,14 +10,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from ...actors.people.act import DEFAULT_CLAIM
 from ...bus.errors import BusError, PermissionDenied
+from ...client import NoReceipt
+from ...runtime.act_records import VERBS, Verb
 from ...views.rows import QuestionRow
+from ..acting import RECORDED, MayNot, act
 from ..console import console_of
 from ..forms.typed import Typed
 from ..login.session import session_of
 from ..posted import posted
 from . import inbox_source as source
-from .inbox_answer import Draft, Sent, answer_in, send, why_not
+from .inbox_answer import DO, PATIENCE, Draft, Sent, answer_in, send, why_not
 from .inbox_call import call_in
 from .inbox_history import history
 from .inbox_live import live, path
@@ -27,6 +31,7 @@ from .shell import page
 
 _UNPROCESSABLE: Final = 422
 _GONE: Final = 404
+_VERBS: Final[dict[str, Verb]] = {verb: verb for verb in VERBS}
 
 
 async def show(request: Request) -> Response:
@@ -58,6 +63,36 @@ async def answer(request: Request) -> Response:
         status = 200 if draft.changed is not None else _UNPROCESSABLE
         return await _page(request, question, draft=draft, status=status)
     return await _send(request, row, draft)
+
+
+async def say(request: Request) -> Response:
+    """Claim a question, pass it on or decline it."""
+    question, wanted = request.path_params["question"], request.path_params["verb"]
+    thread = await source.thread(request, question)
+    verb: Verb | None = _VERBS.get(wanted)
+    if thread is None or verb is None:
+        return await _page(request, question)
+    status, why = await _said(request, thread.question, verb)
+    if why:
+        return await _unsent(request, thread.question, Draft(), why, status)
+    query = f"?{urlencode({'role': role_of(request)})}" if role_of(request) else ""
+    return RedirectResponse(f"{console_of(request).url(f'/inbox/{question}')}{query}", 303)
+
+
+async def _said(request: Request, row: QuestionRow, verb: Verb) -> tuple[int, str]:
+    """Say it; the status, and why it is not recorded: empty if it is."""
+    typed = _typed(request)
+    minutes = 0.0 if typed.text(DO) == "release" else DEFAULT_CLAIM
+    to = typed.text("to").strip()
+    try:
+        receipt = await act(session_of(request), row, verb, to=to, minutes=minutes, within=PATIENCE)
+    except (MayNot, PermissionDenied) as error:
+        return 403, f"You may not do that: {error}"
+    except NoReceipt:
+        return 202, "It is stored. A worker will record it once one is running."
+    except BusError as error:
+        return 503, f"It was not sent: {error}"
+    return 409, "" if receipt.outcome == RECORDED else f"It was not recorded: {receipt.reason}"
 
 
 async def _send(request: Request, row: QuestionRow, draft: Draft) -> Response:
@@ -124,4 +159,5 @@ routes = [
     Route("/inbox/history", history, name="history"),
     Route("/inbox/{question}", show_one, name="question"),
     Route("/inbox/{question}", answer, methods=["POST"], name="answer"),
+    Route("/inbox/{question}/{verb}", say, methods=["POST"], name="say"),
 ]

@@ -27,7 +27,7 @@ AGAIN: Final = "_again"
 """The name of what asks for a draft to be drawn again, and not to be sent."""
 TEXT: Final = "text"
 """The name of the field for plain text, reasons and replies."""
-_PATIENCE: Final = 2.0
+PATIENCE: Final = 2.0
 """Seconds to wait for a receipt before the page says that the answer is stored."""
 _KEPT: Final = 1_000
 
@@ -172,7 +172,7 @@ async def send(session: Session, question: QuestionRow, text: str) -> Sent:
             by=session.name,
             responder=responder,
             via=via,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
         )
     except NoReceipt as error:
         return _of(sent, error.seq, None)

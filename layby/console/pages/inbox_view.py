@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from ...views.rows import QuestionRow
+from ..acting import name_here
 from ..forms.diff import Line, value_diff
 from ..forms.field import Choice, Field
 from ..forms.form import Form
@@ -122,6 +123,7 @@ class Opened:
         editing: Whether the arguments are being edited.
         is_posted: Whether it shows what was posted.
         run_status: The status of its run; empty: unknown.
+        me: This person's name, if they may claim it, pass it on or decline it here; else empty.
     """
 
     item: Item
@@ -139,6 +141,7 @@ class Opened:
     editing: bool = False
     is_posted: bool = False
     run_status: str = ""
+    me: str = ""
 
     @property
     def row(self) -> QuestionRow:
@@ -241,6 +244,7 @@ def opened(
         editing=draft.changed is not None or any(key != "text" for key in draft.errors),
         is_posted=bool(draft.typed.pairs),
         run_status=run_status,
+        me=name_here(session, row.role) if may_answer(row, session) and not read_only else "",
     )
 
 

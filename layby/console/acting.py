@@ -1,0 +1,74 @@
+"""What people say to a question in the console besides answering it: claim, pass on, decline."""
+
+from __future__ import annotations
+
+from typing import Final, TypedDict
+
+from ..actors.people.answer import Receipt
+from ..bus.errors import LaybyError
+from ..bus.token import is_word
+from ..runtime.act_records import Verb
+from ..runtime.vouched import Via
+from ..views.rows import QuestionRow
+from .login.asked import may_answer, role_here
+from .login.session import Session, sender_of
+
+RECORDED: Final = "recorded"
+
+
+class MayNot(LaybyError):
+    """Why somebody cannot say anything to a question here."""
+
+
+class _Common(TypedDict):
+    by: str
+    role: str
+    question_id: str
+    via: Via | None
+    timeout: float
+
+
+def name_here(session: Session, role: str) -> str:
+    """The name under which somebody claims questions; empty: theirs cannot be in a subject."""
+    name = sender_of(session, role)[0] or session.name
+    return name if is_word(name) else ""
+
+
+async def act(
+    session: Session,
+    question: QuestionRow,
+    verb: Verb,
+    *,
+    to: str = "",
+    minutes: float = 30.0,
+    within: float = 5.0,
+) -> Receipt:
+    """Say it, in the name of whoever has signed in, and wait for the receipt.
+
+    Who answers with their own NATS login says it with that too. Whom a proxy lets in, the console
+    vouches for.
+
+    Raises:
+        MayNot: they may not answer the question, or their name cannot be part of a subject.
+        NoReceipt: it is stored, and no worker has recorded it yet.
+        PermissionDenied: the server does not let them say it.
+    """
+    role = role_here(question, session)
+    by = name_here(session, role)
+    if not may_answer(question, session):
+        raise MayNot(f"{session.name!r} may not answer questions to {question.role!r}")
+    if not by:
+        raise MayNot(f"{session.name!r} cannot be part of a subject: use letters, digits, _ and -")
+    common = _Common(
+        by=by,
+        role=role,
+        question_id=question.id,
+        via=sender_of(session, role)[1],
+        timeout=within,
+    )
+    client = session.client
+    if verb == "claim":
+        return await client.claim(question.ticket, minutes=minutes, **common)
+    if verb == "pass":
+        return await client.pass_on(question.ticket, to, **common)
+    return await client.decline(question.ticket, **common)
