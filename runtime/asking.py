@@ -19,9 +19,10 @@ from .deciders import (
     check_reachable,
     check_vouchers,
     completed,
+    reserved_for,
 )
 from .duration import seconds
-from .entry import Asked, Failure, Proposed, Stepped
+from .entry import Addressed, Asked, Failure, Proposed, Stepped
 from .errors import (
     AnswerDoubted,
     Interrupted,
@@ -37,7 +38,7 @@ from .quorum import Quorum, roles_of
 from .rung import Escalate, Remind
 from .state import Question
 from .vote import votes_on
-from .vouched import SIGNATURE
+from .vouched import NATS, NONE, SIGNATURE
 from .vouching import Accept
 
 RAISE: Any = object()
@@ -78,6 +79,7 @@ class AskOptions(TypedDict, total=False):
     groups: Mapping[str, int] | None
     veto: bool
     exclude: Sequence[str]
+    only: bool
     name: str
 
 
@@ -141,6 +143,7 @@ class Asking(Body):
         groups: Mapping[str, int] | None = None,
         veto: bool = False,
         exclude: Sequence[str] = (),
+        only: bool = False,
         name: str = "ask",
     ) -> Coroutine[Any, Any, Answer]:
         """Ask a person and wait for the answer, without occupying a worker.
@@ -177,6 +180,8 @@ class Asking(Body):
                 these roles are asked; `role` must be one of them.
             veto: Whether the first `no` decides.
             exclude: Names of people who may not vote, such as the person who started the run.
+            only: Whether nobody but the person in `to` may answer, under a name that somebody
+                vouches for. Needs `to`.
             name: The step's name.
 
         Raises:
@@ -188,7 +193,10 @@ class Asking(Body):
                 never be as many as `quorum` and `groups` say.
         """
         decided = Deciders(quorum, groups, veto, exclude).checked()
-        asked = self._asked(role, question, timeout, agent, name, accept=accept, quorum=decided)
+        person = reserved_for(to, decided) if only else ""
+        asked = self._asked(
+            role, question, timeout, agent, name, accept=accept, quorum=decided, only=person
+        )
         form = None if answer is str else schema_of(answer)
         asked = msgspec.structs.replace(
             asked, context=context, form=form, confidential=confidential
@@ -206,6 +214,7 @@ class Asking(Body):
         *,
         accept: Accept,
         quorum: Quorum | None = None,
+        only: str = "",
     ) -> Asked:
         """The next question under `name`, without its context and form."""
         self._recorder.needs_server(f"a {role} cannot be asked {question!r}")
@@ -214,7 +223,7 @@ class Asking(Body):
         wait = self._ports.ask_timeout if timeout is None else seconds(timeout)
         if quorum is not None:
             quorum = completed(quorum, role, self._ports)
-        kind = Asked if quorum is None else Proposed
+        kind = Proposed if quorum is not None else Addressed if only else Asked
         return kind(
             frame=self._frame,
             key=key,
@@ -223,13 +232,14 @@ class Asking(Body):
             question=question,
             agent=agent,
             deadline=round(clock.now() + wait, 3),
-            accept=self._accepted(role, accept)
+            accept=self._accepted(role, accept, only=only)
             if quorum is None
             else accepted(accept, role, quorum),
             quorum=quorum,
+            only=only,
         )
 
-    def _accepted(self, role: str, accept: Accept) -> list[str]:
+    def _accepted(self, role: str, accept: Accept, *, only: str) -> list[str]:
         """Who must vouch for an answer; empty: nobody. Raises InvalidSetup."""
         wanted = [accept] if isinstance(accept, str) else list(accept or ())
         if role in self._ports.signers:
@@ -245,7 +255,12 @@ class Asking(Body):
                 f"accept={accept!r}, but the role {role!r} has no keys: declare them with "
                 f"App(roles=[Role({role!r}, keys={{...}})])"
             )
-        return sorted({*wanted} - {SIGNATURE})
+        if only and NONE in wanted:
+            raise InvalidSetup(
+                f"accept={accept!r}, but only {only} may answer, which nobody can tell of an "
+                "unnamed answer: leave 'none' out"
+            )
+        return sorted({*wanted} - {SIGNATURE}) or ([NATS] if only else [])
 
     async def _ask(
         self, asked: Asked, wanted: Any, default: Any, options: LadderOptions = NO_OPTIONS
@@ -312,6 +327,7 @@ class Asking(Body):
             and (question.context == asked.context or asked.call is not None)
             and question.accept == asked.accept
             and terms_of(question.quorum) == terms_of(asked.quorum)
+            and question.only == asked.only
         )
         if not same:
             raise AnswerDoubted(

@@ -8,6 +8,7 @@ from typing import Any
 from . import act_fold, card_fold, closing, ladder_fold, repairs
 from .card_records import Notified
 from .entry import (
+    Addressed,
     Answered,
     Arrived,
     Asked,
@@ -77,6 +78,7 @@ _KINDS: dict[type[Record], str] = {
     Called: "call",
     Asked: "ask",
     Proposed: "ask",
+    Addressed: "ask",
     Slept: "sleep",
     Awaited: "event",
     Spawned: "child",
@@ -115,6 +117,7 @@ _CONFLICTS: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Called: _is_known,
     Asked: _is_known,
     Proposed: _is_known,
+    Addressed: _is_known,
     Slept: _is_known,
     Awaited: _is_known,
     Spawned: _is_known,

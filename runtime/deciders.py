@@ -11,7 +11,9 @@ from ..bus.token import is_word
 from .choice import can_be_rejected, is_closed
 from .errors import InvalidSetup
 from .forms import schema_of
+from .ladder import PERSON
 from .quorum import Quorum, is_reachable, roles_of
+from .rung import checked_person
 from .tally import Decidable
 from .vouched import NATS, NONE, SIGNATURE, VIA, VOUCHERS
 from .vouching import Accept
@@ -168,6 +170,16 @@ def check_vouchers(accept: Accept) -> None:
     if any(each not in VOUCHERS for each in given):
         known = ", ".join(map(repr, VOUCHERS))
         raise InvalidSetup(f"accept={accept!r}: give one of {known}, or several of these")
+
+
+def reserved_for(to: str | None, quorum: Quorum | None) -> str:
+    """The name of the one person who may answer. Raises InvalidSetup."""
+    if quorum is not None:
+        raise InvalidSetup("only=True, but several people decide this question: leave it out")
+    person = checked_person(to, "only=True")
+    if not person:
+        raise InvalidSetup("only=True: say who may answer, to='person:ada'")
+    return person.removeprefix(PERSON)
 
 
 class _Asked(NamedTuple):

@@ -154,6 +154,12 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     """Whether what it says is encrypted wherever it is shown."""
     quorum: Quorum | None = None
     """What it takes to decide it; None: one answer."""
+    only: str = ""
+    """The one person who may answer it; empty: whoever may answer for the role."""
+
+
+class Addressed(Asked, frozen=True, kw_only=True, gc=False, tag="addressed"):
+    """A frame waits for one person alone. A kind of its own, which earlier releases stop at."""
 
 
 class Proposed(Asked, frozen=True, kw_only=True, gc=False, tag="proposed"):
@@ -376,6 +382,7 @@ Record: TypeAlias = (
     | Declined
     | Notified
     | Undelivered
+    | Addressed
     | Proposed
     | Voted
     | Answered

@@ -17,6 +17,7 @@ from .closing import Refuses
 from .entry import (
     NULL,
     ROOT,
+    Addressed,
     Answered,
     Arrived,
     Asked,
@@ -48,6 +49,7 @@ from .state import (
     BLOCKED,
     CANCELLED,
     FORM,
+    FORM_WITH_ONLY,
     FORM_WITH_VOTES,
     NEVER,
     OPEN,
@@ -203,6 +205,11 @@ def _proposed(state: RunState, record: Proposed, n: int, envelope: Envelope) -> 
     state.form = max(state.form, FORM_WITH_VOTES)
 
 
+def _addressed(state: RunState, record: Addressed, n: int, envelope: Envelope) -> None:
+    _asked(state, record, n, envelope)
+    state.form = max(state.form, FORM_WITH_ONLY)
+
+
 def _slept(state: RunState, record: Slept, n: int, envelope: Envelope) -> None:
     del n, envelope
     slot = _slot(state, record.frame, record.key, "sleep")
@@ -335,6 +342,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Returned: _returned,
     Asked: _asked,
     Proposed: _proposed,
+    Addressed: _addressed,
     Slept: _slept,
     Woken: _woken,
     Awaited: _awaited,

@@ -79,7 +79,7 @@ class Ladders:
             _check_in_time([seconds(each.after) for each in escalate], left, whose)
             self._check_targets(role.name, escalate, whose)
             _check_countable(asked, escalate, whose)
-        if asked.quorum is not None:
+        if asked.quorum is not None or asked.only:
             escalate = tuple(rung for rung in escalate if not rung.role)
         plan = _Plan(now, asked.deadline, urgent=options.urgent)
         rungs = [PlannedRung(kind=ASKED, at=round(now, 3), rota=role.rota)] if role.rota else []
@@ -115,7 +115,12 @@ class Ladders:
 
 
 def _check_countable(asked: Asked, escalate: Iterable[Rung], whose: str) -> None:
-    """Refuse to ask another role to vote. Raises InvalidSetup."""
+    """Refuse to ask a role that could not answer. Raises InvalidSetup."""
+    if asked.only and any(rung.role for rung in escalate):
+        raise InvalidSetup(
+            f"{whose} escalates to another role, but only {asked.only} may answer it: leave "
+            "only=True out, or escalate to a person"
+        )
     if asked.quorum is not None and any(rung.role for rung in escalate):
         raise InvalidSetup(
             f"{whose} escalates to another role, which has no vote: name it in `groups`, or "

@@ -14,7 +14,7 @@ from typing import Any
 
 CONTENT = ("question", "context", "agent", "form", "call")
 """What people read: encrypted if the question is confidential, and covered by a signature."""
-TERMS = ("id", "role", "digest", "accept", "confidential", "quorum")
+TERMS = ("id", "role", "digest", "accept", "confidential", "quorum", "only")
 """Who may answer and how; nobody encrypts these."""
 ASKED = (*TERMS, *CONTENT)
 

@@ -46,7 +46,9 @@ FORM_WITH_ACTS = 5
 """The same of a run to one of whose questions people said something besides an answer."""
 FORM_WITH_CARDS = 6
 """The same of a run whose questions were shown on channels."""
-FORMS = frozenset({FORM, FORM_WITH_VOTES, FORM_WITH_ACTS, FORM_WITH_CARDS})
+FORM_WITH_ONLY = 7
+"""The same of a run that has asked a question that one person alone may answer."""
+FORMS = frozenset({FORM, FORM_WITH_VOTES, FORM_WITH_ACTS, FORM_WITH_CARDS, FORM_WITH_ONLY})
 NEVER = 1e12
 """A deadline that never comes, Unix seconds."""
 STATUSES: tuple[str, ...] = get_args(RunStatus)
@@ -179,6 +181,8 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """What it takes to decide it; None: one answer."""
     votes: list[Voted] = []
     """Those that count, in the order of the stream of answers."""
+    only: str = ""
+    """The one person who may answer it; empty: whoever may answer for the role."""
 
 
 class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from .quorum import Quorum
 from .role import Role
 from .signature import HEADER, QuestionContent, Signature, Statement, digest
 from .times import iso
-from .vouched import SIGNATURE, Vouched
+from .vouched import NONE, SIGNATURE, Vouched
 
 Accept: TypeAlias = "Vouched | Sequence[Vouched] | None"
 """Which answers count, by who vouches for their authors; None: all, or what the role needs."""
@@ -37,6 +37,11 @@ class PutQuestion(QuestionContent, Protocol):
     @property
     def quorum(self) -> Quorum | None:
         """What it takes to decide it; None: one answer."""
+        ...
+
+    @property
+    def only(self) -> str:
+        """The one person who may answer it; empty: whoever may answer for the role."""
         ...
 
 
@@ -89,6 +94,8 @@ def refused(
     """
     if isinstance(answer, Answered) and put.quorum is not None:
         return Refusal("several people decide this question, and this is one answer")
+    if put.only and (answer.by != put.only or answer.vouched == NONE):
+        return Refusal(f"only {put.only} may answer this question, under their own name")
     role = answer.role if isinstance(answer, Voted) else put.role
     if must_sign(put, role, signers):
         return _unsigned(ticket, run, put, answer, role=role, signers=signers)

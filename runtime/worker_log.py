@@ -15,6 +15,7 @@ import structlog
 from .act_records import ClaimedQuestion, Declined, Passed, Said
 from .card_records import FAILED, HELD, SENT, Notified, Undelivered
 from .entry import (
+    Addressed,
     Answered,
     Asked,
     Blocked,
@@ -212,6 +213,7 @@ _WRITERS: dict[type[Record], Callable[[LiveRun, Any], None]] = {
     Ended: _ended,
     Asked: _asked,
     Proposed: _asked,
+    Addressed: _asked,
     Answered: _answered,
     Voted: _voted,
     Expired: _expired,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
-from ..runtime.deciders import Deciders, check_declared
+from ..runtime.deciders import Deciders, check_declared, reserved_for
 from ..runtime.ladders import LadderOptions, check_options
 from ..runtime.rung import Escalate, Remind
 from ..runtime.vouching import Accept
@@ -32,6 +32,7 @@ def make_ask(
     groups: Mapping[str, int] | None = None,
     veto: bool = False,
     exclude: Sequence[str] = (),
+    only: bool = False,
 ) -> Tool[..., Any]:
     """Make a tool that asks a person with `role`.
 
@@ -45,7 +46,10 @@ def make_ask(
             way that cannot be.
     """
     check_options(LadderOptions(to, remind, escalate, urgent), f"questions to {role!r}")
-    check_declared(Deciders(quorum, groups, veto, exclude), answer)
+    deciders = Deciders(quorum, groups, veto, exclude)
+    check_declared(deciders, answer)
+    if only:
+        reserved_for(to, deciders.checked())
 
     async def ask(
         ctx: ToolContext,
@@ -69,6 +73,7 @@ def make_ask(
             groups=groups,
             veto=veto,
             exclude=exclude,
+            only=only,
         )
         return {"answer": given.text, "by": given.by, "answered_at": given.at.isoformat()}
 

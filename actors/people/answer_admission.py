@@ -40,6 +40,8 @@ class AnswerAdmission:
         reason = self._why_unvouched(ticket, question, sent, is_signed=is_signed)
         if reason:
             return reason
+        if question.only and sent.given.responder != question.only:
+            return f"only {question.only} may answer this question"
         if question.quorum is not None:
             reason = why_not_entitled(question, role, sent.given.responder)
             if reason:

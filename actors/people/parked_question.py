@@ -105,6 +105,8 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """Of a question as a role sees it that it was escalated to: the role that was asked."""
     quorum: Quorum | None = None
     """What it takes to decide it; None: one answer."""
+    only: str = ""
+    """The one person who may answer it; empty: whoever may answer for the role."""
     votes: list[CastVote] = []
     """If several people decide it: their votes, in the order of the stream of answers."""
     claim: ShownClaim | None = None

@@ -20,10 +20,14 @@ def why_not_to(question: Question, sent: SentAct, ports: Ports) -> str:
 def _why_not_person(question: Question, sent: SentAct, person: str) -> str:
     if person == sent.given.person:
         return "you cannot pass it to yourself: claim it"
+    if question.only and person != question.only:
+        return f"only {question.only} may answer this question"
     return why_not_entitled(question, sent.role, person) if question.quorum is not None else ""
 
 
 def _why_not_role(question: Question, sent: SentAct, role: str, ports: Ports) -> str:
+    if question.only:
+        return f"only {question.only} may answer this question"
     if question.quorum is not None:
         return f"several people decide this, and {role!r} would have no vote: name a person"
     if role not in ports.roles:

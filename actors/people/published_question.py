@@ -43,6 +43,7 @@ def published_question(
         **({"accept": accept} if accept else {}),
         **({"quorum": question.quorum} if question.quorum is not None else {}),
         **({"to": question.to} if question.to else {}),
+        **({"only": question.only} if question.only else {}),
         **({"asked_of": question.asked_of} if question.asked_of else {}),
         **({"encrypted": True, "sealed": question.sealed} if question.sealed else {}),
         **(_to_sign(question, signers) if question.role in signers else {}),

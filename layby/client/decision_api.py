@@ -160,6 +160,7 @@ class DecisionApi:
             asked_at=iso(asked.asked_at),
             deadline=iso(asked.deadline),
             quorum=asked.quorum,
+            only=asked.only,
             to=state.ladders.get(asked.id, NO_LADDER).to,
         )
 

@@ -39,6 +39,8 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     """Of the fields above from `question` to `call`."""
     asked_at: str
     deadline: str
+    only: str = ""
+    """The one person who may answer it; empty: whoever may answer for the role."""
     quorum: Quorum | None = None
     """If several people decide: how many, and who; covered by the digest."""
     to: str = ""

@@ -309,6 +309,7 @@ class Projection(ABC, Generic[T]):
         Notified: lambda to, record: to.notified(record),
         Undelivered: lambda to, record: to.undelivered(record),
         entry.Proposed: _read_asked,
+        entry.Addressed: _read_asked,
         entry.Voted: _read_voted,
         entry.Answered: _read_answered,
         entry.Expired: _read_expired,

@@ -42,6 +42,7 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         asked_of: The role that was asked first, if it was escalated to `role`.
         quorum: If several people decide it: how many, and who.
         votes: Who of them has voted so far.
+        only: The one person who may answer it; empty: whoever may answer for the role.
         claim: Who is on it, and until when; None: nobody.
         declined: Who will not answer it: they said so, or passed it on.
         cards: What became of it on channels.
@@ -70,6 +71,7 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     asked_of: str = ""
     quorum: Quorum | None = None
     votes: list[CastVote] = []
+    only: str = ""
     claim: ShownClaim | None = None
     declined: list[str] = []
     cards: list[ShownCard] = []

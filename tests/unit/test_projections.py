@@ -214,6 +214,16 @@ EVERY: list[Record] = [
     Notified(id="q1", role="developer", channel="email", status="failed", reason="refused", seq=4),
     Notified(id="q1", role="lead", channel="slack", rung=2, status="failed", reason="gone", seq=5),
     Undelivered(id="q1", role="lead", rung=2),
+    entry.Addressed(
+        frame=ROOT,
+        key="alone",
+        id="q4a",
+        role="lead",
+        question="Alone?",
+        deadline=1000.0,
+        accept=["nats"],
+        only="ada",
+    ),
 ]
 
 

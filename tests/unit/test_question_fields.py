@@ -57,6 +57,7 @@ WHOLE = Asked(
     call=Call(tool="refund", arguments="{}"),
     confidential=True,
     quorum=Quorum(number=2, signed=["approver"]),
+    only="ada",
 )
 SIGNERS = Signers([Role("approver", keys={"ada": ADA.public})])
 
@@ -105,7 +106,7 @@ def test_people_are_shown_every_field(parked: ParkedQuestion) -> None:
 def test_the_timeline_and_events_leave_out_how_an_answer_is_checked() -> None:
     [asked] = TimelineProjection("run").asked(WHOLE)
     line = asked["data"]
-    assert set(ASKED) - line.keys() == {"form", "digest", "accept", "call", "confidential"}
+    assert set(ASKED) - line.keys() == {"form", "digest", "accept", "call", "confidential", "only"}
     [(_, event)] = EventProjection("run", cast("Any", None)).asked(WHOLE)
     event["id"] = event["question_id"]
     event.pop("agent", None)  # the one whose turn it is, in every event
@@ -116,6 +117,7 @@ def test_the_timeline_and_events_leave_out_how_an_answer_is_checked() -> None:
         "call",
         "confidential",
         "quorum",
+        "only",
     }
     for shape in (line, event):
         shared = shape.keys() & set(ASKED)

@@ -40,6 +40,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     form: dict[str, Any] | None = None
     call: Call | None = None
     quorum: Quorum | None = None
+    only: str = ""
 
 
 PUT = Put(

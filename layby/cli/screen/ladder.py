@@ -17,7 +17,8 @@ _WHAT = {"asked": "on duty", "reminder": "reminded"}
 
 def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
     """Who is on it, who was told, and what comes next; empty if there is nothing to say."""
-    lines = [f"for {one_line(row.to.partition(':')[2])}"] if row.to else []
+    whose = f"for {one_line(row.to.partition(':')[2])}"
+    lines = [f"{whose} alone" if row.only else whose] if row.to else []
     if row.asked_of:
         lines.append(f"escalated from {row.asked_of}")
     if row.claim is not None:
