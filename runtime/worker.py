@@ -45,9 +45,10 @@ class Worker:
         requests: Requests,
         host: Host,
         subscriptions: list[Subscription],
-        adopter: Adopter,
+        adopter: Adopter | None,
     ) -> None:
         self._adopter = adopter
+        """None: it leaves blocked runs to other workers."""
         self._cancels = Hints(host.check_still_active)
         self._connection = connection
         self._requests = requests
@@ -119,16 +120,18 @@ class Worker:
             self._supervision.run(mailbox.name, mailbox.keep)
         for name, loop in self.background.items():
             self._supervision.run(name, loop)
-        blocked = self._requests.names.subject(f"{BLOCKED}.*")
-        await self._connection.nc.subscribe(blocked, cb=self._adopter.on_blocked)
-        self._adopter.scan()
+        if self._adopter is not None:
+            blocked = self._requests.names.subject(f"{BLOCKED}.*")
+            await self._connection.nc.subscribe(blocked, cb=self._adopter.on_blocked)
+            self._adopter.scan()
         log.info("worker.ready", mailboxes=len(self._mailboxes))
 
     async def drain(self, grace: float = 20.0) -> None:
         """Take nothing new; finish or hand back what is in progress, within `grace` seconds."""
         self.draining = True
         log.info("worker.draining")
-        await self._adopter.stop()
+        if self._adopter is not None:
+            await self._adopter.stop()
         await self._cancels.stop()
         for mailbox in self._mailboxes:
             mailbox.stop()
@@ -143,7 +146,8 @@ class Worker:
 
     def _reconnected(self) -> None:
         self.host.interrupted()
-        self._adopter.scan()
+        if self._adopter is not None:
+            self._adopter.scan()
         for mailbox in self._mailboxes:
             mailbox.reconnected()
 

@@ -12,6 +12,7 @@ import yaml
 
 from examples.support_agent import app as example
 from layby import App, Step
+from layby.access import Wall, outline
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
@@ -20,7 +21,8 @@ from layby.client import Client
 from layby.worker.worker import working
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
-MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), *DEPLOY.glob("kubernetes/*.yaml")])
+KUBERNETES = sorted([*DEPLOY.glob("kubernetes/*.yaml"), DEPLOY / "channels" / "notify.yaml"])
+MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), *KUBERNETES])
 DRAINS_WITHIN = 20
 WITHIN = 20.0
 
@@ -40,7 +42,7 @@ def test_every_document_is_complete(path: Path) -> None:
 def test_kubernetes_would_take_it() -> None:
     reason = "kubernetes-validate is not installed: pip install -e '.[dev]'"
     kubernetes = pytest.importorskip("kubernetes_validate", reason=reason)
-    for path in DEPLOY.glob("kubernetes/*.yaml"):
+    for path in KUBERNETES:
         for document in yaml.safe_load_all(path.read_text()):
             if document["apiVersion"] != "keda.sh/v1alpha1":
                 kubernetes.validate(document, "1.33", strict=True)
@@ -76,7 +78,7 @@ def test_workers_get_the_time_to_drain() -> None:
 
 def test_whatever_serves_metrics_is_probed_and_found_by_prometheus() -> None:
     found = set[str]()
-    for path in DEPLOY.glob("kubernetes/*.yaml"):
+    for path in KUBERNETES:
         for document in yaml.safe_load_all(path.read_text()):
             if document["kind"] != "Deployment":
                 continue
@@ -143,3 +145,22 @@ async def lag(requests: Requests, app: App) -> int:
         info = await requests.api(f"CONSUMER.INFO.{each.stream}.{each.name}")
         total += info["num_pending"] + info["num_ack_pending"]
     return total
+
+
+def test_a_notifier_runs_next_to_the_workers() -> None:
+    [kustomization] = documents("channels/kustomization.yaml")
+    assert kustomization["resources"] == ["notify.yaml"]
+    assert kustomization["namespace"] == documents("kustomization.yaml")[0]["namespace"]
+    [notify], [worker] = documents("channels/notify.yaml"), documents("kubernetes/worker.yaml")
+    assert notify["spec"]["replicas"] == 1
+    one, other = (each["spec"]["template"]["spec"] for each in (notify, worker))
+    assert one["terminationGracePeriodSeconds"] == other["terminationGracePeriodSeconds"]
+    assert one["volumes"] == [each for each in other["volumes"] if each["name"] == "authority"]
+    [box], [its] = one["containers"], other["containers"]
+    assert (box["args"][0], box["args"][2:]) == ("notify", its["args"][2:])
+    assert (box["image"], box["securityContext"]) == (its["image"], its["securityContext"])
+    named = {each["name"]: each for each in box["env"]}
+    assert named["NATS_USER"]["value"] == "notifier"
+    key = named["NATS_PASSWORD"]["valueFrom"]["secretKeyRef"]["key"]
+    login = Wall(apps=(outline(example),)).notifier("notifier")
+    assert (key, named["NATS_INBOX_PREFIX"]["value"]) == (login.variable, login.inbox)

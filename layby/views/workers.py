@@ -19,6 +19,9 @@ BEAT: Final = "layby.worker"
 """Subject prefix of the beats."""
 EVERY: Final = 2.0
 """Seconds between two beats of a worker."""
+WORKER: Final = "worker"
+NOTIFIER: Final = "notifier"
+"""What a process is that beats: `layby worker`, or `layby notify`."""
 _LOST: Final = 3 * EVERY + 0.5
 """Seconds without a beat after which a worker is lost."""
 _FORGOTTEN: Final = 600.0
@@ -40,6 +43,7 @@ class Beat(msgspec.Struct, kw_only=True, frozen=True):
         memory: Bytes of memory that it holds.
         stopping: Whether this is its last beat.
         writer: Names its process in the logs of runs; empty: it does not say.
+        kind: `worker`, or `notifier` for `layby notify`.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Beat(msgspec.Struct, kw_only=True, frozen=True):
     memory: int = 0
     stopping: bool = False
     writer: str = ""
+    kind: str = WORKER
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown. Raises ValueError."""
@@ -61,7 +66,7 @@ class Beat(msgspec.Struct, kw_only=True, frozen=True):
             raise ValueError("it names no worker")
 
     def _texts(self) -> tuple[str, ...]:
-        return self.app, self.host, self.fingerprint, self.writer
+        return self.app, self.host, self.fingerprint, self.writer, self.kind
 
 
 class WorkerRow(Beat, kw_only=True, frozen=True):

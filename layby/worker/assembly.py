@@ -32,6 +32,7 @@ from ..bus.dead import DeadLetters
 from ..bus.events import Events
 from ..bus.log import Log
 from ..bus.mailbox import Delivery
+from ..bus.opened import Bus
 from ..bus.requests import Requests
 from ..bus.sealing import Sealing
 from ..bus.specs import ConsumerSpec
@@ -52,6 +53,7 @@ from ..runtime.ports import Due, Ports
 from ..runtime.redelivery import RedeliveryHorizon
 from ..runtime.streaming import TextStreams
 from ..runtime.worker import CANCEL, Handle, Subscription, Worker
+from ..views.workers import NOTIFIER, WORKER
 from .command_handlers import command_handler
 from .fingerprint import fingerprint, fitting
 from .heartbeat import Heartbeat
@@ -85,10 +87,17 @@ def assemble(
     *,
     listed_after: float = LATER,
     observer: Observer = UNOBSERVED,
+    only_shows: bool = False,
 ) -> Worker:
     """A worker with the app's actors behind their mailboxes.
 
-    Lists show a run once it has lasted `listed_after` seconds. `observer` is told what happens.
+    Args:
+        app: The app.
+        connection: Its connection.
+        requests: What runs over it.
+        listed_after: Seconds that a run must have lasted to be listed.
+        observer: Is told what happens.
+        only_shows: Whether it only shows questions on channels, and leaves all else to others.
     """
     names = requests.names
     redaction.use(app.redact)
@@ -108,11 +117,10 @@ def assemble(
     async def announce_blocked(run: str) -> None:
         await requests.publish(names.subject(f"{BLOCKED}.{run}"))
 
-    release = fingerprint(app)
     ports = Ports(
         announce_end=announce_end,
         announce_blocked=announce_blocked,
-        fingerprint=release,
+        fingerprint=fingerprint(app),
         timers=timers,
         blobs=Blobs(requests),
         publish=publish,
@@ -185,14 +193,36 @@ def assemble(
         host.tidiers.append(waits.tidy)
         services[Duty("waits")] = _Service(waits.event)
     host.policy.on_erased.append(Remains(requests, host.cache.drop).clear)
-    adopter = Adopter(host.cache, host.blocked, release, fitting(app))
-    worker = Worker(connection, requests, host, _subscriptions(app, services), adopter)
+    bus = Bus(connection, requests)
+    return _worker(app, bus, host, services, humans, only_shows=only_shows)
+
+
+def _worker(
+    app: App,
+    bus: Bus,
+    host: Host,
+    services: Mapping[Duty, _Service],
+    humans: Mapping[str, Human],
+    *,
+    only_shows: bool,
+) -> Worker:
+    """A worker with these services."""
+    connection, requests = bus
+    release = host.ports.fingerprint
+    if only_shows:
+        services = {duty: each for duty, each in services.items() if duty.kind == "cards"}
+    adopter = None if only_shows else Adopter(host.cache, host.blocked, release, fitting(app))
+    subscriptions = _subscriptions(app, services, only_shows=only_shows)
+    worker = Worker(connection, requests, host, subscriptions, adopter)
+    kind = NOTIFIER if only_shows else WORKER
+    beat = Heartbeat(worker, connection.nc, requests, app=app.name, fingerprint=release, kind=kind)
+    worker.background["heartbeat"] = beat.run
+    worker.background["clock"] = partial(clock.keep_in_sync, requests)
+    if only_shows:
+        return worker
     worker.background |= {
         lookahead_consumer(role): each.look_ahead for role, each in humans.items()
     }
-    beat = Heartbeat(worker, connection.nc, requests, app=app.name, fingerprint=release)
-    worker.background["heartbeat"] = beat.run
-    worker.background["clock"] = partial(clock.keep_in_sync, requests)
     if kept := app.retentions():
         worker.background["retention"] = Retention(requests, kept).run
     return worker
@@ -216,13 +246,16 @@ class _Service(NamedTuple):
     concurrency: int = 64
 
 
-def _subscriptions(app: App, services: Mapping[Duty, _Service]) -> list[Subscription]:
-    """A subscription for each duty in the app's table of mailboxes, with all its consumers."""
+def _subscriptions(
+    app: App, services: Mapping[Duty, _Service], *, only_shows: bool
+) -> list[Subscription]:
+    """A subscription for each of these duties, with all its consumers in the app's table."""
     consumers: dict[Duty, list[ConsumerSpec]] = {}
     for consumer, duty in app.mailboxes():
         if duty.kind == "cards" and duty not in services:
             continue  # its channel lacks something in this process
-        consumers.setdefault(duty, []).append(consumer)
+        if duty in services or not only_shows:
+            consumers.setdefault(duty, []).append(consumer)
     return [
         Subscription(
             consumers=tuple(found),

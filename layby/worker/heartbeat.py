@@ -19,7 +19,7 @@ from ..bus.wire import Wire
 from ..runtime.run import WRITER
 from ..runtime.times import iso
 from ..runtime.worker import Worker
-from ..views.workers import BEAT, EVERY, Beat
+from ..views.workers import BEAT, EVERY, WORKER, Beat
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _STATM: Final = Path("/proc/self/statm")
@@ -29,7 +29,14 @@ class Heartbeat:
     """The beats of one worker. They are not stored, and a lost one is not repeated."""
 
     def __init__(
-        self, worker: Worker, nc: Wire, requests: Requests, *, app: str, fingerprint: str
+        self,
+        worker: Worker,
+        nc: Wire,
+        requests: Requests,
+        *,
+        app: str,
+        fingerprint: str,
+        kind: str = WORKER,
     ) -> None:
         self._worker = worker
         self._nc = nc
@@ -41,6 +48,7 @@ class Heartbeat:
             fingerprint=fingerprint,
             started_at=iso(time.time()),
             writer=WRITER,
+            kind=kind,
         )
         self._subject = requests.names.subject(f"{BEAT}.{self._first.id}")
 

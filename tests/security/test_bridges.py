@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,10 +14,15 @@ from layby import App, Step
 from layby.access import Bridge, Staff, Wall, outline
 from layby.access.registry import Registry
 from layby.bus.errors import InvalidSettings
+from layby.bus.opened import opened
 from layby.console.options import ProxyOptions
 from layby.runtime.vouched import VIA
+from layby.worker.notify import notifying
 from tests.acceptance.test_console_guard import Visitor
+from tests.engine import until
 from tests.fix_browser import console_on
+from tests.notify_app import PORTS, line_of
+from tests.notify_app import app as called
 from tests.security.house import WITHIN, House, desk, started, wall
 from tests.security.test_reply_subjects import held
 
@@ -138,3 +147,61 @@ async def test_a_console_vouches_by_its_proxy_if_its_login_is_a_bridges(
             if takes:
                 assert (await house.ended(run)).result == "bob: hi"
         assert await held(house, "ANSWERS", "developer.response.*.bob.via-proxy") == 1
+
+
+@pytest.fixture
+def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the channel says how to call it, and what it was sent."""
+    monkeypatch.setenv(PORTS, str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("login", "only"), [("notifier", None), ("phone", "listen"), ("worker", "send")]
+)
+@pytest.mark.parametrize("kind", ["accounts", "one account"])
+async def test_notify_works_with_the_login_that_is_made_for_it(
+    kind: str, login: str, only: Any, ports: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    staff = Staff(bridges=(Bridge("phone", ("token",)),), notifiers=("notifier",))
+    async with (
+        started(kind, ports, called, staff) as house,
+        house.working(called),
+        opened(house.settings(login), patient=True) as bus,
+        notifying(called, bus, only=only, on_give_up=lambda: None),
+    ):
+        async with house.client("helpdesk") as helpdesk:
+            await helpdesk.send("called.asked", {"ticket": "T1"})
+        run = await house.listed("T1")
+        async with house.client("observer") as observer:
+            [row] = await observer.questions(ticket="T1")
+        if only == "send":
+            assert await until(partial(_sent, ports), WITHIN)
+        else:
+            outcome = await _said(ports, ticket="T1", question=row.id, role=row.role)
+            assert outcome["outcome"] == "accepted"
+            assert (await house.ended(run)).result == ["yes", "ada", "token"]
+    assert "permission_denied" not in caplog.text
+
+
+async def _sent(folder: Path) -> str:
+    file = folder / "sent"
+    return file.read_text() if file.exists() else ""
+
+
+def _port(folder: Path) -> str:
+    return "".join(each.read_text() for each in folder.glob("*.port"))
+
+
+async def _said(folder: Path, **fields: str) -> dict[str, Any]:
+    """What becomes of something that ada says on the phone."""
+
+    async def port() -> str:
+        return await asyncio.to_thread(_port, folder)
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(await until(port, WITHIN)))
+    writer.write(line_of({**fields, "person": "ada", "answer": "yes"}))
+    async with asyncio.timeout(WITHIN):
+        outcome: dict[str, Any] = json.loads(await reader.readline())
+    writer.close()
+    return outcome

@@ -32,7 +32,7 @@ def worker(
     app: AppPath,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Name of the worker in logs.", show_default=False),
+        typer.Option(metavar="NAME", help="Name of the process in logs.", show_default=False),
     ] = None,
     require_keys: Annotated[
         bool,

@@ -8,6 +8,7 @@ from ...bus.dead import STREAM as DEAD
 from ...bus.errors import StreamMissing
 from ...bus.requests import Requests
 from ...views.rows import Dispatched, QuestionRow, Sent
+from ...views.workers import WORKER
 from ..metrics import MEDIA
 from .operation import Call, Nothing
 from .problem import NotReady
@@ -57,7 +58,7 @@ async def stats(call: Call[Nothing, Nothing, Nothing]) -> Stats:
         runs=await catalogue.counts(),
         questions=_by_role(await catalogue.questions()),
         dead=await _dead(call.console.requests),
-        workers=sum(not row.lost for row in call.console.workers.rows()),
+        workers=sum(row.kind == WORKER and not row.lost for row in call.console.workers.rows()),
         catalogue=catalogue.progress,
     )
 

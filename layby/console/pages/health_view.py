@@ -11,7 +11,7 @@ from ...health.traffic import MailboxRow, Traffic
 from ...runtime.times import iso
 from ...views.apps import AppRow
 from ...views.rows import Finding
-from ...views.workers import WorkerRow
+from ...views.workers import NOTIFIER, WorkerRow
 from ..catalogue.query import RunQuery
 from ..console import Console
 from ..vitals import Examination, Letters
@@ -46,6 +46,8 @@ class WorkerLine(NamedTuple):
     memory: str
     heard: str | None
     """When a lost worker was heard last."""
+    notifies: bool = False
+    """Whether it only shows questions on channels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ async def health_view(console: Console, *, idle: bool) -> HealthView:
             started=sum(counts.values()),
             waiting=asked.total,
             oldest=await catalogue.oldest_question(),
-            workers=sum(each.heard is None for each in workers),
+            workers=sum(each.heard is None and not each.notifies for each in workers),
             older=sum(each.older and each.heard is None for each in workers),
             lost=sum(each.heard is not None for each in workers),
             lag=None if traffic is None else traffic.lag,
@@ -138,6 +140,7 @@ def worker_lines(rows: list[WorkerRow]) -> list[WorkerLine]:
             mailboxes=row.mailboxes,
             memory=size(row.memory) if row.memory else "",
             heard=row.heard_at if row.lost else None,
+            notifies=row.kind == NOTIFIER,
         )
         for row in rows
     ]
