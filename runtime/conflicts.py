@@ -15,14 +15,12 @@ from .entry import (
     Awaited,
     Called,
     Cancelled,
-    Claimed,
     Ended,
     Expired,
     Failed,
     Joined,
     Proposed,
     Record,
-    Removed,
     Reopened,
     Returned,
     Slept,
@@ -34,6 +32,7 @@ from .entry import (
     Woken,
 )
 from .state import RunState
+from .unseen_records import Claimed, Removed
 
 
 def conflicts(state: RunState, record: Record) -> bool:

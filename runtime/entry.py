@@ -19,6 +19,7 @@ from .card_records import Notified, Undelivered
 from .ladder_records import Laddered, Reached
 from .quorum import Quorum
 from .spent import Spent
+from .unseen_records import Claimed, Removed
 
 Raw: TypeAlias = msgspec.Raw
 NULL = msgspec.Raw(b"null")
@@ -344,16 +345,6 @@ class Cancelled(_Record, frozen=True, kw_only=True, gc=False, tag="cancelled"):
     """The id of the command that asked for it; empty if none did."""
     at: int = 0
     """The position of the parent's log at that time; 0: written by an earlier release."""
-
-
-class Claimed(_Record, frozen=True, kw_only=True, gc=False, tag="claimed"):
-    """The parent, reopened at its position `at`, waits for this run: an earlier cancel is void."""
-
-    at: int
-
-
-class Removed(_Record, frozen=True, kw_only=True, gc=False, tag="removed"):
-    """An ended run is being removed: it can no longer be reopened."""
 
 
 class Ended(_Record, frozen=True, kw_only=True, gc=False, tag="ended"):

@@ -24,14 +24,12 @@ from .entry import (
     Awaited,
     Called,
     Cancelled,
-    Claimed,
     Ended,
     Failed,
     Joined,
     Proposed,
     Raw,
     Record,
-    Removed,
     Reopened,
     Returned,
     Slept,
@@ -60,6 +58,7 @@ from .state import (
     RunState,
     Slot,
 )
+from .unseen_records import Claimed, Removed
 
 
 def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = None) -> None:

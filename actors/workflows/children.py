@@ -11,12 +11,13 @@ import msgspec
 from ...bus.errors import BusError, Erased
 from ...runtime import crash
 from ...runtime.body import RAISED
-from ...runtime.entry import Cancelled, Claimed, Failure, Joined, Origin, Reopened, Started
+from ...runtime.entry import Cancelled, Failure, Joined, Origin, Reopened, Started
 from ...runtime.errors import Fenced, Interrupted, InvalidSetup
 from ...runtime.host import Host
 from ...runtime.ids import child_id
 from ...runtime.run import LiveRun
 from ...runtime.state import COMPLETED, RETRYABLE, RunState
+from ...runtime.unseen_records import Claimed
 from ...runtime.values import dump
 from .workflow import Workflow
 

@@ -20,13 +20,14 @@ from ..bus.reading import every, newest, stored_at
 from ..bus.requests import Requests
 from ..bus.timers import Timers
 from ..bus.token import encode
-from ..runtime.entry import Ended, Removed
+from ..runtime.entry import Ended
 from ..runtime.envelope import read
 from ..runtime.errors import Fenced
 from ..runtime.index import BUCKET, IndexRow, key_of
 from ..runtime.run import LiveRun
 from ..runtime.state import COMPLETED, UNENDED, RunState
 from ..runtime.times import iso
+from ..runtime.unseen_records import Removed
 from ..runtime.worker import CANCEL
 from ..views.listing import Progress, check_index_current, of_runs, row_in
 from ..views.rows import Purged

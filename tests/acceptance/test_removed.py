@@ -17,10 +17,11 @@ from layby.bus.bucket import Bucket
 from layby.bus.connection import ConnectionSettings
 from layby.bus.log import Log
 from layby.client import NotRetryable
-from layby.runtime.entry import Cancelled, Removed
+from layby.runtime.entry import Cancelled
 from layby.runtime.index import Index
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
+from layby.runtime.unseen_records import Removed
 from layby.runtime.worker import Worker
 from layby.worker.worker import working
 from tests.engine import ON, Engine, app_of, until

@@ -11,12 +11,13 @@ from layby.actors.people.parked_question import parked_question
 from layby.runtime.card_records import Notified, Undelivered
 from layby.runtime.cards import card_in, first_in
 from layby.runtime.conflicts import conflicts
-from layby.runtime.entry import Answered, Asked, Ended, Proposed, Record, Removed, Started
+from layby.runtime.entry import Answered, Asked, Ended, Proposed, Record, Started
 from layby.runtime.envelope import Envelope
 from layby.runtime.index import row_of
 from layby.runtime.journal import fold
 from layby.runtime.quorum import Quorum
 from layby.runtime.state import FORM, FORM_WITH_CARDS, FORMS, RunState
+from layby.runtime.unseen_records import Removed
 
 ASK = Asked(frame="w", key="ask", id="q1", role="dev", question="Known?", deadline=500.0)
 DONE = Ended(status="completed", result=msgspec.Raw(b"1"))

@@ -22,6 +22,7 @@ from layby.runtime.entry import ROOT, Failure, Place, Raw, Record
 from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ladder_records import Laddered, PlannedRung, Reached
 from layby.runtime.quorum import Quorum
+from layby.runtime.unseen_records import Claimed, Removed
 from layby.testing import History
 from layby.views.event_projection import EventProjection
 from layby.views.timeline import TimelineProjection
@@ -259,7 +260,7 @@ async def test_a_log_looks_as_it_did(name: str) -> None:
 
 
 def test_every_kind_of_record_is_in_the_log() -> None:
-    unseen = {entry.Claimed, entry.Removed}  # neither makes an event or a line
+    unseen = {Claimed, Removed}  # neither makes an event or a line
     kinds = set(entry.Record.__args__)
     assert {type(record) for record in EVERY} == kinds - unseen
 
