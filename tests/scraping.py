@@ -63,7 +63,7 @@ def get(
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Page(response.status, response.read().decode(), headers)
-    except (ConnectionError, http.client.BadStatusLine):
+    except (ConnectionError, http.client.HTTPException):
         return None
     finally:
         connection.close()

@@ -75,7 +75,7 @@ class Human:
         self._gate = Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
-        self._receipts = Receipts(role, requests)
+        self._receipts = Receipts(role, requests, host.ports.observer)
         self._early = EarlyAnswers(role, requests, tickets, self._publisher, self._take_early)
         self._lookahead = Lookahead(
             requests.nc,
@@ -200,7 +200,6 @@ class Human:
                 crash.point("after_record_closed")
         finally:
             await issuing
-        self._host.ports.observer.receipt(receipt.outcome)
 
     async def act(self, delivery: Delivery) -> None:
         """Record that somebody claims a question, passes it on or declines it."""

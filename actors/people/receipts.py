@@ -6,6 +6,7 @@ import msgspec
 
 from ...bus.requests import Requests
 from ...runtime import clock, crash
+from ...runtime.observing import Observer
 from ...runtime.times import iso
 from .answer import Candidate, Receipt, Verdict
 from .answer_lines import answer_with
@@ -16,10 +17,11 @@ from .parked_question import ParkedQuestion
 class Receipts:
     """Issues the receipts for answers to one role."""
 
-    def __init__(self, role: str, requests: Requests) -> None:
+    def __init__(self, role: str, requests: Requests, observer: Observer) -> None:
         self._role = role
         self._requests = requests
         self._names = requests.names
+        self._observer = observer
 
     def receipt(self, ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
         """The receipt for the answer `seq`, which `by` gave."""
@@ -51,4 +53,5 @@ class Receipts:
         """Publish a receipt and return once it is stored: the answer is acknowledged next."""
         subject = self._names.subject(f"{self._role}.receipt.{token}")
         await self._requests.store(subject, msgspec.json.encode(receipt))
+        self._observer.receipt(receipt.outcome)
         crash.point("after_receipt")

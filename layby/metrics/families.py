@@ -79,7 +79,10 @@ ANSWER_TO_RESUME: Final = _worker(
     _LATE,
 )
 RECEIPTS: Final = _worker(
-    "receipts_total", "counter", "Receipts for answers, by outcome.", ("outcome",)
+    "receipts_total",
+    "counter",
+    "Receipts for what people said to questions, by outcome.",
+    ("outcome",),
 )
 UNDONE: Final = _worker(
     "deliveries_undone_total",

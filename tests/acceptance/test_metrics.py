@@ -121,6 +121,7 @@ def test_a_worker_counts_what_it_does(desk: Desk, port: int) -> None:
     assert found.value("layby_timer_late_seconds_count", kind="question") == 1
     desk.question("CANCEL")
     desk.question("SLEEP")
+    assert desk.json("claim", "SLEEP", "--responder", "ada")["outcome"] == "recorded"
     assert desk.json("answer", "SLEEP", "go on")["outcome"] == "accepted"
     assert desk.json("answer", "SLEEP", "again", code=1)["outcome"] == "already_answered"
     desk.json("cancel", "CANCEL")
@@ -135,6 +136,7 @@ def test_a_worker_counts_what_it_does(desk: Desk, port: int) -> None:
         ),
     )
     assert found.value("layby_receipts_total", outcome="accepted") == 1
+    assert found.value("layby_receipts_total", outcome="recorded") == 1
     assert found.value("layby_timer_late_seconds_count", kind="wake") == 1
     assert found.value("layby_questions_asked_total", role="developer") == 2
     cancelled = {"workflow": "handle", "status": "cancelled"}
