@@ -208,9 +208,7 @@ def _closed(state: RunState, records: Sequence[Record]) -> Iterable[Question]:
             found |= {each.id: each for each in ended if each.status == "cancelled"}
             continue
         question = _named(state, record)
-        if question is None or question.status == OPEN:
-            continue
-        if not isinstance(record, Voted) or question.seq == record.seq:
+        if question is not None and question.status != OPEN:
             found[question.id] = question
     return found.values()
 

@@ -144,6 +144,15 @@ async def test_an_answer_without_effect_is_found(
         assert await counted(idle=False) == 0
         desk.stop_workers()
         assert await counted(idle=True) == 0
+        await bus.requests.api("CONSUMER.DELETE.RUNS.workflow-handle")
+        desk.json("provision", "desk:app")
+        [box] = [
+            each
+            for each in (await traffic(bus.requests)).mailboxes
+            if each.name == "workflow-handle"
+        ]
+        assert box.lag, "the answer waits again, but its run has gone on"
+        assert await counted(idle=False) == 0
 
 
 async def test_rows_that_somebody_planted_add_no_label(
