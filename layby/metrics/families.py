@@ -71,6 +71,18 @@ QUESTION_SECONDS: Final = _worker(
     ("role", "resolution"),
     _WAITS,
 )
+CARDS: Final = _worker(
+    "cards_total",
+    "counter",
+    "Cards about questions: sent, held (in quiet hours) or failed (the channel has given up).",
+    ("channel", "status"),
+)
+UNDELIVERED: Final = _worker(
+    "question_undelivered_total",
+    "counter",
+    "Cards that no channel of the role could show: nobody has been told.",
+    ("role",),
+)
 ANSWER_TO_RESUME: Final = _worker(
     "answer_to_resume_seconds",
     "histogram",

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec, get_args
+from typing import Any, Concatenate, Final, ParamSpec, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from ..actors.people.answer import Outcome
 from ..runtime import clock
+from ..runtime.card_records import CardStatus, Notified, Undelivered
 from ..runtime.entry import (
     Answered,
     Asked,
     Cancelled,
     Ended,
     Expired,
+    Proposed,
     Record,
     Started,
     Stepped,
@@ -26,7 +28,7 @@ from ..runtime.entry import (
 from ..runtime.observing import Undone
 from ..runtime.price import undated
 from ..runtime.spent import Spent
-from ..runtime.state import OPEN, STATUSES, Question, RunState
+from ..runtime.state import FAILED, OPEN, STATUSES, Question, RunState
 from . import families
 from .families import OTHER, Family, bounded
 
@@ -35,6 +37,7 @@ log = structlog.get_logger("layby.worker")
 P = ParamSpec("P")
 _TIMERS: Final = frozenset({"wake", "question", "rung", "run"})
 _OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
+_CARDS: Final[tuple[str, ...]] = get_args(CardStatus)
 _CLOSING: Final = (Answered, Voted, Expired, Withdrawn, Cancelled, Ended)
 
 
@@ -46,6 +49,7 @@ class Declared:
         roles: Names of roles.
         actors: Names of agents and networks, by address.
         models: Names of models.
+        channels: Names of channels.
     """
 
     def __init__(
@@ -55,10 +59,12 @@ class Declared:
         roles: Iterable[str],
         actors: dict[str, str],
         models: Iterable[str],
+        channels: Iterable[str] = (),
     ) -> None:
         self.workflows: Final = frozenset(workflows)
         self.roles: Final = frozenset(roles)
         self._actors = actors
+        self.channels: Final = frozenset(channels)
         self._models = frozenset(models)
 
     def agent(self, address: str) -> str:
@@ -99,6 +105,8 @@ class WorkMetrics:
         )
         self._asked = counter(registry, families.QUESTIONS_ASKED)
         self._question_seconds = histogram(registry, families.QUESTION_SECONDS)
+        self._cards = counter(registry, families.CARDS)
+        self._undelivered = counter(registry, families.UNDELIVERED)
         self._to_resume = histogram(registry, families.ANSWER_TO_RESUME)
         self._receipts = counter(registry, families.RECEIPTS)
         self._undone = counter(registry, families.UNDONE)
@@ -107,12 +115,32 @@ class WorkMetrics:
         self._responses = counter(registry, families.MODEL_RESPONSES)
         self._tokens = counter(registry, families.MODEL_TOKENS)
         self._cost = counter(registry, families.MODEL_COST)
-        for workflow in declared.workflows:  # a rate needs the 0 before the first 1
+        self._counts: Final[Mapping[type[Record], Callable[[RunState, Any], None]]] = {
+            Started: self._began,
+            Stepped: self._stepped,
+            Asked: self._was_asked,
+            Proposed: self._was_asked,
+            Notified: self._notified,
+            Undelivered: self._reached_nobody,
+            Ended: self._ended,
+            Cancelled: self._ended,
+        }
+        self._begin(declared)
+
+    def _begin(self, declared: Declared) -> None:
+        """Show what is not counted yet: an increase is seen only after a 0."""
+        for workflow in declared.workflows:
             self._started.labels(workflow)
+            self._run_seconds.labels(workflow, FAILED)
         for outcome in _OUTCOMES:
             self._receipts.labels(outcome)
         for role in declared.roles:
             self._asked.labels(role)
+            self._undelivered.labels(role)
+            self._question_seconds.labels(role, "expired")
+        for channel in declared.channels:
+            for status in _CARDS:
+                self._cards.labels(channel, status)
 
     def give_up(self, error: Exception) -> None:
         """Note a fault in counting; the first one is logged."""
@@ -129,20 +157,37 @@ class WorkMetrics:
     def appended(self, state: RunState, records: Sequence[Record]) -> None:
         """Count what was recorded."""
         for record in records:
-            if isinstance(record, Stepped):
-                if record.error is None:
-                    self._succeeded.inc()
-            elif isinstance(record, Started):
-                self._started.labels(self._workflow(record.workflow)).inc()
-            elif isinstance(record, Asked):
-                self._asked.labels(self._role(record.role)).inc()
-            if isinstance(record, Ended | Cancelled) and state.ended:
-                self._ended(state)
+            count = self._counts.get(type(record))
+            if count is not None:
+                count(state, record)
         if any(isinstance(each, _CLOSING) for each in records):
             for question in _closed(state, records):
                 self._closed(question)
 
-    def _ended(self, state: RunState) -> None:
+    def _stepped(self, state: RunState, record: Stepped) -> None:
+        del state
+        if record.error is None:
+            self._succeeded.inc()
+
+    def _began(self, state: RunState, record: Started) -> None:
+        del state
+        self._started.labels(self._workflow(record.workflow)).inc()
+
+    def _was_asked(self, state: RunState, record: Asked) -> None:
+        del state
+        self._asked.labels(self._role(record.role)).inc()
+
+    def _notified(self, state: RunState, record: Notified) -> None:
+        del state
+        channel = bounded(record.channel, self._declared.channels)
+        self._cards.labels(channel, bounded(record.status, _CARDS)).inc()
+
+    def _reached_nobody(self, state: RunState, record: Undelivered) -> None:
+        del state
+        self._undelivered.labels(self._role(record.role)).inc()
+
+    def _ended(self, state: RunState, record: Record) -> None:
+        del record
         status = bounded(state.status, STATUSES)
         took = max(0.0, state.updated_at - state.started_at)
         self._run_seconds.labels(self._workflow(state.workflow), status).observe(took)

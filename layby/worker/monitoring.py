@@ -23,4 +23,5 @@ def declared_by(app: App) -> Declared:
         roles=app.roles,
         actors=actors,
         models={model.name for model in models_of(app)} | app.prices.keys(),
+        channels={each.name for channels in app.channels.values() for each in channels},
     )

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from layby import Agent, App, Retry, Step
+from layby import Agent, App, Retry, Role, Step
+from layby.channels import Card, Undeliverable
 from layby.models import Message, ModelRequest, ModelResponse, Price, Text, Usage
 
 
@@ -37,9 +38,26 @@ class Model:
         return ModelResponse(message=text, stop_reason="end", usage=usage, model="tiny-1-20260101")
 
 
+class Pager:
+    name = "pager"
+
+    def missing(self) -> str:
+        return ""
+
+    async def send(self, card: Card) -> str:
+        if card.ticket == "LOST":
+            raise Undeliverable("nobody has a pager")
+        return "1"
+
+    async def update(self, ref: str, card: Card) -> None: ...
+
+    async def close(self, ref: str, card: Card) -> None: ...
+
+
 clerk = Agent("Clerk", system="File it.", model=Model())
+lead = Role("lead", channels=[Pager()])
 price = Price(input=1_000.0, output=10_000.0)
-app = App("desk", agents=[clerk], roles=["developer", "lead"], prices={"tiny-1": price})
+app = App("desk", agents=[clerk], roles=["developer", lead], prices={"tiny-1": price})
 tries: list[int] = []
 
 
@@ -65,6 +83,8 @@ async def handle(event: dict[str, Any], step: Step) -> str:
             await step.run("broken", broken, retry=Retry(attempts=1))
         case "expire":
             return (await step.ask("lead", "Anybody?", timeout=0.2, default="no")).text
+        case "page":
+            return (await step.ask("lead", "Are you there?")).text
         case "sleep":
             await step.sleep(1.1)
     return (await step.ask("developer", "What now?")).text
@@ -152,6 +172,20 @@ def test_a_worker_counts_what_it_does(desk: Desk, port: int) -> None:
     assert served == table
 
 
+def test_what_reached_people_is_counted_by_channel(desk: Desk, port: int) -> None:
+    assert scrape(port).value("layby_question_undelivered_total", role="lead") == 0
+    sends(desk, "FOUND", "page")
+    sends(desk, "LOST", "page")
+    found = seen(
+        port,
+        lambda it: (
+            it.value("layby_cards_total", channel="pager", status="sent") == 1
+            and it.value("layby_question_undelivered_total", role="lead") == 1
+        ),
+    )
+    assert found.value("layby_cards_total", channel="pager", status="failed") == 1
+
+
 def test_no_text_from_outside_becomes_a_label(desk: Desk, port: int) -> None:
     """One ticket, one person and one answer for each name: none may add a time series."""
     hostile = ['a"b', "x\ny", "{}", "\N{SNOWMAN}", "'; drop", "le", "__name__", "canary-7f"]
@@ -174,7 +208,10 @@ def test_no_text_from_outside_becomes_a_label(desk: Desk, port: int) -> None:
     )
     assert len(after.text.splitlines()) == one
     assert not any(name in after.text for name in hostile if name not in {"{}", "le"})
-    assert after.labels("layby_question_seconds") == {"developer", "answered"}
+    assert after.labels("layby_question_seconds") == {
+        *("developer", "lead"),
+        *("answered", "expired"),
+    }
 
 
 async def test_probes_say_whether_a_worker_lives_and_can_work(
