@@ -10,6 +10,7 @@ import pytest
 
 from layby.channels import ChannelError, Undeliverable, email
 from layby.runtime.errors import InvalidSetup
+from layby.testing import check_channel
 from tests.cards import approval, card
 from tests.fix_smtp import PostOffice, post_office
 
@@ -45,6 +46,12 @@ async def test_an_approval_shows_the_exact_arguments_and_the_digest(office: Post
     assert '> {"cents": 900, "to": "<b>eve</b>"}' in mail.part("plain")
     assert "&lt;b&gt;eve&lt;/b&gt;" in mail.part("html")
     assert "> 3f9a1c07be55" in mail.part("plain")
+
+
+@pytest.mark.usefixtures("office", "links")
+@pytest.mark.parametrize("closing", [False, True])
+async def test_it_keeps_the_rules_of_channels(*, closing: bool) -> None:
+    await check_channel(email("dev@acme.example", people=PEOPLE, links="all", closing=closing))
 
 
 async def test_a_mail_that_is_sent_again_has_the_same_id(office: PostOffice) -> None:
@@ -154,6 +161,13 @@ async def test_a_closed_question_is_told_in_the_thread_if_that_is_wanted(
     _, question, told = office.mails
     assert told.message["In-Reply-To"] == question.message["Message-ID"]
     assert "ada answered: Fixed in v1.1.4" in told.part("plain")
+
+
+async def test_two_who_close_it_at_the_same_time_send_one_mail(office: PostOffice) -> None:
+    channel = email("dev@acme.example", closing=True)
+    closed = card(status="answered", outcome="ada answered: yes", by="ada")
+    await asyncio.gather(*(channel.close("<1@acme.example> *", closed) for _ in range(5)))
+    assert len(office.mails) == 1
 
 
 async def test_an_address_that_is_refused_for_good_is_undeliverable(office: PostOffice) -> None:

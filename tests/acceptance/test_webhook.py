@@ -16,6 +16,7 @@ import pytest
 
 from layby.channels import ChannelError, Undeliverable, webhook
 from layby.runtime.errors import InvalidSetup
+from layby.testing import check_channel
 from tests.cards import approval, card
 
 SECRET = f"whsec_{base64.b64encode(b's' * 32).decode()}"
@@ -127,6 +128,15 @@ async def test_an_event_that_is_posted_again_has_the_same_id(receiver: Receiver)
     assert {each.event["data"]["ref"] for each in receiver.requests} == {ref}
     kinds = [each.event["type"] for each in receiver.requests[:4]]
     assert kinds == [f"layby.card.{each}" for each in ("sent", "updated", "closed", "closed")]
+
+
+async def test_it_keeps_the_rules_of_channels(receiver: Receiver) -> None:
+    await check_channel(webhook(receiver.url))
+
+
+async def test_half_a_character_stops_no_event(receiver: Receiver) -> None:
+    await webhook(receiver.url).send(card(text="half \ud83d of it"))
+    assert receiver.requests[0].event["data"]["card"]["text"] == "half \ud83d of it"
 
 
 async def test_a_changed_or_old_request_is_not_believed(receiver: Receiver) -> None:

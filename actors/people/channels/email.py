@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from email.headerregistry import Address
 from email.policy import SMTP
 from importlib.util import find_spec
 from typing import Any, Final, get_args
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -55,6 +57,7 @@ class Email:
         self._sent: OrderedDict[str, None] = OrderedDict()
         """Message-IDs that a server has taken from this process: if one of several people is to be
         tried again, the others get no second mail."""
+        self._sending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"email({self.name!r})"
@@ -134,7 +137,16 @@ class Email:
         return Envelope(sender=post.sender, to=address, id=id_, follows=follows)
 
     async def _deliver(self, post: _Post, root: str, mails: dict[str, bytes], card: Card) -> None:
-        """Hand over each mail once. Raises ChannelError, Undeliverable."""
+        """Hand over each mail once. Raises ChannelError, Undeliverable.
+
+        A question's end and its run's come close together, so two calls may be for the same mail.
+        """
+        async with self._sending.setdefault(root, asyncio.Lock()):
+            await self._deliver_left(post, root, mails, card)
+
+    async def _deliver_left(
+        self, post: _Post, root: str, mails: dict[str, bytes], card: Card
+    ) -> None:
         refused: list[ChannelError] = []
         later: list[ChannelError] = []
         left = {name: mail for name, mail in mails.items() if f"{root}{name}" not in self._sent}
