@@ -73,6 +73,8 @@ class Fault:
     lost: bool = False
     """It is done, and the response never arrives."""
     body: str | None = None
+    answer: Any = None
+    """Sent instead of what the method returns."""
 
 
 class FakeSlack:
@@ -273,6 +275,8 @@ class FakeSlack:
             await self._held.wait()
         if fault.body is not None:
             return web.Response(status=fault.status, text=fault.body, content_type="text/html")
+        if fault.answer is not None:
+            return web.json_response(fault.answer)
         if fault.error or fault.status != 200:
             headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
             body = {"ok": False, "error": fault.error}

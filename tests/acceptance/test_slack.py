@@ -190,6 +190,34 @@ async def test_errors_of_slack_are_temporary_or_say_what_to_do(
     assert len(fake_slack.calls("chat.postMessage")) == 1  # the SDK tried nothing again
 
 
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("chat.postMessage", {"ok": True}),
+        ("chat.postMessage", {"ok": True, "ts": 7}),
+        ("chat.postMessage", ["ok"]),
+        ("chat.postMessage", "ok"),
+        ("conversations.list", {"ok": True, "channels": {"id": 7}}),
+        ("conversations.list", {"ok": True, "channels": [None, {"name": "oncall"}]}),
+    ],
+)
+async def test_an_answer_that_means_nothing_is_an_error_of_the_channel(
+    fake_slack: FakeSlack, method: str, answer: object
+) -> None:
+    fake_slack.fail(method, answer=answer)
+    with pytest.raises(ChannelError):
+        await oncall(fake_slack).send(now())
+
+
+@pytest.mark.parametrize("answer", [{"ok": True}, {"ok": True, "messages": [7, {"ts": 1}]}])
+async def test_a_history_that_means_nothing_has_no_card(
+    fake_slack: FakeSlack, answer: object
+) -> None:
+    fake_slack.fail("conversations.history", answer=answer)
+    await oncall(fake_slack).send(now())
+    assert len(fake_slack.cards()) == 1
+
+
 async def test_a_server_that_is_away_is_a_temporary_error(fake_slack: FakeSlack) -> None:
     away = slack("#oncall", base_url="http://127.0.0.1:1/api/")
     with pytest.raises(ChannelError, match="cannot be reached") as raised:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
-from ....runtime.channel import Card, Desk, Undeliverable
+from ....runtime.channel import Card, ChannelError, Desk, Undeliverable
 from ....runtime.errors import InvalidSetup
 from .slack_api import CARD, RESULT, Mark, SlackApi
 from .slack_button import Pressed, value_of
@@ -185,7 +185,10 @@ class SlackChannel:
             "unfurl_links": False,
             "unfurl_media": False,
         }
-        return text_of(await self.api.call("chat.postMessage", fields), "ts")
+        ts = text_of(await self.api.call("chat.postMessage", fields), "ts")
+        if not ts:
+            raise ChannelError("Slack did not say where it has posted the message")
+        return ts
 
     async def _rewrite(self, at: Ref, card: Card) -> None:
         try:
