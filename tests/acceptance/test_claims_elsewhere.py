@@ -21,6 +21,7 @@ from layby.runtime import entry, envelope
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
 from layby.runtime.entry import Record
 from layby.runtime.state import FORM_WITH_ACTS
+from layby.testing import MemoryChannel
 from layby.worker.worker import working
 from tests.acceptance.test_claims import asking, published, said, shown
 from tests.acceptance.test_encryption import keyring
@@ -237,3 +238,38 @@ async def test_a_worker_that_begins_with_the_parked_state_knows_what_was_said(
     async with engine.works(app):
         second = await said(engine, "developer.claim.T1.bob")
         assert (second.outcome, second.until) == ("already_claimed", first.until)
+
+
+# -- channels ----------------------------------------------------------------------------------
+
+
+async def test_the_card_says_who_is_on_it_and_a_pass_is_a_card_for_the_other_role(
+    engine: Engine,
+) -> None:
+    room, leads = MemoryChannel("room"), MemoryChannel("leads")
+    roles = [Role("developer", channels=[room]), Role("lead", channels=[leads])]
+    async with engine.works(asking(*roles)):
+        run = await engine.start()
+        await engine.question()
+
+        async def sent() -> bool:
+            return bool((await engine.state(run)).cards)
+
+        await until(sent)
+        await said(engine, "developer.claim.T1.ada")
+
+        async def claimed() -> bool:
+            return any(card.claimed_by == "ada" for card in room.shown.values())
+
+        await until(claimed)
+        await said(engine, "developer.pass.T1.ada", b"role:lead")
+
+        async def passed() -> bool:
+            return any(card.kind == "escalation" for card in leads.shown.values())
+
+        await until(passed)
+
+        async def released() -> bool:
+            return not any(card.claimed_by for card in room.shown.values())
+
+        await until(released)

@@ -218,7 +218,7 @@ class Passing(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
         to: Who is asked too: `role:lead` or `person:bob`.
     """
 
-    to: Annotated[str, Meta(pattern=r"^(role|person):[A-Za-z0-9_-]{1,200}$")]
+    to: Annotated[str, Meta(pattern=r"^(role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200})$")]
 
 
 class QuestionList(msgspec.Struct, kw_only=True, frozen=True):
