@@ -97,7 +97,7 @@ def test_whatever_serves_metrics_is_probed_and_found_by_prometheus() -> None:
             }
             for probe, page in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
                 assert container[probe]["httpGet"] == {"path": page, "port": "metrics"}
-    assert found == {"worker", "exporter"}
+    assert found == {"worker", "exporter", "notify"}
 
 
 def test_only_prometheus_reaches_metrics() -> None:

@@ -25,7 +25,7 @@ from ..runtime import clock
 from ..runtime.worker import Worker
 from . import families
 from .families import Family
-from .probe import Probe
+from .probe import Check, Probe
 from .server import serving
 from .work import Declared, WorkMetrics, histogram
 
@@ -62,13 +62,18 @@ class Monitor:
         finally:
             ticking.cancel()
 
-    def watch(self, worker: Worker, connection: Connection) -> None:
-        """From now on, be ready when this worker is, and show how it is."""
-        self.probe.checks[:] = [
-            lambda: "" if connection.nc.is_connected else "it is not connected to NATS",
-            lambda: _unbound(worker),
-            clock.trouble,
-        ]
+    def watch(self, connection: Connection, worker: Worker | None) -> None:
+        """From now on, be ready when this worker is, and show how it is.
+
+        Without a worker, as in a process that only listens, be ready while there is a connection.
+        """
+        connected: Check = lambda: (  # noqa: E731
+            "" if connection.nc.is_connected else "it is not connected to NATS"
+        )
+        self.probe.checks[:] = [connected]
+        if worker is None:
+            return
+        self.probe.checks += [lambda: _unbound(worker), clock.trouble]
         self.work.add_mailboxes(worker.load)
         self.registry.register(_WorkerState(worker, connection, self._about))
         worker.background["round trips"] = lambda: self._ping(connection)

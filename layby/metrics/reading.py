@@ -11,7 +11,7 @@ from ..bus.requests import Requests
 from ..health.traffic import MailboxRow, StreamRow, Traffic, traffic
 from ..views.apps import BUCKET as APPS
 from ..views.apps import AppRow, read_apps
-from ..views.workers import WorkerRow
+from ..views.workers import WORKER, WorkerRow
 from .families import bounded
 from .unresumed import unresumed
 
@@ -77,7 +77,7 @@ class StreamReader:
         workflows = _some(each.name for app in self._apps for each in app.workflows)
         roles = _some(role for app in self._apps for role in app.roles)
         apps = _some(app.name for app in self._apps)
-        workers = self._fleet.rows()
+        workers = [each for each in self._fleet.rows() if each.kind == WORKER]
         running = [each for each in workers if not each.lost]
         dead = found.stream(self._dead)
         return Reading(

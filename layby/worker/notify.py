@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import structlog
 
@@ -17,9 +17,13 @@ from ..bus.topology import Provisioner
 from ..client.desk import AnswerDesk
 from ..runtime import clock, redaction, telemetry
 from ..runtime.errors import InvalidSetup
+from ..runtime.observing import UNOBSERVED
 from .assembly import assemble
 from .listening import listeners
 from .worker import WorkerLost
+
+if TYPE_CHECKING:
+    from ..metrics.monitor import Monitor
 
 log = structlog.get_logger("layby.worker")
 
@@ -37,6 +41,7 @@ async def run_notify(
     name: str | None = None,
     only: Part | None = None,
     ready: asyncio.Event | None = None,
+    monitor: Monitor | None = None,
 ) -> None:
     """Show questions on the app's channels and take in answers, until SIGTERM or SIGINT.
 
@@ -46,6 +51,7 @@ async def run_notify(
         name: A name for the logs.
         only: Only one of the two: a bridge's login may only `listen`.
         ready: Is set once it works.
+        monitor: Measures it; None: nothing does.
 
     Raises:
         InvalidSetup: the app has no channels, or none on which people answer if it shall listen.
@@ -71,7 +77,7 @@ async def run_notify(
         telemetry.configure()
     async with opened(settings, prefix=app.prefix, patient=True, keyring=app.encryption) as bus:
         bus.connection.on_closed.append(give_up)
-        async with notifying(app, bus, only=only, on_give_up=give_up):
+        async with notifying(app, bus, only=only, on_give_up=give_up, monitor=monitor):
             if ready is not None:
                 ready.set()
             await stopped.wait()
@@ -81,7 +87,12 @@ async def run_notify(
 
 @asynccontextmanager
 async def notifying(
-    app: App, bus: Bus, *, only: Part | None = None, on_give_up: Callable[[], None]
+    app: App,
+    bus: Bus,
+    *,
+    only: Part | None = None,
+    on_give_up: Callable[[], None],
+    monitor: Monitor | None = None,
 ) -> AsyncGenerator[None]:
     """Show questions and take in answers while the block is open."""
     connection, requests = bus
@@ -97,8 +108,12 @@ async def notifying(
     worker = None
     if only != "listen":
         await Provisioner(requests).ensure(app.topology())
-        worker = assemble(app, connection, requests, only_shows=True)
+        observer = UNOBSERVED if monitor is None else monitor.work
+        worker = assemble(app, connection, requests, observer=observer, only_shows=True)
         worker.on_give_up.append(on_give_up)
+    if monitor is not None:
+        monitor.watch(connection, worker)
+    if worker is not None:
         await worker.start()
     tasks = [asyncio.ensure_future(each.run()) for each in heard]
     log.info("notify.ready", listening=len(heard), sending=worker.mailboxes if worker else 0)

@@ -102,7 +102,7 @@ async def run_worker(
         worker = assemble(app, connection, requests, observer=observer)
         worker.on_give_up.append(give_up)
         if monitor is not None:
-            monitor.watch(worker, connection)
+            monitor.watch(connection, worker)
         await worker.start()
         _settle_memory()
         if ready is not None:

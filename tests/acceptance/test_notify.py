@@ -21,6 +21,7 @@ from tests.command import Command
 from tests.engine import until
 from tests.fix_layby import WITHIN, Desk
 from tests.notify_app import PORTS, line_of
+from tests.scraping import answers, free_port, scrape, seen
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
@@ -118,6 +119,28 @@ def test_what_is_said_on_a_channel_answers_the_question(desk: Called) -> None:
     assert "InvalidTicket" in desk.say(notify, asked, "ada.via-slack")["reason"]
     notify.terminate()
     assert notify.wait(WITHIN) == 0
+
+
+def test_its_metrics_and_probes_are_those_of_a_worker(desk: Called) -> None:
+    """It counts the cards that it sends, and is not taken for a worker itself."""
+    desk.start_worker(app=APP)  # it lacks what the channel needs, so it sends nothing
+    sends, listens, streams = free_port(), free_port(), free_port()
+    desk.start_notify("--metrics-port", str(sends), "--only", "send")
+    desk.start_notify("--metrics-port", str(listens), "--only", "listen")
+    exporter = desk.start("exporter", "--metrics-port", str(streams))
+    try:
+        for port in (sends, listens):
+            answers(port, "/healthz", 200)
+            answers(port, "/readyz", 200)
+        desk.ask()
+        seen(sends, lambda it: it.value("layby_cards_total", channel="phone", status="sent") == 1)
+        found = seen(streams, lambda it: it.value("layby_workers", state="running") is not None)
+        desk.sooner_or_later(lambda: scrape(streams).value("layby_workers", state="running") == 1)
+        assert found.value("layby_workers", state="lost") == 0
+    finally:
+        exporter.terminate()
+        exporter.wait(WITHIN)
+        exporter.close()
 
 
 def test_an_answer_counts_once_if_the_process_is_killed_before_its_receipt(desk: Called) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..invocation import Invocation, command
-from ..options.common import AppPath
+from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort
 from ..screen.output import stderr
 from ..target.app_loading import load_app
 from ..target.connection import required_settings
@@ -39,6 +39,8 @@ def notify(
             show_default=False,
         ),
     ] = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = METRICS_HOST,
 ) -> None:
     """Send questions to an app's channels, and take in answers.
 
@@ -54,7 +56,8 @@ def notify(
     with logging_to_stderr(json=call.json, verbose=call.verbose):
         settings = required_settings(call, app)
         loaded = load_app(app, call.prefix)
-        asyncio.run(_notify(call, loaded, settings, name, only))
+        metrics = None if metrics_port is None else (metrics_host, metrics_port)
+        asyncio.run(_notify(call, loaded, settings, name, only, metrics))
 
 
 async def _notify(
@@ -63,9 +66,11 @@ async def _notify(
     settings: ConnectionSettings,
     name: str | None,
     only: Part | None,
+    metrics: tuple[str, int] | None,
 ) -> None:
     import asyncio
 
+    from ...worker.monitored import monitored
     from ...worker.notify import run_notify
 
     ready = asyncio.Event()
@@ -77,6 +82,7 @@ async def _notify(
 
     reporting = asyncio.ensure_future(report_ready())
     try:
-        await run_notify(app, settings, name=name, only=only, ready=ready)
+        async with monitored(app, metrics) as monitor:
+            await run_notify(app, settings, name=name, only=only, ready=ready, monitor=monitor)
     finally:
         reporting.cancel()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +16,6 @@ from ..target.connection import required_settings
 if TYPE_CHECKING:
     from ...app import App
     from ...bus.settings import ConnectionSettings
-    from ...metrics.monitor import Monitor
 
 
 def register(app: typer.Typer) -> None:
@@ -98,6 +95,7 @@ async def _work(
     import asyncio
 
     from ...bus.pruning import Prune
+    from ...worker.monitored import monitored
     from ...worker.worker import run_worker
 
     ready = asyncio.Event()
@@ -112,20 +110,7 @@ async def _work(
     reporting = asyncio.ensure_future(report_ready())
     try:
         prune = Prune.ALL if prune_all else None
-        async with _monitored(app, metrics) as monitor:
+        async with monitored(app, metrics) as monitor:
             await run_worker(app, settings, name=name, ready=ready, prune=prune, monitor=monitor)
     finally:
         reporting.cancel()
-
-
-@asynccontextmanager
-async def _monitored(app: App, metrics: tuple[str, int] | None) -> AsyncGenerator[Monitor | None]:
-    """Measures the worker and serves that; None: nobody wants to know."""
-    if metrics is None:
-        yield None
-        return
-    from ...worker.monitoring import monitor_of
-
-    monitor = monitor_of(app)
-    async with monitor.serving(*metrics):
-        yield monitor
