@@ -23,6 +23,7 @@ from rich.console import Console
 from layby.bus.binary import find_binary
 
 from . import (
+    cards,
     catalogue,
     console,
     flood,
@@ -57,6 +58,7 @@ _WORKLOADS: dict[str, list[Measure]] = {
     "parked": [parked.measure],
     "memory": [memory.measure],
     "ladder": [ladder.measure],
+    "cards": [cards.measure],
     "lists": [lists.measure],
     "flood": [flood.measure],
     "catalogue": [catalogue.measure],

@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 
 from ..actors.people.migration import is_in_order
+from ..actors.people.notices import NOTICE
 from ..actors.people.rungs import timer_of as rung_timer
 from ..actors.people.tickets import Tickets
 from ..bus.blobs import Blobs
@@ -138,7 +139,7 @@ class Purge:
         if row.asked:
             for question in await self._tickets.drop(row.ticket, row.id):
                 await self._timers.disarm(question.id)
-                if question.ladder:
+                if question.ladder or question.cards:
                     await self._timers.disarm(rung_timer(question.id, "*"))
         await self._blobs.purge(row.id)
         purged = await self._log.purge(row.id)
@@ -194,14 +195,14 @@ class Purge:
         return any(not self._is_due(parent) for parent in parents)
 
     async def _forget_questions(self, ticket: str) -> None:
-        """Remove the published questions and receipts of a ticket that has no run left."""
+        """Remove the published questions, notices and receipts of a ticket that has no run left."""
         names, token = self._requests.names, encode(ticket)
         stream = names.bucket_stream(BUCKET)
         rows = await newest(self._requests, stream, [names.keys(BUCKET, f"{token}.*")])
         record, _ = await self._tickets.get_newest(ticket)
         if record is not None or any(message.data for message in rows):
             return
-        for noun in ("question", "receipt"):
+        for noun in ("question", "receipt", NOTICE):
             named = names.subject(f"*.{noun}.{token}")
             body = {"filter": named}
             await self._requests.api(f"STREAM.PURGE.{names.stream('QUESTIONS')}", body)

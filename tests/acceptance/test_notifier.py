@@ -465,6 +465,26 @@ async def test_a_worker_without_the_channels_secrets_leaves_it_to_others(engine:
     assert lacking.calls == []
 
 
+@pytest.mark.parametrize("held", [False, True])
+async def test_a_purge_leaves_nothing_of_a_card(engine: Engine, *, held: bool) -> None:
+    channel = MemoryChannel()
+    role = Role("developer", quiet=quiet_for(5) if held else "", channels=[channel])
+    async with engine.works(asking(role)):
+        run = await engine.start()
+        await notified(engine, run)
+        await engine.answer()
+        await engine.result(run)
+        await at_rest(engine, CARDS)
+
+        async def purged() -> bool:
+            return (await engine.client.purge(0)).runs == 1
+
+        await until(purged)
+        for stream in ("QUESTIONS", "TIMERS", "RUNS"):
+            state = (await engine.wire.api(f"STREAM.INFO.{stream}"))["state"]
+            assert state["messages"] == 0, stream
+
+
 async def test_the_doctor_says_that_nobody_shows_what_waits_for_a_channel(engine: Engine) -> None:
     lacking = MemoryChannel(lacks="a token")
     async with engine.works(asking(Role("developer", channels=[lacking]))):
