@@ -33,8 +33,8 @@ _STALE = 600.0
 """Seconds without a change after which a running run is worth a look."""
 _SHOWN = 5
 _UNSHOWN = (
-    "Questions wait to be shown on a channel: start a worker that has what the channel needs. The "
-    "log line `channel.unavailable` of a worker says what it lacks."
+    "Questions wait to be shown on a channel: start a worker, or `layby notify`, that has what it "
+    "needs. The log line `channel.unavailable` of a worker says what it lacks."
 )
 _NO_JETSTREAM = 503
 

@@ -351,6 +351,20 @@ async def test_a_card_that_cannot_be_sent_in_time_is_given_up(engine: Engine) ->
     assert any(isinstance(each, Undelivered) for each in await records(engine, run))
 
 
+async def test_a_card_that_failed_is_sent_after_its_letter_is_retried(engine: Engine) -> None:
+    channel = MemoryChannel(fails=Undeliverable("no such room"))
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        run = await engine.start()
+        await notified(engine, run)
+        [letter] = await until(engine.client.dead)
+        channel.fails = None
+        await engine.client.retry_dead(letter.id)
+        await channel.wait()
+        failed, sent = await notified(engine, run, 2)
+        assert (failed.status, sent.status) == ("failed", "sent")
+        await until(lambda: _listed(engine, "sent"))
+
+
 async def test_a_card_is_given_up_after_a_while(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
