@@ -34,7 +34,7 @@ async def sent(response: Any, *, ends_after: int) -> list[Message]:
     """What is sent of a response when the session ends after so many messages."""
     login = Login()
     options = SimpleNamespace(host="127.0.0.1", allow_hosts=(), base_path="")
-    console = cast("Console", SimpleNamespace(options=options, login=login))
+    console = cast("Console", SimpleNamespace(options=options, login=login, tokens=None))
     messages: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

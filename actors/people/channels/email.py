@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from ....bus.install import installing
 from ....bus.token import is_word
 from ....runtime.channel import Card, ChannelError, Undeliverable
 from ....runtime.errors import InvalidSetup
@@ -66,7 +67,7 @@ class Email:
         """The variable or the package that is not here."""
         for package in _PACKAGES:
             if find_spec(package) is None:
-                return f"the package {package}: pip install 'layby[email]'"
+                return f"the package {package}: {installing('email')}"
         try:
             _post(self._links)
         except InvalidSetup as error:
