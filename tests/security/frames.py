@@ -193,6 +193,7 @@ def subjects(runs: list[str]) -> st.SearchStrategy[bytes]:
         _joined(b"to", word, actor, run, position),
         _joined(b"developer.response", word),
         _joined(b"developer.response", word, word),
+        _joined(b"developer.response", word, word, via),
         _joined(b"developer", said, word),
         _joined(b"developer", said, word, word),
         _joined(b"developer", said, word, word, via),
