@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from prometheus_client import generate_latest
 from layby import Agent, App, Network, Step
 from layby.metrics import probe as probes
 from layby.metrics import server as servers
+from layby.metrics import work as work_metrics
 from layby.metrics.families import FAMILIES
 from layby.metrics.monitor import Monitor, new_registry
 from layby.metrics.probe import Probe
@@ -147,13 +149,19 @@ def test_a_question_counts_once_whatever_closes_it(counting: Counting) -> None:
 
 
 def test_a_fault_in_counting_is_logged_once_and_stops_nothing(
-    counting: Counting, capsys: pytest.CaptureFixture[str]
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken: Any = None
+    logged: list[str] = []
+
+    def error(event: str, **_: Any) -> None:
+        logged.append(event)
+
+    monkeypatch.setattr(work_metrics, "log", SimpleNamespace(error=error))
     counting.work.appended(broken, broken)
     counting.work.appended(broken, broken)
     counting.work.responded(broken, broken, broken)
-    assert capsys.readouterr().out.count("metrics.failed") == 1
+    assert logged == ["metrics.failed"]
 
 
 # -- probes ------------------------------------------------------------------------------------
