@@ -41,6 +41,7 @@ from .runtime.redaction import Redact
 from .runtime.retry import Retry
 from .runtime.role import Role
 from .runtime.vouching import Signers
+from .tools.approvers import check_roles
 from .tools.source import ToolSource, sources
 
 F = TypeVar("F", bound=Declarable)
@@ -164,7 +165,7 @@ class App:
         if len({network.name for network in networks}) < len(networks):
             raise InvalidSetup(f"app {name!r} has two networks of one name")
         self._check_roles()
-        self._check_confidential()
+        self._check_tools()
 
     def workflow(
         self,
@@ -254,8 +255,9 @@ class App:
             if role in OWN_WORDS:
                 raise InvalidSetup(f"subjects under {role!r} are Layby's own: rename the role")
 
-    def _check_confidential(self) -> None:
+    def _check_tools(self) -> None:
         tools = [tool for agent in self.agents.values() for tool in agent.own_tools]
+        check_roles(tools, self.roles, self.name)
         if self.encryption is None and (asking := [t.name for t in tools if t.confidential]):
             raise InvalidSetup(
                 f"the tool {asking[0]!r} is confidential=True, and app {self.name!r} is not "

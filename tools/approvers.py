@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from ..runtime.deciders import Deciders
 from ..runtime.errors import InvalidSetup
@@ -55,3 +56,34 @@ class Approvers:
         """What it takes to approve a call."""
         options = Deciders(self.quorum, self.groups, self.veto, self.exclude)
         return options.checked() or Quorum(number=1)
+
+
+class Held(Protocol):
+    """A tool, as far as its approval matters."""
+
+    @property
+    def name(self) -> str:
+        """What the model calls it by."""
+        ...
+
+    @property
+    def needs_approval(self) -> Any:
+        """Who must approve its calls."""
+        ...
+
+
+def check_roles(tools: Iterable[Held], roles: Collection[str], app: str) -> None:
+    """Check that the app has every role whose people approve calls together. Raises InvalidSetup.
+
+    What a function returns is checked when a call needs it.
+    """
+    for tool in tools:
+        needs = tool.needs_approval
+        if not isinstance(needs, Approvers):
+            continue
+        unknown = [role for role in (needs.asked, *(needs.groups or ())) if role not in roles]
+        if unknown:
+            raise InvalidSetup(
+                f"the tool {tool.name!r} needs the approval of {unknown[0]!r}, and app {app!r} has "
+                f"no such role: declare it with App(roles=[...]); declared: {', '.join(roles)}"
+            )

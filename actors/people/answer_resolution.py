@@ -188,17 +188,18 @@ class AnswerResolver:
         contest: Contest,
     ) -> Taken:
         """Count an answer as a vote. Raises Overtaken, NotYet."""
+        poll, seq = contest.polls.get(meant.id), answer.place.seq
+        if poll is None:
+            raise NotAsked(meant.id)
+        if any(each.seq == seq for each in poll.votes):
+            # Another worker has recorded it meanwhile, ahead of a later vote.
+            return Taken(*await self._votes.counted_before(seq, record, meant))
+        if poll.status != OPEN:
+            raise Overtaken  # the record is behind its log
         whole = await self._tickets.unsealed(meant)
         if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
-        poll, vote = contest.polls.get(meant.id), voted(whole, answer.sent, self._role)
-        if poll is None:
-            raise NotAsked(meant.id)
-        if any(each.seq == vote.seq for each in poll.votes):
-            # Another worker has recorded it meanwhile, ahead of a later vote.
-            return Taken(*await self._votes.counted_before(vote.seq, record, meant))
-        if poll.status != OPEN:
-            raise Overtaken  # the record is behind its log
+        vote = voted(whole, answer.sent, self._role)
         if tally.voted_before(poll.votes, vote) is not None:
             return Taken(already_voted(meant, vote))
         if reason := tally.why_no_vote(poll, vote):

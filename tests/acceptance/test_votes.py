@@ -290,7 +290,12 @@ async def test_votes_in_time_count_although_another_handler_records_one_of_them_
 
 
 @pytest.mark.parametrize(
-    ("people", "outcome"), [(["ada"], "counted"), (["ada", "bob", "cleo"], "already_answered")]
+    ("people", "outcome"),
+    [
+        (["ada"], "counted"),
+        (["ada", "bob", "cleo"], "already_answered"),
+        (["ada", "bob", "mallory"], "already_answered"),
+    ],
 )
 async def test_a_vote_is_told_the_truth_although_others_record_votes_while_it_is_judged(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, people: list[str], outcome: str
@@ -535,6 +540,19 @@ def test_what_is_declared_so_that_nobody_can_decide_is_refused_where_it_is_decla
         Role("finance", people=["a.b"])
     with pytest.raises(InvalidSetup, match="the people with `keys` differ"):
         Role("finance", keys={"ada": ADA.public}, people=["ada", "bob"])
+
+
+@pytest.mark.parametrize(
+    "approvers", [Approvers("tax", quorum=1), Approvers(groups={"finance": 1, "tax": 1})]
+)
+def test_an_app_without_a_role_that_approves_calls_is_refused(approvers: Approvers) -> None:
+    @tool(needs_approval=approvers)
+    async def pay(cents: int) -> str:
+        """Pay."""
+        return str(cents)
+
+    with pytest.raises(InvalidSetup, match=r"'pay' needs the approval of 'tax', .* no such role"):
+        desk(Agent("Clerk", tools=[pay], model=Scripted()), roles=[FINANCE])
 
 
 async def test_all_groups_are_reminded_and_nobody_else_is_asked_to_vote(engine: Engine) -> None:

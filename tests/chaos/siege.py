@@ -59,6 +59,8 @@ class Siege:
         self._proxy = Proxy(c.server.url)
         self.delays: list[tuple[float, float]] = []
         """When a process was stopped, or a network silent."""
+        self._opened = 0
+        """Tickets so far, those that are answered before they are opened included."""
         self._left: deque[tuple[str, int]] = deque()
         """The points at which a worker is still to die, and at which visit."""
         self._doomed: dict[Worker, str] = {}
@@ -111,12 +113,17 @@ class Siege:
             await victim.kill()
 
     def _open(self, count: int) -> None:
-        first = len(self._c.driver.tickets) + 1
-        for n in range(first, first + count):
-            ticket = self._make(self._draw, n)
+        for _ in range(count):
+            self._opened += 1
+            ticket = self._make(self._draw, self._opened)
             if self._draw.random() < _EARLY:
-                self._c.driver.go(self._early(ticket))
-            self._c.driver.open(ticket)
+                self._c.driver.go(self._answered_early(ticket))
+            else:
+                self._c.driver.open(ticket)
+
+    async def _answered_early(self, ticket: Ticket) -> None:
+        await self._early(ticket)
+        self._c.driver.open(ticket)
 
     def _bury(self) -> None:
         """Count those who have died where they were to."""
