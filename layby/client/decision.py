@@ -15,6 +15,7 @@ from ..runtime.signature import Signature, digest
 from ..runtime.vouched import SIGNATURE, word_of
 from ..runtime.vouching import Signers, refused
 from .approved_call import prepared, prepares, shown_digest
+from .card_checks import of_cards
 from .decision_file import Check, Checks, Decision, Ended, Sent
 from .ladder_checks import of_ladder
 from .message_checks import in_time, of_messages, roles_asked
@@ -37,6 +38,7 @@ def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Chec
         *decided,
         *of_messages(decision),
         *of_ladder(decision, _records(decision)),
+        *of_cards(decision, _placed(decision)),
     ]
 
 
@@ -158,7 +160,12 @@ _CLAIMED = "it is not signed, and nothing vouches for the name of the answerer"
 
 
 def _records(decision: Decision) -> Iterator[Record]:
+    return (record for _, record in _placed(decision))
+
+
+def _placed(decision: Decision) -> Iterator[tuple[int, Record]]:
+    """The records of the entries, with their positions."""
     for entry in decision.entries:
         envelope = read(entry.body.encode())
-        if envelope is not None:
-            yield from envelope.records
+        for record in envelope.records if envelope is not None else ():
+            yield entry.n, record

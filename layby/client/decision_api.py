@@ -20,6 +20,7 @@ from ..bus.reading import every, sequence, stored_at
 from ..bus.requests import Requests
 from ..bus.token import encode
 from ..bus.wire import Message
+from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import Answered, Asked, Expired, Record, Stepped, Voted, Withdrawn
 from ..runtime.envelope import UNREADABLE, read
@@ -35,10 +36,22 @@ from ..runtime.vouching import Signers
 from ..views.listing import Progress
 from ..views.lookup import find
 from .approved_call import prepared, prepares
-from .decision_file import Counted, Decision, Ended, Logged, Matter, Receipted, Rung, Sent, Shown
+from .card_checks import deliveries
+from .decision_file import (
+    Counted,
+    Decision,
+    Delivery,
+    Ended,
+    Logged,
+    Matter,
+    Receipted,
+    Rung,
+    Sent,
+    Shown,
+)
 from .ladder_checks import laddered
 
-_ABOUT = (Asked, Answered, Voted, Expired, Laddered, Reached)
+_ABOUT = (Asked, Answered, Voted, Expired, Laddered, Reached, Notified, Undelivered)
 """The records that name their question."""
 _PROGRESS = 200
 """Questions after which progress is reported."""
@@ -102,6 +115,7 @@ class DecisionApi:
             receipts=receipts,
             entries=[_logged(each, places[each.n]) for each in logged if each.n in places],
             ladder=_ladder(asked, logged, places),
+            cards=_cards(asked, logged, places),
         )
 
     async def _run_of(self, question: str, progress: Progress | None) -> str:
@@ -254,6 +268,12 @@ def _ladder(asked: Question, logged: list[LogMessage], places: dict[int, Message
         else rung
         for rung in found
     ]
+
+
+def _cards(asked: Question, logged: list[LogMessage], places: dict[int, Message]) -> list[Delivery]:
+    """What became of the cards of a question."""
+    records = ((each.n, record) for each in logged for record in _records(each))
+    return deliveries(asked.id, records, {n: _at(stored) for n, stored in places.items()})
 
 
 def _shown(message: Message, found: dict[str, Any], role: str) -> Shown:

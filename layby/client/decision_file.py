@@ -140,6 +140,27 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     signature: str = ""
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a card: the question as it was sent to a channel of a role."""
+
+    role: str
+    channel: str = ""
+    """Its name; empty if the status is `undelivered`: no channel of the role could be reached."""
+    rung: int | None = None
+    """The rung that it was sent for; None: the question was asked."""
+    status: str
+    """sent, failed, held or undelivered."""
+    reason: str = ""
+    ref: str = ""
+    """What finds it again on its channel."""
+    message: int = 0
+    """The sequence of the published question."""
+    entry: int
+    """The position in the log."""
+    at: str = ""
+    """When that was stored, by the server's clock."""
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How the question ended, as the log says."""
 
@@ -169,6 +190,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[Logged]
     ladder: list[Rung] | None = None
     """What reminded people, in the order of time; None: a file of an earlier release."""
+    cards: list[Delivery] | None = None
+    """What became of the question on each channel; None: a file of an earlier release."""
 
 
 class Check(NamedTuple):

@@ -13,9 +13,11 @@ from layby.actors.people.rota import Window
 from layby.client.decision import verify
 from layby.client.decision_file import Decision, Logged
 from layby.operations.provisioning import provision
+from layby.runtime.card_records import Notified
 from layby.runtime.entry import Answered, Voted
 from layby.runtime.envelope import decode, encode
 from layby.runtime.ladder_records import Reached
+from layby.testing import MemoryChannel
 from tests.acceptance.test_votes import FINANCE, LEGAL, said
 from tests.engine import Engine, app_of, desk, until
 from tests.scripted import Scripted, calls, says
@@ -62,7 +64,8 @@ async def escalated(engine: Engine) -> Decision:
         )
         return answer.text
 
-    app = app_of(ask, roles=[Role("developer", rota="dev"), "lead"])
+    dev = Role("developer", rota="dev", channels=[MemoryChannel("oncall")])
+    app = app_of(ask, roles=[dev, "lead"])
     await provision(app, engine.settings)
     shift = Window(person="ada", start="2020-01-01T00:00", end="2090-01-01T00:00")
     await engine.client.rotas.change_shifts("dev", lambda _: (shift,))
@@ -70,6 +73,11 @@ async def escalated(engine: Engine) -> Decision:
         run = await engine.start("T1")
         await until(lambda: engine.client.questions("lead"))
         [asked] = await engine.client.questions("lead")
+
+        async def carded() -> bool:
+            return len((await engine.client.decision(asked.id, run=run)).cards or ()) == 2
+
+        await until(carded)
         receipt = await engine.answer(text="yes", role="lead", responder="lea")
         assert receipt.outcome == "accepted"
         await engine.result(run)
@@ -90,6 +98,9 @@ async def test_a_file_says_who_was_asked_and_reminded(engine: Engine) -> None:
     shown = [(each.role, each.rung, each.told) for each in found.shown]
     assert shown == [("developer", None, []), ("developer", 1, ["bob"]), ("lead", 2, [])]
     assert [(each.subject, each.by) for each in found.answers] == [("lead.response.T1.lea", "lea")]
+    assert found.cards is not None
+    cards = {(card.role, card.channel, card.rung, card.status) for card in found.cards}
+    assert cards == {("developer", "oncall", None, "sent"), ("developer", "oncall", 1, "sent")}
     places = {entry.n: entry.at for entry in found.entries}
     assert all(places[rung.entry] == rung.reached for rung in found.ladder)
 
@@ -117,12 +128,20 @@ def without_rungs(found: Decision) -> Decision:
     return replaced(found, ladder=[])
 
 
+def without_cards(found: Decision) -> Decision:
+    return replaced(found, cards=[])
+
+
 ABOUT_PEOPLE: list[tuple[Forge, str]] = [
     (rung(1, told=["zoe"]), "another rung 1"),
     (rung(2, to="role:boss"), "another rung 2"),
     (rung(2, entry=0, reached=""), "another rung 2"),
     (rung(2, reached="2020-01-01T00:00:00.000Z"), "was not stored at"),
     (without_rungs, "0 rungs"),
+    (last_of("cards", channel="mail"), "does not say: the card to developer on mail"),
+    (last_of("cards", rung=7), "does not say: the card to developer on oncall for rung 7"),
+    (last_of("cards", at="2020-01-01T00:00:00.000Z"), "says its entry"),
+    (without_cards, "what became of 2 more cards"),
     (last_of("shown", told=["zoe"]), "told zoe"),
     (last_of("shown", rung=7), "which was not reached"),
     (last_of("answers", by="ada"), "is of 'lea'"),
@@ -227,14 +246,16 @@ async def test_other_arguments_than_were_prepared_are_found(engine: Engine) -> N
 
 async def test_a_file_of_an_earlier_release_still_passes(engine: Engine) -> None:
     found = msgspec.to_builtins(await escalated(engine))
-    found["ladder"] = None
+    found["ladder"] = found["cards"] = None
     del found["question"]["to"]
     for shown in found["shown"]:
         del shown["role"], shown["rung"], shown["told"]
     found["entries"] = [
         entry
         for entry in found["entries"]
-        if not any(isinstance(r, Reached) for r in decode(entry["body"].encode()).records)
+        if not any(
+            isinstance(r, Reached | Notified) for r in decode(entry["body"].encode()).records
+        )
     ]
     early = msgspec.convert(found, Decision)
     answered = [r for e in early.entries for r in decode(e.body.encode()).records]

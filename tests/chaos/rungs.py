@@ -10,7 +10,7 @@ from layby.runtime.ladder_records import ASKED, PlannedRung, Reached
 
 from .violation import Violation
 
-_SOON = 8.0
+_SOON = 20.0
 """Seconds within which a rung is reached, and its message published, whatever fails meanwhile."""
 _CLOCKS = 0.05
 _UNDER_WAY = 1.0

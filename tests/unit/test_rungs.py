@@ -36,7 +36,7 @@ MESSAGES = [
 def kinds(
     entries: list[Entry] | None = None, messages: list[Message] | None = None, **more: Any
 ) -> set[str]:
-    about: dict[str, Any] = {"deadline": 160.0, "closed_n": 9, "closed_at": 120.0, **more}
+    about: dict[str, Any] = {"deadline": 160.0, "closed_n": 9, "closed_at": 140.0, **more}
     ladder = Ladder(
         "q1",
         ("desk",),
@@ -60,7 +60,7 @@ def test_a_ladder_that_was_climbed_as_planned_is_right() -> None:
         ({"closed_n": 3, "closed_at": 103.0}, "rung after the end"),
         ({"deadline": 102.5, "closed_at": 110.0}, "rung after the end"),
         (
-            {"messages": [*MESSAGES[:2], MESSAGES[2]._replace(at=122.0)]},
+            {"messages": [*MESSAGES[:2], MESSAGES[2]._replace(at=142.0)]},
             "rung after the end",
         ),
         ({"entries": [entry(0, 101.8, told=["amy"]), *ENTRIES[1:]]}, "rung before its time"),
@@ -95,9 +95,9 @@ def test_an_escalation_is_early_only_if_nobody_is_on_duty() -> None:
 
 
 def test_a_message_may_come_late_from_a_worker_that_was_stopped() -> None:
-    late = [*MESSAGES[:2], MESSAGES[2]._replace(at=122.0)]
-    ladder = Ladder("q1", ("desk",), PLANNED, 160.0, ENTRIES, late, 9, 120.0)
-    assert not list(wrongs(ladder, World(EDITS, [(119.0, 121.5)])))
+    late = [*MESSAGES[:2], MESSAGES[2]._replace(at=142.0)]
+    ladder = Ladder("q1", ("desk",), PLANNED, 160.0, ENTRIES, late, 9, 140.0)
+    assert not list(wrongs(ladder, World(EDITS, [(139.0, 141.5)])))
 
 
 def test_an_edit_that_was_overwritten_is_found() -> None:
