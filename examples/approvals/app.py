@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from pydantic import BaseModel
 
 from layby import App, Role, Rung, Step
+from layby.channels import Channel, email
 
 from .agent import clerk
 
@@ -16,14 +18,27 @@ DESK_WITHIN = 120 * SECOND
 """Seconds in which the support desk can word a refusal."""
 
 
+FINANCE_PEOPLE = ("ada", "bob", "cfo")
+LEGAL_PEOPLE = ("dan", "eve")
+
+
+def mails(role: str, people: Sequence[str]) -> list[Channel]:
+    """Mails to a department and its people, if the environment names a mail server."""
+    if not os.environ.get("LAYBY_SMTP"):
+        return []
+    addresses = {name: f"{name}@acme.example" for name in people}
+    return [email(f"{role}@acme.example", people=addresses)]
+
+
 FINANCE = Role(
     "finance",
-    people=["ada", "bob", "cfo"],
+    people=FINANCE_PEOPLE,
     rota="finance",
+    channels=mails("finance", FINANCE_PEOPLE),
     remind=[10 * SECOND, 20 * SECOND],
     escalate=[Rung(30 * SECOND, to="person:cfo")],
 )
-LEGAL = Role("legal", people=["dan", "eve"])
+LEGAL = Role("legal", people=LEGAL_PEOPLE, channels=mails("legal", LEGAL_PEOPLE))
 SUPPORT = Role("support", remind=[10 * SECOND], escalate=[Rung(20 * SECOND, to="role:lead")])
 app = App("approvals", agents=[clerk], roles=[FINANCE, LEGAL, SUPPORT, "lead"])
 

@@ -12,11 +12,13 @@ import pytest
 
 from examples.approvals.app import app
 from examples.approvals.books import Books
+from examples.approvals.mailbox import as_text
 from layby import ToolError
 from layby.actors.people.rota import Window
 from layby.client.decision import verify
 from layby.testing import TestRuntime
 from tests.engine import until
+from tests.fix_smtp import PostOffice
 
 pytestmark = pytest.mark.nats
 
@@ -96,6 +98,28 @@ async def test_who_is_on_duty_is_reminded_and_then_the_cfo(
             ("escalation", ("cfo",)),
         ]
         assert books.paid_back() == []
+
+
+async def test_both_departments_get_the_call_as_a_mail(
+    layby_running: Running, books: Books, office: PostOffice
+) -> None:
+    mailing = importlib.reload(sys.modules["examples.approvals.app"]).app
+    async with layby_running(mailing) as rt:
+        shift = Window(person="ada", start="2020-01-01T00:00", end="2090-01-01T00:00")
+        await rt.client.rotas.change_shifts("finance", lambda _: (shift,))
+        await rt.send("refund.requested", REQUEST)
+
+        async def both() -> bool:
+            return len(office.mails) >= 2
+
+        await until(both)
+    to = {address for mail in office.mails for address in mail.to}
+    assert "legal@acme.example" in to
+    for mail in office.mails:
+        text = as_text(mail.to, mail.raw)
+        assert 'refund(order="A17", cents=90000)' in text
+        assert "1 of finance and 1 of legal" in text
+    assert books.paid_back() == []
 
 
 async def test_a_small_refund_needs_nobody(layby_running: Running, books: Books) -> None:
