@@ -31,7 +31,7 @@ from .bus.names import EVENTS, OWN_WORDS, Names
 from .bus.secret_store import BUCKET as KEYS
 from .bus.specs import ConsumerSpec, SourceSpec, Topology
 from .mailboxes import Duty, lookaheads, mailboxes, second_words, waiting_consumer
-from .performers import performers
+from .performers import check_tools, performers
 from .runtime.ask_on_failure import AskOnFailure, policy_of
 from .runtime.duration import seconds
 from .runtime.errors import InvalidSetup
@@ -41,7 +41,6 @@ from .runtime.redaction import Redact
 from .runtime.retry import Retry
 from .runtime.role import Role
 from .runtime.vouching import Signers
-from .tools.approvers import check_roles
 from .tools.source import ToolSource, sources
 
 F = TypeVar("F", bound=Declarable)
@@ -165,7 +164,7 @@ class App:
         if len({network.name for network in networks}) < len(networks):
             raise InvalidSetup(f"app {name!r} has two networks of one name")
         self._check_roles()
-        self._check_tools()
+        check_tools(self.agents, self.roles, name, encrypted=encryption is not None)
 
     def workflow(
         self,
@@ -254,15 +253,6 @@ class App:
         for role in self.roles:
             if role in OWN_WORDS:
                 raise InvalidSetup(f"subjects under {role!r} are Layby's own: rename the role")
-
-    def _check_tools(self) -> None:
-        tools = [tool for agent in self.agents.values() for tool in agent.own_tools]
-        check_roles(tools, self.roles, self.name)
-        if self.encryption is None and (asking := [t.name for t in tools if t.confidential]):
-            raise InvalidSetup(
-                f"the tool {asking[0]!r} is confidential=True, and app {self.name!r} is not "
-                "encrypted: give it App(encryption=Keyring.from_env())"
-            )
 
     def _check_trigger(self, subject: str) -> None:
         own = self.names.own(subject)

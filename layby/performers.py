@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from .actors.agents.agent import Agent
 from .actors.networks.network import Network
 from .runtime.errors import InvalidSetup
+from .tools.approvers import check_roles
 
 
 def performers(
@@ -38,3 +39,16 @@ def performers(
             else:
                 agents[performer.address] = performer
     return inner, agents
+
+
+def check_tools(
+    agents: Mapping[str, Agent], roles: Sequence[str], app: str, *, encrypted: bool
+) -> None:
+    """Check the tools of an app's agents against what it declares. Raises InvalidSetup."""
+    tools = [tool for agent in agents.values() for tool in agent.own_tools]
+    check_roles(tools, roles, app)
+    if not encrypted and (asking := [tool.name for tool in tools if tool.confidential]):
+        raise InvalidSetup(
+            f"the tool {asking[0]!r} is confidential=True, and app {app!r} is not encrypted: give "
+            "it App(encryption=Keyring.from_env())"
+        )

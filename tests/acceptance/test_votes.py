@@ -122,6 +122,27 @@ async def test_two_people_decide_what_one_cannot(engine: Engine) -> None:
         assert late[1].startswith("ada, bob answered at ")
 
 
+async def test_the_votes_so_far_are_the_same_wherever_they_are_shown(engine: Engine) -> None:
+    async with engine.works(finance()):
+        run = await engine.start("T1")
+        asked = await engine.question()
+        receipts = [await said(engine, "ada", "yes"), await said(engine, "bob", "no")]
+        assert [reason for _, reason in receipts] == ["1 of 2 for 'yes'", "1 of 2 for 'no'"]
+        wanted = [("ada", "yes"), ("bob", "no")]
+
+        async def in_the_list() -> bool:
+            [row] = await engine.client.questions()
+            return [(each.by, each.choice) for each in row.votes] == wanted
+
+        await until(in_the_list)
+        detail = await engine.client.show(run)
+        assert [(each.by, each.choice) for q in detail.questions for each in q.votes] == wanted
+        found = await engine.client.decision(asked.id, run=run)
+        assert [(each.by, each.choice) for each in found.outcome.votes] == wanted
+        state = await engine.state(run)
+        assert [each.by for q in state.questions.values() for each in q.votes] == ["ada", "bob"]
+
+
 async def test_the_same_person_twice_is_no_quorum(engine: Engine) -> None:
     async with engine.works(finance()):
         run = await engine.start("T1")
