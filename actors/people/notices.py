@@ -7,10 +7,12 @@ come twice, late and in any order.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from ...bus.errors import NoSubject
 from ...bus.requests import Requests
 from ...bus.token import encode
 from ...runtime import crash
@@ -67,8 +69,8 @@ class Notices:
 
     async def wake(self, role: str, ticket: str, run: str, question: str) -> None:
         """Have a question looked at again whose card was held. Repeatable."""
-        if role in self._roles:
-            notice = Notice(id=question, run=run, role=role, ticket=ticket, status=OPEN)
+        notice = Notice(id=question, run=run, role=role, ticket=ticket, status=OPEN)
+        with suppress(NoSubject):  # the role has no channels any longer
             await self._store(notice, "held")
 
     def _shown_to(self, live: LiveRun, question: str) -> list[str]:

@@ -136,7 +136,7 @@ class Notifier:
     async def _do(self, task: _Task, looked: _Looked) -> None:
         if self._names.own(task.delivery.subject).split(".")[1] == NOTICE:
             for card in self._cards(task):
-                if card.status == HELD and card.until <= clock.now() + 0.001:
+                if card.status == HELD and card.until <= _now(task):
                     await self._send(task, card.rung)
             await self._refresh(task, [each for each in self._cards(task) if each.status == SENT])
             return
@@ -199,10 +199,10 @@ class Notifier:
         """Until when quiet hours hold the first card; 0: they do not, or did already."""
         quiet, question = self._role.quiet, task.question
         ladder = task.live.state.ladders.get(question.id, NO_LADDER)
-        now = clock.now()
+        now = _now(task)
         known = self._card(task, FIRST)
         if known is not None and known.status == HELD:
-            return known.until if known.until > now + 0.001 else 0.0
+            return known.until if known.until > now else 0.0
         if quiet is None or ladder.urgent:
             return 0.0
         until = round(quiet.until(now), 3)
@@ -316,6 +316,11 @@ class Notifier:
     async def _is_secret(self, run: str) -> bool:
         encrypted = self._host.ports.encrypted
         return encrypted is not None and await encrypted(run)
+
+
+def _now(task: _Task) -> float:
+    """The time, at least that of the message: a clock that is behind must not lose a wake-up."""
+    return max(clock.now(), task.delivery.at)
 
 
 def _read(delivery: Delivery) -> _Looked:

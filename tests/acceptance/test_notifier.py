@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -432,6 +433,45 @@ def end_quiet_at(monkeypatch: pytest.MonkeyPatch, over: float) -> None:
 
 def _now() -> float:
     return datetime.now(UTC).timestamp()
+
+
+async def test_a_held_card_is_sent_by_a_worker_whose_clock_is_behind(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = MemoryChannel()
+    end_quiet_at(monkeypatch, _now() + 1.5)
+    app = asking(Role("developer", quiet=quiet_for(5), channels=[channel]))
+    async with engine.works(app):
+        run = await engine.start()
+        await notified(engine, run)
+        behind = SimpleNamespace(now=lambda: _now() - 60)
+        monkeypatch.setattr(notifier, "clock", behind)
+        await channel.wait()
+
+
+async def test_another_apps_worker_may_take_the_wake_up_of_a_held_card(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = MemoryChannel()
+    end_quiet_at(monkeypatch, _now() + 1.5)
+    app = asking(Role("developer", quiet=quiet_for(5), channels=[channel]))
+    async with engine.works(app):
+        run = await engine.start()
+        await notified(engine, run)
+    other = App("other", roles=[Role("clerk", channels=[MemoryChannel()])])
+    other.workflow(on="other.opened", key="ticket", name="other")(_nothing)
+    async with engine.works(other):
+        await until(lambda: _noticed(engine))
+    async with engine.works(app):
+        await channel.wait()
+
+
+async def _nothing(event: dict[str, Any], step: Any) -> None:
+    """Do nothing."""
+
+
+async def _noticed(engine: Engine) -> bool:
+    return bool([each async for each in every(engine.wire, "QUESTIONS", "developer.notice.T1")])
 
 
 async def test_a_held_card_of_a_closed_question_is_never_sent(

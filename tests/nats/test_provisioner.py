@@ -83,7 +83,8 @@ async def test_an_app_with_more_triggers_extends_the_stream(bus: Bus) -> None:
     info = await bus.requests.api("STREAM.INFO.EVENTS")
     assert {"one.opened", "two.opened"} <= set(info["config"]["subjects"])
     answers = await bus.requests.api("STREAM.INFO.ANSWERS")
-    assert answers["config"]["subjects"] == ["developer.response.>", "legal.response.>"]
+    subjects = set(answers["config"]["subjects"])
+    assert {"developer.response.>", "legal.response.>"} <= subjects
 
 
 class Meeting(Requests):
