@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from layby import Agent, App, Approvers, Step, ToolContext, tool
+from layby.actors.people.sent_answers import SentAnswers
 from layby.bus.requests import PubAck
 from layby.client.decision import verify
 from layby.runtime.errors import InvalidSetup
@@ -241,3 +242,19 @@ async def test_a_decision_says_by_whose_word_somebody_answered(engine: Engine) -
     checks = verify(decision)
     assert all(check.ok for check in checks), checks
     assert any("the word of a link that was sent to them" in check.what for check in checks)
+
+
+async def test_the_answers_of_a_ticket_are_read_in_order_whoever_vouches(engine: Engine) -> None:
+    async with engine.works(asking()):
+        sent = ["", "ada.via-slack", "bob", "cleo.via-x", "ada", "bob.via-link"]
+        for words in sent:
+            await say(engine, words)
+        reader = SentAnswers("finance", engine.wire)
+        found = [each.given async for each in reader.since("T1", 0.0)]
+    assert [(each.responder, each.vouched) for each in found] == [
+        ("", "none"),
+        ("ada", "slack"),
+        ("bob", "nats"),
+        ("ada", "nats"),
+        ("bob", "link"),
+    ]
