@@ -38,6 +38,8 @@ RETRY_DELAY = 0.2
 """Seconds after which an answer is tried again while its question is being published."""
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 _UNFIT = "the question did not accept this answer, and its run has been erased since"
+_OF_OPEN = frozenset({"accepted", "too_late"})
+"""Outcomes of answers to open questions; what was stored earlier may have decided them in time."""
 _FAST_RETRIES = 25
 """Deliveries, five seconds, after which retries slow down: the question may never appear."""
 _SLOW_RETRY_DELAY = 1.0
@@ -250,7 +252,7 @@ class AnswerResolver:
         meant = verdict.question
         if verdict.outcome == "ambiguous":
             shown = min(question.since for question in verdict.candidates)
-        elif verdict.outcome == "accepted" and meant is not None and meant.status == "open":
+        elif verdict.outcome in _OF_OPEN and meant is not None and meant.status == OPEN:
             shown = meant.since
         else:
             return False

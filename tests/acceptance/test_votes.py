@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from layby import Agent, App, Approvers, NoQuorum, Role, Rung, Step, ToolContext, tool
 from layby.actors.people.answer_resolution import AnswerResolver
+from layby.actors.people.deadlines import Deadlines
 from layby.actors.people.open_questions import OpenQuestions
 from layby.actors.people.question_closing import QuestionCloser
 from layby.actors.people.tickets import decode
@@ -365,6 +367,31 @@ async def test_a_question_that_another_worker_has_listed_for_a_vote_leaves_the_l
         assert (await engine.result(run))["by"] == "ada, bob"
     rows = [item.key async for item in Bucket(engine.wire, "questions").items() if "." in item.key]
     assert rows == []
+
+
+async def test_an_answer_after_the_decision_and_the_deadline_is_told_who_decided_each_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> None:
+        """Leave the deadline to those who come after it."""
+
+    monkeypatch.setattr(Deadlines, "due", never)
+    async with engine.works(finance(ack_wait=3)):
+        await engine.start("T1", timeout=1.0)
+        asked = await engine.question()
+    votes = [await vote(engine, by, "yes") for by in ("ada", "bob")]
+    for _ in votes:
+        await taken_by_dead_worker(engine)
+    await until(lambda: passed(asked.deadline))
+    late = await vote(engine, "cleo", "yes")
+    async with engine.works(finance(ack_wait=3)):
+        assert (await receipt(engine, late))["outcome"] == "already_answered"
+        assert (await receipt(engine, votes[1]))["outcome"] == "accepted"
+
+
+async def passed(deadline: str) -> bool:
+    """Whether a deadline is over."""
+    return datetime.now(UTC) > datetime.fromisoformat(deadline)
 
 
 async def hold_answers(wire: Requests, until: str) -> None:
