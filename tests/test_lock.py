@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "deploy" / "requirements.lock"
 RENEW = "renew deploy/requirements.lock as its first lines say"
-EXTRAS = ("nkeys", "crypto")
-"""What the image has beside the core."""
+EXTRAS = ("nkeys", "crypto", "email", "slack")
+"""What an image may have beside the core."""
 _ENTRY = re.compile(
     r"^([a-z0-9_.-]+)==([^ ;\\]+)[^\n]*((?:\\\n\s+--hash=sha256:[0-9a-f]{64}\s*)+)", re.MULTILINE
 )
@@ -51,5 +51,7 @@ def test_a_worker_brings_no_server() -> None:
 def test_the_image_installs_what_is_locked() -> None:
     text = (ROOT / "deploy" / "Dockerfile").read_text()
     assert "--require-hashes --wheel-dir /wheels -r deploy/requirements.lock" in text
-    assert f"layby[{','.join(EXTRAS)}]" in text
+    assert '"layby[${EXTRAS}]"' in text
+    for given in re.findall(r"EXTRAS=([a-z,]+)", text):
+        assert set(given.split(",")) <= set(EXTRAS), RENEW
     assert "!deploy/requirements.lock" in (ROOT / "deploy" / "Dockerfile.dockerignore").read_text()
