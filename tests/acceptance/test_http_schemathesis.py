@@ -26,8 +26,13 @@ pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 EXAMPLES = int(os.environ.get("LAYBY_HTTP_EXAMPLES", "8"))
 """Requests for each operation: so many that it allows, and so many that it does not."""
-MEANT = {"/runs", "/runs/{id}/events", "/events", "/questions"}
-MEANT |= {f"/questions/{{id}}/{verb}" for verb in ("answer", "claim", "pass")}
+MEANT = {
+    "/runs",
+    "/runs/{id}/events",
+    "/events",
+    "/questions",
+    *(f"/questions/{{id}}/{verb}" for verb in ("answer", "claim", "pass")),
+}
 """What these take must also mean something: a cursor, a number, a subject, an answer, a role."""
 ENDLESS = "/feed"
 FOLLOWED = "/runs/{id}/events"
