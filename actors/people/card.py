@@ -11,8 +11,8 @@ from ...runtime.channel import Card, CardVote
 from ...runtime.choice import choice_of
 from ...runtime.form_text import choices
 from ...runtime.ladder import NO_LADDER, PERSON, Ladder, LadderRung
-from ...runtime.ladder_records import ASKED
-from ...runtime.quorum import terms
+from ...runtime.ladder_records import ASKED, ESCALATION
+from ...runtime.quorum import roles_of, terms
 from ...runtime.state import ANSWERED, CANCELLED, COMPLETED, NO_QUORUM, OPEN, Question, RunState
 from ...runtime.vote import summary, votes_on
 from ...tools.shown_call import shown_call
@@ -87,7 +87,7 @@ def card_of(
         kind=rung.kind if rung is not None else ASKED,
         number=_number(ladder, place.rung),
         to=rung.to if rung is not None and rung.to.startswith(PERSON) else ladder.to,
-        told=_told(ladder, rung),
+        told=_told(ladder, rung, is_one_of_several=place.role in roles_of(question)[1:]),
         urgent=ladder.urgent,
         first=place.first,
         answer_with=answer_with(names, state.ticket, shown, place.role) if is_open else (),
@@ -139,7 +139,10 @@ def _number(ladder: Ladder, place: int) -> int:
     return ladder.number_of(place)
 
 
-def _told(ladder: Ladder, rung: LadderRung | None) -> tuple[str, ...]:
+def _told(ladder: Ladder, rung: LadderRung | None, *, is_one_of_several: bool) -> tuple[str, ...]:
+    """Who is told; a rota is that of the role that was asked first, not of the others."""
+    if is_one_of_several and (rung is None or rung.kind != ESCALATION):
+        return ()
     if rung is None:  # who was on duty when it was asked
         rung = next((each for each in ladder.rungs if each.kind == ASKED), None)
     return tuple(rung.told) if rung is not None else ()

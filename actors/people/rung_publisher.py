@@ -140,12 +140,18 @@ class RungPublisher:
         shown = asked_also_of(shown, role)
         lines = answer_with(names, ticket, shown, role)
         message = published_question(names, ticket, shown, lines, self._host.ports.signers)
-        message["rung"] = _about(reached)
+        told = self._told(reached, role)
+        message["rung"] = _about(reached, told)
         subject = PublishedQuestions(role, self._requests).subject(ticket)
-        headers = self._headers(reached, role)
+        headers = self._headers(reached, role, told)
         return await self._requests.store(subject, msgspec.json.encode(message), headers)
 
-    def _headers(self, reached: _Rung, role: str) -> dict[str, str]:
+    def _told(self, reached: _Rung, role: str) -> list[str]:
+        """Who is told; a rota is that of the role that was asked first, not of the others."""
+        rung = reached.rung
+        return rung.told if role == self._role or rung.kind == ESCALATION else []
+
+    def _headers(self, reached: _Rung, role: str, told: list[str]) -> dict[str, str]:
         question, rung = reached.question, reached.rung
         own = "" if role == self._role else f".{role}"
         kind = ESCALATION_HEADER if rung.kind == ESCALATION else REMINDER_HEADER
@@ -154,8 +160,8 @@ class RungPublisher:
             RUNG: str(reached.place),
             kind: str(reached.number),
         }
-        if rung.told:
-            headers[TOLD_HEADER] = ",".join(rung.told)
+        if told:
+            headers[TOLD_HEADER] = ",".join(told)
         if rung.by:
             headers[PASSED_HEADER] = rung.by
         if role != question.role:
@@ -172,7 +178,7 @@ class RungPublisher:
         )
 
 
-def _about(reached: _Rung) -> dict[str, object]:
+def _about(reached: _Rung, told: list[str]) -> dict[str, object]:
     """What a message says of the rung that it was published for."""
     rung = reached.rung
     return {
@@ -180,7 +186,7 @@ def _about(reached: _Rung) -> dict[str, object]:
         "kind": rung.kind,
         "number": reached.number,
         **({"to": rung.to} if rung.to else {}),
-        **({"told": rung.told} if rung.told else {}),
+        **({"told": told} if told else {}),
         **({"nobody": True} if rung.nobody else {}),
         **({"by": rung.by} if rung.by else {}),
         **({"claimed": True} if rung.claimed else {}),

@@ -612,18 +612,26 @@ async def test_all_groups_are_reminded_and_nobody_else_is_asked_to_vote(engine: 
         escalate=[Rung("300ms", to="role:lead"), Rung("400ms", to="person:cto")],
     )
 
-    async def published(role: str) -> list[str | None]:
-        found = every(engine.wire, "QUESTIONS", f"{role}.question.T1")
-        return [each.headers.get("Layby-Reminder") async for each in found]
+    async def for_ada(_: dict[str, Any], step: Step) -> dict[str, Any]:
+        groups = {"legal": 1, "finance": 1}
+        answer = await step.ask(
+            "finance", "Pay it?", answer=bool, groups=groups, to="person:ada", timeout=60
+        )
+        return {"by": answer.by}
 
-    async with engine.works(app_of(one_of_each, roles=[pressed, LEGAL, "lead"])):
+    async def published(role: str) -> list[tuple[str | None, str | None]]:
+        found = every(engine.wire, "QUESTIONS", f"{role}.question.T1")
+        headers = [each.headers async for each in found]
+        return [(each.get("Layby-Reminder"), each.get("Layby-Told")) for each in headers]
+
+    async with engine.works(app_of(for_ada, roles=[pressed, LEGAL, "lead"])):
         run = await engine.start("T1")
         await engine.told(run, "question.escalated")
 
         async def reminded() -> bool:
             return [await published(role) for role in ("finance", "legal")] == [
-                [None, "1", None],
-                [None, "1", None],
+                [(None, None), ("1", "ada"), (None, "cto")],
+                [(None, None), ("1", None), (None, "cto")],
             ]
 
         await until(reminded)

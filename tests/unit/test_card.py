@@ -133,6 +133,24 @@ def test_votes_and_what_they_need_are_shown() -> None:
     assert shown.accept == ("nats",)
 
 
+def test_the_rota_of_the_role_that_is_asked_first_tells_nobody_of_another() -> None:
+    ladder = Laddered(
+        id="q1",
+        rungs=[
+            PlannedRung(kind="asked", at=101.0, rota="duty"),
+            PlannedRung(kind="reminder", at=110.0, rota="duty"),
+            PlannedRung(kind="escalation", at=140.0, to="person:cto"),
+        ],
+    )
+    told = [["eve"], ["eve"], ["cto"]]
+    reached = [Reached(id="q1", rung=rung, told=told[rung]) for rung in range(3)]
+    both = Quorum(number=2, groups={"finance": 1, "legal": 1})
+    state = state_of(ladder, asked(Proposed, form={"type": "boolean"}, quorum=both), *reached)
+    assert [card(state, "finance", rung).told for rung in (-1, 1)] == [("eve",), ("eve",)]
+    assert [card(state, "legal", rung).told for rung in (-1, 1)] == [(), ()]
+    assert card(state, "legal", 2).told == ("cto",)
+
+
 def test_a_reminder_and_an_escalation_say_which_they_are() -> None:
     ladder = Laddered(
         id="q1",
