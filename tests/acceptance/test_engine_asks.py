@@ -24,9 +24,9 @@ from tests.scripted import Scripted, asks, calls, results, says
 
 pytestmark = pytest.mark.nats
 
-LEFT_OUT = {"accept", "call", "sha256", "confidential", "encrypted", "to", "ladder", "asked_of"} | {
-    "quorum",
-    "votes",
+LEFT_OUT = {
+    *("accept", "call", "sha256", "confidential", "encrypted", "to", "only", "ladder", "asked_of"),
+    *("quorum", "votes", "claim", "declined", "cards"),
 }
 """Fields of a row that a published question has only where they say something."""
 

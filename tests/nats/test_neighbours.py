@@ -79,7 +79,7 @@ async def test_streams_of_an_earlier_release_are_known_by_their_settings(bus: Bu
     assert changes == [
         "added desk.paid to stream EVENTS",
         "added legal.question.*, legal.receipt.* to stream QUESTIONS",
-        "added legal.response.> to stream ANSWERS",
+        "added legal.response.>, legal.claim.>, legal.pass.>, legal.decline.> to stream ANSWERS",
     ]
     assert (await config_of(bus, "EVENTS"))["metadata"]["layby"] == "1"
 

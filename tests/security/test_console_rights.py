@@ -38,6 +38,7 @@ PLACES = {
     "/live": INBOX,
     "/inbox": INBOX,
     "/inbox/{question}": INBOX,
+    "/inbox/{question}/{verb}": INBOX,
     "/inbox/live": INBOX,
     "/inbox/history": INBOX,
     "/health/dead/{letter:int}/{deed}": DEED,

@@ -35,13 +35,18 @@ ANSWER = frozenset({"operator", "responder"})
 INBOX = {"GET": ALL, "POST": ANSWER}
 PAGE = {"GET": SEE, "POST": DO}
 DEED = {"GET": DO, "POST": DO}
+LINK = {"GET": ALL, "POST": ALL}
+"""A link from a mail is a login of its own."""
 PLACES: dict[str, dict[str, frozenset[str]]] = {
     "/live": {"GET": ALL},
     "/inbox": INBOX,
     "/inbox/{question}": INBOX,
+    "/inbox/{question}/{verb}": INBOX,
     "/inbox/live": INBOX,
     "/inbox/history": INBOX,
     "/health/dead/{letter:int}/{deed}": DEED,
+    "/answer/{token}": LINK,
+    "/answer/layby.css": LINK,
 }
 """Whoever may use these; all others are as `PAGE` says."""
 

@@ -140,6 +140,6 @@ async def test_who_needs_new_credentials_is_named(
     where = ["--registry", str(registry.folder), "--json"]
     assert layby(["accounts", "move", str(tmp_path / "nats"), *where]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["written"] == ["provisioner", "worker", "observer", "operator"]
+    assert found["written"] == ["provisioner", "worker", "notifier", "observer", "operator"]
     assert (found["streams"], found["trails"], found["trail"]) == (0, 1, registry.trail)
     assert {each.name for each in streams.iterdir()} == {"RUNS", "MY_AUDIT"}
