@@ -11,8 +11,10 @@ import time
 
 import pytest
 
-_AT_ONCE = 2
+_AT_ONCE = 3
 """Tests at a time for each core, as most of them wait for somebody now and then."""
+_CHOSEN = 2
+"""The same of proofs and of tests with a browser, which wait less."""
 _MOST = 8
 _TELL = 10.0
 """Seconds between two lines of progress."""
@@ -32,7 +34,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes share the tests: none for the few that are named."""
     if not _is_whole(config):
         return 0
-    return min(_MOST, _AT_ONCE * len(os.sched_getaffinity(0)))
+    at_once = _CHOSEN if config.option.markexpr else _AT_ONCE
+    return min(_MOST, at_once * len(os.sched_getaffinity(0)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
