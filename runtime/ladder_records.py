@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -93,3 +94,12 @@ def told(record: _Telling) -> str:
     names = [f"{each} for {absent[each]}" if each in absent else each for each in record.told]
     claimed = isinstance(record, Reached) and record.claimed
     return ", ".join(names) + (" only, who is on it" if claimed else "")
+
+
+def named(told: list[str], kind: str, role: str, roles: Sequence[str]) -> list[str]:
+    """Who a role reads was told by name at a rung of a question that `roles` are asked.
+
+    The people that a rota names, or that the question is meant for, are of the first role; what the
+    others read is for all of them. An escalation names the same person to everybody.
+    """
+    return told if kind == ESCALATION or role not in roles[1:] else []

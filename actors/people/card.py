@@ -11,7 +11,7 @@ from ...runtime.channel import Card, CardVote
 from ...runtime.choice import choice_of
 from ...runtime.form_text import choices
 from ...runtime.ladder import NO_LADDER, PERSON, Ladder, LadderRung
-from ...runtime.ladder_records import ASKED, ESCALATION
+from ...runtime.ladder_records import ASKED, named
 from ...runtime.quorum import roles_of, terms
 from ...runtime.state import ANSWERED, CANCELLED, COMPLETED, NO_QUORUM, OPEN, Question, RunState
 from ...runtime.vote import summary, votes_on
@@ -57,7 +57,7 @@ def card_of(
     """
     shown = veiled(asked_also_of(parked_question(state, question), place.role))
     ladder = state.ladders.get(question.id, NO_LADDER)
-    rung = ladder.rungs[place.rung] if 0 <= place.rung < len(ladder.rungs) else None
+    rung = _rung(ladder, place.rung)
     tool, arguments = _call(shown) if question.digest else ("", "")
     is_open = question.status == OPEN
     # A claim that has expired since is not shown again once anything else has happened.
@@ -87,7 +87,7 @@ def card_of(
         kind=rung.kind if rung is not None else ASKED,
         number=_number(ladder, place.rung),
         to=rung.to if rung is not None and rung.to.startswith(PERSON) else ladder.to,
-        told=_told(ladder, rung, is_one_of_several=place.role in roles_of(question)[1:]),
+        told=_told(question, ladder, place),
         urgent=ladder.urgent,
         first=place.first,
         answer_with=answer_with(names, state.ticket, shown, place.role) if is_open else (),
@@ -139,13 +139,17 @@ def _number(ladder: Ladder, place: int) -> int:
     return ladder.number_of(place)
 
 
-def _told(ladder: Ladder, rung: LadderRung | None, *, is_one_of_several: bool) -> tuple[str, ...]:
-    """Who is told; a rota is that of the role that was asked first, not of the others."""
-    if is_one_of_several and (rung is None or rung.kind != ESCALATION):
-        return ()
+def _told(question: Question, ladder: Ladder, place: Place) -> tuple[str, ...]:
+    rung = _rung(ladder, place.rung)
     if rung is None:  # who was on duty when it was asked
         rung = next((each for each in ladder.rungs if each.kind == ASKED), None)
-    return tuple(rung.told) if rung is not None else ()
+    if rung is None:
+        return ()
+    return tuple(named(rung.told, rung.kind, place.role, roles_of(question)))
+
+
+def _rung(ladder: Ladder, place: int) -> LadderRung | None:
+    return ladder.rungs[place] if 0 <= place < len(ladder.rungs) else None
 
 
 def _outcome(state: RunState, question: Question) -> str:

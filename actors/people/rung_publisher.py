@@ -17,7 +17,7 @@ from ...runtime.act_records import Passed
 from ...runtime.delivery_policy import PoisonMessage
 from ...runtime.host import Host
 from ...runtime.ladder import NO_LADDER, LadderRung
-from ...runtime.ladder_records import ASKED, ESCALATION, Reached
+from ...runtime.ladder_records import ASKED, ESCALATION, Reached, named
 from ...runtime.quorum import roles_of
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
@@ -140,16 +140,12 @@ class RungPublisher:
         shown = asked_also_of(shown, role)
         lines = answer_with(names, ticket, shown, role)
         message = published_question(names, ticket, shown, lines, self._host.ports.signers)
-        told = self._told(reached, role)
+        rung = reached.rung
+        told = named(rung.told, rung.kind, role, roles_of(reached.question))
         message["rung"] = _about(reached, told)
         subject = PublishedQuestions(role, self._requests).subject(ticket)
         headers = self._headers(reached, role, told)
         return await self._requests.store(subject, msgspec.json.encode(message), headers)
-
-    def _told(self, reached: _Rung, role: str) -> list[str]:
-        """Who is told; a rota is that of the role that was asked first, not of the others."""
-        rung = reached.rung
-        return rung.told if role == self._role or rung.kind == ESCALATION else []
 
     def _headers(self, reached: _Rung, role: str, told: list[str]) -> dict[str, str]:
         question, rung = reached.question, reached.rung

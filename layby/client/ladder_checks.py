@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..runtime.entry import Answered, Expired, Record
-from ..runtime.ladder_records import Laddered, Reached
+from ..runtime.ladder_records import Laddered, Reached, named
+from ..runtime.quorum import roles_of
 from ..runtime.times import iso
 from .decision_file import Check, Checks, Decision, Rung
 
@@ -87,6 +88,7 @@ def in_words(rung: Rung) -> str:
 
 
 def _of_messages(decision: Decision, rungs: Sequence[Rung]) -> Checks:
+    roles = roles_of(decision.question)
     for shown in decision.shown:
         if shown.rung is None:
             continue
@@ -94,7 +96,7 @@ def _of_messages(decision: Decision, rungs: Sequence[Rung]) -> Checks:
         what = f"message {shown.seq} asked again for rung {shown.rung}"
         if rung is None or not rung.entry:
             yield Check(ok=False, what=f"{what}, which was not reached")
-        elif shown.told != rung.told:
+        elif shown.told != named(rung.told, rung.kind, shown.role, roles):
             told = ", ".join(shown.told) or "nobody by name"
             yield Check(
                 ok=False, what=f"{what} and told {told}, and the log says: {in_words(rung)}"

@@ -20,6 +20,7 @@ from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
 from layby.bus.reading import every
 from layby.bus.requests import PubAck, Requests
+from layby.client.decision import verify
 from layby.runtime.entry import Voted
 from layby.runtime.errors import InvalidSetup
 from layby.tools.ask_developer import make_ask
@@ -642,6 +643,8 @@ async def test_all_groups_are_reminded_and_nobody_else_is_asked_to_vote(engine: 
         assert (await said(engine, "bob", "yes"))[0] == "accepted"
         assert (await engine.result(run))["by"] == "dan, bob"
         assert await engine.client.questions() == []
+        found = await engine.client.decision(row.id, run=run)
+        assert [check.what for check in verify(found) if not check.ok] == []
 
 
 async def test_a_vote_on_what_no_log_asks_gets_its_receipt(engine: Engine) -> None:
