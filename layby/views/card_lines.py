@@ -11,7 +11,7 @@ from ..runtime.times import iso
 def card_words(record: Notified) -> str:
     """What became of a card, in a few words."""
     if record.status == HELD:
-        return f"quiet hours hold the card for {record.channel}"
+        return f"quiet hours hold the card to {record.channel}"
     return f"{'no card reached' if record.status == FAILED else 'sent a card to'} {record.channel}"
 
 

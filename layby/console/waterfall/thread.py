@@ -186,7 +186,8 @@ def _of_card(record: Notified | Undelivered, at: float) -> Moment:
         words = f"no channel of {record.role} could show it"
         return Moment(what="card", at=iso(at), rung=words)
     until = iso(record.until) if record.until else ""
-    return Moment(what="card", at=iso(at), rung=card_words(record), by=until, why=record.reason)
+    words = f"{card_words(record)} for {record.role}"
+    return Moment(what="card", at=iso(at), rung=words, by=until, why=record.reason)
 
 
 def _add_vote(run: WatchedRun, thread: Thread, number: str, record: entry.Voted) -> None:
