@@ -232,6 +232,16 @@ class Catalogue:
                         found = await self.question(question)
         return found
 
+    async def question_changed(self, known: QuestionRow) -> None:
+        """Wait until a question is not as it was known: its change may be on its way here."""
+        async with self.changes() as batches:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LISTED):
+                    found = await self.question(known.id)
+                    while found is not None and found.question == known:
+                        await anext(batches)
+                        found = await self.question(known.id)
+
     async def history(self, query: QuestionQuery | None = None) -> HistoryPage:
         """Closed questions, the one that was asked last first; if wanted, open ones before them.
 

@@ -75,6 +75,7 @@ async def say(request: Request) -> Response:
     status, why = await _said(request, thread.question, verb)
     if why:
         return await _unsent(request, thread.question, Draft(), why, status)
+    await console_of(request).catalogue.question_changed(thread.question)
     query = f"?{urlencode({'role': role_of(request)})}" if role_of(request) else ""
     return RedirectResponse(f"{console_of(request).url(f'/inbox/{question}')}{query}", 303)
 
