@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -223,24 +223,24 @@ class Catalogue:
 
     async def question_soon(self, question: str) -> QuestionThread | None:
         """The same; one that was asked just now may be on its way here."""
+        return await self._awaited(question, lambda found: found is None or _is_coming(found))
+
+    async def question_changed(self, known: QuestionRow) -> None:
+        """Wait until a question is not as it was known: its change may be on its way here."""
+        await self._awaited(known.id, lambda found: found is not None and found.question == known)
+
+    async def _awaited(
+        self, question: str, is_early: Callable[[QuestionThread | None], bool]
+    ) -> QuestionThread | None:
+        """A question, read again with each change for a moment while it is too early."""
         async with self.changes() as batches:
             found = await self.question(question)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LISTED):
-                    while found is None or _is_coming(found):
+                    while is_early(found):
                         await anext(batches)
                         found = await self.question(question)
         return found
-
-    async def question_changed(self, known: QuestionRow) -> None:
-        """Wait until a question is not as it was known: its change may be on its way here."""
-        async with self.changes() as batches:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LISTED):
-                    found = await self.question(known.id)
-                    while found is not None and found.question == known:
-                        await anext(batches)
-                        found = await self.question(known.id)
 
     async def history(self, query: QuestionQuery | None = None) -> HistoryPage:
         """Closed questions, the one that was asked last first; if wanted, open ones before them.
