@@ -84,6 +84,62 @@ async def test_a_click_counts_though_the_run_grows_meanwhile(
             await page.locator("#run-head .st-completed").wait_for()
 
 
+PRESSED = "window.pressed = document.querySelector('#wf tbody tr[data-row]')"
+FULL = "document.getElementById('wf-axis').dataset.rate = '200'"
+"""The axis is about to be full: the page then asks for a wider one, at the next second."""
+IS_FULL = f"""({FULL},
+Number.parseFloat(document.querySelector('#run line[data-now]').getAttribute('x1')) > 99)"""
+PRESSED_AGAIN = """for (const kind of ["pointerup", "pointerdown"])
+document.dispatchEvent(new PointerEvent(kind, { bubbles: true, buttons: 1 }))"""
+
+
+async def test_a_click_counts_though_the_axis_has_become_full_meanwhile(
+    layby_running: Any, tab: OpenPage
+) -> None:
+    async with layby_running(app) as rt, console_on(rt.settings) as console:
+        run = await rt.send("desk.opened", {"ticket": "T1"})
+        await rt.question()
+        async with tab(console, f"/runs/{run}") as page:
+            await page.get_by_text("waiting for developer").first.wait_for()
+            await page.locator("#wf tbody tr[data-row] a.lk").first.hover()
+            await page.mouse.down()
+            await page.evaluate(PRESSED)
+            async with page.expect_response(f"**/runs/{run}") as wider:
+                await page.evaluate(FULL)
+            await (await wider.value).finished()
+            assert await page.evaluate("new Promise(requestAnimationFrame)") > 0
+            await page.evaluate(PRESSED_AGAIN)
+            assert await page.evaluate("new Promise(requestAnimationFrame)") > 0
+            assert await page.evaluate("window.pressed.isConnected"), "no click comes from it now"
+            await page.mouse.up()
+            await page.wait_for_url("**row=*")
+
+
+async def test_a_wider_axis_does_not_take_the_place_of_what_was_clicked(
+    layby_running: Any, tab: OpenPage
+) -> None:
+    async with layby_running(app) as rt, console_on(rt.settings) as console:
+        run = await rt.send("desk.opened", {"ticket": "T1"})
+        await rt.question()
+        async with tab(console, f"/runs/{run}") as page:
+            await page.get_by_text("waiting for developer").first.wait_for()
+            clicked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+            def clicks(route: Any) -> None:
+                clicked.set_result(route)
+
+            async def is_full() -> bool:
+                return bool(await page.evaluate(IS_FULL))
+
+            await page.route("**row=*", clicks, times=1)
+            await page.locator("#wf tbody tr[data-row] a.lk").first.click()
+            route = await clicked
+            await until(is_full)
+            await route.continue_()
+            await page.wait_for_url("**row=*")
+            assert "row=" in await page.evaluate("document.getElementById('run').dataset.query")
+
+
 async def test_the_banner_leads_to_the_runs_own_question(layby_running: Any, tab: OpenPage) -> None:
     async with layby_running(app) as rt, console_on(rt.settings) as console:
         await rt.question(await rt.send("desk.opened", {"ticket": "T1"}))

@@ -56,23 +56,38 @@ function put(fresh) {
   restore(fresh, state);
 }
 
-// An element that is replaced between the pressing of a button and its release gets no click.
+// An element that is replaced between the pressing of a button and its release gets no click: while
+// one is pressed, whatever would replace a part of the page waits.
 let held = null;
+let releasing = 0;
+
+function hold() {
+  clearTimeout(releasing); // pressed again before the last release was over
+  held ??= [];
+}
+
 function release() {
-  setTimeout(() => {
+  clearTimeout(releasing);
+  releasing = setTimeout(() => { // the click comes first
     const late = held ?? [];
     held = null;
-    late.forEach(patch);
+    late.forEach((change) => change());
   });
 }
 
-addEventListener("pointerdown", () => { held ??= []; }, true);
+addEventListener("pointerdown", hold, true);
 addEventListener("pointerup", release, true);
 addEventListener("pointercancel", release, true);
+addEventListener("pointermove", (event) => { if (held && !event.buttons) release(); }, true); // released elsewhere
 addEventListener("blur", release); // of the window: the button may be released elsewhere
 
+/** Change the page now, or as soon as no button is pressed. */
+function whenFree(change) {
+  if (held) held.push(change);
+  else change();
+}
+
 function patch(html) {
-  if (held) return void held.push(html);
   for (const fresh of parsed(html)) {
     if (fresh.id === "wf-axis") axisCame(fresh);
     put(fresh);
@@ -102,20 +117,39 @@ function axisCame(axis) {
 
 /** Show another look at the same run, without loading the frame again. */
 async function go(url, { push = true, focus = null } = {}) {
-  busy?.abort();
-  busy = new AbortController();
-  let answer;
-  try {
-    answer = await fetch(url, { signal: busy.signal, credentials: "same-origin" });
-  } catch (error) {
-    if (error.name !== "AbortError") location.assign(url);
-    return;
-  }
-  if (!answer.ok) return location.assign(url);
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const run = fresh.getElementById("run");
-  if (!run) return location.assign(url);
+  const run = await fetched(url, () => location.assign(url));
+  if (!run) return;
   if (push) history.pushState({}, "", url);
+  show(run, focus);
+}
+
+/** Show the same look anew. What a person has asked for comes first. */
+async function refresh() {
+  if (busy) return;
+  const run = await fetched(location.href, () => {}); // the stream says whether the console is away
+  if (run) show(run);
+}
+
+/** The page of a run, once it is here and no button is pressed; null: something else was asked for. */
+async function fetched(url, failed) {
+  busy?.abort();
+  const mine = busy = new AbortController();
+  try {
+    const answer = await fetch(url, { signal: mine.signal, credentials: "same-origin" });
+    const fresh = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
+    await new Promise(whenFree);
+    if (mine.signal.aborted) return null;
+    if (!fresh.getElementById("run")) return failed() ?? null;
+    return fresh;
+  } catch (error) {
+    return error.name === "AbortError" ? null : failed() ?? null;
+  } finally {
+    if (busy === mine) busy = null;
+  }
+}
+
+function show(fresh, focus = null) {
+  const run = fresh.getElementById("run");
   const scroll = [scrollX, scrollY];
   const active = document.activeElement?.id;
   const state = kept(byId("detail"));
@@ -314,16 +348,21 @@ async function fill(gap) {
   const at = gap.dataset.block ?? gap.id.slice(3);
   if (asked.has(at)) return;
   asked.add(at);
+  const mine = page();
   try {
     const url = new URL(`${page().dataset.run}/rows`, location.href);
     url.search = location.search;
     url.searchParams.set("block", at);
     const answer = await fetch(url, { credentials: "same-origin" });
-    if (answer.ok) for (const fresh of parsed(await answer.text())) put(fresh);
+    const rows = answer.ok ? parsed(await answer.text()) : [];
+    whenFree(() => {
+      if (mine !== page()) return; // another look by now
+      rows.forEach(put);
+      settle();
+    });
   } finally {
     asked.delete(at);
   }
-  settle();
 }
 
 /** What is far away is dropped, at the same height. */
@@ -412,7 +451,7 @@ function grow() {
     line.setAttribute("x1", `${x.toFixed(2)}%`);
     line.setAttribute("x2", `${x.toFixed(2)}%`);
   }
-  if (full && stream) go(location.href, { push: false });
+  if (full && stream) refresh();
 }
 setInterval(tick, 1000);
 
@@ -426,8 +465,8 @@ function listen() {
   url.search = location.search;
   const mine = stream = new EventSource(url);
   watch(mine, () => mine === stream && listen());
-  stream.addEventListener("patch", (event) => patch(JSON.parse(event.data).html));
-  stream.addEventListener("gone", () => location.reload()); // nobody can read it any more
+  stream.addEventListener("patch", (event) => whenFree(() => patch(JSON.parse(event.data).html)));
+  stream.addEventListener("gone", () => whenFree(() => location.reload())); // nobody can read it any more
 }
 addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => event.persisted && listen());
