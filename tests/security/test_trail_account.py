@@ -66,8 +66,10 @@ async def test_the_trail_is_removed_by_a_reply_subject(house: House, login: str)
                     raw.publish(subject, reply=target)
                 raw.publish(subject, reply=b"_INBOX_%b.last" % login.encode())
             assert await raw.sent() == []
-            await raw.received(len(EMPTY[login]))  # the server has gone through all of them
-        if house.walled or login == "provisioner":  # whose answers are never empty
+            kept = house.walled or login == "provisioner"  # whose answers are never empty
+            if kept:  # a trail that is gone may take the last answers along
+                await raw.received(len(EMPTY[login]))  # the server has gone through all of them
+        if kept:
             assert (await audited(house))[-1:] == before
         else:
 
