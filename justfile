@@ -18,6 +18,9 @@ types:
 test *arguments:
     .venv/bin/pytest {{ arguments }}
 
+security:
+    .venv/bin/pytest -m security
+
 browser:
     .venv/bin/pytest -m browser
 

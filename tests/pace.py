@@ -1,7 +1,8 @@
 """How the suite runs: side by side, without what takes longest, and telling how far it is.
 
-`pytest` alone runs every test but the proofs and those with a browser, several at a time. Name
-files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m proof`, `pytest -m browser`.
+`pytest` alone runs every test but the proofs, the attacks and those with a browser, several at
+a time. Name files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m proof`,
+`pytest -m security`, `pytest -m browser`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tests start many interpreters: with this set, each would compile all that it imports.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if _is_whole(config) and not config.option.markexpr:
-        config.option.markexpr = "not proof and not browser"
+        config.option.markexpr = "not proof and not security and not browser"
     if config.option.numprocesses and config.option.verbose == 0:
         config.pluginmanager.register(_Progress(config), "layby-progress")
 

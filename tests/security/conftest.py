@@ -11,6 +11,15 @@ from layby.console.server import Serving
 from tests.fix_browser import console_on
 from tests.security.house import House, started
 
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, but for the proofs."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("proof") is None:
+            item.add_marker(pytest.mark.security)
+
 
 @pytest.fixture(params=["accounts", "jwt", "one account"])
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
