@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,13 @@ import pytest
 import yaml
 
 from examples.support_agent import app as example
-from layby import App, Step
 from layby.access import Wall, outline
-from layby.bus.opened import opened
-from layby.bus.requests import Requests
-from layby.bus.server import EmbeddedServer
-from layby.bus.settings import ConnectionSettings
-from layby.client import Client
-from layby.worker.worker import working
+from layby.cli.entry import run
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 KUBERNETES = sorted([*DEPLOY.glob("kubernetes/*.yaml"), DEPLOY / "channels" / "notify.yaml"])
 MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), *KUBERNETES])
 DRAINS_WITHIN = 20
-WITHIN = 20.0
 
 
 def documents(name: str) -> list[Any]:
@@ -57,13 +49,10 @@ def test_everything_is_applied() -> None:
         assert all((DEPLOY / file).exists() for file in generator["files"])
 
 
-def test_keda_looks_at_every_consumer_of_the_app() -> None:
+def test_the_scaled_object_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["deploy", "keda", "examples.support_agent:app"]) == 0
+    assert (DEPLOY / "kubernetes" / "scaledobject.yaml").read_text() == capsys.readouterr().out
     [scaled] = documents("kubernetes/scaledobject.yaml")
-    looked_at = {
-        (trigger["metadata"]["stream"], trigger["metadata"]["consumer"])
-        for trigger in scaled["spec"]["triggers"]
-    }
-    assert looked_at == {(each.stream, each.name) for each in example.topology().consumers}
     [worker] = documents("kubernetes/worker.yaml")
     assert scaled["spec"]["scaleTargetRef"]["name"] == worker["metadata"]["name"]
 
@@ -111,40 +100,6 @@ def test_only_prometheus_reaches_metrics() -> None:
 def test_one_server_version_everywhere() -> None:
     texts = [path.read_text() for path in MANIFESTS]
     assert len({tag for text in texts for tag in re.findall(r"image: (nats:\S+)", text)}) == 1
-
-
-@pytest.mark.nats
-async def test_a_parked_run_keeps_no_worker_up(own_server: EmbeddedServer) -> None:
-    """What KEDA calls lag, pending and unacknowledged messages, is 0 while a run waits."""
-    app = App("waiting")
-
-    @app.workflow(on="waiting.begun", key="id")
-    async def wait(event: dict[str, Any], step: Step) -> str:
-        await step.sleep("1h")
-        return (await step.ask("developer", str(event))).text
-
-    @app.workflow(on="asking.begun", key="id")
-    async def ask(event: dict[str, Any], step: Step) -> str:
-        return (await step.ask("developer", str(event))).text
-
-    settings = ConnectionSettings(servers=(own_server.url,))
-    async with working(app, settings), Client.connect(settings) as client:
-        await client.send("waiting.begun", {"id": "T1"})
-        await client.send("asking.begun", {"id": "T2"})
-        async with asyncio.timeout(WITHIN):
-            while len(await client.runs("waiting")) < 2 or not await client.questions():
-                pass
-        async with opened(settings) as bus, asyncio.timeout(WITHIN):
-            while await lag(bus.requests, app):
-                pass
-
-
-async def lag(requests: Requests, app: App) -> int:
-    total = 0
-    for each in app.topology().consumers:
-        info = await requests.api(f"CONSUMER.INFO.{each.stream}.{each.name}")
-        total += info["num_pending"] + info["num_ack_pending"]
-    return total
 
 
 def test_a_notifier_runs_next_to_the_workers() -> None:

@@ -27,6 +27,7 @@ from layby.bus.binary import find_binary
 from tests.command import Command, done
 from tests.engine import until
 from tests.fix_nats import eventually
+from tests.keda import lags
 from tests.manifests import DEPLOY, ROOT, Part, compose, image, kubernetes, passwords, pods, shell
 from tests.scraping import answers, free_port, seen
 
@@ -248,6 +249,7 @@ def probes_and_keda_get_what_they_ask_for(site: Site) -> None:
     for path in ("/healthz", "/healthz?js-server-only=true"):
         assert site.asked(path)[0] == 200
     [scaled] = yaml.safe_load_all((DEPLOY / "kubernetes" / "scaledobject.yaml").read_text())
+    assert lags(scaled, site.monitor) == {}
     for trigger in scaled["spec"]["triggers"]:
         wanted = trigger["metadata"]
         _, told = site.asked(f"/jsz?acc={wanted['account']}&consumers=true&config=true")
@@ -257,6 +259,7 @@ def probes_and_keda_get_what_they_ask_for(site: Site) -> None:
             for stream in account["stream_detail"]
             for consumer in stream.get("consumer_detail") or ()
         }
+        assert account["name"] == wanted["account"]
         assert (wanted["stream"], wanted["consumer"]) in consumers
 
 
