@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from typing import Any
 from rich.console import Console
 
 from layby.bus.binary import find_binary
+from layby.bus.duration import seconds
 
 from . import (
     cards,
@@ -39,11 +41,13 @@ from . import (
     streams,
     ticket,
 )
+from .cluster import NODES
+from .disk import delay, hold_up
 from .measure import Figure, best
 from .peers import PEERS, Unavailable
 from .reach import reached
 from .report import show, show_reach
-from .server import ALWAYS, DEFAULT
+from .server import ALWAYS, DEFAULT, setting
 from .sizes import LONG, NORMAL, QUICK, Sizes
 
 Measure = Callable[[str, Sizes], Awaitable[list[Figure]]]
@@ -66,6 +70,10 @@ _WORKLOADS: dict[str, list[Measure]] = {
 }
 _DURABILITY_MATTERS = ("ticket", "encrypted", "steps", "network", "scale", "streams")
 """Workloads that are measured at both settings; the others at the server's default."""
+_CLUSTERED = ("ticket", "steps", "network")
+"""Workloads that are also measured with three servers."""
+_DELAYED = ("restate",)
+"""Peers whose disk can be slowed down too."""
 _WIDE = 140
 """Columns of a table that is not shown on a terminal."""
 
@@ -78,11 +86,16 @@ def main() -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     bench = _Bench(console, QUICK if asked.quick else LONG if asked.long else NORMAL)
     syncs = (DEFAULT, ALWAYS) if asked.sync == "both" else (asked.sync,)
-    for number in range(asked.rounds):
-        console.print(f"[dim]round {number + 1} of {asked.rounds}[/]")
-        asyncio.run(bench.run(asked.only, syncs, asked.peers))
-        if asked.out:
-            _write(asked.out, bench)
+    with tempfile.TemporaryDirectory(prefix="layby-bench-") as folder:
+        if asked.fsync_delay:
+            hold_up(round(asked.fsync_delay * 1e6), find_binary(), Path(folder))
+            syncs = (ALWAYS,)
+            asked.peers = [name for name in asked.peers if name in _DELAYED]
+        for number in range(asked.rounds):
+            console.print(f"[dim]round {number + 1} of {asked.rounds}[/]")
+            asyncio.run(bench.run(asked.only, syncs, asked.servers, asked.peers))
+            if asked.out:
+                _write(asked.out, bench)
     figures = best(bench.figures)
     show(console, figures, bench.notes)
     show_reach(console, reached(figures))
@@ -108,9 +121,11 @@ class _Bench:
         self._console = console
         self._sizes = sizes
 
-    async def run(self, workloads: Sequence[str], syncs: Sequence[str], peers: list[str]) -> None:
+    async def run(
+        self, workloads: Sequence[str], syncs: Sequence[str], servers: int, peers: list[str]
+    ) -> None:
         for workload in workloads:
-            for sync in syncs if workload in _DURABILITY_MATTERS else syncs[:1]:
+            for sync in _settings(workload, syncs, servers):
                 for measure in _WORKLOADS[workload]:
                     what = f"{measure.__module__.rpartition('.')[2]}, {workload}, sync {sync}"
                     await self._take(what, partial(measure, sync, self._sizes))
@@ -135,6 +150,14 @@ class _Bench:
         self._console.print(text, style="yellow", markup=False)
 
 
+def _settings(workload: str, syncs: Sequence[str], servers: int) -> list[str]:
+    """The settings at which a workload is measured."""
+    found = list(syncs if workload in _DURABILITY_MATTERS else syncs[:1])
+    if servers > 1 and workload in _CLUSTERED:
+        found += [setting(sync, servers) for sync in syncs]
+    return found
+
+
 def _arguments() -> Any:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     size = parser.add_mutually_exclusive_group()
@@ -143,6 +166,16 @@ def _arguments() -> Any:
     parser.add_argument("--only", type=_names(_WORKLOADS), default=list(_WORKLOADS))
     parser.add_argument("--peers", type=_names(PEERS), default=list(PEERS), help="or none")
     parser.add_argument("--sync", choices=[DEFAULT, ALWAYS, "both"], default="both")
+    parser.add_argument(
+        "--servers", type=int, choices=[1, NODES], default=1, help="3: also with three servers"
+    )
+    parser.add_argument(
+        "--fsync-delay",
+        type=seconds,
+        default=0.0,
+        metavar="2ms",
+        help="hold up each fsync of a server, with sync always",
+    )
     parser.add_argument("--rounds", type=int, default=1, help="repeat; the best is shown")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     return parser.parse_args()
@@ -178,6 +211,7 @@ def _about() -> dict[str, Any]:
         "python": platform.python_version(),
         "nats-server": nats.stdout.strip(),
         "cpus": os.cpu_count(),
+        "fsync delay, ms": delay() / 1e3,
         "machine": platform.platform(),
     }
 

@@ -18,6 +18,7 @@ from layby.bus.opened import opened
 from layby.bus.requests import Requests
 
 from . import desk
+from .disk import delay
 from .drive import WITHIN, Board
 
 
@@ -44,6 +45,14 @@ _entry = msgspec.json.Decoder(_Entry).decode
 _result = msgspec.json.Decoder(_Result).decode
 
 
+class _Receipt(msgspec.Struct):
+    outcome: str
+    ticket: str = ""
+
+
+_receipt = msgspec.json.Decoder(_Receipt).decode
+
+
 class Failed(RuntimeError):
     """A run under test did not complete."""
 
@@ -64,11 +73,13 @@ class Caller:
         cls, url: str, trigger: str = desk.TICKET, keyring: Keyring | None = None
     ) -> AsyncGenerator[Caller]:
         """A caller at the server of that URL whose tickets are events on `trigger`."""
-        settings = ConnectionSettings(servers=(url,))
+        settings = ConnectionSettings(servers=tuple(url.split(",")))
         async with opened(settings, patient=True, keyring=keyring) as (connection, requests):
             caller = cls(requests, trigger)
             await connection.nc.subscribe("developer.question.*", cb=caller.see_question)
             await connection.nc.subscribe(mail(NOBODY), cb=caller.see_entry)
+            if delay() or len(settings.servers) > 1:
+                await connection.nc.subscribe("developer.receipt.*", cb=caller.see_receipt)
             await connection.nc.flush()
             yield caller
 
@@ -95,6 +106,16 @@ class Caller:
     async def see_question(self, msg: Any) -> None:
         """Take note of a question."""
         self._parked.note(_question(msg.data).ticket)
+
+    async def see_receipt(self, msg: Any) -> None:
+        """Answer again if that came too early.
+
+        The caller sees a question when it is published. It may be stored much later, on a slow disk
+        or by several servers, and an answer from before that means another question.
+        """
+        receipt = _receipt(msg.data)
+        if receipt.outcome == "unknown_ticket":
+            await self.answer(receipt.ticket)
 
     async def see_entry(self, msg: Any) -> None:
         """Take note of the end of a run."""

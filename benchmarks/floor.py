@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from layby.bus.connection import ConnectionSettings
 from layby.bus.layout import bucket
 from layby.bus.log import STREAM, mail, parse, position, shares, subject
 from layby.bus.opened import opened
@@ -28,7 +27,7 @@ from layby.bus.wire import Message, Wire
 
 from .drive import Board, both_latencies, each, throughput
 from .measure import Cost, Figure
-from .server import server
+from .server import Servers, servers
 from .sizes import Sizes
 
 SUBJECT = "floor"
@@ -53,10 +52,11 @@ class Floor:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def at(cls, url: str) -> AsyncGenerator[Floor]:
-        """A floor on a server that has nothing yet."""
-        async with opened(ConnectionSettings(servers=(url,))) as (connection, requests):
-            await Provisioner(requests).ensure(Topology(streams=_streams(), consumers=()))
+    async def at(cls, nats: Servers) -> AsyncGenerator[Floor]:
+        """A floor on servers that have nothing yet."""
+        async with opened(nats.settings) as (connection, requests):
+            provisioner = Provisioner(requests, replicas=nats.copies)
+            await provisioner.ensure(Topology(streams=_streams(), consumers=()))
             floor = cls(connection.nc, requests)
             await floor._consume("EVENTS", "floor.opened", floor._on_event)
             await floor._consume(STREAM, mail("human"), floor._on_asked)
@@ -171,14 +171,14 @@ def _streams() -> tuple[StreamSpec, ...]:
 
 async def measure_ticket(sync: str, sizes: Sizes) -> list[Figure]:
     """The workload `ticket`."""
-    async with server(sync) as nats, Floor.at(nats.url) as floor:
+    async with servers(sync) as nats, Floor.at(nats) as floor:
         await throughput(floor, sizes.warm_up, prefix="W")
         found = await both_latencies(floor, sizes.latency_runs)
         figures = [
             Figure("ticket", name, value, "ms", SUBJECT, sync) for name, value in found.items()
         ]
         await throughput(floor, sizes.awake_runs, prefix="V")
-        cost = Cost({"worker and driver": [os.getpid()], "server": [nats.pid]})
+        cost = Cost({"worker and driver": [os.getpid()], "server": nats.pids})
         found = await throughput(floor, sizes.throughput_runs)
         rates = [
             Figure("ticket", name, value, "runs/s", SUBJECT, sync) for name, value in found.items()
@@ -188,7 +188,7 @@ async def measure_ticket(sync: str, sizes: Sizes) -> list[Figure]:
 
 async def measure_steps(sync: str, sizes: Sizes) -> list[Figure]:
     """The workload `steps`: appends to logs, the driver in the same process."""
-    async with server(sync) as nats, Floor.at(nats.url) as floor:
+    async with servers(sync) as nats, Floor.at(nats) as floor:
         await floor.steps("warm", 500)
         one = [await _rate(floor, 1, f"a{number}") for number in range(3 * sizes.repeats)]
         many = [await _rate(floor, 16, f"b{number}") for number in range(sizes.repeats)]

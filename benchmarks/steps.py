@@ -9,7 +9,7 @@ import time
 from . import desk
 from .caller import Caller
 from .measure import Cost, Figure
-from .server import server
+from .server import servers
 from .sizes import Sizes
 from .worker import workers
 
@@ -22,14 +22,14 @@ _LONG = 1_000
 async def measure(sync: str, sizes: Sizes) -> list[Figure]:
     """Steps a second at 1 and 16 workflows, and microseconds a step at 10 and 1,000 steps."""
     async with (
-        server(sync) as nats,
+        servers(sync, desk.app.topology()) as nats,
         workers(nats.url, nats.data) as team,
         Caller.at(nats.url) as caller,
     ):
         runner = _Runner(caller)
         await runner.rate(16, _STEPS)
         one = await runner.best(sizes.repeats * 3, 1, _STEPS)
-        cost = Cost({"worker": [team[0].pid], "server": [nats.pid]})
+        cost = Cost({"worker": [team[0].pid], "server": nats.pids})
         many = await runner.best(sizes.repeats, 16, _STEPS)
         costs = cost.figures(WORKLOAD, sizes.repeats * 16 * _STEPS, sync=sync)
         short = await runner.best(sizes.repeats * 5, 1, _SHORT)

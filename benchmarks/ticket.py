@@ -7,10 +7,10 @@ import os
 from layby.bus.keyring import Keyring, new_key
 
 from .caller import Caller
-from .desk import KEYS
+from .desk import KEYS, app
 from .drive import both_latencies, throughput
 from .measure import Cost, Figure
-from .server import server
+from .server import servers
 from .sizes import Sizes
 from .worker import workers
 
@@ -32,7 +32,7 @@ async def _measure(workload: str, sync: str, sizes: Sizes, key: str = "") -> lis
     environ = {KEYS: key} if key else {}
     keyring = Keyring(dict([key.split(":")])) if key else None
     async with (
-        server(sync) as nats,
+        servers(sync, app.topology()) as nats,
         workers(nats.url, nats.data, environ=environ) as team,
         Caller.at(nats.url, keyring=keyring) as caller,
     ):
@@ -41,7 +41,7 @@ async def _measure(workload: str, sync: str, sizes: Sizes, key: str = "") -> lis
         found = await both_latencies(caller, sizes.latency_runs)
         figures += [Figure(workload, name, value, "ms", sync=sync) for name, value in found.items()]
         await throughput(caller, sizes.awake_runs, prefix="V")
-        cost = Cost({"worker": pids, "server": [nats.pid], "driver": [os.getpid()]})
+        cost = Cost({"worker": pids, "server": nats.pids, "driver": [os.getpid()]})
         found = await throughput(caller, sizes.throughput_runs)
         figures += [
             Figure(workload, name, value, "runs/s", sync=sync) for name, value in found.items()

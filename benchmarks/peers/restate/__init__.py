@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from ...disk import held_up
 from ...measure import Figure
 from ...sizes import Sizes
 from ..environment import Environment, figures, free_ports
@@ -39,7 +40,7 @@ async def measure(workloads: list[str], sizes: Sizes) -> list[Figure]:
         config = env.folder / "restate.toml"
         folder = json.dumps(str(env.folder / "data"))
         config.write_text(_CONFIG.format(folder=folder, node=node, ingress=ingress, admin=admin))
-        server = env.start("restate", str(programs / "restate-server"), "-c", str(config))
+        server = env.start("restate", *held_up(str(programs / "restate-server"), "-c", str(config)))
         await env.ready("restate", ingress)
         await env.ready("restate", admin)
         bell = str(env.folder / "bell")
