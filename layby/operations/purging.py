@@ -17,10 +17,11 @@ from ..bus.blobs import Blobs
 from ..bus.bucket import Bucket
 from ..bus.errors import Erased, StreamMissing
 from ..bus.log import Log
-from ..bus.reading import every, newest, stored_at
+from ..bus.reading import every, newest, sequence, stored_at
 from ..bus.requests import Requests
 from ..bus.timers import Timers
 from ..bus.token import encode
+from ..runtime import crash
 from ..runtime.entry import Ended
 from ..runtime.envelope import read
 from ..runtime.errors import Fenced
@@ -49,7 +50,8 @@ class Purge:
     """Removes ended runs, many at a time.
 
     A run's row is removed last, so that an interrupted removal is found again. Everything here can
-    be repeated, also by several workers at once.
+    be repeated, also by several workers at once. What several runs of a ticket share goes with the
+    last of them; two workers that remove one each look once more when their rows are gone.
     """
 
     def __init__(self, requests: Requests) -> None:
@@ -122,7 +124,15 @@ class Purge:
         going = [row for row, goes in zip(rows, may_go, strict=True) if goes]
         # Before their logs, which alone say which keys they have.
         await self._keys.destroy(row.id for row in going)
+        crash.point("purge_keys_destroyed")
         await asyncio.gather(*map(self._remove_one, going))
+        asked = sorted({row.ticket for row in going if row.asked})
+        keys = {key_of(row.ticket, row.id) for row in going}
+        alone = await asyncio.gather(*(self._forget_questions(each, keys) for each in asked))
+        await asyncio.gather(*map(self._index.forget, keys))
+        crash.point("purge_row_removed")
+        shared = [ticket for ticket, was in zip(asked, alone, strict=True) if not was]
+        await asyncio.gather(*(self._forget_questions(each, keys) for each in shared))
         return len(going)
 
     async def _may_go(self, row: IndexRow) -> bool:
@@ -144,12 +154,10 @@ class Purge:
         await self._blobs.purge(row.id)
         purged = await self._log.purge(row.id)
         self._messages += purged
+        crash.point("purge_log_removed")
         # A worker may have it in memory: the same event would start nothing there.
         word = self._requests.names.subject(f"{CANCEL}.{row.id}")
         await self._requests.publish(word, row.ticket.encode())
-        await self._index.forget(key_of(row.ticket, row.id))
-        if row.asked:
-            await self._forget_questions(row.ticket)
 
     async def _is_confirmed(self, row: IndexRow) -> bool:
         """Whether the log confirms that the run has ended, or is gone already.
@@ -187,6 +195,7 @@ class Purge:
             await live.append([Removed()])
         except Fenced:
             return live.state.removed
+        crash.point("purge_fenced")
         return True
 
     async def _parent_needs(self, row: IndexRow) -> bool:
@@ -194,18 +203,28 @@ class Purge:
         parents = await of_runs(self._requests, self._log, [row.parent])
         return any(not self._is_due(parent) for parent in parents)
 
-    async def _forget_questions(self, ticket: str) -> None:
-        """Remove the published questions, notices and receipts of a ticket that has no run left."""
+    async def _forget_questions(self, ticket: str, going: set[str]) -> bool:
+        """Remove a ticket's published questions, notices and receipts; False if others need them.
+
+        Others are the runs of the ticket whose rows are not `going`. A question that is asked
+        meanwhile stays: only those that were published before anybody looked are removed.
+        """
         names, token = self._requests.names, encode(ticket)
+        published = names.stream("QUESTIONS")
+        questions = await newest(self._requests, published, [names.subject(f"*.question.{token}")])
         stream = names.bucket_stream(BUCKET)
         rows = await newest(self._requests, stream, [names.keys(BUCKET, f"{token}.*")])
+        gone = {names.keys(BUCKET, key) for key in going}
         record, _ = await self._tickets.get_newest(ticket)
-        if record is not None or any(message.data for message in rows):
-            return
-        for noun in ("question", "receipt", NOTICE):
-            named = names.subject(f"*.{noun}.{token}")
-            body = {"filter": named}
-            await self._requests.api(f"STREAM.PURGE.{names.stream('QUESTIONS')}", body)
+        if record is not None or any(
+            row.data and row.headers["Nats-Subject"] not in gone for row in rows
+        ):
+            return False
+        until = max(map(sequence, questions), default=0) + 1
+        for noun, more in (("question", {"seq": until}), ("receipt", {}), (NOTICE, {})):
+            body = {"filter": names.subject(f"*.{noun}.{token}"), **more}
+            await self._requests.api(f"STREAM.PURGE.{published}", body)
+        return True
 
 
 def _ends(data: bytes) -> bool:

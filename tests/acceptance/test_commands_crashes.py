@@ -13,6 +13,7 @@ import pytest
 
 from layby.bus.dead import DeadLetter
 from layby.client import NotDoneYet
+from layby.runtime import crash
 from layby.runtime.entry import Cancelled, Reopened
 from layby.runtime.envelope import decode
 from layby.testing import TestRuntime
@@ -133,6 +134,24 @@ async def test_a_purge_and_a_drop_are_done_though_a_worker_dies_of_them(
         row = await killed(rt, "command_done", lambda: rt.client.drop_dead(letter.id, by="ada"))
         assert row.outcome == "done"
         assert await rt.client.dead() == []
+
+
+@pytest.mark.parametrize("point", [each for each in crash.POINTS if each.startswith("purge_")])
+async def test_nothing_is_left_of_a_run_whose_purge_was_cut_short(
+    layby_running: Running, point: str
+) -> None:
+    async with layby_running(TARGET, workers=0) as rt:
+        async with rt.worker():
+            run = await rt.send("testkit.silent", {"order": "A1"})
+            await rt.question()
+            await rt.client.cancel(run, by="ada")
+            await until(lambda: rt.client.runs("cancelled"))
+        row = await killed(rt, point, lambda: rt.client.purge(0, by="ada"))
+        assert (row.outcome, row.again) == ("done", True)
+        assert await rt.client.runs() == []
+        for stream in ("BLOBS", "QUESTIONS", "RUNS", "TIMERS"):
+            info = await rt._requests.api(f"STREAM.INFO.{stream}")
+            assert info["state"]["messages"] == 0, stream
 
 
 @pytest.fixture

@@ -65,6 +65,20 @@ async def test_a_purge_leaves_nothing_of_a_run_that_asked(engine: Engine) -> Non
         assert await engine.result(again) == _BIG
 
 
+async def test_what_two_runs_of_a_ticket_asked_goes_with_both(engine: Engine) -> None:
+    async with engine.works(app_of(big)):
+        for run in [await engine.start("T1", asks=True), await engine.start("T1", asks=True)]:
+            await engine.question(run=run)
+            await engine.client.cancel(run)
+
+        async def both() -> bool:
+            return len(await engine.client.runs("cancelled")) == 2
+
+        await until(both)
+        assert (await engine.client.purge(0)).runs == 2
+        assert await _messages(engine, "QUESTIONS") == 0
+
+
 async def test_a_purge_keeps_what_other_runs_need(engine: Engine) -> None:
     """Two runs of one ticket with the same big value, a question each; one of them goes on."""
     async with engine.works(app_of(big)):
