@@ -9,6 +9,7 @@ from ..bus.connection import Connection
 from ..bus.log import Log
 from ..bus.requests import Requests
 from ..commands import ERASE, PURGE, Command
+from ..health import fleet
 from ..health.doctor import examine
 from ..operations.erasing import Erasure
 from ..runtime.ids import is_run_id
@@ -28,9 +29,17 @@ class MaintenanceApi:
         self._connection = connection
         self._requests = requests
 
-    async def doctor(self) -> list[Finding]:
-        """Check the server, the streams and whatever is stuck."""
-        return await examine(self._connection, self._requests)
+    async def doctor(self, *, listen: float = fleet.LISTEN) -> list[Finding]:
+        """Check the server, the streams, whatever is stuck, and the workers side by side.
+
+        Args:
+            listen: Seconds to listen for workers, if any runs; 0: nothing is said about them.
+        """
+        if listen <= 0:
+            return await examine(self._connection, self._requests)
+        async with fleet.listening(self._connection, self._requests, listen) as heard:
+            findings = await examine(self._connection, self._requests)
+            return [*findings, *await heard()]
 
     async def apps(self) -> list[AppRow]:
         """What the apps declare whose workers have run on this server, by name."""

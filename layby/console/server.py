@@ -111,7 +111,7 @@ async def serving(
                 catalogue=catalogue,
                 live=Live(stopping),
                 workers=workers,
-                vitals=Vitals(bus.requests, client),
+                vitals=Vitals(bus.requests, client, workers),
                 metrics=ConsoleMetrics(bus.requests, catalogue, workers),
                 stopping=stopping,
             )

@@ -9,10 +9,12 @@ from typing import Final, NamedTuple
 from ..bus.errors import LaybyError
 from ..bus.requests import Requests
 from ..client import Client
+from ..health import fleet
 from ..health.traffic import StreamRow, Traffic, traffic
 from ..runtime.times import iso
 from ..views.apps import BUCKET, AppRow
 from ..views.rows import DeadRow, Finding
+from ..views.workers import Workers
 from .kept import Kept
 
 _SECONDS: Final = 5.0
@@ -37,12 +39,20 @@ class Letters(NamedTuple):
     total: int
 
 
+async def examined(client: Client, workers: Workers) -> list[Finding]:
+    """What the doctor finds; the console has heard the workers already."""
+    findings = await client.doctor(listen=0)
+    rows = workers.rows()
+    return [*findings, *(fleet.side_by_side(rows) if rows else [])]
+
+
 class Vitals:
     """The state of the streams, mailboxes and dead letters of one app."""
 
-    def __init__(self, requests: Requests, client: Client) -> None:
+    def __init__(self, requests: Requests, client: Client, workers: Workers) -> None:
         self._requests = requests
         self._client = client
+        self._workers = workers
         self._dead = requests.names.stream("DEAD")
         self._letters = Letters([], 0)
         self._letters_of: StreamRow | None = None
@@ -82,7 +92,7 @@ class Vitals:
 
     async def _examine(self) -> Examination:
         at = iso(time.time())
-        return Examination(at, await self._client.doctor())
+        return Examination(at, await examined(self._client, self._workers))
 
     async def _traffic(self) -> Traffic:
         found = await traffic(self._requests)

@@ -83,16 +83,34 @@ def of_account(info: dict[str, Any]) -> list[Finding]:
     for tier in tiers.values():
         limits: dict[str, Any] = tier.get("limits") or {}
         limit, used = int(limits.get("max_storage", -1)), int(tier.get("storage", 0))
-        if limit > 0 and used >= _SCARCE * limit:
-            full: bool = used >= _FULL * limit
-            findings.append(
-                Finding(
-                    level="error" if full else "warn",
-                    subject="store",
-                    message=f"{used / limit:.0%} of the {limit / 1e6:,.0f} MB that the account may "
-                    f"store are used{': nothing can be stored' if full else ''}",
-                    advice="Raise the account's limit (max_file), or remove old runs: "
-                    "`layby purge --older-than 30d`.",
-                )
-            )
+        where = f"the {limit / 1e6:,.0f} MB that the account may store"
+        findings += _filled(used, limit, where, "Raise the account's limit (max_file)")
     return findings
+
+
+def of_server(store: dict[str, Any]) -> list[Finding]:
+    """Whether the server may store more; `store` is what it reports to its system account."""
+    if not store:
+        return []
+    limit = int(store["config"].get("max_storage", -1))
+    stats: dict[str, Any] = store.get("stats") or {}
+    used = int(stats.get("storage", 0))
+    where = f"the {limit / 1e6:,.0f} MB that the server may store"
+    if found := _filled(used, limit, where, "Give it a larger disk and max_file_store"):
+        return found
+    return [Finding(level="ok", subject="store", message=f"{used / 1e6:,.1f} MB of {where}")]
+
+
+def _filled(used: int, limit: int, where: str, what: str) -> list[Finding]:
+    if limit <= 0 or used < _SCARCE * limit:
+        return []
+    full = used >= _FULL * limit
+    return [
+        Finding(
+            level="error" if full else "warn",
+            subject="store",
+            message=f"{used / limit:.0%} of {where} are used"
+            f"{': nothing can be stored' if full else ''}",
+            advice=f"{what}, or remove old runs: `layby purge --older-than 30d`.",
+        )
+    ]

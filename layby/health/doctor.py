@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -24,6 +25,7 @@ from ..views.rows import Finding
 from . import capacity as room
 from . import keyring as safekeeping
 from . import safety, unread
+from .replicas import replicas
 
 _OVERDUE = 60.0
 """Seconds past its deadline after which an open question counts as stuck."""
@@ -64,6 +66,8 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
         logs = 1
     except TopologyMismatch as error:
         return [*findings, Finding(level="error", subject="logs", message=str(error))]
+    except BusError as error:
+        return [*findings, _silent("RUNS", error)]
     sources = await _sources(requests, logs)
     found, whole = await _streams(requests, logs, own_events=not sources)
     findings += found
@@ -71,7 +75,8 @@ async def examine(connection: Connection, requests: Requests) -> list[Finding]:
         return findings
     findings += room.of_account(account)
     findings += safety.clocks(await clock.skew(requests))
-    findings += await safety.syncing(requests)
+    store = await safety.store(requests)
+    findings += [*safety.syncing(store), *room.of_server(store)]
     own = [*([] if sources else [EVENTS]), *shares(logs), "ANSWERS", "TIMERS", "AUDIT", "QUESTIONS"]
     findings += await _consumers(requests, [*map(requests.names.stream, own)], sources)
     findings += await _questions(requests)
@@ -114,8 +119,10 @@ async def _streams(
     for name in wanted:
         try:
             listed[name] = await requests.api(f"STREAM.INFO.{name}")
-        except BusError:
+        except StreamMissing:
             continue
+        except BusError as error:
+            return [_silent(name, error)], False
     missing = [name for name in wanted if name not in listed]
     if missing:
         return [
@@ -133,9 +140,19 @@ async def _streams(
         Finding(level="ok", subject="streams", message=text),
         _logs({name: listed[name]["state"]["messages"] for name in shared}),
     ]
-    findings += safety.copies(listed)
+    findings += replicas(listed)
     findings += await room.of_streams(requests, listed)
     return findings, True
+
+
+def _silent(name: str, error: BusError) -> Finding:
+    return Finding(
+        level="error",
+        subject=name,
+        message=f"nothing is known about this stream: {error}",
+        advice="In a cluster more than half of the servers that hold a stream must run: "
+        "`nats server report jetstream`. Else log in as a user who may look at everything.",
+    )
 
 
 def _logs(entries: dict[str, int]) -> Finding:
@@ -145,7 +162,12 @@ def _logs(entries: dict[str, int]) -> Finding:
 
 
 async def _consumers(requests: Requests, own: list[str], sources: list[str]) -> list[Finding]:
-    consumers = [each for name in own for each in await _listed(requests, name)]
+    try:  # at once: while a server of a cluster is gone, each list takes seconds
+        pages = await asyncio.gather(*(_listed(requests, name) for name in own))
+    except BusError as error:
+        advice = "Some may have no leader now: `nats server report jetstream`."
+        return [Finding(level="error", subject="consumers", message=str(error), advice=advice)]
+    consumers = [each for page in pages for each in page]
     for name in sources:
         consumers += await _marked(requests, name)
     findings = [finding for each in consumers for finding in _consumer(each)]

@@ -81,32 +81,22 @@ async def _trail(requests: Requests) -> list[Finding]:
     ]
 
 
-def copies(streams: dict[str, dict[str, Any]]) -> list[Finding]:
-    """Which streams have one copy only; `streams` is the STREAM.INFO of each."""
-    single = [name for name, info in streams.items() if info["config"].get("num_replicas", 1) == 1]
-    if not single:
-        return []
-    clustered = any(info.get("cluster", {}).get("name") for info in streams.values())
-    return [
-        Finding(
-            level="warn",
-            subject="replicas",
-            message=f"one copy only, which is lost with its disk: {', '.join(single)}",
-            advice="Run `layby provision APP --replicas 3`."
-            if clustered
-            else "Back the server up, or run a cluster and provision with --replicas 3.",
-        )
-    ]
-
-
-async def syncing(requests: Requests) -> list[Finding]:
-    """How soon the server writes to disk; it reports that only to its system account."""
+async def store(requests: Requests) -> dict[str, Any]:
+    """What the server reports about its store, only to its system account; else empty."""
     try:
         reply = await requests.request(_VARZ, timeout=0.5)
-        config: dict[str, Any] = msgspec.json.decode(reply.data)["data"]["jetstream"]["config"]
-    except (BusError, msgspec.MsgspecError, KeyError, TypeError):
+        found: dict[str, Any] = msgspec.json.decode(reply.data)["data"]["jetstream"]
+        return found if isinstance(found.get("config"), dict) else {}
+    except (BusError, msgspec.MsgspecError, AttributeError, KeyError, TypeError):
+        return {}
+
+
+def syncing(found: dict[str, Any]) -> list[Finding]:
+    """How soon the server writes to disk; `found` is its `store`."""
+    if not found:
         text = "this user cannot see it: with the default, a power cut loses up to 2 min"
         return [Finding(level="ok", subject="sync_interval", message=text)]
+    config = found["config"]
     if config.get("sync_always"):
         return []
     pause = config.get("sync_interval", 120 * _SECOND) / _SECOND

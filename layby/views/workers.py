@@ -26,6 +26,7 @@ _LOST: Final = 3 * EVERY + 0.5
 """Seconds without a beat after which a worker is lost."""
 _FORGOTTEN: Final = 600.0
 _MOST: Final = 10_000
+_FARTHEST: Final = 1e10
 
 
 class Beat(msgspec.Struct, kw_only=True, frozen=True):
@@ -44,6 +45,8 @@ class Beat(msgspec.Struct, kw_only=True, frozen=True):
         stopping: Whether this is its last beat.
         writer: Names its process in the logs of runs; empty: it does not say.
         kind: `worker`, or `notifier` for `layby notify`.
+        version: The release of Layby that it runs; empty: it does not say.
+        behind: Seconds that its clock is behind the server's; negative when it is ahead.
     """
 
     id: str
@@ -58,15 +61,19 @@ class Beat(msgspec.Struct, kw_only=True, frozen=True):
     stopping: bool = False
     writer: str = ""
     kind: str = WORKER
+    version: str = ""
+    behind: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be shown. Raises ValueError."""
         check_times(self.started_at)
         if not is_word(self.id) or max(map(len, self._texts())) > 200:  # noqa: PLR2004
             raise ValueError("it names no worker")
+        if not abs(self.behind) <= _FARTHEST:
+            raise ValueError("no clock is so wrong")
 
     def _texts(self) -> tuple[str, ...]:
-        return self.app, self.host, self.fingerprint, self.writer, self.kind
+        return self.app, self.host, self.fingerprint, self.writer, self.kind, self.version
 
 
 class WorkerRow(Beat, kw_only=True, frozen=True):

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..actors.models.model import Keyed
 from ..app import App
 from ..runtime.adoption import Fits
 from ..runtime.blockers import VERSION
+from ..runtime.release import release
 from ..runtime.state import Block, RunState
 from .model_keys import models_of
 
@@ -42,7 +42,7 @@ def fitting(app: App) -> Fits:
 
 
 def _parts(app: App) -> Iterator[str]:
-    yield f"layby {_release()}"
+    yield f"layby {release()}"
     yield from (f"role {role}" for role in app.roles)
     yield from (f"people {r.name} {r.people}" for r in app.people.values() if r.people)
     yield from (f"keys {r.name} {r.keys} {r.retired}" for r in app.signers.roles.values())
@@ -79,10 +79,3 @@ def _of_file(file: str) -> str:
         return hashlib.blake2b(Path(file).read_bytes(), digest_size=6).hexdigest()
     except OSError:
         return Path(file).name
-
-
-def _release() -> str:
-    try:
-        return version("layby")
-    except PackageNotFoundError:
-        return ""

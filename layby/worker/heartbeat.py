@@ -16,6 +16,8 @@ import msgspec
 from ..bus.errors import BusError
 from ..bus.requests import Requests
 from ..bus.wire import Wire
+from ..runtime import clock
+from ..runtime.release import release
 from ..runtime.run import WRITER
 from ..runtime.times import iso
 from ..runtime.worker import Worker
@@ -49,6 +51,7 @@ class Heartbeat:
             started_at=iso(time.time()),
             writer=WRITER,
             kind=kind,
+            version=release(),
         )
         self._subject = requests.names.subject(f"{BEAT}.{self._first.id}")
 
@@ -68,6 +71,7 @@ class Heartbeat:
             busy=self._worker.busy,
             memory=_memory(),
             stopping=stopping,
+            behind=round(clock.behind(), 3),
         )
         with suppress(BusError):  # there is no connection now
             self._nc.send(self._subject, msgspec.json.encode(beat))

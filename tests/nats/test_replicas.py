@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from layby.bus.connection import ConnectionSettings
+from layby.bus.errors import BusError
 from layby.bus.opened import opened
 from layby.bus.patience import PatientApi
 from layby.client import Client
 from layby.operations.provisioning import provision
+from layby.views.rows import Finding
 from tests.chaos.app import app
 from tests.chaos.cluster import Cluster
-from tests.engine import until_done
+from tests.engine import until, until_done
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -24,6 +27,20 @@ async def copies(settings: ConnectionSettings) -> set[int]:
         api = PatientApi(bus.requests)
         infos = [await api.api(f"STREAM.INFO.{spec.name}") for spec in app.topology().streams]
     return {info["config"]["num_replicas"] for info in infos}
+
+
+async def incomplete(client: Client) -> list[Finding]:
+    """What the doctor says of copies on servers that are gone."""
+    with contextlib.suppress(BusError):  # there is no leader at the moment
+        return [each for each in await client.doctor() if "server that fails" in each.message]
+    return []
+
+
+async def nothing_about_copies(client: Client) -> bool:
+    """Whether all copies are there and up to date, as far as the doctor can see."""
+    with contextlib.suppress(BusError):
+        return "replicas" not in {each.subject for each in await client.doctor()}
+    return False
 
 
 async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Path) -> None:
@@ -46,6 +63,10 @@ async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Pa
         await until_done(lambda: provision(app, settings, replicas=3))
         assert await copies(settings) == {3}
         async with Client.connect(settings) as client:
-            assert "replicas" not in {finding.subject for finding in await client.doctor()}
+            await until(lambda: nothing_about_copies(client), 60)
+            cluster.nodes[2].kill()
+            [late] = await until(lambda: incomplete(client), 60)
+            assert late.message.startswith("n3 is ")
+            assert late.level == "warn"
     finally:
         cluster.kill()

@@ -487,6 +487,18 @@ def skew_is_not_measured(patch: Patch) -> None:
     patch.setattr(test_clock, "SHIFT", test_clock.SHIFT + never)
 
 
+def beats_hide_their_release(patch: Patch) -> None:
+    """Workers do not say which release of Layby they run."""
+    silent = "import layby.worker.heartbeat as beats\nbeats.release = lambda: ''\n"
+    patch.setattr(test_clock, "SHIFT", test_clock.SHIFT + silent)
+
+
+def beats_hide_their_clock(patch: Patch) -> None:
+    """Workers do not say that their clock is wrong."""
+    silent = "import layby.runtime.clock as clock\nclock.behind = lambda: 0.0\n"
+    patch.setattr(test_clock, "SHIFT", test_clock.SHIFT + silent)
+
+
 def rows_of_questions_hold_state(patch: Patch) -> None:
     """Put a run's state beside its open question, as the bucket `parked` has it."""
 

@@ -192,6 +192,14 @@ FAULTS = [
     ),
     Fault(faults.skew_is_not_measured, test_clock.test_the_doctor_says_how_far_the_clock_here_is),
     Fault(
+        faults.beats_hide_their_release,
+        test_clock.test_the_doctor_says_which_worker_has_another_release_and_a_wrong_clock,
+    ),
+    Fault(
+        faults.beats_hide_their_clock,
+        test_clock.test_the_doctor_says_which_worker_has_another_release_and_a_wrong_clock,
+    ),
+    Fault(
         faults.rows_of_questions_hold_state,
         test_at_work.test_what_a_person_reads_is_the_question_and_nothing_else,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ def desk_at(folder: Path, url: str) -> Desk:
 
 def shifted(desk: Desk, seconds: float) -> dict[str, str]:
     folder = desk.folder / f"by{seconds}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(SHIFT.format(seconds))
     return {"PYTHONPATH": f"{folder}:{ROOT}"}
 
@@ -81,3 +82,25 @@ def test_the_doctor_says_how_far_the_clock_here_is(desk: Desk) -> None:
         told, _ = doctor.communicate(timeout=WITHIN)
     assert "600 s behind the server's" in " ".join(told.split())
     assert "within a second" in " ".join(desk.run("doctor").stdout.split())
+
+
+def test_the_doctor_says_which_worker_has_another_release_and_a_wrong_clock(desk: Desk) -> None:
+    """The second worker finds the metadata of another release first, and another clock."""
+    desk.start_worker()
+    package = desk.folder / "by-600.0" / "layby-9.9.9.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: layby\nVersion: 9.9.9\n")
+    with process(desk, -600.0, "worker", "desk:app") as other:
+        assert other.stdout is not None
+        assert any(line.startswith("ready on") for line in other.stdout)
+        findings = desk.json("doctor")
+    first, mixed = (each for each in findings if each["subject"] == "workers")
+    assert (first["level"], mixed["level"]) == ("ok", "warn")
+    assert "1 worker of desk (Layby 9.9.9)" in first["message"]
+    assert f"Layby 9.9.9 on {socket.gethostname()} (process {other.pid})" in mixed["message"]
+    [clocks] = [each["message"] for each in findings if each["subject"] == "clocks"]
+    assert f"(process {other.pid}) is 600 s behind" in clocks
+    assert clocks.count("process") == 1
+    desk.stop_workers()
+    [found] = [each for each in desk.json("doctor") if each["subject"] == "workers"]
+    assert "none is running" in found["message"]

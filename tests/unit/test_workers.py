@@ -83,12 +83,24 @@ def test_only_so_many_are_remembered() -> None:
         {"host": "h" * 201},
         {"pid": "7"},
         {"app": None},
+        {"version": "v" * 201},
+        {"behind": 1e11},
+        {"behind": "late"},
     ],
 )
 def test_a_beat_that_cannot_be_shown_is_passed_over(fields: dict[str, Any]) -> None:
     workers = Workers(Clock())
     workers.hear(beat(**fields))
     assert workers.rows() == []
+
+
+def test_a_beat_may_say_its_release_and_how_wrong_its_clock_is() -> None:
+    workers = Workers(Clock())
+    workers.hear(beat(version="1.2.3", behind=-600.25))
+    workers.hear(beat(id="older"))
+    assert [(row.version, row.behind) for row in workers.rows()] == [("1.2.3", -600.25), ("", 0.0)]
+    workers.hear(b'{"behind":1e999,' + beat(id="mad")[1:])
+    assert len(workers.rows()) == 2
 
 
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda text: text.encode()))

@@ -19,8 +19,8 @@ def register(app: typer.Typer) -> None:
 def doctor(call: Invocation) -> int:
     """Find what is wrong or stuck, and show how to fix it.
 
-    Checks the server's version and settings, the streams, the consumers and the runs. Exit code 1
-    if something needs repair.
+    Checks the server's version and settings, the streams and their copies, the consumers, the
+    workers and the runs. Exit code 1 if something needs repair.
 
     Example: layby doctor --json
     """

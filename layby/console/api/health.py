@@ -10,6 +10,7 @@ from ...bus.requests import Requests
 from ...views.rows import Dispatched, QuestionRow, Sent
 from ...views.workers import WORKER
 from ..metrics import MEDIA
+from ..vitals import examined
 from .operation import Call, Nothing
 from .problem import NotReady
 from .values import (
@@ -112,7 +113,7 @@ async def drop_dead(call: Call[LetterPath, Nothing, Reason]) -> Dropped:
 
 async def doctor(call: Call[Nothing, Nothing, Nothing]) -> Doctor:
     """Find what is wrong or stuck, and how to fix it."""
-    return Doctor(findings=await call.session.client.doctor())
+    return Doctor(findings=await examined(call.session.client, call.console.workers))
 
 
 async def send_event(call: Call[Nothing, Nothing, SentEvent]) -> Dispatched:
