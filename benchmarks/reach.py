@@ -42,7 +42,14 @@ class _Table:
 def reached(figures: Sequence[Figure]) -> list[Reached]:
     """Every aim for which both sides were measured."""
     table = _Table(figures)
-    return [*_throughput(table), *_latency(table), *_steps(table), *_parked(table), *_rest(table)]
+    return [
+        *_throughput(table),
+        *_latency(table),
+        *_steps(table),
+        *_parked(table),
+        *_cards(table),
+        *_rest(table),
+    ]
 
 
 def _throughput(table: _Table) -> Iterator[Reached]:
@@ -102,6 +109,14 @@ def _parked(table: _Table) -> Iterator[Reached]:
     beside = table.get("parked", "answer -> completed p50, all parked")
     alone = table.get("parked", "answer -> completed p50, nothing parked")
     yield from _ratio("parked: latency at most 1.5x of that with none", beside, alone, at_most=1.5)
+
+
+def _cards(table: _Table) -> Iterator[Reached]:
+    for where in ("card in Slack", "card by mail"):
+        for share, limit in (("p50", 100.0), ("p99", 300.0)):
+            found = table.get("cards", f"question -> {where}, {share}")
+            aim = f"cards: question -> {where} {share} at most {limit:g} ms"
+            yield from _value(aim, found, "ms", at_most=limit)
 
 
 def _rest(table: _Table) -> Iterator[Reached]:

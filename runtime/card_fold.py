@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .card_records import HELD, Notified, Undelivered
+from .card_records import HELD, SENT, Notified, Undelivered
 from .cards import SentCard, card_in
 from .entry import Record
 from .envelope import Envelope
@@ -30,6 +30,10 @@ def _notified(state: RunState, record: Notified, n: int, envelope: Envelope) -> 
         cards.append(card)
     card.status, card.at, card.seq = record.status, envelope.at, record.seq
     card.ref, card.reason, card.until = record.ref, record.reason, record.until
+    if record.status == SENT:  # after its letter was retried, or by a process that started late
+        for each in cards:
+            if (each.role, each.rung) == (record.role, record.rung):
+                each.undelivered = False
 
 
 def _undelivered(state: RunState, record: Undelivered, n: int, envelope: Envelope) -> None:

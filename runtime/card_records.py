@@ -38,9 +38,10 @@ class Notified(
     reason: str = ""
     """Why it could not be sent."""
     until: float = 0.0
-    """Until when it is held, Unix seconds."""
+    """Until when it is, or was, held, Unix seconds."""
     seq: int = 0
-    """The sequence of the message for which it was sent, in the stream QUESTIONS."""
+    """The sequence of the message for which it was sent, in the stream QUESTIONS; 0 if no process
+    has taken that message in time."""
 
 
 class Undelivered(

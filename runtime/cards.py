@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from .card_records import FAILED, FIRST, SENT, CardStatus
+from .card_records import FAILED, FIRST, HELD, SENT, CardStatus
 
 
 class SentCard(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -25,10 +25,17 @@ class SentCard(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     undelivered: bool = False
     """Whether no channel of the role has taken it."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether quiet hours hold it, or have held it until nobody was there to send it."""
+        unserved = self.status == FAILED and not self.seq
+        return self.status == HELD or (unserved and self.until > 0)
+
     def is_final(self, seq: int) -> bool:
         """Whether the message `seq` does not have it sent: it was, or was given up before.
 
-        A message that failed and was published again has another sequence.
+        A message that failed and was published again has another sequence. What no process has
+        sent in time has none, and is sent when one does.
         """
         return self.status == SENT or (self.status == FAILED and seq <= self.seq)
 

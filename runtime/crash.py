@@ -63,6 +63,8 @@ POINTS = (
     "after_card_recorded",
     "after_card_held",
     "after_notice",
+    "after_watch_armed",
+    "after_unserved_recorded",
 )
 """All points, in the order of a run."""
 

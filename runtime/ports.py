@@ -42,7 +42,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: str
     """`wake` for a sleep or back-off, `question` for a deadline, `rung` for a rung of its ladder,
-    `run` for a run's timeout."""
+    `run` for a run's timeout, `held` for a card that quiet hours hold, `unserved` for one that
+    should have been sent by then."""
     run: str
     at: float
     frame: str = ""
@@ -52,6 +53,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     question: str = ""
     rung: int = 0
     """Of a rung: its place in the ladder."""
+    channels: tuple[str, ...] = ()
+    """Of a card: the channels of the role."""
     limit: float = 0.0
     """Seconds that the run may take, not counting the time that people take."""
     early: bool = False
@@ -59,7 +62,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __post_init__(self) -> None:
         """Check the words that become parts of subjects, and the times. Raises ValueError."""
-        check_words(self.run, self.role)
+        check_words(self.run, self.role, *self.channels)
         if not self.run or not (0 <= self.at < _LAST and 0 <= self.limit < _LAST):
             raise ValueError("it has no run, or a time that is out of range")
 

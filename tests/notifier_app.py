@@ -11,7 +11,14 @@ from typing import Any
 from layby import App, Role, Rung
 from layby.channels import Card, Undeliverable
 
-POINTS = ("after_card_sent", "after_card_recorded", "after_card_held", "after_notice")
+POINTS = (
+    "after_card_sent",
+    "after_card_recorded",
+    "after_card_held",
+    "after_notice",
+    "after_watch_armed",
+    "after_unserved_recorded",
+)
 """The crash points that only a run with channels meets."""
 CALLS = "LAYBY_TEST_CALLS"
 """The variable with the path of the file."""
@@ -20,13 +27,14 @@ CALLS = "LAYBY_TEST_CALLS"
 class Lines:
     """Writes what it is told to do into a file, which outlives the process."""
 
-    def __init__(self, name: str, *, fails: bool = False) -> None:
+    def __init__(self, name: str, *, fails: bool = False, lacks: str = "") -> None:
         self.name = name
         self._fails = fails
+        self._lacks = lacks
 
     def missing(self) -> str:
-        """Nothing."""
-        return "" if CALLS in os.environ else f"{CALLS} is not set"
+        """Nothing, or what it was made with."""
+        return self._lacks or ("" if CALLS in os.environ else f"{CALLS} is not set")
 
     async def send(self, card: Card) -> str:
         """Write a line."""
@@ -64,6 +72,11 @@ app = App(
             channels=[Lines("left", fails=True), Lines("right", fails=True)],
             escalate=[Rung("1h", to="role:lead")],
         ),
+        Role(
+            "unheard",
+            channels=[Lines("left", lacks="a token"), Lines("right", lacks="a token")],
+            escalate=[Rung("1h", to="role:lead")],
+        ),
         Role("lead", channels=[Lines("one")]),
     ],
 )
@@ -73,6 +86,8 @@ app = App(
 async def ask(event: dict[str, Any], step: Any) -> dict[str, Any]:
     """Ask once."""
     role, several = event.get("role", "developer"), event.get("quorum")
-    options = {"answer": bool, "quorum": several} if several else {}
-    answer = await step.ask(role, "Known?", timeout="2h", default=None, **options)
+    options: dict[str, Any] = {"answer": bool, "quorum": several} if several else {}
+    if event.get("soon"):
+        options |= {"timeout": "20s", "escalate": [Rung("19s", to="role:lead")]}
+    answer = await step.ask(role, "Known?", **{"timeout": "2h", "default": None, **options})
     return {"text": answer.text, "by": answer.by}

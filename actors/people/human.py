@@ -42,6 +42,7 @@ from .receipts import Receipts
 from .rung_publisher import RungPublisher
 from .rungs import Rungs
 from .tickets import Tickets
+from .unserved import CardWatch
 
 _WEIGHT = 1 / 16
 """How much one answer changes the share of unwanted answers."""
@@ -63,13 +64,16 @@ class Human:
         timers: Timers,
         duties: Duties,
         notices: Notices,
+        watch: CardWatch,
     ) -> None:
         self.role = role
         self._host = host
         self._listed = listed
         self._requests = requests
         self._names = requests.names
-        self._publisher = QuestionPublisher(role, host, tickets, requests, timers)
+        self._publisher = QuestionPublisher(
+            role, host, tickets, requests=requests, timers=timers, watch=watch
+        )
         self._closer = QuestionCloser(role, host, tickets, listed, notices)
         self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
         self._gate = Gate()
@@ -102,6 +106,7 @@ class Human:
             requests=requests,
             published=self._publisher.published,
             notices=notices,
+            watch=watch,
         )
 
     @property

@@ -17,6 +17,7 @@ from ...bus.requests import Requests
 from ...bus.token import encode
 from ...runtime import crash
 from ...runtime.card_records import SENT
+from ...runtime.ports import Due
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
 
@@ -67,11 +68,11 @@ class Notices:
             for role in self._shown_to(live, question.id):
                 await self._publish(live, question, role, f"ended.{live.state.reopened}")
 
-    async def wake(self, role: str, ticket: str, run: str, question: str) -> None:
+    async def wake(self, due: Due) -> None:
         """Have a question looked at again whose card was held. Repeatable."""
-        notice = Notice(id=question, run=run, role=role, ticket=ticket, status=OPEN)
+        notice = Notice(id=due.question, run=due.run, role=due.role, ticket=due.ticket, status=OPEN)
         with suppress(NoSubject):  # the role has no channels any longer
-            await self._store(notice, "held")
+            await self._store(notice, f"held.{due.at:.0f}")
 
     def _shown_to(self, live: LiveRun, question: str) -> list[str]:
         cards = live.state.cards.get(question, ())

@@ -9,7 +9,7 @@ dies between sending a card and recording that, the card is sent once more, with
 from __future__ import annotations
 
 import random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ from ...bus.timers import HELD as WAKE
 from ...bus.timers import Timers
 from ...bus.token import is_key, is_word
 from ...runtime import clock, crash
-from ...runtime.card_records import FIRST, HELD, SENT, Notified
+from ...runtime.card_records import FAILED, FIRST, HELD, SENT, CardStatus, Notified
 from ...runtime.cards import SentCard, card_in, first_in
 from ...runtime.channel import Card, ChannelError, Undeliverable
 from ...runtime.delivery_policy import PoisonMessage
@@ -136,7 +136,7 @@ class Notifier:
     async def _do(self, task: _Task, looked: _Looked) -> None:
         if self._names.own(task.delivery.subject).split(".")[1] == NOTICE:
             for card in self._cards(task):
-                if card.status == HELD and card.until <= _now(task):
+                if card.waits and card.until <= _now(task):
                     await self._send(task, card.rung)
             await self._refresh(task, [each for each in self._cards(task) if each.status == SENT])
             return
@@ -172,16 +172,7 @@ class Notifier:
             await self._failed(task, rung, error)
             return
         crash.point("after_card_sent")
-        record = Notified(
-            id=question.id,
-            role=self._role.name,
-            channel=self._channel,
-            rung=rung,
-            status=SENT,
-            ref=ref,
-            seq=task.delivery.seq,
-        )
-        await self._record(task, record)
+        await self._record(task, self._notified(task, rung, SENT, ref=ref))
         crash.point("after_card_recorded")
         # What has changed since it was rendered found no card to tell.
         sent, secret = self._card(task, rung), await self._is_secret(live.id)
@@ -205,22 +196,15 @@ class Notifier:
             return known.until if known.until > now else 0.0
         if quiet is None or ladder.urgent:
             return 0.0
-        until = round(quiet.until(now), 3)
-        return until if now < until < question.deadline else 0.0
+        until = quiet.until(now)  # not rounded yet: a little after now would be quiet hours, too
+        return round(until, 3) if now < until < question.deadline else 0.0
 
     async def _hold(self, task: _Task, rung: int, until: float) -> None:
         """Record that a card is held, and arm what sends it then. Repeatable."""
         question = task.question
-        record = Notified(
-            id=question.id,
-            role=self._role.name,
-            channel=self._channel,
-            rung=rung,
-            status=HELD,
-            until=until,
-        )
-        if self._card(task, rung) is None:
-            await self._record(task, record)
+        known = self._card(task, rung)
+        if known is None or known.status == FAILED:
+            await self._record(task, self._notified(task, rung, HELD, until=until))
         crash.point("after_card_held")
         due = Due(
             kind="held",
@@ -230,8 +214,20 @@ class Notifier:
             ticket=task.live.state.ticket,
             question=question.id,
         )
-        name = timer_of(question.id, f"held={self._role.name}={self._channel}")
+        name = timer_of(question.id, f"held={self._role.name}={self._channel}={until:.0f}")
         await self._timers.arm(name, until, msgspec.json.encode(due), word=WAKE)
+
+    def _notified(self, task: _Task, rung: int, status: CardStatus, **what: Any) -> Notified:
+        """What became of a card, as it is recorded."""
+        return Notified(
+            id=task.question.id,
+            role=self._role.name,
+            channel=self._channel,
+            rung=rung,
+            status=status,
+            seq=task.delivery.seq,
+            **what,
+        )
 
     async def _record(self, task: _Task, record: Notified) -> None:
         try:
@@ -259,15 +255,7 @@ class Notifier:
                 seconds=round(delay, 1),
             )
             raise _Later(delay)
-        record = Notified(
-            id=task.question.id,
-            role=self._role.name,
-            channel=self._channel,
-            rung=rung,
-            status="failed",
-            reason=reason,
-            seq=task.delivery.seq,
-        )
+        record = self._notified(task, rung, FAILED, reason=reason)
         await self._giving_up.record(task.live, record, task.delivery)
 
     # -- keeping up to date --------------------------------------------------------------------

@@ -23,6 +23,7 @@ from .published_question import published_question
 from .published_questions import ASKED_OF, PublishedQuestions
 from .shown_ladder import ShownTo
 from .tickets import ParkedRecord, Tickets, with_question
+from .unserved import CardWatch
 
 _BEFORE = 0.05
 """Seconds by which a person may see a question before its stream stamps it."""
@@ -49,7 +50,14 @@ class QuestionPublisher:
     """Shows the questions to one role of people."""
 
     def __init__(
-        self, role: str, host: Host, tickets: Tickets, requests: Requests, timers: Timers
+        self,
+        role: str,
+        host: Host,
+        tickets: Tickets,
+        *,
+        requests: Requests,
+        timers: Timers,
+        watch: CardWatch,
     ) -> None:
         self._role = role
         self._host = host
@@ -57,6 +65,7 @@ class QuestionPublisher:
         self._requests = requests
         self._names = requests.names
         self._timers = timers
+        self._watch = watch
         self.published = PublishedQuestions(role, requests)
         self._publishing: dict[str, set[asyncio.Future[None]]] = {}
         """By ticket: the questions that this worker is publishing right now."""
@@ -80,7 +89,8 @@ class QuestionPublisher:
             self._publishing[state.ticket].discard(shown)
             if not self._publishing[state.ticket]:
                 del self._publishing[state.ticket]
-        await self._arm(state, question)
+        arming = [self._watch.arm(state, question, role) for role in roles_of(question)]
+        await asyncio.gather(self._arm(state, question), *arming)
         return published.duplicate
 
     async def _open(

@@ -31,6 +31,7 @@ from .published_question import published_question
 from .published_questions import ASKED_OF, RUNG, Publication, PublishedQuestions
 from .shown_ladder import ShownTo
 from .tickets import ParkedRecord, Tickets, with_question
+from .unserved import CardWatch
 
 REMINDER_HEADER = "Layby-Reminder"
 """Header of a reminder: the how many-th it is, from 1."""
@@ -65,6 +66,7 @@ class RungPublisher:
         requests: Requests,
         published: PublishedQuestions,
         notices: Notices,
+        watch: CardWatch,
     ) -> None:
         self._role = role
         self._host = host
@@ -73,6 +75,7 @@ class RungPublisher:
         self._requests = requests
         self._published = published
         self._notices = notices
+        self._watch = watch
 
     async def show(self, live: LiveRun, record: Reached | Passed, *, again: bool) -> None:
         """Publish the question again, unless it is closed, and update its record and its rows.
@@ -90,6 +93,8 @@ class RungPublisher:
             await self._note(live.state.ticket, question.id, found)
         if question.status != OPEN:
             return
+        if rung.kind != ASKED:
+            await self._watched(live, reached)
 
         def updated(ticket: ParkedRecord) -> ParkedRecord:
             return with_question(ticket, live.state, question)
@@ -102,6 +107,13 @@ class RungPublisher:
         await self._host.index.write(live)
         if rung.kind == ASKED:
             await self._notices.changed(live, question, "duty")
+
+    async def _watched(self, live: LiveRun, reached: _Rung) -> None:
+        """Have it noticed if nobody sends the cards of a rung."""
+        question, rung = reached.question, reached.rung
+        also = roles_of(question)[1:] if not rung.role else ()
+        for role in (self._role, *also):
+            await self._watch.arm(live.state, question, role, rung=reached.place)
 
     def _rung(self, live: LiveRun, record: Reached | Passed) -> _Rung:
         question = live.state.questions.get(record.id)

@@ -22,7 +22,7 @@ def card_line(record: Notified) -> dict[str, Any]:
         "kind": f"card.{record.status}",
         "actor": record.role,
         "title": card_words(record),
-        "detail": f"until {until}" if until else " ".join(record.reason.split())[:500],
+        "detail": " ".join(record.reason.split())[:500] or (f"until {until}" if until else ""),
         "data": {
             "id": record.id,
             "channel": record.channel,

@@ -19,6 +19,7 @@ from ..actors.people.open_questions import BUCKET as QUESTIONS
 from ..actors.people.open_questions import OpenQuestions
 from ..actors.people.rota_book import RotaBook
 from ..actors.people.tickets import Tickets
+from ..actors.people.unserved import CardWatch, Unserved
 from ..actors.threads.thread import HistoryStore
 from ..actors.threads.thread_nats import NatsHistory
 from ..actors.workflows.children import ChildRuns
@@ -153,6 +154,7 @@ def assemble(
     listed = OpenQuestions(Bucket(requests, QUESTIONS), host.index)
     duties = Duties(RotaBook(requests))
     notices = Notices(requests, app.channels)
+    watch = CardWatch(timers, app.people)
 
     def person(role: str) -> Human:
         return Human(
@@ -164,6 +166,7 @@ def assemble(
             timers=timers,
             duties=duties,
             notices=notices,
+            watch=watch,
         )
 
     humans = {role: person(role) for role in app.roles}
@@ -179,12 +182,20 @@ def assemble(
 
     waits = _waits(app, host, requests)
     shows = Notifiers(host, requests, timers, listed).handlers(app.people.values(), human)
+    unserved = Unserved(
+        host,
+        tickets,
+        listed=listed,
+        dead=DeadLetters(requests),
+        watch=watch,
+        rungs=lambda role: human(role).rungs,
+    )
     services = {
         **_performers(app, host),
         **_people(humans),
         Duty("due"): _Service(_on_due(host, human)),
         Duty("rungs"): _Service(_on_rung(human, observer)),
-        Duty("held"): _Service(on_held(notices, partial(_due_in, observer=observer))),
+        Duty("held"): _Service(on_held(notices, unserved, partial(_due_in, observer=observer))),
         **{duty: _Service(show, _CALLS) for duty, show in shows.items()},
         Duty("commands"): _Service(command_handler(app, host, requests, waits)),
     }

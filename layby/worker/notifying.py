@@ -12,6 +12,7 @@ from ..actors.people.notices import Notices
 from ..actors.people.notifier import Notifier
 from ..actors.people.open_questions import OpenQuestions
 from ..actors.people.undelivered import GivingUp
+from ..actors.people.unserved import UNSERVED, Unserved
 from ..bus.dead import DeadLetters
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
@@ -68,15 +69,18 @@ def _is_complete(role: Role, channel: Channel) -> bool:
     return not lacks
 
 
-def on_held(notices: Notices, due_in: Callable[[Delivery], Due]) -> Handle:
-    """A handler of cards that quiet hours hold no longer, of any app in the account."""
+def on_held(notices: Notices, unserved: Unserved, due_in: Callable[[Delivery], Due]) -> Handle:
+    """A handler of cards that should be sent, or have been, of any app in the account."""
 
     async def handle(delivery: Delivery) -> None:
         due = due_in(delivery)
         if (early := due.at - delivery.at) > 0:
             await delivery.nak(early)  # the server's clock was changed
             return
-        await notices.wake(due.role, due.ticket, due.run, due.question)
+        if due.kind == UNSERVED:
+            await unserved.due(due, delivery)
+            return
+        await notices.wake(due)
         await delivery.ack()
 
     return handle

@@ -170,6 +170,33 @@ async def test_what_no_channel_can_show_is_undelivered_once(
             await closed(path, 1)
 
 
+@pytest.mark.parametrize(
+    ("point", "after"),
+    [("after_watch_armed", 1), ("after_unserved_recorded", 1), ("after_rung_published", 1)],
+)
+async def test_what_no_process_serves_is_undelivered_once(
+    layby_running: Running, path: Path, point: str, after: int
+) -> None:
+    async with layby_running(TARGET, workers=0, within=30) as rt:
+        run = await rt.send("shown.asked", {"ticket": "T1", "role": "unheard", "soon": True})
+        await rt.crash(point, after=after)
+        async with rt.worker(), rt.worker():
+            await all_recorded(rt, run, 3)
+            found = await records(rt, run)
+            assert sum(isinstance(each, Undelivered) for each in found) == 1
+            [reached] = [each for each in found if isinstance(each, Reached)]
+            assert reached.early
+            assert await recorded(rt, run) == {
+                ("unheard", "left", "failed"): 1,
+                ("unheard", "right", "failed"): 1,
+                ("lead", "one", "sent"): 1,
+            }
+            assert (await rt.client.answer("T1", "yes", role="lead", timeout=30)).outcome == (
+                "accepted"
+            )
+            await closed(path, 1)
+
+
 async def test_two_workers_do_not_send_the_same_card(layby_running: Running, path: Path) -> None:
     async with layby_running(TARGET, workers=3) as rt:
         runs = [await rt.send("shown.asked", {"ticket": f"T{n}"}) for n in range(20)]

@@ -11,7 +11,14 @@ from unittest.mock import ANY
 
 import pytest
 
-from layby.actors.people import answer_resolution, contest, notifier, rung_publisher, rungs
+from layby.actors.people import (
+    answer_resolution,
+    contest,
+    notifier,
+    rung_publisher,
+    rungs,
+    unserved,
+)
 from layby.actors.people import published_questions as showing
 from layby.actors.people.answer_resolution import AnswerResolver
 from layby.actors.people.human import Human
@@ -20,6 +27,7 @@ from layby.actors.people.notifier import Notifier
 from layby.actors.people.rung_publisher import RungPublisher
 from layby.actors.people.sent_acts import SentActs
 from layby.actors.people.undelivered import GivingUp
+from layby.actors.people.unserved import CardWatch
 from layby.actors.threads import history
 from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
@@ -97,6 +105,12 @@ from tests.acceptance.test_step_agent import (
 )
 from tests.acceptance.test_threads import (
     test_a_thread_beyond_a_token_budget_is_cut as long_thread,
+)
+from tests.acceptance.test_unserved import (
+    test_what_no_process_can_send_is_undelivered_and_escalated as unserved_card,
+)
+from tests.acceptance.test_unserved import (
+    test_what_quiet_hours_held_until_nobody_was_there_is_sent_later as unserved_then_sent,
 )
 from tests.acceptance.test_votes import (
     test_a_vote_that_could_not_be_recorded_is_handled_again as handled_again,
@@ -352,6 +366,26 @@ async def test_a_question_that_nobody_was_told_of_is_seen_to_be_lost(
     monkeypatch.setattr(GivingUp, "_append", _always)
     with pytest.raises(TimeoutError):
         await escalated(engine, 0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_card_that_no_process_sends_is_seen_to_be_forgotten(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unserved, "_LIMIT", 0.6)
+    monkeypatch.setattr(CardWatch, "arm", _none)
+    with pytest.raises(TimeoutError):
+        await unserved_card(engine)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_card_that_was_held_too_long_is_seen_to_be_lost(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unserved, "_LIMIT", 0.6)
+    monkeypatch.setattr(SentCard, "waits", property(lambda card: card.status == "held"))
+    with pytest.raises(TimeoutError):
+        await unserved_then_sent(engine, monkeypatch)
 
 
 @pytest.mark.usefixtures("impatient")
