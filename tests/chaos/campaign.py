@@ -16,6 +16,7 @@ from typing import Protocol
 from layby.bus.server import EmbeddedServer
 
 from . import logins
+from .board import Board
 from .checker import Checker, Pause
 from .driver import Driver
 from .fleet import Fleet, Worker
@@ -28,7 +29,7 @@ _TELL = 20.0
 """Seconds between two lines that say how far a campaign is."""
 _ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0}
 """Where nothing fails, nothing may be taken for dead because the machine is slow."""
-CROWDED = ("votes", "ladders")
+CROWDED = ("votes", "ladders", "cards", "claims")
 """Campaigns whose app has more roles than one person answers for."""
 
 
@@ -81,6 +82,8 @@ class Campaign:
         self.deserted = False
         """Whether what dies is not replaced at present."""
         self.witnesses: list[Witness] = []
+        self.board: Board | None = None
+        """The channels, where the app has any."""
         self._ledger = Ledger(folder / "ledger.jsonl")
         self._began = time.monotonic()
         self._keepers: list[asyncio.Task[None]] = []
@@ -99,11 +102,19 @@ class Campaign:
         self.fault_times.append(time.time())
 
     async def start(
-        self, count: int = 1, *, crash: str = "", url: str = "", renamed: bool = False
+        self,
+        count: int = 1,
+        *,
+        crash: str = "",
+        url: str = "",
+        renamed: bool = False,
+        notifies: bool = False,
     ) -> list[Worker]:
         """Start workers and wait until they take work."""
         starts = (
-            self.fleet.start(crash=crash, mutant=self.mutant, url=url, renamed=renamed)
+            self.fleet.start(
+                crash=crash, mutant=self.mutant, url=url, renamed=renamed, notifies=notifies
+            )
             for _ in range(count)
         )
         return list(await asyncio.gather(*starts))
@@ -132,9 +143,12 @@ class Campaign:
         await self.server.start()
 
     @contextlib.asynccontextmanager
-    async def manned(self, count: int) -> AsyncGenerator[None]:
-        """Keep `count` workers alive while the block is open: what dies is replaced."""
-        keeper = asyncio.create_task(self._keep(count))
+    async def manned(self, count: int, notifiers: int = 0) -> AsyncGenerator[None]:
+        """Keep `count` workers alive while the block is open: what dies is replaced.
+
+        Besides them, as many processes that only notify.
+        """
+        keeper = asyncio.create_task(self._keep(count, notifiers))
         try:
             yield
         finally:
@@ -142,11 +156,12 @@ class Campaign:
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
 
-    async def _keep(self, count: int) -> None:
+    async def _keep(self, count: int, notifiers: int) -> None:
         while True:
-            lacking = 0 if self.deserted else count - len(self.fleet.living)
-            for _ in range(lacking):
-                self.fleet.order(mutant=self.mutant)
+            for notifies, wanted in ((False, count), (True, notifiers)):
+                there = sum(each.notifies == notifies for each in self.fleet.living)
+                for _ in range(0 if self.deserted else wanted - there):
+                    self.fleet.order(mutant=self.mutant, notifies=notifies)
             await asyncio.sleep(_POLL)
 
     # -- what is seen ----------------------------------------------------------------------------
@@ -192,7 +207,7 @@ class Campaign:
         """Wait for something, answering what is asked meanwhile. Raises Stuck, and Found."""
 
         def unless_found() -> bool:
-            if self._is_found():
+            if self.is_found():
                 raise Found
             return holds()
 
@@ -225,9 +240,9 @@ class Campaign:
     async def _is_settled(self) -> bool:
         for witness in self.witnesses:
             await witness.look()
-        return not self.violations() or self._is_found()
+        return not self.violations() or self.is_found()
 
-    def _is_found(self) -> bool:
+    def is_found(self) -> bool:
         """Whether one of the kinds that are sought is certain."""
         lasting = self.sought - PASSING
         return bool(lasting) and any(each.kind in lasting for each in self.violations())
@@ -259,6 +274,7 @@ async def campaign(
 ) -> AsyncGenerator[Campaign]:
     """A campaign against one server of its own, all in `folder`."""
     async with (
+        _board(name, seed) as board,
         EmbeddedServer(
             folder / "nats", sync_always=sync_always, extra=f"{extra}\n{logins.config()}"
         ) as server,
@@ -268,7 +284,8 @@ async def campaign(
             ack_wait=ack_wait or _ACK_WAITS.get(name, 1.5),
             ask_timeout=ask_timeout,
             log_streams=log_streams,
-            crowded=name in CROWDED,
+            crowded=name if name in CROWDED else "",
+            board=board.url if board is not None else "",
         ) as fleet,
         provisioned(fleet, server.url),
         Driver.connected(server.url) as driver,
@@ -276,9 +293,19 @@ async def campaign(
         one = Campaign(
             name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=server
         )
-        one.mutant = mutant
+        one.mutant, one.board = mutant, board
         async with one.telling():
             yield one
+
+
+@contextlib.asynccontextmanager
+async def _board(name: str, seed: int) -> AsyncGenerator[Board | None]:
+    """What the channels of the campaign `cards` talk to; None for the others."""
+    if name != "cards":
+        yield None
+        return
+    async with Board(seed) as board:
+        yield board
 
 
 @contextlib.asynccontextmanager

@@ -6,14 +6,18 @@ Only the campaigns about them have these roles: each costs every worker several 
 from __future__ import annotations
 
 import os
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
 from layby import Role
+from layby.runtime.quiet import Quiet
+
+from .board_channel import BoardChannel
+from .naps import Naps
 
 CROWDED: Final = "CHAOS_CROWDED"
-"""Environment variable: set if the app has these roles."""
+"""Environment variable: the campaign whose roles the app has."""
 Colour: TypeAlias = Literal["red", "green", "blue"]
 COLOURS: Final = ("red", "green", "blue")
 MEMBERS: Final = {"finance": ("ada", "bob", "cleo", "gus"), "legal": ("dan", "eve", "ada")}
@@ -22,7 +26,16 @@ CREW: Final = "crew"
 """A role in which everybody is."""
 DESK, FLOOR, LEAD = "desk", "floor", "lead"
 """A role with a rota, one without, and the one that both escalate to."""
-NAMES: Final = frozenset({*MEMBERS, CREW, DESK, FLOOR, LEAD})
+SQUAD, BOSS = "squad", "boss"
+"""A role whose people claim questions, and the one that it escalates to."""
+PEOPLE: Final = ("ada", "bob", "cleo")
+"""Who is in the squad, and in the roles that are shown questions on channels."""
+OPS, MUTE, NIGHT, CHIEF = "ops", "mute", "night", "chief"
+"""Roles with channels: two that work, two that refuse some cards, one with quiet hours, and the
+one that all of them escalate to."""
+CHANNELS: Final = {OPS: ("one", "two"), MUTE: ("one", "two"), NIGHT: ("one",), CHIEF: ("one",)}
+"""The channels of each."""
+NAMES: Final = frozenset({*MEMBERS, CREW, DESK, FLOOR, LEAD, SQUAD, BOSS, *CHANNELS})
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +77,26 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def roles() -> tuple[Role, ...]:
     """The roles that the app of this process has besides its others."""
-    if os.environ.get(CROWDED) != "1":
-        return ()
+    match os.environ.get(CROWDED, ""):
+        case "votes" | "ladders":
+            return _voters()
+        case "claims":
+            return (Role(SQUAD, people=PEOPLE), Role(BOSS))
+        case "cards":
+            return _shown()
+        case _:
+            return ()
+
+
+def _voters() -> tuple[Role, ...]:
     members = (Role(name, people=people) for name, people in MEMBERS.items())
     return (*members, Role(CREW), Role(DESK, rota=DESK), Role(FLOOR), Role(LEAD))
+
+
+def _shown() -> tuple[Role, ...]:
+    made = {
+        role: Role(role, people=PEOPLE, channels=[BoardChannel(name) for name in names])
+        for role, names in CHANNELS.items()
+    }
+    made[NIGHT].quiet = cast("Quiet", Naps())
+    return tuple(made.values())

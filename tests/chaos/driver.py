@@ -235,12 +235,15 @@ class Driver:
         ack = await self.surely(lambda: who.store(subject, data, timeout=2))
         self.acked[ack.seq] = time.time()
 
-    async def say(self, role: str, ticket: str, data: bytes, by: str = "") -> int:
-        """Send an answer to any role; return its sequence once JetStream has it."""
-        subject = f"{role}.response.{ticket}" + (f".{by}" if by else "")
+    async def say(
+        self, role: str, ticket: str, data: bytes, by: str = "", *, noun: str = "response"
+    ) -> int:
+        """Send an answer to any role, or an act; return its sequence once JetStream has it."""
+        subject = f"{role}.{noun}.{ticket}" + (f".{by}" if by else "")
         who = self._others[logins.PEOPLE[0]]
         ack = await self.surely(lambda: who.store(subject, data, timeout=2))
-        self.acked[ack.seq] = time.time()
+        if noun == "response":
+            self.acked[ack.seq] = time.time()
         return ack.seq
 
     def go(self, work: Any) -> None:
@@ -304,7 +307,8 @@ class Driver:
             return False
         ended = {state.ticket for state in self.history.states.values() if state.ended}
         receipts = {receipt.seq for _, receipt in self.history.receipts}
-        return ended >= set(self.tickets) and receipts >= set(self.history.answers)
+        said = self.history.answers.keys() | self.history.acts.keys()
+        return ended >= set(self.tickets) and receipts >= said
 
 
 class Person:

@@ -15,11 +15,12 @@ import msgspec
 
 from . import crowd, logins
 from .app import ACK_WAIT, LOG_STREAMS
+from .board_channel import BOARD
 from .ledger import LEDGER
 from .nursery import Order
 
 ROOT = Path(__file__).parent.parent.parent
-READY_WITHIN = 30.0
+READY_WITHIN = 90.0
 
 
 class Door(NamedTuple):
@@ -30,10 +31,12 @@ class Door(NamedTuple):
 
 
 class Worker:
-    """One worker process, or one console."""
+    """One worker process, one console, or one `layby notify`."""
 
-    def __init__(self, number: int, *, renamed: bool = False) -> None:
+    def __init__(self, number: int, *, renamed: bool = False, notifies: bool = False) -> None:
         self.number = number
+        self.notifies = notifies
+        """Whether it only shows questions on channels, and hears what people say there."""
         self.renamed = renamed
         """Whether it is of the release that has another name for a recorded step."""
         self.pid = 0
@@ -74,8 +77,10 @@ class Fleet:
         ack_wait: float = 1.5,
         ask_timeout: float = 20.0,
         log_streams: int = 0,
-        crowded: bool = False,
+        crowded: str = "",
+        board: str = "",
     ) -> None:
+        """`crowded`: the campaign whose roles the app has; `board`: where its channels are."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.url = url
@@ -88,7 +93,8 @@ class Fleet:
             ACK_WAIT: str(ack_wait),
             **({LOG_STREAMS: str(log_streams)} if log_streams else {}),
             "CHAOS_ASK_TIMEOUT": str(ask_timeout),
-            **({crowd.CROWDED: "1"} if crowded else {}),
+            **({crowd.CROWDED: crowded} if crowded else {}),
+            **({BOARD: board} if board else {}),
         }
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -144,13 +150,19 @@ class Fleet:
         url: str = "",
         renamed: bool = False,
         catalogue: str = "",
+        notifies: bool = False,
     ) -> Worker:
-        """Start a worker, or a console with a file for its catalogue.
+        """Start a worker, a console with a file for its catalogue, or a `layby notify`.
 
         Returns when it takes work (or has died on the way).
         """
         worker = self.order(
-            crash=crash, mutant=mutant, url=url, renamed=renamed, catalogue=catalogue
+            crash=crash,
+            mutant=mutant,
+            url=url,
+            renamed=renamed,
+            catalogue=catalogue,
+            notifies=notifies,
         )
         async with asyncio.timeout(READY_WITHIN):
             await _first(worker.ready.wait(), worker.gone.wait())
@@ -164,10 +176,12 @@ class Fleet:
         url: str = "",
         renamed: bool = False,
         catalogue: str = "",
+        notifies: bool = False,
     ) -> Worker:
         """Start a worker without waiting for it."""
         self._count += 1
-        worker = self.workers[self._count] = Worker(self._count, renamed=renamed)
+        worker = Worker(self._count, renamed=renamed, notifies=notifies)
+        self.workers[self._count] = worker
         order = Order(
             id=self._count,
             url=url or self.url,
@@ -176,6 +190,7 @@ class Fleet:
             renamed=renamed,
             log=str(self.folder / "workers.log"),
             catalogue=catalogue,
+            notifies=notifies,
         )
         assert self._process is not None
         assert self._process.stdin is not None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from layby.actors.people.answer import Given, Receipt, read
+from layby.actors.people.notices import NOTICE
 from layby.actors.people.open_questions import decode as decode_open
 from layby.actors.people.published_questions import RUNG
 from layby.actors.people.tickets import ParkedRecord
@@ -20,6 +21,7 @@ from layby.bus.errors import BusError
 from layby.bus.log import Log, parse, shares
 from layby.bus.requests import Requests
 from layby.commands import CommandOutcome
+from layby.runtime.act_records import VERBS
 from layby.runtime.envelope import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
@@ -62,6 +64,18 @@ class AnswerSent(NamedTuple):
     """None when it cannot be understood, or is forged."""
     role: str = "developer"
     data: bytes = b""
+
+
+class ActSent(NamedTuple):
+    """A claim, a pass or a decline that the stream of answers holds."""
+
+    seq: int
+    role: str
+    verb: str
+    ticket: str
+    by: str
+    at: float
+    data: bytes
 
 
 class LogTail:
@@ -123,6 +137,8 @@ class History:
         """Questions that were published again for a rung of their ladders."""
         self.receipts: list[tuple[float, Receipt]] = []
         self.answers: dict[int, AnswerSent] = {}
+        self.acts: dict[int, ActSent] = {}
+        """What people said to questions besides answering them."""
         self.index: dict[str, IndexRow] = {}
         self.listed: set[str] = set()
         """The questions that are listed as open."""
@@ -215,6 +231,8 @@ class History:
         if noun == "receipt":
             self.receipts.append((stored.at, msgspec.json.decode(stored.data, type=Receipt)))
             return
+        if noun == NOTICE:
+            return  # its readers do not believe it
         question = msgspec.json.decode(stored.data)["id"]
         self.questions.setdefault(question, stored)
         self.shown.setdefault((question, role), stored)
@@ -229,8 +247,13 @@ class History:
             self.outcomes[outcome.seq].append(outcome)
 
     def _answer(self, stored: Stored) -> None:
-        role, _, rest = stored.subject.split(".", 2)
+        role, noun, rest = stored.subject.split(".", 2)
         token, _, responder = rest.partition(".")
+        responder = responder.partition(".via-")[0]
+        if noun in VERBS:
+            seq, at, data = stored.seq, stored.at, stored.data
+            self.acts[seq] = ActSent(seq, role, noun, token, responder, at, data)
+            return
         told = read(stored.data, token)
         given = told if isinstance(told, Given) else None
         if given is not None and role == ROLE and given.text.startswith(FORGED):

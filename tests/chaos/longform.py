@@ -7,7 +7,19 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from . import cluster, consoles, deploys, disk, keys, ladders, network, scenarios, votes
+from . import (
+    cards,
+    claims,
+    cluster,
+    consoles,
+    deploys,
+    disk,
+    keys,
+    ladders,
+    network,
+    scenarios,
+    votes,
+)
 from .campaign import CROWDED, Campaign, Found, campaign
 from .driver import Stuck
 from .mutants import MUTANTS
@@ -43,6 +55,8 @@ LONG: dict[str, Callable[[Campaign, float], Awaitable[Report]]] = {
     ),
     "votes": lambda c, x: votes.votes(c, rounds=max(1, round(20 * x)), tickets=8),
     "ladders": lambda c, x: ladders.ladders(c, rounds=max(1, round(20 * x)), tickets=8),
+    "cards": lambda c, x: cards.cards(c, rounds=max(1, round(20 * x)), tickets=8),
+    "claims": lambda c, x: claims.claims(c, rounds=max(1, round(20 * x)), tickets=8),
     "many_deadlines": lambda c, x: scenarios.many_deadlines(c, tickets=round(10_000 * x)),
     "all_down": lambda c, x: scenarios.all_down(c, tickets=round(200 * x)),
 }
@@ -54,7 +68,14 @@ APART = {**network.SCENARIOS, **disk.SCENARIOS, **cluster.SCENARIOS}
 """Campaigns with a server, or a way to it, of their own."""
 
 
-_ELSEWHERE = {"deploys": deploys, "console": consoles, "votes": votes, "ladders": ladders}
+_ELSEWHERE = {
+    "deploys": deploys,
+    "console": consoles,
+    "votes": votes,
+    "ladders": ladders,
+    "cards": cards,
+    "claims": claims,
+}
 """The modules of campaigns that are not among the scenarios."""
 
 

@@ -27,7 +27,7 @@ from layby.runtime import activation, body, host, index, pending, repairs, run, 
 from layby.runtime import delivery_policy as guard
 from layby.worker import command_actor
 
-from . import console_mutants, ladder_mutants, vote_mutants
+from . import card_mutants, claim_mutants, console_mutants, ladder_mutants, vote_mutants
 from .replacing import replace
 
 
@@ -505,6 +505,14 @@ MUTANTS: dict[str, Mutant] = (
             made, ("ladders",), shows, patience=25.0
         )  # who waits for the last rung
         for made, shows in ladder_mutants.FAULTS
+    }
+    | {
+        made.__name__: Mutant(made, ("cards",), shows, patience=28.0)  # who waits for a card
+        for made, shows in card_mutants.FAULTS
+    }
+    | {
+        made.__name__: Mutant(made, ("claims",), shows, patience=28.0)  # who waits to be asked
+        for made, shows in claim_mutants.FAULTS
     }
     | {
         made.__name__: Mutant(made, ("console",), (shows,), patience=8.0)  # lists are late by one

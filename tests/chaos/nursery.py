@@ -2,7 +2,7 @@
 
 `python -m tests.chaos.nursery` reads orders from stdin, one JSON object a line, and reports on
 stdout: `{"ready": id}`, `{"exited": id, "code": code}`. When stdin closes, it kills what is left.
-A console is made in the same way; it is ready with its address.
+A console is made in the same way; it is ready with its address. So is a `layby notify`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from typing import Any
 
 import msgspec
 
+from layby.actors.people.channel_calls import ChannelCalls
 from layby.console.options import ConsoleOptions
 from layby.console.server import serving
 from layby.runtime import crash
 from layby.runtime import run as live_run
 from layby.runtime.telemetry import configure
+from layby.worker.notify import run_notify
 from layby.worker.worker import run_worker
 
-from . import keys, logins, mutants, renamed
+from . import board_channel, keys, logins, mutants, renamed
 from .app import app
 
 
@@ -44,6 +46,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     log: str = ""
     catalogue: str = ""
     """The file of a console's catalogue; empty: make a worker."""
+    notifies: bool = False
+    """Whether to be `layby notify`."""
 
 
 def main() -> None:
@@ -118,6 +122,8 @@ def _be_new(order: Order) -> None:
     live_run.WRITER = secrets.token_hex(4)
     if order.log:
         os.dup2(os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
+    if board_channel.BOARD in os.environ:
+        ChannelCalls.__init__.__defaults__ = (board_channel.LIMIT,)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     configure(stream=sys.stderr)
@@ -139,7 +145,8 @@ async def _work(order: Order) -> None:
     telling = asyncio.create_task(tell())
     settings = logins.settings(order.url, logins.WORKER, f"w{order.id}")
     release = renamed.app if order.renamed else app
-    await run_worker(release, settings, name=f"w{order.id}", ready=ready)
+    run = run_notify if order.notifies else run_worker
+    await run(release, settings, name=f"w{order.id}", ready=ready)
     telling.cancel()
 
 

@@ -44,8 +44,8 @@ POINTS = tuple(
     and point not in votes_app.POINTS + ladder_app.POINTS + claims_app.POINTS + notifier_app.POINTS
 )
 """The crash points of `crash_points`; runs that are blocked or retried meet others, and those of
-votes and of ladders are met in campaigns of their own, those of claims, cards and purges in
-tests/acceptance/test_claims_crashes.py, test_notifier_crashes.py and test_commands_crashes.py.
+votes, ladders, claims and cards are met in campaigns of their own, those of purges in
+tests/acceptance/test_commands_crashes.py.
 """
 _EXPIRY = {"before_expired", "after_expired"}
 _SHOWING = {"before_record_put", "after_record_put", "after_question", "after_timer"}

@@ -15,10 +15,12 @@ from datetime import UTC, datetime, timedelta
 from layby.bus.errors import BusError
 from tests.fix_proxy import Proxy
 
-from .campaign import Campaign
+from .campaign import Campaign, Found
 from .fleet import Worker
 from .plan import Ticket
 from .report import Report
+
+Faults = tuple[Callable[[], Awaitable[None]], ...]
 
 _SETTLE = 60.0
 _HEALTHY = 2
@@ -33,6 +35,8 @@ _SHORT = 3
 """Faults of the short form."""
 _STEPS = 40
 """Faults for each round after which a point that no worker has met is not waited for."""
+_OUTAGE = 6.0
+"""Seconds in which those whose server or network was gone find out what was stored."""
 _DOWN = 1.5
 """Seconds without any worker."""
 _EARLY = 0.15
@@ -49,25 +53,36 @@ class Siege:
         early: Callable[[Ticket], Awaitable[None]],
         *,
         mailboxes: Sequence[str],
+        notifiers: int = 0,
     ) -> None:
         self._c = c
         self._make = make
         self._early = early
         self._mailboxes = mailboxes
         """Consumers of answers that are held back for a while."""
+        self._notifiers = notifiers
+        """Processes that only notify, besides the workers."""
         self._draw = random.Random(c.seed)  # noqa: S311
         self._proxy = Proxy(c.server.url)
         self.delays: list[tuple[float, float]] = []
         """When a process was stopped, or a network silent."""
+        self.outages: list[float] = []
+        """When a network was cut, or the server killed."""
         self._opened = 0
         """Tickets so far, those that are answered before they are opened included."""
         self._left: deque[tuple[str, int]] = deque()
         """The points at which a worker is still to die, and at which visit."""
         self._doomed: dict[Worker, str] = {}
-        self._faults = (
-            *(self._hold_answers, self._restart_server, self._all_down, self._kill),
+        self.faults: Faults = (
+            *((self._hold_answers,) if mailboxes else ()),
+            *(self._restart_server, self._all_down, self._kill),
             *(self._cut, self._silence, self._stop),
         )
+
+    def was_delayed(self, since: float, until: float) -> bool:
+        """Whether what a worker was amid in a span of time may have come later."""
+        outages = ((at - 1.0, at + _OUTAGE) for at in self.outages)
+        return any(a <= until and since <= b for a, b in (*self.delays, *outages))
 
     async def run(
         self,
@@ -79,13 +94,16 @@ class Siege:
     ) -> Report:
         """Do it, `rounds` times for each point and each fault, call `over`, and judge.
 
+        At a point that ends in `@notify` a process dies that only notifies.
         `rounds` 0 is the short form: each point once, and the first faults alone.
         """
         await self._proxy.start()
         try:
             await self._c.start(_HEALTHY)
             await self._c.start(url=self._proxy.url)
-            async with self._c.manned(_HEALTHY + 1 + _DOOMED):
+            await self._c.start(self._notifiers, notifies=True)
+            doomed = 0 if self._notifiers else _DOOMED
+            async with self._c.manned(_HEALTHY + 1 + doomed, self._notifiers):
                 await self._besiege(points, rounds, tickets)
             over()
             return await self._c.settle(_SETTLE)
@@ -93,21 +111,27 @@ class Siege:
             await self._proxy.stop()
 
     async def _besiege(self, points: Sequence[str], rounds: int, tickets: int) -> None:
-        left, faults = self._left, itertools.cycle(self._faults)
+        left, faults = self._left, itertools.cycle(self.faults)
         left.extend((point, 1 + number % 3) for number in range(rounds or 1) for point in points)
-        wanted = rounds * len(self._faults) or _SHORT
+        wanted = rounds * len(self.faults) or _SHORT
         for step in range(_STEPS * (rounds or 1)):
             self._bury()
+            if self._c.is_found():
+                raise Found
             if not (left or self._doomed) and step >= wanted:
                 return
             while left and len(self._doomed) < _DOOMED:
                 point, visit = left.popleft()
-                [victim] = await self._c.start(crash=f"{point}:{visit}")
+                name, _, whose = point.partition("@")
+                [victim] = await self._c.start(crash=f"{name}:{visit}", notifies=bool(whose))
                 self._doomed[victim] = point
             self._open(tickets)
             await self._c.while_looking(self._draw.uniform(0.1, 0.5))
             # Some points are met only by whoever finds answers that came in time, and late itself.
-            await (next(faults) if step < wanted else self._hold_answers)()
+            if step < wanted:
+                await next(faults)()
+            elif self._mailboxes:
+                await self._hold_answers()
         for victim, point in self._doomed.items():
             self._c.complaints.append(f"crash point {point} is not reached")
             await victim.kill()
@@ -144,6 +168,7 @@ class Siege:
 
     async def _cut(self) -> None:
         self._c.note("worker's network cut")
+        self.outages.append(time.time())
         self._proxy.cut()
 
     async def _silence(self) -> None:
@@ -162,6 +187,7 @@ class Siege:
 
     async def _restart_server(self) -> None:
         async with self._nobody_new():
+            self.outages.append(time.time())
             await self._c.restart_server(self._draw.choice([0.0, 0.5]))
 
     async def _hold_answers(self) -> None:
@@ -189,6 +215,7 @@ class Siege:
             await asyncio.gather(*(self._c.kill(w) for w in self._c.fleet.living))
             self._c.note("all workers down")
             await self._c.while_looking(_DOWN)
+            self.outages.append(time.time())
             await self._c.restart_server(0.5)
 
     @contextlib.asynccontextmanager

@@ -54,6 +54,23 @@ KINDS = (
     "rung without its message",
     "wrong person told",
     "rota edit lost",
+    "card sent twice",
+    "card after the end",
+    "card in quiet hours",
+    "card lost",
+    "card left open",
+    "card disagrees with the log",
+    "failed card not put aside",
+    "undelivered wrongly",
+    "undelivered missed",
+    "click without outcome",
+    "told otherwise on the channel",
+    "act recorded wrongly",
+    "act lost",
+    "claim not kept",
+    "claim shown wrongly",
+    "declined by all",
+    "pass lost",
 )
 """Every kind of violation there is."""
 PASSING = frozenset(
@@ -72,6 +89,13 @@ PASSING = frozenset(
         "vote lost",
         "rung missed",
         "rung without its message",
+        "card lost",
+        "card left open",
+        "failed card not put aside",
+        "click without outcome",
+        "act lost",
+        "claim shown wrongly",
+        "pass lost",
     }
 )
 """Kinds that time may heal; any other stays once it is seen."""

@@ -11,7 +11,19 @@ import pytest
 
 from layby.runtime.crash import POINTS
 from tests import claims_app, ladder_app, notifier_app, votes_app
-from tests.chaos import consoles, deploys, disk, keys, ladders, logins, network, scenarios, votes
+from tests.chaos import (
+    cards,
+    claims,
+    consoles,
+    deploys,
+    disk,
+    keys,
+    ladders,
+    logins,
+    network,
+    scenarios,
+    votes,
+)
 from tests.chaos.campaign import Campaign, campaign
 from tests.chaos.plan import one_of_each
 from tests.chaos.report import Report
@@ -76,6 +88,23 @@ async def test_each_rung_happens_once_whatever_fails(tmp_path: Path) -> None:
     async with campaign("ladders", tmp_path) as c:
         report = kept(await ladders.ladders(c))
     assert {f"worker killed at {point}" for point in ladder_app.POINTS} <= set(report.faults)
+
+
+@pytest.mark.timeout(300)
+async def test_each_card_is_shown_once_and_shows_what_is_true_whatever_fails(
+    tmp_path: Path,
+) -> None:
+    async with campaign("cards", tmp_path) as c:
+        report = kept(await cards.cards(c))
+    assert {f"worker killed at {point}" for point in notifier_app.POINTS} <= set(report.faults)
+    assert "worker killed at after_card_sent@notify" in report.faults
+
+
+@pytest.mark.timeout(300)
+async def test_all_that_people_say_is_recorded_once_and_told_truly(tmp_path: Path) -> None:
+    async with campaign("claims", tmp_path) as c:
+        report = kept(await claims.claims(c))
+    assert {f"worker killed at {point}" for point in claims_app.POINTS} <= set(report.faults)
 
 
 @pytest.mark.timeout(300)

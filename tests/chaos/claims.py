@@ -1,0 +1,137 @@
+"""The campaign `claims`: people say much besides answering, while whoever records it dies."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from layby.actors.people.published_questions import RUNG
+from layby.actors.people.rung_publisher import PASSED_HEADER, TOLD_HEADER
+from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
+from layby.runtime.entry import Answered, Expired
+from layby.runtime.ladder_records import Laddered, Reached
+from layby.runtime.state import OPEN, RunState
+from layby.runtime.state import Question as Asked
+from tests.claims_app import POINTS
+
+from .app import Op
+from .campaign import Campaign
+from .claimants import Claimants
+from .crowd import BOSS, SQUAD, Climb
+from .deeds import Entry, Message, Question, Told, wrongs
+from .plan import Ticket
+from .polls import Crowd
+from .report import Report
+from .siege import Siege
+from .violation import Violation
+
+_PATIENT = 60.0
+_MANNERS = ("talk", "talk", "race", "expiry", "kept", "declined", "passed", "edge")
+_MORE = ("after_rung_published", "after_rung_recorded", "after_receipt")
+
+
+def claimed(draw: random.Random, n: int) -> Ticket:
+    """A ticket on which people say who is on it, until somebody answers or never."""
+    manner = draw.choice(_MANNERS)
+    ends = manner == "edge"
+    climb = Climb(
+        role=SQUAD,
+        remind=sorted(draw.uniform(0.3, 1.5 if ends else 3.0) for _ in range(draw.randint(0, 3))),
+        escalate=[] if ends else [(draw.uniform(40.0, 50.0), f"role:{BOSS}")],
+        manner=manner,
+    )
+    seconds = draw.uniform(1.6, 3.0) if ends else _PATIENT
+    ask = Op(kind="climb", name="0-climb", seconds=seconds, climb=climb)
+    return Ticket(n=n, ops=[ask, Op(kind="step", name="1-last")])
+
+
+class Claims:
+    """Judges what became of all that people said in a campaign besides answering."""
+
+    def __init__(self, c: Campaign, siege: Siege) -> None:
+        self._c = c
+        self._siege = siege
+
+    async def look(self) -> None:
+        """Nothing: what was recorded is enough."""
+
+    def violations(self) -> list[Violation]:
+        """What is wrong by now."""
+        history = self._c.driver.history
+        told: defaultdict[int, set[Told]] = defaultdict(set)
+        for _, receipt in history.receipts:
+            if receipt.seq in history.acts:
+                said = Told(receipt.outcome, receipt.reason or "", receipt.by or "")
+                told[receipt.seq].add(said)
+        return [
+            wrong
+            for run in history.states.values()
+            for question in run.questions.values()
+            for wrong in wrongs(self._question(run, question, told), self._siege.was_delayed)
+        ]
+
+    def _question(self, run: RunState, question: Asked, told: dict[int, set[Told]]) -> Question:
+        history = self._c.driver.history
+        planned: Laddered | None = None
+        entries: list[Entry] = []
+        closed_n, closed_at = 0, time.time()
+        for entry in history.logs[run.id]:
+            records = tuple(entry.envelope.records)
+            for record in records:
+                if getattr(record, "id", "") != question.id:
+                    continue
+                if isinstance(record, Answered | Expired) and question.status != OPEN:
+                    closed_n, closed_at = entry.n, entry.at
+                elif isinstance(record, ClaimedQuestion | Passed | Declined | Reached):
+                    entries.append(Entry(entry.n, entry.at, record, records))
+                elif isinstance(record, Laddered):
+                    planned = record
+        shown = {
+            role: stored.at for (ref, role), stored in history.shown.items() if ref == question.id
+        }
+        return Question(
+            question.id,
+            shown,
+            planned.rungs if planned is not None else (),
+            entries,
+            list(self._messages(question.id)),
+            [act for act in history.acts.values() if act.ticket == run.ticket],
+            told,
+            question.deadline,
+            closed_n,
+            closed_at,
+            self._listed(run, question.id),
+        )
+
+    def _messages(self, question: str) -> Iterator[Message]:
+        for stored in self._c.driver.history.rungs:
+            if msgspec.json.decode(stored.data)["id"] == question:
+                yield Message(
+                    stored.subject.partition(".")[0],
+                    int(stored.headers[RUNG]),
+                    stored.headers.get(PASSED_HEADER, ""),
+                    stored.headers.get(TOLD_HEADER, ""),
+                )
+
+    def _listed(self, run: RunState, question: str) -> tuple[str, list[str]] | None:
+        record = self._c.driver.history.parked.get(run.ticket)
+        for each in record.questions if record is not None else ():
+            if each.id == question:
+                return each.claim.by if each.claim is not None else "", list(each.declined)
+        return None
+
+
+async def claims(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
+    """People claim, pass on and decline while workers die and stop, and the server is killed."""
+    c.witnesses.append(Crowd(c.driver))
+    claimants = Claimants(c.driver, c.seed)
+    mailboxes = [f"{kind}-{role}" for role in (SQUAD, BOSS) for kind in ("answers", "acts")]
+    siege = Siege(c, claimed, claimants.early, mailboxes=mailboxes)
+    c.witnesses.append(Claims(c, siege))
+    report = await siege.run((*POINTS, *_MORE), rounds=rounds, tickets=tickets)
+    report.notes.append(f"{len(c.driver.history.acts)} claims, passes and declines")
+    return report

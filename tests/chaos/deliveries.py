@@ -1,0 +1,263 @@
+"""What became of cards: what the logs say, against what the board was told. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from layby.runtime.card_records import FAILED, FIRST, HELD, SENT, Notified, Undelivered
+from layby.runtime.ladder_records import ESCALATION, PlannedRung, Reached
+
+from .board import UNTOLD, Call
+from .naps import EVERY, QUIET
+from .violation import Violation
+
+SOON = 20.0
+"""Seconds within which a card is sent, or given up, whatever fails meanwhile.
+
+A board fails a card twice at most, and each failure costs the second until it counts as one, and a
+pause that doubles: 1, 2 and, where a worker died with the card too, 4 s, a quarter more at most.
+That is 11 s; a death adds an ack-wait, and if nothing is up for a while, 4 s pass.
+"""
+_UNDER_WAY = 1.0
+"""Seconds for which what was decided before an end may be on its way."""
+_TAKEN_OVER = 4.0
+"""Seconds after a call in which its process may die, or be delayed, before that is recorded."""
+_CLOCKS = 0.1
+
+
+class Noted(NamedTuple):
+    """An entry about a card, in its log."""
+
+    n: int
+    at: float
+    record: Notified
+    others: tuple[object, ...]
+    """The records of the same entry."""
+
+
+class Published(NamedTuple):
+    """A question that was published for one role: one card for each of its channels."""
+
+    at: float
+    role: str
+    place: int
+    """The rung; FIRST: it was asked."""
+
+
+class Carded(NamedTuple):
+    """Everything that was recorded of one question's cards."""
+
+    question: str
+    channels: Mapping[str, tuple[str, ...]]
+    """The channels of each role."""
+    planned: Sequence[PlannedRung]
+    published: Sequence[Published]
+    noted: Sequence[Noted]
+    undelivered: Sequence[tuple[int, Undelivered]]
+    reached: Sequence[tuple[int, Reached]]
+    deadline: float
+    closed_n: int
+    """The position that closed it; 0: it is open."""
+    closed_at: float
+    """Unix seconds; while it is open: now."""
+    status: str
+    run_status: str
+    """How its run ended, as cards say it; empty: it goes on."""
+
+    def key(self, role: str, channel: str, place: int) -> str:
+        """What the board knows a card by."""
+        return f"{self.question}.{role}.{channel}.{'first' if place == FIRST else place}"
+
+
+class Seen(NamedTuple):
+    """What the board was told, and what may have kept somebody from recording it."""
+
+    sent: Mapping[str, Sequence[Call]]
+    """Every call to send a card, by its key."""
+    shown: Mapping[str, Mapping[str, Any]]
+    """What people see at last, by what the board called it."""
+    died: Mapping[int, float]
+    """When each process died that has."""
+    was_delayed: Callable[[float, float], bool]
+    """Whether something was held up within a span of time."""
+
+
+def wrongs(carded: Carded, seen: Seen) -> Iterator[Violation]:
+    """What is wrong with a question's cards."""
+    folded = _folded(carded)
+    for publication in carded.published:
+        for channel in carded.channels.get(publication.role, ()):
+            place = (publication.role, channel, publication.place)
+            yield from _lost(carded, publication, folded.get(place), place)
+    for place, noted in folded.items():
+        yield from _shown(carded, place, noted, seen)
+    for noted in carded.noted:
+        yield from _agrees(carded, noted, seen)
+    for key, calls in seen.sent.items():
+        if key.startswith(f"{carded.question}."):
+            yield from _sent(carded, key, calls, folded, seen)
+    yield from _given_up(carded)
+
+
+_Place = tuple[str, str, int]
+
+
+def _place(record: Notified) -> _Place:
+    return record.role, record.channel, record.rung
+
+
+def _folded(carded: Carded) -> dict[_Place, Noted]:
+    """What the log says last of each card: nothing follows that it was sent, or given up."""
+    found: dict[_Place, Noted] = {}
+    for noted in carded.noted:
+        before = found.get(_place(noted.record))
+        if before is None or before.record.status == HELD:
+            found[_place(noted.record)] = noted
+    return found
+
+
+def _lost(
+    carded: Carded, published: Published, noted: Noted | None, place: _Place
+) -> Iterator[Violation]:
+    """Whether a card has become known long before its question was closed."""
+    end = min(carded.closed_at, carded.deadline)
+    since = published.at
+    if noted is not None:
+        if noted.record.status != HELD:
+            return
+        since = noted.record.until
+    if end - since > SOON:
+        how = "is not known" if noted is None else f"is held until {since:.3f}"
+        text = f"{carded.key(*place)} {how}, {end - since:.3f} s before the end"
+        yield Violation("card lost", text)
+
+
+def _shown(carded: Carded, place: _Place, noted: Noted, seen: Seen) -> Iterator[Violation]:
+    """Whether people see on a card that was sent how its question and its run have ended."""
+    if noted.record.status != SENT or not carded.closed_n:
+        return
+    there = seen.shown.get(noted.record.ref)
+    now = (there["status"], there.get("run_status", "")) if there is not None else None
+    if now != (wanted := (carded.status, carded.run_status)):
+        yield Violation("card left open", f"{carded.key(*place)}: shows {now}, not {wanted}")
+
+
+def _agrees(carded: Carded, noted: Noted, seen: Seen) -> Iterator[Violation]:
+    """Whether the board has the card that a log says was sent, or has refused it."""
+    record = noted.record
+    key = carded.key(*_place(record))
+    calls = [call for call in seen.sent.get(key, ()) if call.began <= noted.at + _CLOCKS]
+    if record.status == SENT and record.ref not in {call.ref for call in calls if call.done}:
+        yield Violation("card disagrees with the log", f"{key}: no card {record.ref!r} was sent")
+    if record.status == FAILED and not any(_was_in_vain(call) for call in calls):
+        yield Violation("card disagrees with the log", f"{key}: never failed, {record.reason!r}")
+
+
+def _was_in_vain(call: Call) -> bool:
+    return not call.done or call.fate in UNTOLD
+
+
+def _sent(
+    carded: Carded,
+    key: str,
+    calls: Sequence[Call],
+    folded: Mapping[_Place, Noted],
+    seen: Seen,
+) -> Iterator[Violation]:
+    """Whether each card was sent once, while somebody should see it."""
+    noted = next((n for place, n in folded.items() if carded.key(*place) == key), None)
+    known = noted if noted is not None and noted.record.status == SENT else None
+    alone = [
+        call
+        for call in calls
+        if call.done
+        and (known is None or call.ref != known.record.ref)
+        and not _is_excused(call, seen)
+    ]
+    if len(alone) > (known is None):
+        yield Violation("card sent twice", f"{key}: {[(c.ref, c.pid, c.began) for c in alone]}")
+    for call in calls:
+        late = call.began - carded.closed_at
+        if late > _UNDER_WAY and not seen.was_delayed(carded.closed_at, call.began):
+            yield Violation("card after the end", f"{key}: {late:.3f} s after it")
+        if known is not None:
+            late = call.began - known.at
+            if late > _UNDER_WAY and not seen.was_delayed(known.at, call.began):
+                yield Violation("card sent twice", f"{key}: {late:.3f} s after its record")
+        yield from _quiet(carded, key, call)
+
+
+def _is_excused(call: Call, seen: Seen) -> bool:
+    """Whether its sender cannot have recorded it: it was not told, has died, or was delayed."""
+    until = call.began + _TAKEN_OVER
+    if call.fate in UNTOLD or call.began <= seen.died.get(call.pid, 0.0) <= until:
+        return True
+    return seen.was_delayed(call.began, until)
+
+
+def _quiet(carded: Carded, key: str, call: Call) -> Iterator[Violation]:
+    """Whether a first card was sent in quiet hours that nothing overrides."""
+    _, role, channel, word = key.rsplit(".", 3)
+    if role != "night" or word != "first":
+        return
+    since = call.began % EVERY
+    is_quiet = _UNDER_WAY < since < QUIET - _CLOCKS
+    until = call.began - since + QUIET
+    if not is_quiet or until >= carded.deadline:
+        return
+    held = [
+        noted.record.until
+        for noted in carded.noted
+        if _place(noted.record) == (role, channel, FIRST) and noted.record.status == HELD
+    ]
+    if not held or min(held) > call.began + _CLOCKS:
+        yield Violation("card in quiet hours", f"{key}: {QUIET - since:.3f} s before they end")
+
+
+def _given_up(carded: Carded) -> Iterator[Violation]:
+    """Whether it is said, once, that nobody was told, and others are asked then and only then."""
+    name = f"question {carded.question}"
+    places = Counter((record.role, record.rung) for _, record in carded.undelivered)
+    for place, times in places.items():
+        if times > 1:
+            yield Violation("undelivered wrongly", f"{name}: {place}, {times} times")
+    for rung, times in Counter(record.rung for _, record in carded.reached).items():
+        if times > 1:
+            yield Violation("rung reached twice", f"{name}: rung {rung}, {times} times")
+    failed: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+    told: dict[_Place, Noted] = {}
+    for noted in carded.noted:
+        record = noted.record
+        before = told.setdefault(_place(record), noted)
+        if before is not noted and before.record.status != HELD:
+            continue
+        told[_place(record)] = noted
+        if record.status == FAILED:
+            failed[record.role, record.rung].add(record.channel)
+            gone = failed[record.role, record.rung] >= set(carded.channels[record.role])
+            yield from _last(carded, noted, name, is_last=gone)
+    early = {record.rung for _, record in carded.reached if record.early}
+    given = {n for n, _ in carded.undelivered}
+    for rung in early - {record.rung for n, record in carded.reached if n in given}:
+        yield Violation("undelivered wrongly", f"{name}: rung {rung} is early without a reason")
+
+
+def _last(carded: Carded, noted: Noted, name: str, *, is_last: bool) -> Iterator[Violation]:
+    """Whether the entry that gives up a card says no more and no less than it must."""
+    if carded.closed_n and noted.n > carded.closed_n:
+        return
+    is_said = any(isinstance(each, Undelivered) for each in noted.others)
+    if is_said != is_last:
+        text = f"{name}: {_place(noted.record)} at {noted.n}, and said: {is_said}"
+        yield Violation("undelivered missed" if is_last else "undelivered wrongly", text)
+    before = {record.rung for n, record in carded.reached if n < noted.n}
+    left = [
+        place
+        for place, rung in enumerate(carded.planned)
+        if rung.kind == ESCALATION and place not in before and place > noted.record.rung
+    ]
+    now = [each.rung for each in noted.others if isinstance(each, Reached)]
+    if is_said and now != left[:1] and noted.at < carded.deadline - _UNDER_WAY:
+        yield Violation("undelivered missed", f"{name}: at {noted.n} reached {now}, not {left[:1]}")
