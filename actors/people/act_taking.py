@@ -38,6 +38,7 @@ from .tickets import ParkedRecord
 _TRIES = 20
 """Times that an act is tried to be recorded while others change its question."""
 _REMEMBERED = 10_000
+_LATE = frozenset({"already_answered", "too_late"})
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 
 
@@ -85,9 +86,20 @@ class Acts:
             except NotYet:
                 await delivery.nak(retry_delay(delivery.num_delivered))
                 return
-        receipt = self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
-        await self._receipts.issue(_about(receipt, verb, taken.decision), token)
+        if not await self._was_told(taken, token, delivery):
+            receipt = self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
+            await self._receipts.issue(_about(receipt, verb, taken.decision), token)
         await delivery.ack()
+
+    async def _was_told(self, taken: _Taken, token: str, delivery: Delivery) -> bool:
+        """Whether an act that comes too late by now has its receipt from when it did not.
+
+        The log does not say so: what is refused, or said again, leaves no entry.
+        """
+        is_late = taken.decision is None and taken.verdict.outcome in _LATE
+        if not is_late or not self._host.may_repeat(delivery):
+            return False
+        return await self._receipts.has(token, delivery.seq, delivery.at)
 
     async def _resolve(
         self, ticket: str, token: str, given: GivenAct, delivery: Delivery

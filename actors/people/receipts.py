@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import msgspec
 
+from ...bus.reading import up_to
 from ...bus.requests import Requests
 from ...runtime import clock, crash
+from ...runtime.envelope import UNREADABLE
 from ...runtime.observing import Observer
 from ...runtime.times import iso
-from .answer import Candidate, Receipt, Verdict
+from .answer import SKEW, Candidate, Receipt, Verdict
 from .answer_lines import answer_with
 from .confidential import veiled
 from .parked_question import ParkedQuestion
@@ -49,9 +53,44 @@ class Receipts:
             answer_with=answer_with(self._names, ticket, question, self._role),
         )
 
+    async def has(self, token: str, seq: int, since: float) -> bool:
+        """Whether the receipt for the message `seq`, stored at `since`, was issued.
+
+        Raises:
+            CopyLags: no copy of the stream has all receipts, for seconds.
+        """
+        stream = self._names.stream("QUESTIONS")
+        subject = self._names.subject(f"{self._role}.receipt.{token}")
+        newest = await self._requests.stored(stream, last=subject)
+        if newest is None or newest.at < since - SKEW:
+            return False
+        reading = up_to(self._requests, stream, subject, newest.seq, since=since - SKEW)
+        async with aclosing(reading) as messages:
+            async for message in messages:
+                if _seq_in(message.data) == seq:
+                    return True
+        return False
+
     async def issue(self, receipt: Receipt, token: str) -> None:
         """Publish a receipt and return once it is stored: the answer is acknowledged next."""
         subject = self._names.subject(f"{self._role}.receipt.{token}")
         await self._requests.store(subject, msgspec.json.encode(receipt))
         self._observer.receipt(receipt.outcome)
         crash.point("after_receipt")
+
+
+class _Seq(msgspec.Struct):
+    """The only field that is read of a receipt."""
+
+    seq: int = 0
+
+
+def _seq_in(data: bytes) -> int:
+    """What a receipt is for; 0 if the message is not a receipt."""
+    try:
+        return _read_seq(data).seq
+    except UNREADABLE:
+        return 0
+
+
+_read_seq = msgspec.json.Decoder(_Seq).decode

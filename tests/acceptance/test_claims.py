@@ -10,6 +10,8 @@ import pytest
 
 from layby import App, Role, Rung
 from layby.actors.people.answer import Receipt
+from layby.actors.people.receipts import Receipts
+from layby.bus.errors import PublishUnconfirmed
 from layby.bus.reading import every
 from layby.bus.wire import Message
 from tests.engine import WITHIN, Engine, app_of, until
@@ -407,3 +409,47 @@ async def test_a_ticket_of_any_name_can_be_claimed(engine: Engine) -> None:
         await engine.question()
         receipt = await said(engine, "developer.claim.a=2Fb.ada")
         assert (receipt.outcome, receipt.ticket) == ("recorded", "a/b")
+
+
+@pytest.mark.parametrize("ends", ["answer", "deadline", "cancel"])
+async def test_what_is_handled_again_after_the_end_is_told_the_same(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    issue, over = Receipts.issue, list[str]()
+
+    async def issued_and_gone(self: Receipts, receipt: Receipt, token: str) -> None:
+        await issue(self, receipt, token)
+        if receipt.act and not over:
+            raise PublishUnconfirmed("the worker dies before it acknowledges")
+
+    monkeypatch.setattr(Receipts, "issue", issued_and_gone)
+    saying = [("claim", "ada", b""), ("claim", "bob", b""), ("claim", "cleo", b'{"minutes": 0}')]
+    saying += [("decline", "dan", b""), ("decline", "dan", b""), ("pass", "eve", b"person:eve")]
+    async with engine.works(asking(timeout="3s" if ends == "deadline" else "1h")):
+        run = await engine.start()
+        await engine.question()
+        acks = [
+            await engine.wire.store(f"developer.{verb}.T1.{by}", body) for verb, by, body in saying
+        ]
+        told = [await receipt_of(engine, ack.seq) for ack in acks]
+        assert [each.outcome for each in told] == [
+            *("recorded", "already_claimed", "already_claimed"),
+            *("recorded", "recorded", "invalid"),
+        ]
+        if ends == "answer":
+            await engine.answer()
+        elif ends == "cancel":
+            await engine.client.cancel(run, "not needed")
+        await engine.ended(run)
+        over.append(ends)
+
+        async def acknowledged() -> bool:
+            info = await engine.wire.api("CONSUMER.INFO.ANSWERS.acts-developer")
+            return not info["num_ack_pending"]
+
+        await until(acknowledged)
+        for first in told:
+            found = every(engine.wire, "QUESTIONS", "developer.receipt.T1")
+            receipts = [msgspec.json.decode(each.data, type=Receipt) async for each in found]
+            same = {(r.outcome, r.reason, r.by) for r in receipts if r.seq == first.seq}
+            assert same == {(first.outcome, first.reason, first.by)}

@@ -177,7 +177,9 @@ def _sent(
         and not _is_excused(call, seen)
     ]
     if len(alone) > (known is None):
-        yield Violation("card sent twice", f"{key}: {[(c.ref, c.pid, c.began) for c in alone]}")
+        text = ", ".join(_told_of(call, seen) for call in calls)
+        how = f"recorded {known.record.ref} at {known.at:.3f}" if known else "not recorded"
+        yield Violation("card sent twice", f"{key}: {text}; {how}")
     for call in calls:
         late = call.began - carded.closed_at
         if late > _UNDER_WAY and not seen.was_delayed(carded.closed_at, call.began):
@@ -187,6 +189,13 @@ def _sent(
             if late > _UNDER_WAY and not seen.was_delayed(known.at, call.began):
                 yield Violation("card sent twice", f"{key}: {late:.3f} s after its record")
         yield from _quiet(carded, key, call)
+
+
+def _told_of(call: Call, seen: Seen) -> str:
+    died = seen.died.get(call.pid)
+    end = f", which died at {died:.3f}" if died else ""
+    span = f"{call.began:.3f} to {call.done:.3f}"
+    return f"{call.ref or 'nothing'} at {span}, {call.fate}, by {call.pid}{end}"
 
 
 def _is_excused(call: Call, seen: Seen) -> bool:
