@@ -10,15 +10,22 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.helm import RENDERED, pod_of
+
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
+SERVER_FILES = (
+    *(DEPLOY / name for name in ("nats-server.conf", "accounts.conf", "tls.conf")),
+    DEPLOY / "kubernetes" / "nats.conf",
+)
+"""What the README puts into the ConfigMap of the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +39,9 @@ class Part:
 
     def here(self, text: str, nats: str = "") -> str:
         """A text of the container's, with paths and the address of the server as they are here."""
-        for inside, outside in sorted(self.mounts.items(), key=lambda pair: -len(pair[0])):
-            text = re.sub(rf"(?<![\w/.-]){re.escape(inside)}(?=[/\"']|$|\s)", str(outside), text)
+        folders = "|".join(map(re.escape, sorted(self.mounts, key=len, reverse=True)))
+        pattern = rf"(?<![\w/.-])({folders})(?=[/\"']|$|\s)"
+        text = re.sub(pattern, lambda found: str(self.mounts[found[1]]), text) if folders else text
         return text.replace("nats:4222", nats) if nats else text
 
 
@@ -101,28 +109,23 @@ def _filled(text: str, variables: Mapping[str, str]) -> str:
 
 
 def kubernetes(folder: Path, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, Part]:
-    """The containers of everything that is applied; `secrets` are those of the README."""
-    [generated] = yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["configMapGenerator"]
-    files = {Path(file).name: (DEPLOY / file).read_text() for file in generated["files"]}
-    stores = {("configMap", generated["name"]): files}
+    """The containers of deploy/kubernetes/layby.yaml; `secrets` are those of the README."""
+    return containers(folder, list(yaml.safe_load_all(RENDERED.read_text())), secrets)
+
+
+def containers(
+    folder: Path, documents: list[Any], secrets: Mapping[str, Mapping[str, str]]
+) -> dict[str, Part]:
+    """The containers of these manifests, with the files of the server as the README has them."""
+    files = {path.name: path.read_text() for path in SERVER_FILES}
+    stores: dict[tuple[str, str], dict[str, str]] = {("configMap", "nats"): files}
     stores |= {("secret", name): dict(found) for name, found in secrets.items()}
     found: dict[str, Part] = {}
-    for pod in pods():
+    for pod in filter(None, map(pod_of, documents)):
         [container] = pod["containers"]
         part = _container(folder, pod, container, stores)
         found[part.name] = part
     return found
-
-
-def pods() -> Iterator[dict[str, Any]]:
-    """The pods of all manifests."""
-    for path in sorted(DEPLOY.glob("kubernetes/*.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
-            spec: dict[str, Any] = document.get("spec", {})
-            if "jobTemplate" in spec:
-                spec = spec["jobTemplate"]["spec"]
-            if "template" in spec:
-                yield spec["template"]["spec"]
 
 
 def _container(folder: Path, pod: Any, container: Any, stores: Any) -> Part:

@@ -1,8 +1,9 @@
-"""The manifests in deploy/ fit the code and each other."""
+"""The manifests in deploy/ fit the code and each other; those of the chart are in test_helm.py."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,110 +13,138 @@ import yaml
 from examples.support_agent import app as example
 from layby.access import Wall, outline
 from layby.cli.entry import run
+from tests.helm import CHART, EXAMPLES, RENDERED, of_kind, pod_of
+from tests.manifests import SERVER_FILES
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
-KUBERNETES = sorted([*DEPLOY.glob("kubernetes/*.yaml"), DEPLOY / "channels" / "notify.yaml"])
-MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), *KUBERNETES])
+MANIFESTS = sorted([*DEPLOY.glob("*.yaml"), RENDERED])
 DRAINS_WITHIN = 20
+KEDA = ("deploy", "keda", "examples.support_agent:app")
 
 
-def documents(name: str) -> list[Any]:
-    return list(yaml.safe_load_all((DEPLOY / name).read_text()))
+def documents(path: Path = RENDERED) -> list[Any]:
+    return list(yaml.safe_load_all(path.read_text()))
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
-def test_every_document_is_complete(path: Path) -> None:
-    for document in yaml.safe_load_all(path.read_text()):
-        if not path.name.startswith("compose."):
-            assert document["apiVersion"]
-            assert document["kind"]
+def test_every_document_is_complete() -> None:
+    for document in documents():
+        assert document["apiVersion"]
+        assert document["kind"]
+        assert "namespace" not in document["metadata"], "kubectl --namespace says it"
 
 
 def test_kubernetes_would_take_it() -> None:
     reason = "kubernetes-validate is not installed: pip install -e '.[dev]'"
     kubernetes = pytest.importorskip("kubernetes_validate", reason=reason)
-    for path in KUBERNETES:
-        for document in yaml.safe_load_all(path.read_text()):
-            if document["apiVersion"] != "keda.sh/v1alpha1":
-                kubernetes.validate(document, "1.33", strict=True)
-
-
-def test_everything_is_applied() -> None:
-    [kustomization] = documents("kustomization.yaml")
-    assert set(kustomization["resources"]) == {
-        str(path.relative_to(DEPLOY)) for path in DEPLOY.glob("kubernetes/*.yaml")
-    }
-    for generator in kustomization["configMapGenerator"]:
-        assert all((DEPLOY / file).exists() for file in generator["files"])
+    for document in documents():
+        if document["apiVersion"] != "keda.sh/v1alpha1":
+            kubernetes.validate(document, "1.33", strict=True)
 
 
 def test_the_scaled_object_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["deploy", "keda", "examples.support_agent:app"]) == 0
-    assert (DEPLOY / "kubernetes" / "scaledobject.yaml").read_text() == capsys.readouterr().out
-    [scaled] = documents("kubernetes/scaledobject.yaml")
-    [worker] = documents("kubernetes/worker.yaml")
-    assert scaled["spec"]["scaleTargetRef"]["name"] == worker["metadata"]["name"]
+    assert run([*KEDA, "--values", "worker"]) == 0
+    assert (EXAMPLES / "scaling.yaml").read_text() == capsys.readouterr().out
+    assert run(KEDA) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    [scaled] = of_kind(documents(), "ScaledObject").values()
+    assert scaled["spec"] == printed["spec"]
+    assert scaled["metadata"]["name"] == printed["metadata"]["name"]
+    assert printed["spec"]["scaleTargetRef"]["name"] in of_kind(documents(), "Deployment")
+
+
+def test_the_values_for_three_nodes_name_every_consumer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*KEDA, "--values", "support"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    [three] = documents(EXAMPLES / "three-nodes.yaml")
+    consumers = three["workers"]["support"]["scaling"]["consumers"]
+    assert consumers == printed["workers"]["support"]["scaling"]["consumers"]
 
 
 def test_workers_get_the_time_to_drain() -> None:
-    [worker] = documents("kubernetes/worker.yaml")
-    pod = worker["spec"]["template"]["spec"]
+    pod = pod_of(of_kind(documents(), "Deployment")["layby-worker"])
+    assert pod is not None
     assert pod["terminationGracePeriodSeconds"] > DRAINS_WITHIN
-    [compose] = documents("compose.yaml")
+    [compose] = documents(DEPLOY / "compose.yaml")
     assert int(compose["services"]["worker"]["stop_grace_period"].rstrip("s")) > DRAINS_WITHIN
 
 
 def test_whatever_serves_metrics_is_probed_and_found_by_prometheus() -> None:
     found = set[str]()
-    for path in KUBERNETES:
-        for document in yaml.safe_load_all(path.read_text()):
-            if document["kind"] != "Deployment":
-                continue
-            template = document["spec"]["template"]
-            [container] = template["spec"]["containers"]
-            environ = {each["name"]: each.get("value") for each in container["env"]}
-            if "LAYBY_METRICS_PORT" not in environ:
-                continue
-            found.add(container["name"])
-            [port] = container["ports"]
-            assert port == {"name": "metrics", "containerPort": int(environ["LAYBY_METRICS_PORT"])}
-            assert environ["LAYBY_METRICS_HOST"] == "0.0.0.0"  # noqa: S104  for the probes
-            assert template["metadata"]["annotations"] == {
-                "prometheus.io/scrape": "true",
-                "prometheus.io/port": environ["LAYBY_METRICS_PORT"],
-            }
-            for probe, page in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
-                assert container[probe]["httpGet"] == {"path": page, "port": "metrics"}
-    assert found == {"worker", "exporter", "notify"}
+    for document in of_kind(documents(), "Deployment").values():
+        template = document["spec"]["template"]
+        [container] = template["spec"]["containers"]
+        environ = {each["name"]: each.get("value") for each in container["env"]}
+        if "LAYBY_METRICS_PORT" not in environ:
+            continue
+        found.add(container["name"])
+        [port] = container["ports"]
+        assert port == {"name": "metrics", "containerPort": int(environ["LAYBY_METRICS_PORT"])}
+        assert environ["LAYBY_METRICS_HOST"] == "0.0.0.0"  # noqa: S104  for the probes
+        assert template["metadata"]["annotations"] == {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": environ["LAYBY_METRICS_PORT"],
+        }
+        for probe, page in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+            assert container[probe]["httpGet"] == {"path": page, "port": "metrics"}
+    assert found == {"worker", "exporter"}
 
 
 def test_only_prometheus_reaches_metrics() -> None:
-    [_, policy] = documents("kubernetes/networkpolicy.yaml")
+    policy = of_kind(documents(), "NetworkPolicy")["layby"]
     [rule] = policy["spec"]["ingress"]
-    assert policy["spec"]["podSelector"]["matchLabels"] == {"app": "layby"}
+    selected = policy["spec"]["podSelector"]["matchLabels"]
+    for document in documents():
+        spec = document.get("spec", {})
+        spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+        if "template" in spec:
+            assert selected.items() <= spec["template"]["metadata"]["labels"].items()
     assert rule["ports"] == [{"port": "metrics"}]
     assert [list(each) for each in rule["from"]] == [["namespaceSelector"]]
 
 
 def test_one_server_version_everywhere() -> None:
-    texts = [path.read_text() for path in MANIFESTS]
-    assert len({tag for text in texts for tag in re.findall(r"image: (nats:\S+)", text)}) == 1
+    texts = [path.read_text() for path in (*MANIFESTS, CHART / "values.yaml")]
+    assert (
+        len({tag for text in texts for tag in re.findall(r"image: \"?(nats:[^\s\"]+)", text)}) == 1
+    )
 
 
-def test_a_notifier_runs_next_to_the_workers() -> None:
-    [kustomization] = documents("channels/kustomization.yaml")
-    assert kustomization["resources"] == ["notify.yaml"]
-    assert kustomization["namespace"] == documents("kustomization.yaml")[0]["namespace"]
-    [notify], [worker] = documents("channels/notify.yaml"), documents("kubernetes/worker.yaml")
-    assert notify["spec"]["replicas"] == 1
-    one, other = (each["spec"]["template"]["spec"] for each in (notify, worker))
-    assert one["terminationGracePeriodSeconds"] == other["terminationGracePeriodSeconds"]
-    assert one["volumes"] == [each for each in other["volumes"] if each["name"] == "authority"]
-    [box], [its] = one["containers"], other["containers"]
-    assert (box["args"][0], box["args"][2:]) == ("notify", its["args"][2:])
-    assert (box["image"], box["securityContext"]) == (its["image"], its["securityContext"])
-    named = {each["name"]: each for each in box["env"]}
-    assert named["NATS_USER"]["value"] == "notifier"
-    key = named["NATS_PASSWORD"]["valueFrom"]["secretKeyRef"]["key"]
-    login = Wall(apps=(outline(example),)).notifier("notifier")
-    assert (key, named["NATS_INBOX_PREFIX"]["value"]) == (login.variable, login.inbox)
+def test_the_chart_and_the_readme_have_the_same_files_of_the_server() -> None:
+    inside = {path.name: path.read_text() for path in (CHART / "files").glob("*.conf")}
+    assert inside == {
+        path.name: path.read_text() for path in SERVER_FILES if path.name != "accounts.conf"
+    }
+
+
+def test_the_logins_of_the_chart_are_those_of_the_server() -> None:
+    [values] = documents(CHART / "values.yaml")
+    wall = Wall(apps=(outline(example),))
+    known = {login.name: login for login in (*wall.inside(), wall.notifier("notifier"))}
+    known |= {"observer": wall.observer("observer"), "operator": wall.operator("operator")}
+    parts = ("workerDefaults", "notifierDefaults", "console", "exporter", "doctor", "operator")
+    used = {values[part]["login"] for part in parts}
+    used.add(values["workerDefaults"]["provision"]["login"])
+    assert used == known.keys()
+    for name in used:  # the chart forms both from the name
+        assert known[name].variable == f"LAYBY_{name.upper()}_PASSWORD"
+        assert known[name].inbox == f"_INBOX_{name}"
+
+
+@pytest.mark.parametrize("who", ["ada", "helpdesk"])
+def test_the_function_of_the_readme_logs_in_as_somebody(who: str, tmp_path: Path) -> None:
+    text = (DEPLOY / "README.md").read_text()
+    function = text[text.index("as() {") :].partition("; }\n")[0] + "; }"
+    lines = [f"LAYBY_{each}_PASSWORD=of-{each.lower()}\n" for each in ("ADA", "HELPDESK", "WORKER")]
+    (tmp_path / "layby.env").write_text("".join(lines))
+    (tmp_path / "layby").write_text(
+        '#!/bin/sh\necho "$NATS_USER $NATS_PASSWORD $NATS_INBOX_PREFIX $@"'
+    )
+    (tmp_path / "layby").chmod(0o700)
+    ended = subprocess.run(  # noqa: S603
+        ["bash", "-ec", f"{function}\nas {who} send 'a b'"],  # noqa: S607
+        env={"HOME": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == f"{who} of-{who} _INBOX_{who} send a b\n"

@@ -27,8 +27,9 @@ from layby.bus.binary import find_binary
 from tests.command import Command, done
 from tests.engine import until
 from tests.fix_nats import eventually
+from tests.helm import RENDERED, of_kind, pod_of
 from tests.keda import lags
-from tests.manifests import DEPLOY, ROOT, Part, compose, image, kubernetes, passwords, pods, shell
+from tests.manifests import DEPLOY, ROOT, Part, compose, image, kubernetes, passwords, shell
 from tests.scraping import answers, free_port, seen
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
@@ -36,7 +37,9 @@ pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 WITHIN = 30.0
 LOGINS = ("PROVISIONER", "WORKER", "HELPDESK", "ADA", "OBSERVER", "OPERATOR")
 WAYS = ("compose", "compose with TLS", "kubernetes")
-ADA = {"NATS_URL": "tls://nats:4222", "NATS_CA": "/etc/nats-tls/ca.crt"}
+FORWARDED = {"NATS_URL": "tls://nats:4222", "NATS_CA": "/etc/nats-tls/ca.crt"}
+OUTSIDE = {"ada": (), "helpdesk": ("send", "support.ticket.created", '{"ticketId":"T125"}')}
+"""Who is in no pod, and what they do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,18 +154,19 @@ def laid_out(way: str, folder: Path) -> dict[str, Part]:
     if way == "kubernetes":
         tls = {name: (home / name).read_text() for name in ("tls.crt", "tls.key", "ca.crt")}
         parts = kubernetes(folder, {"nats-passwords": known, "nats-tls": tls})
-        return parts | {"ada": by_a_forwarded_port(parts["operator"], known)}
+        outside = {who: by_a_forwarded_port(who, parts["operator"], known) for who in OUTSIDE}
+        return parts | outside
     if way == "compose":
         return compose(folder, known, "compose.yaml")
     variables = known | {"LAYBY_TLS": str(home)}
     return compose(folder, variables, "compose.yaml", "compose.tls.yaml")
 
 
-def by_a_forwarded_port(inside: Part, known: dict[str, str]) -> Part:
-    """Ada's command, as the README has it: she is in no pod."""
-    mine = {"NATS_USER": "ada", "NATS_INBOX_PREFIX": "_INBOX_ada"}
-    environ = ADA | mine | {"NATS_PASSWORD": known["LAYBY_ADA_PASSWORD"]}
-    return Part(name="ada", arguments=(), environ=environ, mounts=inside.mounts)
+def by_a_forwarded_port(who: str, inside: Part, known: dict[str, str]) -> Part:
+    """A command of somebody in no pod, as the README has it."""
+    mine = {"NATS_USER": who, "NATS_INBOX_PREFIX": f"_INBOX_{who}"}
+    environ = FORWARDED | mine | {"NATS_PASSWORD": known[f"LAYBY_{who.upper()}_PASSWORD"]}
+    return Part(name=who, arguments=OUTSIDE[who], environ=environ, mounts=inside.mounts)
 
 
 @asynccontextmanager
@@ -248,7 +252,7 @@ async def test_a_ticket_goes_all_the_way(site: Site) -> None:
 def probes_and_keda_get_what_they_ask_for(site: Site) -> None:
     for path in ("/healthz", "/healthz?js-server-only=true"):
         assert site.asked(path)[0] == 200
-    [scaled] = yaml.safe_load_all((DEPLOY / "kubernetes" / "scaledobject.yaml").read_text())
+    [scaled] = of_kind(list(yaml.safe_load_all(RENDERED.read_text())), "ScaledObject").values()
     assert lags(scaled, site.monitor) == {}
     for trigger in scaled["spec"]["triggers"]:
         wanted = trigger["metadata"]
@@ -320,7 +324,8 @@ def test_each_service_has_one_password_and_no_file_has_any() -> None:
 
 
 def test_each_pod_has_one_password_and_no_manifest_has_any() -> None:
-    for pod in pods():
+    found = [pod_of(each) for each in yaml.safe_load_all(RENDERED.read_text())]
+    for pod in filter(None, found):
         [container] = pod["containers"]
         environ = {each["name"]: each for each in container["env"]}
         if container["name"] == "nats":

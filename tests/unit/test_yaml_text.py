@@ -32,7 +32,7 @@ def test_a_text_cannot_become_structure(text: str) -> None:
 
 
 def test_it_reads_as_people_write_it() -> None:
-    value = {"a": {"b": [{"c": "d", "e": ["f"]}, "g"], "h": {}, "i": []}, "lag": "50"}
+    value: Any = {"a": {"b": [{"c": "d", "e": ["f"]}, "g"], "h": {}, "i": []}, "lag": "50"}
     assert as_yaml(value) == (
         'a:\n  b:\n    - c: d\n      e:\n        - f\n    - g\n  h: {}\n  i: []\nlag: "50"\n'
     )
