@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./:-]*[A-Za-z0-9_/]|[A-Za-z]")
 """Texts that YAML reads back as they are, other than the words below."""
@@ -23,10 +23,12 @@ def as_yaml(value: Any) -> str:
 
 def _lines(value: Any) -> Iterator[str]:
     if isinstance(value, dict) and value:
-        for key, inner in cast("dict[str, Any]", value).items():
+        mapping: dict[str, Any] = value
+        for key, inner in mapping.items():
             yield from _entry(f"{_scalar(key)}:", inner)
     elif isinstance(value, list) and value:
-        for inner in cast("list[Any]", value):
+        items: list[Any] = value
+        for inner in items:
             first, *rest = _lines(inner)
             yield f"- {first}"
             yield from (f"  {line}" for line in rest)
