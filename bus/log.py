@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -158,14 +158,16 @@ class Log:
                 )
         return self._streams
 
-    async def append(self, run: str, n: int, to: str, data: bytes) -> None:
-        """Create position `n`.
+    async def append(
+        self, run: str, n: int, to: str, data: bytes, trace: Mapping[str, str] | None = None
+    ) -> None:
+        """Create position `n`. `trace`: headers that say which trace it belongs to.
 
         Raises:
             Conflict: the position exists already: read the log again.
             PublishUnconfirmed: it may or may not exist: read the log again.
         """
-        headers = {_SEQUENCE: "0", _SUBJECT: self.position(run, n)}
+        headers = {_SEQUENCE: "0", _SUBJECT: self.position(run, n), **(trace or {})}
         place = self.names.subject(subject(to, run, n))
         vault = self._requests.vault
         if vault is not None:

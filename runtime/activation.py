@@ -23,6 +23,7 @@ from .replay_progress import ReplayProgress
 from .run import LiveRun
 from .state import Frame
 from .strand import Strand, strand
+from .tracing import NO_SEGMENT, Segment
 
 
 class Outcome(NamedTuple):
@@ -50,6 +51,8 @@ class Activation(ReplayProgress):
         self.live = live
         self.cause = cause
         self.redelivered = redelivered
+        self.segment: Segment = NO_SEGMENT
+        """The span in which the body runs."""
         self.blocker: Blocker | None = None
         """Why the body was left, when people must fix something first."""
         self._pending = PendingRecords(self, timer)
@@ -148,7 +151,8 @@ class Activation(ReplayProgress):
 
     async def append(self, records: list[Record], *, to: str, op: str) -> int:
         """Append records to the run's log for this mail; see `pending.Sink`."""
-        return await self.live.append(records, to=to, cause=self.cause, op=op)
+        trace = self.segment.kept()
+        return await self.live.append(records, to=to, cause=self.cause, op=op, trace=trace)
 
     async def catch_up(self) -> None:
         """Read what others have appended. Raises BusError."""

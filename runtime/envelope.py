@@ -22,6 +22,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """When it was written, Unix seconds by the server's clock as the writer knows it."""
     cause: int = 0
     """The position whose handling wrote it; 0 for what came from outside the run."""
+    trace: str = ""
+    """The span in which it was written, see `trace_context`; empty: it is not traced."""
     records: list[Record]
 
     @property

@@ -48,6 +48,7 @@ from .redelivery import RedeliveryHorizon
 from .repairs import expected
 from .run import LiveRun, RunCache
 from .state import FAILED, Frame
+from .tracing import Entry
 from .wake_ups import rearm_wake_ups
 
 log = structlog.get_logger("layby.host")
@@ -119,26 +120,32 @@ class Host:
         again = again or live.unverified
         if again:
             live = await self.cache.caught_up(live)
-        # An event that brings its own id may have been sent before.
-        fresh = not again and "Nats-Msg-Id" not in delivery.headers
         await self._handle(
             live,
             behaviour,
             delivery,
-            lambda: self._start(behaviour, live, opening, again=again, fresh=fresh),
+            lambda: self._start(behaviour, live, delivery, opening, again=again),
         )
 
     async def _start(
-        self, behaviour: Behaviour, live: LiveRun, opening: Started, *, again: bool, fresh: bool
+        self,
+        behaviour: Behaviour,
+        live: LiveRun,
+        delivery: Delivery,
+        opening: Started,
+        *,
+        again: bool,
     ) -> None:
         check_unstarted(live.state)
+        # An event that brings its own id may have been sent before.
+        fresh = not again and "Nats-Msg-Id" not in delivery.headers
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
             activation = Activation(
                 live, frame, 1, self._flush_timer, redelivered=not fresh, opening=opening
             )
             try:
-                await self._run_body(behaviour, activation, opening)
+                await self._run_body(behaviour, activation, delivery, opening, opening)
             except Fenced:
                 # Either the run had begun before, or another worker is working on it.
                 if activation.appended or not live.state.frames:
@@ -152,7 +159,7 @@ class Host:
         handled = handling(live.state, 1, opening)
         if ours and again and handled is not None and not live.state.ended:
             activation = Activation(live, live.state.root, 1, self._flush_timer, redelivered=True)
-            await self._run_body(behaviour, activation)
+            await self._run_body(behaviour, activation, delivery, opening)
         await self._finish(live)
 
     def may_repeat(self, delivery: Delivery) -> bool:
@@ -201,7 +208,9 @@ class Host:
                 await self._resume_frames(live, n)
             redelivered = again or live.state.tail > n or isinstance(record, _REENTERING)
             activation = Activation(live, *handled, self._flush_timer, redelivered=redelivered)
-            await self._run_body(behaviour, activation)
+            await self._run_body(behaviour, activation, delivery, record)
+        elif isinstance(record, Cancelled | Ended) and not again:
+            self.ports.tracer.ended(live.state, record)
         await self._finish(live)
 
     async def _resume_frames(self, live: LiveRun, n: int) -> None:
@@ -280,13 +289,26 @@ class Host:
         await delivery.ack()
 
     async def _run_body(
-        self, behaviour: Behaviour, activation: Activation, opening: Started | None = None
+        self,
+        behaviour: Behaviour,
+        activation: Activation,
+        delivery: Delivery,
+        mail: Record,
+        opening: Started | None = None,
     ) -> None:
         """Run the frame's body as far as it can go, and append how it ended."""
-        live, frame = activation.live, activation.frame
+        live, frame, address = activation.live, activation.frame, behaviour.address
         # Each delivery has its own task, and so its own context: nothing to unbind.
         ticket = opening.ticket if opening is not None else live.state.ticket
-        bind_contextvars(run=live.id, ticket=ticket, actor=behaviour.address)
+        bind_contextvars(run=live.id, ticket=ticket, actor=address)
+        entry = Entry(live.state, frame, address, mail, delivery, activation.redelivered)
+        with self.ports.tracer.segment(entry) as activation.segment:
+            await self._enter_body(behaviour, activation, opening)
+
+    async def _enter_body(
+        self, behaviour: Behaviour, activation: Activation, opening: Started | None
+    ) -> None:
+        live, frame = activation.live, activation.frame
         active = self._active.setdefault(live.id, set())
         active.add(activation)
 
@@ -311,6 +333,8 @@ class Host:
             if outcome.parked:
                 await rearm_wake_ups(activation, self.ports)
             blocker = activation.blocker if outcome.parked else blocker_of(outcome.error)
+            kind = "" if blocker is None else blocker.need.kind
+            activation.segment.left(waits=outcome.parked, error=outcome.error, blocked=kind)
             if blocker is not None:
                 await self._block(activation, blocker)
             elif not outcome.parked:

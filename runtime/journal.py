@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, card_fold, closing, ladder_fold, repairs
+from . import act_fold, card_fold, closing, ladder_fold, repairs, trace_fold
 from .card_records import Notified
 from .closing import Refuses
 from .entry import (
@@ -82,6 +82,8 @@ def fold(state: RunState, n: int, envelope: Envelope, refuses: Refuses | None = 
             _FOLDS[type(record)](state, record, n, envelope)
             if state.blocks:
                 repairs.note_progress(state, record, envelope.cause)
+    if envelope.trace:
+        trace_fold.note(state, envelope)
     if not state.ended:
         state.status = BLOCKED if state.blocked else WAITING if state.waits else RUNNING
     _clock(state, envelope.at)

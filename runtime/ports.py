@@ -23,6 +23,7 @@ from .price import Price
 from .retry import Retry
 from .streaming import TextStreams
 from .times import iso
+from .tracing import UNTRACED, Tracer
 from .vouching import Signers
 
 log = structlog.get_logger("layby.step")
@@ -162,6 +163,8 @@ class Ports:
 
     observer: Observer = UNOBSERVED
     """Is told what happens, to count it."""
+    tracer: Tracer = UNTRACED
+    """Makes spans of what is done."""
     repeated: set[str] = field(default_factory=set[str])
     """Tools that have repeated an effect outside their steps."""
 

@@ -14,7 +14,7 @@ import structlog
 
 from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
 from ..bus.log import NOBODY, Log, LogMessage
-from . import clock
+from . import clock, trace_context
 from .conflicts import conflicts
 from .entry import Answered, Record, Started, Voted
 from .envelope import Envelope, encode, is_newer, read
@@ -153,27 +153,29 @@ class LiveRun:
         cause: int = 0,
         check: Check | None = None,
         op: str = "",
+        trace: str = "",
     ) -> int:
         """Add one message to the log and return its position.
 
         It survives lost acknowledgements and server restarts: it reads the log to see whether the
         message is there, and tries again until the caller is cancelled. A cancelled caller can
-        resume the append with the same `op`.
+        resume the append with the same `op`. `trace` is the span in which it is written.
 
         Raises:
             Fenced: the log contradicts `records`, or was removed.
             Exception: whatever `check` raises.
         """
         op = op or new_op()
-        envelope = Envelope(op=op, at=round(clock.now(), 3), cause=cause, records=records)
-        data = encode(envelope)
+        at = round(clock.now(), 3)
+        data = encode(Envelope(op=op, at=at, cause=cause, trace=trace, records=records))
+        headers = trace_context.headers(trace) if trace and to != NOBODY else None
         async with self._lock:
             self._op, self._stored_at = op, self._interrupted.pop(op, 0)
             try:
                 await self._check_not_removed()
                 while not self._stored_at:
                     self._admit(records, check, cause)
-                    await self._try(self.state.tail + 1, to, data)
+                    await self._try(self.state.tail + 1, to, data, headers)
             except asyncio.CancelledError:
                 self._interrupted[op] = self._stored_at
                 raise
@@ -220,10 +222,10 @@ class LiveRun:
             )
         return refusal
 
-    async def _try(self, n: int, to: str, data: bytes) -> None:
+    async def _try(self, n: int, to: str, data: bytes, headers: dict[str, str] | None) -> None:
         """Append at `n`, or bring the state up to date."""
         try:
-            await self._log.append(self.id, n, to, data)
+            await self._log.append(self.id, n, to, data, headers)
         except Conflict:
             await self._reload_until(n)
         except (PublishUnconfirmed, NotConnected) as error:

@@ -22,6 +22,7 @@ from .quorum import Quorum, roles_of
 from .sent import Sent
 from .spent import Spent
 from .status import RunStatus
+from .trace_context import Traced
 
 OPEN = "open"
 ANSWERED = "answered"
@@ -122,6 +123,8 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """By step key: what people have put in place of its input."""
     rounds: int = 0
     """How often what failed in it was retried by people."""
+    traced: Traced | None = None
+    """The spans that it belongs to; None: it is not traced."""
 
 
 class Block(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):

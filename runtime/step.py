@@ -91,10 +91,11 @@ class Step(Asking, Waiting, Branching):
 
         def perform(key: str, args: Sequence[Any]) -> Coroutine[Any, Any, Any]:
             async def effect() -> Any:
-                if limit is None:
-                    return await call(fn, *args)
-                async with asyncio.timeout(limit):
-                    return await call(fn, *args)
+                with self._ports.tracer.work("step", key):
+                    if limit is None:
+                        return await call(fn, *args)
+                    async with asyncio.timeout(limit):
+                        return await call(fn, *args)
 
             return self._perform(key, effect, wanted, retry=policy, note=note)
 

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from . import tracing
 from .line_logger import LineLogger
 from .place import user_frames
 from .redaction import redacted
@@ -192,6 +193,7 @@ class _Completed:
     def __call__(self, _: WrappedLogger, method: str, event: EventDict) -> EventDict:
         event["level"] = "error" if method == "exception" else method
         event["timestamp"] = iso(time.time())
+        event.update(tracing.ids())
         error = event.pop("exc_info", None)
         if error is not None and self._trace is not None:
             error = sys.exc_info()[1] if error is True else error

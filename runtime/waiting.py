@@ -185,7 +185,8 @@ class Waiting(Body):
 
         async def effect() -> None:
             if publish is not None:
-                await publish(subject, body, self.idempotency_key(key))
+                with self._ports.tracer.work("send", subject):
+                    await publish(subject, body, self.idempotency_key(key))
 
         return self._perform(key, effect, retry=self._ports.retry, note=subject)
 

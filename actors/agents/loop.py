@@ -16,6 +16,7 @@ from ...runtime.errors import InvalidSetup
 from ...runtime.retry import NEVER
 from ...runtime.state import Frame, RunState
 from ..keys import FINISH, HISTORY, MODEL, RESPONSE, TOOL, Key
+from ..models.asking import ask
 from ..models.model import (
     MODEL_RETRY,
     Message,
@@ -216,7 +217,7 @@ class Turn:
         request = chosen or request
         streaming = self._step.streaming(key, self._agent.name)
         with streaming as on_text, self._prompts.asking(model, request):
-            response = await model.respond(request, on_text)
+            response = await ask(self._step.ports.tracer, model, request, on_text)
         return Thought(**msgspec.structs.asdict(response))
 
     async def _reconsidered(self, number: int, thought: Thought) -> Thought:

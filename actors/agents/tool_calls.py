@@ -318,10 +318,14 @@ class _Response:
         actual = approval.digest_of(tool, cleared.arguments, validated) if cleared.digest else ""
         if actual != cleared.digest:
             return kept(touch, failed(_CHANGED.format(name)))
-        with self._step.entering(str(key), name):
+        tracing = self._step.ports.tracer.work(
+            "tool", name, id=self._calls[key].id, arguments=cleared.arguments
+        )
+        with self._step.entering(str(key), name), tracing as span:
             value = await tool.invoke(self._context(key, touch), validated)
-        outcome = value if isinstance(value, CallOutcome) else CallOutcome(content=render(value))
-        noted = msgspec.structs.replace(outcome, content=f"{edit_note(cleared)}{outcome.content}")
+            done = value if isinstance(value, CallOutcome) else CallOutcome(content=render(value))
+            span.note(done)
+        noted = msgspec.structs.replace(done, content=f"{edit_note(cleared)}{done.content}")
         return kept(touch, noted)
 
     def _context(self, key: Key, touch: Touch) -> ToolContext[Any]:

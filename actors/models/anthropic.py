@@ -14,6 +14,7 @@ from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
 from .anthropic_errors import NO_KEY, explain
 from .anthropic_wire import PROVIDER, cached, read_message, write_request
+from .asking import continued, has_span
 from .client import SdkModel, arguments
 from .http import cut
 from .model import ModelError, ModelRequest, ModelResponse, OnText
@@ -69,6 +70,8 @@ def anthropic(
 class AnthropicModel(SdkModel):
     """A `Model`, made by `anthropic()`. Many tasks and event loops may share it."""
 
+    provider = PROVIDER
+
     def __init__(
         self,
         fixed: Mapping[str, Any],
@@ -123,7 +126,9 @@ class AnthropicModel(SdkModel):
     ) -> AbstractAsyncContextManager[Any]:
         fields = self._params(request, client)
         put(PROVIDER, {**fields, "stream": True})
-        return client.messages.stream(**fields)
+        if has_span():
+            client = _without_spans(client)
+        return client.messages.stream(**continued(fields))
 
     def _explain(
         self, error: Exception, *, reading: bool, hide: Iterable[str]
@@ -142,3 +147,9 @@ class AnthropicModel(SdkModel):
             known = inspect.signature(client.messages.stream).parameters
             fields = cached(fields, whole="cache_control" in known)
         return arguments(client.messages.stream, fields)
+
+
+def _without_spans(client: AsyncAnthropic) -> AsyncAnthropic:
+    """The same client without spans of its own: the request has one already."""
+    known = inspect.signature(client.with_options).parameters
+    return client.with_options(open_telemetry=False) if "open_telemetry" in known else client

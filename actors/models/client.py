@@ -8,7 +8,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from ...runtime.errors import InvalidSetup
@@ -20,6 +20,9 @@ _CONNECT_SECONDS = 10.0
 
 class SdkModel(ABC):
     """A `Model` over an SDK. Many tasks and event loops may share it."""
+
+    provider: ClassVar[str]
+    """Whose API it is, as traces name it."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout

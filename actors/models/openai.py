@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ...bus.install import installing
 from ...runtime.duration import seconds
 from ...runtime.errors import InvalidSetup
+from .asking import continued
 from .client import SdkModel, arguments
 from .http import cut
 from .model import ModelError, ModelRequest, ModelResponse, OnText
@@ -106,6 +107,8 @@ class _Reading(Protocol):
 class OpenAIModel(SdkModel):
     """A `Model`, made by `openai()`. Many tasks and event loops may share it."""
 
+    provider = "openai"
+
     _form = "openai"
 
     def __init__(
@@ -173,7 +176,7 @@ class OpenAIModel(SdkModel):
     async def _stream(self, client: AsyncOpenAI, request: ModelRequest) -> AsyncGenerator[Any]:
         create, fields = self._create(client), self._params(request, client)
         put(self._form, fields)
-        async with await create(**fields) as stream:
+        async with await create(**continued(fields)) as stream:
             yield stream
 
     def _create(self, client: AsyncOpenAI) -> Callable[..., Awaitable[Any]]:

@@ -19,6 +19,7 @@ from ..agents.route import Route
 from ..agents.tool_calls import Calls
 from ..agents.toolbox import equipped
 from ..keys import MODEL, TOOL, Key, scope
+from ..models.asking import ask
 from ..models.attachment import mentioning
 from ..models.model import (
     MODEL_RETRY,
@@ -167,7 +168,8 @@ class _Deliberation:
         async def effect() -> Advice:
             streaming = self._setting.step.streaming(key, self._router.name)
             with streaming as on_text, self._prompts.asking(self._model, request):
-                response = await self._model.respond(request, on_text)
+                tracer = self._setting.step.ports.tracer
+                response = await ask(tracer, self._model, request, on_text)
             return Advice(**msgspec.structs.asdict(response), by=self._router.name)
 
         advice: Advice = await self._setting.step.perform(

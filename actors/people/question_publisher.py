@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from ...runtime.host import Host
 from ...runtime.ports import Due
 from ...runtime.quorum import roles_of
 from ...runtime.state import Question, RunState
+from ...runtime.trace_fold import headers_of
 from .answer_lines import answer_with
 from .asked_of import asked_also_of
 from .parked_question import UNKNOWN, ParkedQuestion, Shown, parked_question
@@ -103,11 +105,12 @@ class QuestionPublisher:
         shown = await self._tickets.sealed(parked_question(state, question))
         lines = answer_with(self._names, state.ticket, shown, question.role)
         repeated = self._host.may_repeat(delivery)
+        trace = headers_of(state, question.frame)
         also = {
-            role: await self._publish_for(role, state.ticket, shown)
+            role: await self._publish_for(role, state.ticket, shown, trace)
             for role in roles_of(question)[1:]
         }
-        published = await self._publish(state.ticket, shown, lines)
+        published = await self._publish(state.ticket, shown, lines, trace)
         prompt = (
             not repeated and not question.digest and 0.0 <= clock.now() - delivery.at <= _BEFORE
         )
@@ -121,22 +124,29 @@ class QuestionPublisher:
         crash.point("after_record_put")
         return published
 
-    async def _publish_for(self, role: str, ticket: str, question: ParkedQuestion) -> ShownTo:
+    async def _publish_for(
+        self, role: str, ticket: str, question: ParkedQuestion, trace: Mapping[str, str]
+    ) -> ShownTo:
         """Publish a question to another role that decides it, unless it can be read there."""
         view = asked_also_of(question, role)
         lines = answer_with(self._names, ticket, view, role)
         signers = self._host.ports.signers
         data = msgspec.json.encode(published_question(self._names, ticket, view, lines, signers))
         subject = PublishedQuestions(role, self._requests).subject(ticket)
-        headers = {"Nats-Msg-Id": f"{question.id}.{role}", ASKED_OF: question.role}
-        ack = await self._requests.store(subject, data, headers)
+        headers = {ASKED_OF: question.role, **trace}
+        id_ = {"Nats-Msg-Id": f"{question.id}.{role}"}
+        ack = await self._requests.store(subject, data, id_ | headers)
         if ack.duplicate and await self._is_gone(ack.seq):
-            ack = await self._requests.store(subject, data, {ASKED_OF: question.role})
+            ack = await self._requests.store(subject, data, headers)
         crash.point("after_question_for_role")
         return ShownTo(since=await self._stored_at(ack.seq) - _BEFORE, seq=ack.seq)
 
     async def _publish(
-        self, ticket: str, question: ParkedQuestion, lines: tuple[str, ...]
+        self,
+        ticket: str,
+        question: ParkedQuestion,
+        lines: tuple[str, ...],
+        trace: Mapping[str, str],
     ) -> _Published:
         """Publish a question, right after the last one on its ticket that is known here.
 
@@ -147,7 +157,7 @@ class QuestionPublisher:
         message = published_question(self._names, ticket, question, lines, signers)
         data = msgspec.json.encode(message)
         after = self._tickets.last_shown(ticket, self._role)
-        headers = {"Nats-Msg-Id": question.id, _EXPECTED_LAST: str(after)}
+        headers = {"Nats-Msg-Id": question.id, _EXPECTED_LAST: str(after), **trace}
         for _ in range(_ATTEMPTS):
             try:
                 ack = await self._requests.store(subject, data, headers)
@@ -159,12 +169,12 @@ class QuestionPublisher:
                 break
         else:
             after = UNKNOWN
-            ack = await self._requests.store(subject, data, {"Nats-Msg-Id": question.id})
+            ack = await self._requests.store(subject, data, {"Nats-Msg-Id": question.id, **trace})
         if not ack.duplicate:
             return _Published(ack.seq, after, duplicate=False)
         if await self._is_gone(ack.seq):
             # Purged since: the server remembers its id, and nobody can read it.
-            ack = await self._requests.store(subject, data)
+            ack = await self._requests.store(subject, data, trace)
         return _Published(ack.seq, UNKNOWN, duplicate=True)
 
     async def _arm(self, state: RunState, question: Question) -> None:

@@ -21,6 +21,7 @@ from ...runtime.ladder_records import ASKED, ESCALATION, Reached, named
 from ...runtime.quorum import roles_of
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
+from ...runtime.trace_fold import headers_of
 from .answer import SKEW
 from .answer_lines import answer_with
 from .asked_of import asked_also_of, shown_also
@@ -156,7 +157,8 @@ class RungPublisher:
         told = named(rung.told, rung.kind, role, roles_of(reached.question))
         message["rung"] = _about(reached, told)
         subject = PublishedQuestions(role, self._requests).subject(ticket)
-        headers = self._headers(reached, role, told)
+        trace = headers_of(live.state, reached.question.frame)
+        headers = {**self._headers(reached, role, told), **trace}
         return await self._requests.store(subject, msgspec.json.encode(message), headers)
 
     def _headers(self, reached: _Rung, role: str, told: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ...bus.errors import BusError, Erased
-from ...runtime import crash
+from ...runtime import crash, trace_context, tracing
 from ...runtime.body import RAISED
 from ...runtime.entry import Cancelled, Failure, Joined, Origin, Reopened, Started
 from ...runtime.errors import Fenced, Interrupted, InvalidSetup
@@ -65,7 +65,8 @@ class ChildRuns:
                 await self._host.log.begin(
                     run, person, started.parent.run if started.parent else ""
                 )
-                await live.append([started], to=actor)
+                trace = trace_context.carrier(tracing.headers())
+                await live.append([started], to=actor, trace=trace)
                 return
             if live.state.abandoned_by:
                 await self._reopen(live)

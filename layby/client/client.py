@@ -21,6 +21,8 @@ from ..events import AnyEvent, number
 from ..runtime import ids
 from ..runtime.role import Role
 from ..runtime.vouching import Signers
+from ..tracing.provider import flush
+from ..tracing.sending import sending
 from ..views.detail import DetailReader
 from ..views.follow import Follower
 from ..views.listing import Progress, RunFilter, listed, run_row
@@ -83,7 +85,10 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
         """
         async with opened(settings, prefix=prefix, keyring=keyring) as bus:
             signers = None if keys is None else Signers(keys)
-            yield cls(bus.connection, bus.requests, signers)
+            try:
+                yield cls(bus.connection, bus.requests, signers)
+            finally:
+                await flush()
 
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> Sent:
         """Publish an event; return when JetStream has it.
@@ -100,8 +105,9 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
         """
         check_event_subject(subject, self._requests.names)
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
-        headers = {"Nats-Msg-Id": event_id} if event_id else None
-        ack = await self._ask(self._requests.store(subject, body, headers), subject)
+        with sending(subject) as trace:
+            headers = {**({"Nats-Msg-Id": event_id} if event_id else {}), **trace}
+            ack = await self._ask(self._requests.store(subject, body, headers), subject)
         return Sent(stream=ack.stream, seq=ack.seq, duplicate=ack.duplicate)
 
     async def dispatch(

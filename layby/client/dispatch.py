@@ -23,6 +23,7 @@ from ..bus.token import slug
 from ..runtime.entry import Started
 from ..runtime.envelope import UNREADABLE, read
 from ..runtime.ids import run_id
+from ..tracing.sending import sending
 from ..views.apps import read_apps
 from ..views.rows import Dispatched, StartedRow
 
@@ -109,7 +110,9 @@ class Dispatch:
             await self._check(subject, raw=raw)
         event_id = event_id or uuid.uuid4().hex
         async with self._listening():
-            ack = await self._requests.store(subject, data, {"Nats-Msg-Id": event_id})
+            with sending(subject) as trace:
+                headers = {"Nats-Msg-Id": event_id, **trace}
+                ack = await self._requests.store(subject, data, headers)
             takers = _Takers(visible=False)
             try:
                 takers = await self._takers(ack.stream, subject)

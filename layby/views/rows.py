@@ -128,6 +128,7 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
         steps: Its history, oldest first.
         children: The runs that it started with `step.workflow`, in their order.
         questions: What people are being asked right now.
+        trace: The id of its trace, 32 hex digits; empty if it was not traced.
     """
 
     result: Any = None
@@ -136,6 +137,7 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
     steps: list[StepRow] = []
     children: list[RunRow] = []
     questions: list[QuestionRow] = []
+    trace: str = ""
 
 
 class Sent(msgspec.Struct, kw_only=True, frozen=True):

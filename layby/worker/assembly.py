@@ -40,7 +40,7 @@ from ..bus.specs import ConsumerSpec
 from ..bus.timers import Timers
 from ..mailboxes import Duty
 from ..operations.erasing import Remains
-from ..runtime import clock, redaction
+from ..runtime import clock, redaction, tracing
 from ..runtime.adoption import BLOCKED, Adopter
 from ..runtime.behaviour import Behaviour
 from ..runtime.delivery_policy import PoisonMessage
@@ -53,6 +53,7 @@ from ..runtime.observing import UNOBSERVED, Observer
 from ..runtime.ports import Due, Ports
 from ..runtime.redelivery import RedeliveryHorizon
 from ..runtime.streaming import TextStreams
+from ..runtime.tracing import UNTRACED, Tracer
 from ..runtime.worker import CANCEL, Handle, Subscription, Worker
 from ..views.workers import NOTIFIER, WORKER
 from .command_handlers import command_handler
@@ -88,6 +89,7 @@ def assemble(
     *,
     listed_after: float = LATER,
     observer: Observer = UNOBSERVED,
+    tracer: Tracer = UNTRACED,
     only_shows: bool = False,
 ) -> Worker:
     """A worker with the app's actors behind their mailboxes.
@@ -98,6 +100,7 @@ def assemble(
         requests: What runs over it.
         listed_after: Seconds that a run must have lasted to be listed.
         observer: Is told what happens.
+        tracer: Makes spans of it.
         only_shows: Whether it only shows questions on channels, and leaves all else to others.
     """
     names = requests.names
@@ -105,7 +108,7 @@ def assemble(
     timers = Timers(requests)
 
     async def publish(subject: str, body: bytes, event_id: str) -> None:
-        await requests.store(subject, body, {"Nats-Msg-Id": event_id})
+        await requests.store(subject, body, {"Nats-Msg-Id": event_id, **tracing.headers()})
 
     def send_text(subject: str, body: bytes) -> None:
         place, run = names.subject(subject), subject.rpartition(".")[2]
@@ -137,6 +140,7 @@ def assemble(
         record_prompts=app.record_prompts,
         prices=app.prices,
         observer=observer,
+        tracer=tracer,
         encrypted=_encrypted(requests.vault),
         history=_history(app, requests),
         text_streams=TextStreams(send_text) if app.stream_text else None,

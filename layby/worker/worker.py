@@ -28,6 +28,7 @@ from ..runtime.worker import Worker
 from ..tools.source import close
 from .assembly import assemble
 from .fingerprint import fingerprint
+from .traced import traced
 
 if TYPE_CHECKING:
     from ..metrics.monitor import Monitor
@@ -49,9 +50,9 @@ async def working(
 
     Lists show a run once it has lasted `listed_after` seconds; tests do not wait for that.
     """
-    async with _bus_of(app, settings) as (connection, requests):
+    async with _bus_of(app, settings) as (connection, requests), traced(app) as tracer:
         await _prepare(app, requests)
-        worker = assemble(app, connection, requests, listed_after=listed_after)
+        worker = assemble(app, connection, requests, listed_after=listed_after, tracer=tracer)
         await worker.start()
         try:
             yield worker
@@ -90,7 +91,7 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     lost: list[bool] = []
-    async with _bus_of(app, settings) as (connection, requests):
+    async with _bus_of(app, settings) as (connection, requests), traced(app) as tracer:
 
         def give_up() -> None:
             lost.append(True)
@@ -99,7 +100,7 @@ async def run_worker(
         connection.on_closed.append(give_up)
         await _prepare(app, requests, prune)
         observer = UNOBSERVED if monitor is None else monitor.work
-        worker = assemble(app, connection, requests, observer=observer)
+        worker = assemble(app, connection, requests, observer=observer, tracer=tracer)
         worker.on_give_up.append(give_up)
         if monitor is not None:
             monitor.watch(connection, worker)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from layby.bus.connection import ConnectionSettings
@@ -24,8 +26,10 @@ class Overtaken(Log):
     lost = False
     """Whether the acknowledgement then never comes."""
 
-    async def append(self, run: str, n: int, to: str, data: bytes) -> None:
-        await super().append(run, n, to, data)
+    async def append(
+        self, run: str, n: int, to: str, data: bytes, trace: Mapping[str, str] | None = None
+    ) -> None:
+        await super().append(run, n, to, data, trace)
         self.live.learn(LogMessage(n, to, data))
         if self.lost:
             raise PublishUnconfirmed("no reply")

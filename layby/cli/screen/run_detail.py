@@ -34,7 +34,8 @@ def print_head(console: Console, detail: RunDetail) -> None:
         console.print(Text(one_line(detail.title)))
     started = f"run {detail.id}, started {times.clock(detail.started_at)}"
     console.print(Text(started, style="dim"))
-    for line in filter(None, (_labels(detail), _spent(detail))):
+    trace = f"trace {detail.trace}" if detail.trace else ""
+    for line in filter(None, (_labels(detail), _spent(detail), trace)):
         console.print(Text(one_line(line), style="dim"))
     console.print()
 
