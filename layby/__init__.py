@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RetryAfter,
         StepFailed,
     )
+    from .runtime.explaining import AskBack
     from .runtime.given_answer import Answer
     from .runtime.retry import Retry
     from .runtime.role import Role
@@ -50,6 +51,7 @@ __all__ = [
     "Answer",
     "App",
     "Approvers",
+    "AskBack",
     "AskOnFailure",
     "AskTimedOut",
     "BadOutput",
@@ -98,6 +100,7 @@ _HOMES = {
     "Answer": "runtime.given_answer",
     "App": "app",
     "Approvers": "tools.approvers",
+    "AskBack": "runtime.explaining",
     "AskTimedOut": "runtime.errors",
     "BadOutput": "actors.agents.output",
     "BudgetSpent": "runtime.errors",

@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from .ask_back_events import QuestionAskedBack as QuestionAskedBack  # noqa: PLC0414  public here
+from .ask_back_events import QuestionReplied as QuestionReplied  # noqa: PLC0414  public here
+from .event_number import number as number  # noqa: PLC0414  public here
 from .runtime.status import RunStatus
 from .runtime.streaming import Event, TextDelta
 
@@ -362,6 +365,8 @@ AnyEvent: TypeAlias = (
     | QuestionClaimed
     | QuestionPassed
     | QuestionDeclined
+    | QuestionAskedBack
+    | QuestionReplied
     | QuestionNotified
     | QuestionUndelivered
     | QuestionVoted
@@ -384,15 +389,3 @@ AnyEvent: TypeAlias = (
 
 decode = msgspec.json.Decoder(AnyEvent).decode
 """Read an event from its JSON."""
-
-
-def number(text: str | int) -> tuple[int, float]:
-    """An event's number as position and place; `12` alone means everything at position 12.
-
-    Raises:
-        ValueError: it is not an event's number.
-    """
-    position, dot, place = str(text).partition(".")
-    if not position.isdigit() or (dot and not place.isdigit()):
-        raise ValueError(f"{text!r} is not the number of an event: give an `id`, such as '12.0'")
-    return int(position), float(place) if dot else float("inf")

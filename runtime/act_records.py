@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-Verb = Literal["claim", "pass", "decline"]
-"""I am on it; somebody else should answer it; it is not mine."""
-VERBS: tuple[Verb, ...] = ("claim", "pass", "decline")
+Verb = Literal["claim", "pass", "decline", "ask-back"]
+"""I am on it; somebody else should answer it; it is not mine; tell me more before I answer."""
+VERBS: tuple[Verb, ...] = ("claim", "pass", "decline", "ask-back")
 
 
 class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="k"):

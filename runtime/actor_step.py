@@ -66,6 +66,11 @@ class ActorStep(Step):
         return self._recorder.frame.actor
 
     @property
+    def frame(self) -> str:
+        """The id of the body's frame."""
+        return self._frame
+
+    @property
     def state(self) -> RunState:
         """The run as it is recorded."""
         return self._recorder.state

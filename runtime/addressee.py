@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .ask_back_records import AskedBack
 from .entry import (
     ROOT,
     Answered,
@@ -60,7 +61,7 @@ def addressee(state: RunState, record: Record) -> Frame | None:
         case Returned():
             child = state.frames.get(record.frame)
             return state.frames.get(child.parent) if child else None
-        case Answered() | Voted() | Expired():
+        case Answered() | Voted() | Expired() | AskedBack():
             question = state.questions.get(record.id)
             return state.frames.get(question.frame) if question else None
         case Woken() | Arrived() | Joined() | Retried():

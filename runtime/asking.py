@@ -11,7 +11,6 @@ from typing_extensions import TypeVar, Unpack
 
 from ..bus.errors import BusError
 from . import clock
-from .body import Body
 from .deciders import (
     Deciders,
     accepted,
@@ -23,18 +22,15 @@ from .deciders import (
 )
 from .duration import seconds
 from .entry import Addressed, Asked, Failure, Proposed, Stepped
-from .errors import (
-    AnswerDoubted,
-    Interrupted,
-    InvalidSetup,
-    QuestionLimit,
-)
+from .errors import AnswerDoubted, Interrupted, InvalidSetup, QuestionLimit
+from .explaining import Explain
 from .failure import blame
 from .forms import schema_of
 from .given_answer import Answer, V, answer_of, terms_of, undecided
 from .ids import question_id
 from .ladders import NO_OPTIONS, LadderOptions
 from .quorum import Quorum, roles_of
+from .replying import Replying
 from .rung import Escalate, Remind
 from .state import Question
 from .vote import votes_on
@@ -80,10 +76,12 @@ class AskOptions(TypedDict, total=False):
     veto: bool
     exclude: Sequence[str]
     only: bool
+    explain: Explain | None
+    clock_stops: bool | None
     name: str
 
 
-class Asking(Body):
+class Asking(Replying):
     """The verb for asking a person."""
 
     @overload
@@ -144,6 +142,8 @@ class Asking(Body):
         veto: bool = False,
         exclude: Sequence[str] = (),
         only: bool = False,
+        explain: Explain | None = None,
+        clock_stops: bool | None = None,
         name: str = "ask",
     ) -> Coroutine[Any, Any, Answer]:
         """Ask a person and wait for the answer, without occupying a worker.
@@ -182,6 +182,11 @@ class Asking(Body):
             exclude: Names of people who may not vote, such as the person who started the run.
             only: Whether nobody but the person in `to` may answer, under a name that somebody
                 vouches for. Needs `to`.
+            explain: Who replies when somebody asks back instead of answering: a function that gets
+                an `AskBack` and returns the reply, or `role:support`, whose people are asked.
+                Default: the agent whose tool asks; in a workflow, the role `developer`.
+            clock_stops: Whether the deadline waits while something asked back has no reply;
+                default: as the role declares.
             name: The step's name.
 
         Raises:
@@ -201,8 +206,10 @@ class Asking(Body):
         asked = msgspec.structs.replace(
             asked, context=context, form=form, confidential=confidential
         )
+        if clock_stops is not None:
+            asked = msgspec.structs.replace(asked, stops=clock_stops)
         ladder = LadderOptions(to, remind, escalate, urgent)
-        return self._ask(asked, answer, default, ladder)
+        return self._ask(asked, answer, default, ladder, explain)
 
     def _asked(
         self,
@@ -237,6 +244,7 @@ class Asking(Body):
             else accepted(accept, role, quorum),
             quorum=quorum,
             only=only,
+            stops=role in self._ports.stopping,
         )
 
     def _accepted(self, role: str, accept: Accept, *, only: str) -> list[str]:
@@ -263,7 +271,12 @@ class Asking(Body):
         return sorted({*wanted} - {SIGNATURE}) or ([NATS] if only else [])
 
     async def _ask(
-        self, asked: Asked, wanted: Any, default: Any, options: LadderOptions = NO_OPTIONS
+        self,
+        asked: Asked,
+        wanted: Any,
+        default: Any,
+        options: LadderOptions = NO_OPTIONS,
+        explain: Explain | None = None,
     ) -> Answer:
         for role in roles_of(asked):
             self._check_role(role)
@@ -272,6 +285,8 @@ class Asking(Body):
         if refused is not None:
             return cast("Answer", await self._replay(f"{asked.key}!", refused, Any))
         self._check_distrusted(asked.key)
+        self._check_explain(explain)
+        await self._reply(asked.key, explain)
         slot = self._open(asked.key, "ask")
         if slot is None:
             await self._recorder.check_may_proceed()
@@ -285,6 +300,7 @@ class Asking(Body):
                 self._record(ladder)  # in the same message as the question
             to = self._ports.role_address(asked.role)
             slot = await self._recorder.wait(asked, to=to)
+        await self._withdraw_requests(asked.key)
         question = self._recorder.state.questions[slot.ref]
         if question.status == "answered":
             self._check_same_question(asked, question)
@@ -370,7 +386,7 @@ class Asking(Body):
     def _check_limit(self, key: str) -> None:
         """Refuse a question beyond the limit; recorded, so that every later pass refuses it too."""
         state = self._recorder.state
-        asked = len(state.questions) - state.asked_again
+        asked = sum(not each.about for each in state.questions.values()) - state.asked_again
         if asked < self._ports.max_questions:
             return
         message = (

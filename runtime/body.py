@@ -216,10 +216,19 @@ class Body:
         inner = [slot for key, slot in self._slots.items() if key.startswith(prefix)]
         if not inner:
             return
-        last = max(inner, key=_last_moved)
-        if not _last_moved(last):
+        moves = [move for slot in inner for move in self._moves(slot)]
+        if not moves:
             raise Parked
-        strand.get().consume(_last_moved(last), last.owner if last.settled else last.woken)
+        strand.get().consume(*max(moves))
+
+    def _moves(self, slot: Slot) -> list[tuple[int, int]]:
+        """The positions that let the body continue at `slot`, each with its owner."""
+        moves = [(slot.settled, slot.owner)] if slot.settled else []
+        moves += [(slot.woken, slot.woken)] if slot.woken and not slot.settled else []
+        for asked in self._recorder.state.asked_back.get(slot.ref, ()):
+            moves.append((asked.n, asked.n))
+            moves += [(asked.reply.n, asked.reply.owner)] if asked.reply is not None else []
+        return moves
 
     def _back_off(self, slot: Slot | None) -> int:
         """The number of failed tries. Raises Parked during a back-off."""
@@ -269,11 +278,6 @@ class Body:
 
 async def _sent(sending: Sending | None) -> Raw:
     return NULL if sending is None else await sending.sent()
-
-
-def _last_moved(slot: Slot) -> int:
-    """The last position that let the body continue at `slot`; 0: none has."""
-    return slot.settled or slot.woken
 
 
 def raise_failure(step: str, failure: Failure, cause: BaseException | None = None) -> NoReturn:

@@ -164,7 +164,7 @@ class Undeliverable(ChannelError):
     """A channel will never be able to show this card: its address is wrong, or it is refused."""
 
 
-Said = Literal["answer", "claim", "pass", "decline"]
+Said = Literal["answer", "claim", "pass", "decline", "ask-back"]
 """What a person can say to a question."""
 
 
@@ -180,7 +180,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
     """As the nats CLI would send it in the field `answer`."""
     text: str = ""
-    """Of everything but an answer: whom it is passed to."""
+    """Of everything but an answer: whom it is passed to, or what is asked back."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,9 @@ class Refused(Protocol):
         ...
 
 
+_TOLERANCE = 0.001
+"""Seconds by which two readings of one deadline may differ."""
+
 Refuses: TypeAlias = Callable[[RunState, Question, "Answered | Voted"], Refused | None]
 """Returns why a recorded answer or vote does not count; None when it does. Pure."""
 
@@ -43,7 +46,14 @@ def is_closed(state: RunState, record: Answered | Expired) -> bool:
     question = state.questions.get(record.id)
     if question is None or question.status != OPEN:
         return True
-    return isinstance(record, Answered) and question.quorum is not None
+    if isinstance(record, Expired):
+        return _is_put_off(question, record)
+    return question.quorum is not None
+
+
+def _is_put_off(question: Question, record: Expired) -> bool:
+    """Whether the deadline that has passed is no longer the question's: its clock stood."""
+    return 0 < record.due < question.deadline - _TOLERANCE
 
 
 def is_no_vote(state: RunState, record: Voted) -> bool:
@@ -76,7 +86,7 @@ def _voted(state: RunState, record: Voted, n: int, envelope: Envelope) -> None:
 
 def _expired(state: RunState, record: Expired, n: int, envelope: Envelope) -> None:
     question = state.questions.get(record.id)
-    if question is not None and question.status == OPEN:
+    if question is not None and not is_closed(state, record):
         question.status, question.at = "expired", envelope.at
         _settle(state, question, n)
 

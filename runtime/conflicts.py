@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, card_fold, closing, ladder_fold, repairs
+from . import act_fold, ask_back_fold, card_fold, closing, ladder_fold, repairs
 from .card_records import Notified
 from .entry import (
     Addressed,
@@ -132,6 +132,7 @@ _CONFLICTS: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Claimed: _is_claimed,
     Ended: _never,
     **act_fold.CONFLICTS,
+    **ask_back_fold.CONFLICTS,
     **ladder_fold.CONFLICTS,
     **card_fold.CONFLICTS,
     **repairs.CONFLICTS,

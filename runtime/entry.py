@@ -14,8 +14,10 @@ from typing import Any, TypeAlias
 import msgspec
 
 from .act_records import ClaimedQuestion, Declined, Passed
+from .ask_back_records import AskedBack, Replied
 from .call import Call
 from .card_records import Notified, Undelivered
+from .code_place import Place
 from .ladder_records import Laddered, Reached
 from .quorum import Quorum
 from .spent import Spent
@@ -26,18 +28,6 @@ NULL = msgspec.Raw(b"null")
 
 ROOT = "w"
 """The frame of the workflow function itself."""
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A line of user code."""
-
-    file: str
-    """As the app imports it: `shop/app.py`, without the machine's folders."""
-    line: int
-    function: str
-
-    def __str__(self) -> str:
-        return f"{self.function} ({self.file}:{self.line})"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -157,6 +147,10 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     """What it takes to decide it; None: one answer."""
     only: str = ""
     """The one person who may answer it; empty: whoever may answer for the role."""
+    stops: bool = False
+    """Whether its clock stands while something that was asked back has no reply."""
+    about: str = ""
+    """Of a request for such a reply: the id of the question that it is about."""
 
 
 class Addressed(Asked, frozen=True, kw_only=True, gc=False, tag="addressed"):
@@ -202,6 +196,8 @@ class Expired(_Record, frozen=True, kw_only=True, gc=False, tag="expired"):
     """A question's deadline passed without an answer. Mail."""
 
     id: str
+    due: float = 0.0
+    """The deadline, Unix seconds, where the question's clock may stand; 0: it may not."""
 
 
 class Slept(_Record, frozen=True, kw_only=True, gc=False, tag="slept"):
@@ -371,6 +367,8 @@ Record: TypeAlias = (
     | ClaimedQuestion
     | Passed
     | Declined
+    | AskedBack
+    | Replied
     | Notified
     | Undelivered
     | Addressed

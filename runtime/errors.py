@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..bus.errors import LaybyError as LaybyError  # noqa: PLC0414  re-exported
-from .entry import Place
+from .code_place import Place
 
 
 class NonRetriableError(LaybyError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, card_fold, closing, ladder_fold, repairs, trace_fold
+from . import act_fold, ask_back_fold, card_fold, closing, ladder_fold, repairs, trace_fold
 from .card_records import Notified
 from .closing import Refuses
 from .entry import (
@@ -197,6 +197,8 @@ def _asked(state: RunState, record: Asked, n: int, envelope: Envelope) -> None:
         key=record.key,
         asked_at=envelope.at,
         deadline=record.deadline,
+        stops=record.stops,
+        about=record.about,
     )
     state.waits += 1
 
@@ -356,6 +358,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     Removed: _removed,
     Ended: _ended,
     **act_fold.FOLDS,
+    **ask_back_fold.FOLDS,
     **ladder_fold.FOLDS,
     **card_fold.FOLDS,
     **closing.FOLDS,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from types import FrameType
 
-from .entry import Place
+from .code_place import Place
 
 _OURS = __name__.partition(".")[0]
 _STDLIB = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib"))

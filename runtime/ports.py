@@ -59,7 +59,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: float = 0.0
     """Seconds that the run may take, not counting the time that people take."""
     early: bool = False
-    """Of a run's timeout: it counts as passed, so that tests need not wait."""
+    """Of a run's timeout or a question's deadline: it counts as passed, so that tests need not
+    wait."""
 
     def __post_init__(self) -> None:
         """Check the words that become parts of subjects, and the times. Raises ValueError."""
@@ -151,6 +152,8 @@ class Ports:
     """What happens while a question to one of the roles stays open."""
     people: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By role: who is in it, where the app says so."""
+    stopping: frozenset[str] = frozenset()
+    """The roles whose questions' clocks stand while something asked back has no reply."""
     role_address: Callable[[str], str]
     """The address of the actor of a role."""
     retry: Retry = field(default_factory=Retry)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .ask_backs import is_request
 from .entry import (
     NULL,
     Asked,
@@ -52,7 +53,8 @@ def note_progress(state: RunState, record: Record, cause: int) -> None:
 
 def expected(frame: Frame) -> set[str]:
     """The recorded keys that the frame's body must reach before it does anything new."""
-    return {key for key in frame.slots if not key.startswith(ON_FAILURE)}.difference(frame.loose)
+    keys = {key for key in frame.slots if not (key.startswith(ON_FAILURE) or is_request(key))}
+    return keys.difference(frame.loose)
 
 
 def _blocked(state: RunState, record: Blocked, n: int, envelope: Envelope) -> None:

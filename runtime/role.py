@@ -40,6 +40,7 @@ class Role:
         quiet: The hours in which it is not reminded; None: none.
         people: Who is in it, for questions that several people decide. Empty: not declared.
         channels: Where its questions are shown.
+        clock_stops: Whether deadlines wait while something that was asked back has no reply.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Role:
         quiet: str = "",
         people: Sequence[str] | None = None,
         channels: Sequence[Channel] = (),
+        clock_stops: bool = False,
     ) -> None:
         """Declare a role.
 
@@ -75,6 +77,8 @@ class Role:
                 only they have a vote. Default: those with keys; without keys, everybody whom the
                 server lets answer for the role.
             channels: Where its questions are shown: `[slack("#oncall")]`, see docs/channels.md.
+            clock_stops: Whether the deadlines of its questions wait while something that was asked
+                back has no reply.
 
         Raises:
             InvalidSetup: a key or name is not valid, the package `cryptography` is missing, or a
@@ -113,6 +117,7 @@ class Role:
             )
         self.quiet = quiet_hours(quiet, whose) if quiet else None
         self.channels = checked_channels(channels, whose)
+        self.clock_stops = clock_stops
 
     def __repr__(self) -> str:
         return f"Role({self.name!r})"

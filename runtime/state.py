@@ -14,6 +14,7 @@ from typing import Any, get_args
 import msgspec
 
 from .acts import Act
+from .ask_backs import AskBack
 from .call import Call
 from .cards import SentCard
 from .entry import NULL, ROOT, Failure, Origin, Raw, Voted
@@ -49,7 +50,9 @@ FORM_WITH_CARDS = 6
 """The same of a run whose questions were shown on channels."""
 FORM_WITH_ONLY = 7
 """The same of a run that has asked a question that one person alone may answer."""
-FORMS = frozenset({FORM, FORM_WITH_VOTES, FORM_WITH_ACTS, FORM_WITH_CARDS, FORM_WITH_ONLY})
+FORM_WITH_ASK_BACKS = 8
+"""The same of a run to one of whose questions people asked something back."""
+FORMS = frozenset(range(FORM, FORM_WITH_ASK_BACKS + 1))
 NEVER = 1e12
 """A deadline that never comes, Unix seconds."""
 STATUSES: tuple[str, ...] = get_args(RunStatus)
@@ -186,6 +189,16 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Those that count, in the order of the stream of answers."""
     only: str = ""
     """The one person who may answer it; empty: whoever may answer for the role."""
+    stops: bool = False
+    """Whether its clock stands while something that was asked back has no reply."""
+    stopped_at: float = 0.0
+    """Since when its clock stands, Unix seconds; 0: it runs."""
+    lent: float = 0.0
+    """While it stands: the seconds that the deadline has been put off for that."""
+    stood: float = 0.0
+    """Seconds that it has stood before."""
+    about: str = ""
+    """Of a request for a reply: the question that it is about."""
 
 
 class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -218,6 +231,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Of the questions that have one, by their ids."""
     acts: dict[str, list[Act]] = {}
     """What people said to questions besides answering, by the questions' ids."""
+    asked_back: dict[str, list[AskBack]] = {}
+    """What people asked back about questions, by the questions' ids."""
     cards: dict[str, list[SentCard]] = {}
     """Of the questions that were shown on channels, by their ids."""
     asking_since: float = 0.0

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from .act_records import ClaimedQuestion, Declined, Passed, Said
+from .ask_back_records import AskedBack, Replied
 from .card_records import FAILED, HELD, SENT, Notified, Undelivered
 from .entry import (
     Addressed,
@@ -134,7 +135,19 @@ def _declined(live: LiveRun, record: Declined) -> None:
     log.info("question.declined", **_about_act(live.state, record))
 
 
-def _about_act(state: RunState, record: Said) -> dict[str, Any]:
+def _asked_back(live: LiveRun, record: AskedBack) -> None:
+    log.info("question.asked_back", **_about_act(live.state, record), **texts(text=record.text))
+
+
+def _replied(live: LiveRun, record: Replied) -> None:
+    if record.failed:
+        error = record.text[:_LONGEST]
+        log.warning("question.not_replied", **_about_act(live.state, record), error=error)
+    else:
+        log.info("question.replied", **_about_act(live.state, record), **texts(text=record.text))
+
+
+def _about_act(state: RunState, record: Said | AskedBack | Replied) -> dict[str, Any]:
     return {**_about(state), "question": record.id, "by": record.by}
 
 
@@ -221,6 +234,8 @@ _WRITERS: dict[type[Record], Callable[[LiveRun, Any], None]] = {
     ClaimedQuestion: _claimed,
     Passed: _passed,
     Declined: _declined,
+    AskedBack: _asked_back,
+    Replied: _replied,
     Notified: _notified,
     Undelivered: _undelivered,
     Blocked: _blocked,

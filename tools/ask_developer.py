@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from ..runtime.deciders import Deciders, check_declared, reserved_for
+from ..runtime.explaining import Explain, role_in
 from ..runtime.ladders import LadderOptions, check_options
 from ..runtime.rung import Escalate, Remind
 from ..runtime.vouching import Accept
@@ -33,13 +34,16 @@ def make_ask(
     veto: bool = False,
     exclude: Sequence[str] = (),
     only: bool = False,
+    explain: Explain | None = None,
+    clock_stops: bool | None = None,
 ) -> Tool[..., Any]:
     """Make a tool that asks a person with `role`.
 
     The result holds `answer`, `by` (who gave it, as far as is known) and `answered_at`. When nobody
     answers within `timeout` (default: the app's `ask_timeout`), or when the run has asked as many
     questions as the app allows, the model gets an error that says so. The other options mean what
-    they mean for `step.ask`; if several people decide, `by` names those who agree.
+    they mean for `step.ask`; if several people decide, `by` names those who agree. When somebody
+    asks back, the agent's model replies, unless `explain` says who does.
 
     Raises:
         InvalidSetup: what happens while a question stays open, or who decides it, is declared in a
@@ -48,6 +52,7 @@ def make_ask(
     check_options(LadderOptions(to, remind, escalate, urgent), f"questions to {role!r}")
     deciders = Deciders(quorum, groups, veto, exclude)
     check_declared(deciders, answer)
+    role_in(explain)
     if only:
         reserved_for(to, deciders.checked())
 
@@ -74,6 +79,8 @@ def make_ask(
             veto=veto,
             exclude=exclude,
             only=only,
+            explain=explain,
+            clock_stops=clock_stops,
         )
         return {"answer": given.text, "by": given.by, "answered_at": given.at.isoformat()}
 

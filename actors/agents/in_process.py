@@ -21,7 +21,8 @@ from ..state.state import StateType, Values
 from ..threads.history import past_of, say
 from ..threads.thread import Earlier
 from ..threads.turn import NetworkInput, TurnInput, TurnResult
-from .loop import NoNetwork, Turn
+from .loop import Turn
+from .surroundings import NoNetwork
 from .toolbox import equipped
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from ...runtime.actor_step import ActorStep
 from ...runtime.calling import maybe_await
 from ...runtime.errors import InvalidSetup
+from ...runtime.explaining import AskBack, Explained, explaining
 from ...runtime.retry import NEVER
 from ...runtime.state import Frame, RunState
 from ..keys import FINISH, HISTORY, MODEL, RESPONSE, TOOL, Key
@@ -31,7 +31,7 @@ from ..models.model import (
 )
 from ..models.prompt_recording import PromptRecorder
 from ..state.patch import as_json
-from ..state.state import StateType, Values
+from ..state.state import Values
 from ..threads.history import History, Past, conversation, past_of, say
 from ..threads.thread import earlier_of
 from ..threads.turn import (
@@ -48,35 +48,12 @@ from .context import AgentContext
 from .definition import AgentDefinition
 from .hooks import Halt
 from .output import BadOutput, accepted, finals, refused
+from .reply import AgentReply, replies_in
+from .surroundings import NOWHERE, Surroundings
 from .tool_calls import Calls
 from .toolbox import equipped
 
 _ALONE = "Call it alone, once you have seen the results of the other tools."
-
-
-class Surroundings(Protocol):
-    """What an agent needs from the network in which it takes a turn."""
-
-    @property
-    def default_model(self) -> Model | None:
-        """The model of agents that have none of their own."""
-        ...
-
-    @property
-    def state_type(self) -> StateType:
-        """The type of its state."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoNetwork:
-    """The surroundings of an agent that works without a network."""
-
-    default_model: Model | None = None
-    state_type: StateType = field(default_factory=StateType)
-
-
-_NOWHERE = NoNetwork()
 
 
 class AgentActor:
@@ -101,7 +78,7 @@ class AgentActor:
     async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> TurnResult:
         """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
         asked: TurnInput = await step.read(frame.input, TurnInput)
-        network = self._networks[asked.network] if asked.network else _NOWHERE
+        network = self._networks[asked.network] if asked.network else NOWHERE
         kind = network.state_type
         if asked.task is None:
             task: NetworkInput = await step.read(state.frames[frame.parent].input, NetworkInput)
@@ -304,7 +281,9 @@ class Turn:
         wanted = {
             Key(TOOL, number, place): call for place, call in enumerate(calls) if call not in final
         }
-        outcomes = await self._calling.respond(wanted, self._left())
+        with explaining(self._explain):
+            outcomes = await self._calling.respond(wanted, self._left())
+        self._usage += replies_in(self._step, number)
         results = {
             call.id: self._add(call, outcome)
             for call, outcome in zip(others, outcomes, strict=True)
@@ -317,6 +296,12 @@ class Turn:
             return "handoff"
         met = any(condition(self._calls) for condition in self._agent.stop_when)
         return "stopped" if met else None
+
+    async def _explain(self, asked: AskBack) -> Explained:
+        """Reply to a person who asks back about a question of the calls that are performed."""
+        model, left = self._required_model(), self._left()
+        request = await self._request(self._agent.max_steps)
+        return await AgentReply(self._step, self._agent.name, model, request, left)(asked)
 
     def _add(self, call: ToolCall, outcome: CallOutcome) -> ToolResult:
         """Add a call's outcome to the turn; the result that the model sees."""

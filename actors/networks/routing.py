@@ -14,7 +14,9 @@ import msgspec
 from ...runtime.actor_step import ActorStep
 from ...runtime.calling import maybe_await
 from ...runtime.errors import InvalidSetup, StepFailed
+from ...runtime.explaining import explaining
 from ..agents.definition import AgentDefinition
+from ..agents.reply import AgentReply, replies_in
 from ..agents.route import Route
 from ..agents.tool_calls import Calls
 from ..agents.toolbox import equipped
@@ -133,7 +135,7 @@ class _Deliberation:
                 return msgspec.structs.replace(self._decision([], "no tokens left"), spent=True)
             message = await self._think(number)
             if message.tool_calls and message.tool_calls[0].name in self._own:
-                reply = await self._act(number, message.tool_calls)
+                reply = await self._act(number, message)
             else:
                 decided = self._read(message)
                 if isinstance(decided, Decision):
@@ -157,12 +159,7 @@ class _Deliberation:
         return None if limit is None else max(0, limit - self._usage.tokens)
 
     async def _think(self, number: int) -> Message:
-        request = ModelRequest(
-            system=f"{self._router.system}\n\n{_described(self._route)}".strip(),
-            messages=self._messages,
-            tools=self._specs,
-            tool_choice="any",
-        )
+        request = self._request(*self._messages)
         key = str(Key(MODEL, number, decision=self._setting.number))
 
         async def effect() -> Advice:
@@ -178,13 +175,24 @@ class _Deliberation:
         self._usage += advice.usage
         return advice.message
 
-    async def _act(self, number: int, calls: list[ToolCall]) -> Message:
+    def _request(self, *messages: Message) -> ModelRequest:
+        return ModelRequest(
+            system=f"{self._router.system}\n\n{_described(self._route)}".strip(),
+            messages=list(messages),
+            tools=self._specs,
+            tool_choice="any",
+        )
+
+    async def _act(self, number: int, message: Message) -> Message:
         """Perform the calls of the router's own tools."""
+        calls, left, setting = message.tool_calls, self._left(), self._setting
+        request = self._request(*self._messages, message)
         own = {place: call for place, call in enumerate(calls) if call.name in self._own}
-        wanted = {
-            Key(TOOL, number, place, self._setting.number): call for place, call in own.items()
-        }
-        outcomes = await self._calls.respond(wanted, self._left())
+        wanted = {Key(TOOL, number, place, setting.number): call for place, call in own.items()}
+        reply = AgentReply(setting.step, self._router.name, self._model, request, left)
+        with explaining(reply):
+            outcomes = await self._calls.respond(wanted, left)
+        self._usage += replies_in(setting.step, number, setting.number)
         results: dict[str, ToolResult] = {}
         for call, outcome in zip(own.values(), outcomes, strict=True):
             self._usage += outcome.usage

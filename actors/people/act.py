@@ -1,4 +1,4 @@
-"""What people send to claim a question, pass it on, or decline it. Pure: no clock, no network."""
+"""What people say to a question besides answering it. Pure: no clock, no network."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, cast
 
 from ...bus.token import is_word
 from ...runtime.act_records import VERBS, Verb
+from ...runtime.ask_back_records import ASK_BACK
+from ...runtime.ask_backs import LONGEST
 from ...runtime.vouched import NATS
 from .answer import Refused
 from .answer_subject import sender_of
@@ -18,6 +20,8 @@ LONGEST_CLAIM = 24 * 60.0
 _TO = re.compile(r"role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200}")
 
 _VERBS: dict[str, Verb] = {verb: verb for verb in VERBS}
+_TEXTS: dict[Verb, str] = {"pass": "to", ASK_BACK: "text"}
+"""The field that a body of text alone stands for."""
 
 
 class Place(NamedTuple):
@@ -42,6 +46,8 @@ class GivenAct(NamedTuple):
     """Of a pass: `role:lead` or `person:bob`."""
     minutes: float = DEFAULT_CLAIM
     """Of a claim: how long it holds; 0 releases it."""
+    text: str = ""
+    """Of somebody who asks back: what they want to know."""
 
 
 def place_of(subject: str) -> Place | Refused:
@@ -60,15 +66,18 @@ def place_of(subject: str) -> Place | Refused:
 
 
 def understood_act(place: Place, data: bytes, ticket: str) -> GivenAct | Refused:
-    """Understand the body of an act: nothing, a JSON object or, of a pass, to whom it goes."""
+    """Understand the body of an act: nothing, a JSON object, or the text that it is about.
+
+    That is to whom a pass goes, and what somebody asks back.
+    """
     try:
         text = data.decode("utf-8").strip()
     except UnicodeDecodeError:
         return Refused("it is not UTF-8 text")
     if text and not text.startswith("{"):
-        if place.verb != "pass":
+        if place.verb not in _TEXTS:
             return Refused(f'a {place.verb} has no text: send nothing, or {{"questionId": "..."}}')
-        body: dict[str, Any] = {"to": text}
+        body: dict[str, Any] = {_TEXTS[place.verb]: text}
     else:
         try:
             body = cast("dict[str, Any]", json.loads(text or "{}"))
@@ -90,7 +99,21 @@ def _from_object(place: Place, body: dict[str, Any], ticket: str) -> GivenAct | 
         if not isinstance(to, str) or not _TO.fullmatch(to):
             return Refused('say to whom it goes: {"to": "role:lead"} or {"to": "person:bob"}')
         return given._replace(to=to)
+    if place.verb == ASK_BACK:
+        return _with_text(given, body.get("text"))
     return _with_minutes(given, body.get("minutes", DEFAULT_CLAIM))
+
+
+def _with_text(given: GivenAct, text: Any) -> GivenAct | Refused:
+    if not isinstance(text, str) or not text.strip():
+        return Refused('say what you want to know: {"text": "..."}')
+    if len(text) > LONGEST:
+        return Refused(f"it has {len(text)} characters, more than {LONGEST}: shorten it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # JSON can write one with an escape
+        return Refused("it contains half of a surrogate pair, which UTF-8 cannot encode")
+    return given._replace(text=text.strip())
 
 
 def _with_minutes(given: GivenAct, minutes: Any) -> GivenAct | Refused:

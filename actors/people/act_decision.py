@@ -8,6 +8,7 @@ from ...bus.log import NOBODY
 from ...runtime import acts
 from ...runtime.act_records import ClaimedQuestion, Declined, Passed
 from ...runtime.acts import Act
+from ...runtime.ask_back_records import ASK_BACK
 from ...runtime.entry import Record
 from ...runtime.host import Host
 from ...runtime.ladder import NO_LADDER, PERSON, ROLE, Ladder
@@ -16,6 +17,7 @@ from ...runtime.state import Question, RunState
 from ...runtime.times import iso
 from ..kinds import human_address
 from .answer import Outcome
+from .asking_back import ASKED, ask_back
 from .duty import Duties
 from .passing import why_not_to
 from .rota import OnDuty
@@ -59,6 +61,8 @@ class ActDecider:
             sent: The act.
             now: Unix seconds: for this time the rotas say who is told.
         """
+        if sent.given.verb == ASK_BACK:
+            return _asked_back(state, question, sent)
         said = state.acts.get(question.id, [])
         before = [each for each in said if each.seq < sent.seq]
         act = _act(sent)
@@ -84,6 +88,8 @@ class ActDecider:
                 return await self._pass(state, question, sent, now)
             case "decline":
                 return await self._decline(state, question, sent, now)
+            case "ask-back":
+                return [], NOBODY  # decided before
 
     async def _pass(
         self, state: RunState, question: Question, sent: SentAct, now: float
@@ -136,6 +142,14 @@ class ActDecider:
             role: [person for person in people if person not in excluded]
             for role, people in self._ports.people.items()
         }
+
+
+def _asked_back(state: RunState, question: Question, sent: SentAct) -> Decision:
+    asked = ask_back(state, question, sent)
+    if isinstance(asked, str):
+        return Decision("invalid", asked)
+    to = state.frames[question.frame].actor
+    return Decision("recorded", ASKED, sent.given.person, records=tuple(asked), to=to)
 
 
 def _claim(question: Question, sent: SentAct) -> ClaimedQuestion:

@@ -1,4 +1,4 @@
-"""Takes what people say to an open question besides answering it: claims, passes, declines.
+"""Takes what people say to an open question besides answering it: see `act_records.Verb`.
 
 What is said is an entry of the run's log, in the order in which the stream of answers stored it:
 the worker that handles an act first reads what was stored before it, and appends what the log
@@ -159,8 +159,7 @@ class Acts:
         refused when its turn comes.
         """
         found = False
-        recorded = live.state.acts.get(meant.id, ())
-        after = max(self._judged.get(meant.id) or 0, *(each.seq for each in recorded), 0)
+        after = max(self._judged.get(meant.id) or 0, *_recorded(live, meant.id), 0)
         roles = related(record, self._role)
         since = min([meant.since, *(shown.since for shown in meant.also.values())])
         for each in await self._sent.between(record.ticket, roles, since, (after, sent.seq)):
@@ -204,7 +203,14 @@ def _judged(record: ParkedRecord | None, sent: SentAct) -> Verdict:
 
 
 def _has(live: LiveRun, question: str, sent: SentAct) -> bool:
-    return any(each.seq == sent.seq for each in live.state.acts.get(question, ()))
+    return sent.seq in _recorded(live, question)
+
+
+def _recorded(live: LiveRun, question: str) -> list[int]:
+    """The sequences of what people said to a question, as far as the log has it."""
+    state = live.state
+    said = [each.seq for each in state.acts.get(question, ())]
+    return said + [each.seq for each in state.asked_back.get(question, ())]
 
 
 def _about(receipt: Receipt, verb: str, decision: Decision | None) -> Receipt:

@@ -29,6 +29,8 @@ Outcome = Literal[
     "unknown_ticket",
     "recorded",
     "already_claimed",
+    "replied",
+    "not_replied",
 ]
 TAKEN = frozenset({"accepted", "counted"})
 """The outcomes of answers and votes that count."""
@@ -82,9 +84,11 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True):
     votes: VoteCount | msgspec.UnsetType = msgspec.UNSET
     """If several people decide the question: how many votes of how many this choice has."""
     act: str | msgspec.UnsetType = msgspec.UNSET
-    """If it is for no answer: `claim`, `pass` or `decline`."""
+    """If it is for no answer: `claim`, `pass`, `decline` or `ask-back`."""
     until: str | msgspec.UnsetType = msgspec.UNSET
     """Of a claim: until when it holds, or the earlier one that it has met."""
+    reply: str | msgspec.UnsetType = msgspec.UNSET
+    """If it was asked back: the reply, unless the question is confidential."""
 
 
 class Given(NamedTuple):

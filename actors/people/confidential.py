@@ -18,6 +18,7 @@ from ...runtime.envelope import UNREADABLE
 from ...runtime.index import ENCRYPTED, ERASED
 from ...runtime.question_fields import CONTENT, fields_of
 from ...runtime.times import iso
+from .shown_ask_back import ShownAskBack
 
 if TYPE_CHECKING:
     from .parked_question import ParkedQuestion
@@ -33,6 +34,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str = ""
     form: dict[str, Any] | None = None
     call: Call | None = None
+    asked_back: tuple[ShownAskBack, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -52,7 +54,7 @@ async def sealed(vault: Sealing | None, question: ParkedQuestion) -> ParkedQuest
     cipher = await vault.of_run(question.run) if vault is not None else None
     if cipher is None:
         raise no_keyring(place)
-    content = _Content(**fields_of(question, CONTENT))
+    content = _Content(**fields_of(question, CONTENT), asked_back=question.asked_back)
     return _veiled(question, ENCRYPTED, cipher.seal(_encode(content), place))
 
 
@@ -110,6 +112,7 @@ def _veiled(question: ParkedQuestion, text: str, sealed: bytes) -> ParkedQuestio
         agent="",
         form=_bare(question.form),
         call=None,
+        asked_back=tuple(each.plain for each in question.asked_back),
         sealed=sealed,
     )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ...bus.mailbox import Delivery
+from ...bus.timers import Timers
 from ...runtime import crash
 from ...runtime.due_handler import LAGS
 from ...runtime.entry import Expired
 from ...runtime.host import Host
 from ...runtime.ports import Due
 from ...runtime.run import LiveRun
-from ...runtime.state import OPEN
+from ...runtime.standing_clock import TOLERANCE
+from ...runtime.state import OPEN, Question, RunState
 from .answer_resolution import AnswerResolver, NotYet, retry_delay
 from .parked_question import ParkedQuestion
 from .question_closing import QuestionCloser
@@ -19,8 +23,11 @@ from .tickets import ParkedRecord
 class Deadlines:
     """Expires the questions to one role."""
 
-    def __init__(self, host: Host, closer: QuestionCloser, resolver: AnswerResolver) -> None:
+    def __init__(
+        self, host: Host, timers: Timers, closer: QuestionCloser, resolver: AnswerResolver
+    ) -> None:
         self._host = host
+        self._timers = timers
         self._tickets = closer.tickets
         self._closer = closer
         self._resolver = resolver
@@ -56,16 +63,38 @@ class Deadlines:
             except NotYet:
                 await delivery.nak(retry_delay(delivery.num_delivered))
                 return
+            question = live.state.questions[due.question]
+        if question.status == "open" and question.stops:  # its clock stands, or has stood
+            await self.arm_again(live.state, question)
+            await delivery.ack()
+            return
         await self._closer.sync(live, live.state.questions[due.question])
         await delivery.ack()
 
+    async def arm_again(self, state: RunState, question: Question) -> None:
+        """Arm the deadline of a question whose clock stands or has stood. Repeatable."""
+        due = Due(
+            kind="question",
+            run=state.id,
+            at=question.deadline,
+            role=question.role,
+            ticket=state.ticket,
+            question=question.id,
+        )
+        name = f"{question.id}.until={round(question.deadline * 1e3)}"  # a new one for each time
+        await self._timers.arm(name, question.deadline, msgspec.json.encode(due))
+
     async def _expire(self, live: LiveRun, due: Due, delivery: Delivery) -> None:
+        question = live.state.questions[due.question]
+        at = due.at if question.stops and not due.early else 0.0
+        if 0 < at < question.deadline - TOLERANCE:
+            return  # its clock stands, or has stood
         crash.point("before_expired")
         # An answer may have come in time and be unread, because no worker was running.
         await self._resolver.note_escalations(due.ticket, live, due.question)
         await self._record_in_time(live, due, delivery)
         # The log may not accept an answer, and the votes may be too few.
-        await self._closer.append(live, due.question, Expired(id=due.question))
+        await self._closer.append(live, due.question, Expired(id=due.question, due=at))
         crash.point("after_expired")
 
     async def _record_in_time(self, live: LiveRun, due: Due, delivery: Delivery) -> None:

@@ -16,6 +16,7 @@ from ...bus.timers import Timers
 from ...bus.token import decode as decode_token
 from ...runtime import crash
 from ...runtime.act_records import Passed
+from ...runtime.ask_back_records import Replied
 from ...runtime.delivery_policy import PoisonMessage
 from ...runtime.entry import Asked, Withdrawn
 from ...runtime.gate import Gate
@@ -39,6 +40,7 @@ from .open_questions import OpenQuestions
 from .question_closing import QuestionCloser
 from .question_publisher import QuestionPublisher
 from .receipts import Receipts
+from .replies import Replies
 from .rung_publisher import RungPublisher
 from .rungs import Rungs
 from .tickets import Tickets
@@ -87,9 +89,10 @@ class Human:
             lookahead_consumer(role),
             self._early.consider,
         )
-        self._deadlines = Deadlines(host, self._closer, self._resolver)
+        self._deadlines = Deadlines(host, timers, self._closer, self._resolver)
         self.rungs = Rungs(timers, self._closer, duties)
         """The ladders of its questions."""
+        self._replies = Replies(self._receipts, self._closer, self._deadlines, self.rungs)
         self._acts = Acts(
             role,
             host,
@@ -138,6 +141,8 @@ class Human:
                 await self._listed.remove(live, question)
         elif isinstance(record, Reached | Passed):
             await self._again.show(live, record, again=again)
+        elif isinstance(record, Replied):
+            await self._replies.tell(live, record)
         elif isinstance(record, Withdrawn):
             slot = live.state.slot(record.frame, record.key)
             question = live.state.questions.get(slot.ref) if slot is not None else None
@@ -207,7 +212,7 @@ class Human:
             await issuing
 
     async def act(self, delivery: Delivery) -> None:
-        """Record that somebody claims a question, passes it on or declines it."""
+        """Record what somebody says to a question besides answering it."""
         await self._acts.take(delivery)
 
     async def due(self, due: Due, delivery: Delivery) -> None:

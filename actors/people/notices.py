@@ -55,7 +55,9 @@ class Notices:
         `change` names what has changed, unless it is the question's status, its votes, or what
         people said to it.
         """
-        said = len(live.state.acts.get(question.id, ()))
+        asked = live.state.asked_back.get(question.id, ())
+        said = len(live.state.acts.get(question.id, ())) + len(asked)
+        said += sum(each.reply is not None for each in asked)
         mark = change or f"{question.status}.{len(question.votes)}.{said}"
         for role in self._shown_to(live, question.id):
             await self._publish(live, question, role, mark)

@@ -28,6 +28,7 @@ from ...runtime.state import OPEN, Question
 from .asked_of import asked_also_of
 from .confidential import sealed
 from .parked_question import ParkedQuestion, parked_question
+from .shown_ask_back import shown_ask_backs
 
 log = structlog.get_logger("layby.human")
 
@@ -123,7 +124,10 @@ class OpenQuestions:
                 await self.show_again(live, question, role)
 
     async def _row(self, live: LiveRun, question: Question, role: str) -> bytes:
-        shown = await sealed(self._bucket.vault, parked_question(live.state, question))
+        shown = parked_question(live.state, question)
+        asked_back = shown_ask_backs(live.state, question)
+        shown = msgspec.structs.replace(shown, asked_back=asked_back)
+        shown = await sealed(self._bucket.vault, shown)
         return encode_row(
             OpenQuestion(ticket=live.state.ticket, question=asked_also_of(shown, role))
         )
@@ -156,7 +160,9 @@ class OpenQuestions:
         """
         asked = self._unlisted.pop(question.id, 0.0)
         # Another worker may have listed it to show a rung, a vote or a card.
-        shown = question.quorum is not None or bool(live.state.cards.get(question.id))
+        state = live.state
+        said = (state.cards, state.acts, state.asked_back)
+        shown = question.quorum is not None or any(each.get(question.id) for each in said)
         shown = shown or any(each.reached for each in _ladder(live, question).rungs)
         if self._loop.time() - asked < self._index.later.delay and not shown:
             return  # too soon for another worker to have got its mail and listed it

@@ -19,6 +19,7 @@ from ...runtime.quorum import Quorum, roles_of
 from ...runtime.state import WAITING, Question, RunState
 from ...runtime.times import check_times, iso
 from .shown_acts import ShownClaim, shown_claim
+from .shown_ask_back import ShownAskBack
 from .shown_card import ShownCard, shown_cards
 from .shown_ladder import ShownRung, ShownTo, shown_ladder
 
@@ -115,10 +116,14 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """Who will not answer it: they said so, or passed it on."""
     cards: tuple[ShownCard, ...] = ()
     """What became of it on the channels of the roles that are asked."""
+    asked_back: tuple[ShownAskBack, ...] = ()
+    """What people asked back, as the list of open questions has it; a ticket's record does not."""
+    stopped_at: str = ""
+    """Since when its clock stands, because something asked back has no reply; empty: it runs."""
 
     def __post_init__(self) -> None:
         """Refuse fields that cannot be shown or used in a subject. Raises ValueError."""
-        check_times(self.asked_at, self.deadline, self.closed_at, self.started_at)
+        check_times(self.asked_at, self.deadline, self.closed_at, self.started_at, self.stopped_at)
         check_words(self.run, self.role, self.parent, self.asked_of, *self.also, *self.declined)
         if not (is_key(self.id) and self.run and self.asked_at and self.deadline):
             raise ValueError("it has no id, no run, or no deadline")
@@ -166,6 +171,7 @@ def parked_question(run: RunState, question: Question, shown: Shown = NOT_SHOWN)
         claim=shown_claim(acts),
         declined=list(declined(acts)),
         cards=shown_cards(run.cards.get(question.id, ())),
+        stopped_at=iso(question.stopped_at) if question.stopped_at and not closed else "",
     )
 
 

@@ -25,6 +25,7 @@ from ...runtime.ladder import NO_LADDER, PERSON, LadderRung
 from ...runtime.ladder_records import ESCALATION, REMINDER, Reached
 from ...runtime.ports import Due
 from ...runtime.run import LiveRun
+from ...runtime.standing_clock import TOLERANCE
 from ...runtime.state import OPEN, Question, RunState
 from ..kinds import human_address
 from .duty import Duties
@@ -70,7 +71,8 @@ class Rungs:
             question=question.id,
             rung=place,
         )
-        name = timer_of(question.id, place)
+        moved = question.stopped_at or question.stood  # a moved schedule needs a name of its own
+        name = timer_of(question.id, f"{place}={round(rung.at * 1e3)}" if moved else place)
         await self._timers.arm(name, rung.at, msgspec.json.encode(due), word=RUNG)
         crash.point("after_rung_armed")
 
@@ -93,20 +95,29 @@ class Rungs:
             return
         if question is not None:
             # It may have come due long ago, while nobody worked.
-            await self._reach(live, question, due.rung, max(delivery.at, clock.now()))
+            await self._reach(live, question, due, max(delivery.at, clock.now()))
         await delivery.ack()
 
-    async def _reach(self, live: LiveRun, question: Question, place: int, at: float) -> None:
+    async def _reach(self, live: LiveRun, question: Question, due: Due, at: float) -> None:
         """Record a rung. After the deadline nobody is told any longer: the deadline decides."""
+        place = due.rung
+
+        def check(state: RunState) -> None:
+            if _is_put_off(state, question.id, due):
+                raise Fenced(f"rung {place} of question {question.id} was put off")
+
         ladder = live.state.ladders.get(question.id, NO_LADDER)
         for _ in range(_TRIES):
             question = live.state.questions[question.id]
             if question.status != OPEN or at >= question.deadline or ladder.was_reached(place):
                 return
+            if _is_put_off(live.state, question.id, due):
+                await self.arm(live.state, question)
+                return
             records, to = await self.records(live.state, question, place, at)
             crash.point("before_reached")
             try:
-                await live.append(records, to=to)
+                await live.append(records, to=to, check=check)
             except Fenced:
                 continue  # closed meanwhile, or one of these rungs was reached
             crash.point("after_reached")
@@ -174,6 +185,12 @@ def _silencing(state: RunState, question: Question, rung: LadderRung, at: float)
     if rung.kind != REMINDER or question.quorum is not None:
         return None
     return claim_at(state.acts.get(question.id, ()), at)
+
+
+def _is_put_off(state: RunState, question: str, due: Due) -> bool:
+    """Whether a rung is due later than its schedule says: the question's clock stood."""
+    rungs = state.ladders.get(question, NO_LADDER).rungs
+    return due.rung < len(rungs) and rungs[due.rung].at > due.at + TOLERANCE
 
 
 def _question_in(questions: Sequence[ParkedQuestion], question: str) -> ParkedQuestion | None:

@@ -10,6 +10,7 @@ import typer
 from .commands import (
     accounts,
     answer,
+    ask_back,
     audit,
     claim,
     console,
@@ -75,6 +76,7 @@ for module in (
     claim,
     pass_on,
     decline,
+    ask_back,
     sign,
     runs,
     show,

@@ -9,12 +9,13 @@ import msgspec
 from ..actors.people.answer import Receipt
 from ..actors.people.answer_subject import via_subject
 from ..bus.token import encode, is_word
+from ..runtime.ask_back_records import ASK_BACK
 from ..runtime.vouched import VIA, Via
 from .answer_api import AnswerApi
 
 
 class ActApi(AnswerApi):
-    """Claims questions, passes them on, declines them."""
+    """Claims questions, passes them on, declines them, asks back."""
 
     async def claim(
         self,
@@ -103,9 +104,46 @@ class ActApi(AnswerApi):
         place = _place(f"{role}.decline.{encode(ticket)}", by, via)
         return await self._act(place, {"questionId": question_id}, timeout)
 
-    async def _act(self, place: str, body: dict[str, Any], within: float) -> Receipt:
+    async def ask_back(
+        self,
+        ticket: str,
+        text: str,
+        *,
+        by: str,
+        role: str = "developer",
+        question_id: str | None = None,
+        via: Via | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        reply_within: float = 0.0,
+    ) -> Receipt:
+        """Ask whoever asked a question something, before somebody answers it.
+
+        Args:
+            ticket: The question's ticket.
+            text: What somebody wants to know, up to 2,000 characters.
+            by: Who wants to know; see `claim`.
+            role: The role that was asked.
+            question_id: The question's id; None: the role's only open question on the ticket.
+            via: As of `claim`.
+            timeout: Seconds to wait for the receipt.
+            reply_within: Seconds to wait for the reply too, which is a second receipt.
+
+        Returns:
+            The receipt of the reply, `replied` or `not_replied`, if it comes in time; else that of
+            what was asked.
+
+        Raises as `claim` does.
+        """
+        place = _place(f"{role}.{ASK_BACK}.{encode(ticket)}", by, via)
+        return await self._act(
+            place, {"questionId": question_id, "text": text}, timeout, reply_within
+        )
+
+    async def _act(
+        self, place: str, body: dict[str, Any], within: float, further: float = 0.0
+    ) -> Receipt:
         given = {key: value for key, value in body.items() if value is not None}
-        return await self._say(place, msgspec.json.encode(given), timeout=within)
+        return await self._say(place, msgspec.json.encode(given), timeout=within, further=further)
 
 
 def _place(plain: str, by: str, via: Via | None) -> str:

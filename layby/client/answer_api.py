@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -93,6 +94,7 @@ class AnswerApi:
         headers: dict[str, str] | None = None,
         *,
         timeout: float,  # noqa: ASYNC109
+        further: float = 0.0,
     ) -> Receipt:
         """Store what somebody says to a question, and wait for its receipt.
 
@@ -101,6 +103,7 @@ class AnswerApi:
             data: What is said.
             headers: Its headers.
             timeout: Seconds to wait for the receipt.
+            further: Seconds to wait for a second one, the reply to what was asked back.
         """
         receipts: asyncio.Queue[Receipt] = asyncio.Queue()
 
@@ -116,11 +119,7 @@ class AnswerApi:
             subject = self._names.subject(place)
             ack = await self._ask(self._requests.store(subject, data, headers), subject)
             stored = ack.seq
-            async with asyncio.timeout(timeout):
-                while True:
-                    receipt = await receipts.get()
-                    if receipt.seq == ack.seq:
-                        return receipt
+            return await _last(receipts, stored, timeout, further)
         except TimeoutError:
             raise NoReceipt(
                 f"no receipt on {role}.receipt.{token} within {timeout:g} s; what was sent is "
@@ -188,6 +187,30 @@ def _place(plain: str, responder: str | None, via: Via | None) -> str:
     if responder is None:
         return plain
     return f"{plain}.{responder}" if via is None else via_subject(plain, responder, via)
+
+
+async def _last(
+    receipts: asyncio.Queue[Receipt], seq: int, within: float, further: float
+) -> Receipt:
+    """The receipt for what was stored; of something asked back, that of its reply if it comes.
+
+    Raises:
+        TimeoutError: there is none within `within` seconds.
+    """
+    receipt = await _for(receipts, seq, within)
+    if further and receipt.outcome == "recorded":
+        with suppress(TimeoutError):
+            return await _for(receipts, seq, further)
+    return receipt
+
+
+async def _for(receipts: asyncio.Queue[Receipt], seq: int, within: float) -> Receipt:
+    """The next receipt for what was stored at a sequence. Raises TimeoutError."""
+    async with asyncio.timeout(within):
+        while True:
+            receipt = await receipts.get()
+            if receipt.seq == seq:
+                return receipt
 
 
 def _receipt(data: bytes) -> Receipt:

@@ -15,6 +15,7 @@ from ..bus.errors import InvalidTicket
 from ..bus.log import Log
 from ..bus.requests import Requests
 from ..bus.token import encode, is_word
+from ..runtime.ask_back_records import ASK_BACK
 from ..runtime.channel import Card, Inbound, Outcome, Said
 from ..runtime.first_stored import entries
 from ..runtime.run import LiveRun
@@ -34,6 +35,7 @@ _NOUNS: Final[dict[Said, str]] = {
     "claim": "claim",
     "pass": "pass",
     "decline": "decline",
+    "ask-back": ASK_BACK,
 }
 """The second word of the subject on which each is said."""
 
@@ -124,7 +126,8 @@ def _body(said: Inbound) -> bytes | str:
         return f"{said.says!r} cannot be said through a channel: give one of {', '.join(_NOUNS)}"
     if not said.question or (said.says == "answer" and said.answer is None):
         return "the answer is empty, or names no question: silence is never a yes"
-    fields = {"answer": {"answer": said.answer}, "pass": {"to": said.text}}.get(said.says, {})
+    texts = {"pass": {"to": said.text}, "ask-back": {"text": said.text}}
+    fields = {"answer": {"answer": said.answer}, **texts}.get(said.says, {})
     try:
         data = msgspec.json.encode({"questionId": said.question, **fields})
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What people say to a question in the console besides answering it: claim, pass on, decline."""
+"""What people say to a question in the console besides answering it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ async def act(
     verb: Verb,
     *,
     to: str = "",
+    text: str = "",
     minutes: float = 30.0,
     within: float = 5.0,
 ) -> Receipt:
@@ -71,4 +72,6 @@ async def act(
         return await client.claim(question.ticket, minutes=minutes, **common)
     if verb == "pass":
         return await client.pass_on(question.ticket, to, **common)
+    if verb == "ask-back":
+        return await client.ask_back(question.ticket, text, **common)
     return await client.decline(question.ticket, **common)

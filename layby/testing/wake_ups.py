@@ -60,6 +60,7 @@ def wake_ups(state: RunState) -> list[WakeUp]:
             role=question.role,
             ticket=state.ticket,
             question=question.id,
+            early=True,
         )
         at = datetime.fromtimestamp(question.deadline, UTC)
         found.append(WakeUp(Fired("question", question.question, at), due))

@@ -24,6 +24,7 @@ from ..bus.blobs import Blobs
 from ..bus.log import LogMessage
 from ..runtime import entry
 from ..runtime.act_records import ClaimedQuestion, Passed, Said
+from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import ROOT, Failure, Record
@@ -251,9 +252,15 @@ class EventProjection(Projection[_Fact]):
             yield events.QuestionOnDuty, {**about, **fields}
 
     @override
-    def said(self, record: Said) -> _Facts:
+    def said(self, record: Said | AskedBack | Replied) -> _Facts:
         about = {**self._about_question(record.id), "question_id": record.id, "by": record.by}
-        if isinstance(record, ClaimedQuestion):
+        if isinstance(record, AskedBack):
+            fields: dict[str, Any] = {"text": record.text, "seq": record.seq}
+            yield events.QuestionAskedBack, {**about, **fields}
+        elif isinstance(record, Replied):
+            fields = {"text": record.text, "seq": record.seq, "failed": record.failed}
+            yield events.QuestionReplied, {**about, **fields}
+        elif isinstance(record, ClaimedQuestion):
             is_released = record.until <= record.at
             until = "" if is_released else iso(record.until)
             yield events.QuestionClaimed, {**about, "until": until}

@@ -120,5 +120,7 @@ def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
         claim=question.claim,
         declined=question.declined,
         cards=list(question.cards),
+        asked_back=list(question.asked_back),
+        stopped_at=question.stopped_at,
     )
     return without_expired_claim(found, time.time())

@@ -14,6 +14,7 @@ from ..actors.models.model import ToolCall
 from ..actors.threads.turn import Advice
 from ..runtime import entry
 from ..runtime.act_records import ClaimedQuestion, Declined, Passed, Said
+from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.ladder_records import Laddered, PlannedRung, Reached
@@ -243,8 +244,8 @@ class Projection(ABC, Generic[T]):
         """A rung of a question's ladder was reached, the how many-th of its kind."""
 
     @abstractmethod
-    def said(self, record: Said) -> Iterable[T]:
-        """Somebody claimed an open question, passed it on or declined it."""
+    def said(self, record: Said | AskedBack | Replied) -> Iterable[T]:
+        """Somebody said something to an open question besides answering it, or got a reply."""
 
     @abstractmethod
     def notified(self, record: Notified) -> Iterable[T]:
@@ -306,6 +307,8 @@ class Projection(ABC, Generic[T]):
         ClaimedQuestion: lambda to, record: to.said(record),
         Passed: lambda to, record: to.said(record),
         Declined: lambda to, record: to.said(record),
+        AskedBack: lambda to, record: to.said(record),
+        Replied: lambda to, record: to.said(record),
         Notified: lambda to, record: to.notified(record),
         Undelivered: lambda to, record: to.undelivered(record),
         entry.Proposed: _read_asked,

@@ -8,6 +8,7 @@ import msgspec
 
 from ..actors.people.parked_question import CastVote
 from ..actors.people.shown_acts import ShownClaim
+from ..actors.people.shown_ask_back import ShownAskBack
 from ..actors.people.shown_card import ShownCard
 from ..actors.people.shown_ladder import ShownRung
 from ..runtime.call import Call
@@ -46,6 +47,9 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         claim: Who is on it, and until when; None: nobody.
         declined: Who will not answer it: they said so, or passed it on.
         cards: What became of it on channels.
+        asked_back: What people asked back before they answer, and the replies.
+        stopped_at: Since when its clock stands, because something asked back has no reply;
+            `deadline` is then the latest possible. Empty: it runs.
     """
 
     id: str
@@ -75,6 +79,8 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     claim: ShownClaim | None = None
     declined: list[str] = []
     cards: list[ShownCard] = []
+    asked_back: list[ShownAskBack] = []
+    stopped_at: str = ""
 
     @property
     def roles(self) -> tuple[str, ...]:

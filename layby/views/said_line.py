@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..runtime.act_records import ClaimedQuestion, Passed, Said
+from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.ladder_records import told
 from ..runtime.times import iso
+from .ask_back_line import asked_back_line, replied_line
 
 
-def said_line(record: Said) -> dict[str, Any]:
+def said_line(record: Said | AskedBack | Replied) -> dict[str, Any]:
     """Its fields, as those of a `TimelineLine`."""
+    if isinstance(record, AskedBack):
+        return asked_back_line(record)
+    if isinstance(record, Replied):
+        return replied_line(record)
     data: dict[str, Any] = {"id": record.id, "by": record.by, "vouched": record.vouched}
     kind, title, detail = "question.declined", f"{record.by} declined", ""
     if isinstance(record, ClaimedQuestion):

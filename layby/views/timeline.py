@@ -14,6 +14,7 @@ from ..actors.threads.turn import DECISIONS, Advice
 from ..bus.log import LogMessage
 from ..runtime import entry
 from ..runtime.act_records import Said
+from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import NULL, Failure
@@ -270,7 +271,7 @@ class TimelineProjection(Projection[_Line]):
         }
 
     @override
-    def said(self, record: Said) -> Iterable[_Line]:
+    def said(self, record: Said | AskedBack | Replied) -> Iterable[_Line]:
         yield said_line(record)
 
     @override

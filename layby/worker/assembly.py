@@ -134,6 +134,7 @@ def assemble(
         people={role.name: role.people for role in app.people.values() if role.people},
         signers=app.signers,
         ladders=app.ladders,
+        stopping=frozenset(role.name for role in app.people.values() if role.clock_stops),
         role_address=human_address,
         actors=frozenset([*(network.address for network in app.networks.values()), *app.agents]),
         retry=app.retry,

@@ -19,7 +19,9 @@ from layby.bus.errors import BusError
 from layby.bus.log import partition
 from layby.commands import Command
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
+from layby.runtime.ask_back_records import AskedBack, Replied
 from layby.runtime.blocked_runs import BlockedRow
+from layby.runtime.code_place import Place
 from layby.runtime.entry import (
     Answered,
     Arrived,
@@ -34,7 +36,6 @@ from layby.runtime.entry import (
     Failure,
     Joined,
     Origin,
-    Place,
     Raw,
     Record,
     Reopened,
@@ -75,6 +76,8 @@ RECORDS: list[Record] = [
     Called(frame="w", key="hive", child="w/hive", actor="network-hive", input=Raw(b"{}")),
     Asked(frame="w", key="ask", id="q1", role="developer", question="?", deadline=9.5),
     Answered(id="q1", text="yes", by="ada", at=5.0, seq=7),
+    AskedBack(id="q1", role="developer", by="ada", at=5.0, seq=8, vouched="nats", text="Why?"),
+    Replied(id="q1", seq=8, kind="agent", by="triage", text="So."),
     ClaimedQuestion(id="q1", by="ada", at=5.0, seq=7, vouched="nats", until=1805.0),
     Passed(id="q1", by="ada", at=6.0, seq=8, vouched="nats", rung=0, to="role:lead"),
     Declined(id="q1", by="ada", at=7.0, seq=9, vouched="slack"),
@@ -165,7 +168,7 @@ trigger = st.sampled_from([b"desk.opened", b"desk.said", b"desk.other"])
 verb = st.sampled_from([b"cancel", b"retry", b"dead-drop", b"dead-retry"]) | odd
 
 
-said = st.sampled_from([b"claim", b"pass", b"decline"])
+said = st.sampled_from([b"claim", b"pass", b"decline", b"ask-back"])
 via = st.sampled_from([b"via-slack", b"via-link", b"via-x"]) | odd
 
 

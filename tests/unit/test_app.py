@@ -215,8 +215,12 @@ def test_every_actor_has_a_consumer_of_its_own() -> None:
         ("AUDIT", "commands"): "layby.do.*.*",
         ("ANSWERS", "answers-developer"): "developer.response.>",
         ("ANSWERS", "answers-legal"): "legal.response.>",
-        ("ANSWERS", "acts-developer"): "developer.claim.> developer.pass.> developer.decline.>",
-        ("ANSWERS", "acts-legal"): "legal.claim.> legal.pass.> legal.decline.>",
+        **{
+            ("ANSWERS", f"acts-{role}"): " ".join(
+                f"{role}.{verb}.>" for verb in ("claim", "pass", "decline", "ask-back")
+            )
+            for role in ("developer", "legal")
+        },
         ("ANSWERS", "look-developer"): "developer.response.>",
         ("ANSWERS", "look-legal"): "legal.response.>",
     }
@@ -234,7 +238,7 @@ def test_streams_hold_what_the_design_says() -> None:
     )
     assert found["ANSWERS"].subjects == tuple(
         f"{role}.{noun}.>"
-        for noun in ("response", "claim", "pass", "decline")
+        for noun in ("response", "claim", "pass", "decline", "ask-back")
         for role in ("developer", "legal")
     )
     assert found["TIMERS"].config["retention"] == "workqueue"

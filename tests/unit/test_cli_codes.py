@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 _ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
 _OWN = re.compile(r"\b(?:FAILED|NO_RECEIPT|worker_commands|target\.acting)\b")
 """What a command's module names that has exit codes of its own."""
-_FILES = {"decision": "verify", "pass_on": "pass", "runs": "cancel"}
+_FILES = {"ask_back": "ask-back", "decision": "verify", "pass_on": "pass", "runs": "cancel"}
 """Modules whose commands have other names."""
 
 
@@ -42,7 +42,7 @@ def test_the_codes_are_those_of_the_page() -> None:
 
 def test_every_command_with_codes_of_its_own_is_in_the_table() -> None:
     group: Any = get_command(app)
-    named = {name for row in rows() for name in re.findall(r"`(\w+)`", row[0])}
+    named = {name for row in rows() for name in re.findall(r"`([\w-]+)`", row[0])}
     assert named <= set(group.commands)
     [folder] = folders
     own = {path.stem for path in Path(folder).glob("*.py") if _OWN.search(path.read_text())}

@@ -15,7 +15,7 @@ from layby.cli.invocation import Invocation
 
 COMMANDS = (
     *("demo", "dev", "console", "worker", "send", "questions", "answer", "sign", "rota"),
-    *("claim", "pass", "decline", "exporter", "notify", "deploy"),
+    *("claim", "pass", "decline", "ask-back", "exporter", "notify", "deploy"),
     *("runs", "cancel", "retry", "show", "doctor", "dead", "purge", "erase", "migrate"),
     *(
         "decision",

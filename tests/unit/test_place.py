@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from layby import Retry
-from layby.runtime.entry import Failure, Place
+from layby.runtime.code_place import Place
+from layby.runtime.entry import Failure
 from layby.runtime.errors import StepFailed
 from layby.runtime.failure import failure_of, reason_of
 from layby.runtime.place import place_of

@@ -17,11 +17,14 @@ from layby.bus.blobs import Blobs
 from layby.bus.log import NOBODY, LogMessage
 from layby.runtime import entry
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
+from layby.runtime.ask_back_records import AskedBack, Replied
 from layby.runtime.card_records import Notified, Undelivered
-from layby.runtime.entry import ROOT, Failure, Place, Raw, Record
+from layby.runtime.code_place import Place
+from layby.runtime.entry import ROOT, Failure, Raw, Record
 from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ladder_records import Laddered, PlannedRung, Reached
 from layby.runtime.quorum import Quorum
+from layby.runtime.spent import Spent
 from layby.runtime.unseen_records import Claimed, Removed
 from layby.testing import History
 from layby.views.event_projection import EventProjection
@@ -225,6 +228,9 @@ EVERY: list[Record] = [
         accept=["nats"],
         only="ada",
     ),
+    AskedBack(id="q1", role="developer", by="ada", at=6.0, seq=12, vouched="nats", text="Why?"),
+    Replied(id="q1", seq=12, kind="agent", by="Anna", text="Because.", spent=Spent(input_tokens=1)),
+    Replied(id="q1", seq=13, kind="code", text="it failed", failed=True),
 ]
 
 

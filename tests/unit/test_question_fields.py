@@ -30,15 +30,17 @@ from layby.views.timeline import TimelineProjection
 from tests.signing_desk import ADA
 
 OWN: dict[type[msgspec.Struct], set[str]] = {
-    Asked: {"frame", "key", "deadline"},
+    Asked: {"frame", "key", "deadline", "stops", "about"},
     Question: {"frame", "key", "asked_at", "deadline", "status", "text", "by", "at", "seq"}
-    | {"vouched", "signature", "doubt", "retried", "votes"},
+    | {"vouched", "signature", "doubt", "retried", "votes"}
+    | {"stops", "stopped_at", "lent", "stood", "about"},
     ParkedQuestion: {"run", "asked_at", "deadline", "status", "by", "closed_at", "seq"}
     | {"workflow", "started_at", "pos", "parent", "since", "answer_with"}
     | {"shown_seq", "shown_after", "sealed", "to", "ladder", "also", "asked_of", "votes"}
-    | {"claim", "declined", "cards"},
+    | {"claim", "declined", "cards", "asked_back", "stopped_at"},
     QuestionRow: {"ticket", "run", "asked_at", "deadline", "answer_with", "sha256", "status"}
-    | {"encrypted", "to", "ladder", "asked_of", "votes", "claim", "declined", "cards"},
+    | {"encrypted", "to", "ladder", "asked_of", "votes", "claim", "declined", "cards"}
+    | {"asked_back", "stopped_at"},
 }
 """What each shape has besides `ASKED`."""
 
@@ -127,7 +129,7 @@ def test_the_timeline_and_events_leave_out_how_an_answer_is_checked() -> None:
 def test_what_a_confidential_question_says_is_sealed_and_its_terms_stay_plain(
     parked: ParkedQuestion,
 ) -> None:
-    assert confidential._Content.__struct_fields__ == CONTENT
+    assert confidential._Content.__struct_fields__ == (*CONTENT, "asked_back")
     veiled = confidential.veiled(parked)
     assert fields_of(veiled, TERMS) == fields_of(parked, TERMS)
     bare = {"form"}  # a type says nothing

@@ -14,6 +14,7 @@ from layby.client import Client
 from layby.console.waterfall.detail import Detail, detail, is_response
 from layby.console.waterfall.node import Node
 from layby.console.waterfall.section import CUT, json_text, maybe_json, text
+from layby.runtime.code_place import Place
 from layby.runtime.entry import (
     ROOT,
     Answered,
@@ -24,7 +25,6 @@ from layby.runtime.entry import (
     Ended,
     Failure,
     Joined,
-    Place,
     Raw,
     Returned,
     Slept,

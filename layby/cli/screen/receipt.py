@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...bus.token import is_word
 from .errors import UsageError
 from .output import stdout
-from .untrusted_text import one_line
+from .untrusted_text import one_line, safe
 
 if TYPE_CHECKING:
     from ...actors.people.answer import Receipt
@@ -30,7 +30,7 @@ def print_receipt(receipt: Receipt, command: AnswerCommand) -> None:
 
     from ...actors.people.answer import TAKEN
 
-    accepted = receipt.outcome in {*TAKEN, "recorded"}
+    accepted = receipt.outcome in {*TAKEN, "recorded", "replied"}
     head = Text(receipt.outcome.replace("_", " "), style="green" if accepted else "yellow")
     head.append(f"  {one_line(receipt.ticket)}", style="bold")
     if receipt.question:
@@ -40,6 +40,8 @@ def print_receipt(receipt: Receipt, command: AnswerCommand) -> None:
     stdout().print(head, soft_wrap=True)
     if receipt.reason:
         stdout().print(one_line(receipt.reason), soft_wrap=True)
+    if isinstance(receipt.reply, str):
+        stdout().print(Text(safe(receipt.reply)), soft_wrap=True)
     for candidate in receipt.candidates:
         line = f"  {candidate.id}  {one_line(candidate.question, 100)}"
         stdout().print(Text(line, style="dim"), soft_wrap=True)

@@ -131,7 +131,7 @@ class Act:
             print_json(receipt)
         else:
             print_receipt(receipt, self.command)
-        return OK if receipt.outcome == "recorded" else FAILED
+        return OK if receipt.outcome in {"recorded", "replied"} else FAILED
 
     def _role_of(self, question: QuestionRow, by: str) -> str:
         if self.role is not None or question.quorum is None:

@@ -12,6 +12,7 @@ from ...actors.models.model import ToolCall, Usage
 from ...actors.threads.turn import DECISIONS, Advice
 from ...runtime import entry
 from ...runtime.act_records import Said
+from ...runtime.ask_back_records import AskedBack, Replied
 from ...runtime.card_records import Notified, Undelivered
 from ...runtime.entry import ROOT, Failure
 from ...runtime.ladder_records import PlannedRung, Reached
@@ -215,7 +216,7 @@ class Outline(RowTree):
         return ()
 
     @override
-    def said(self, record: Said) -> Iterable[None]:
+    def said(self, record: Said | AskedBack | Replied) -> Iterable[None]:
         if (node := self.questions.get(record.id)) is not None:
             self._touch(node)
         return ()

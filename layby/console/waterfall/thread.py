@@ -7,6 +7,7 @@ from typing import Literal
 
 from ...runtime import entry
 from ...runtime.act_records import ClaimedQuestion, Declined, Passed, Said
+from ...runtime.ask_back_records import AskedBack, Replied
 from ...runtime.card_records import Notified, Undelivered
 from ...runtime.ladder import NO_LADDER
 from ...runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached, told
@@ -149,8 +150,8 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
                 words = _words(thread.rungs[record.rung])
                 moment = Moment(what="rung", at=iso(at), rung=words, by=told(record))
                 thread.moments.append(moment)
-        case ClaimedQuestion() | Passed() | Declined():
-            _add_said(thread, record)
+        case ClaimedQuestion() | Passed() | Declined() | AskedBack() | Replied():
+            _add_said(thread, record, at)
         case Notified() | Undelivered():
             thread.moments.append(_of_card(record, at))
         case entry.Voted():
@@ -165,17 +166,18 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
             pass
 
 
-def _add_said(thread: Thread, record: Said) -> None:
+def _add_said(thread: Thread, record: Said | AskedBack | Replied, at: float) -> None:
     if isinstance(record, Passed):
         thread.reached.add(record.rung)
     line = said_line(record)
+    stored = None if isinstance(record, Replied) else record  # in the stream of answers
     moment = Moment(
         what="said",
-        at=iso(record.at),
-        by=record.by,
+        at=iso(at if stored is None else stored.at),
+        by=line["actor"],
         text=line["title"],
-        vouched=record.vouched,
-        receipt=record.seq,
+        vouched="" if stored is None else stored.vouched,
+        receipt=0 if stored is None else stored.seq,
         why=line["detail"],
     )
     thread.moments.append(moment)
