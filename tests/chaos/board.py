@@ -46,6 +46,7 @@ class Call:
     ref: str
     """Of a card that was sent: what the board called it."""
     pid: int
+    id: str
     began: float
     fate: str
     card: dict[str, Any]
@@ -104,7 +105,8 @@ class Board:
         body: dict[str, Any] = msgspec.json.decode(await request.read())
         card, what = body["card"], body["what"]
         key: str = card["key"]
-        call = Call(what, key, body["ref"], body["pid"], time.time(), self._fate(what, card), card)
+        fate, now = self._fate(what, card), time.time()
+        call = Call(what, key, body["ref"], body["pid"], body["id"], now, fate, card)
         self.calls.append(call)
         if call.fate in _UNDONE:
             return await self._undone(call)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -14,13 +16,16 @@ from layby.runtime.errors import LaybyError
 
 BOARD: Final = "CHAOS_BOARD"
 """Environment variable: the address of the board."""
-LIMIT: Final = 1.0
+UNHEARD: Final = "CHAOS_UNHEARD"
+"""Environment variable: the file of the calls whose callers were told nothing, or too late."""
+LIMIT: Final = 2.0
 """Seconds that a call of a channel may take."""
 REFUSED: Final = 410
 LIMITED: Final = 429
 _DONE: Final = 200
 _PATIENCE: Final = 20.0
 """Seconds for one request of whoever listens."""
+_CALLS = itertools.count(1)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -72,7 +77,17 @@ class BoardChannel:
                         await http.post("/told", json=said)
 
     async def _call(self, what: str, ref: str, card: Card) -> str:
-        body = {"what": what, "ref": ref, "pid": os.getpid(), "card": msgspec.to_builtins(card)}
+        id_ = f"{os.getpid()}.{next(_CALLS)}"
+        try:
+            text = await self._posted(id_, what, ref, card)
+        except BaseException:  # cancelled, for instance, because it took too long
+            _append(f"{id_}\n")
+            raise
+        return text
+
+    async def _posted(self, id_: str, what: str, ref: str, card: Card) -> str:
+        shown = msgspec.to_builtins(card)
+        body = {"id": id_, "what": what, "ref": ref, "pid": os.getpid(), "card": shown}
         try:
             async with (
                 aiohttp.ClientSession(os.environ[BOARD]) as http,
@@ -105,6 +120,11 @@ async def _handed_in(desk: Desk, click: Click) -> dict[str, Any] | None:
     except LaybyError:
         return None
     return {"id": click.id, "outcome": outcome.outcome, "pid": os.getpid()}
+
+
+def _append(line: str) -> None:
+    with Path(os.environ[UNHEARD]).open("a") as file:
+        file.write(line)
 
 
 async def _for_ever() -> None:

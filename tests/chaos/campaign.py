@@ -27,8 +27,10 @@ from .violation import PASSING, Violation
 _POLL = 0.02
 _TELL = 20.0
 """Seconds between two lines that say how far a campaign is."""
-_ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0}
-"""Where nothing fails, nothing may be taken for dead because the machine is slow."""
+_ACK_WAITS = {"race": 15.0, "many_deadlines": 15.0, "cards": 3.0}
+"""Where nothing fails, nothing may be taken for dead because the machine is slow; and no worker
+only because a channel is.
+"""
 CROWDED = ("votes", "ladders", "cards", "claims")
 """Campaigns whose app has more roles than one person answers for."""
 

@@ -32,6 +32,7 @@ from .violation import Violation
 
 _PATIENT = 60.0
 _MANNERS = ("prompt", "shown", "race", "race", "reminded", "escalated", "never")
+_BY_NOTIFIERS = ("after_card_sent", "after_card_recorded", "after_card_held")
 _DOWN = 2.0
 """Seconds for which the board takes nothing."""
 
@@ -85,7 +86,9 @@ class Cards:
             if call.what == "send":
                 sent[call.key].append(call)
         died = {each.pid: each.died_at for each in self._c.fleet.workers.values() if each.died_at}
-        return Seen(sent, self._board.shown, died, self._siege.was_delayed)
+        file = self._c.folder / "unheard"
+        unheard = set(file.read_text().split()) if file.exists() else set[str]()
+        return Seen(sent, self._board.shown, died, unheard, self._siege.was_delayed)
 
     def _carded(self, run: RunState, question: Question) -> Carded:
         history = self._c.driver.history
@@ -149,7 +152,7 @@ class Cards:
             for log in history.logs.values()
             for entry in log
             for record in entry.envelope.records
-            if isinstance(record, Notified) and record.status == FAILED
+            if isinstance(record, Notified) and record.status == FAILED and record.seq
         }
         there = {(subject, letter["seq"]) for subject, letter in letters}
         for place in given_up - there:
@@ -210,8 +213,8 @@ async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
 
     siege.faults = (down, *siege.faults)
     c.witnesses.append(Cards(c, board, siege))
-    by_notifiers = (f"{point}@notify" for point in POINTS if point != "after_notice")
-    points = (*POINTS, *by_notifiers)
+    siege.idle = down  # or nothing would be left unsent
+    points = (*POINTS, *(f"{point}@notify" for point in _BY_NOTIFIERS))
     report = await siege.run(points, rounds=rounds, tickets=tickets)
     calls = board.calls
     report.notes.append(

@@ -20,7 +20,7 @@ from .history import Stored
 from .plan import Ticket
 from .rungs import Edit
 
-PATIENCE = 25.0
+PATIENCE = 18.0
 """Seconds that somebody waits for a ladder to end who answers only then."""
 ON_CALL = ("amy", "ben")
 """Who is on duty at the desk now and then."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from layby.runtime.card_records import FAILED, FIRST, HELD, SENT, Notified, Undelivered
@@ -80,6 +82,8 @@ class Seen(NamedTuple):
     """What people see at last, by what the board called it."""
     died: Mapping[int, float]
     """When each process died that has."""
+    unheard: AbstractSet[str]
+    """The calls whose callers were told nothing, or too late."""
     was_delayed: Callable[[float, float], bool]
     """Whether something was held up within a span of time."""
 
@@ -109,13 +113,22 @@ def _place(record: Notified) -> _Place:
 
 
 def _folded(carded: Carded) -> dict[_Place, Noted]:
-    """What the log says last of each card: nothing follows that it was sent, or given up."""
+    """What the log says last of each card."""
     found: dict[_Place, Noted] = {}
     for noted in carded.noted:
-        before = found.get(_place(noted.record))
-        if before is None or before.record.status == HELD:
+        if _counts(found.get(_place(noted.record)), noted.record):
             found[_place(noted.record)] = noted
     return found
+
+
+def _counts(before: Noted | None, record: Notified) -> bool:
+    """Whether more can be said of a card: nothing follows that it was sent, or given up.
+
+    What nobody had sent in time has no sequence, and may still be sent.
+    """
+    if before is None or before.record.status == HELD:
+        return True
+    return before.record.status == FAILED and record.seq > before.record.seq
 
 
 def _lost(
@@ -151,7 +164,8 @@ def _agrees(carded: Carded, noted: Noted, seen: Seen) -> Iterator[Violation]:
     calls = [call for call in seen.sent.get(key, ()) if call.began <= noted.at + _CLOCKS]
     if record.status == SENT and record.ref not in {call.ref for call in calls if call.done}:
         yield Violation("card disagrees with the log", f"{key}: no card {record.ref!r} was sent")
-    if record.status == FAILED and not any(_was_in_vain(call) for call in calls):
+    given_up = record.status == FAILED and record.seq
+    if given_up and not any(_was_in_vain(call) for call in calls):
         yield Violation("card disagrees with the log", f"{key}: never failed, {record.reason!r}")
 
 
@@ -201,7 +215,7 @@ def _told_of(call: Call, seen: Seen) -> str:
 def _is_excused(call: Call, seen: Seen) -> bool:
     """Whether its sender cannot have recorded it: it was not told, has died, or was delayed."""
     until = call.began + _TAKEN_OVER
-    if call.fate in UNTOLD or call.began <= seen.died.get(call.pid, 0.0) <= until:
+    if call.id in seen.unheard or call.began <= seen.died.get(call.pid, 0.0) <= until:
         return True
     return seen.was_delayed(call.began, until)
 
@@ -228,45 +242,45 @@ def _quiet(carded: Carded, key: str, call: Call) -> Iterator[Violation]:
 def _given_up(carded: Carded) -> Iterator[Violation]:
     """Whether it is said, once, that nobody was told, and others are asked then and only then."""
     name = f"question {carded.question}"
-    places = Counter((record.role, record.rung) for _, record in carded.undelivered)
-    for place, times in places.items():
-        if times > 1:
-            yield Violation("undelivered wrongly", f"{name}: {place}, {times} times")
     for rung, times in Counter(record.rung for _, record in carded.reached).items():
         if times > 1:
             yield Violation("rung reached twice", f"{name}: rung {rung}, {times} times")
-    failed: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
     told: dict[_Place, Noted] = {}
-    for noted in carded.noted:
-        record = noted.record
-        before = told.setdefault(_place(record), noted)
-        if before is not noted and before.record.status != HELD:
-            continue
-        told[_place(record)] = noted
-        if record.status == FAILED:
-            failed[record.role, record.rung].add(record.channel)
-            gone = failed[record.role, record.rung] >= set(carded.channels[record.role])
-            yield from _last(carded, noted, name, is_last=gone)
+    lost: set[tuple[str, int]] = set()
+    for n, together in groupby(carded.noted, key=lambda noted: noted.n):
+        entry = list(together)
+        news = [each for each in entry if _counts(told.get(_place(each.record)), each.record)]
+        told |= {_place(each.record): each for each in news}
+        for role, rung in dict.fromkeys((e.record.role, e.record.rung) for e in news):
+            places = [(role, channel, rung) for channel in carded.channels[role]]
+            status = {told[each].record.status if each in told else "" for each in places}
+            if SENT in status:
+                lost.discard((role, rung))
+            is_last = status == {FAILED} and (role, rung) not in lost
+            if not carded.closed_n or n < carded.closed_n:
+                yield from _said(carded, entry[0], (role, rung), name, is_last=is_last)
+            lost |= {(role, rung)} if is_last else set()
     early = {record.rung for _, record in carded.reached if record.early}
     given = {n for n, _ in carded.undelivered}
     for rung in early - {record.rung for n, record in carded.reached if n in given}:
         yield Violation("undelivered wrongly", f"{name}: rung {rung} is early without a reason")
 
 
-def _last(carded: Carded, noted: Noted, name: str, *, is_last: bool) -> Iterator[Violation]:
-    """Whether the entry that gives up a card says no more and no less than it must."""
-    if carded.closed_n and noted.n > carded.closed_n:
-        return
-    is_said = any(isinstance(each, Undelivered) for each in noted.others)
-    if is_said != is_last:
-        text = f"{name}: {_place(noted.record)} at {noted.n}, and said: {is_said}"
+def _said(
+    carded: Carded, noted: Noted, place: tuple[str, int], name: str, *, is_last: bool
+) -> Iterator[Violation]:
+    """Whether an entry about cards says no more and no less than it must."""
+    said = [(each.role, each.rung) for each in noted.others if isinstance(each, Undelivered)]
+    if said != [place] * is_last:
+        text = f"{name}: {place} at {noted.n}, and said: {said}"
         yield Violation("undelivered missed" if is_last else "undelivered wrongly", text)
+        return
     before = {record.rung for n, record in carded.reached if n < noted.n}
     left = [
-        place
-        for place, rung in enumerate(carded.planned)
-        if rung.kind == ESCALATION and place not in before and place > noted.record.rung
+        number
+        for number, rung in enumerate(carded.planned)
+        if rung.kind == ESCALATION and number not in before and number > place[1]
     ]
     now = [each.rung for each in noted.others if isinstance(each, Reached)]
-    if is_said and now != left[:1] and noted.at < carded.deadline - _UNDER_WAY:
+    if is_last and now != left[:1] and noted.at < carded.deadline - _UNDER_WAY:
         yield Violation("undelivered missed", f"{name}: at {noted.n} reached {now}, not {left[:1]}")

@@ -15,7 +15,7 @@ import msgspec
 
 from . import crowd, logins
 from .app import ACK_WAIT, LOG_STREAMS
-from .board_channel import BOARD
+from .board_channel import BOARD, UNHEARD
 from .ledger import LEDGER
 from .nursery import Order
 
@@ -44,6 +44,8 @@ class Worker:
         self.made = asyncio.Event()
         self.gone = asyncio.Event()
         self.code: int | None = None
+        self.ready_at = 0.0
+        """When it took work first, Unix seconds; 0: not yet."""
         self.died_at = 0.0
         self.door: Door | None = None
         """Of a console that is ready."""
@@ -94,7 +96,7 @@ class Fleet:
             **({LOG_STREAMS: str(log_streams)} if log_streams else {}),
             "CHAOS_ASK_TIMEOUT": str(ask_timeout),
             **({crowd.CROWDED: crowded} if crowded else {}),
-            **({BOARD: board} if board else {}),
+            **({BOARD: board, UNHEARD: str(folder / "unheard")} if board else {}),
         }
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -217,6 +219,7 @@ class Fleet:
             worker = self.workers[word["ready"]]
             if "url" in word:
                 worker.door = Door(word["url"], word["entry"])
+            worker.ready_at = time.time()
             worker.ready.set()
         else:
             worker = self.workers[word["exited"]]

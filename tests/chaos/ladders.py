@@ -70,7 +70,7 @@ class Ladders:
 
     def violations(self) -> list[Violation]:
         """What is wrong by now."""
-        world = World(self._editors.edits, self._siege.delays)
+        world = World(self._editors.edits, self._siege.delays, self._siege.absences())
         found = [
             wrong
             for run in self._c.driver.history.states.values()

@@ -68,11 +68,15 @@ class Siege:
         """When a process was stopped, or a network silent."""
         self.outages: list[float] = []
         """When a network was cut, or the server killed."""
+        self._left_alone: list[float] = []
+        """When nobody was up any more."""
         self._opened = 0
         """Tickets so far, those that are answered before they are opened included."""
         self._left: deque[tuple[str, int]] = deque()
         """The points at which a worker is still to die, and at which visit."""
         self._doomed: dict[Worker, str] = {}
+        self.idle: Callable[[], Awaitable[None]] = self._hold_answers
+        """What is done while only points are left."""
         self.faults: Faults = (
             *((self._hold_answers,) if mailboxes else ()),
             *(self._restart_server, self._all_down, self._kill),
@@ -83,6 +87,12 @@ class Siege:
         """Whether what a worker was amid in a span of time may have come later."""
         outages = ((at - 1.0, at + _OUTAGE) for at in self.outages)
         return any(a <= until and since <= b for a, b in (*self.delays, *outages))
+
+    def absences(self) -> list[tuple[float, float]]:
+        """When nobody was up: until the first one took work again."""
+        starts = [each.ready_at for each in self._c.fleet.workers.values() if not each.notifies]
+        now = time.time()
+        return [(at, min((s for s in starts if s > at), default=now)) for at in self._left_alone]
 
     async def run(
         self,
@@ -130,8 +140,8 @@ class Siege:
             # Some points are met only by whoever finds answers that came in time, and late itself.
             if step < wanted:
                 await next(faults)()
-            elif self._mailboxes:
-                await self._hold_answers()
+            else:
+                await self.idle()
         for victim, point in self._doomed.items():
             self._c.complaints.append(f"crash point {point} is not reached")
             await victim.kill()
@@ -214,6 +224,7 @@ class Siege:
             self._doomed.clear()
             await asyncio.gather(*(self._c.kill(w) for w in self._c.fleet.living))
             self._c.note("all workers down")
+            self._left_alone.append(time.time())
             await self._c.while_looking(_DOWN)
             self.outages.append(time.time())
             await self._c.restart_server(0.5)

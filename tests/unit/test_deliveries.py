@@ -19,7 +19,8 @@ PLANNED = [PlannedRung(kind="escalation", at=190.0, to="role:chief")]
 def call(channel: str, at: float, number: int = 1, *, role: str = "ops", **more: Any) -> Call:
     key = f"q1.{role}.{channel}.first"
     ref = f"{key}#{number}"
-    return Call("send", key, ref, more.pop("pid", 7), at, more.pop("fate", "done"), {}, **more)
+    pid, fate = more.pop("pid", 7), more.pop("fate", "done")
+    return Call("send", key, ref, pid, more.pop("id", ""), at, fate, {}, **more)
 
 
 def sent(channel: str, at: float, number: int = 1, **more: Any) -> Call:
@@ -77,7 +78,8 @@ def kinds(
     def was_delayed(since: float, until: float) -> bool:
         return any(a <= until and since <= b for a, b in delays)
 
-    seen = Seen(by_key, SHOWN if shown is None else shown, died or {}, was_delayed)
+    shown = SHOWN if shown is None else shown
+    seen = Seen(by_key, shown, died or {}, {"unheard"}, was_delayed)
     return sorted(each.kind for each in wrongs(carded, seen))
 
 
@@ -102,9 +104,9 @@ def test_a_card_whose_sender_died_before_its_record_may_come_again() -> None:
     assert kinds([orphan, *CALLS], delays=((101.0, 103.0),)) == []
 
 
-@pytest.mark.parametrize("fate", ["late", "lost"])
-def test_a_card_that_the_board_did_not_confirm_may_come_again(fate: str) -> None:
-    assert kinds([sent("one", 100.5, 2, fate=fate), *CALLS]) == []
+def test_a_card_whose_sender_was_told_nothing_may_come_again() -> None:
+    assert kinds([sent("one", 100.5, 2, id="unheard"), *CALLS]) == []
+    assert kinds([sent("one", 100.5, 2, id="heard"), *CALLS]) == ["card sent twice"]
 
 
 def test_a_card_that_comes_after_its_record_is_found_whoever_died() -> None:
@@ -131,8 +133,24 @@ def test_a_card_that_does_not_show_the_end_is_found(there: Any) -> None:
 
 def test_a_record_of_a_card_that_was_never_sent_is_found() -> None:
     assert "card disagrees with the log" in kinds(CALLS[1:])
-    wrong = [noted(3, 101.1, "one", "failed", reason="gone"), NOTED[1]]
+    wrong = [noted(3, 101.1, "one", "failed", reason="gone", seq=9), NOTED[1]]
     assert "card disagrees with the log" in kinds(found=wrong)
+
+
+def test_what_nobody_had_sent_in_time_may_be_sent_later_and_is_undelivered_till_then() -> None:
+    both = [noted(3, 101.1, "one", "failed"), noted(3, 101.1, "two", "failed")]
+    records = tuple(each.record for each in both)
+    lost = [each._replace(others=(*records, GONE, EARLY)) for each in both]
+    later = noted(5, 120.1, "one", "sent", seq=4)
+    calls = [sent("one", 120.0)]
+    shown = {calls[0].ref: CLOSED}
+    found: dict[str, Any] = {"undelivered": [(3, GONE)], "reached": [(3, EARLY)], "shown": shown}
+    assert kinds(calls, [*lost, later], **found) == []
+    again = noted(4, 110.0, "two", "failed", GONE, seq=5)
+    failed = [call("two", 109.0, fate="refused")]
+    assert "undelivered wrongly" in kinds([*calls, *failed], [*lost, again, later], **found)
+    quiet = again._replace(others=(again.record,))
+    assert kinds([*calls, *failed], [*lost, quiet, later], **found) == []
 
 
 FAILED = [call("one", 101.0, fate="refused"), call("two", 101.2, fate="refused")]

@@ -103,3 +103,13 @@ def test_a_message_may_come_late_from_a_worker_that_was_stopped() -> None:
 def test_an_edit_that_was_overwritten_is_found() -> None:
     assert not list(lost_edits(EDITS, {"amy": True, "ben": True}))
     assert [each.kind for each in lost_edits(EDITS, {"ben": True})] == ["rota edit lost"]
+
+
+def test_while_nobody_is_up_nothing_is_missed() -> None:
+    ladder = Ladder("q1", ("desk",), PLANNED, 160.0, ENTRIES[:2], MESSAGES[:1], 9, 120.0)
+    missed = [each.kind for each in wrongs(ladder, World(EDITS))]
+    assert missed == ["rung without its message", "rung missed"]
+    assert not list(wrongs(ladder, World(EDITS, absences=[(102.5, 110.0)])))
+    late = World(EDITS, absences=[(90.0, 102.9), (119.0, 130.0)])
+    assert [each.kind for each in wrongs(ladder, late)] == missed
+    assert World(absences=[(0.0, 2.0), (5.0, 6.0)]).waited(1.0, 8.0) == 5.0
