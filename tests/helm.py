@@ -31,6 +31,14 @@ def binary() -> str | None:
     return shutil.which("helm") or shutil.which("helm", path=ROOT / ".ci" / "bin")
 
 
+def built(name: str) -> Path:
+    """What `.ci/run` has made beside helm; without it the test is skipped."""
+    path = ROOT / ".ci" / "bin" / name
+    if not path.exists():
+        pytest.skip(f"there is no .ci/bin/{name}: `.ci/run` makes it where Go is")
+    return path
+
+
 def helm(*words: str) -> subprocess.CompletedProcess[str]:
     """Run helm to its end; without helm the test is skipped."""
     found = binary()

@@ -5,11 +5,14 @@ Helm itself renders it; `.ci/run` builds helm where Go is. Nothing here runs in 
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -20,6 +23,7 @@ from tests.helm import (
     ONE_NODE,
     RENDERED,
     THREE_NODES,
+    built,
     documents,
     helm,
     of_kind,
@@ -79,6 +83,49 @@ def test_kubernetes_would_take_it(example: list[Any]) -> None:
     for document in example:
         if document["apiVersion"] not in CUSTOM:
             kubernetes.validate(document, "1.33", strict=True)
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema of Kubernetes that refuses fields which it does not name."""
+    found = dict(schema)
+    if "properties" in found:
+        found["properties"] = {name: closed(each) for name, each in found["properties"].items()}
+        if not found.get("x-kubernetes-preserve-unknown-fields"):
+            found.setdefault("additionalProperties", False)
+    if "items" in found:
+        found["items"] = closed(found["items"])
+    return found
+
+
+def test_keda_would_take_it(example: list[Any]) -> None:
+    """By the schema that KEDA's own release gives an API server."""
+    definition = yaml.safe_load(built("keda.sh_scaledobjects.yaml").read_text())
+    [version] = [each for each in definition["spec"]["versions"] if each["name"] == "v1alpha1"]
+    schema = closed(version["schema"]["openAPIV3Schema"])
+    validator = jsonschema.Draft202012Validator(schema)
+    [scaled] = of_kind(example, "ScaledObject").values()
+    assert [error.message for error in validator.iter_errors(scaled)] == []
+    spec = scaled["spec"]
+    assert not validator.is_valid({**scaled, "spec": {**spec, "minReplicas": 0}})
+    assert not validator.is_valid({**scaled, "spec": {**spec, "maxReplicaCount": "10"}})
+    assert not validator.is_valid({**scaled, "spec": {**spec, "triggers": [{"type": "cron"}]}})
+
+
+def test_the_prometheus_operator_would_take_it() -> None:
+    """By the operator's own types."""
+    types = built("monitoring_types")
+
+    def said(document: Any) -> str:
+        text = json.dumps(document)
+        return subprocess.run(  # noqa: S603
+            [types], input=text, capture_output=True, text=True, check=False
+        ).stderr
+
+    found = [each for each in documents(values=THREE_NODES) if each["apiVersion"] == CUSTOM[1]]
+    assert {each["kind"] for each in found} == {"ServiceMonitor", "PrometheusRule"}
+    for document in found:
+        assert said(document) == ""
+        assert "unknown field" in said({**document, "spec": {**document["spec"], "more": 1}})
 
 
 def test_every_pod_is_allowed_where_pods_are_restricted(example: list[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./:-]*[A-Za-z0-9_/]|[A-Za-z]")
 """Texts that YAML reads back as they are, other than the words below."""
@@ -22,18 +22,24 @@ def as_yaml(value: Any) -> str:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    if isinstance(value, dict) and value:
-        mapping: dict[str, Any] = value
-        for key, inner in mapping.items():
+    if value and _is_mapping(value):
+        for key, inner in value.items():
             yield from _entry(f"{_scalar(key)}:", inner)
-    elif isinstance(value, list) and value:
-        items: list[Any] = value
-        for inner in items:
+    elif value and _is_list(value):
+        for inner in value:
             first, *rest = _lines(inner)
             yield f"- {first}"
             yield from (f"  {line}" for line in rest)
     else:
         yield _scalar(value)
+
+
+def _is_mapping(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _entry(key: str, value: Any) -> Iterator[str]:
