@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from .actors.people.rota import Window
 from .bus.errors import InvalidTicket, LaybyError
 from .bus.names import Names
 from .bus.token import decode as decode_token
@@ -32,7 +33,8 @@ PURGE = "purge"
 ERASE = "erase"
 DEAD_RETRY = "dead-retry"
 DEAD_DROP = "dead-drop"
-VERBS = (CANCEL, RETRY, PURGE, ERASE, DEAD_RETRY, DEAD_DROP)
+ROTA = "rota"
+VERBS = (CANCEL, RETRY, PURGE, ERASE, DEAD_RETRY, DEAD_DROP, ROTA)
 """The commands. Later releases add verbs; a worker that does not know one refuses it."""
 
 
@@ -84,6 +86,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`erase`: the record of a person's key, a pseudonym: their name would stay in this stream."""
     letter: int = 0
     """`dead-retry`, `dead-drop`: the dead letter's number."""
+    rota: str = ""
+    """`rota`: the rota whose shifts change; empty: the absences change."""
+    add: tuple[Window, ...] = ()
+    """`rota`: what is added to them."""
+    remove: tuple[Window, ...] = ()
+    """`rota`: what is removed from them. What is not there is left out."""
 
 
 Kind = Literal["done", "refused", "failed", "invalid"]

@@ -48,6 +48,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.instants[0] >= self.instants[1]:
             raise ValueError(f"it must begin before it ends: {self.start} to {self.end}")
 
+    def __str__(self) -> str:
+        weekly = ", weekly" if self.weekly else ""
+        delegate = f", {self.delegate} stands in" if self.delegate else ""
+        return f"{self.person}  {self.start} to {self.end} {self.zone}{weekly}{delegate}"
+
     @property
     def instants(self) -> tuple[float, float]:
         """Begin and end, Unix seconds; of a weekly window those of its first week."""
@@ -82,6 +87,8 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a key of the bucket holds: the shifts of a rota, or the absences of everybody."""
 
     windows: tuple[Window, ...] = ()
+    edits: tuple[int, ...] = ()
+    """The numbers of the latest commands that have changed them, so that none does so twice."""
 
 
 class OnDuty(NamedTuple):

@@ -1,4 +1,4 @@
-"""The bucket of rotas: workers read it when a rung is reached, operators write it."""
+"""The bucket of rotas: workers read it when a rung is reached, and write it when told to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from .rota import Window, Windows, circle
 BUCKET = "rota"
 _SHIFTS = "duty."
 _ABSENCES = "absences"
+_EDITS = 50
+"""Commands that are remembered: more are not delivered again after the next ones."""
 
 _decode = msgspec.json.Decoder(Windows).decode
 _encode = msgspec.json.Encoder().encode
@@ -44,12 +46,18 @@ class RotaBook:
         """When people are away, and who stands in for them."""
         return await self._windows(_ABSENCES)
 
-    async def change_shifts(self, rota: str, update: Update) -> tuple[Window, ...]:
-        """Change the shifts of a rota, and return them."""
-        return await self._change(f"{_SHIFTS}{rota}", update)
+    async def change_shifts(self, rota: str, update: Update, edit: int = 0) -> tuple[Window, ...]:
+        """Change the shifts of a rota, and return them.
 
-    async def change_absences(self, update: Update) -> tuple[Window, ...]:
-        """Change the absences, and return them. Raises StandInCircle."""
+        `edit`: the number of the command, which changes nothing a second time.
+        """
+        return await self._change(f"{_SHIFTS}{rota}", update, edit)
+
+    async def change_absences(self, update: Update, edit: int = 0) -> tuple[Window, ...]:
+        """Change the absences, and return them. Raises StandInCircle.
+
+        `edit`: the number of the command, which changes nothing a second time.
+        """
 
         def checked(windows: tuple[Window, ...]) -> tuple[Window, ...]:
             changed = update(windows)
@@ -57,19 +65,22 @@ class RotaBook:
                 raise StandInCircle(f"nobody would be told: {' -> '.join(found)}")
             return changed
 
-        return await self._change(_ABSENCES, checked)
+        return await self._change(_ABSENCES, checked, edit)
 
     async def _windows(self, key: str) -> tuple[Window, ...]:
         item = await self._bucket.get(key)
         found = item.read(_decode) if item is not None else None
         return found.windows if found is not None else ()
 
-    async def _change(self, key: str, update: Update) -> tuple[Window, ...]:
+    async def _change(self, key: str, update: Update, edit: int) -> tuple[Window, ...]:
         while True:
             item = await self._bucket.get_raw(key)
-            found = item.read(_decode) if item is not None else None
-            windows = update(found.windows if found is not None else ())
-            data = _encode(Windows(windows=windows))
+            found = (item.read(_decode) if item is not None else None) or Windows()
+            if edit and edit in found.edits:
+                return found.windows
+            windows = update(found.windows)
+            edits = (edit, *found.edits)[:_EDITS] if edit else found.edits
+            data = _encode(Windows(windows=windows, edits=edits))
             try:
                 await self._bucket.put(key, data, revision=item.revision if item else 0)
             except Conflict:

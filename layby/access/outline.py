@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from ..actors.people.rota_book import BUCKET as ROTA
 from ..app import App
 from ..bus.log import shares
 from ..bus.names import EVENTS, Names
@@ -43,7 +42,7 @@ def outline(app: App) -> Outline:
     """The outline of an app."""
     own = app.names.stream
     specs = app.topology().streams
-    others = {own(EVENTS), own("ANSWERS"), app.names.bucket_stream(ROTA)}
+    others = {own(EVENTS), own("ANSWERS")}
     not_theirs = (_SERVERS, *map(app.names.subject, (_COMMANDS, *_FIRED)))
     kept = [subject for spec in specs if spec.name not in others for subject in spec.subjects]
     return Outline(

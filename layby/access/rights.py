@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..actors.people.answer_subject import via_subject
-from ..actors.people.rota_book import BUCKET as ROTA
 from ..bus.layout import SAID
 from ..commands import STREAM as TRAIL
 from ..runtime.adoption import BLOCKED
@@ -124,12 +123,6 @@ def watched(app: Outline) -> tuple[str, ...]:
 def of_operator(app: Outline, who: str) -> tuple[str, ...]:
     """What commands workers: the word after the verb is the person, and `*` is anyone."""
     return (app.names.subject(f"layby.do.*.{who}"),)
-
-
-def of_rotas(app: Outline) -> tuple[str, ...]:
-    """What changes rotas, if any role of the app has one."""
-    bucket = app.names.bucket_stream(ROTA)
-    return (app.names.keys(ROTA, ">"),) if bucket in app.streams else ()
 
 
 def _reads(streams: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

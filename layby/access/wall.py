@@ -145,9 +145,11 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
     def operator(self, name: str) -> Login:
         """A person who operates runs."""
         commands = self._all(lambda app: rights.of_operator(app, name))
-        rotas = self._all(rights.of_rotas)
-        publish = (*rights.looking(), *self._asked(trail.reads), *commands, *rotas)
-        about = "Looks at everything; cancels, retries and purges runs, deals with dead letters."
+        publish = (*rights.looking(), *self._asked(trail.reads), *commands)
+        about = (
+            "Looks at everything; cancels, retries and purges runs, deals with dead letters, edits "
+            "rotas."
+        )
         return _login(name, OPERATORS, publish, self._all(rights.watched), about)
 
     def _account(self, name: str) -> Account:
@@ -160,8 +162,6 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         single = self._all(lambda app: rights.looks(app, trail=inside)[1])
         if name == BRIDGES:
             single += self._all(lambda app: rights.taken_in(app, VIA))
-        if name == OPERATORS:
-            single += self._all(rights.of_rotas)
         if name == OPERATORS and inside:
             single += self._all(lambda app: rights.of_operator(app, "*"))
         many = self._all(lambda app: rights.looks(app, trail=inside)[0])

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from ..actors.people.rota_book import RotaBook
 from ..bus.blobs import Blobs
 from ..bus.connection import Connection
 from ..bus.errors import Erased, KeyMissing
@@ -36,6 +35,7 @@ from .decision_api import DecisionApi
 from .dispatch import Dispatch, check_event_subject
 from .handle import Run
 from .maintenance_api import MaintenanceApi
+from .rota_api import RotaApi
 from .run_api import RunApi
 
 
@@ -55,7 +55,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
         self._detailer = DetailReader(requests, self._log, self._blobs, signers)
         self.logs = RunLogs(connection, requests, self._log, self._blobs, signers)
         """Reads the logs of runs as they are."""
-        self.rotas = RotaBook(requests)
+        self.rotas = RotaApi(connection, requests)
         """Who is on duty when, for roles with a rota."""
         self._watch = Follower(connection, requests, self._log, self._blobs, signers)
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..actors.people.rota_book import StandInCircle
 from ..bus.connection import Connection
 from ..bus.dead import CannotRetry, NoSuchLetter
 from ..bus.errors import (
@@ -59,6 +60,7 @@ _ERRORS: dict[str, type[LaybyError]] = {
         CannotRetry,
         InvalidSetup,
         InvalidTicket,
+        StandInCircle,
     )
 }
 """What a client raises for a refusal of that name."""

@@ -17,6 +17,7 @@ from ..commands import (
     DEAD_RETRY,
     ERASE,
     PURGE,
+    ROTA,
     STREAM,
     TRAIL,
     Command,
@@ -30,6 +31,8 @@ from .listing import Progress
 from .rows import AuditRow
 
 _PROGRESS = 1_000
+_SHOWN = 3
+"""Changes of a rota that are spelled out."""
 _decode = msgspec.json.Decoder(Command).decode
 _decode_outcome = msgspec.json.Decoder(CommandOutcome).decode
 
@@ -131,6 +134,15 @@ def _row(
     )
 
 
+def _rota(command: Command) -> str:
+    what = f"shifts of {command.rota}" if command.rota else "absences"
+    added = [f"+ {each}" for each in command.add]
+    removed = [f"- {each}" for each in command.remove]
+    shown = [*added, *removed]
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return f"{what}: {'; '.join(shown[:_SHOWN])}{more}"
+
+
 def describe(verb: str, command: Command) -> str:
     """What a command is about, in a few words; empty if it does not say."""
     if command.run:
@@ -142,8 +154,12 @@ def describe(verb: str, command: Command) -> str:
         return erased or f"thread {command.thread} of {command.app}"
     if verb in {DEAD_RETRY, DEAD_DROP} and command.letter:
         return f"dead letter {command.letter}"
-    if command.workflow:
-        status = f"{command.status} " if command.status else ""
-        since = f" of the last {human(command.since)}" if command.since is not None else ""
-        return f"all {status}runs of {command.workflow}{since}"
-    return ""
+    return _rota(command) if verb == ROTA else _runs(command)
+
+
+def _runs(command: Command) -> str:
+    if not command.workflow:
+        return ""
+    status = f"{command.status} " if command.status else ""
+    since = f" of the last {human(command.since)}" if command.since is not None else ""
+    return f"all {status}runs of {command.workflow}{since}"

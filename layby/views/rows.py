@@ -268,7 +268,7 @@ class AuditRow(msgspec.Struct, kw_only=True, frozen=True):
         id: Its number in the audit trail.
         at: When it was stored.
         by: Who sent it; certain if the server's permissions hold each user to their own name.
-        verb: `cancel`, `retry`, `purge`, `erase`, `dead-retry` or `dead-drop`.
+        verb: `cancel`, `retry`, `purge`, `erase`, `dead-retry`, `dead-drop` or `rota`.
         what: What it is about, in a few words.
         run: The run's id, if it names one.
         why: The reason that was given.

@@ -21,6 +21,7 @@ from ..commands import (
     ERASE,
     PURGE,
     RETRY,
+    ROTA,
     InvalidCommand,
     NotRetryable,
     RunOver,
@@ -41,6 +42,7 @@ from ..views.lookup import NoSuchRun
 from ..views.rows import Retried
 from .command_actor import CommandActor, CommandHandler, CommandTask, WrongWorker
 from .dead_letter_handlers import DeadLetterHandlers
+from .rota_handler import RotaEdits
 
 _CLOCKS: Final = 60.0
 """Seconds by which the clock of a row's writer may be ahead of the server's."""
@@ -62,6 +64,7 @@ def command_handler(app: App, host: Host, requests: Requests, waits: WaitActor |
         ERASE: _Erasing(app, host, requests).erase,
         DEAD_RETRY: letters.retry,
         DEAD_DROP: letters.drop,
+        ROTA: RotaEdits(requests).edit,
     }
     return CommandActor(requests, host, handlers).take
 

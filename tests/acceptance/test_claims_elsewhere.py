@@ -10,6 +10,7 @@ import pytest
 
 from layby import App, Keyring, Role, Rung
 from layby.actors.people.rota import Window
+from layby.actors.people.rota_book import RotaBook
 from layby.bus.bucket import Bucket
 from layby.bus.layout import streams
 from layby.bus.reading import every
@@ -44,8 +45,8 @@ def always(person: str, delegate: str = "") -> Window:
 async def test_whoever_is_on_duty_is_told_of_what_is_passed_to_their_role(engine: Engine) -> None:
     app = asking("developer", Role("lead", rota="leads"))
     await provision(app, engine.settings)
-    await engine.client.rotas.change_shifts("leads", lambda _: (always("cto"),))
-    await engine.client.rotas.change_absences(lambda _: (always("cto", "dan"),))
+    await RotaBook(engine.wire).change_shifts("leads", lambda _: (always("cto"),))
+    await RotaBook(engine.wire).change_absences(lambda _: (always("cto", "dan"),))
     async with engine.works(app):
         run = await engine.start()
         await engine.question()

@@ -10,6 +10,7 @@ import pytest
 
 from layby import Agent, Approvers, Role, Rung, Step, tool
 from layby.actors.people.rota import Window
+from layby.actors.people.rota_book import RotaBook
 from layby.client.decision import verify
 from layby.client.decision_file import Decision, Logged
 from layby.operations.provisioning import provision
@@ -68,7 +69,7 @@ async def escalated(engine: Engine) -> Decision:
     app = app_of(ask, roles=[dev, "lead"])
     await provision(app, engine.settings)
     shift = Window(person="ada", start="2020-01-01T00:00", end="2090-01-01T00:00")
-    await engine.client.rotas.change_shifts("dev", lambda _: (shift,))
+    await RotaBook(engine.wire).change_shifts("dev", lambda _: (shift,))
     async with engine.works(app):
         run = await engine.start("T1")
         await until(lambda: engine.client.questions("lead"))

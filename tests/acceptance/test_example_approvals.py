@@ -82,7 +82,7 @@ async def test_who_is_on_duty_is_reminded_and_then_the_cfo(
     shift = Window(person="ada", start="2020-01-01T00:00", end="2090-01-01T00:00")
     quick = importlib.reload(sys.modules["examples.approvals.app"]).app
     async with layby_running(quick) as rt:
-        await rt.client.rotas.change_shifts("finance", lambda _: (shift,))
+        await rt.client.rotas.change("finance", add=[shift])
         await rt.send("refund.requested", REQUEST)
 
         async def climbed() -> list[tuple[str, tuple[str, ...]]]:
@@ -106,7 +106,7 @@ async def test_both_departments_get_the_call_as_a_mail(
     mailing = importlib.reload(sys.modules["examples.approvals.app"]).app
     async with layby_running(mailing) as rt:
         shift = Window(person="ada", start="2020-01-01T00:00", end="2090-01-01T00:00")
-        await rt.client.rotas.change_shifts("finance", lambda _: (shift,))
+        await rt.client.rotas.change("finance", add=[shift])
         await rt.send("refund.requested", REQUEST)
 
         async def both() -> bool:

@@ -11,6 +11,7 @@ import pytest
 from layby import Agent, App, Role, Rung, tool
 from layby.actors.people.deadlines import Deadlines
 from layby.actors.people.rota import Window
+from layby.actors.people.rota_book import RotaBook
 from layby.actors.people.rung_publisher import RungPublisher
 from layby.actors.people.rungs import Rungs
 from layby.bus.mailbox import Delivery
@@ -423,8 +424,8 @@ def always(person: str, delegate: str = "") -> Window:
 async def test_who_is_on_duty_is_found_out_when_the_question_is_asked(engine: Engine) -> None:
     app = asking(ON_ROTA, "lead")
     await provision(app, engine.settings)
-    await engine.client.rotas.change_shifts("dev", lambda _: (always("ada"),))
-    await engine.client.rotas.change_absences(lambda _: (always("ada", "bob"),))
+    await RotaBook(engine.wire).change_shifts("dev", lambda _: (always("ada"),))
+    await RotaBook(engine.wire).change_absences(lambda _: (always("ada", "bob"),))
     async with engine.works(app):
         run = await engine.start()
         line = await engine.told(run, "question.on_duty")

@@ -6,12 +6,18 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from layby import App, Role
+from layby.actors.people.rota import Window
 from layby.cli.entry import run
+from layby.commands import Command, StoredCommand
 from layby.operations.provisioning import provision
-from tests.engine import Engine, app_of
+from layby.views.rows import AuditRow
+from layby.worker.command_actor import CommandTask
+from layby.worker.rota_handler import RotaEdits
+from tests.engine import Engine, app_of, until
 
 pytestmark = pytest.mark.nats
 
@@ -33,8 +39,11 @@ def rota(engine: Engine, capsys: pytest.CaptureFixture[str], *arguments: str) ->
 async def test_shifts_and_absences_are_edited_and_shown(
     engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await provision(app(), engine.settings)
+    async with engine.works(app()):
+        await edited(engine, capsys)
 
+
+async def edited(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     async def do(*arguments: str) -> tuple[int, Any]:
         return await asyncio.to_thread(rota, engine, capsys, *arguments)
 
@@ -55,6 +64,115 @@ async def test_shifts_and_absences_are_edited_and_shown(
     assert (code, "no shift 2" in document["error"]["message"]) == (1, True)
     assert (await do("remove", "dev", "1"))[1]["shifts"] == []
     assert (await do("show", "dev"))[1]["nobody"] is True
+    rows = await engine.client.audit(20, verb="rota")
+    assert [row.what.split("  ")[0] for row in rows] == [
+        "shifts of dev: - ada",
+        "absences: - ada",
+        "absences: + bob",
+        "absences: + ada",
+        "shifts of dev: + ada",
+    ]
+    assert [row.outcome for row in rows] == ["done", "done", "refused", "done", "done"]
+
+
+async def test_without_a_worker_an_edit_waits_and_is_done_once_one_starts(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await provision(app(), engine.settings)
+    window = ["--from", "2000-01-01T00:00", "--until", "2100-01-01T00:00", "--as", "eve"]
+    code, document = await asyncio.to_thread(rota, engine, capsys, "add", "dev", "ada", *window)
+    assert (code, document["error"]["type"]) == (2, "NotDoneYet")
+    async with engine.works(app()):
+
+        async def done() -> bool:
+            return bool(await engine.client.rotas.shifts("dev"))
+
+        await until(done)
+    [row] = await engine.client.audit(5)
+    assert (row.by, row.outcome) == ("eve", "done")
+
+
+async def test_of_edits_at_the_same_time_none_is_lost(engine: Engine) -> None:
+    async with engine.works(app()), engine.works(app()):
+        shifts = [shift(f"p{number}") for number in range(12)]
+        edits = [engine.client.rotas.change("dev", add=[each]) for each in shifts]
+        await asyncio.gather(*edits)
+        assert set(await engine.client.rotas.shifts("dev")) == set(shifts)
+
+
+def shift(person: str) -> Window:
+    return Window(person=person, start="2000-01-01", end="2100-01-01")
+
+
+async def test_an_edit_that_is_delivered_again_does_not_undo_a_later_one(engine: Engine) -> None:
+    await provision(app(), engine.settings)
+    edits = RotaEdits(engine.wire)
+    first, second = task(7, add=(shift("ada"),)), task(8, remove=(shift("ada"),))
+    await edits.edit(first)
+    await edits.edit(second)
+    assert not (await edits.edit(first))["windows"]
+    assert await engine.client.rotas.shifts("dev") == ()
+
+
+def task(seq: int, **what: Any) -> CommandTask:
+    command = Command(rota="dev", **what)
+    return CommandTask(
+        StoredCommand(verb="rota", by="ada", seq=seq, at=1.0, command=command), again=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "reason"),
+    [
+        ({"rota": "dev"}, "invalid", "say what to `add`"),
+        (
+            {"rota": "d.v", "add": [{"person": "ada", "start": "2000-01-01", "end": "2100-01-01"}]},
+            "invalid",
+            "no name",
+        ),
+        (
+            {"rota": "dev", "add": [{"person": "a.b", "start": "2000-01-01", "end": "2100-01-01"}]},
+            "invalid",
+            "not a command",
+        ),
+        (
+            {"rota": "dev", "add": [{"person": "ada", "start": "soon", "end": "2100-01-01"}]},
+            "invalid",
+            "not a command",
+        ),
+    ],
+)
+async def test_what_is_no_edit_is_refused_and_in_the_trail(
+    engine: Engine, body: dict[str, Any], outcome: str, reason: str
+) -> None:
+    async with engine.works(app()):
+        await engine.wire.store("layby.do.rota.ada", json.dumps(body).encode())
+
+        async def ended() -> list[AuditRow]:
+            rows = await engine.client.audit(5)
+            return [row for row in rows if row.outcome != "waiting"]
+
+        [row] = await until(ended)
+        assert (row.outcome, reason in row.reason) == (outcome, True)
+        assert await engine.client.rotas.shifts("dev") == ()
+
+
+async def test_an_app_without_a_rota_says_so(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with engine.works(app_of(nothing, roles=["developer"])):
+        arguments = ["--from", "2000-01-01", "--until", "2100-01-01"]
+        code, document = await asyncio.to_thread(
+            rota, engine, capsys, "add", "dev", "ada", *arguments
+        )
+        assert (code, document["error"]["type"]) == (1, "NoRota")
+        body = {"rota": "dev", "add": [msgspec.to_builtins(shift("ada"))]}
+        await engine.wire.store("layby.do.rota.ada", json.dumps(body).encode())
+
+        async def refused() -> bool:
+            return any(row.outcome == "refused" for row in await engine.client.audit(5))
+
+        await until(refused)
 
 
 @pytest.mark.parametrize(

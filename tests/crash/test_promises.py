@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import uuid
@@ -15,6 +16,7 @@ from layby.actors.people import (
     answer_resolution,
     contest,
     notifier,
+    rota_book,
     rung_publisher,
     rungs,
     unserved,
@@ -31,6 +33,7 @@ from layby.actors.people.unserved import CardWatch
 from layby.actors.threads import history
 from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
+from layby.bus.bucket import Bucket
 from layby.operations import purging
 from layby.runtime import act_fold, acts, ask_on_failure, conflicts, tally
 from layby.runtime.acts import Act
@@ -99,6 +102,12 @@ from tests.acceptance.test_retention import (
 )
 from tests.acceptance.test_retention import (
     test_a_purge_leaves_nothing_of_a_run_that_asked as nothing_left,
+)
+from tests.acceptance.test_rota_cli import (
+    test_an_edit_that_is_delivered_again_does_not_undo_a_later_one as edited_again,
+)
+from tests.acceptance.test_rota_cli import (
+    test_of_edits_at_the_same_time_none_is_lost as edits_at_once,
 )
 from tests.acceptance.test_step_agent import (
     test_a_thread_spans_several_runs as agents_thread,
@@ -404,6 +413,30 @@ async def test_a_card_that_is_sent_while_its_question_closes_is_seen_to_stay_ope
     monkeypatch.setattr(Notifier, "_refresh", _none)
     with pytest.raises(TimeoutError):
         await closed_meanwhile(engine)
+
+
+async def test_an_edit_of_a_rota_that_overwrites_another_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Bucket.put
+
+    async def blindly(bucket: Any, key: str, value: bytes, **options: Any) -> int:
+        if key.startswith("duty."):
+            await asyncio.sleep(0.05)  # as long as it takes others to read the same
+            options["revision"] = None
+        return await put(bucket, key, value, **options)
+
+    monkeypatch.setattr(Bucket, "put", blindly)
+    with pytest.raises(AssertionError):
+        await edits_at_once(engine)
+
+
+async def test_an_edit_of_a_rota_that_is_done_twice_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rota_book, "_EDITS", 0)
+    with pytest.raises(AssertionError):
+        await edited_again(engine)
 
 
 def test_every_seeded_fault_finds_its_target() -> None:

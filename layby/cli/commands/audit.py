@@ -35,7 +35,7 @@ def audit(
         str | None,
         typer.Option(
             metavar="VERB",
-            help="Command to filter by: cancel, retry, purge, erase, dead-retry or dead-drop.",
+            help="Command to filter by: cancel, retry, purge, erase, dead-retry, dead-drop, rota.",
             show_default=False,
         ),
     ] = None,

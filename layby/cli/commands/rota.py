@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ..invocation import Invocation, command, group
+from ..options.common import As, Reason
 from ..screen.errors import CliError, UsageError
 from ..screen.output import print_json, stdout
-from ..target.connection import with_client
+from ..target.worker_commands import with_workers
 
 if TYPE_CHECKING:
     from ...actors.people.rota import OnDuty, Window
-    from ...actors.people.rota_book import RotaBook
+    from ...client.rota_api import RotaApi
 
 T = TypeVar("T")
 
@@ -60,17 +61,17 @@ def list_(call: Invocation) -> None:
     """
     now = time.time()
 
-    async def look(book: RotaBook) -> list[dict[str, Any]]:
+    async def look(rotas: RotaApi) -> list[dict[str, Any]]:
         from ...actors.people.rota import on_duty
 
-        absences = await book.absences()
-        names = await book.names()
+        absences = await rotas.absences()
+        names = await rotas.names()
         return [
-            {"rota": name, **_duty(on_duty(await book.shifts(name), absences, now))}
+            {"rota": name, **_duty(on_duty(await rotas.shifts(name), absences, now))}
             for name in names
         ]
 
-    rows = _with_book(call, look)
+    rows = _with_rotas(call, look)
     if call.json:
         print_json(rows)
         return
@@ -88,10 +89,10 @@ def show(call: Invocation, name: _Name) -> None:
     """
     now = time.time()
 
-    async def look(book: RotaBook) -> tuple[tuple[Window, ...], tuple[Window, ...]]:
-        return await book.shifts(name), await book.absences()
+    async def look(rotas: RotaApi) -> tuple[tuple[Window, ...], tuple[Window, ...]]:
+        return await rotas.shifts(name), await rotas.absences()
 
-    shifts, absences = _with_book(call, look)
+    shifts, absences = _with_rotas(call, look)
     from ...actors.people.rota import on_duty
 
     duty = _duty(on_duty(shifts, absences, now))
@@ -116,20 +117,19 @@ def add(
     weekly: Annotated[
         bool, typer.Option("--weekly", metavar="", help="Repeat it every week.")
     ] = False,
+    by: As = None,
+    reason: Reason = "",
 ) -> None:
     """Add a shift: put a person on duty from one time to another.
 
-    Times are local times in the zone, also across daylight saving.
+    Times are local times in the zone, also across daylight saving. A worker makes the change, and
+    `layby audit` shows who wanted it.
 
     Example: layby rota add dev ada --from 2026-11-30T09:00 --until 2026-11-30T17:00 --weekly
     """
     shift = _window(person=person, start=start, end=until, zone=zone, weekly=weekly)
     _check_name(name)
-
-    def update(shifts: tuple[Window, ...]) -> tuple[Window, ...]:
-        return tuple(sorted({*shifts, shift}, key=lambda each: each.instants))
-
-    shifts = _with_book(call, lambda book: book.change_shifts(name, update))
+    shifts = _with_rotas(call, lambda rotas: rotas.change(name, add=[shift], by=by, reason=reason))
     _done(call, {"rota": name, "shifts": shifts}, shifts)
 
 
@@ -141,20 +141,23 @@ def remove(
         int,
         typer.Argument(metavar="NUMBER", help="Number of the shift, as `show` prints it.", min=1),
     ],
+    by: As = None,
+    reason: Reason = "",
 ) -> None:
     """Remove a shift.
 
     Example: layby rota remove dev 2
     """
 
-    def update(shifts: tuple[Window, ...]) -> tuple[Window, ...]:
+    async def removed(rotas: RotaApi) -> tuple[Window, ...]:
+        shifts = await rotas.shifts(name)
         if number > len(shifts):
             raise CliError(
                 f"rota {name!r} has no shift {number}", f"`layby rota show {name}` numbers them"
             )
-        return shifts[: number - 1] + shifts[number:]
+        return await rotas.change(name, remove=[shifts[number - 1]], by=by, reason=reason)
 
-    shifts = _with_book(call, lambda book: book.change_shifts(name, update))
+    shifts = _with_rotas(call, removed)
     _done(call, {"rota": name, "shifts": shifts}, shifts)
 
 
@@ -174,41 +177,43 @@ def away(
             show_default=False,
         ),
     ] = "",
+    by: As = None,
+    reason: Reason = "",
 ) -> None:
     """Record that a person is away, in all rotas.
 
     Example: layby rota away ada --from 2026-12-24T00:00 --until 2027-01-02T00:00 --delegate bob
     """
     absence = _window(person=person, start=start, end=until, zone=zone, delegate=delegate)
-
-    def update(absences: tuple[Window, ...]) -> tuple[Window, ...]:
-        return tuple(sorted({*absences, absence}, key=lambda each: each.instants))
-
-    absences = _with_book(call, lambda book: book.change_absences(update))
+    absences = _with_rotas(call, lambda rotas: rotas.change(add=[absence], by=by, reason=reason))
     _done(call, {"absences": absences}, absences)
 
 
 @command
-def back(call: Invocation, person: _Person) -> None:
+def back(call: Invocation, person: _Person, by: As = None, reason: Reason = "") -> None:
     """Remove all absences of a person.
 
     Example: layby rota back ada
     """
 
-    def update(absences: tuple[Window, ...]) -> tuple[Window, ...]:
-        return tuple(each for each in absences if each.person != person)
+    async def returned(rotas: RotaApi) -> tuple[Window, ...]:
+        absences = await rotas.absences()
+        theirs = [each for each in absences if each.person == person]
+        if not theirs:
+            return absences
+        return await rotas.change(remove=theirs, by=by, reason=reason)
 
-    absences = _with_book(call, lambda book: book.change_absences(update))
+    absences = _with_rotas(call, returned)
     _done(call, {"absences": absences}, absences)
 
 
-def _with_book(call: Invocation, work: Callable[[RotaBook], Awaitable[T]]) -> T:
+def _with_rotas(call: Invocation, work: Callable[[RotaApi], Awaitable[T]]) -> T:
     """Do `work` with the rotas of the app."""
     from ...actors.people.rota_book import StandInCircle
     from ...bus.errors import StreamMissing
 
     try:
-        return with_client(call, lambda client: work(client.rotas))
+        return with_workers(call, lambda client: work(client.rotas))
     except StreamMissing as error:
         raise CliError(
             "the app has no rota",
@@ -252,10 +257,7 @@ def _print(windows: Sequence[Window]) -> None:
     from ..screen.untrusted_text import one_line
 
     for number, each in enumerate(windows, 1):
-        weekly = ", weekly" if each.weekly else ""
-        delegate = f", {each.delegate} stands in" if each.delegate else ""
-        line = f"{number}  {each.person}  {each.start} to {each.end} {each.zone}{weekly}{delegate}"
-        stdout().print(one_line(line), markup=False)
+        stdout().print(one_line(f"{number}  {each}"), markup=False)
 
 
 def _done(call: Invocation, document: dict[str, Any], windows: Sequence[Window]) -> None:
