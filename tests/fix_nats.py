@@ -28,7 +28,7 @@ IMAGE = "nats:2.15.1"
 @pytest.fixture(scope="session")
 def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The session's server, shared: use names that no other test uses, or `clean_nats`."""
-    if os.environ.get("LAYBY_TEST_CONTAINERS") == "1" and _docker_answers():
+    if os.environ.get("LAYBY_TEST_CONTAINERS") == "1" and docker_answers():
         yield from _in_container()
     else:
         yield from _embedded(tmp_path_factory.mktemp("nats"))
@@ -63,7 +63,7 @@ def _embedded(data: Path) -> Iterator[str]:
         loop.close()
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
     docker = shutil.which("docker")
     if docker is None:
         return False

@@ -26,6 +26,8 @@ SERVER_FILES = (
     DEPLOY / "kubernetes" / "nats.conf",
 )
 """What the README puts into the ConfigMap of the server."""
+BESIDE = {"prometheus", "grafana"}
+"""Services of Compose that are not Layby's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,8 @@ def compose(folder: Path, variables: Mapping[str, str], *files: str) -> dict[str
     ports: dict[str, dict[str, Any]] = {}
     for file in files:
         for name, service in yaml.safe_load((DEPLOY / file).read_text())["services"].items():
+            if name in BESIDE:
+                continue
             before = ports.setdefault(name, {"environment": {}, "volumes": []})
             environ = {**before["environment"], **service.get("environment", {})}
             volumes = [*before["volumes"], *service.get("volumes", [])]

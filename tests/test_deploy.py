@@ -89,6 +89,35 @@ def test_whatever_serves_metrics_is_probed_and_found_by_prometheus() -> None:
     assert found == {"worker", "exporter"}
 
 
+def test_compose_probes_what_serves_metrics_and_prometheus_asks_it() -> None:
+    [compose] = documents(DEPLOY / "compose.yaml")
+    [prometheus] = documents(DEPLOY / "prometheus" / "prometheus.yml")
+    [job] = prometheus["scrape_configs"]
+    asked = {tuple(each["names"]): each["port"] for each in job["dns_sd_configs"]}
+    served: dict[tuple[str, ...], int] = {}
+    for name, service in compose["services"].items():
+        if port := service.get("environment", {}).get("LAYBY_METRICS_PORT"):
+            served[name,] = int(port)
+            assert "/healthz" in service["healthcheck"]["test"][-1]
+            assert "ports" not in service, "metrics need no login: nobody else may reach them"
+    assert asked == served
+    for file in prometheus["rule_files"]:
+        assert (DEPLOY / "prometheus" / file).exists()
+
+
+def test_containers_may_write_nowhere_but_to_their_volumes() -> None:
+    [compose] = documents(DEPLOY / "compose.yaml")
+    ours = [each for each in compose["services"].values() if "LAYBY_IMAGE" in each["image"]]
+    assert len(ours) > 5
+    for service in ours:
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert re.search(r"^USER [1-9]\d+$", text, re.MULTILINE), "by number, so that all can check it"
+    assert 'ENTRYPOINT ["layby"]' in text, "signals reach the command and no shell"
+
+
 def test_only_prometheus_reaches_metrics() -> None:
     policy = of_kind(documents(), "NetworkPolicy")["layby"]
     [rule] = policy["spec"]["ingress"]
@@ -103,10 +132,9 @@ def test_only_prometheus_reaches_metrics() -> None:
 
 
 def test_one_server_version_everywhere() -> None:
+    image = re.compile(r"image: \"?(?:\$\{LAYBY_NATS_IMAGE:-)?(nats:[^\s\"}]+)")
     texts = [path.read_text() for path in (*MANIFESTS, CHART / "values.yaml")]
-    assert (
-        len({tag for text in texts for tag in re.findall(r"image: \"?(nats:[^\s\"]+)", text)}) == 1
-    )
+    assert len({tag for text in texts for tag in image.findall(text)}) == 1
 
 
 def test_the_chart_and_the_readme_have_the_same_files_of_the_server() -> None:

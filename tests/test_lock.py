@@ -6,12 +6,14 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "deploy" / "requirements.lock"
-RENEW = "renew deploy/requirements.lock as its first lines say"
+BUILD = ROOT / "deploy" / "build.lock"
+RENEW = "renew the lock file as its first lines say"
 EXTRAS = ("nkeys", "crypto", "email", "slack")
 """What an image may have beside the core."""
 _ENTRY = re.compile(
@@ -19,8 +21,8 @@ _ENTRY = re.compile(
 )
 
 
-def locked() -> dict[str, str]:
-    return {name: version for name, version, _ in _ENTRY.findall(LOCK.read_text())}
+def locked(lock: Path = LOCK) -> dict[str, str]:
+    return {name: version for name, version, _ in _ENTRY.findall(lock.read_text())}
 
 
 def wanted() -> list[Requirement]:
@@ -38,10 +40,24 @@ def test_every_dependency_is_locked_at_a_version_that_fits() -> None:
         assert version in requirement.specifier, f"{requirement} is locked at {version}: {RENEW}"
 
 
-def test_every_entry_has_hashes() -> None:
-    names = re.findall(r"^([a-z0-9_.-]+)==", LOCK.read_text(), re.MULTILINE)
-    assert sorted(names) == sorted(locked()), RENEW
+@pytest.mark.parametrize("lock", [LOCK, BUILD], ids=lambda path: path.name)
+def test_every_entry_has_hashes(lock: Path) -> None:
+    names = re.findall(r"^([a-z0-9_.-]+)==", lock.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(locked(lock)), RENEW
     assert names
+
+
+def test_what_builds_is_locked_too() -> None:
+    """pip would fetch it without a hash, unless it is there and builds are not isolated."""
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    asked = [line for line in (ROOT / "deploy" / "build.in").read_text().splitlines() if line]
+    asked = [line for line in asked if not line.startswith("#")]
+    assert set(system["requires"]) <= set(asked)
+    for requirement in map(Requirement, asked):
+        assert locked(BUILD)[canonicalize_name(requirement.name)] in requirement.specifier
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    assert "--require-hashes -r deploy/build.lock" in text
+    assert text.count("pip wheel") == text.count("--no-build-isolation") == 2
 
 
 def test_a_worker_brings_no_server() -> None:
