@@ -66,6 +66,20 @@ def found(asked: Iterable[AskBack], seq: int) -> AskBack | None:
     return next((each for each in asked if each.seq == seq), None)
 
 
+def moves_of(asked: Iterable[AskBack]) -> list[tuple[int, int]]:
+    """The positions that let a body reply, each with its owner: one reply after the other.
+
+    Nothing behind the first that has no reply counts yet: whoever gives that one goes on.
+    """
+    moves: list[tuple[int, int]] = []
+    for each in asked:
+        moves.append((each.n, each.n))
+        if each.reply is None:
+            break
+        moves.append((each.reply.n, each.reply.owner))
+    return moves
+
+
 def spent_on(asked: Iterable[AskBack]) -> Spent:
     """What the agent's model used for the replies."""
     total = NOTHING

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from . import clock, crash, repeated_effects
+from .ask_backs import moves_of
 from .blockers import blocker_of
 from .entry import NULL, Failed, Failure, Raw, Record, Stepped
 from .errors import (
@@ -225,10 +226,7 @@ class Body:
         """The positions that let the body continue at `slot`, each with its owner."""
         moves = [(slot.settled, slot.owner)] if slot.settled else []
         moves += [(slot.woken, slot.woken)] if slot.woken and not slot.settled else []
-        for asked in self._recorder.state.asked_back.get(slot.ref, ()):
-            moves.append((asked.n, asked.n))
-            moves += [(asked.reply.n, asked.reply.owner)] if asked.reply is not None else []
-        return moves
+        return moves + moves_of(self._recorder.state.asked_back.get(slot.ref, ()))
 
     def _back_off(self, slot: Slot | None) -> int:
         """The number of failed tries. Raises Parked during a back-off."""

@@ -1,9 +1,9 @@
 """A body at an open question about which people ask back: it replies, and waits on.
 
 What somebody asks back is mail to the actor that asked. Its handler enters the body, which reaches
-the question, replies, and is left again: nothing about the conversation changes. Whoever consumed
-the newest entry about the question may continue, as everywhere (see `state`), so one handler calls
-a model; a reply is recorded once, whoever dies in between.
+the question, replies, and is left again: nothing about the conversation changes. There is one reply
+after the other: whoever has given one goes on with what was asked back meanwhile (see `state`), so
+one handler calls a model. A reply is recorded once, whoever dies in between.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Replying(Body):
             if asked[place].reply is None and question.status == OPEN:
                 await self._reply_to(question, asked, place, explain)
             reply = self._asked_back(question)[place].reply
-            if reply is not None:
-                strand.get().consume(reply.n, reply.owner)
+            if reply is None:
+                return  # a person has not replied yet; nothing behind it counts until then
+            strand.get().consume(reply.n, reply.owner)
             place += 1
 
     def _asked_back(self, question: Question) -> Sequence[AskBack]:

@@ -15,6 +15,7 @@ from ..runtime.signature import Signature, digest
 from ..runtime.vouched import SIGNATURE, word_of
 from ..runtime.vouching import Signers, refused
 from .approved_call import prepared, prepares, shown_digest
+from .ask_back_checks import of_ask_backs
 from .card_checks import of_cards
 from .decision_file import Check, Checks, Decision, Ended, Sent
 from .ladder_checks import of_ladder
@@ -38,6 +39,7 @@ def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Chec
         *decided,
         *of_messages(decision),
         *of_ladder(decision, _records(decision)),
+        *of_ask_backs(decision, _records(decision)),
         *of_cards(decision, _placed(decision)),
     ]
 

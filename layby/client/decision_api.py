@@ -20,6 +20,7 @@ from ..bus.reading import every, sequence, stored_at
 from ..bus.requests import Requests
 from ..bus.token import encode
 from ..bus.wire import Message
+from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import Answered, Asked, Expired, Record, Stepped, Voted, Withdrawn
@@ -36,6 +37,7 @@ from ..runtime.vouching import Signers
 from ..views.listing import Progress
 from ..views.lookup import find
 from .approved_call import prepared, prepares
+from .ask_back_checks import asked_back_in
 from .card_checks import deliveries
 from .decision_file import (
     Counted,
@@ -51,7 +53,8 @@ from .decision_file import (
 )
 from .ladder_checks import laddered
 
-_ABOUT = (Asked, Answered, Voted, Expired, Laddered, Reached, Notified, Undelivered)
+_SAID = (AskedBack, Replied)
+_ABOUT = (Asked, Answered, Voted, Expired, Laddered, Reached, Notified, Undelivered, *_SAID)
 """The records that name their question."""
 _PROGRESS = 200
 """Questions after which progress is reported."""
@@ -116,6 +119,7 @@ class DecisionApi:
             entries=[_logged(each, places[each.n]) for each in logged if each.n in places],
             ladder=_ladder(asked, logged, places),
             cards=_cards(asked, logged, places),
+            asked_back=asked_back_in(asked.id, (r for each in logged for r in _records(each))),
         )
 
     async def _run_of(self, question: str, progress: Progress | None) -> str:

@@ -161,6 +161,27 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """When that was stored, by the server's clock."""
 
 
+class AskBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asked back before the decision, and the reply."""
+
+    by: str
+    role: str
+    """The role for which they asked."""
+    at: str
+    seq: int
+    """The sequence of its message in the stream of answers."""
+    vouched: str
+    """Who vouches for `by`, as of an answer."""
+    text: str
+    reply: str = ""
+    """The reply, or why there is none; empty: the question was closed before."""
+    replied_by: str = ""
+    """The agent or the person who replied; empty: the app's code."""
+    replier: str = ""
+    """agent, code or person; empty: there is no reply."""
+    failed: bool = False
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How the question ended, as the log says."""
 
@@ -192,6 +213,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What reminded people, in the order of time; None: a file of an earlier release."""
     cards: list[Delivery] | None = None
     """What became of the question on each channel; None: a file of an earlier release."""
+    asked_back: list[AskBack] | None = None
+    """What people asked back, in the order of their stream; None: a file of an earlier release."""
 
 
 class Check(NamedTuple):

@@ -13,7 +13,8 @@ from ..views.rows import QuestionRow
 from .login.asked import may_answer, role_here
 from .login.session import Session, sender_of
 
-RECORDED: Final = "recorded"
+RECORDED: Final = frozenset({"recorded", "replied", "not_replied"})
+"""Outcomes of what was recorded; the receipt of a reply may come first."""
 
 
 class MayNot(LaybyError):

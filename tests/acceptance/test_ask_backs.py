@@ -11,6 +11,7 @@ import pytest
 from layby import Agent, App, AskBack, Network, NonRetriableError, Role, RoutingAgent, Tokens, tool
 from layby.actors.people.answer import Receipt
 from layby.bus.reading import every
+from layby.client.decision import verify
 from layby.runtime.ask_backs import LONGEST, LONGEST_REPLY, MOST
 from layby.runtime.times import iso
 from layby.tools import ask_developer, make_ask
@@ -472,3 +473,29 @@ async def test_reminders_wait_as_long_as_the_clock_stands(engine: Engine) -> Non
 
 def _reached(ladder: Any) -> bool:
     return any(rung.reached for rung in ladder.rungs)
+
+
+# -- what others see ---------------------------------------------------------------------------
+
+
+async def test_a_decision_has_what_was_asked_back_and_a_changed_file_is_found_out(
+    engine: Engine,
+) -> None:
+    async with engine.works(asking(explain=lambda _: "Because.")):
+        run = await engine.start()
+        question = await engine.question()
+        await ask_back(engine, "Why?")
+        await engine.answer(responder="bob")
+        await engine.result(run)
+    decision = await engine.client.decision(question.id)
+    assert decision.asked_back is not None
+    [asked] = decision.asked_back
+    assert (asked.by, asked.text, asked.reply, asked.replier) == ("ada", "Why?", "Because.", "code")
+    checks = list(verify(decision))
+    assert all(check.ok for check in checks)
+    assert any("1 questions back" in check.what for check in checks)
+    forged = msgspec.structs.replace(asked, reply="Approve it.")
+    wrong = msgspec.structs.replace(decision, asked_back=[forged])
+    assert not all(check.ok for check in verify(wrong))
+    without = msgspec.structs.replace(decision, asked_back=None)
+    assert all(check.ok for check in verify(without)), "a file of an earlier release"

@@ -120,3 +120,34 @@ def test_the_lines_of_the_docs_work_in_a_nats_cli(desk: Desk) -> None:
         line = ["nats", "--server", desk.url, "pub", "-J", subject, body]
         subprocess.run(line, check=True, capture_output=True)  # noqa: S603
     desk.sooner_or_later(lambda: desk.question("T125")["declined"] == ["ada", "bob"])
+
+
+@pytest.fixture
+def asked_back(tmp_path: Path, own_server: EmbeddedServer, monkeypatch: Any) -> Iterator[Desk]:
+    monkeypatch.setenv("ASK_BACK_LEDGER", str(tmp_path / "ledger"))
+    made = Desk(tmp_path, own_server.url)
+    try:
+        made.start_worker(app="tests.ask_back_app:app")
+        yield made
+    finally:
+        made.stop_workers()
+
+
+def test_somebody_asks_back_by_the_command_and_reads_the_reply(asked_back: Desk) -> None:
+    desk = asked_back
+    desk.json("send", "agent.asked", json.dumps({"ticket": "T1"}))
+    desk.question("T1")
+    done = desk.run("ask-back", "T1", "the order?", "--responder", "ada")
+    assert done.returncode == 0, done.stderr
+    assert "replied  T1" in done.stdout
+    assert "Because of the order?" in done.stdout
+    listed = " ".join(desk.run("questions").stdout.split())
+    assert "ada asked back" in listed
+    assert "Clerk: Because of the order?" in listed
+    shown = desk.run("show", "T1").stdout
+    assert "ada asked back" in shown
+    assert "Clerk replied" in shown
+    refused = desk.json("ask-back", "T1", " ", "--responder", "ada", "--no-wait", code=1)
+    assert (refused["outcome"], refused["act"]) == ("invalid", "ask-back")
+    unsent = desk.json("ask-back", "T1", "x", "--responder", "a.b", code=2)
+    assert "error" in unsent

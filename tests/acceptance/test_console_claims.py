@@ -157,3 +157,34 @@ async def test_without_a_worker_it_is_stored_and_the_page_says_so(layby_running:
                 return rows[0].claim.by if rows and rows[0].claim else ""
 
             assert await until(claimed) == "ann"
+
+
+async def test_people_ask_back_and_the_page_shows_what_and_the_reply(layby_running: Any) -> None:
+    app = App("desk", roles=["developer"])
+    hostile = "<script>alert(1)</script>"
+
+    @app.workflow(on="ticket.created", key="ticket", name="desk")
+    async def work(event: dict[str, Any], step: Step) -> str:
+        del event
+        return (await step.ask("developer", "Known?", explain=lambda asked: asked.text[::-1])).text
+
+    async with (
+        layby_running(app) as rt,
+        console_on(rt.settings, auth="proxy", proxy=PROXY) as serving,
+    ):
+        ann, dan = Person(serving).of("ann"), Person(serving).of("dan")
+        question = await asked(rt, serving)
+        assert "Ask back" not in (await dan.page(question)).body, "he is not asked"
+        assert "Ask back" in (await ann.page(question)).body
+        empty = await ann.says(question, "ask-back", text="  ")
+        assert empty.status == 409
+        assert "what you want to know" in empty.body
+        assert (await ann.says(question, "ask-back", text=hostile)).status == 303
+
+        async def shown() -> str:
+            body = (await ann.page(question)).body
+            return body if hostile[::-1].replace(">", "&gt;").replace("<", "&lt;") in body else ""
+
+        page = await until(shown)
+        assert hostile not in page
+        assert "&lt;script&gt;" in page

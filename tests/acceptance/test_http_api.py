@@ -130,7 +130,14 @@ async def test_a_question_is_claimed_passed_on_and_declined(layby_running: Any) 
         assert (await at.api.post(f"{place}/decline")).status == 200
         thread = await at.api.until(place, lambda thread: thread["question"]["declined"])
         assert thread["question"]["declined"] == [claimed.json["by"]]
-        await at.rt.answer("T1", "Fixed")
+        for text in ("", " ", "x" * 2_001):
+            assert (await at.api.post(f"{place}/ask-back", {"text": text})).status == 422
+        back = await at.api.post(f"{place}/ask-back", {"text": "Since when?"})
+        assert (back.status, back.json["act"]) == (200, "ask-back")
+        thread = await at.api.until(place, lambda thread: thread["question"]["asked_back"])
+        assert thread["question"]["asked_back"][0]["text"] == "Since when?"
+        assert thread["answers"] == [], "it is no answer"
+        await at.rt.answer("T1", "Fixed", question_id=thread["question"]["id"])
         late = await at.api.post(f"{place}/claim")
         assert late.status == 409
         assert late.json["receipt"]["outcome"] == "already_answered"

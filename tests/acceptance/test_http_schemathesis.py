@@ -31,7 +31,7 @@ MEANT = {
     "/runs/{id}/events",
     "/events",
     "/questions",
-    *(f"/questions/{{id}}/{verb}" for verb in ("answer", "claim", "pass")),
+    *(f"/questions/{{id}}/{verb}" for verb in ("answer", "claim", "pass", "ask-back")),
 }
 """What these take must also mean something: a cursor, a number, a subject, an answer, a role."""
 ENDLESS = "/feed"

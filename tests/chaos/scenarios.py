@@ -10,7 +10,7 @@ from collections import Counter
 import msgspec
 
 from layby.runtime import crash
-from tests import claims_app, ladder_app, notifier_app, votes_app
+from tests import ask_back_app, claims_app, ladder_app, notifier_app, votes_app
 
 from .campaign import Campaign
 from .fleet import Worker
@@ -42,6 +42,7 @@ POINTS = tuple(
     if not point.endswith(("blocked", "reopened"))
     and not point.startswith("purge_")
     and point not in votes_app.POINTS + ladder_app.POINTS + claims_app.POINTS + notifier_app.POINTS
+    and point not in ask_back_app.POINTS
 )
 """The crash points of `crash_points`; runs that are blocked or retried meet others, and those of
 votes, ladders, claims and cards are met in campaigns of their own, those of purges in

@@ -17,7 +17,7 @@ from layby.actors.people.parked_question import parked_question
 from layby.actors.people.shown_ask_back import ShownAskBack, shown_ask_backs
 from layby.runtime import explaining
 from layby.runtime.ask_back_records import AskedBack, Replied
-from layby.runtime.ask_backs import LONGEST_REPLY, MOST, is_request, request_key, why_not
+from layby.runtime.ask_backs import LONGEST_REPLY, MOST, is_request, moves_of, request_key, why_not
 from layby.runtime.conflicts import conflicts
 from layby.runtime.entry import ROOT, Answered, Asked, Expired, Raw, Record, Started
 from layby.runtime.envelope import Envelope
@@ -120,6 +120,15 @@ def test_the_tenth_is_the_last() -> None:
     assert "10 times" in why_not(state.asked_back["q1"], 99)
 
 
+def test_replies_come_one_after_the_other() -> None:
+    two = (10.0, asked_back(10.0, 5)), (11.0, asked_back(11.0, 6))
+    assert moves_of(state_of(*two).asked_back["q1"]) == [(2, 2)]
+    replied = state_of(*two, (12.0, reply(5))).asked_back["q1"]
+    assert moves_of(replied) == [(2, 2), (4, 7), (3, 3)]
+    assert max(moves_of(replied)) == (4, 7), "whoever has replied to the first goes on"
+    assert moves_of([]) == []
+
+
 def test_an_earlier_release_folds_the_state_again_from_the_log() -> None:
     assert state_of().form == FORM
     assert state_of((10.0, asked_back(10.0, 5))).form == FORM_WITH_ASK_BACKS
@@ -190,7 +199,7 @@ def test_whatever_is_asked_the_deadline_moves_later_and_not_beyond_the_limit(
     times: list[tuple[float, float]], *, stops: bool
 ) -> None:
     told: list[tuple[float, Record]] = []
-    now = 0.0
+    now = 1.0
     for seq, (pause, took) in enumerate(times, 1):
         now += pause
         told.append((now, asked_back(now, seq)))

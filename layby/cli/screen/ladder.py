@@ -9,6 +9,7 @@ from . import times
 from .untrusted_text import one_line
 
 if TYPE_CHECKING:
+    from ...actors.people.shown_ask_back import ShownAskBack
     from ...actors.people.shown_ladder import ShownRung
     from ...views.rows import QuestionRow
 
@@ -27,6 +28,11 @@ def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
     if row.declined:
         lines.append(one_line(f"declined by {', '.join(row.declined)}"))
     lines += [_reached(rung, now) for rung in row.ladder if rung.reached]
+    for asked in row.asked_back:
+        lines.append(one_line(f"{asked.by} asked back {times.ago(asked.at, since=now)}"))
+        lines += [f"  {one_line(asked.text)}", f"  {_reply(asked)}"]
+    if row.stopped_at:
+        lines.append("the clock stands until there is a reply")
     coming = [rung for rung in row.ladder if not rung.reached]
     if coming:
         lines.append(_next(coming[0], now))
@@ -39,6 +45,13 @@ def _reached(rung: ShownRung, now: datetime | None) -> str:
     who = [f"{each} for {rung.absent[each]}" if each in rung.absent else each for each in rung.told]
     told = "nobody on duty" if rung.nobody else ", ".join(who)
     return one_line(f"{what} {times.ago(rung.reached, since=now)}{f': {told}' if told else ''}")
+
+
+def _reply(asked: ShownAskBack) -> str:
+    if not asked.replied_at:
+        return "no reply yet"
+    who = f"{asked.replied_by or 'the app'}:" if not asked.failed else "there is no reply:"
+    return one_line(f"{who} {asked.reply}")
 
 
 def _next(rung: ShownRung, now: datetime | None) -> str:

@@ -27,6 +27,7 @@ OPERATIONS: Final = (
     Operation(
         "POST", "/questions/{id}/decline", questions.decline_question, "answer", (202, 404, 409)
     ),
+    Operation("POST", "/questions/{id}/ask-back", questions.ask_back, "answer", (202, 404, 409)),
     Operation("GET", "/stats", health.stats, "view"),
     Operation("GET", "/apps", health.list_apps, "view"),
     Operation("GET", "/workers", health.list_workers, "view"),

@@ -15,7 +15,7 @@ from ..login.asked import may_answer, may_see, role_here
 from ..login.session import sender_of
 from .operation import Call, Nothing
 from .problem import AnswerLost, InvalidRequest, NotAccepted, NotAllowed
-from .values import Answer, Claim, Passing, QuestionList, QuestionPath, QuestionsQuery
+from .values import Answer, AskingBack, Claim, Passing, QuestionList, QuestionPath, QuestionsQuery
 
 _ID: Final = re.compile(r"q[0-9a-f]{13}")
 _INVALID: Final = frozenset({"invalid", "ambiguous"})
@@ -114,6 +114,15 @@ async def decline_question(call: Call[QuestionPath, Nothing, Nothing]) -> Receip
     return await _act(call, "decline")
 
 
+async def ask_back(call: Call[QuestionPath, Nothing, AskingBack]) -> Receipt:
+    """Ask back: whoever asked the question replies, and it stays open.
+
+    The receipt is that of what was asked, or already that of the reply. Later, the question and the
+    feed have the reply.
+    """
+    return await _act(call, "ask-back", text=call.body.text)
+
+
 async def _act(call: Call[QuestionPath, Any, Any], verb: Verb, **said: Any) -> Receipt:
     """Say something to the question in the path. Raises NotAccepted, AnswerLost."""
     question = (await _thread(call)).question
@@ -121,7 +130,7 @@ async def _act(call: Call[QuestionPath, Any, Any], verb: Verb, **said: Any) -> R
         receipt = await act(call.session, question, verb, **said)
     except MayNot as error:
         raise NotAllowed(str(error)) from None
-    if receipt.outcome != RECORDED:
+    if receipt.outcome not in RECORDED:
         raise (NotAccepted if receipt.outcome in _INVALID else AnswerLost)(receipt)
     return receipt
 

@@ -221,6 +221,16 @@ class Passing(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     to: Annotated[str, Meta(pattern=r"^(role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200})$")]
 
 
+class AskingBack(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """What somebody wants to know before they answer.
+
+    Attributes:
+        text: What they ask.
+    """
+
+    text: Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"\S")]
+
+
 class QuestionList(msgspec.Struct, kw_only=True, frozen=True):
     """Questions.
 

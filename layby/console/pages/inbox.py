@@ -66,7 +66,7 @@ async def answer(request: Request) -> Response:
 
 
 async def say(request: Request) -> Response:
-    """Claim a question, pass it on or decline it."""
+    """Claim a question, pass it on, decline it or ask back."""
     question, wanted = request.path_params["question"], request.path_params["verb"]
     thread = await source.thread(request, question)
     verb: Verb | None = _VERBS.get(wanted)
@@ -84,16 +84,18 @@ async def _said(request: Request, row: QuestionRow, verb: Verb) -> tuple[int, st
     """Say it; the status, and why it is not recorded: empty if it is."""
     typed = _typed(request)
     minutes = 0.0 if typed.text(DO) == "release" else DEFAULT_CLAIM
-    to = typed.text("to").strip()
+    said = {"to": typed.text("to").strip(), "text": typed.text("text").strip()}
     try:
-        receipt = await act(session_of(request), row, verb, to=to, minutes=minutes, within=PATIENCE)
+        receipt = await act(
+            session_of(request), row, verb, **said, minutes=minutes, within=PATIENCE
+        )
     except (MayNot, PermissionDenied) as error:
         return 403, f"You may not do that: {error}"
     except NoReceipt:
         return 202, "It is stored. A worker will record it once one is running."
     except BusError as error:
         return 503, f"It was not sent: {error}"
-    return 409, "" if receipt.outcome == RECORDED else f"It was not recorded: {receipt.reason}"
+    return 409, "" if receipt.outcome in RECORDED else f"It was not recorded: {receipt.reason}"
 
 
 async def _send(request: Request, row: QuestionRow, draft: Draft) -> Response:
