@@ -180,9 +180,10 @@ def by_a_forwarded_port(who: str, inside: Part, known: dict[str, str]) -> Part:
 
 
 @asynccontextmanager
-async def started(way: str, folder: Path) -> AsyncGenerator[Site]:
+async def started(
+    parts: dict[str, Part], folder: Path, *, tls: bool = True
+) -> AsyncGenerator[Site]:
     """The server of the manifests, on free ports."""
-    parts = laid_out(way, folder)
     server, log = parts["nats"], folder / "log"
     for path in (folder / "nats").rglob("*.conf"):
         text = server.here(path.read_text())
@@ -208,7 +209,7 @@ async def started(way: str, folder: Path) -> AsyncGenerator[Site]:
             address=client[1],
             monitor=int(monitor[1]),
             log=log,
-            tls=way != "compose",
+            tls=tls,
         )
     finally:
         process.kill()
@@ -219,7 +220,8 @@ async def started(way: str, folder: Path) -> AsyncGenerator[Site]:
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Site]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on PATH")
-    async with started(request.param, tmp_path) as site:
+    way: str = request.param
+    async with started(laid_out(way, tmp_path), tmp_path, tls=way != "compose") as site:
         yield site
 
 
