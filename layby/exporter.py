@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from typing import Any, Final
 
+import structlog
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
@@ -22,6 +23,8 @@ from .metrics.server import serving
 from .metrics.streams import Streams
 from .runtime import clock
 from .views.workers import Workers
+
+log = structlog.get_logger("layby.worker")
 
 _SECONDS: Final = 1.0
 """How long a reading is kept, however often somebody asks."""
@@ -69,6 +72,7 @@ async def exporting(
     registry, probe = new_registry(), Probe()
     async with _kept(probe.keep(lambda _: None)):
         with serving(host, port, registry, probe) as server:
+            log.info("metrics.served", host=host, port=server.port)
             async with (
                 opened(settings, prefix=prefix, patient=True, keyring=keyring) as bus,
                 Catalogue.opened(bus.connection, bus.requests, history=False) as catalogue,

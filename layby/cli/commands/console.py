@@ -129,6 +129,7 @@ def console(
     from ...console.options import ConsoleOptions
     from ...console.server import serving
     from ..process.signals import run_until_stopped
+    from ..screen.logs import logging_to_stderr
     from ..screen.output import stdout
     from ..target.connection import reachable_settings
 
@@ -160,7 +161,8 @@ def console(
                 stdout().print("  Ctrl-C stops it.\n", style="dim")
             await console.failed()
 
-    run_until_stopped(serve())
+    with logging_to_stderr(json=call.json, verbose=call.verbose):
+        run_until_stopped(serve())
 
 
 def _signers(path: str | None) -> Signers | None:

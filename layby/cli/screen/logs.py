@@ -40,20 +40,23 @@ def logging_to_stderr(*, json: bool, verbose: bool, dev: bool = False) -> Genera
 
 @contextmanager
 def _failures_as_lines() -> Generator[None]:
-    """Log why the command fails instead of printing it."""
+    """Log why the command fails, or that it was stopped, instead of printing it."""
     try:
         yield
     except Exception as error:  # noqa: BLE001  logged, and raised again
         import structlog
 
-        from .errors import explain, without_secrets
+        from .errors import INTERRUPTED, explain, without_secrets
 
         failure = explain(error)
-        structlog.get_logger("layby.worker").error(
-            "worker.failed",
-            error=without_secrets(failure.message),
-            advice=without_secrets(failure.advice),
-            exc_info=error,
-        )
+        if failure.kind == INTERRUPTED:
+            structlog.get_logger("layby.worker").info("process.stopped")
+        else:
+            structlog.get_logger("layby.worker").error(
+                "worker.failed",
+                error=without_secrets(failure.message),
+                advice=without_secrets(failure.advice),
+                exc_info=error,
+            )
         failure.is_logged = True
         raise failure from (None if failure is error else error)
