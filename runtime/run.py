@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -168,7 +168,7 @@ class LiveRun:
         op = op or new_op()
         at = round(clock.now(), 3)
         data = encode(Envelope(op=op, at=at, cause=cause, trace=trace, records=records))
-        headers = trace_context.headers(trace) if trace and to != NOBODY else None
+        headers = [trace_context.headers(trace)] if trace and to != NOBODY else []
         async with self._lock:
             self._op, self._stored_at = op, self._interrupted.pop(op, 0)
             try:
@@ -222,10 +222,10 @@ class LiveRun:
             )
         return refusal
 
-    async def _try(self, n: int, to: str, data: bytes, headers: dict[str, str] | None) -> None:
+    async def _try(self, n: int, to: str, data: bytes, headers: Sequence[dict[str, str]]) -> None:
         """Append at `n`, or bring the state up to date."""
         try:
-            await self._log.append(self.id, n, to, data, headers)
+            await self._log.append(self.id, n, to, data, *headers)
         except Conflict:
             await self._reload_until(n)
         except (PublishUnconfirmed, NotConnected) as error:
