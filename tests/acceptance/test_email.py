@@ -65,6 +65,16 @@ async def test_a_mail_that_is_sent_again_has_the_same_id(office: PostOffice) -> 
     assert len({mail.message["Message-ID"] for mail in office.mails}) == 3
 
 
+async def test_two_workers_at_once_send_the_same_mail(office: PostOffice) -> None:
+    """Neither knows of the other: whoever gets both sees one, as they have the same id."""
+    workers = [email("dev@acme.example", people=PEOPLE) for _ in range(2)]
+    refs = await asyncio.gather(*(each.send(card(told=("ada", "bob"))) for each in workers))
+    assert refs[0] == refs[1]
+    sent = sorted((mail.to[0], str(mail.message["Message-ID"])) for mail in office.mails)
+    assert len(sent) == 4
+    assert sent[::2] == sent[1::2]
+
+
 async def test_a_reminder_belongs_to_the_thread_of_the_question(office: PostOffice) -> None:
     channel = email("dev@acme.example", people=PEOPLE)
     first = await channel.send(card(told=("ada", "bob")))

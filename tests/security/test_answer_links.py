@@ -35,7 +35,7 @@ async def link_to(house: House, ticket: str) -> str:
     return f"/answer/{KEYS.token(link)}"
 
 
-@pytest.mark.parametrize("kind", ["accounts", "one account"])
+@pytest.mark.parametrize("kind", ["accounts", "jwt", "one account"])
 async def test_only_a_bridge_hands_in_what_links_say(tmp_path: Path, kind: str) -> None:
     async with started(kind, tmp_path, staff=WITH_GATE) as house, house.working():
         run = await house.question("T1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -119,9 +120,22 @@ class MailServer:
             client.close()
 
     def _unreachable(self, error: Exception) -> str:
+        if (certificate := _certificate_error(error)) is not None:
+            return (
+                f"the mail server {self.host} has a certificate that is not valid here: "
+                f"{certificate.verify_message.rstrip('.')}"
+            )
         code = getattr(error, "code", None)
         said = f"answers {code}" if code else f"cannot be reached ({type(error).__name__})"
         return f"the mail server {self.host} {said}"
+
+
+def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """What is wrong with the server's certificate, if that is why the connection failed."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ssl.SSLCertVerificationError):
+        found = found.__cause__ or found.__context__
+    return found
 
 
 class Mailing:

@@ -1,0 +1,120 @@
+"""What is promised of mails, webhooks and `only=`: each has a fault here that its test catches."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from pathlib import Path
+from typing import Any
+
+import aiosmtplib
+import pytest
+from _pytest.outcomes import Failed
+
+from layby.actors.people.answer_admission import AnswerAdmission
+from layby.actors.people.channels import email, webhook
+from tests.acceptance.test_email import (
+    test_a_mail_that_is_sent_again_has_the_same_id as same_mail,
+)
+from tests.acceptance.test_email import (
+    test_greylisting_is_tried_again_and_nobody_gets_two_mails as greylisted,
+)
+from tests.acceptance.test_email_tls import (
+    test_a_server_that_offers_no_tls_gets_neither_the_mail_nor_the_password as no_tls,
+)
+from tests.acceptance.test_email_tls import (
+    test_a_wrong_certificate_gets_neither_the_mail_nor_the_password as wrong_certificate,
+)
+from tests.acceptance.test_only import test_nobody_else_can_answer as nobody_else
+from tests.acceptance.test_webhook import (
+    Receiver,
+    receiver,
+)
+from tests.acceptance.test_webhook import (
+    test_a_question_is_posted_as_a_cloud_event as cloud_event,
+)
+from tests.acceptance.test_webhook import (
+    test_an_event_that_is_posted_again_has_the_same_id as same_event,
+)
+from tests.engine import Engine
+from tests.fix_smtp import PostOffice
+
+__all__ = ["receiver"]
+pytestmark = pytest.mark.proof
+
+
+async def test_a_mail_whose_id_is_new_each_time_is_seen(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = itertools.count()
+    monkeypatch.setattr(email, "message_id", lambda domain, *_: f"<{next(ids)}@{domain}>")
+    with pytest.raises(AssertionError):
+        await same_mail(office)
+
+
+async def test_a_second_mail_to_those_who_have_theirs_is_seen(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(email.Email, "_keep", lambda *_: None)
+    with pytest.raises(AssertionError):
+        await greylisted(office)
+
+
+def _trusting(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    init = aiosmtplib.SMTP.__init__
+
+    def trusting(client: Any, **given: Any) -> None:
+        init(client, **{**given, **options})
+
+    monkeypatch.setattr(aiosmtplib.SMTP, "__init__", trusting)
+
+
+@pytest.mark.parametrize("kind", ["smtp+starttls", "smtps"])
+async def test_a_certificate_that_nobody_checks_is_seen(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _trusting(monkeypatch, validate_certs=False)
+    with pytest.raises(Failed, match="DID NOT RAISE"):
+        await wrong_certificate(kind, "another host", tmp_path, monkeypatch)
+
+
+async def test_tls_only_where_it_is_offered_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    _trusting(monkeypatch, start_tls=None)
+    with pytest.raises(Failed, match="DID NOT RAISE"):
+        await no_tls(monkeypatch)
+
+
+async def test_a_signature_that_leaves_out_the_time_is_seen(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = webhook.signed
+
+    def undated(id_: str, body: bytes, keys: list[bytes], at: int) -> dict[str, str]:
+        return {**signed(id_, body, keys, 0), "webhook-timestamp": str(at)}
+
+    monkeypatch.setattr(webhook, "signed", undated)
+    with pytest.raises(ValueError, match="not signed by Layby"):
+        await cloud_event(receiver)
+
+
+async def test_an_event_whose_id_is_new_each_time_is_seen(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "_id", lambda *_: secrets.token_hex(16))
+    with pytest.raises(AssertionError):
+        await same_event(receiver)
+
+
+@pytest.mark.nats
+async def test_an_answer_of_somebody_else_is_seen_to_count(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why_not = AnswerAdmission.why_not
+
+    def anybody(rule: Any, ticket: str, question: Any, sent: Any) -> str:
+        reason = why_not(rule, ticket, question, sent)
+        return "" if reason.startswith("only ") else reason
+
+    monkeypatch.setattr(AnswerAdmission, "why_not", anybody)
+    with pytest.raises(AssertionError):
+        await nobody_else(engine)
