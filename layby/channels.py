@@ -7,6 +7,7 @@ from .actors.people.channels.slack import slack
 from .actors.people.channels.webhook import webhook
 from .runtime.channel import (
     Card,
+    CardAskBack,
     CardVote,
     Channel,
     ChannelError,
@@ -19,6 +20,7 @@ from .runtime.channel import (
 
 __all__ = [
     "Card",
+    "CardAskBack",
     "CardVote",
     "Channel",
     "ChannelError",

@@ -27,6 +27,18 @@ class CardVote(msgspec.Struct, frozen=True, kw_only=True):
     choice: str
 
 
+class CardAskBack(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a person asked back before they answer."""
+
+    by: str
+    text: str
+    """Empty if the question is confidential."""
+    reply: str = ""
+    """Empty if there is none yet, or the question is confidential."""
+    status: Literal["waiting", "replied", "failed"] = "waiting"
+    """`failed`: there will be no reply."""
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """An open or closed question, as it is shown to the people of one role.
 
@@ -97,6 +109,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """Who has said that they will answer it; empty: nobody, or their claim has expired."""
     claimed_until: float = 0.0
     """Unix seconds."""
+    asked_back: tuple[CardAskBack, ...] = ()
+    """What people asked back, oldest first, with the replies."""
     run_status: str = ""
     """How the run ended: completed, failed or cancelled; empty: it goes on."""
     result: str = ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...bus.names import Names
 from ...runtime.acts import claim_at
-from ...runtime.channel import Card, CardVote
+from ...runtime.channel import Card, CardAskBack, CardVote
 from ...runtime.choice import choice_of
 from ...runtime.form_text import choices
 from ...runtime.ladder import NO_LADDER, PERSON, Ladder, LadderRung
@@ -20,6 +20,7 @@ from .answer_lines import accepted_from, answer_with
 from .asked_of import asked_also_of
 from .confidential import veiled
 from .parked_question import ParkedQuestion, parked_question
+from .shown_ask_back import shown_ask_backs
 
 FIRST = -1
 """In place of a rung's place: the card that is sent because the question was asked."""
@@ -97,6 +98,7 @@ def card_of(
         closed_at=0.0 if is_open else question.at,
         claimed_by=claim.by if claim is not None else "",
         claimed_until=claim.until if claim is not None else 0.0,
+        asked_back=_asked_back(state, question),
         run_status=_ended(state),
         result=_result(state, secret=secret or question.confidential),
     )
@@ -118,6 +120,18 @@ def _votes(question: Question) -> tuple[CardVote, ...]:
             choice="" if question.confidential else choice_of(question, each.text),
         )
         for each in question.votes
+    )
+
+
+def _asked_back(state: RunState, question: Question) -> tuple[CardAskBack, ...]:
+    return tuple(
+        CardAskBack(
+            by=each.by,
+            text="" if question.confidential else each.text,
+            reply="" if question.confidential or each.failed else _short(each.reply),
+            status="failed" if each.failed else "replied" if each.replied_at else "waiting",
+        )
+        for each in shown_ask_backs(state, question)
     )
 
 

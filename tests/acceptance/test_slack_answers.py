@@ -18,6 +18,7 @@ from layby.runtime.forms import schema_of
 from tests.fix_slack import ONCALL, FakeSlack, Posted
 from tests.slack_cards import approval, card
 from tests.slack_desk import SmallDesk
+from tests.slack_rules import Block
 from tests.unit.test_slack_form import Refund
 
 PEOPLE = {"U0ADA": "ada", "U0BOB": "bob", "T0OTHER/U0CLEO": "cleo"}
@@ -40,6 +41,11 @@ class Room:
     async def told(self, user: str, words: str) -> None:
         """Wait until somebody was told something."""
         await until(lambda: any(words in each for each in self.fake.told(user)), words)
+
+    async def view(self) -> Block:
+        """The form that was opened."""
+        await until(lambda: bool(self.fake.views), "a form")
+        return self.fake.views[-1]
 
     @property
     def answers(self) -> list[tuple[str, Any]]:
@@ -269,7 +275,7 @@ async def test_a_value_that_means_nothing_is_refused(room: Room, value: str) -> 
 
 async def test_nobody_answers_in_slack_what_slack_cannot_vouch_for(room: Room) -> None:
     posted = await room.ask(asked(accept=("signature",)))
-    assert posted.labels == ["I'm on it", "Not mine"]
+    assert posted.labels == ["I'm on it", "Not mine", "Pass on…", "Ask back…"]
     for act in ("open", "choose"):
         value = value_of(Pressed(act, "T125", "q1", "developer", 0))
         await room.fake.act("U0ADA", posted, f"layby:{act}", value)
@@ -288,6 +294,49 @@ async def test_nobody_answers_in_slack_what_slack_cannot_vouch_for(room: Room) -
     await room.fake.press("U0BOB", posted, "Not mine")
     await room.told("U0BOB", "it is not yours")
     assert [each.says for each in room.desk.said] == ["claim", "claim", "decline"]
+
+
+async def test_somebody_passes_a_question_on(room: Room) -> None:
+    posted = await room.ask(asked(accept=("signature",)))
+    await room.fake.press("U0ADA", posted, "Pass on…")
+    view = await room.view()
+    assert view["title"]["text"] == "Pass on"
+    person = "Somebody who can answer for the role"
+    for entries in ({}, {person: "bob", "Or a role": "lead"}):
+        ack = await room.fake.submit("U0ADA", view, entries)
+        assert "a person, or write a role" in str(ack["errors"])
+    room.desk.outcomes += [Outcome(outcome="recorded", reason="person:bob is asked too")] * 2
+    await room.fake.submit("U0ADA", view, {person: "bob"})
+    await room.told("U0ADA", "Passed on. (person:bob is asked too)")
+    await room.fake.submit("U0ADA", view, {"Or a role": " role:lead "})
+    await until(lambda: len(room.desk.said) == 2, "a second pass")
+    assert [(each.says, each.person, each.text) for each in room.desk.said] == [
+        ("pass", "ada", "person:bob"),
+        ("pass", "ada", "role:lead"),
+    ]
+
+
+async def test_somebody_asks_back(room: Room) -> None:
+    posted = await room.ask(asked())
+    await room.fake.press("U0ADA", posted, "Ask back…")
+    view = await room.view()
+    ack = await room.fake.submit("U0ADA", view, {"What do you want to know?": "  "})
+    assert "Fill this in" in str(ack["errors"])
+    room.desk.outcomes.append(Outcome(outcome="recorded", by="ada"))
+    await room.fake.submit("U0ADA", view, {"What do you want to know?": "Why <900> EUR?"})
+    await room.told("U0ADA", "It is asked")
+    [said] = room.desk.said
+    assert (said.says, said.text, said.answer) == ("ask-back", "Why <900> EUR?", None)
+
+
+@pytest.mark.parametrize("label", ["Pass on…", "Ask back…"])
+async def test_a_stranger_neither_passes_it_on_nor_asks_back(room: Room, label: str) -> None:
+    posted = await room.ask(asked())
+    await room.fake.press("U0ADA", posted, label)
+    view = await room.view()
+    await room.fake.submit("U0EVE", view, {"Or a role": "lead", "What do you want to know?": "x"})
+    await room.told("U0EVE", "I do not know who you are")
+    assert room.desk.said == []
 
 
 async def test_an_old_card_still_ends_in_a_receipt(room: Room) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from layby.actors.people.channels.slack_button import pressed_in
 from layby.actors.people.channels.slack_card import FULL, LEAST, message_of, reply_of, result_of
-from layby.channels import Card, CardVote
+from layby.channels import Card, CardAskBack, CardVote
 from tests.slack_cards import ASKED, approval, card
 from tests.slack_rules import buttons_of, plain_texts, wrong_with_message
 
@@ -44,6 +44,16 @@ CARDS = st.builds(
     digest=st.sampled_from(["", "a4c40b38ddc2"]),
     accept=st.lists(st.sampled_from(["nats", "slack", "signature", "none"]), max_size=2).map(tuple),
     needed=HOSTILE,
+    asked_back=st.lists(
+        st.builds(
+            CardAskBack,
+            by=HOSTILE,
+            text=HOSTILE,
+            reply=HOSTILE,
+            status=st.sampled_from(["waiting", "replied", "failed"]),
+        ),
+        max_size=4,
+    ).map(tuple),
     votes=st.lists(st.builds(CardVote, by=HOSTILE, role=WORDS, choice=HOSTILE), max_size=30).map(
         tuple
     ),
@@ -124,7 +134,7 @@ def test_a_question_is_shown_with_everything_that_people_need() -> None:
     ):
         assert each in words
     assert message.text == "Question for developer · T125: Is this a known problem?"
-    assert labels(asked) == ["Answer…", "I'm on it", "Not mine"]
+    assert labels(asked) == ["Answer…", "I'm on it", "Not mine", "Pass on…", "Ask back…"]
 
 
 def test_a_call_is_approved_only_by_what_is_shown_whole() -> None:
@@ -159,11 +169,29 @@ def test_a_few_short_choices_are_buttons_and_others_are_in_a_form() -> None:
 
 def test_where_slacks_word_does_not_count_there_is_nothing_to_answer_with() -> None:
     signed = approval(accept=("signature",), answer_with=("layby answer T125 approve",))
-    assert labels(signed) == ["I'm on it", "Not mine"]
+    assert labels(signed) == ["I'm on it", "Not mine", "Pass on…", "Ask back…"]
     words = plain_texts(message_of(signed, USERS).blocks)
     assert "An answer given in Slack does not count" in words
     assert "layby answer T125 approve" in words
     assert "Approve" in labels(approval(accept=("nats", "slack")))
+
+
+def test_what_was_asked_back_is_shown_with_its_reply() -> None:
+    asked = card(
+        asked_back=(
+            CardAskBack(by="eve", text="First?", reply="Long ago.", status="replied"),
+            CardAskBack(by="bob", text="Why <!channel> 900?", reply="Twice.", status="replied"),
+            CardAskBack(by="ada", text="And?"),
+        )
+    )
+    words = plain_texts(message_of(asked, USERS).blocks)
+    assert "bob asks back: Why <!channel> 900?\nReply: Twice." in words
+    assert "ada asks back: And?\nno reply yet" in words
+    assert "First?" not in words
+    gone = card(asked_back=(CardAskBack(by="ada", text="", status="failed"),))
+    assert "ada asks back: (confidential)\nthere is no reply" in plain_texts(
+        message_of(gone, USERS).blocks
+    )
 
 
 def test_a_command_is_shown_whole_or_not_at_all() -> None:

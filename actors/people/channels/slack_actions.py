@@ -36,6 +36,8 @@ def actions(card: Card, *, all_shown: bool) -> list[Block]:
     about = [
         button("I'm on it", _pressed(card, "claim")),
         button("Not mine", _pressed(card, "decline")),
+        button("Pass on…", _pressed(card, "pass")),
+        button("Ask back…", _pressed(card, "ask-back")),
     ]
     return [*answers, *about]
 

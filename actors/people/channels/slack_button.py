@@ -8,8 +8,11 @@ from typing import Final, Literal
 
 import msgspec
 
-Act = Literal["approve", "reject", "explain", "choose", "open", "claim", "decline"]
-"""`explain` opens a form for the reason of a rejection, `open` one for any answer."""
+Act = Literal[
+    "approve", "reject", "explain", "choose", "open", "claim", "decline", "pass", "ask-back"
+]
+"""`explain` opens a form for the reason of a rejection, `open` one for any answer, `pass` one for
+whom to pass it to, `ask-back` one for what is asked back."""
 
 PREFIX: Final = "layby:"
 """Begins the id of each button."""

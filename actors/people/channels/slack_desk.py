@@ -7,7 +7,7 @@ and choices, is believed only as far as the question itself has it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -29,6 +29,9 @@ log = structlog.get_logger("layby.slack")
 _LOOK: Final = 2.0
 """Seconds to look up a question while Slack waits for the reply to a form, which may take three."""
 _SHOWN: Final = 1_500
+_SAYING: Final = frozenset({"pass", "ask-back"})
+"""Acts with a form that answer nothing."""
+_FORMS: Final = _SAYING | {"open", "explain"}
 
 
 class Speaker(NamedTuple):
@@ -86,9 +89,9 @@ class Reception:
         elif button.act in {"claim", "decline"}:
             says: Said = "claim" if button.act == "claim" else "decline"
             await self.say(speaker, _inbound(button, speaker, says=says))
-        elif not may_answer(card):
+        elif button.act not in _SAYING and not may_answer(card):
             await self.whisper(speaker, NOT_HERE)
-        elif button.act in {"open", "explain"}:
+        elif button.act in _FORMS:
             await self._open(speaker, button, card, trigger)
         elif (answer := _answer(button, card)) is None:
             await self.whisper(speaker, FORGED)
@@ -99,7 +102,7 @@ class Reception:
         if card.status != "open":
             await self.whisper(speaker, closed(card, speaker.person))
             return
-        view = view_of(button, card, speaker.conversation)
+        view = view_of(button, card, speaker.conversation, [*self.people.users])
         await self.api.call("views.open", {"trigger_id": trigger, "view": view})
 
     async def submitted(self, body: Mapping[str, Any], origin: Origin) -> Submitted:
@@ -118,8 +121,8 @@ class Reception:
             return Submitted({block_id(0): "The question cannot be read right now. Try again."})
         if card is None:
             return Submitted({}, speaker=speaker, refusal=UNKNOWN)
-        if not may_answer(card):
-            return Submitted({}, speaker=speaker, refusal=NOT_HERE)
+        if button.act in _SAYING:
+            return _said(view, button, card, speaker, [*self.people.users])
         return _read(view, button, card, speaker)
 
     async def hand_in(self, form: Submitted) -> None:
@@ -210,6 +213,8 @@ def _answer(button: Pressed, card: Card) -> str | None:
 
 def _read(view: Mapping[str, Any], button: Pressed, card: Card, speaker: Speaker) -> Submitted:
     """What a form says about a question."""
+    if not may_answer(card):
+        return Submitted({}, speaker=speaker, refusal=NOT_HERE)
     if button.act not in {"open", "explain"} or (button.act == "explain") != bool(card.digest):
         return Submitted({}, speaker=speaker, refusal=FORGED)
     try:
@@ -225,8 +230,30 @@ def _read(view: Mapping[str, Any], button: Pressed, card: Card, speaker: Speaker
     return Submitted({}, _inbound(button, speaker, answer=answer), speaker)
 
 
+def _said(
+    view: Mapping[str, Any], button: Pressed, card: Card, speaker: Speaker, people: Sequence[str]
+) -> Submitted:
+    """What a form says besides an answer: whom it is passed to, or what is asked back."""
+    fields = fields_for(button, card, people)
+    found = entered(None, fields, typed_in(view, fields))
+    if found.errors:
+        return Submitted({block_id(n): literal(why, _SHOWN) for n, why in found.errors.items()})
+    if button.act == "ask-back":
+        return Submitted({}, _inbound(button, speaker, says="ask-back", text=found.answer), speaker)
+    person, role = found.answer.get("person", ""), found.answer.get("role", "").strip()
+    if bool(person) == bool(role):
+        return Submitted({block_id(len(fields) - 1): "Choose a person, or write a role."})
+    to = f"person:{person}" if person else f"role:{role.removeprefix('role:')}"
+    return Submitted({}, _inbound(button, speaker, says="pass", text=to), speaker)
+
+
 def _inbound(
-    button: Pressed, speaker: Speaker, *, says: Said = "answer", answer: Any = None
+    button: Pressed,
+    speaker: Speaker,
+    *,
+    says: Said = "answer",
+    answer: Any = None,
+    text: str = "",
 ) -> Inbound:
     return Inbound(
         says=says,
@@ -235,4 +262,5 @@ def _inbound(
         role=button.role,
         person=speaker.person,
         answer=answer,
+        text=text,
     )

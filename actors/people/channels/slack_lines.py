@@ -9,6 +9,8 @@ from ....runtime.channel import Card
 from .slack_parts import Block, date, marked, small
 
 _VOTES: Final = 20
+_ASKED_BACK: Final = 2
+"""More of it is in the console."""
 _PERSON: Final = "person:"
 
 
@@ -55,7 +57,7 @@ def others(card: Card, users: Mapping[str, str]) -> list[Block]:
 
 
 def progress(card: Card) -> list[Block]:
-    """What it takes, who has voted, and who is on it."""
+    """What it takes, who has voted, who is on it, and what was asked back."""
     lines: list[Block] = []
     if card.needed:
         lines.append(small(f"It takes: {card.needed}"))
@@ -63,6 +65,17 @@ def progress(card: Card) -> list[Block]:
         lines.append(small(_votes(card)))
     if card.claimed_by and card.status == "open":
         lines.append(small(f"{card.claimed_by} is on it", *_until(card.claimed_until)))
+    return [*lines, *_asked_back(card)]
+
+
+def _asked_back(card: Card) -> list[Block]:
+    """What was asked back last, and what came of it."""
+    lines: list[Block] = []
+    for each in card.asked_back[-_ASKED_BACK:]:
+        lines.append(small(f"{each.by} asks back: {each.text or '(confidential)'}"))
+        words = {"waiting": "no reply yet", "failed": "there is no reply"}
+        reply = words.get(each.status) or each.reply or "(confidential)"
+        lines.append(small(f"Reply: {reply}" if each.status == "replied" else reply))
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,19 @@ _LONGEST: Final = 3_000
 """Characters that Slack takes in a field."""
 _ONE_LINE: Final = 200
 _REASON: Final = FormField(name="", kind="text", label="Reason", required=False)
+_BACK: Final = FormField(
+    name="", kind="text", label="What do you want to know?", schema={"maxLength": 2_000}
+)
+_ROLE: Final = FormField(
+    name="role", kind="text", label="Or a role", required=False, schema={"maxLength": 32}
+)
+_PEOPLE: Final = 100
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "explain": ("Reject", "Reject"),
+    "pass": ("Pass on", "Pass on"),
+    "ask-back": ("Ask back", "Ask"),
+}
+"""The title of a form and its button, by what opens it; otherwise it is an answer."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,24 +63,30 @@ def origin_in(text: object) -> Origin | None:
         return None
 
 
-def fields_for(pressed: Pressed, card: Card) -> list[FormField]:
-    """The fields of the form that a button opens."""
-    return [_REASON] if pressed.act == "explain" else fields_of(card.form)
+def fields_for(pressed: Pressed, card: Card, people: Sequence[str] = ()) -> list[FormField]:
+    """The fields of the form that a button opens; `people` are those who are known here."""
+    if pressed.act == "pass":
+        known = tuple(sorted(people))[:_PEOPLE]
+        label = "Somebody who can answer for the role"
+        person = FormField(name="person", kind="choice", label=label, required=False, choices=known)
+        return [*([person] if known else []), _ROLE]
+    special = {"explain": _REASON, "ask-back": _BACK}.get(pressed.act)
+    return [special] if special is not None else fields_of(card.form)
 
 
-def view_of(pressed: Pressed, card: Card, conversation: str) -> Block:
-    """The form that a button opens."""
-    rejects = pressed.act == "explain"
+def view_of(pressed: Pressed, card: Card, conversation: str, people: Sequence[str] = ()) -> Block:
+    """The form that a button opens; `people` are those who are known here."""
+    name, send = _WORDS.get(pressed.act, ("Answer", "Send"))
     origin = Origin(value=value_of(pressed), conversation=conversation)
     question = cut(card.text, _QUESTION)
     blocks = [small(title(card)), said(question.text)]
-    blocks += [_input(n, each) for n, each in enumerate(fields_for(pressed, card))]
+    blocks += [_input(n, each) for n, each in enumerate(fields_for(pressed, card, people))]
     return {
         "type": "modal",
         "callback_id": CALLBACK,
         "private_metadata": msgspec.json.encode(origin).decode(),
-        "title": plain("Reject" if rejects else "Answer", _TITLE),
-        "submit": plain("Reject" if rejects else "Send", _TITLE),
+        "title": plain(name, _TITLE),
+        "submit": plain(send, _TITLE),
         "close": plain("Cancel", _TITLE),
         "blocks": blocks,
     }

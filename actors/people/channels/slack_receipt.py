@@ -12,6 +12,7 @@ _SAID: Final[dict[Said, str]] = {
     "answer": "Your answer counts.",
     "claim": "You are on it: the others can see that.",
     "decline": "Noted: it is not yours.",
+    "pass": "Passed on.",
     "ask-back": "It is asked: the reply comes on the card.",
 }
 _DONE: Final = frozenset({"accepted", "recorded"})
