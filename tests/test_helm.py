@@ -234,6 +234,22 @@ def test_an_app_has_workers_of_its_own() -> None:
     assert all(each["spec"]["maxUnavailable"] == 1 for each in budgets.values())
 
 
+@pytest.mark.parametrize(
+    ("own", "image"),
+    [
+        ("{pullPolicy: Always}", "layby@sha256:" + "0" * 64),
+        ('{tag: "7"}', "layby:7"),
+        ("{repository: shop}", "shop:0.1.0"),
+        ('{repository: shop, digest: "sha256:%s"}' % ("1" * 64), "shop@sha256:" + "1" * 64),
+    ],
+)
+def test_a_digest_is_of_one_image_alone(own: str, image: str, tmp_path: Path) -> None:
+    values = f"image: {{digest: 'sha256:{'0' * 64}'}}\nworkers: {{worker: {{image: {own}}}}}\n"
+    (tmp_path / "values.yaml").write_text(values)
+    found = documents(*WORKER, values=(tmp_path / "values.yaml",))
+    assert containers(found)["worker"]["image"] == containers(found)["provision"]["image"] == image
+
+
 def test_a_notifier_runs_as_workers_do() -> None:
     found = documents(values=THREE_NODES)
     notify, worker = (containers(found)[name] for name in ("shop-notify", "shop"))

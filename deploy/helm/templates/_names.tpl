@@ -17,9 +17,13 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* (root, image): of Layby, with what the component sets over it. */}}
+{{/* (root, image): of Layby, with what the component sets over it. A digest is of one image alone. */}}
 {{- define "layby.image" -}}
-{{- $image := mergeOverwrite (deepCopy .root.Values.image) (.image | default dict) }}
+{{- $own := .image | default dict }}
+{{- $image := mergeOverwrite (deepCopy .root.Values.image) $own }}
+{{- if or $own.repository $own.tag }}
+{{- $_ := set $image "digest" ($own.digest | default "") }}
+{{- end }}
 {{- $image.repository }}
 {{- if $image.digest }}@{{ $image.digest }}
 {{- else }}:{{ $image.tag | default .root.Chart.AppVersion }}
