@@ -14,7 +14,7 @@ from .timers import HELD
 _NANOS = 1_000_000_000
 _PLAIN = Names()
 _MIB = 1024 * 1024
-SAID = ("response", "claim", "pass", "decline", "ask-back")
+SAID = ("response", "claim", "pass", "decline", "ask-back", "opened")
 """What people say to questions: the second word of the subjects."""
 _DAY = 86_400
 _NO_DUPLICATES = {"duplicate_window": 100_000_000}

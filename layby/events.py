@@ -13,6 +13,7 @@ import msgspec
 from .ask_back_events import QuestionAskedBack as QuestionAskedBack  # noqa: PLC0414  public here
 from .ask_back_events import QuestionReplied as QuestionReplied  # noqa: PLC0414  public here
 from .event_number import number as number  # noqa: PLC0414  public here
+from .question_events import QuestionOpened as QuestionOpened  # noqa: PLC0414  public here
 from .runtime.status import RunStatus
 from .runtime.streaming import Event, TextDelta
 
@@ -367,6 +368,7 @@ AnyEvent: TypeAlias = (
     | QuestionDeclined
     | QuestionAskedBack
     | QuestionReplied
+    | QuestionOpened
     | QuestionNotified
     | QuestionUndelivered
     | QuestionVoted

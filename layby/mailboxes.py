@@ -25,6 +25,7 @@ from .bus.token import encode
 from .commands import ALL, CONSUMER, STREAM
 from .runtime.act_records import VERBS
 from .runtime.channel import Channel
+from .runtime.opened_records import OPENED
 
 _WAITS = "waits"
 _MAIL_WAIT = 15.0
@@ -205,7 +206,7 @@ def _answers(role: str) -> Row:
 
 def _acts(role: str) -> Row:
     """What people say to questions besides answers: in nobody's way who answers."""
-    first, *also = (f"{role}.{verb}.>" for verb in VERBS)
+    first, *also = (f"{role}.{verb}.>" for verb in (*VERBS, OPENED))
     spec = ConsumerSpec(
         stream="ANSWERS",
         name=f"acts-{role}",

@@ -178,8 +178,8 @@ class Undeliverable(ChannelError):
     """A channel will never be able to show this card: its address is wrong, or it is refused."""
 
 
-Said = Literal["answer", "claim", "pass", "decline", "ask-back"]
-"""What a person can say to a question."""
+Said = Literal["answer", "claim", "pass", "decline", "ask-back", "opened"]
+"""What a person can say to a question; `opened`: they look at it, and there is no receipt."""
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):

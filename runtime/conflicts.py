@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, ask_back_fold, card_fold, closing, ladder_fold, repairs
+from . import act_fold, ask_back_fold, card_fold, closing, ladder_fold, opened_fold, repairs
 from .card_records import Notified
 from .entry import (
     Addressed,
@@ -135,6 +135,7 @@ _CONFLICTS: dict[type[Record], Callable[[RunState, Any], bool]] = {
     **ask_back_fold.CONFLICTS,
     **ladder_fold.CONFLICTS,
     **card_fold.CONFLICTS,
+    **opened_fold.CONFLICTS,
     **repairs.CONFLICTS,
 }
 

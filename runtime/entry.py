@@ -19,6 +19,7 @@ from .call import Call
 from .card_records import Notified, Undelivered
 from .code_place import Place
 from .ladder_records import Laddered, Reached
+from .opened_records import OpenedQuestion
 from .quorum import Quorum
 from .spent import Spent
 from .unseen_records import Claimed, Removed
@@ -369,6 +370,7 @@ Record: TypeAlias = (
     | Declined
     | AskedBack
     | Replied
+    | OpenedQuestion
     | Notified
     | Undelivered
     | Addressed

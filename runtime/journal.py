@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import act_fold, ask_back_fold, card_fold, closing, ladder_fold, repairs, trace_fold
+from . import (
+    act_fold,
+    ask_back_fold,
+    card_fold,
+    closing,
+    ladder_fold,
+    opened_fold,
+    repairs,
+    trace_fold,
+)
 from .card_records import Notified
 from .closing import Refuses
 from .entry import (
@@ -361,6 +370,7 @@ _FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
     **ask_back_fold.FOLDS,
     **ladder_fold.FOLDS,
     **card_fold.FOLDS,
+    **opened_fold.FOLDS,
     **closing.FOLDS,
     **repairs.FOLDS,
 }

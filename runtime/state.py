@@ -19,6 +19,7 @@ from .call import Call
 from .cards import SentCard
 from .entry import NULL, ROOT, Failure, Origin, Raw, Voted
 from .ladder import NO_LADDER, Ladder
+from .opened_records import OpenedQuestion
 from .quorum import Quorum, roles_of
 from .sent import Sent
 from .spent import Spent
@@ -52,7 +53,9 @@ FORM_WITH_ONLY = 7
 """The same of a run that has asked a question that one person alone may answer."""
 FORM_WITH_ASK_BACKS = 8
 """The same of a run to one of whose questions people asked something back."""
-FORMS = frozenset(range(FORM, FORM_WITH_ASK_BACKS + 1))
+FORM_WITH_OPENED = 9
+"""The same of a run whose log says who has looked at its questions."""
+FORMS = frozenset(range(FORM, FORM_WITH_OPENED + 1))
 NEVER = 1e12
 """A deadline that never comes, Unix seconds."""
 STATUSES: tuple[str, ...] = get_args(RunStatus)
@@ -233,6 +236,8 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What people said to questions besides answering, by the questions' ids."""
     asked_back: dict[str, list[AskBack]] = {}
     """What people asked back about questions, by the questions' ids."""
+    opened: dict[str, list[OpenedQuestion]] = {}
+    """Who said that they looked at questions, by the questions' ids; see `openings`."""
     cards: dict[str, list[SentCard]] = {}
     """Of the questions that were shown on channels, by their ids."""
     asking_since: float = 0.0

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from .act_records import ClaimedQuestion, Declined, Passed, Said
+from .act_records import ClaimedQuestion, Declined, Passed
 from .ask_back_records import AskedBack, Replied
 from .card_records import FAILED, HELD, SENT, Notified, Undelivered
 from .entry import (
@@ -32,6 +32,7 @@ from .entry import (
 )
 from .failure import reason_of
 from .ladder_records import ASKED, ESCALATION, REMINDER, Reached, told
+from .opened_records import Heard, OpenedQuestion
 from .run import LiveRun
 from .state import ANSWERED, CANCELLED, COMPLETED, NO_QUORUM, RunState
 from .telemetry import texts
@@ -147,7 +148,11 @@ def _replied(live: LiveRun, record: Replied) -> None:
         log.info("question.replied", **_about_act(live.state, record), **texts(text=record.text))
 
 
-def _about_act(state: RunState, record: Said | AskedBack | Replied) -> dict[str, Any]:
+def _opened(live: LiveRun, record: OpenedQuestion) -> None:
+    log.info("question.opened", **_about_act(live.state, record), channel=record.channel)
+
+
+def _about_act(state: RunState, record: Heard) -> dict[str, Any]:
     return {**_about(state), "question": record.id, "by": record.by}
 
 
@@ -236,6 +241,7 @@ _WRITERS: dict[type[Record], Callable[[LiveRun, Any], None]] = {
     Declined: _declined,
     AskedBack: _asked_back,
     Replied: _replied,
+    OpenedQuestion: _opened,
     Notified: _notified,
     Undelivered: _undelivered,
     Blocked: _blocked,

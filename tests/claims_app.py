@@ -6,7 +6,8 @@ from typing import Any
 
 from layby import App, Role, Rung
 
-POINTS = ("before_act", "after_act", "after_act_shown")
+OPENED_POINTS = ("before_opened", "after_opened", "after_opened_shown")
+POINTS = ("before_act", "after_act", "after_act_shown", *OPENED_POINTS)
 """The crash points that only what people say besides answers meets."""
 app = App(
     "claims",

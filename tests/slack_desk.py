@@ -16,6 +16,7 @@ class SmallDesk:
 
     cards: dict[str, Card] = field(default_factory=dict[str, Card])
     said: list[Inbound] = field(default_factory=list[Inbound])
+    opened: list[Inbound] = field(default_factory=list[Inbound])
     via: set[str] = field(default_factory=set[str])
     outcomes: deque[Outcome] = field(default_factory=deque[Outcome])
     """What becomes of what is said next."""
@@ -31,6 +32,9 @@ class SmallDesk:
 
     async def say(self, said: Inbound, *, via: str) -> Outcome:
         """Take what a person said."""
+        if said.says == "opened":
+            self.opened.append(said)
+            return Outcome(outcome="stored")
         if self.fails:
             raise self.fails.popleft()
         before = [each for each in self.said if each.question == said.question]

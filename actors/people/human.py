@@ -23,6 +23,7 @@ from ...runtime.gate import Gate
 from ...runtime.host import Host
 from ...runtime.ladder_records import Reached
 from ...runtime.mail import mail_of
+from ...runtime.opened_records import OPENED
 from ...runtime.ports import Due
 from ...runtime.run import LiveRun
 from ...runtime.signature import HEADER
@@ -37,6 +38,7 @@ from .duty import Duties
 from .early_answers import EarlyAnswers, Found, lookahead_consumer
 from .notices import Notices
 from .open_questions import OpenQuestions
+from .opening import Openings
 from .question_closing import QuestionCloser
 from .question_publisher import QuestionPublisher
 from .receipts import Receipts
@@ -101,6 +103,7 @@ class Human:
             closer=self._closer,
             decider=ActDecider(host, duties, self.rungs),
         )
+        self._openings = Openings(role, host, requests, closer=self._closer, listed=listed)
         self._again = RungPublisher(
             role,
             host,
@@ -212,8 +215,11 @@ class Human:
             await issuing
 
     async def act(self, delivery: Delivery) -> None:
-        """Record what somebody says to a question besides answering it."""
-        await self._acts.take(delivery)
+        """Record what somebody says to a question besides answering it, or that they look at it."""
+        if self._names.own(delivery.subject).split(".")[1] == OPENED:
+            await self._openings.take(delivery)
+        else:
+            await self._acts.take(delivery)
 
     async def due(self, due: Due, delivery: Delivery) -> None:
         """Close a question whose deadline has passed, unless it is closed."""

@@ -159,9 +159,9 @@ class OpenQuestions:
         The marker that remains prevents a row that another worker is about to write.
         """
         asked = self._unlisted.pop(question.id, 0.0)
-        # Another worker may have listed it to show a rung, a vote or a card.
+        # Another worker may have listed it to show a rung, a vote, a card, or what people said.
         state = live.state
-        said = (state.cards, state.acts, state.asked_back)
+        said = (state.cards, state.acts, state.asked_back, state.opened)
         shown = question.quorum is not None or any(each.get(question.id) for each in said)
         shown = shown or any(each.reached for each in _ladder(live, question).rungs)
         if self._loop.time() - asked < self._index.later.delay and not shown:

@@ -14,6 +14,7 @@ from ...runtime.call import Call
 from ...runtime.choice import choice_of
 from ...runtime.entry import Voted
 from ...runtime.index import IndexRow
+from ...runtime.openings import openings
 from ...runtime.question_fields import fields_of
 from ...runtime.quorum import Quorum, roles_of
 from ...runtime.state import WAITING, Question, RunState
@@ -22,6 +23,7 @@ from .shown_acts import ShownClaim, shown_claim
 from .shown_ask_back import ShownAskBack
 from .shown_card import ShownCard, shown_cards
 from .shown_ladder import ShownRung, ShownTo, shown_ladder
+from .shown_openings import ShownOpening, shown_openings
 
 UNKNOWN = -1
 """Stands for a sequence that is not known."""
@@ -120,6 +122,8 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     """What people asked back, as the list of open questions has it; a ticket's record does not."""
     stopped_at: str = ""
     """Since when its clock stands, because something asked back has no reply; empty: it runs."""
+    opened: tuple[ShownOpening, ...] = ()
+    """Who has looked at it, in the order of time."""
 
     def __post_init__(self) -> None:
         """Refuse fields that cannot be shown or used in a subject. Raises ValueError."""
@@ -172,6 +176,7 @@ def parked_question(run: RunState, question: Question, shown: Shown = NOT_SHOWN)
         declined=list(declined(acts)),
         cards=shown_cards(run.cards.get(question.id, ())),
         stopped_at=iso(question.stopped_at) if question.stopped_at and not closed else "",
+        opened=shown_openings(openings(run, question.id)),
     )
 
 

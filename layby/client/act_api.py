@@ -10,12 +10,13 @@ from ..actors.people.answer import Receipt
 from ..actors.people.answer_subject import via_subject
 from ..bus.token import encode, is_word
 from ..runtime.ask_back_records import ASK_BACK
+from ..runtime.opened_records import OPENED
 from ..runtime.vouched import VIA, Via
 from .answer_api import AnswerApi
 
 
 class ActApi(AnswerApi):
-    """Claims questions, passes them on, declines them, asks back."""
+    """Claims questions, passes them on, declines them, asks back; says who has looked."""
 
     async def claim(
         self,
@@ -103,6 +104,39 @@ class ActApi(AnswerApi):
         """
         place = _place(f"{role}.decline.{encode(ticket)}", by, via)
         return await self._act(place, {"questionId": question_id}, timeout)
+
+    async def opened(
+        self,
+        ticket: str,
+        *,
+        by: str,
+        question_id: str,
+        role: str = "developer",
+        channel: str = "",
+        via: Via | None = None,
+    ) -> None:
+        """Say that somebody has looked at an open question. There is no receipt.
+
+        A worker records the first time of each person; more of them change nothing.
+
+        Args:
+            ticket: The question's ticket.
+            by: Who has looked at it; see `claim`.
+            question_id: The question's id.
+            role: The role that was asked.
+            channel: Where they looked, a word such as `console`; empty: nothing is said of that.
+            via: As of `claim`.
+
+        Raises:
+            InvalidTicket: no ticket can have that id.
+            PermissionDenied: the server does not let this user say it, or not in that name.
+            PublishUnconfirmed: it may not have been stored.
+            ValueError: `by` is not a word of letters, digits, `_` and `-`.
+        """
+        place = _place(f"{role}.{OPENED}.{encode(ticket)}", by, via)
+        body = {"questionId": question_id, **({"channel": channel} if channel else {})}
+        subject = self._names.subject(place)
+        await self._ask(self._requests.store(subject, msgspec.json.encode(body)), subject)
 
     async def ask_back(
         self,

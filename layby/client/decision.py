@@ -20,6 +20,7 @@ from .card_checks import of_cards
 from .decision_file import Check, Checks, Decision, Ended, Sent
 from .ladder_checks import of_ladder
 from .message_checks import in_time, of_messages, roles_asked
+from .opened_checks import of_opened
 from .vote_checks import of_votes
 
 
@@ -41,6 +42,7 @@ def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Chec
         *of_ladder(decision, _records(decision)),
         *of_ask_backs(decision, _records(decision)),
         *of_cards(decision, _placed(decision)),
+        *of_opened(decision, _placed(decision)),
     ]
 
 

@@ -28,6 +28,7 @@ from ..runtime.envelope import UNREADABLE, read
 from ..runtime.first_stored import entries
 from ..runtime.ladder import NO_LADDER
 from ..runtime.ladder_records import Laddered, Reached
+from ..runtime.opened_records import OpenedQuestion
 from ..runtime.run import LiveRun
 from ..runtime.signature import HEADER, digest
 from ..runtime.state import Question, RunState
@@ -52,8 +53,9 @@ from .decision_file import (
     Shown,
 )
 from .ladder_checks import laddered
+from .opened_checks import seen_by
 
-_SAID = (AskedBack, Replied)
+_SAID = (AskedBack, Replied, OpenedQuestion)
 _ABOUT = (Asked, Answered, Voted, Expired, Laddered, Reached, Notified, Undelivered, *_SAID)
 """The records that name their question."""
 _PROGRESS = 200
@@ -120,6 +122,7 @@ class DecisionApi:
             ladder=_ladder(asked, logged, places),
             cards=_cards(asked, logged, places),
             asked_back=asked_back_in(asked.id, (r for each in logged for r in _records(each))),
+            opened=seen_by(asked.id, ((m.n, each) for m in logged for each in _records(m))),
         )
 
     async def _run_of(self, question: str, progress: Progress | None) -> str:

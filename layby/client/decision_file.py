@@ -182,6 +182,20 @@ class AskBack(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """That somebody looked at the question for the first time, as an entry of the log says."""
+
+    by: str
+    at: str
+    vouched: str
+    channel: str = ""
+    """Where: `console`, `slack`; empty: not known."""
+    message: int
+    """The sequence of what says so, in the stream of answers."""
+    entry: int
+    """The position in the log."""
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How the question ended, as the log says."""
 
@@ -215,6 +229,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the question on each channel; None: a file of an earlier release."""
     asked_back: list[AskBack] | None = None
     """What people asked back, in the order of their stream; None: a file of an earlier release."""
+    opened: list[Seen] | None = None
+    """Who looked at the question; None: a file of an earlier release."""
 
 
 class Check(NamedTuple):

@@ -18,6 +18,7 @@ from ..bus.token import encode, is_word
 from ..runtime.ask_back_records import ASK_BACK
 from ..runtime.channel import Card, Inbound, Outcome, Said
 from ..runtime.first_stored import entries
+from ..runtime.opened_records import OPENED
 from ..runtime.run import LiveRun
 from ..runtime.state import RunState
 from ..runtime.vouched import VIA, Via
@@ -36,6 +37,7 @@ _NOUNS: Final[dict[Said, str]] = {
     "pass": "pass",
     "decline": "decline",
     "ask-back": ASK_BACK,
+    "opened": OPENED,
 }
 """The second word of the subject on which each is said."""
 
@@ -77,6 +79,9 @@ class AnswerDesk(AnswerApi):
             return Outcome(outcome="invalid", reason=data)
         plain = f"{said.role}.{_NOUNS[said.says]}.{encode(said.ticket)}"
         place = via_subject(plain, said.person, via)
+        if said.says == OPENED:
+            await self._requests.store(self._names.subject(place), data)
+            return Outcome(outcome="stored", by=said.person)
         try:
             receipt = await self._say(place, data, timeout=self._patience)
         except NoReceipt as error:

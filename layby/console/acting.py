@@ -15,6 +15,8 @@ from .login.session import Session, sender_of
 
 RECORDED: Final = frozenset({"recorded", "replied", "not_replied"})
 """Outcomes of what was recorded; the receipt of a reply may come first."""
+CONSOLE: Final = "console"
+"""Where people look at questions here."""
 
 
 class MayNot(LaybyError):
@@ -33,6 +35,32 @@ def name_here(session: Session, role: str) -> str:
     """The name under which somebody claims questions; empty: theirs cannot be in a subject."""
     name = sender_of(session, role)[0] or session.name
     return name if is_word(name) else ""
+
+
+def has_opened(question: QuestionRow, person: str) -> bool:
+    """Whether it is known that somebody has looked at a question."""
+    return any(each.by == person for each in question.opened)
+
+
+async def look(session: Session, question: QuestionRow) -> None:
+    """Say that whoever has signed in has looked at a question; nothing if that is known.
+
+    Raises:
+        MayNot: they may not answer the question, or their name cannot be part of a subject.
+        PermissionDenied: the server does not let them say it.
+        PublishUnconfirmed: it may not have been stored.
+    """
+    role = role_here(question, session)
+    by = _sender(session, question, role)
+    if not has_opened(question, by):
+        await session.client.opened(
+            question.ticket,
+            by=by,
+            role=role,
+            question_id=question.id,
+            channel=CONSOLE,
+            via=sender_of(session, role)[1],
+        )
 
 
 async def act(
@@ -56,11 +84,7 @@ async def act(
         PermissionDenied: the server does not let them say it.
     """
     role = role_here(question, session)
-    by = name_here(session, role)
-    if not may_answer(question, session):
-        raise MayNot(f"{session.name!r} may not answer questions to {question.role!r}")
-    if not by:
-        raise MayNot(f"{session.name!r} cannot be part of a subject: use letters, digits, _ and -")
+    by = _sender(session, question, role)
     common = _Common(
         by=by,
         role=role,
@@ -76,3 +100,12 @@ async def act(
     if verb == "ask-back":
         return await client.ask_back(question.ticket, text, **common)
     return await client.decline(question.ticket, **common)
+
+
+def _sender(session: Session, question: QuestionRow, role: str) -> str:
+    """The name of whoever has signed in, as a word of a subject. Raises MayNot."""
+    if not may_answer(question, session):
+        raise MayNot(f"{session.name!r} may not answer questions to {question.role!r}")
+    if by := name_here(session, role):
+        return by
+    raise MayNot(f"{session.name!r} cannot be part of a subject: use letters, digits, _ and -")

@@ -23,13 +23,14 @@ from ..actors.threads.turn import (
 from ..bus.blobs import Blobs
 from ..bus.log import LogMessage
 from ..runtime import entry
-from ..runtime.act_records import ClaimedQuestion, Passed, Said
+from ..runtime.act_records import ClaimedQuestion, Passed
 from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.envelope import read
 from ..runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached
+from ..runtime.opened_records import Heard, OpenedQuestion
 from ..runtime.question_fields import fields_of
 from ..runtime.state import ANSWERED, NO_QUORUM, Question
 from ..runtime.streaming import step_name
@@ -252,9 +253,11 @@ class EventProjection(Projection[_Fact]):
             yield events.QuestionOnDuty, {**about, **fields}
 
     @override
-    def said(self, record: Said | AskedBack | Replied) -> _Facts:
+    def said(self, record: Heard) -> _Facts:
         about = {**self._about_question(record.id), "question_id": record.id, "by": record.by}
-        if isinstance(record, AskedBack):
+        if isinstance(record, OpenedQuestion):
+            yield events.QuestionOpened, {**about, "channel": record.channel}
+        elif isinstance(record, AskedBack):
             fields: dict[str, Any] = {"text": record.text, "seq": record.seq}
             yield events.QuestionAskedBack, {**about, **fields}
         elif isinstance(record, Replied):

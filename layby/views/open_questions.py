@@ -122,5 +122,6 @@ def question_row(row: OpenQuestion, names: Names) -> QuestionRow:
         cards=list(question.cards),
         asked_back=list(question.asked_back),
         stopped_at=question.stopped_at,
+        opened=list(question.opened),
     )
     return without_expired_claim(found, time.time())

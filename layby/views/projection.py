@@ -13,11 +13,12 @@ from ..actors.kinds import AGENT, NETWORK, kind_of
 from ..actors.models.model import ToolCall
 from ..actors.threads.turn import Advice
 from ..runtime import entry
-from ..runtime.act_records import ClaimedQuestion, Declined, Passed, Said
+from ..runtime.act_records import ClaimedQuestion, Declined, Passed
 from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.entry import ROOT, Failure, Record
 from ..runtime.ladder_records import Laddered, PlannedRung, Reached
+from ..runtime.opened_records import Heard, OpenedQuestion
 from ..runtime.state import Question
 from ..runtime.streaming import step_name
 from ..runtime.values import BadValue, load
@@ -244,8 +245,8 @@ class Projection(ABC, Generic[T]):
         """A rung of a question's ladder was reached, the how many-th of its kind."""
 
     @abstractmethod
-    def said(self, record: Said | AskedBack | Replied) -> Iterable[T]:
-        """Somebody said something to an open question besides answering it, or got a reply."""
+    def said(self, record: Heard) -> Iterable[T]:
+        """Somebody looked at an open question, said something to it, or got a reply."""
 
     @abstractmethod
     def notified(self, record: Notified) -> Iterable[T]:
@@ -309,6 +310,7 @@ class Projection(ABC, Generic[T]):
         Declined: lambda to, record: to.said(record),
         AskedBack: lambda to, record: to.said(record),
         Replied: lambda to, record: to.said(record),
+        OpenedQuestion: lambda to, record: to.said(record),
         Notified: lambda to, record: to.notified(record),
         Undelivered: lambda to, record: to.undelivered(record),
         entry.Proposed: _read_asked,

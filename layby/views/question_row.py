@@ -11,6 +11,7 @@ from ..actors.people.shown_acts import ShownClaim
 from ..actors.people.shown_ask_back import ShownAskBack
 from ..actors.people.shown_card import ShownCard
 from ..actors.people.shown_ladder import ShownRung
+from ..actors.people.shown_openings import ShownOpening
 from ..runtime.call import Call
 from ..runtime.ladder import ROLE
 from ..runtime.quorum import Quorum, roles_of, terms
@@ -50,6 +51,7 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         asked_back: What people asked back before they answer, and the replies.
         stopped_at: Since when its clock stands, because something asked back has no reply;
             `deadline` is then the latest possible. Empty: it runs.
+        opened: Who has looked at it, and when they did first.
     """
 
     id: str
@@ -81,6 +83,7 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
     cards: list[ShownCard] = []
     asked_back: list[ShownAskBack] = []
     stopped_at: str = ""
+    opened: list[ShownOpening] = []
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..runtime.act_records import ClaimedQuestion, Passed, Said
+from ..runtime.act_records import ClaimedQuestion, Passed
 from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.ladder_records import told
+from ..runtime.opened_records import Heard, OpenedQuestion
 from ..runtime.times import iso
 from .ask_back_line import asked_back_line, replied_line
 
 
-def said_line(record: Said | AskedBack | Replied) -> dict[str, Any]:
+def said_line(record: Heard) -> dict[str, Any]:
     """Its fields, as those of a `TimelineLine`."""
     if isinstance(record, AskedBack):
         return asked_back_line(record)
@@ -24,6 +25,9 @@ def said_line(record: Said | AskedBack | Replied) -> dict[str, Any]:
         kind, data["until"] = "question.claimed", until
         title = f"{record.by} is on it" if until else f"{record.by} released it"
         detail = f"until {until}" if until else ""
+    elif isinstance(record, OpenedQuestion):
+        kind, title, data["channel"] = "question.opened", f"{record.by} opened it", record.channel
+        detail = f"in {record.channel}" if record.channel else ""
     elif isinstance(record, Passed):
         kind, title = "question.passed", f"{record.by} passed it to {record.to}"
         detail = told(record)

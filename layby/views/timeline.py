@@ -13,14 +13,13 @@ from ..actors.models.model import ToolCall
 from ..actors.threads.turn import DECISIONS, Advice
 from ..bus.log import LogMessage
 from ..runtime import entry
-from ..runtime.act_records import Said
-from ..runtime.ask_back_records import AskedBack, Replied
 from ..runtime.card_records import Notified, Undelivered
 from ..runtime.choice import choice_of
 from ..runtime.entry import NULL, Failure
 from ..runtime.envelope import Envelope, read
 from ..runtime.failure import reason_of
 from ..runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached, told
+from ..runtime.opened_records import Heard
 from ..runtime.question_fields import fields_of
 from ..runtime.quorum import roles_of
 from ..runtime.signature import Signature
@@ -271,7 +270,7 @@ class TimelineProjection(Projection[_Line]):
         }
 
     @override
-    def said(self, record: Said | AskedBack | Replied) -> Iterable[_Line]:
+    def said(self, record: Heard) -> Iterable[_Line]:
         yield said_line(record)
 
     @override

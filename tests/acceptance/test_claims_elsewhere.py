@@ -21,6 +21,7 @@ from layby.operations.provisioning import provision
 from layby.runtime import entry, envelope
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
 from layby.runtime.entry import Record
+from layby.runtime.opened_records import OpenedQuestion
 from layby.runtime.state import FORM_WITH_ACTS
 from layby.testing import MemoryChannel
 from layby.worker.worker import working
@@ -196,14 +197,14 @@ async def test_the_stream_of_an_earlier_checkout_gets_the_subjects(bus: Bus) -> 
 
 
 def _is_old(subject: str) -> bool:
-    return not any(f".{verb}." in subject for verb in ("claim", "pass", "decline"))
+    return not any(f".{verb}." in subject for verb in ("claim", "pass", "decline", "opened"))
 
 
 def test_a_worker_of_an_earlier_checkout_leaves_such_a_log_to_later_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It can read none of the records, and knows that a later release wrote them."""
-    new = {ClaimedQuestion, Passed, Declined}
+    new = {ClaimedQuestion, Passed, Declined, OpenedQuestion}
     earlier = [each for each in Record.__args__ if each not in new]
     monkeypatch.setattr(envelope, "_KINDS", {each.__struct_config__.tag for each in earlier})
     union: Any = earlier[0]
@@ -216,6 +217,7 @@ def test_a_worker_of_an_earlier_checkout_leaves_such_a_log_to_later_ones(
         ClaimedQuestion(**common, until=2.0),
         Passed(**common, rung=0, to="role:lead"),
         Declined(**common),
+        OpenedQuestion(**common),
     ]
     for record in records:
         made = envelope.Envelope(op="1", at=1.0, records=[record, entry.Expired(id="q1")])

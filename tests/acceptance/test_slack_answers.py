@@ -367,6 +367,7 @@ async def test_a_question_that_cannot_be_read_and_a_form_that_cannot_be_opened_a
     room.fake.fail("views.open", error="expired_trigger_id")
     await room.fake.press("U0ADA", posted, "Answer…")
     await room.told("U0ADA", "Nothing was recorded: try again")
+    assert room.desk.opened == [], "there was no form to look at"
     room.desk.unreadable = BusError("the server is away")
     await room.fake.press("U0BOB", posted, "Answer…")
     await room.told("U0BOB", "Nothing was recorded: try again")
@@ -376,6 +377,8 @@ async def test_a_form_stays_open_while_its_question_cannot_be_read(room: Room) -
     posted = await room.ask(asked())
     await room.fake.press("U0ADA", posted, "Answer…")
     await until(lambda: bool(room.fake.views), "a form")
+    await until(lambda: bool(room.desk.opened), "who has opened it")
+    assert [(each.person, each.question) for each in room.desk.opened] == [("ada", "q1")]
     room.desk.hold = asyncio.Event()
     wrong = await room.fake.submit("U0ADA", room.fake.views[-1], {"Answer": "x"})
     assert "cannot be read right now" in wrong["errors"]["field:0"]

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
+from starlette.requests import Request
 
 from layby.actors.people import (
     answer_resolution,
@@ -34,8 +35,11 @@ from layby.actors.threads import history
 from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
 from layby.bus.bucket import Bucket
+from layby.console.acting import look
+from layby.console.login.session import session_of
+from layby.console.pages import inbox, inbox_opening
 from layby.operations import purging
-from layby.runtime import act_fold, acts, ask_on_failure, conflicts, tally
+from layby.runtime import act_fold, acts, ask_on_failure, conflicts, openings, tally
 from layby.runtime.acts import Act
 from layby.runtime.ask_on_failure import FailureDecision
 from layby.runtime.cards import SentCard
@@ -64,6 +68,9 @@ from tests.acceptance.test_claims import (
 from tests.acceptance.test_claims import (
     test_when_everybody_has_declined_the_next_escalation_is_reached_at_once as all_declined,
 )
+from tests.acceptance.test_console_opened import (
+    test_no_get_records_that_somebody_has_looked as no_get,
+)
 from tests.acceptance.test_ladder import (
     test_a_rung_is_not_published_once_its_question_is_closed as closed_rung,
 )
@@ -90,6 +97,9 @@ from tests.acceptance.test_notifier import (
 )
 from tests.acceptance.test_notifier import (
     test_what_closes_while_its_card_is_being_sent_is_shown_as_closed as closed_meanwhile,
+)
+from tests.acceptance.test_opened import (
+    test_a_worker_that_begins_with_the_parked_state_knows_who_has_looked as opened_once,
 )
 from tests.acceptance.test_removed import (
     test_a_late_end_of_a_run_does_not_end_the_child_of_the_run_taken_up_again as late_end,
@@ -183,6 +193,10 @@ def _never_expires(said: Sequence[Act], at: float) -> Act | None:
     return said[-1] if said else None
 
 
+def _nobody(*_: Any) -> set[str]:
+    return set()
+
+
 def _somebody(*_: Any) -> bool:
     return True
 
@@ -230,6 +244,7 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (SentActs, "between", _nothing_before, first_claim),
         (rungs, "claim_at", _never_expires, expired_claim),
         (acts, "is_anybody_left", _somebody, all_declined),
+        (openings, "people", _nobody, opened_once),
     ],
     ids=[
         "decision_about_a_run_is_lost",
@@ -247,6 +262,7 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         "claims_win_as_they_arrive",
         "claim_silences_after_its_expiry",
         "declined_by_all_and_nobody_is_asked",
+        "opened_twice",
     ],
 )
 async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of the fixtures
@@ -261,6 +277,20 @@ async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of th
     takes = promise.__code__.co_varnames[: promise.__code__.co_argcount]
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         await (promise(engine, monkeypatch) if "monkeypatch" in takes else promise(engine))
+
+
+async def test_a_look_that_a_get_records_is_seen(
+    layby_running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened_from_a_get(request: Request, *given: Any, **more: Any) -> Any:
+        found = await inbox_opening.open_view(request, *given, **more)
+        if found is not None:
+            await look(session_of(request), found.row)
+        return found
+
+    monkeypatch.setattr(inbox, "open_view", opened_from_a_get)
+    with pytest.raises(AssertionError):
+        await no_get(layby_running)
 
 
 async def test_a_late_end_is_seen_to_end_a_child(

@@ -52,6 +52,7 @@ from layby.runtime.entry import (
 )
 from layby.runtime.envelope import Envelope
 from layby.runtime.index import IndexRow
+from layby.runtime.opened_records import OpenedQuestion
 from layby.runtime.ports import Due
 from layby.runtime.state import Question, RunState
 from layby.runtime.streaming import TextDelta
@@ -81,6 +82,7 @@ RECORDS: list[Record] = [
     ClaimedQuestion(id="q1", by="ada", at=5.0, seq=7, vouched="nats", until=1805.0),
     Passed(id="q1", by="ada", at=6.0, seq=8, vouched="nats", rung=0, to="role:lead"),
     Declined(id="q1", by="ada", at=7.0, seq=9, vouched="slack"),
+    OpenedQuestion(id="q1", by="eve", at=8.0, seq=10, vouched="nats", channel="console"),
     Expired(id="q1"),
     Slept(frame="w", key="sleep", until=9.0),
     Woken(frame="w", key="sleep"),

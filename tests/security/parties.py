@@ -19,6 +19,7 @@ from layby.client import Client
 from layby.operations.provisioning import provision
 from layby.runtime.act_records import VERBS
 from layby.runtime.ids import run_id
+from layby.runtime.opened_records import OPENED
 from layby.runtime.worker import Worker
 from layby.worker.worker import working
 from tests.engine import ON, WITHIN, WORKFLOW, Engine
@@ -28,7 +29,7 @@ from .house import Raw
 
 _SENDERS: Final = (
     (b"developer.response.", ("ada", "bob")),
-    *((f"developer.{verb}.".encode(), ("ada", "bob")) for verb in VERBS),
+    *((f"developer.{verb}.".encode(), ("ada", "bob")) for verb in (*VERBS, OPENED)),
     (b"layby.do.", ("operator",)),
     (b"desk.", ("helpdesk",)),
 )

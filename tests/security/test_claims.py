@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from layby.runtime.act_records import VERBS
+from layby.runtime.opened_records import OPENED
 from layby.runtime.vouched import VIA
 from tests.engine import until
 from tests.security.house import WITHIN, House
@@ -19,7 +20,7 @@ def stolen(*names: str) -> list[bytes]:
     """What is said in these names."""
     return [
         f"developer.{verb}.T1{name}".encode()
-        for verb in VERBS
+        for verb in (*VERBS, OPENED)
         for name in (*(f".{each}" for each in names), "")
     ]
 
@@ -73,7 +74,7 @@ async def test_hostile_bytes_there_keep_nobody_from_claiming(house: House) -> No
     async with house.working():
         await house.question("T1")
         async with house.raw("ada") as raw:
-            for verb in VERBS:
+            for verb in (*VERBS, OPENED):
                 for token in (b"T1", b"=2e", b"=FF", b"x" * 300, b"\xff\xfe", "é".encode()):
                     for body in (b"", b"\xff", b"{" * 10_000, b'{"to": "role:\x00"}', b"null"):
                         raw.publish(b"developer.%b.%b.ada" % (verb.encode(), token), body)

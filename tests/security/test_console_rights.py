@@ -39,6 +39,7 @@ PLACES = {
     "/inbox": INBOX,
     "/inbox/{question}": INBOX,
     "/inbox/{question}/{verb}": INBOX,
+    "/inbox/{question}/opened": INBOX,
     "/inbox/live": INBOX,
     "/inbox/history": INBOX,
     "/health/dead/{letter:int}/{deed}": DEED,

@@ -42,6 +42,7 @@ PLACES: dict[str, dict[str, frozenset[str]]] = {
     "/inbox": INBOX,
     "/inbox/{question}": INBOX,
     "/inbox/{question}/{verb}": INBOX,
+    "/inbox/{question}/opened": INBOX,
     "/inbox/live": INBOX,
     "/inbox/history": INBOX,
     "/health/dead/{letter:int}/{deed}": DEED,

@@ -217,7 +217,7 @@ def test_every_actor_has_a_consumer_of_its_own() -> None:
         ("ANSWERS", "answers-legal"): "legal.response.>",
         **{
             ("ANSWERS", f"acts-{role}"): " ".join(
-                f"{role}.{verb}.>" for verb in ("claim", "pass", "decline", "ask-back")
+                f"{role}.{verb}.>" for verb in ("claim", "pass", "decline", "ask-back", "opened")
             )
             for role in ("developer", "legal")
         },
@@ -238,7 +238,7 @@ def test_streams_hold_what_the_design_says() -> None:
     )
     assert found["ANSWERS"].subjects == tuple(
         f"{role}.{noun}.>"
-        for noun in ("response", "claim", "pass", "decline", "ask-back")
+        for noun in ("response", "claim", "pass", "decline", "ask-back", "opened")
         for role in ("developer", "legal")
     )
     assert found["TIMERS"].config["retention"] == "workqueue"

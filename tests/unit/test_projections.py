@@ -23,6 +23,7 @@ from layby.runtime.code_place import Place
 from layby.runtime.entry import ROOT, Failure, Raw, Record
 from layby.runtime.envelope import Envelope, encode
 from layby.runtime.ladder_records import Laddered, PlannedRung, Reached
+from layby.runtime.opened_records import OpenedQuestion
 from layby.runtime.quorum import Quorum
 from layby.runtime.spent import Spent
 from layby.runtime.unseen_records import Claimed, Removed
@@ -231,6 +232,7 @@ EVERY: list[Record] = [
     AskedBack(id="q1", role="developer", by="ada", at=6.0, seq=12, vouched="nats", text="Why?"),
     Replied(id="q1", seq=12, kind="agent", by="Anna", text="Because.", spent=Spent(input_tokens=1)),
     Replied(id="q1", seq=13, kind="code", text="it failed", failed=True),
+    OpenedQuestion(id="q1", by="ada", at=6.0, seq=12, vouched="nats", channel="console"),
 ]
 
 

@@ -37,10 +37,10 @@ OWN: dict[type[msgspec.Struct], set[str]] = {
     ParkedQuestion: {"run", "asked_at", "deadline", "status", "by", "closed_at", "seq"}
     | {"workflow", "started_at", "pos", "parent", "since", "answer_with"}
     | {"shown_seq", "shown_after", "sealed", "to", "ladder", "also", "asked_of", "votes"}
-    | {"claim", "declined", "cards", "asked_back", "stopped_at"},
+    | {"claim", "declined", "cards", "asked_back", "stopped_at", "opened"},
     QuestionRow: {"ticket", "run", "asked_at", "deadline", "answer_with", "sha256", "status"}
     | {"encrypted", "to", "ladder", "asked_of", "votes", "claim", "declined", "cards"}
-    | {"asked_back", "stopped_at"},
+    | {"asked_back", "stopped_at", "opened"},
 }
 """What each shape has besides `ASKED`."""
 

@@ -104,6 +104,10 @@ class Reception:
             return
         view = view_of(button, card, speaker.conversation, [*self.people.users])
         await self.api.call("views.open", {"trigger_id": trigger, "view": view})
+        try:
+            await self.desk.say(_inbound(button, speaker, says="opened"), via=SLACK)
+        except BusError as error:  # the form is open: that it is not known hinders nobody
+            log.warning("slack.failed", doing="opened", error=str(error))
 
     async def submitted(self, body: Mapping[str, Any], origin: Origin) -> Submitted:
         """Check a form that was sent, while Slack waits: it says something, or what is wrong."""

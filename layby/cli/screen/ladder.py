@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ from .untrusted_text import one_line
 if TYPE_CHECKING:
     from ...actors.people.shown_ask_back import ShownAskBack
     from ...actors.people.shown_ladder import ShownRung
+    from ...actors.people.shown_openings import ShownOpening
     from ...views.rows import QuestionRow
 
+_SEEN = 5
+"""People of whom it is said when they looked at it."""
 _WHAT = {"asked": "on duty", "reminder": "reminded"}
 
 
@@ -25,6 +29,7 @@ def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
     if row.claim is not None:
         until = times.left(row.claim.until, since=now).removesuffix(" left")
         lines.append(one_line(f"{row.claim.by} is on it for {until}"))
+    lines += [_opened(row.opened, now)] if row.opened else []
     if row.declined:
         lines.append(one_line(f"declined by {', '.join(row.declined)}"))
     lines += [_reached(rung, now) for rung in row.ladder if rung.reached]
@@ -37,6 +42,12 @@ def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
     if coming:
         lines.append(_next(coming[0], now))
     return lines
+
+
+def _opened(seen: Sequence[ShownOpening], now: datetime | None) -> str:
+    shown = [f"{each.by} {times.ago(each.at, since=now)}" for each in seen[:_SEEN]]
+    more = f" and {len(seen) - _SEEN} more" if len(seen) > _SEEN else ""
+    return one_line(f"opened by {', '.join(shown)}{more}")
 
 
 def _reached(rung: ShownRung, now: datetime | None) -> str:

@@ -123,6 +123,10 @@ def _reopened(event: EventDict) -> str:
     return one_line(f"resumed by {event['by'] or 'somebody'}  {event['why']}")
 
 
+def _opened(event: EventDict) -> str:
+    return one_line(f"{event['by']} opened the question")
+
+
 def _text_of(event: EventDict) -> str:
     return one_line(event.get("text", ""), _LONGEST)
 
@@ -136,6 +140,7 @@ _FORMATS: dict[str, tuple[str, str, str, Callable[[Any], str]]] = {
     "question.claimed": ("?", "?", "yellow", _claimed),
     "question.passed": ("?", "?", "bold yellow", _passed),
     "question.declined": ("?", "?", "yellow", _declined),
+    "question.opened": ("\u00b7", "-", "dim", _opened),
     "question.expired": ("!", "!", "red", _expired),
     "step.failed": ("\u2717", "x", "red", _step_failed),
     "run.completed": ("\u25a0", "#", "green", _completed),

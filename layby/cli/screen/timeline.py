@@ -77,6 +77,7 @@ MARKS: Mapping[str, Mark] = {
     "question.asked_back": Mark("?", "?", "bold yellow"),
     "question.replied": Mark("✓", "+", "green"),
     "question.on_duty": Mark("·", "-", "yellow"),
+    "question.opened": Mark("·", "-", "dim"),
     "question.undelivered": Mark("!", "!", "red"),
     "card.sent": Mark("·", "-", "dim"),
     "card.held": Mark("·", "-", "yellow"),

@@ -25,6 +25,7 @@ from .inbox_answer import DO, PATIENCE, Draft, Sent, answer_in, send, why_not
 from .inbox_call import call_in
 from .inbox_history import history
 from .inbox_live import live, path
+from .inbox_opened import opened
 from .inbox_opening import evidence_of, open_view, role_of, sent_answers, sent_seq
 from .inbox_view import inbox
 from .shell import page
@@ -162,5 +163,6 @@ routes = [
     Route("/inbox/history", history, name="history"),
     Route("/inbox/{question}", show_one, name="question"),
     Route("/inbox/{question}", answer, methods=["POST"], name="answer"),
+    Route("/inbox/{question}/opened", opened, methods=["POST"], name="opened"),
     Route("/inbox/{question}/{verb}", say, methods=["POST"], name="say"),
 ]

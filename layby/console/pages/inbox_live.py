@@ -17,7 +17,7 @@ from .inbox_view import Inbox, Item, Opened, inbox
 from .rail import stream
 from .shell import fragment
 
-_PARTS = ("meta", "note", "decide", "clock", "who")
+_PARTS = ("meta", "note", "decide", "clock", "who", "opened")
 
 
 def path(role: str, question: str, sent: str) -> str:

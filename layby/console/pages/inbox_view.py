@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from ...views.rows import QuestionRow
-from ..acting import name_here
+from ..acting import has_opened, name_here
 from ..forms.diff import Line, value_diff
 from ..forms.field import Choice, Field
 from ..forms.form import Form
@@ -152,6 +152,11 @@ class Opened:
     def is_open(self) -> bool:
         """Whether it can still be answered."""
         return self.thread.status == "open" and self.item.left > 0
+
+    @property
+    def unopened(self) -> bool:
+        """Whether this person may answer it, and is not known to have looked at it."""
+        return bool(self.me) and self.is_open and not has_opened(self.row, self.me)
 
     @property
     def is_closed(self) -> bool:

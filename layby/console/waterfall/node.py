@@ -102,6 +102,13 @@ class Node:
         if self.parts and self.parts[-1].end is None:
             self.parts[-1] = self.parts[-1]._replace(end=at)
 
+    def see(self, at: float) -> None:
+        """From a time on, somebody who is asked has seen the question."""
+        if self.parts and self.parts[-1].fill == "unseen" and self.parts[-1].end is None:
+            at = max(at, self.parts[-1].start)
+            self.parts[-1] = self.parts[-1]._replace(end=at)
+            self.parts.append(Part("seen", at, None))
+
     def reopen(self, at: float) -> None:
         """Let it go on with what filled its time last."""
         self.end, self.failed = None, False

@@ -11,11 +11,10 @@ from ...actors.kinds import AGENT
 from ...actors.models.model import ToolCall, Usage
 from ...actors.threads.turn import DECISIONS, Advice
 from ...runtime import entry
-from ...runtime.act_records import Said
-from ...runtime.ask_back_records import AskedBack, Replied
 from ...runtime.card_records import Notified, Undelivered
 from ...runtime.entry import ROOT, Failure
 from ...runtime.ladder_records import PlannedRung, Reached
+from ...runtime.opened_records import Heard
 from ...runtime.state import ANSWERED, NO_QUORUM, Question
 from ...runtime.streaming import step_name
 from ...runtime.vouching import Signers
@@ -216,9 +215,9 @@ class Outline(RowTree):
         return ()
 
     @override
-    def said(self, record: Said | AskedBack | Replied) -> Iterable[None]:
+    def said(self, record: Heard) -> Iterable[None]:
         if (node := self.questions.get(record.id)) is not None:
-            self._touch(node)
+            self._touch(node).see(self._at)
         return ()
 
     @override

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...runtime import entry
-from ...runtime.act_records import ClaimedQuestion, Declined, Passed, Said
+from ...runtime.act_records import ClaimedQuestion, Declined, Passed
 from ...runtime.ask_back_records import AskedBack, Replied
 from ...runtime.card_records import Notified, Undelivered
 from ...runtime.ladder import NO_LADDER
 from ...runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached, told
+from ...runtime.opened_records import Heard, OpenedQuestion
 from ...runtime.state import NO_QUORUM, OPEN
 from ...runtime.tally import standing_of
 from ...runtime.times import iso
@@ -150,7 +151,7 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
                 words = _words(thread.rungs[record.rung])
                 moment = Moment(what="rung", at=iso(at), rung=words, by=told(record))
                 thread.moments.append(moment)
-        case ClaimedQuestion() | Passed() | Declined() | AskedBack() | Replied():
+        case ClaimedQuestion() | Passed() | Declined() | AskedBack() | Replied() | OpenedQuestion():
             _add_said(thread, record, at)
         case Notified() | Undelivered():
             thread.moments.append(_of_card(record, at))
@@ -166,7 +167,7 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
             pass
 
 
-def _add_said(thread: Thread, record: Said | AskedBack | Replied, at: float) -> None:
+def _add_said(thread: Thread, record: Heard, at: float) -> None:
     if isinstance(record, Passed):
         thread.reached.add(record.rung)
     line = said_line(record)
