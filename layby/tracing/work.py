@@ -156,9 +156,9 @@ def _nothing(result: Any, rules: Rules) -> Facts:
     return {}
 
 
-def _numberless(key: str) -> str:
-    """A step's key without the number of its use: a name that few spans have is of no use."""
-    return key.partition("#")[0]
+def _name(key: str) -> str:
+    """A step's name without its tool and the number of its use, so that spans share it."""
+    return key.rpartition("/")[2].partition("#")[0]
 
 
 class _Form(NamedTuple):
@@ -171,7 +171,7 @@ class _Form(NamedTuple):
 
 _UNKNOWN: Final = "_OTHER"
 _FORMS: Final[Mapping[Kind, _Form]] = {
-    "step": _Form(names.STEP, SpanKind.INTERNAL, _step, title=_numberless),
+    "step": _Form(names.STEP, SpanKind.INTERNAL, _step, title=_name),
     "send": _Form(names.SEND, SpanKind.PRODUCER, _send),
     "model": _Form(names.CHAT, SpanKind.CLIENT, _model, _responded),
     "tool": _Form(names.TOOL, SpanKind.INTERNAL, _tool, _returned),

@@ -100,7 +100,7 @@ async def test_the_last_spans_are_waited_for_only_so_long(
     ours: Any = module._Ours()
     ours.provider = stuck
     monkeypatch.setattr(module, "_ours", ours)
-    await flush(within=0.05)
+    await asyncio.wait_for(flush(within=0.05), 20)
     assert stuck.asked.is_set()
     assert [each.getMessage() for each in caplog.records] == ["tracing.spans_lost seconds=0.05"]
     stuck.released.set()
