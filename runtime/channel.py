@@ -160,6 +160,19 @@ class Channel(Protocol):
         ...
 
 
+@runtime_checkable
+class Finding(Protocol):
+    """A channel that can look up whether it has sent a card."""
+
+    async def find(self, card: Card) -> str:
+        """What `send` has returned, or would have, for this card; empty: it was not sent.
+
+        It is called if nobody knows whether a card was sent, and its question is closed by now: it
+        is then closed, too. Raises as `send` does.
+        """
+        ...
+
+
 class ChannelError(LaybyError):
     """A channel could not do what it was told. The card is tried again."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
-from ...runtime.channel import Card, Channel, ChannelError
+from ...runtime.channel import Card, Channel, ChannelError, Finding
 from ...runtime.failure import message_of
 
 T = TypeVar("T")
@@ -36,6 +36,15 @@ class ChannelCalls:
         ref: Any = await self._call(self.channel.send(card))
         text = ref if isinstance(ref, str) else ""
         return text[:_LONGEST].encode("utf-8", "replace").decode()
+
+    async def find(self, card: Card) -> str:
+        """What finds a card that was sent; empty: it was not, or nobody can know.
+
+        Raises ChannelError.
+        """
+        if not isinstance(self.channel, Finding):
+            return ""
+        return await self._call(self.channel.find(card))
 
     async def refresh(self, ref: str, card: Card) -> None:
         """Show a card as it is now. Raises ChannelError."""

@@ -156,6 +156,7 @@ class Notifier:
         """Send a card and record that, unless nobody should see it now. Raises _Later."""
         live, question = task.live, task.question
         if question.status != OPEN or clock.now() >= question.deadline:
+            await self._close_lost(task, rung)
             return
         ladder = live.state.ladders.get(question.id, NO_LADDER)
         if rung != FIRST and not (0 <= rung < len(ladder.rungs) and ladder.rungs[rung].reached):
@@ -178,6 +179,25 @@ class Notifier:
         sent, secret = self._card(task, rung), await self._is_secret(live.id)
         if sent is not None and self._rendered(task, rung, secret=secret) != card:
             await self._refresh(task, [sent])
+
+    async def _close_lost(self, task: _Task, rung: int) -> None:
+        """Close a card that may have been sent without its record, if it is found. Raises _Later.
+
+        A worker died after it was sent, or the channel's reply was lost, and nobody has taken over
+        before the question was closed.
+        """
+        if task.delivery.num_delivered == 1:
+            return
+        card = self._rendered(task, rung, secret=await self._is_secret(task.live.id))
+        try:
+            ref = await self._calls.find(card)
+        except ChannelError as error:
+            if isinstance(error, Undeliverable) or _is_hopeless(task.delivery):
+                return  # as far as anybody knows it was not sent
+            raise _Later(_pause(task.delivery, error)) from None
+        if ref:
+            await self._record(task, self._notified(task, rung, SENT, ref=ref))
+            await self._refresh(task, [each for each in self._cards(task) if each.rung == rung])
 
     def _check_duty(self, task: _Task) -> None:
         """Wait until it is known who is on duty, but not long. Raises _Later."""

@@ -703,10 +703,80 @@ async def test_outside_quiet_hours_no_card_is_held(
 ) -> None:
     """Half of all times are a little before the millisecond to which they are rounded."""
     channel = MemoryChannel()
-    monkeypatch.setattr(Quiet, "until", lambda _, at: at)
+
+    def never(_: Quiet, at: float) -> float:
+        return at
+
+    monkeypatch.setattr(Quiet, "until", never)
     role = Role("developer", quiet="22:00-07:00 UTC", channels=[channel])
     async with engine.works(asking(role)):
         runs = [await engine.start(f"T{number}") for number in range(12)]
         await channel.wait(12)
         for run in runs:
             assert [each.status for each in await notified(engine, run)] == ["sent"]
+
+
+class Losing(MemoryChannel):
+    """Shows a card, and its reply is lost; it can look up what it has shown."""
+
+    lost = False
+
+    async def send(self, card: Card) -> str:
+        ref = await super().send(card)
+        if not self.lost:
+            self.lost = True
+            raise ChannelError("the reply was lost", retry_after=0.5)
+        return ref
+
+    async def find(self, card: Card) -> str:
+        return card.key if card.key in self.shown else ""
+
+
+async def test_a_card_that_nobody_knows_of_is_found_and_closed_with_its_question(
+    engine: Engine,
+) -> None:
+    channel = Losing()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        run = await engine.start()
+        await channel.wait()
+        await engine.answer()
+        await engine.result(run)
+        assert (await channel.wait_closed()).status == "answered"
+        [record] = await notified(engine, run)
+        assert (record.status, record.ref) == ("sent", next(iter(channel.shown)))
+        await at_rest(engine, CARDS)
+    assert len(channel.sent) == 1
+
+
+async def test_a_card_that_was_never_sent_is_not_looked_up(engine: Engine) -> None:
+    channel = Losing()
+    channel.lost = True
+    asks = asking(Role("developer", channels=[channel]))
+    async with engine.works(asking(Role("developer", channels=[MemoryChannel(lacks="it")]))):
+        run = await engine.start()
+        await engine.question()
+        await engine.answer()
+        await engine.result(run)
+    async with engine.works(asks):
+        await at_rest(engine, CARDS)
+    assert channel.calls == []
+
+
+class Deaf(Losing):
+    """Cannot look anything up."""
+
+    async def find(self, card: Card) -> str:
+        del card
+        raise Undeliverable("no such room")
+
+
+async def test_a_card_that_cannot_be_looked_up_is_left_alone(engine: Engine) -> None:
+    channel = Deaf()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        run = await engine.start()
+        await channel.wait()
+        await engine.answer()
+        await engine.result(run)
+        await at_rest(engine, CARDS)
+        assert await engine.client.dead() == []
+    assert [what for what, _, _ in channel.calls] == ["send"]

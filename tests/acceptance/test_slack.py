@@ -254,3 +254,16 @@ async def test_what_is_missing_is_said_without_secrets(
     with pytest.raises(ChannelError, match="Slack needs SLACK_BOT_TOKEN"):
         await channel.send(now())
     assert APP_TOKEN not in repr(vars(channel))
+
+
+async def test_a_card_whose_reply_was_lost_is_found_again(fake_slack: FakeSlack) -> None:
+    channel = slack("#oncall", base_url=fake_slack.url)
+    assert await channel.find(card()) == ""
+    fake_slack.fail("chat.postMessage", lost=True)
+    with pytest.raises(ChannelError):
+        await channel.send(card())
+    [posted] = fake_slack.cards()
+    found = await channel.find(card())
+    assert found == f"{posted.channel}/{posted.ts}"
+    await channel.close(found, card(status="answered", by="ada", outcome="ada answered: yes"))
+    assert "Answered" in posted.words

@@ -13,6 +13,8 @@ from _pytest.outcomes import Failed
 
 from layby.actors.people.answer_admission import AnswerAdmission
 from layby.actors.people.channels import email, webhook
+from layby.actors.people.notifier import Notifier
+from layby.testing import MemoryChannel
 from tests.acceptance.test_email import (
     test_a_mail_that_is_sent_again_has_the_same_id as same_mail,
 )
@@ -24,6 +26,9 @@ from tests.acceptance.test_email_tls import (
 )
 from tests.acceptance.test_email_tls import (
     test_a_wrong_certificate_gets_neither_the_mail_nor_the_password as wrong_certificate,
+)
+from tests.acceptance.test_notifier import (
+    test_a_card_that_nobody_knows_of_is_found_and_closed_with_its_question as found_and_closed,
 )
 from tests.acceptance.test_only import test_nobody_else_can_answer as nobody_else
 from tests.acceptance.test_webhook import (
@@ -47,7 +52,11 @@ async def test_a_mail_whose_id_is_new_each_time_is_seen(
     office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = itertools.count()
-    monkeypatch.setattr(email, "message_id", lambda domain, *_: f"<{next(ids)}@{domain}>")
+
+    def new(domain: str, *_: str) -> str:
+        return f"<{next(ids)}@{domain}>"
+
+    monkeypatch.setattr(email, "message_id", new)
     with pytest.raises(AssertionError):
         await same_mail(office)
 
@@ -55,7 +64,11 @@ async def test_a_mail_whose_id_is_new_each_time_is_seen(
 async def test_a_second_mail_to_those_who_have_theirs_is_seen(
     office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(email.Email, "_keep", lambda *_: None)
+
+    def forget(*_: Any) -> None:
+        """Keep nothing."""
+
+    monkeypatch.setattr(email.Email, "_keep", forget)
     with pytest.raises(AssertionError):
         await greylisted(office)
 
@@ -100,7 +113,11 @@ async def test_a_signature_that_leaves_out_the_time_is_seen(
 async def test_an_event_whose_id_is_new_each_time_is_seen(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "_id", lambda *_: secrets.token_hex(16))
+
+    def new(*_: str) -> str:
+        return secrets.token_hex(16)
+
+    monkeypatch.setattr(webhook, "_id", new)
     with pytest.raises(AssertionError):
         await same_event(receiver)
 
@@ -118,3 +135,17 @@ async def test_an_answer_of_somebody_else_is_seen_to_count(
     monkeypatch.setattr(AnswerAdmission, "why_not", anybody)
     with pytest.raises(AssertionError):
         await nobody_else(engine)
+
+
+@pytest.mark.nats
+async def test_a_card_that_nobody_looks_for_is_seen_to_stay_open(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> None:
+        """Look for no card."""
+
+    given = MemoryChannel.wait_closed.__defaults__ or ()
+    monkeypatch.setattr(MemoryChannel.wait_closed, "__defaults__", (*given[:-1], 3.0))
+    monkeypatch.setattr(Notifier, "_close_lost", nothing)
+    with pytest.raises(TimeoutError):
+        await found_and_closed(engine)

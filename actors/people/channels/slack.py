@@ -118,6 +118,19 @@ class SlackChannel:
             Ref(conversation, found or await self._posted(conversation, card, mark, thread), thread)
         )
 
+    async def find(self, card: Card) -> str:
+        """Where a card is that an earlier attempt has posted; empty: none has.
+
+        Raises:
+            ChannelError: not now.
+            Undeliverable: never; it says what to do.
+        """
+        conversation = await self.api.conversation(self.channel)
+        thread = _thread_of(card, conversation)
+        since = card.asked_at - _EARLIER
+        ts = await self.api.find(conversation, Mark(CARD, card.key), since=since, thread=thread)
+        return str(Ref(conversation, ts, thread)) if ts else ""
+
     async def update(self, ref: str, card: Card) -> None:
         """Show the open card as it is now. Raises ChannelError, Undeliverable."""
         at = ref_of(ref)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..invocation import Invocation, command
-from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort
+from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort, ProcessName
 from ..screen.output import stderr
 from ..target.app_loading import load_app
 from ..target.connection import required_settings
@@ -27,10 +27,7 @@ def register(app: typer.Typer) -> None:
 def notify(
     call: Invocation,
     app: AppPath,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Name of the process in logs.", show_default=False),
-    ] = None,
+    name: ProcessName = None,
     only: Annotated[
         Literal["send", "listen"] | None,
         typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..invocation import Invocation, command
-from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort
+from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort, ProcessName
 from ..process.handshake import ALONE, DEV, PRUNE, READY_FD, announce, stop_when_orphaned
 from ..screen.output import stderr
 from ..target.app_loading import load_app
@@ -27,10 +27,7 @@ def register(app: typer.Typer) -> None:
 def worker(
     call: Invocation,
     app: AppPath,
-    name: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Name of the process in logs.", show_default=False),
-    ] = None,
+    name: ProcessName = None,
     require_keys: Annotated[
         bool,
         typer.Option(

@@ -26,6 +26,10 @@ As = Annotated[
         "--as", metavar="NAME", help=f"Name to record; default: {WHO_HELP}", show_default=False
     ),
 ]
+ProcessName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", help="Name of the process in logs.", show_default=False),
+]
 MetricsHost = Annotated[
     str,
     typer.Option(
