@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from layby.channels import Card, CardVote
+from layby.channels import Card, CardAskBack, CardVote
 
 ASKED = 1_796_000_000.0
 
@@ -82,6 +82,15 @@ def cards(draw: Any) -> Card:
         choices=tuple(draw(st.lists(hostile, max_size=3))),
         votes=tuple(
             CardVote(by=draw(hostile), role="legal", choice=draw(hostile))
+            for _ in range(draw(st.integers(0, 2)))
+        ),
+        asked_back=tuple(
+            CardAskBack(
+                by="ada",
+                text=draw(hostile),
+                reply=draw(hostile),
+                status=draw(st.sampled_from(["waiting", "replied", "failed"])),
+            )
             for _ in range(draw(st.integers(0, 2)))
         ),
         kind=draw(st.sampled_from(["asked", "reminder", "escalation"])),

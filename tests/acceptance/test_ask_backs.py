@@ -307,6 +307,8 @@ async def test_requests_for_replies_use_up_no_questions_of_the_run(engine: Engin
             return [q for q in await engine.client.questions() if q.question == "Two?"]
 
         await until(second)
+        state = await engine.state(run)
+        assert [q.status for q in state.questions.values() if q.about] == ["cancelled"]
         await engine.answer(text="2")
         assert await engine.result(run) == "12"
 

@@ -13,6 +13,8 @@ from unittest.mock import ANY
 import pytest
 from starlette.requests import Request
 
+from layby.actors.agents import loop
+from layby.actors.models.model import Usage
 from layby.actors.people import (
     answer_resolution,
     contest,
@@ -39,16 +41,37 @@ from layby.console.acting import look
 from layby.console.login.session import session_of
 from layby.console.pages import inbox, inbox_opening
 from layby.operations import purging
-from layby.runtime import act_fold, acts, ask_on_failure, conflicts, openings, tally
+from layby.runtime import (
+    act_fold,
+    acts,
+    ask_on_failure,
+    conflicts,
+    openings,
+    standing_clock,
+    tally,
+)
 from layby.runtime.acts import Act
 from layby.runtime.ask_on_failure import FailureDecision
 from layby.runtime.cards import SentCard
 from layby.runtime.entry import Cancelled
 from layby.runtime.ladder import Ladder
 from layby.runtime.ladder_records import Reached
+from layby.runtime.replying import Replying
 from layby.testing import MemoryChannel
 from tests.acceptance.test_answers import (
     test_a_question_that_a_lagging_copy_hides_makes_an_unnamed_answer_ambiguous as lagging_copy,
+)
+from tests.acceptance.test_ask_backs import (
+    test_an_agent_replies_beside_its_conversation_which_goes_on_as_if_nothing_was as beside,
+)
+from tests.acceptance.test_ask_backs import (
+    test_an_answer_counts_that_comes_after_the_first_deadline_while_the_clock_stands as stands,
+)
+from tests.acceptance.test_ask_backs import (
+    test_requests_for_replies_use_up_no_questions_of_the_run as asked_no_longer,
+)
+from tests.acceptance.test_ask_backs import (
+    test_while_nobody_replies_the_clock_stands_and_then_the_deadline_is_later as starts_again,
 )
 from tests.acceptance.test_blocked import (
     test_a_person_ends_a_failed_run_with_a_value_or_lets_it_fail as ended_with_a_value,
@@ -169,6 +192,10 @@ async def _nothing(*_: Any) -> int:
     return 0
 
 
+def _no_usage(*_: Any) -> Usage:
+    return Usage()
+
+
 def _free(*_: Any) -> int:
     return 0
 
@@ -245,6 +272,10 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (rungs, "claim_at", _never_expires, expired_claim),
         (acts, "is_anybody_left", _somebody, all_declined),
         (openings, "people", _nobody, opened_once),
+        (standing_clock, "stop", _unknown, stands),
+        (standing_clock, "start", _unknown, starts_again),
+        (loop, "replies_in", _no_usage, beside),
+        (Replying, "_withdraw_requests", _none, asked_no_longer),
     ],
     ids=[
         "decision_about_a_run_is_lost",
@@ -263,6 +294,10 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         "claim_silences_after_its_expiry",
         "declined_by_all_and_nobody_is_asked",
         "opened_twice",
+        "clock_runs_on",
+        "clock_stands_for_ever",
+        "replies_cost_nothing",
+        "request_for_a_reply_stays",
     ],
 )
 async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of the fixtures

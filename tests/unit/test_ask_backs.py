@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from layby.actors.agents.reply import request_for
 from layby.actors.models.model import Message, ModelRequest, Text, ToolCall, ToolResult, ToolSpec
+from layby.actors.people.card import Place, card_of
 from layby.actors.people.confidential import veiled
 from layby.actors.people.parked_question import parked_question
 from layby.actors.people.shown_ask_back import ShownAskBack, shown_ask_backs
+from layby.bus.names import Names
 from layby.runtime import explaining
 from layby.runtime.ask_back_records import AskedBack, Replied
 from layby.runtime.ask_backs import LONGEST_REPLY, MOST, is_request, moves_of, request_key, why_not
@@ -224,6 +226,15 @@ def test_a_confidential_question_shows_that_somebody_asked_and_not_what() -> Non
     whole = msgspec.structs.replace(shown, asked_back=shown_ask_backs(state, question(state)))
     [each] = veiled(whole).asked_back
     assert (each.by, each.text, each.reply, bool(each.replied_at)) == ("ada", "", "", True)
+
+
+def test_a_card_shows_what_was_asked_back_unless_that_is_confidential() -> None:
+    state = state_of((10.0, asked_back(10.0, 5)), (20.0, reply(5)))
+    [shown] = card_of(state, question(state), Place("developer"), Names()).asked_back
+    assert (shown.by, shown.text, shown.reply, shown.status) == ("ada", "Why?", "So.", "replied")
+    question(state).confidential = True
+    [veiled_] = card_of(state, question(state), Place("developer"), Names()).asked_back
+    assert (veiled_.by, veiled_.text, veiled_.reply) == ("ada", "", "")
 
 
 @pytest.mark.parametrize("hostile", [{"by": "a.b"}, {"at": "now"}, {"replied_at": "x"}])

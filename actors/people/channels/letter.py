@@ -136,6 +136,7 @@ def _sections(card: Card) -> list[Section]:
         Section(title="Choices", text=" / ".join(card.choices)),
         Section(title="Who decides", text=card.needed),
         Section(title="Votes", text="\n".join(_vote(card))),
+        Section(title="Asked back", text=_cut("\n".join(_asked_back(card)))),
         Section(title="Answer before", text=left),
     ]
     return [each for each in found if each.text]
@@ -143,6 +144,15 @@ def _sections(card: Card) -> list[Section]:
 
 def _vote(card: Card) -> list[str]:
     return [f"{each.by} of {each.role}: {each.choice}" for each in card.votes]
+
+
+def _asked_back(card: Card) -> list[str]:
+    lines: list[str] = []
+    for each in card.asked_back:
+        lines.append(f"{each.by} asked: {each.text or '(confidential)'}")
+        words = {"waiting": "no reply yet", "failed": "there is no reply"}
+        lines.append(words.get(each.status) or f"The reply: {each.reply or '(confidential)'}")
+    return lines
 
 
 def _about(card: Card) -> str:
