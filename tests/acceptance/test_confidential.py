@@ -369,3 +369,35 @@ async def test_nothing_confidential_is_stored_where_there_is_no_key(
 
 def test_on_failure_can_be_confidential_too() -> None:
     assert AskOnFailure(confidential=True).confidential
+
+
+async def test_what_is_asked_back_about_a_confidential_question_is_plain_where_it_was_sent_alone(
+    engine: Engine, stranger: Engine, ring: Keyring
+) -> None:
+    """Whoever asks back with a nats CLI publishes that in plain; nothing repeats it."""
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        asked = await step.ask(
+            "developer", "Known?", confidential=True, explain=lambda _: f"It is {CANARY}."
+        )
+        return asked.text
+
+    async with engine.works(app_of(handle, encryption=ring)):
+        run = await engine.start()
+        await engine.question()
+        receipt = await engine.client.ask_back("T1", f"Is it {CANARY}?", by="ada", reply_within=30)
+        assert (receipt.outcome, receipt.reply) == ("replied", msgspec.UNSET)
+
+        async def replied() -> list[QuestionRow]:
+            rows = await engine.client.questions()
+            return [row for row in rows if row.asked_back and row.asked_back[0].replied_at]
+
+        [row] = await until(replied)
+        assert row.asked_back[0].reply == f"It is {CANARY}."
+        [veiled] = await stranger.client.questions()
+        assert (veiled.asked_back[0].by, veiled.asked_back[0].reply) == ("ada", "")
+        assert {each.partition(":")[0] for each in await leaks(engine)} == {"ANSWERS"}
+        await engine.answer()
+        await engine.result(run)
+        assert {each.partition(":")[0] for each in await leaks(engine)} == {"ANSWERS"}
