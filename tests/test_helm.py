@@ -426,3 +426,6 @@ def test_the_values_of_the_readme_work(tmp_path: Path) -> None:
     assert {"layby-shop", "layby-notify"} <= set(of_kind(found, "Deployment"))
     [scaled] = of_kind(found, "ScaledObject").values()
     assert scaled["spec"]["scaleTargetRef"] == {"name": "layby-shop"}
+    [accounts] = re.findall(r"layby accounts config .*? (--.*) >", "".join(readme("sh")))
+    login = environ(containers(found)["notify"])["NATS_USER"]["value"]
+    assert accounts == f"--notifier {login}", "the server must know the notifier of the values"
