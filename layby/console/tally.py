@@ -21,34 +21,36 @@ class Tally:
 
     Attributes:
         runs: Runs in the catalogue.
-        open_by_role: Open questions by role.
+        open_by_roles: Open questions by the roles that are asked.
         newest: The question that was asked last.
-        newest_role: The role that it was put to.
+        newest_roles: The roles that it was put to.
         away: Since when the console has had no connection to NATS; empty: it has one.
     """
 
     runs: int = 0
-    open_by_role: Counter[str] = field(default_factory=Counter[str])
+    open_by_roles: Counter[frozenset[str]] = field(default_factory=Counter[frozenset[str]])
     newest: str = ""
-    newest_role: str = ""
+    newest_roles: tuple[str, ...] = ()
     away: str = ""
     _followers: set[asyncio.Event] = field(default_factory=set[asyncio.Event])
 
     def seen_by(self, rights: Rights) -> dict[str, int | str]:
         """What a person with these rights is shown."""
-        open_ = sum(count for role, count in self.open_by_role.items() if rights.sees(role))
-        newest = self.newest if rights.sees(self.newest_role) else ""
+        open_ = sum(
+            count for roles, count in self.open_by_roles.items() if any(map(rights.sees, roles))
+        )
+        newest = self.newest if any(map(rights.sees, self.newest_roles)) else ""
         runs = self.runs if rights.view else 0
         return {"runs": runs, "open": open_, "newest": newest, "away": self.away}
 
     async def refresh(self, catalogue: Catalogue) -> None:
         """Count again."""
-        before = (self.runs, self.open_by_role, self.newest)
+        before = (self.runs, self.open_by_roles, self.newest)
         self.runs = sum((await catalogue.counts()).values())
-        self.open_by_role, last = await catalogue.open_questions()
+        self.open_by_roles, last = await catalogue.open_questions()
         self.newest = "" if last is None else f"{last.ticket}: {last.question}"[:200]
-        self.newest_role = "" if last is None else last.role
-        if before != (self.runs, self.open_by_role, self.newest):
+        self.newest_roles = () if last is None else last.roles
+        if before != (self.runs, self.open_by_roles, self.newest):
             self._tell()
 
     def lost(self) -> None:

@@ -188,3 +188,25 @@ async def test_people_ask_back_and_the_page_shows_what_and_the_reply(layby_runni
         page = await until(shown)
         assert hostile not in page
         assert "&lt;script&gt;" in page
+
+
+async def test_a_page_is_told_when_a_claim_expires_though_nothing_is_stored(
+    layby_running: Any,
+) -> None:
+    async with (
+        layby_running(desk()) as rt,
+        console_on(rt.settings, auth="proxy", proxy=PROXY) as serving,
+    ):
+        question = await asked(rt, serving)
+        catalogue = serving.console.catalogue
+        await rt.client.claim("T1", by="ann", minutes=0.02)
+
+        async def claim() -> list[str]:
+            found = await catalogue.questions()
+            return [each.claim.by if each.claim else "" for each in found]
+
+        async with catalogue.changes() as batches:
+            while await claim() != ["ann"]:
+                await anext(batches)
+            while await claim() != [""]:
+                assert any(change.id == question for change in await anext(batches))

@@ -29,7 +29,9 @@ async def job(event: dict[str, Any], _: Step) -> None:
 
 async def waiting(rt: Any, console: Any, *names: str) -> list[str]:
     runs = [await rt.send("desk.opened", {"ticket": name}) for name in names]
-    await eventually(lambda: console.console.tally.open_by_role["developer"] == len(names))
+    await eventually(
+        lambda: console.console.tally.open_by_roles[frozenset({"developer"})] == len(names)
+    )
     return runs
 
 

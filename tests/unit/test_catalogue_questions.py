@@ -13,6 +13,9 @@ from layby.actors.people.answer import Receipt
 from layby.console.catalogue.question_table import QuestionTable
 from layby.console.catalogue.run_table import RunTable
 from layby.console.catalogue.schema import SCHEMA
+from layby.console.login.session import Rights
+from layby.console.tally import Tally
+from layby.runtime.quorum import Quorum
 from layby.runtime.times import iso
 from layby.views.rows import QuestionRow, RunRow
 
@@ -117,3 +120,51 @@ def test_what_a_run_asked_is_forgotten_with_it_and_nothing_else(db: sqlite3.Conn
     assert [item.question.id for item in table.history().items] == ["q2"]
     assert table.people() == ["bob"]
     assert db.execute("SELECT count(*) FROM receipts").fetchone() == (1,)
+
+
+# -- counts in the rail ------------------------------------------------------------------------
+
+
+def shared(id_: str, number: int = 2) -> QuestionRow:
+    """A question that two roles decide together."""
+    both = Quorum(number=number, groups={"legal": 1, "finance": 1})
+    return msgspec.structs.replace(row(id_), role="legal", quorum=both)
+
+
+def tally_of(db: sqlite3.Connection) -> Tally:
+    tally = Tally()
+    tally.open_by_roles, last = QuestionTable(db).open_counts()
+    tally.newest = "the last one"
+    tally.newest_roles = () if last is None else last.roles
+    return tally
+
+
+def only(*roles: str) -> Rights:
+    return Rights(view=False, roles=frozenset(roles), operate=False)
+
+
+def test_a_question_to_several_roles_counts_once_for_each_who_sees_one_of_them(
+    db: sqlite3.Connection,
+) -> None:
+    QuestionTable(db).open([row("q1"), shared("q2"), shared("q3")])
+    tally = tally_of(db)
+    for rights, count in (
+        (Rights(), 3),
+        (only("legal", "finance"), 2),
+        (only("finance"), 2),
+        (only("legal"), 2),
+        (only("developer"), 1),
+        (only("developer", "finance"), 3),
+        (only("hr"), 0),
+    ):
+        assert tally.seen_by(rights)["open"] == count, rights
+    QuestionTable(db).close(["q2"])
+    assert tally_of(db).seen_by(only("finance"))["open"] == 1
+
+
+def test_the_newest_question_is_announced_to_each_role_that_is_asked(
+    db: sqlite3.Connection,
+) -> None:
+    QuestionTable(db).open([shared("q2")])
+    assert tally_of(db).seen_by(only("finance"))["newest"] == "the last one"
+    assert tally_of(db).seen_by(only("developer"))["newest"] == ""

@@ -24,6 +24,7 @@ from ...runtime.times import iso
 from ...views.listing import OldIndex, check_index_current, row_of, run_row
 from ...views.rows import QuestionRow, RunRow
 from . import published
+from .claim_clock import ClaimClock
 from .entries import Change, Due, HistoryPage, Overview, Progress, QuestionThread, RunPage
 from .feed import Feed
 from .query import QuestionQuery, RunQuery
@@ -53,6 +54,7 @@ class Catalogue:
         self._requests = requests
         self._store = store
         self._feed = Feed()
+        self._claims = ClaimClock(lambda question: self._tell("question", [question], self._open))
         self._problem = ""
         bucket, stream = names.bucket_stream, names.stream
         follow = partial(Source, connection, requests)
@@ -106,6 +108,7 @@ class Catalogue:
             try:
                 yield catalogue
             finally:
+                catalogue._claims.stop()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
@@ -213,8 +216,8 @@ class Catalogue:
         """When the question was asked that has been open longest; None: none is open."""
         return await self._store.do(self._store.questions.oldest)
 
-    async def open_questions(self) -> tuple[Counter[str], QuestionRow | None]:
-        """How many questions are open by role, and the one that was asked last."""
+    async def open_questions(self) -> tuple[Counter[frozenset[str]], QuestionRow | None]:
+        """How many questions are open by the roles that are asked, and the one asked last."""
         return await self._store.do(self._store.questions.open_counts)
 
     async def question(self, question: str) -> QuestionThread | None:
@@ -287,6 +290,8 @@ class Catalogue:
         for message in messages:
             key = message.headers["Nats-Subject"].rpartition(".")[2]
             rows[key] = await published.open_row(self._requests, key, message.data)
+        for key, row in rows.items():
+            self._claims.note(key, row)
         table = self._store.questions
 
         def write() -> None:
@@ -326,6 +331,7 @@ class Catalogue:
         await self._store.do(self._store.runs.clear)
 
     async def _forget_open(self) -> None:
+        self._claims.stop()
         await self._store.do(self._store.questions.clear_open)
 
     async def _forget_history(self) -> None:

@@ -46,12 +46,13 @@ class QuestionTable:
     def open(self, rows: Iterable[QuestionRow]) -> None:
         """Write open questions."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO open (id, role, ticket, asked, deadline, words, row) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO open (id, role, roles, ticket, asked, deadline, words, row) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     row.id,
                     row.role,
+                    " ".join(sorted(row.roles)),
                     row.ticket,
                     row.asked_at,
                     row.deadline,
@@ -88,11 +89,12 @@ class QuestionTable:
         )
         return [_decode(row) for (row,) in found]
 
-    def open_counts(self) -> tuple[Counter[str], QuestionRow | None]:
-        """How many questions are open by role, and the one that was asked last."""
-        counts = self._db.execute("SELECT role, count(*) FROM open GROUP BY role")
+    def open_counts(self) -> tuple[Counter[frozenset[str]], QuestionRow | None]:
+        """How many questions are open by the roles that are asked, and the one asked last."""
+        found = self._db.execute("SELECT roles, count(*) FROM open GROUP BY roles").fetchall()
         last = self._db.execute("SELECT row FROM open ORDER BY asked DESC LIMIT 1").fetchone()
-        return Counter(dict(counts.fetchall())), None if last is None else _decode(last[0])
+        counts = Counter({frozenset(roles.split()): count for roles, count in found})
+        return counts, None if last is None else _decode(last[0])
 
     def due(self, before: str | None, limit: int) -> Due[QuestionRow]:
         """The open questions whose deadline is before a time, the next ones first."""

@@ -33,6 +33,7 @@ CREATE INDEX runs_roles ON runs (roles) WHERE roles != '';
 CREATE TABLE open (
     id TEXT PRIMARY KEY,
     role TEXT NOT NULL,
+    roles TEXT NOT NULL,
     ticket TEXT NOT NULL,
     asked TEXT NOT NULL,
     deadline TEXT NOT NULL,
@@ -42,6 +43,7 @@ CREATE TABLE open (
 CREATE INDEX open_deadline ON open (deadline);
 CREATE INDEX open_asked ON open (asked);
 CREATE INDEX open_role ON open (role);
+CREATE INDEX open_roles ON open (roles);
 
 CREATE TABLE asked (
     seq INTEGER PRIMARY KEY,
