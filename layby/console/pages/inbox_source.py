@@ -19,6 +19,7 @@ PAGE: Final = 30
 _JUST: Final = 600.0
 """Seconds in which a question was closed just now."""
 _CLOSED: Final = 5
+_VOTES: Final = frozenset({"counted", "accepted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,11 @@ class Answer:
     reason: str = ""
     text: str = ""
 
+    def counts_as(self, other: Answer) -> bool:
+        """Whether it is a vote for the same as another: receipts say `1 of 2 for 'yes'`."""
+        mine, theirs = (each.reason.partition(" for ")[2] for each in (self, other))
+        return self.outcome in _VOTES and mine == theirs
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
@@ -62,6 +68,16 @@ class Thread:
     def winner(self) -> Answer | None:
         """The answer that counts."""
         return next((each for each in self.answers if each.outcome == "accepted"), None)
+
+    @property
+    def deciders(self) -> tuple[str, ...]:
+        """Who gave it: if several people decide, all whose votes chose the same."""
+        won = self.winner
+        if won is None:
+            return ()
+        several = self.question.quorum is not None
+        gave = [each for each in self.answers if several and each.counts_as(won)] or [won]
+        return tuple(dict.fromkeys(each.by for each in gave if each.by))
 
 
 async def open_rows(request: Request) -> list[QuestionRow]:
