@@ -210,7 +210,7 @@ class Host:
             activation = Activation(live, *handled, self._flush_timer, redelivered=redelivered)
             await self._run_body(behaviour, activation, delivery, record)
         elif isinstance(record, Cancelled | Ended) and not again:
-            self.ports.tracer.ended(live.state, record)
+            self.ports.tracer.ended(live.state)
         await self._finish(live)
 
     async def _resume_frames(self, live: LiveRun, n: int) -> None:

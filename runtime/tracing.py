@@ -72,7 +72,7 @@ class Tracer(Protocol):
         """The span of a piece of work in the segment that this task is in."""
         ...
 
-    def ended(self, state: RunState, record: Record) -> None:
+    def ended(self, state: RunState) -> None:
         """Note that a run was ended from outside while it waited."""
         ...
 
@@ -120,7 +120,7 @@ class _Untraced:
         del kind, name, facts
         return _NOTHING
 
-    def ended(self, state: RunState, record: Record) -> None:
+    def ended(self, state: RunState) -> None:
         """No span."""
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 LOCK = ROOT / "deploy" / "requirements.lock"
 BUILD = ROOT / "deploy" / "build.lock"
 RENEW = "renew the lock file as its first lines say"
-EXTRAS = ("nkeys", "crypto", "email", "slack")
+EXTRAS = ("nkeys", "crypto", "email", "slack", "otel")
 """What an image may have beside the core."""
 _ENTRY = re.compile(
     r"^([a-z0-9_.-]+)==([^ ;\\]+)[^\n]*((?:\\\n\s+--hash=sha256:[0-9a-f]{64}\s*)+)", re.MULTILINE

@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, Status, StatusCode, Tracer
 
-from ..runtime.entry import ROOT, Record, Started
+from ..runtime.entry import ROOT, Started
 from ..runtime.errors import StepFailed
 from ..runtime.state import RunState
 from ..runtime.trace_context import UNTRACED, Traced, trace_id
@@ -187,7 +187,7 @@ def fail(span: Span, error: BaseException, *, tells: bool) -> None:
     span.set_status(Status(StatusCode.ERROR, message(error) if tells else None))
 
 
-def ended(tracer: Tracer, actor: Actor, state: RunState, record: Record) -> None:
+def ended(tracer: Tracer, actor: Actor, state: RunState) -> None:
     """A span for the end of a run that was ended from outside while it waited."""
     traced = state.root.traced or UNTRACED
     if not traced.last:
@@ -200,7 +200,7 @@ def ended(tracer: Tracer, actor: Actor, state: RunState, record: Record) -> None
     for question in closed[:16]:
         span.add_event(names.RESUMED, waiting.closed(question), began)
     if state.status != "cancelled":
-        span.set_attribute(names.ERROR, type(record).__name__ if not state.status else state.status)
+        span.set_attribute(names.ERROR, shown(state.status))
         span.set_status(Status(StatusCode.ERROR))
     span.end()
 

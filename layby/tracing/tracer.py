@@ -9,7 +9,6 @@ from typing import Any, Final
 from opentelemetry.trace import TracerProvider
 
 from ..runtime.address import Address
-from ..runtime.entry import Record
 from ..runtime.state import RunState
 from ..runtime.tracing import UNTRACED, Entry, Kind, Segment, Work
 from . import content, names
@@ -60,9 +59,9 @@ class SpanTracer:
             return UNTRACED.work(kind, name)
 
     @harmless(None)
-    def ended(self, state: RunState, record: Record) -> None:
+    def ended(self, state: RunState) -> None:
         """Note that a run was ended from outside while it waited."""
-        ended(self._tracer, self._actor(state.root.actor), state, record)
+        ended(self._tracer, self._actor(state.root.actor), state)
 
     def _actor(self, address: str) -> Actor:
         found = self._actors.get(address)

@@ -27,7 +27,6 @@ from layby.runtime import trace_context
 from layby.runtime.entry import (
     NULL,
     Answered,
-    Cancelled,
     Expired,
     Record,
     Started,
@@ -256,11 +255,11 @@ def test_an_end_from_outside_ends_the_trace(spans: Spans) -> None:
     )
     state = run(Traced(first=FIRST, last=LAST), questions={"q1": asked}, updated_at=5.0)
     state.status = "cancelled"
-    spans.tracer().ended(state, Cancelled())
+    spans.tracer().ended(state)
     assert facts(spans.one)[names.OUTCOME] == "cancelled"
     assert (spans.one.events[0].attributes or {})[names.RESOLUTION] == "cancelled"
     assert len(spans.one.links) == 1
-    spans.tracer().ended(run(), Cancelled())  # it was not traced
+    spans.tracer().ended(run())  # it was not traced
     assert len(spans.all) == 1
 
 
@@ -426,7 +425,7 @@ def test_a_fault_in_tracing_stops_nothing_and_is_logged_once(
         assert outgoing() == {}
         assert ids() == {}
         segment.left(waits=False)
-    tracer.ended(run(Traced(first=FIRST, last=FIRST)), Cancelled())
+    tracer.ended(run(Traced(first=FIRST, last=FIRST)))
     assert done == ["paid", "asked"]
     [record] = caplog.records
     assert record.getMessage().startswith("tracing.failed error=RuntimeError")
@@ -439,6 +438,6 @@ def test_without_a_tracer_there_is_nothing() -> None:
         segment.left(waits=False)
         with UNTRACED.work("step", "pay") as work:
             work.note(1)
-    UNTRACED.ended(run(), Cancelled())
+    UNTRACED.ended(run())
     assert ids() == {}
     assert outgoing() == {}
