@@ -93,7 +93,7 @@ class _Claiming:
         await self._say("claim", "ada", {})
         if self._draw.random() < 0.5:
             await self._say("decline", "bob", {})
-        await asyncio.sleep(self._draw.uniform(1.5, 3.5))
+        await asyncio.sleep(self._draw.uniform(2.6, 3.6))
         if self._draw.random() < 0.5:
             await self._say("claim", "ada", {"minutes": 0})
         await self._answer(SQUAD, "ada")

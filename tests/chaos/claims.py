@@ -30,7 +30,9 @@ from .siege import Siege
 from .violation import Violation
 
 _PATIENT = 60.0
-_MANNERS = ("talk", "talk", "race", "expiry", "kept", "declined", "passed", "edge")
+_OUTAGE = 3.0
+"""Seconds in which an entry is stored that a server's death has held up."""
+_MANNERS = ("talk", "talk", "race", "expiry", "kept", "kept", "declined", "passed", "edge")
 _MORE = ("after_rung_published", "after_rung_recorded", "after_receipt")
 
 
@@ -38,9 +40,12 @@ def claimed(draw: random.Random, n: int) -> Ticket:
     """A ticket on which people say who is on it, until somebody answers or never."""
     manner = draw.choice(_MANNERS)
     ends = manner == "edge"
+    remind = [draw.uniform(0.3, 1.5 if ends else 3.0) for _ in range(draw.randint(0, 3))]
+    if manner == "kept":
+        remind = [draw.uniform(0.3, 1.0), draw.uniform(1.6, 2.4)]
     climb = Climb(
         role=SQUAD,
-        remind=sorted(draw.uniform(0.3, 1.5 if ends else 3.0) for _ in range(draw.randint(0, 3))),
+        remind=sorted(remind),
         escalate=[] if ends else [(draw.uniform(40.0, 50.0), f"role:{BOSS}")],
         manner=manner,
     )
@@ -71,8 +76,11 @@ class Claims:
             wrong
             for run in history.states.values()
             for question in run.questions.values()
-            for wrong in wrongs(self._question(run, question, told), self._siege.was_delayed)
+            for wrong in wrongs(self._question(run, question, told), self._was_delayed)
         ]
+
+    def _was_delayed(self, since: float, until: float) -> bool:
+        return self._siege.was_delayed(since, until, _OUTAGE)
 
     def _question(self, run: RunState, question: Asked, told: dict[int, set[Told]]) -> Question:
         history = self._c.driver.history

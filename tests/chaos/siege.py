@@ -35,6 +35,7 @@ _SHORT = 3
 """Faults of the short form."""
 _STEPS = 40
 """Faults for each round after which a point that no worker has met is not waited for."""
+_AMID = 0.2
 _OUTAGE = 6.0
 """Seconds in which those whose server or network was gone find out what was stored."""
 _DOWN = 1.5
@@ -83,9 +84,12 @@ class Siege:
             *(self._cut, self._silence, self._stop),
         )
 
-    def was_delayed(self, since: float, until: float) -> bool:
-        """Whether what a worker was amid in a span of time may have come later."""
-        outages = ((at - 1.0, at + _OUTAGE) for at in self.outages)
+    def was_delayed(self, since: float, until: float, outage: float = _OUTAGE) -> bool:
+        """Whether what a worker was amid in a span of time may have come later.
+
+        `outage`: seconds from the death of a server or a network until nothing comes late any more.
+        """
+        outages = ((at - _AMID, at + outage) for at in self.outages)
         return any(a <= until and since <= b for a, b in (*self.delays, *outages))
 
     def absences(self) -> list[tuple[float, float]]:

@@ -77,10 +77,8 @@ pytestmark = pytest.mark.proof
         "every_vote_is_told_it_decided",
         "rung_fires_twice",
         "rung_before_its_time",
-        "card_sent_again",
         "lost_to_every_channel",
         "second_claim_wins",
-        "everybody_is_reminded",
     ],
 )
 async def test_the_checker_catches(mutant: str) -> None:
