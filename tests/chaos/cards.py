@@ -32,7 +32,7 @@ from .violation import Violation
 
 _PATIENT = 60.0
 _MANNERS = ("prompt", "shown", "race", "race", "reminded", "escalated", "never")
-_BY_NOTIFIERS = ("after_card_sent", "after_card_recorded", "after_card_held")
+_BY_NOTIFIERS = ("after_card_sent", "after_card_recorded")
 _DOWN = 2.0
 """Seconds for which the board takes nothing."""
 
@@ -57,6 +57,20 @@ def carded(draw: random.Random, n: int) -> Ticket:
         ops=[ask, Op(kind="step", name="1-last")],
         cancel_after=draw.uniform(0.5, 2.0) if is_cancelled else None,
     )
+
+
+def hopeless(draw: random.Random, n: int) -> Ticket:
+    """A ticket whose question is closed before a channel is back that is down."""
+    climb = Climb(role=draw.choice([OPS, CHIEF]), manner="never")
+    ask = Op(kind="climb", name="0-climb", seconds=draw.uniform(1.5, 2.5), climb=climb)
+    return Ticket(n=n, ops=[ask, Op(kind="step", name="1-last")])
+
+
+def nightly(draw: random.Random, n: int) -> Ticket:
+    """A ticket whose card is held, more often than not, until somebody answers on it."""
+    climb = Climb(role=NIGHT, manner=draw.choice(["shown", "race"]))
+    ask = Op(kind="climb", name="0-climb", seconds=_PATIENT, climb=climb)
+    return Ticket(n=n, ops=[ask, Op(kind="step", name="1-last")])
 
 
 class Cards:
@@ -208,6 +222,8 @@ async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
         """Let the board take nothing for a while."""
         c.note("channel down")
         board.is_down = True
+        siege.open(3, hopeless)
+        siege.open(3, nightly)
         await c.while_looking(_DOWN)
         board.is_down = False
 

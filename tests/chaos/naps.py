@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 EVERY: Final = 10.0
-QUIET: Final = 3.0
+QUIET: Final = 6.0
 """Seconds of each ten in which nobody is told."""
 
 

@@ -20,6 +20,7 @@ from .fleet import Worker
 from .plan import Ticket
 from .report import Report
 
+Make = Callable[[random.Random, int], Ticket]
 Faults = tuple[Callable[[], Awaitable[None]], ...]
 
 _SETTLE = 60.0
@@ -50,7 +51,7 @@ class Siege:
     def __init__(
         self,
         c: Campaign,
-        make: Callable[[random.Random, int], Ticket],
+        make: Make,
         early: Callable[[Ticket], Awaitable[None]],
         *,
         mailboxes: Sequence[str],
@@ -139,7 +140,7 @@ class Siege:
                 name, _, whose = point.partition("@")
                 [victim] = await self._c.start(crash=f"{name}:{visit}", notifies=bool(whose))
                 self._doomed[victim] = point
-            self._open(tickets)
+            self.open(tickets)
             await self._c.while_looking(self._draw.uniform(0.1, 0.5))
             # Some points are met only by whoever finds answers that came in time, and late itself.
             if step < wanted:
@@ -150,10 +151,11 @@ class Siege:
             self._c.complaints.append(f"crash point {point} is not reached")
             await victim.kill()
 
-    def _open(self, count: int) -> None:
+    def open(self, count: int, make: Make | None = None) -> None:
+        """Open some tickets, as they are made for all or as `make` makes them."""
         for _ in range(count):
             self._opened += 1
-            ticket = self._make(self._draw, self._opened)
+            ticket = (make or self._make)(self._draw, self._opened)
             if self._draw.random() < _EARLY:
                 self._c.driver.go(self._answered_early(ticket))
             else:
@@ -218,7 +220,7 @@ class Siege:
 
     async def _all_down(self) -> None:
         """Nothing is up for a while: neither workers nor, towards the end, the server."""
-        self._open(2)
+        self.open(2)
         await self._c.while_looking(0.3)
         async with self._nobody_new():
             self._bury()

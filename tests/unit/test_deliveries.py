@@ -179,7 +179,7 @@ def test_an_escalation_before_its_time_without_a_reason_is_found() -> None:
 
 
 def test_a_first_card_in_quiet_hours_is_found_unless_it_was_held_till_then() -> None:
-    at = 101.5  # three seconds of ten are quiet
+    at = 101.5  # six seconds of ten are quiet
     calls = [sent("one", at, role="night")]
     ref = calls[0].ref
     found = [noted(3, at + 0.1, "one", "sent", role="night", ref=ref)]
@@ -199,12 +199,10 @@ def test_a_card_that_is_held_for_ever_is_lost() -> None:
     assert kinds([], held, published=published, closed_at=110.0) == []
 
 
-def test_naps_are_three_seconds_of_every_ten() -> None:
+def test_naps_are_six_seconds_of_every_ten() -> None:
     naps = Naps()
-    assert [naps.until(at) for at in (100.0, 102.9, 103.0, 109.9, 110.0)] == [
-        *(103.0, 103.0, 103.0, 109.9),
-        113.0,
-    ]
+    times = (100.0, 105.9, 106.0, 109.9, 110.0)
+    assert [naps.until(at) for at in times] == [106.0, 106.0, 106.0, 109.9, 116.0]
 
 
 def test_the_board_fails_by_its_seed_and_never_more_than_twice_in_a_row() -> None:
