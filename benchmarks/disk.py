@@ -15,6 +15,8 @@ from pathlib import Path
 
 DELAY = "LAYBY_BENCH_FSYNC_DELAY"
 """Environment variable: the microseconds by which each fsync of a server is held up."""
+GROUPS = "LAYBY_GROUP_COMMIT"
+"""Environment variable: what an operator sets for workers on a slow disk."""
 SERVER = "LAYBY_NATS_SERVER"
 """Environment variable: the nats-server to run."""
 
@@ -44,6 +46,7 @@ def hold_up(microseconds: int, binary: str, folder: Path) -> None:
     if shutil.which("strace") is None:
         raise RuntimeError("--fsync-delay needs strace (Debian: apt-get install strace)")
     os.environ[DELAY] = str(microseconds)
+    os.environ[GROUPS] = "1"
     script = folder / "nats-server"
     script.write_text(f'#!/bin/sh\nexec {shlex.join(held_up(binary))} "$@"\n')
     script.chmod(0o700)

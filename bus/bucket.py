@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from .errors import BusError, StreamMissing
+from .group_commit import GroupCommit
 from .reading import every, newest, sequence
 from .requests import Requests
 from .sealing import Sealing
@@ -47,6 +48,7 @@ class Bucket:
         self.name = requests.names.bucket(name)
         self._stream = requests.names.bucket_stream(name)
         self._requests = requests
+        self._group = GroupCommit(requests, self._stream)
         self._prefix = requests.names.keys(name, "")
 
     @property
@@ -114,7 +116,7 @@ class Bucket:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
         if ttl is not None:
             headers["Nats-TTL"] = f"{max(1, round(ttl))}s"
-        ack = await self._requests.store(self._prefix + key, value, headers)
+        ack = await self._group.store(key, self._prefix + key, value, headers)
         return ack.seq
 
     async def wipe(self, key: str, newest: int) -> None:

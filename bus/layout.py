@@ -8,7 +8,7 @@ import msgspec
 
 from . import log
 from .names import EVENTS, Names
-from .specs import StreamSpec
+from .specs import BATCHES, StreamSpec
 from .timers import HELD
 
 _NANOS = 1_000_000_000
@@ -33,6 +33,7 @@ def bucket(name: str, names: Names = _PLAIN) -> StreamSpec:
             "deny_delete": True,
             "allow_direct": True,
             "allow_msg_ttl": True,
+            BATCHES: True,
             "discard": "new",
         },
     )
@@ -73,7 +74,7 @@ def streams(
             StreamSpec(
                 name=name(share),
                 subjects=tuple(map(own, subjects)),
-                config={"allow_direct": True},
+                config={"allow_direct": True, BATCHES: True},
                 exact=True,
             )
             for share, subjects in log.shares(log_streams).items()

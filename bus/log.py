@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import BusError, Conflict, Erased, KeyMissing, Tampered, TopologyMismatch
+from .group_commit import GroupCommit
 from .names import Names
 from .reading import every, newest
 from .requests import Requests, Stored
@@ -133,6 +134,8 @@ class Log:
         self._requests = requests
         self.names = requests.names
         self._streams = streams
+        self._groups: dict[str, GroupCommit] = {}
+        """By partition; partitions of one stream have the same."""
 
     @property
     def vault(self) -> Sealing | None:
@@ -176,7 +179,16 @@ class Log:
                 data = cipher.seal(data, place)
             else:
                 data = await vault.sealed(run, n, data, place)
-        await self._requests.store(place, data, headers)
+        group = self._groups.get(partition(run)) or await self._group(run)
+        await group.store(run, place, data, headers)
+
+    async def _group(self, run: str) -> GroupCommit:
+        """What stores the entries of the stream that holds the log of `run`."""
+        stream = await self._stream(run)
+        known = (each for each in self._groups.values() if each.stream == stream)
+        group = next(known, None) or GroupCommit(self._requests, stream)
+        self._groups[partition(run)] = group
+        return group
 
     async def begin(self, run: str, person: str = "", parent: str = "") -> None:
         """Choose the key of a run that is to begin, where runs are encrypted; see `Vault.begin`."""

@@ -10,6 +10,10 @@ CARDS: Final = "cards-"
 """The first characters of the names of the consumers of channels."""
 
 
+BATCHES: Final = "allow_atomic"
+"""The setting of a stream that takes atomic batches: see `group_commit`."""
+
+
 class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Events that are read from a stream that Layby did not create."""
 

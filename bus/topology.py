@@ -20,7 +20,7 @@ from .ownership import (
 from .patience import PatientApi
 from .pruning import Prune, Pruning
 from .requests import Requests
-from .specs import ConsumerSpec, StreamSpec, Topology, filters_in
+from .specs import BATCHES, ConsumerSpec, StreamSpec, Topology, filters_in
 from .verification import (
     ends_server,
     examine,
@@ -64,6 +64,8 @@ class Provisioner:
         self._limits = limits
         self._pruning = Pruning(requests, prune)
         self._app = ""
+        self._may_update = True
+        """Whether this user may change streams, as far as is known."""
         self.pruned: list[str] = []
         """The lines about what the app no longer declares."""
         self._requests = PatientApi(requests)
@@ -140,7 +142,23 @@ class Provisioner:
                 fresh.update(spec.subjects)
                 return [f"created stream {spec.name}"]
         changes = await self._extend_stream(spec, found, fresh)
+        changes += await self._allow_batches(spec, found)
         return [*changes, *await self._set_limits(spec), *await self._set_replicas(spec)]
+
+    async def _allow_batches(self, spec: StreamSpec, found: dict[str, Any]) -> list[str]:
+        """Let a stream of an earlier release take batches, if this user may change it."""
+        wanted = spec.config.get(BATCHES) and self._may_update
+        if not wanted or found.get(BATCHES) or not is_own(spec, found, self._names):
+            return []
+        found = await self._found(spec.name) or found
+        try:
+            await self._requests.api(f"STREAM.UPDATE.{spec.name}", {**found, BATCHES: True})
+        except PermissionDenied:
+            self._may_update = False  # a worker: its user need not be refused for each stream
+            return []
+        except BusError:
+            return []  # it works without them
+        return [f"stream {spec.name} now takes batches"]
 
     async def _set_limits(self, spec: StreamSpec) -> list[str]:
         """Limit an existing stream that has no limit. Raises TopologyMismatch."""

@@ -27,7 +27,14 @@ from layby.runtime import activation, body, host, index, pending, repairs, run, 
 from layby.runtime import delivery_policy as guard
 from layby.worker import command_actor
 
-from . import card_mutants, claim_mutants, console_mutants, ladder_mutants, vote_mutants
+from . import (
+    card_mutants,
+    claim_mutants,
+    console_mutants,
+    group_mutants,
+    ladder_mutants,
+    vote_mutants,
+)
 from .replacing import replace
 
 
@@ -500,6 +507,7 @@ MUTANTS: dict[str, Mutant] = (
         for made in (position_not_bound, key_destroyed_before_the_end, logs_written_plain)
     }
     | {made.__name__: Mutant(made, ("votes",), shows) for made, shows in vote_mutants.FAULTS}
+    | {made.__name__: Mutant(made, where, shows) for made, where, shows in group_mutants.FAULTS}
     | {
         made.__name__: Mutant(
             made, ("ladders",), shows, patience=25.0

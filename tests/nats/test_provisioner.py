@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from layby import App
-from layby.bus.errors import TopologyMismatch
+from layby.bus.errors import PermissionDenied, TopologyMismatch
 from layby.bus.layout import streams
 from layby.bus.log import COUNTS, NOBODY, Log, shares, stream_of, subject
 from layby.bus.requests import Requests
@@ -296,3 +296,39 @@ async def test_nothing_can_be_removed_from_the_answers(bus: Bus) -> None:
             await bus.requests.store("developer.response.T1", b"no", headers)
     info = await bus.requests.api("STREAM.INFO.ANSWERS")
     assert info["state"]["messages"] == 1
+
+
+LOGS = stream("RUNS", "to.>", allow_atomic=True)
+
+
+async def test_a_stream_of_an_earlier_release_learns_to_take_batches(bus: Bus) -> None:
+    await Provisioner(bus.requests).ensure(of(stream("RUNS", "to.>")))
+    assert await Provisioner(bus.requests).ensure(of(LOGS)) == ["stream RUNS now takes batches"]
+    assert (await bus.requests.api("STREAM.INFO.RUNS"))["config"]["allow_atomic"]
+    assert await Provisioner(bus.requests).ensure(of(LOGS)) == []
+
+
+async def test_a_stream_of_somebody_else_is_not_made_to_take_batches(bus: Bus) -> None:
+    await bus.stream("RUNS", "to.>")  # in memory: none of Layby's is
+    assert await Provisioner(bus.requests).ensure(of(LOGS)) == []
+    assert not (await bus.requests.api("STREAM.INFO.RUNS"))["config"].get("allow_atomic")
+
+
+async def test_a_user_who_may_not_change_streams_is_refused_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker on streams of an earlier release: it stores singly."""
+    await Provisioner(bus.requests).ensure(of(stream("RUNS", "to.>"), stream("RUNS_8", "so.>")))
+    asked: list[str] = []
+    real = bus.requests.api
+
+    async def api(verb: str, *more: Any, **options: Any) -> dict[str, Any]:
+        if not verb.startswith("STREAM.UPDATE"):
+            return await real(verb, *more, **options)
+        asked.append(verb)
+        raise PermissionDenied("no")
+
+    monkeypatch.setattr(bus.requests, "api", api)
+    second = stream("RUNS_8", "so.>", allow_atomic=True)
+    assert await Provisioner(bus.requests).ensure(of(LOGS, second)) == []
+    assert asked == ["STREAM.UPDATE.RUNS"]

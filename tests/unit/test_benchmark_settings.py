@@ -15,6 +15,7 @@ from benchmarks import disk, reach
 from benchmarks.caller import Caller
 from benchmarks.measure import Figure
 from benchmarks.server import ALWAYS, DEFAULT, setting
+from layby.bus.group_commit import SETTING
 from layby.bus.requests import PubAck, Requests
 
 
@@ -22,6 +23,7 @@ from layby.bus.requests import PubAck, Requests
 def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(disk.DELAY, "0")
     monkeypatch.setenv(disk.SERVER, "")
+    monkeypatch.setenv(disk.GROUPS, "")
 
 
 def test_without_a_delay_a_command_is_run_as_it_is() -> None:
@@ -53,12 +55,15 @@ def test_the_servers_of_the_run_are_started_by_a_script_that_passes_their_argume
     )
     assert done.stdout == "a file\n"
     assert disk.delay() == 2_000
+    assert os.environ[SETTING] == "1"
 
 
 def test_a_delay_without_strace_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    def not_there(_: str) -> None: ...
+
+    monkeypatch.setattr(shutil, "which", not_there)
     with pytest.raises(RuntimeError, match=r"--fsync-delay needs strace .*apt-get install strace"):
         disk.hold_up(2_000, "nats-server", tmp_path)
     assert disk.delay() == 0

@@ -1,0 +1,53 @@
+"""Faults of group commit, each of which a test of the real server catches."""
+
+from __future__ import annotations
+
+import pytest
+
+from layby.bus import group_commit
+from layby.bus.group_commit import GroupCommit
+from layby.bus.server import EmbeddedServer
+from tests.chaos import group_mutants
+from tests.fix_bus import Bus, bus_at
+from tests.nats.test_group_commit import (
+    test_callers_learn_that_they_cannot_know_when_the_server_dies_with_their_batch as unknown,
+)
+from tests.nats.test_group_commit import (
+    test_one_conflict_fails_its_own_message_and_no_other as one_conflict,
+)
+from tests.nats.test_group_commit import (
+    test_one_position_is_created_once_whoever_it_is_addressed_to as one_position,
+)
+
+pytestmark = [pytest.mark.proof, pytest.mark.nats]
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember what the faults replace."""
+    for owner, name in (
+        (GroupCommit, "_send"),
+        (GroupCommit, "_take"),
+        (group_commit, "DiskPace"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setenv(group_commit.SETTING, "1")
+
+
+async def test_a_conflict_that_is_taken_for_success_is_seen(bus: Bus) -> None:
+    group_mutants.group_commit_ignores_a_conflict()
+    with pytest.raises((AssertionError, KeyError)):
+        await one_conflict(bus)
+
+
+async def test_a_batch_that_is_believed_to_be_stored_is_seen(own_server: EmbeddedServer) -> None:
+    group_mutants.batch_acked_when_uncommitted()
+    async with bus_at(own_server.url) as durable:
+        with pytest.raises((AssertionError, KeyError)):
+            await unknown(own_server, durable, frozen=True)
+
+
+async def test_a_position_that_is_created_twice_by_one_batch_is_seen(bus: Bus) -> None:
+    group_mutants.batch_holds_a_position_twice()
+    with pytest.raises(AssertionError):
+        await one_position(bus)
