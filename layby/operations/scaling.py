@@ -106,9 +106,13 @@ def chart_values(worker: str, found: list[Source]) -> dict[str, Any]:
 
 
 def _consumers(app: App, *, channels: bool) -> Iterator[tuple[str, str]]:
-    """The mailboxes. Not what workers read ahead in: nobody acknowledges it, so it looks busy."""
+    """The mailboxes. Not what workers read ahead in: nobody acknowledges it, so it looks busy.
+
+    Where others send the cards, workers are still told when quiet hours end, and notice a card that
+    nobody has sent.
+    """
     for spec, duty in app.mailboxes():
-        if channels or duty.kind not in {"cards", "held"}:
+        if channels or duty.kind != "cards":
             yield spec.stream, spec.name
 
 
