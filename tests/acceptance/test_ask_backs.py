@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,6 +34,15 @@ def asking(*roles: Role | str, **options: Any) -> App:
         return {"text": answer.text, "by": answer.by}
 
     return app_of(handle, roles=roles or ["developer", "support"])
+
+
+def says_back(text: Any) -> Callable[[AskBack], Any]:
+    """A function that replies this, whatever is asked."""
+    return lambda asked: text if asked.by else None
+
+
+def echo(asked: AskBack) -> str:
+    return asked.text
 
 
 async def told(engine: Engine, seq: int) -> list[Receipt]:
@@ -215,17 +225,17 @@ async def test_code_replies_with_a_function(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("explains", "why"),
+    ("text", "why"),
     [
-        (lambda _: 7, "return the reply as text"),
-        (lambda _: "  ", "the reply was empty"),
-        (lambda _: "x" * 2 * LONGEST_REPLY, ""),
+        (7, "return the reply as text"),
+        ("  ", "the reply was empty"),
+        ("x" * 2 * LONGEST_REPLY, ""),
     ],
 )
 async def test_a_function_that_returns_something_odd_harms_nothing(
-    engine: Engine, explains: Any, why: str
+    engine: Engine, text: Any, why: str
 ) -> None:
-    async with engine.works(asking(explain=explains)):
+    async with engine.works(asking(explain=says_back(text))):
         run = await engine.start()
         await engine.question()
         reply = await ask_back(engine, "Which one?")
@@ -347,7 +357,7 @@ async def test_an_agent_may_leave_its_replies_to_people(engine: Engine) -> None:
 async def test_what_cannot_be_asked_gets_a_receipt_with_the_reason(
     engine: Engine, subject: str, body: bytes, why: str
 ) -> None:
-    async with engine.works(asking(explain=lambda _: "Because.")):
+    async with engine.works(asking(explain=says_back("Because."))):
         await engine.start()
         await engine.question()
         receipt = await said(engine, subject, body)
@@ -357,7 +367,7 @@ async def test_what_cannot_be_asked_gets_a_receipt_with_the_reason(
 
 
 async def test_after_ten_times_nobody_can_ask_back_any_more(engine: Engine) -> None:
-    async with engine.works(asking(explain=lambda asked: asked.text)):
+    async with engine.works(asking(explain=echo)):
         run = await engine.start()
         await engine.question()
         acks = [await engine.wire.store(SUBJECT, f"{n}?".encode()) for n in range(MOST)]
@@ -483,7 +493,7 @@ def _reached(ladder: Any) -> bool:
 async def test_a_decision_has_what_was_asked_back_and_a_changed_file_is_found_out(
     engine: Engine,
 ) -> None:
-    async with engine.works(asking(explain=lambda _: "Because.")):
+    async with engine.works(asking(explain=says_back("Because."))):
         run = await engine.start()
         question = await engine.question()
         await ask_back(engine, "Why?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,7 +43,8 @@ def asked_back(at: float, seq: int, *, by: str = "ada", text: str = "Why?") -> A
 
 
 def reply(seq: int, **more: Any) -> Replied:
-    return Replied(**{"id": "q1", "seq": seq, "kind": "agent", "by": "Anna", "text": "So.", **more})
+    fields: dict[str, Any] = {"kind": "agent", "by": "Anna", "text": "So.", **more}
+    return Replied(id="q1", seq=seq, **fields)
 
 
 def state_of(*told: tuple[float, Record], stops: bool = False, rungs: bool = False) -> RunState:
@@ -241,8 +243,9 @@ def test_a_card_shows_what_was_asked_back_unless_that_is_confidential() -> None:
 def test_a_forged_row_cannot_be_read(hostile: dict[str, str]) -> None:
     good: dict[str, Any] = {"by": "ada", "at": "2026-11-29T12:00:00.000Z"}
     assert ShownAskBack(**good).text == ""
+    forged: dict[str, Any] = {**good, **hostile}
     with pytest.raises(ValueError, match=r"isoformat|word|name"):
-        ShownAskBack(**{**good, **hostile})
+        ShownAskBack(**forged)
 
 
 def test_a_request_for_a_reply_is_no_step_that_a_body_must_reach() -> None:
@@ -291,8 +294,11 @@ async def test_what_cannot_succeed_is_tried_once_and_an_exit_is_a_failure() -> N
 
 
 async def test_a_reply_that_cannot_be_written_is_made_writable() -> None:
-    assert (await told_by(lambda _: "a\ud800b")).text == "a?b"
-    assert len((await told_by(lambda _: "x" * 9_999)).text) == LONGEST_REPLY
+    def says(text: str) -> Callable[[AskBack], str]:
+        return lambda asked: text[: len(text) * bool(asked.by)]
+
+    assert (await told_by(says("a\ud800b"))).text == "a?b"
+    assert len((await told_by(says("x" * 9_999))).text) == LONGEST_REPLY
 
 
 async def test_a_cancelled_reply_is_no_failure() -> None:
