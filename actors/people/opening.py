@@ -57,12 +57,11 @@ def look_in(subject: str, data: bytes) -> Look | None:
     person, via = sender_of(words[3])
     try:
         ticket = decode_token(words[2])
-        body: Any = msgspec.json.decode(data or b"{}")
+        fields = msgspec.json.decode(data or b"{}", type=dict[str, Any])
     except (InvalidTicket, msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    if not is_word(person) or not isinstance(body, dict):
+    if not is_word(person):
         return None
-    fields: dict[str, Any] = body
     channel, question = via or fields.get("channel") or "", fields.get("questionId") or ""
     if not isinstance(channel, str) or not isinstance(question, str):
         return None
