@@ -152,7 +152,7 @@ def test_a_tag_becomes_an_sdist_a_wheel_and_a_list_of_packages(clone: Clone) -> 
     assert "layby/console/templates/base.html" in names
     bom = json.loads((clone.folder / "sbom" / "layby-9.8.7.cdx.json").read_text())
     assert bom["bomFormat"] == "CycloneDX"
-    listed = {canonicalize_name(each["name"]): each["version"] for each in bom["components"]}
+    listed = {str(canonicalize_name(each["name"])): each["version"] for each in bom["components"]}
     assert listed["layby"] == "9.8.7"
     assert listed["nats-py"] == locked()["nats-py"]
     elsewhere = {"colorama", "exceptiongroup", "httpx2-jsfetch"}  # on Windows, and in browsers
