@@ -210,5 +210,5 @@ async def test_people_claim_pass_on_and_decline_through_a_channel(engine: Engine
         assert declined.outcome == "recorded"
         wrong = await desk.say(said(asked.id, None, says="pass", text=""), via="slack")
         assert wrong.outcome == "invalid"
-        unknown = said(asked.id, None, says="ask-back", text="Who?")
+        unknown = said(asked.id, None, says="dance", text="Who?")
         assert (await desk.say(unknown, via="slack")).outcome == "invalid"
