@@ -100,11 +100,13 @@ class Rungs:
 
     async def _reach(self, live: LiveRun, question: Question, due: Due, at: float) -> None:
         """Record a rung. After the deadline nobody is told any longer: the deadline decides."""
-        place = due.rung
+        place, said = due.rung, 0
 
         def check(state: RunState) -> None:
             if _is_put_off(state, question.id, due):
                 raise Fenced(f"rung {place} of question {question.id} was put off")
+            if len(state.acts.get(question.id, ())) != said:  # a claim decides who is told
+                raise Fenced(f"people have said more to question {question.id}")
 
         ladder = live.state.ladders.get(question.id, NO_LADDER)
         for _ in range(_TRIES):
@@ -114,12 +116,13 @@ class Rungs:
             if _is_put_off(live.state, question.id, due):
                 await self.arm(live.state, question)
                 return
+            said = len(live.state.acts.get(question.id, ()))
             records, to = await self.records(live.state, question, place, at)
             crash.point("before_reached")
             try:
                 await live.append(records, to=to, check=check)
             except Fenced:
-                continue  # closed meanwhile, or one of these rungs was reached
+                continue  # closed or claimed meanwhile, or one of these rungs was reached
             crash.point("after_reached")
             return
 

@@ -14,6 +14,10 @@ from layby.actors.people.receipts import Receipts
 from layby.bus.errors import PublishUnconfirmed
 from layby.bus.reading import every
 from layby.bus.wire import Message
+from layby.runtime import clock
+from layby.runtime.act_records import ClaimedQuestion
+from layby.runtime.run import LiveRun
+from layby.runtime.state import RunState
 from tests.engine import WITHIN, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -453,3 +457,18 @@ async def test_what_is_handled_again_after_the_end_is_told_the_same(
             receipts = [msgspec.json.decode(each.data, type=Receipt) async for each in found]
             same = {(r.outcome, r.reason, r.by) for r in receipts if r.seq == first.seq}
             assert same == {(first.outcome, first.reason, first.by)}
+
+
+async def test_a_claim_that_another_worker_recorded_silences_a_reminder(engine: Engine) -> None:
+    async with engine.works(asking(Role("developer", remind=["1500ms"]))):
+        run = await engine.start()
+        question = await engine.question()
+        other = LiveRun(engine.log, RunState(id=run))
+        await other.load()
+        now = clock.now()
+        claim = ClaimedQuestion(
+            id=question.id, by="ada", at=now, seq=1, vouched="nats", until=now + 60
+        )
+        await other.append([claim])
+        _, reminder = await shown(engine, 2)
+        assert reminder.headers["Layby-Told"] == "ada"
