@@ -104,7 +104,7 @@ async def test_each_card_is_shown_once_and_shows_what_is_true_whatever_fails(
 async def test_all_that_people_say_is_recorded_once_and_told_truly(tmp_path: Path) -> None:
     async with campaign("claims", tmp_path) as c:
         report = kept(await claims.claims(c))
-    assert {f"worker killed at {point}" for point in claims_app.POINTS} <= set(report.faults)
+    assert {f"worker killed at {point}" for point in claims.POINTS} <= set(report.faults)
 
 
 @pytest.mark.timeout(300)
