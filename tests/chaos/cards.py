@@ -198,10 +198,9 @@ class Cards:
 
 def _body(data: bytes) -> Mapping[str, Any]:
     try:
-        body = msgspec.json.decode(data)
+        return msgspec.json.decode(data, type=dict[str, Any])
     except msgspec.DecodeError:
         return {}
-    return body if isinstance(body, dict) else {}
 
 
 async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
