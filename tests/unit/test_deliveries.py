@@ -28,8 +28,8 @@ def sent(channel: str, at: float, number: int = 1, **more: Any) -> Call:
 
 
 def noted(n: int, at: float, channel: str, status: Any, *others: Any, **more: Any) -> Noted:
-    given = {"ref": f"q1.ops.{channel}.first#1"} if status == "sent" else {}
-    record = Notified(id="q1", role="ops", channel=channel, status=status, **given)
+    ref = f"q1.ops.{channel}.first#1" if status == "sent" else ""
+    record = Notified(id="q1", role="ops", channel=channel, status=status, ref=ref)
     for name, value in more.items():
         record = type(record)(**{**_fields(record), name: value})
     return Noted(n, at, record, (record, *others))
