@@ -7,7 +7,7 @@ import json
 import signal
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from nats.js.errors import NotFoundError
@@ -135,7 +135,7 @@ async def last(nats: Connection, stream: str, subject: str) -> Message | None:
     """The newest message of a subject; None: there is none."""
     with contextlib.suppress(NotFoundError):
         found = await nats.nc.jetstream().get_last_msg(stream, subject)
-        headers = dict[str, str](found.headers or {})
+        headers = cast("dict[str, str]", found.headers or {})
         return Message(found.data or b"", headers)
     return None
 

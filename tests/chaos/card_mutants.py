@@ -54,6 +54,7 @@ def nobody_notices() -> None:
 
 def card_rewritten_once() -> None:
     """Leave a card as it is where it could not be rewritten at once."""
+
     def nothing(*_: object) -> None:
         pass
 
