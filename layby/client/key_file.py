@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,9 @@ from ..runtime.role import Role
 from ..runtime.times import iso
 
 
-class _Keys(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Keys(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A role's public keys by person, and since when (ISO 8601) keys no longer count."""
+
     keys: dict[str, list[str] | str]
     retired: dict[str, str] = {}
 
@@ -25,8 +27,7 @@ def read_keys(path: str | Path) -> list[Role]:
         InvalidSettings: it cannot be read, or says what cannot be.
     """
     try:
-        found = msgspec.json.decode(Path(path).read_bytes(), type=dict[str, _Keys])
-        return [Role(name, keys=each.keys, retired=each.retired) for name, each in found.items()]
+        return roles_in(msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Keys]))
     except OSError as error:
         raise InvalidSettings(f"cannot read the keys in {path}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, InvalidSetup) as error:
@@ -35,10 +36,15 @@ def read_keys(path: str | Path) -> list[Role]:
         ) from None
 
 
-def as_json(roles: Iterable[Role]) -> dict[str, _Keys]:
+def roles_in(keys: Mapping[str, Keys]) -> list[Role]:
+    """The roles that a file of keys holds. Raises InvalidSetup for keys that are none."""
+    return [Role(name, keys=each.keys, retired=each.retired) for name, each in keys.items()]
+
+
+def as_json(roles: Iterable[Role]) -> dict[str, Keys]:
     """What a file of keys holds."""
     return {
-        role.name: _Keys(
+        role.name: Keys(
             keys={person: list(keys) for person, keys in role.keys.items()},
             retired={key: iso(at) for key, at in role.retired.items()},
         )

@@ -8,7 +8,7 @@ import typer
 
 from ..invocation import Invocation, command
 from ..options.common import METRICS_HOST, AppPath, MetricsHost, MetricsPort, ProcessName
-from ..process.handshake import ALONE, DEV, PRUNE, READY_FD, announce, stop_when_orphaned
+from ..process.handshake import ALONE, DEV, PRUNE, READY_FD, stop_when_orphaned
 from ..screen.output import stderr
 from ..target.app_loading import load_app
 from ..target.connection import required_settings
@@ -94,6 +94,7 @@ async def _work(
     from ...bus.pruning import Prune
     from ...worker.monitored import monitored
     from ...worker.worker import run_worker
+    from ..process.readiness import announce
 
     ready = asyncio.Event()
 
@@ -102,7 +103,7 @@ async def _work(
         if not call.json:  # the log has a line for it
             stderr().print(f"ready on {settings.shown}", style="dim")
         if ready_fd is not None:
-            announce(ready_fd, app.prefix)
+            announce(ready_fd, app.prefix, app.people.values())
 
     reporting = asyncio.ensure_future(report_ready())
     try:

@@ -66,10 +66,11 @@ async def develop(
                 _settings(call, server),
                 wanted=console,
                 port=console_port,
-                prefix=worker.prefix,
+                prefix=worker.said.prefix,
                 keyring=call.keyring,
+                signers=worker.said.signers,
             ) as shown:
-                _introduce(app, server, worker.prefix, shown)
+                _introduce(app, server, worker.said.prefix, shown)
                 await _keep_running(worker, saved)
         finally:
             await worker.stop()

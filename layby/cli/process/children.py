@@ -11,11 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
 from ...bus.files import open_private
 from ..screen.errors import CliError
 from .handshake import ALONE, GRACE, READY_FD
+from .readiness import Ready
 
 _TAIL = 12
+_LONGEST = 4 * 1024 * 1024
+"""Bytes that a worker may say when it is ready: the keys of many people."""
 
 
 class WorkerProcess:
@@ -42,8 +47,8 @@ class WorkerProcess:
         log: Path | None = None,
     ) -> None:
         self.name = name
-        self.prefix = ""
-        """The prefix of the app, once the worker is ready."""
+        self.said = Ready()
+        """What the worker said of its app when it was ready."""
         self._app = app
         self._options = tuple(options)
         self._environ = environ
@@ -94,7 +99,7 @@ class WorkerProcess:
         """
         line = b"" if self._ready is None else await self._ready.readline()
         if line or self._ready is None:
-            self.prefix = line.decode().strip()
+            self.said = msgspec.json.decode(line or b"{}", type=Ready)
             return
         code = await self.exited()
         raise CliError(
@@ -142,7 +147,7 @@ class WorkerProcess:
 
 
 async def _reader(fd: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=_LONGEST)
     pipe = os.fdopen(fd, "rb", buffering=0)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), pipe

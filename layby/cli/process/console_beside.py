@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ...bus.keyring import KeyService
     from ...bus.settings import ConnectionSettings
     from ...console.server import Serving
+    from ...runtime.vouching import Signers
 
 
 @contextlib.asynccontextmanager
@@ -26,6 +27,7 @@ async def console_beside(
     port: int | None = None,
     prefix: str = "",
     keyring: KeyService | None = None,
+    signers: Signers | None = None,
 ) -> AsyncGenerator[Serving | None]:
     """A console while the block is open; None if it is not wanted or cannot be had.
 
@@ -35,6 +37,7 @@ async def console_beside(
         port: Its port; None: the usual one if it is free, else any.
         prefix: The prefix of the app.
         keyring: Decrypts what the app encrypts.
+        signers: The roles whose answers must be signed.
 
     Raises:
         PortTaken: another program listens on `port`.
@@ -55,7 +58,7 @@ async def console_beside(
     ports = [PORT, 0] if port is None else [port]
     async with contextlib.AsyncExitStack() as stack:
         for number in ports:
-            options = ConsoleOptions(port=number, links=links)
+            options = ConsoleOptions(port=number, links=links, signers=signers)
             try:
                 console = await stack.enter_async_context(
                     serving(settings, options, prefix=prefix, keyring=keyring)

@@ -17,13 +17,6 @@ GRACE = 8.0
 """Seconds a worker has to finish its current steps before it is killed."""
 
 
-def announce(fd: int, prefix: str) -> None:
-    """Report to the parent that this worker is ready, and the prefix of its app."""
-    with suppress(OSError):
-        os.write(fd, f"{prefix}\n".encode())
-        os.close(fd)
-
-
 def stop_when_orphaned() -> None:
     """Stop when standard input closes, which it does when the parent dies."""
     threading.Thread(target=_watch_stdin, name="parent", daemon=True).start()

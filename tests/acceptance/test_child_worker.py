@@ -1,0 +1,42 @@
+"""What a worker tells the process that started it: `layby dev` gives it to its console."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from layby import Role
+from layby.cli.process.children import WorkerProcess
+from layby.cli.process.readiness import Ready, announce
+from layby.runtime.vouching import Signers
+from tests.signing_desk import app
+
+pytestmark = pytest.mark.nats
+
+
+async def test_a_worker_says_who_signs_when_it_is_ready(nats_url: str, tmp_path: Path) -> None:
+    environ = {**os.environ, "NATS_URL": nats_url, "PYTHONPATH": os.pathsep.join(sys.path)}
+    child = WorkerProcess(
+        "tests.signing_desk:app", name="dev", environ=environ, log=tmp_path / "log"
+    )
+    try:
+        await child.start()
+        await child.ready()
+        assert child.said.prefix == app.prefix
+        assert child.said.signers.roles == Signers(app.people.values()).roles
+        assert child.said.signers
+    finally:
+        await child.stop()
+
+
+def test_what_it_says_is_one_line_however_many_sign() -> None:
+    receive, send = os.pipe()
+    announce(send, "shop", [Role("developer", people=["ada"])])
+    with os.fdopen(receive, "rb") as pipe:
+        said = msgspec.json.decode(pipe.read(), type=Ready)
+    assert said.prefix == "shop"
+    assert not said.signers
