@@ -26,7 +26,7 @@ pytestmark = pytest.mark.nats
 
 LEFT_OUT = {
     *("accept", "call", "sha256", "confidential", "encrypted", "to", "only", "ladder", "asked_of"),
-    *("quorum", "votes", "claim", "declined", "cards", "asked_back", "stopped_at"),
+    *("quorum", "votes", "claim", "declined", "cards", "asked_back", "stopped_at", "opened"),
 }
 """Fields of a row that a published question has only where they say something."""
 
