@@ -45,8 +45,8 @@ POINTS = tuple(
     and point not in ask_back_app.POINTS
 )
 """The crash points of `crash_points`; runs that are blocked or retried meet others, and those of
-votes, ladders, claims and cards are met in campaigns of their own, those of purges in
-tests/acceptance/test_commands_crashes.py.
+votes, ladders, claims and cards are met in campaigns of their own, those of purges and of
+asking back in tests/acceptance/test_commands_crashes.py and test_ask_backs_crashes.py.
 """
 _EXPIRY = {"before_expired", "after_expired"}
 _SHOWING = {"before_record_put", "after_record_put", "after_question", "after_timer"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.runtime.crash import POINTS
-from tests import claims_app, ladder_app, notifier_app, votes_app
+from tests import ask_back_app, claims_app, ladder_app, notifier_app, votes_app
 from tests.chaos import (
     cards,
     claims,
@@ -51,7 +51,8 @@ async def test_no_deploy_ends_a_run(tmp_path: Path) -> None:
         report = kept(await deploys.deploys(c))
     assert {f"worker killed at {point}" for point in deploys.POINTS} <= set(report.faults)
     of_people = (*votes_app.POINTS, *ladder_app.POINTS, *claims_app.POINTS, *notifier_app.POINTS)
-    assert {*scenarios.POINTS, *deploys.POINTS, *of_people} == set(POINTS)
+    in_tests = (*ask_back_app.POINTS, *(each for each in POINTS if each.startswith("purge_")))
+    assert {*scenarios.POINTS, *deploys.POINTS, *of_people, *in_tests} == set(POINTS)
 
 
 @pytest.mark.timeout(300)
