@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -320,11 +319,7 @@ async def test_a_link_is_in_no_log(
     async def broken(*_: Any) -> Any:
         raise RuntimeError("a fault")
 
-    # Whatever an earlier test has done to the loggers of this process.
-    logger = logging.getLogger("layby.console.guard")
-    monkeypatch.setattr(logger, "disabled", False)
-    monkeypatch.setattr(logger, "propagate", True)
-    with caplog.at_level("DEBUG"), caplog.at_level("DEBUG", logger.name):
+    with caplog.at_level("DEBUG"):
         await scene.get(link)
         with monkeypatch.context() as patch:
             patch.setattr(inbox_source, "thread_soon", broken)

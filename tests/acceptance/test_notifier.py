@@ -399,8 +399,7 @@ async def test_quiet_hours_hold_the_first_card_until_they_end(engine: Engine) ->
         assert record.status == "held"
         await until(lambda: _listed(engine, "held"))
         assert channel.sent == []
-        found = await engine.wire.stored("TIMERS", last=_timer(record))
-        assert found is not None
+        await until(lambda: engine.wire.stored("TIMERS", last=_timer(record)))
         await at_rest(engine, CARDS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -84,6 +85,14 @@ async def room(fake_slack: FakeSlack) -> AsyncIterator[Room]:
 
 def asked(**fields: Any) -> Card:
     return card(asked_at=time.time(), deadline=time.time() + 3_600, **fields)
+
+
+async def test_only_the_packages_of_slack_are_silent(room: Room) -> None:
+    posted = await room.ask(asked(form={"type": "boolean"}, choices=("yes", "no")))
+    await room.fake.press("U0ADA", posted, "no")
+    await room.told("U0ADA", "Your answer counts.")
+    assert logging.getLogger("layby").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("layby.console").isEnabledFor(logging.WARNING)
 
 
 async def test_a_choice_is_answered_with_a_button(room: Room) -> None:

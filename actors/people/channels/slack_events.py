@@ -48,7 +48,8 @@ class Events:
 
     def app(self, api: SlackApi) -> AsyncApp:
         """A Bolt app that gives everything to this. Raises ChannelError."""
-        app = AsyncApp(client=api.client(), logger=quiet, name="layby")
+        # Bolt gives the logger of the app's name the level of `logger`: not to all of ours.
+        app = AsyncApp(client=api.client(), logger=quiet, name=quiet.name)
 
         async def press(ack: Ack, body: dict[str, Any]) -> None:
             await ack()
