@@ -249,6 +249,10 @@ class Limited(MemoryChannel):
     asked_at = 0.0
     calls_at: float = 0.0
 
+    async def asked(self) -> bool:
+        """Whether it has said so."""
+        return bool(self.asked_at)
+
     async def send(self, card: Card) -> str:
         now = asyncio.get_running_loop().time()
         if not self.asked_at:
@@ -262,6 +266,7 @@ async def test_a_channel_that_asks_for_time_gets_it(engine: Engine) -> None:
     channel = Limited()
     async with engine.works(asking(Role("developer", channels=[channel]))):
         await engine.start()
+        await until(channel.asked)  # or the second card is under way already
         await engine.start("T2")
         await channel.wait(2)
     assert channel.calls_at - channel.asked_at >= 1.4
