@@ -11,8 +11,10 @@ Verb = Literal["claim", "pass", "decline", "ask-back"]
 VERBS: tuple[Verb, ...] = ("claim", "pass", "decline", "ask-back")
 
 
-class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="k"):
-    """Something that a person said to an open question."""
+class ActRecord(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="k"
+):
+    """Something that a person did with an open question besides answering it."""
 
     id: str
     by: str
@@ -24,14 +26,14 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Who vouches for `by`, as of an answer."""
 
 
-class ClaimedQuestion(_Said, frozen=True, kw_only=True, gc=False, tag="claimed_question"):
+class ClaimedQuestion(ActRecord, frozen=True, kw_only=True, gc=False, tag="claimed_question"):
     """Somebody will answer the question, and says until when; nobody else has claimed it."""
 
     until: float
     """When the claim expires, Unix seconds; equal to `at`: it is released."""
 
 
-class Passed(_Said, frozen=True, kw_only=True, gc=False, tag="passed"):
+class Passed(ActRecord, frozen=True, kw_only=True, gc=False, tag="passed"):
     """Somebody asked somebody else too. Mail to the actor of the role that is asked."""
 
     rung: int
@@ -48,7 +50,7 @@ class Passed(_Said, frozen=True, kw_only=True, gc=False, tag="passed"):
     """These are as in `Reached`."""
 
 
-class Declined(_Said, frozen=True, kw_only=True, gc=False, tag="declined"):
+class Declined(ActRecord, frozen=True, kw_only=True, gc=False, tag="declined"):
     """Somebody will not answer the question."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ....runtime.channel import Card
 from ....runtime.untrusted_text import safe
 from .acts import Button
+from .reply_words import CONFIDENTIAL, reply_words
 
 if TYPE_CHECKING:  # in a process that sends mail alone
     from jinja2 import Template
@@ -149,9 +150,8 @@ def _vote(card: Card) -> list[str]:
 def _asked_back(card: Card) -> list[str]:
     lines: list[str] = []
     for each in card.asked_back:
-        lines.append(f"{each.by} asked: {each.text or '(confidential)'}")
-        words = {"waiting": "no reply yet", "failed": "there is no reply"}
-        lines.append(words.get(each.status) or f"The reply: {each.reply or '(confidential)'}")
+        lines.append(f"{each.by} asked: {each.text or CONFIDENTIAL}")
+        lines.append(reply_words(each, "The reply"))
     return lines
 
 

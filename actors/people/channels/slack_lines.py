@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ....runtime.channel import Card
+from .reply_words import CONFIDENTIAL, reply_words
 from .slack_parts import Block, date, marked, small
 
 _VOTES: Final = 20
@@ -72,10 +73,8 @@ def _asked_back(card: Card) -> list[Block]:
     """What was asked back last, and what came of it."""
     lines: list[Block] = []
     for each in card.asked_back[-_ASKED_BACK:]:
-        lines.append(small(f"{each.by} asks back: {each.text or '(confidential)'}"))
-        words = {"waiting": "no reply yet", "failed": "there is no reply"}
-        reply = words.get(each.status) or each.reply or "(confidential)"
-        lines.append(small(f"Reply: {reply}" if each.status == "replied" else reply))
+        lines.append(small(f"{each.by} asks back: {each.text or CONFIDENTIAL}"))
+        lines.append(small(reply_words(each, "Reply")))
     return lines
 
 
