@@ -24,13 +24,17 @@ from layby.bus.topology import Provisioner
 from .app import app
 from .campaign import Campaign
 from .driver import Driver
+from .elections import Elections
 from .fleet import Fleet
 from .plan import batches, plans
+from .recovery import GRACE, Outage, outages, told
 from .report import Report
 
 _NODES = 3
 _READY = 60.0
 _SILENCE = 30.0
+_ACK_WAIT = 3.0
+_ELECTED = 30.0
 _META = "the cluster"
 """Led by the node that decides what streams and consumers there are."""
 _EXTRA = """
@@ -131,33 +135,68 @@ class Cluster:
         for node in self.nodes:
             node.kill()
 
+    def name_of(self, node: EmbeddedServer) -> str:
+        """What the servers call a node."""
+        return f"n{self.nodes.index(node) + 1}"
+
+
+class Losses:
+    """The faults of a campaign that took leaders away, and the elections after them."""
+
+    def __init__(self, campaign: Campaign, cluster: Cluster, elections: Elections) -> None:
+        self._campaign, self._cluster, self._elections = campaign, cluster, elections
+        self._lost: list[tuple[str, list[str], float]] = []
+
+    def note(self, what: str, *nodes: EmbeddedServer) -> None:
+        """Count a fault: these nodes are lost, or about to be."""
+        self._campaign.note(what)
+        names = [self._cluster.name_of(node) for node in nodes]
+        self._lost.append((what, names, self._campaign.fault_times[-1]))
+
+    async def recovery(self) -> None:
+        """Let pass what runs may take to go on after the last fault."""
+        await self._campaign.until(lambda: self._outages()[-1].over, _ELECTED, "elections")
+        await self._campaign.while_looking(_ACK_WAIT + GRACE)
+
+    async def settle(self, within: float) -> Report:
+        """Make no more faults, wait until all is over, judge, and say how long it took."""
+        report = await self._campaign.settle(within)
+        report.notes += told(self._campaign.driver.history, self._outages(), _ACK_WAIT)
+        return report
+
+    def _outages(self) -> list[Outage]:
+        return outages(self._elections, self._lost)
+
 
 @contextlib.asynccontextmanager
-async def clustered(name: str, folder: Path, seed: int) -> AsyncGenerator[tuple[Campaign, Cluster]]:
+async def clustered(
+    name: str, folder: Path, seed: int
+) -> AsyncGenerator[tuple[Campaign, Cluster, Losses]]:
     """A campaign against three nodes."""
     cluster = Cluster(folder)
     try:
         await cluster.start()
         async with (
-            Fleet(folder, cluster.url, ack_wait=3.0, ask_timeout=5.0) as fleet,
+            Fleet(folder, cluster.url, ack_wait=_ACK_WAIT, ask_timeout=5.0) as fleet,
             Driver.connected(cluster.url) as driver,
+            Elections.watched(node.url for node in cluster.nodes) as elections,
         ):
             one = Campaign(
                 name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=None
             )
             async with one.telling():
-                yield one, cluster
+                yield one, cluster, Losses(one, cluster, elections)
     finally:
         cluster.kill()
 
 
 async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
     """The leader of a stream, or of the cluster, is killed and comes back, again and again."""
-    async with clustered("leader_kills", folder, seed) as (c, cluster):
+    async with clustered("leader_kills", folder, seed) as (c, cluster, losses):
         await c.start(3)
         kills = max(2, round(20 * size))
         todo = plans(seed, max(20, round(300 * size)))
-        for batch in batches(todo, kills):
+        for number, batch in enumerate(batches(todo, kills)):
             c.driver.open(*batch)
             await c.while_looking(c.draw.uniform(0.2, 2.0))
             led = c.draw.choice([_META, *shares(app.log_streams), "ANSWERS", "KV_parked", "TIMERS"])
@@ -167,38 +206,39 @@ async def leader_kills(folder: Path, seed: int, size: float = 1.0) -> Report:
                 node = await cluster.leader(c.driver.requests, led)
             if node is not None:
                 node.kill()
-                c.note(f"leader of {led} killed")
+                losses.note(f"leader of {led} killed", node)
                 await c.while_looking(c.draw.uniform(0.5, 3.0))
                 await node.start()
-                await c.while_looking(2.0)
-        return await c.settle(120)
+                # The next one dies amid the recovery, or after it.
+                await (losses.recovery() if number % 2 else c.while_looking(2.0))
+        return await losses.settle(120)
 
 
 async def rolling_restart(folder: Path, seed: int, size: float = 1.0) -> Report:
     """Each node is stopped cleanly and started; then two of three are killed and come back."""
-    async with clustered("rolling_restart", folder, seed) as (c, cluster):
+    async with clustered("rolling_restart", folder, seed) as (c, cluster, losses):
         await c.start(3)
         todo = plans(seed, max(20, round(100 * size)))
         half = len(todo) // 2
         c.driver.open(*todo[:half])
         for node in cluster.nodes:
             await c.while_looking(1.0)
+            losses.note("node restarted", node)
             await node.restart()
-            c.note("node restarted")
             await c.while_looking(3.0)
         c.driver.open(*todo[half:])
         await c.while_looking(0.5)
         for node in cluster.nodes[:2]:
             node.kill()
-        c.note("two of three nodes killed")
+        losses.note("two of three nodes killed", *cluster.nodes[:2])
         await asyncio.sleep(2.0)
         await asyncio.gather(*(node.start() for node in cluster.nodes[:2]))
-        return await c.settle(120)
+        return await losses.settle(120)
 
 
 async def silent_leader(folder: Path, seed: int, size: float = 1.0) -> Report:
     """The leader of a stream says nothing for a while, without a reset, and then goes on."""
-    async with clustered("silent_leader", folder, seed) as (c, cluster):
+    async with clustered("silent_leader", folder, seed) as (c, cluster, losses):
         await c.start(3)
         times = max(1, round(4 * size))
         todo = plans(seed, max(20, round(100 * size)))
@@ -209,11 +249,11 @@ async def silent_leader(folder: Path, seed: int, size: float = 1.0) -> Report:
             node = await cluster.leader(c.driver.requests, stream)
             if node is not None:
                 os.kill(node.pid, signal.SIGSTOP)
-                c.note(f"leader of {stream} silent for {_SILENCE:g} s")
+                losses.note(f"leader of {stream} silent for {_SILENCE:g} s", node)
                 await asyncio.sleep(_SILENCE)
                 os.kill(node.pid, signal.SIGCONT)
                 await c.while_looking(2.0)
-        return await c.settle(120)
+        return await losses.settle(120)
 
 
 def _meta_leader(monitor: int) -> str:

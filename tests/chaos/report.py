@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from layby.runtime.entry import Answered
-from layby.runtime.journal import fold
-from layby.runtime.state import RUNNING, RunState
-
 from .driver import Driver
-from .history import History
+from .recovery import at, standstills
 from .violation import KINDS, Violation, count
 
 
@@ -88,7 +83,7 @@ def report(
 ) -> Report:
     """The figures of what `driver` recorded."""
     history = driver.history
-    waits = sorted(recoveries(history, fault_times))
+    waits = sorted(still.seconds for still in standstills(history, fault_times))
     return Report(
         name=name,
         seed=seed,
@@ -105,35 +100,6 @@ def report(
         raced=raced,
         overtaken=driver.overtaken,
         refusals=dict(driver.refusals),
-        recovery=(_at(waits, 0.5), _at(waits, 0.99), waits[-1] if waits else 0.0),
+        recovery=(at(waits, 0.5), at(waits, 0.99), waits[-1] if waits else 0.0),
         measured=len(waits),
     )
-
-
-def recoveries(history: History, fault_times: Iterable[float]) -> Iterable[float]:
-    """For each run that was under way at a fault: the seconds until it went on."""
-    times = sorted(fault_times)
-    for run, log in history.logs.items():
-        state = RunState(id=run)
-        previous = 0.0
-        for entry in log:
-            under_way = state.status == RUNNING
-            fold(state, entry.n, entry.envelope)
-            begun = previous if under_way else _answered_at(history, entry.envelope.records[0])
-            previous = entry.at
-            if begun:
-                last = bisect_right(times, entry.at)
-                first = bisect_right(times, begun)
-                yield from (entry.at - at for at in times[first:last])
-
-
-def _answered_at(history: History, record: object) -> float:
-    """When the answer was stored that a record is about; 0 for any other record."""
-    if not isinstance(record, Answered):
-        return 0.0
-    answer = history.answers.get(record.seq)
-    return answer.at if answer else 0.0
-
-
-def _at(values: Sequence[float], part: float) -> float:
-    return values[min(len(values) - 1, int(len(values) * part))] if values else 0.0
