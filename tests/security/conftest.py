@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from layby.bus.connection import ConnectionSettings
+from layby.bus.opened import opened
 from layby.console.server import Serving
 from tests.fix_browser import console_on
 from tests.security.house import House, started
@@ -54,3 +57,17 @@ async def serving(open_house: House) -> AsyncIterator[Serving]:
     """A console on it where people sign in with their NATS logins."""
     async with console_on(open_house.settings("observer"), auth="nats") as found:
         yield found
+
+
+@pytest.fixture
+def clean(nats_url: str) -> None:
+    """No streams on the session's server."""
+
+    async def clear() -> None:
+        async with opened(ConnectionSettings(servers=(nats_url,))) as (_, requests):
+            listed = await requests.api("STREAM.NAMES", {})
+            names: list[str] = listed.get("streams") or []
+            for name in names:
+                await requests.api(f"STREAM.DELETE.{name}")
+
+    asyncio.run(clear())

@@ -350,6 +350,17 @@ def an_unreadable_entry_ends_the_fold(patch: Patch) -> None:
     _set(patch, LiveRun, "_fold", make)
 
 
+def sealed_rubbish_is_not_skipped(patch: Patch) -> None:
+    """Raise where an entry of a log was not sealed for its run and place."""
+
+    async def strict(self: log.Log, run: str, message: log.LogMessage) -> log.LogMessage:
+        n, to, data = message
+        place = self.names.subject(log.subject(to, run, n))
+        return log.LogMessage(n, to, await self.opened(run, n, data, place))
+
+    patch.setattr(log.Log, "_open", strict)
+
+
 def what_came_last_counts(patch: Patch) -> None:
     """Believe the last message at a position of a log."""
 

@@ -33,6 +33,7 @@ from layby import App, Keyring, Step
 from layby.bus.errors import LaybyError
 from layby.bus.server import EmbeddedServer
 from layby.history import nats_history
+from layby.runtime.state import UNENDED
 from tests.engine import Engine, until
 
 from .frames import Frame, frames
@@ -209,11 +210,31 @@ class Campaign:
                         await look(run)
                 except Exception as error:  # noqa: BLE001
                     self.report.broken.append(f"{name}: {type(error).__name__}: {error}")
+        await self._ended(runs)
         try:
             with suppress(LaybyError):
                 await client.purge(0)
         except Exception as error:  # noqa: BLE001
             self.report.broken.append(f"purge: {type(error).__name__}: {error}")
+
+    async def _ended(self, runs: list[str]) -> None:
+        """Every run has come to an end, whatever was written into its log: it was cancelled."""
+        left: dict[str, str] = {}
+
+        async def look() -> bool:
+            left.clear()
+            for run in runs:
+                status = (await self._engine.client.show(run)).status
+                if status in UNENDED:
+                    left[run] = status
+            return not left
+
+        try:
+            await until(look, PATIENCE)
+        except TimeoutError:
+            self.report.broken.append(f"cannot be ended: {left}")
+        except Exception as error:  # noqa: BLE001
+            self.report.broken.append(f"ends: {type(error).__name__}: {error}")
 
 
 def desk_history(engine: Engine) -> Any:

@@ -12,6 +12,7 @@ from tests.security import (
     test_doctor,
     test_entries,
     test_further_account,
+    test_fuzz,
     test_hints,
     test_local_server,
     test_operator_mode,
@@ -114,6 +115,10 @@ FAULTS = [
         faults.an_unreadable_entry_ends_the_fold,
         test_entries.test_rubbish_at_the_next_positions_wedges_no_run,
         {"to": "log"},
+    ),
+    Fault(
+        faults.sealed_rubbish_is_not_skipped,
+        test_fuzz.test_any_bytes_stop_nobody_whose_app_is_encrypted,
     ),
     Fault(
         faults.what_cannot_be_read_was_nothing,

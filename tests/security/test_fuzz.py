@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from layby.bus.connection import ConnectionSettings
-from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from tests.security.fuzz import campaign, logins
 
@@ -55,17 +53,3 @@ def test_any_bytes_of_outsiders_with_logins_stop_nobody(tmp_path: Path) -> None:
     assert not report.broken, report.text()
     assert report.refused > FEW * 0.5, report.text()
     assert report.letters > FEW * 0.05, report.text()
-
-
-@pytest.fixture
-def clean(nats_url: str) -> None:
-    """No streams on the session's server."""
-
-    async def clear() -> None:
-        async with opened(ConnectionSettings(servers=(nats_url,))) as (_, requests):
-            listed = await requests.api("STREAM.NAMES", {})
-            names: list[str] = listed.get("streams") or []
-            for name in names:
-                await requests.api(f"STREAM.DELETE.{name}")
-
-    asyncio.run(clear())
