@@ -30,6 +30,7 @@ from .run import LiveRun
 from .spent import Spent
 from .state import BLOCKED, COMPLETED, NEVER, RUNNING, WAITING, RunState
 from .times import check_times, iso
+from .trace_fold import trace_of
 
 log = structlog.get_logger("layby.index")
 
@@ -78,6 +79,8 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     title: str = ""
     labels: dict[str, str] = {}
     spent: Spent = Spent()
+    trace: str = ""
+    """The id of its trace; empty: it was not traced."""
     sealed: bytes = b""
     """Of an encrypted run: its `FreeText`, whose fields are empty here then."""
 
@@ -85,7 +88,7 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Check the times, and the words that become parts of subjects. Raises ValueError."""
         check_times(self.started_at, self.updated_at, self.until, self.ended_at)
         check_times(self.asked_at, self.deadline)
-        check_words(self.id, self.parent)
+        check_words(self.id, self.parent, self.trace)
 
 
 class FreeText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -186,6 +189,7 @@ def row_of(state: RunState, cipher: Cipher | None = None, place: str = "") -> In
         title=text.title,
         labels=text.labels,
         spent=state.spent,
+        trace=trace_of(state),
         sealed=sealed,
     )
 

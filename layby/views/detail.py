@@ -13,7 +13,6 @@ from ..bus.requests import Requests
 from ..runtime.index import ENCRYPTED, ERASED, error, row_of
 from ..runtime.state import RunState
 from ..runtime.times import iso
-from ..runtime.trace_fold import trace_of
 from ..runtime.vouching import Signers
 from .listing import of_runs, run_row
 from .lookup import NoSuchRun
@@ -48,7 +47,6 @@ class DetailReader:
             steps=steps,
             children=[run_row(child) for child in children],
             questions=rows_of(state, self._requests.names),
-            trace=trace_of(state),
         )
 
     async def outline(self, run: str, why: BusError) -> RunDetail:

@@ -26,6 +26,7 @@ from ..runtime.ids import is_run_id
 from ..runtime.index import BUCKET, IndexRow, key_of, opened
 from ..runtime.state import RunState
 from ..runtime.times import iso
+from ..runtime.trace_context import trace_id
 from .rows import RunRow
 
 _PROGRESS = 1_000
@@ -186,7 +187,7 @@ async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRo
         if envelope is not None and isinstance(started, Started):
             state = RunState(id=run, workflow=started.workflow, ticket=started.ticket)
             state.started_at = state.updated_at = envelope.at
-            rows[run] = row_at_start(state, started)
+            rows[run] = row_at_start(state, started, trace_id(envelope.trace))
     names = requests.names
     stream = names.bucket_stream(BUCKET)
     keys = [names.keys(BUCKET, key_of(row.ticket, row.id)) for row in rows.values()]
@@ -199,7 +200,7 @@ async def of_runs(requests: Requests, log: Log, runs: list[str]) -> list[IndexRo
     return [rows[run] for run in runs if run in rows]
 
 
-def row_at_start(state: RunState, started: Started) -> IndexRow:
+def row_at_start(state: RunState, started: Started, trace: str) -> IndexRow:
     """The row of a run that has done nothing yet."""
     return IndexRow(
         id=state.id,
@@ -212,6 +213,7 @@ def row_at_start(state: RunState, started: Started) -> IndexRow:
         parent=started.parent.run if started.parent else "",
         title=started.title,
         labels=started.labels,
+        trace=trace,
     )
 
 
@@ -239,6 +241,7 @@ def run_row(row: IndexRow) -> RunRow:
         input_tokens=row.spent.input_tokens,
         output_tokens=row.spent.output_tokens,
         cost=row.spent.cost,
+        trace=row.trace,
     )
 
 

@@ -41,6 +41,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
         input_tokens: Tokens that its models have read.
         output_tokens: Tokens that its models have written.
         cost: What these cost in US dollars; None if a price is unknown: see `App(prices=...)`.
+        trace: The id of its trace, 32 hex digits; empty if it was not traced.
     """
 
     id: str
@@ -64,6 +65,7 @@ class RunRow(msgspec.Struct, kw_only=True, frozen=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
+    trace: str = ""
 
 
 class StepRow(msgspec.Struct, kw_only=True, frozen=True):
@@ -128,7 +130,6 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
         steps: Its history, oldest first.
         children: The runs that it started with `step.workflow`, in their order.
         questions: What people are being asked right now.
-        trace: The id of its trace, 32 hex digits; empty if it was not traced.
     """
 
     result: Any = None
@@ -137,7 +138,6 @@ class RunDetail(RunRow, kw_only=True, frozen=True):
     steps: list[StepRow] = []
     children: list[RunRow] = []
     questions: list[QuestionRow] = []
-    trace: str = ""
 
 
 class Sent(msgspec.Struct, kw_only=True, frozen=True):

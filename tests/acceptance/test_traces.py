@@ -198,6 +198,12 @@ async def test_a_ticket_is_one_trace_through_park_and_resume_in_another_worker(
     send(desk, "T1")
     question = desk.question("T1")
     [waiting] = collector.seen_named("invoke_agent Clerk")  # exported while the run waits
+
+    def traced() -> str:
+        [row] = desk.json("runs", "--ticket", "T1")
+        return str(row["trace"])
+
+    parked = desk.sooner_or_later(traced)
     desk.stop_workers()
     assert first.returncode == 0
     desk.start_worker(**collector.environ)
@@ -209,6 +215,7 @@ async def test_a_ticket_is_one_trace_through_park_and_resume_in_another_worker(
     assert len(spans) == len(collector.spans), "a span was sent twice"
     shown = desk.json("show", "T1")
     assert {span.trace for span in collector.spans} == {shown["trace"]}
+    assert parked == traced() == shown["trace"]
     assert f"trace {shown['trace']}" in desk.run("show", "T1").stdout
     names = {span.id: span.name for span in collector.spans}
     tree = [
