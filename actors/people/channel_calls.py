@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
+import math
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeVar
 
 from ...runtime.channel import Card, Channel, ChannelError, Finding
 from ...runtime.failure import message_of
+from .channel_pace import Pace
 
 T = TypeVar("T")
+_LATER: Final = "it asked to be called later"
 
 LIMIT: Final = 10.0
 """Seconds that a call may take."""
@@ -19,6 +23,29 @@ _LONGEST: Final = 500
 """Characters of a reference."""
 _LONGEST_PAUSE: Final = 3600.0
 """Seconds for which a channel can ask for rest."""
+PATIENCE: Final = 5.0
+"""Seconds that a card waits for its turn before it is handed back: so it is not done all the time,
+however many wait."""
+
+
+class Resting(ChannelError):
+    """The channel was not called: it has asked for time, or others have their turn before."""
+
+
+class Calls(Protocol):
+    """What can be told a channel. Each call raises ChannelError."""
+
+    async def send(self, card: Card) -> str:
+        """Show a card; return what finds it again."""
+        ...
+
+    async def find(self, card: Card) -> str:
+        """What finds a card that was sent; empty: it was not, or nobody can know."""
+        ...
+
+    async def refresh(self, ref: str, card: Card) -> None:
+        """Show a card as it is now."""
+        ...
 
 
 class ChannelCalls:
@@ -29,7 +56,21 @@ class ChannelCalls:
         self._limit = limit
         self._left: set[asyncio.Task[Any]] = set()
         """Calls that took too long: a channel may ignore that it was cancelled."""
-        self._rests_until = 0.0
+        self._pace = Pace()
+
+    @property
+    def stuck_for(self) -> float:
+        """Seconds since a call succeeded, or since this process began if none has."""
+        return self._pace.stuck_for
+
+    @asynccontextmanager
+    async def turn(self, seq: int) -> AsyncGenerator[Calls]:
+        """Wait for a turn to call the channel; if none comes in time, every call raises Resting.
+
+        `seq`: the place of the message in its stream; the oldest has the first turn.
+        """
+        async with self._pace.turn(seq, PATIENCE) as has_turn:
+            yield self if has_turn else _NoTurn(self.channel, self._pace.rest)
 
     async def send(self, card: Card) -> str:
         """Show a card; return what finds it again. Raises ChannelError."""
@@ -53,9 +94,9 @@ class ChannelCalls:
 
     async def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         loop = asyncio.get_running_loop()
-        if (rest := self._rests_until - loop.time()) > 0:
+        if (rest := self._pace.rest) > 0:
             coroutine.close()
-            raise ChannelError("it asked to be called later", retry_after=rest)
+            raise Resting(_LATER, retry_after=rest)
         if len(self._left) >= _LEFT:
             coroutine.close()
             raise ChannelError("its earlier calls have not ended")
@@ -69,16 +110,18 @@ class ChannelCalls:
             self._leave(task)
             raise ChannelError(f"it did not answer within {self._limit:g} s")
         try:
-            return task.result()
+            result = task.result()
         except ChannelError as error:
-            pause = error.retry_after or 0.0
-            if pause > 0.0:
-                self._rests_until = loop.time() + min(pause, _LONGEST_PAUSE)
+            error.retry_after = _asked_for(error)
+            if error.retry_after is not None:
+                self._pace.asked_for(error.retry_after)
             raise
         except BaseException as error:  # whatever a channel does, its card is tried again
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             raise ChannelError(f"{type(error).__name__}: {message_of(error)}") from error
+        self._pace.succeeded()
+        return result
 
     def _leave(self, task: asyncio.Task[Any]) -> None:
         self._left.add(task)
@@ -89,3 +132,33 @@ class ChannelCalls:
         self._left.discard(task)
         if not task.cancelled():
             task.exception()  # or it is logged as never retrieved
+
+
+class _NoTurn:
+    """Calls nothing."""
+
+    def __init__(self, channel: Channel, rest: float) -> None:
+        self._channel = channel
+        self._rest = rest
+
+    async def send(self, card: Card) -> str:
+        del card
+        raise Resting(_LATER, retry_after=self._rest)
+
+    async def find(self, card: Card) -> str:
+        del card
+        if not isinstance(self._channel, Finding):
+            return ""
+        raise Resting(_LATER, retry_after=self._rest)
+
+    async def refresh(self, ref: str, card: Card) -> None:
+        del ref, card
+        raise Resting(_LATER, retry_after=self._rest)
+
+
+def _asked_for(error: ChannelError) -> float | None:
+    """The rest that a channel asks for, in seconds; None: it asks for none, or for nonsense."""
+    given: Any = error.retry_after
+    if not isinstance(given, int | float) or math.isnan(given) or given <= 0:
+        return None
+    return min(float(given), _LONGEST_PAUSE)

@@ -8,7 +8,6 @@ dies between sending a card and recording that, the card is sent once more, with
 
 from __future__ import annotations
 
-import random
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,7 +35,8 @@ from ...runtime.role import Role
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
 from .card import Place, card_of
-from .channel_calls import ChannelCalls
+from .card_attempts import CardAttempts
+from .channel_calls import Calls, ChannelCalls
 from .notices import NOTICE
 from .open_questions import OpenQuestions
 from .rungs import timer_of
@@ -44,12 +44,6 @@ from .undelivered import GivingUp
 
 log = structlog.get_logger("layby.channel")
 
-_GIVE_UP: Final = 600.0
-"""Seconds after which a card is given up that could not be sent."""
-_TRIES: Final = 6
-"""The least number of attempts before that: the worker may have been down for most of the time."""
-_SLOWEST: Final = 60.0
-"""Seconds between two attempts, at most, unless the channel asks for more."""
 _DUTY: Final = 8
 """Deliveries in which it may become known who is on duty, some two seconds."""
 _ROUNDS: Final = 10
@@ -79,6 +73,7 @@ class _Looked(msgspec.Struct):
 class _Task(NamedTuple):
     """What one message is about."""
 
+    calls: Calls
     delivery: Delivery
     live: LiveRun
     question: Question
@@ -106,10 +101,25 @@ class Notifier:
         self._timers = timers
         self._listed = listed
         self._giving_up = giving_up
+        self._attempts = CardAttempts()
 
     async def take(self, delivery: Delivery) -> None:
         """Do what a published question or a notice calls for. Raises PoisonMessage."""
         looked = _read(delivery)
+        # It waits before it looks: what it shows then must be true.
+        async with self._calls.turn(delivery.seq) as calls:
+            try:
+                await self._look(delivery, looked, calls)
+            except _Later as later:
+                await delivery.nak(later.delay)
+                return
+            except PoisonMessage:
+                self._attempts.forget(delivery)
+                raise
+        self._attempts.forget(delivery)
+
+    async def _look(self, delivery: Delivery, looked: _Looked, calls: Calls) -> None:
+        """Look at a question, do what it calls for, and acknowledge that. Raises _Later."""
         # `delivery.run` stays empty: giving up a card must not end its run.
         live = await self._host.open(looked.run)
         live.users += 1
@@ -121,10 +131,7 @@ class Notifier:
                 return
             if self._role.name not in live.state.roles_of(question):
                 raise PoisonMessage(f"question {question.id} is not for {self._role.name}")
-            await self._do(_Task(delivery, live, question), looked)
-        except _Later as later:
-            await delivery.nak(later.delay)
-        else:
+            await self._do(_Task(calls, delivery, live, question), looked)
             crash.point("before_ack")
             await delivery.ack()
         finally:
@@ -168,7 +175,7 @@ class Notifier:
                 return
         card = self._rendered(task, rung, secret=await self._is_secret(live.id))
         try:
-            ref = await self._calls.send(card)
+            ref = await task.calls.send(card)
         except ChannelError as error:
             await self._failed(task, rung, error)
             return
@@ -190,11 +197,12 @@ class Notifier:
             return
         card = self._rendered(task, rung, secret=await self._is_secret(task.live.id))
         try:
-            ref = await self._calls.find(card)
+            ref = await task.calls.find(card)
         except ChannelError as error:
-            if isinstance(error, Undeliverable) or _is_hopeless(task.delivery):
+            delay = self._attempts.pause(task.delivery, error)
+            if self._is_hopeless(task, error):
                 return  # as far as anybody knows it was not sent
-            raise _Later(_pause(task.delivery, error)) from None
+            raise _Later(delay) from None
         if ref:
             await self._record(task, self._notified(task, rung, SENT, ref=ref))
             await self._refresh(task, [each for each in self._cards(task) if each.rung == rung])
@@ -263,9 +271,9 @@ class Notifier:
     async def _failed(self, task: _Task, rung: int, error: ChannelError) -> None:
         """Have a card tried again, or give it up. Raises _Later."""
         reason = message_of(error)
-        delay = _pause(task.delivery, error)
+        delay = self._attempts.pause(task.delivery, error)
         in_time = clock.now() + delay < task.question.deadline
-        if not isinstance(error, Undeliverable) and in_time and not _is_hopeless(task.delivery):
+        if in_time and not self._is_hopeless(task, error):
             log.info(
                 "card.postponed",
                 run=task.live.id,
@@ -288,7 +296,7 @@ class Notifier:
             for _ in range(_ROUNDS):
                 shown = self._rendered(task, card.rung, secret=secret)
                 try:
-                    await self._calls.refresh(card.ref, shown)
+                    await task.calls.refresh(card.ref, shown)
                 except ChannelError as error:
                     self._not_refreshed(task, error)
                     break
@@ -300,9 +308,16 @@ class Notifier:
     def _not_refreshed(self, task: _Task, error: ChannelError) -> None:
         """Raises _Later, or PoisonMessage if it is not tried again."""
         reason = f"a card on channel {self._channel!r} still shows what was: {message_of(error)}"
-        if isinstance(error, Undeliverable) or _is_hopeless(task.delivery):
+        delay = self._attempts.pause(task.delivery, error)
+        if self._is_hopeless(task, error):
             raise PoisonMessage(reason)
-        raise _Later(_pause(task.delivery, error))
+        raise _Later(delay)
+
+    def _is_hopeless(self, task: _Task, error: ChannelError) -> bool:
+        """Whether it is not tried again."""
+        if isinstance(error, Undeliverable):
+            return True
+        return self._attempts.is_hopeless(task.delivery, error, self._calls.stuck_for)
 
     # -- what the log says ---------------------------------------------------------------------
 
@@ -351,14 +366,3 @@ async def _wait_for_log(delivery: Delivery) -> None:
         await delivery.nak(1.0)
     else:
         await delivery.ack()
-
-
-def _pause(delivery: Delivery, error: ChannelError) -> float:
-    """Seconds until the next attempt."""
-    doubled = min(_SLOWEST, 2.0 ** min(delivery.num_delivered - 1, 10))
-    spread = doubled * random.uniform(0.75, 1.25)  # noqa: S311  so that workers spread out
-    return max(spread, error.retry_after or 0.0)
-
-
-def _is_hopeless(delivery: Delivery) -> bool:
-    return delivery.num_delivered >= _TRIES and clock.now() - delivery.at >= _GIVE_UP

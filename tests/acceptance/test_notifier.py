@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from layby import App, Keyring, Role, Rung
-from layby.actors.people import channel_calls, notifier
+from layby.actors.people import card_attempts, channel_calls, notifier
 from layby.actors.people.channel_calls import ChannelCalls
 from layby.bus.pruning import Prune
 from layby.bus.reading import every
@@ -272,6 +272,60 @@ async def test_a_channel_that_asks_for_time_gets_it(engine: Engine) -> None:
     assert channel.calls_at - channel.asked_at >= 1.4
 
 
+class Hesitant(MemoryChannel):
+    """Wants to be called later, some times over."""
+
+    left = 6
+
+    async def send(self, card: Card) -> str:
+        self.left -= 1
+        if self.left >= 0:
+            raise ChannelError("slow down", retry_after=0.1)
+        return await super().send(card)
+
+
+async def test_a_card_waits_no_longer_than_its_channel_asks_for(engine: Engine) -> None:
+    channel = Hesitant()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        await engine.start()
+        await channel.wait(within=15.0)  # pauses that double take half a minute
+
+
+class Metered(MemoryChannel):
+    """Takes one card, and then none for a while."""
+
+    every = 0.05
+    next_at = 0.0
+    refused = 0
+
+    async def send(self, card: Card) -> str:
+        now = asyncio.get_running_loop().time()
+        if now < self.next_at:
+            self.refused += 1
+            raise ChannelError("slow down", retry_after=self.next_at - now)
+        self.next_at = now + self.every
+        return await super().send(card)
+
+
+_MANY = 80
+
+
+async def test_many_cards_pass_a_slow_channel_in_turn(engine: Engine) -> None:
+    channel = Metered()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        for number in range(_MANY):
+            await engine.start(f"T{number}")
+        await channel.wait(_MANY)
+        await at_rest(engine, CARDS)
+        info = await engine.wire.api(f"CONSUMER.INFO.{CARDS}")
+    assert len(channel.sent) == _MANY
+    assert channel.refused <= 2 * _MANY + 16
+    # Few are handed back that were not refused: each delivery costs a look at a log.
+    assert info["delivered"]["consumer_seq"] <= 2 * (_MANY + channel.refused)
+    places = [int(card.ticket.removeprefix("T")) for card in channel.sent]
+    assert max(number - place for number, place in enumerate(places)) < _MANY // 2
+
+
 class Hanging(MemoryChannel):
     """Never answers, and ignores that it is cancelled."""
 
@@ -377,8 +431,9 @@ async def test_a_card_that_failed_is_sent_after_its_letter_is_retried(engine: En
 async def test_a_card_is_given_up_after_a_while(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifier, "_GIVE_UP", 0.5)
-    monkeypatch.setattr(notifier, "_TRIES", 2)
+    monkeypatch.setattr(card_attempts, "GIVE_UP", 0.5)
+    monkeypatch.setattr(card_attempts, "_DELIVERIES", 2)
+    monkeypatch.setattr(card_attempts, "_FAILURES", 2)
     channel = MemoryChannel(fails=RuntimeError("a bug"))
     async with engine.works(asking(Role("developer", channels=[channel]))):
         run = await engine.start()

@@ -15,13 +15,12 @@ from .board import UNTOLD, Call
 from .naps import EVERY, QUIET
 from .violation import Violation
 
-SOON = 40.0
+SOON = 20.0
 """Seconds within which a card is sent, or given up, whatever fails meanwhile.
 
 A board fails a card twice at most, and each failure costs the second until it counts as one, and a
 pause that doubles: 1, 2 and, where a worker died with the card too, 4 s, a quarter more at most.
-That is 11 s; a death adds an ack-wait, and if nothing is up for a while, 4 s pass. An attempt while
-the channel rests, or is down, counts for the pause too: 8 and 16 s more, of which 26 s were seen.
+That is 11 s; a death adds an ack-wait, and if nothing is up for a while, 4 s pass.
 """
 _UNDER_WAY = 1.0
 """Seconds for which what was decided before an end may be on its way."""
@@ -198,7 +197,8 @@ def _sent(
     for call in calls:
         late = call.began - carded.closed_at
         if late > _UNDER_WAY and not seen.was_delayed(carded.closed_at, call.began):
-            yield Violation("card after the end", f"{key}: {late:.3f} s after it")
+            text = f"{key}: {late:.3f} s after it, {_told_of(call, seen)}"
+            yield Violation("card after the end", text)
         if known is not None:
             late = call.began - known.at
             if late > _UNDER_WAY and not seen.was_delayed(known.at, call.began):
@@ -216,7 +216,9 @@ def _told_of(call: Call, seen: Seen) -> str:
 def _is_excused(call: Call, seen: Seen) -> bool:
     """Whether its sender cannot have recorded it: it was not told, has died, or was delayed."""
     until = call.began + _TAKEN_OVER
-    if call.id in seen.unheard or call.began <= seen.died.get(call.pid, 0.0) <= until:
+    died = seen.died.get(call.pid, 0.0)
+    # What it had said before it died may be read later.
+    if call.id in seen.unheard or call.began - _UNDER_WAY <= died <= until:
         return True
     return seen.was_delayed(call.began, until)
 

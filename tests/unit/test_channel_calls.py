@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from layby.actors.people.channel_calls import ChannelCalls
+from layby.actors.people import channel_calls
+from layby.actors.people.channel_calls import ChannelCalls, Resting
 from layby.channels import Card, ChannelError, Undeliverable
 from layby.testing import MemoryChannel, check_channel, example_card
 
@@ -111,6 +112,33 @@ async def test_a_channel_that_asks_for_rest_is_not_called_meanwhile() -> None:
     with pytest.raises(ChannelError, match="later") as raised:
         await calls.send(example_card())
     assert 55.0 < (raised.value.retry_after or 0.0) <= 60.0
+
+
+@pytest.mark.parametrize("nonsense", [0.0, -1.0, float("nan"), "soon"])
+async def test_a_channel_that_asks_for_nonsense_gets_no_rest(nonsense: Any) -> None:
+    channel = Odd(ChannelError("slow down", retry_after=nonsense))
+    calls = ChannelCalls(channel)
+    with pytest.raises(ChannelError, match="slow down") as raised:
+        await calls.send(example_card())
+    assert raised.value.retry_after is None
+    channel.outcome = "C1"
+    assert await calls.send(example_card()) == "C1"
+
+
+async def test_nobody_calls_a_channel_without_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel_calls, "PATIENCE", 0.01)
+    channel = Odd(ChannelError("slow down", retry_after=float("inf")))
+    calls = ChannelCalls(channel)
+    async with calls.turn(1) as turn:
+        with pytest.raises(ChannelError, match="slow down"):
+            await turn.send(example_card())
+    async with calls.turn(1) as turn:
+        for call in (turn.send(example_card()), turn.refresh("C1", example_card())):
+            with pytest.raises(Resting) as raised:
+                await call
+            assert 3_500.0 < (raised.value.retry_after or 0.0) <= 3_600.0
+        assert await turn.find(example_card()) == "", "a channel that cannot look anything up"
+    assert channel.calls == []
 
 
 async def test_a_channel_in_memory_keeps_the_rules() -> None:
