@@ -66,7 +66,7 @@ class Bucket:
         Raises:
             StreamMissing: there is no such bucket, or it has no leader now.
         """
-        msg = await self._requests.request(f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}{key}")
+        msg = await self._requests.read(f"$JS.API.DIRECT.GET.{self._stream}.{self._prefix}{key}")
         if msg.status == _NO_RESPONDERS:
             raise StreamMissing(f"no server answers for the bucket {self.name}", code=503)
         if msg.status or not msg.data:

@@ -28,6 +28,11 @@ API = "$JS.API."
 TRAIL_API = "$TRAIL."
 """Prefix of the same subjects for the account of the audit trail."""
 _SWEEP = 0.25
+_ASK_AGAIN = 1.0
+"""Seconds of silence after which a read is sent again. While a stream has no leader, nobody replies
+to what only leaders answer, and a server that hangs may be the one whose turn it is to answer."""
+_READS = ("STREAM.MSG.GET.", "STREAM.INFO.", "CONSUMER.INFO.")
+"""Calls of the API that change nothing."""
 _END_OF_BATCH = "204"
 _NO_RESPONDERS = "503"
 _NO_MESSAGE = 10037
@@ -67,7 +72,7 @@ _decode_ack = msgspec.json.Decoder(_AckReply).decode
 class _Waiter:
     """One open request: what handles its replies, and until when it waits."""
 
-    __slots__ = ("accept", "deadline", "future", "subject")
+    __slots__ = ("accept", "again", "ask_at", "deadline", "future", "subject")
 
     def __init__(
         self, subject: str, future: asyncio.Future[Any], deadline: float, accept: Accept
@@ -76,6 +81,10 @@ class _Waiter:
         self.future = future
         self.deadline = deadline
         self.accept = accept
+        self.again: Callable[[], None] | None = None
+        """Sends the request again; None: that is not to be done."""
+        self.ask_at = 0.0
+        """When to send it again."""
 
     def fail(self, error: BusError) -> None:
         if not self.future.done():
@@ -90,6 +99,20 @@ def _single(future: asyncio.Future[Any], msg: Message) -> bool:
     if not future.done():
         future.set_result(msg)
     return True
+
+
+def _batch() -> Accept:
+    """Collects the replies up to one with a status, which may be the only one."""
+    found: list[Message] = []
+
+    def accept(future: asyncio.Future[Any], msg: Message) -> bool:
+        status = msg.status
+        found.append(msg)
+        if status and not future.done():
+            future.set_result(found)
+        return bool(status)
+
+    return accept
 
 
 class Requests:
@@ -159,9 +182,8 @@ class Requests:
         headers: Mapping[str, str] | None = None,
         *,
         timeout: float = 5.0,  # noqa: ASYNC109
-        accept: Accept = _single,
-    ) -> Any:
-        """Send one request and return the result that `accept` sets from its replies.
+    ) -> Message:
+        """Send one request and return the reply.
 
         Raises:
             NotConnected: nothing was sent.
@@ -173,12 +195,45 @@ class Requests:
             raise self._inbox_denied
         token = next(self._tokens)
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, accept)
+        self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, _single)
         try:
             self.nc.send(subject, data, f"{self._inbox}{token}", headers)
             return await future
         finally:
             self._open.pop(token, None)
+
+    async def read(
+        self,
+        subject: str,
+        data: bytes = b"",
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        accept: Callable[[], Accept] = lambda: _single,
+    ) -> Any:
+        """Send a request that changes nothing, and send it again while nothing comes.
+
+        Each attempt has its own replies, and `accept` makes what handles them; the first attempt
+        that is complete counts. Raises what `request` raises.
+        """
+        if self._inbox_denied is not None:
+            raise self._inbox_denied
+        future: asyncio.Future[Any] = self._loop.create_future()
+        deadline = self._loop.time() + timeout
+        tokens: list[int] = []
+
+        def send() -> None:
+            token = next(self._tokens)
+            tokens.append(token)
+            waiter = self._open[token] = _Waiter(subject, future, deadline, accept())
+            waiter.again, waiter.ask_at = send, self._loop.time() + _ASK_AGAIN
+            self.nc.send(subject, data, f"{self._inbox}{token}")
+
+        try:
+            send()
+            return await future
+        finally:
+            for token in tokens:
+                self._open.pop(token, None)
 
     async def publish(
         self,
@@ -206,7 +261,7 @@ class Requests:
             PayloadTooLarge: it is larger than the stream accepts.
             BusError: the stream refused for another reason.
         """
-        msg: Message = await self.request(subject, data, headers, timeout=timeout)
+        msg = await self.request(subject, data, headers, timeout=timeout)
         if not msg.data:
             if msg.status == _NO_RESPONDERS:
                 raise StreamMissing(
@@ -225,7 +280,8 @@ class Requests:
     async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
         """Call the JetStream API, `$JS.API.<verb>`. Raises BusError with the server's reason."""
         data = b"" if body is None else msgspec.json.encode(body)
-        msg: Message = await self.request(f"$JS.API.{verb}", data, timeout=timeout)
+        send = self.read if verb.startswith(_READS) else self.request
+        msg: Message = await send(f"$JS.API.{verb}", data, timeout=timeout)
         if msg.status == _NO_RESPONDERS:
             raise BusError("the server has no JetStream: enable it (`jetstream {}`)", code=503)
         reply: dict[str, Any] = msgspec.json.decode(msg.data)
@@ -264,7 +320,7 @@ class Requests:
         It never changes, so any copy may answer; the leader is asked only where a copy lags.
         """
         body = msgspec.json.encode({"seq": seq})
-        message = await self.request(f"$JS.API.DIRECT.GET.{stream}", body)
+        message = await self.read(f"$JS.API.DIRECT.GET.{stream}", body)
         if not message.status:
             return datetime.fromisoformat(message.headers["Nats-Time-Stamp"]).timestamp()
         found = await self.stored(stream, seq=seq)
@@ -279,16 +335,9 @@ class Requests:
             StreamMissing: no server answers for the stream.
             BusError: the server refuses, because more than 1,024 subjects match for instance.
         """
-        found: list[Message] = []
-
-        def accept(future: asyncio.Future[Any], msg: Message) -> bool:
-            status = msg.status
-            found.append(msg)
-            if status and not future.done():
-                future.set_result(None)
-            return bool(status)
-
-        await self.request(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), accept=accept)
+        found: list[Message] = await self.read(
+            f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(body), accept=_batch
+        )
         status = found[-1].status
         if status == "404":
             return []
@@ -303,8 +352,12 @@ class Requests:
         digits = msg.subject[len(self._inbox) :]
         token = int(digits) if digits.isdecimal() else -1
         waiter = self._open.get(token)
-        if waiter is not None and waiter.accept(waiter.future, msg):
+        if waiter is None:
+            return
+        if waiter.accept(waiter.future, msg):
             self._open.pop(token, None)
+        elif waiter.again is not None:
+            waiter.ask_at = self._loop.time() + _ASK_AGAIN
 
     async def _sweep(self) -> None:
         while True:
@@ -314,6 +367,14 @@ class Requests:
             for token in late:
                 waiter = self._open.pop(token)
                 waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r} in time"))
+            self._ask_again(now)
+
+    def _ask_again(self, now: float) -> None:
+        for waiter in list(self._open.values()):
+            if waiter.again is not None and waiter.ask_at < now and not waiter.future.done():
+                again, waiter.again = waiter.again, None
+                with suppress(BusError):
+                    again()
 
 
 def _mapped(subject: str) -> str:

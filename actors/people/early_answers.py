@@ -201,7 +201,7 @@ class EarlyAnswers:
 
     async def _read(self, hit: Hit) -> Found | None:
         body = msgspec.json.encode({"seq": hit.seen.seq})
-        message = await self._requests.request(f"$JS.API.DIRECT.GET.{self._stream}", body)
+        message = await self._requests.read(f"$JS.API.DIRECT.GET.{self._stream}", body)
         if message.status:
             return None
         headers = message.headers

@@ -136,21 +136,24 @@ def told(history: History, outages: Sequence[Outage], ack_wait: float) -> list[s
     allowed = ack_wait + GRACE
     stills = standstills(history, (each.began for each in outages))
     found, cut_short = measured(stills, outages, allowed)
-    late = sorted((each for each in found if each.beyond > allowed), key=lambda one: -one.beyond)
-    lines = [
+    found.sort(key=lambda each: -each.beyond)
+    late = sum(each.beyond > allowed for each in found)
+    return [
         f"elections after {len(outages)} faults: {_spread([each.seconds for each in outages])}",
         f"recovery of {len(found)} runs: {_spread([each.still.seconds for each in found])}",
         f"cut short by the next fault, and held against that: {cut_short}",
         f"beyond the election: {_spread([each.beyond for each in found])}",
-        f"above election + ack-wait + {GRACE:g} s: {len(late)}",
+        f"above election + ack-wait + {GRACE:g} s: {late}",
+        *(_line(each) for each in found[:_SHOWN]),
     ]
-    for each in late[:_SHOWN]:
-        still, over = each
-        lines.append(
-            f"  run {still.run} stood still for {still.seconds:.1f} s after {over.what} at "
-            f"{over.began:.3f}, which was led again after {over.seconds:.1f} s"
-        )
-    return lines
+
+
+def _line(one: Measured) -> str:
+    still, over = one
+    return (
+        f"  run {still.run} stood still for {still.seconds:.1f} s after {over.what} at "
+        f"{over.began:.3f}, {one.beyond:.1f} s of them after the election"
+    )
 
 
 def at(values: Sequence[float], part: float) -> float:

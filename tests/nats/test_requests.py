@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,9 @@ from layby.bus.errors import (
     StreamMissing,
 )
 from layby.bus.server import EmbeddedServer
+from tests.engine import until
 from tests.fix_bus import Bus, bus_at
+from tests.fix_proxy import Proxy
 
 pytestmark = pytest.mark.nats
 
@@ -120,6 +123,46 @@ async def test_a_lost_connection_fails_what_is_open_at_once(own_server: Embedded
         with pytest.raises(NotConnected, match="there is no connection now"):
             await bus.requests.store("s", b"")
         await own_server.start()
+
+
+async def _ask_twice(proxy: Proxy, subject: bytes, ask: Coroutine[Any, Any, Any]) -> Any:
+    """Ask, let the reply pass only once it has been asked again, and return it."""
+    proxy.hold(clients=False)
+    asking = asyncio.ensure_future(ask)
+
+    async def is_asked_again() -> bool:
+        return proxy.passed.count(subject) >= 2 or asking.done()
+
+    await until(is_asked_again, 10)
+    proxy.release()
+    return await asking
+
+
+async def test_what_only_reads_is_asked_again_while_nothing_comes(proxy: Proxy) -> None:
+    async with bus_at(proxy.url) as bus:
+        await bus.stream("S", "s.*", allow_direct=True)
+        for name in ("s.a", "s.b"):
+            await bus.requests.store(name, b"x")
+        read = bus.requests
+        by_seq = await _ask_twice(proxy, b"STREAM.MSG.GET.S", read.stored("S", seq=2))
+        assert by_seq.subject == "s.b"
+        info = await _ask_twice(proxy, b"STREAM.INFO.S", read.api("STREAM.INFO.S"))
+        assert info["state"]["messages"] == 2
+        body = {"batch": 10, "seq": 1}
+        found = await _ask_twice(proxy, b"DIRECT.GET.S", read.direct_get("S", body))
+        assert [each.headers["Nats-Subject"] for each in found[:2]] == ["s.a", "s.b"]
+        assert len(found) == 3, "the messages of one attempt, and its end"
+        assert not bus.requests._open
+
+
+async def test_what_is_to_be_stored_is_sent_once(proxy: Proxy) -> None:
+    async with bus_at(proxy.url) as bus:
+        await bus.stream("S", "s.*")
+        proxy.hold(clients=False)
+        with pytest.raises(PublishUnconfirmed):
+            await bus.requests.store("s.a", b"x", timeout=2.5)
+        proxy.release()
+        assert proxy.passed.count(b"PUB s.a") == 1
 
 
 async def test_requests_work_again_after_an_outage(own_server: EmbeddedServer) -> None:

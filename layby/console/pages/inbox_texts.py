@@ -54,7 +54,7 @@ class AnswerTexts:
         stream = self._requests.names.stream("ANSWERS")
         body = msgspec.json.encode({"seq": seq})
         try:
-            message = await self._requests.request(f"$JS.API.DIRECT.GET.{stream}", body)
+            message = await self._requests.read(f"$JS.API.DIRECT.GET.{stream}", body)
         except BusError:
             return None
         if message.status:
