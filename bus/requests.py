@@ -194,7 +194,7 @@ class Requests:
         if self._inbox_denied is not None:
             raise self._inbox_denied
         token = next(self._tokens)
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[Message] = self._loop.create_future()
         self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, _single)
         try:
             self.nc.send(subject, data, f"{self._inbox}{token}", headers)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
-from ..bus.errors import Conflict, NotConnected, PublishUnconfirmed
+from ..bus.errors import Conflict, NoLeader, NotConnected, PublishUnconfirmed, StreamMissing
 from ..bus.log import NOBODY, Log, LogMessage
 from . import clock, trace_context
 from .conflicts import conflicts
@@ -21,6 +21,7 @@ from .envelope import Envelope, encode, is_newer, read
 from .errors import Fenced, Gone
 from .first_stored import entries
 from .journal import fold, skip
+from .leader_wait import LeaderWait
 from .repairs import is_stale
 from .state import OPEN, Question, RunState
 from .vouching import Refusal, Signers, refused
@@ -31,7 +32,7 @@ WRITER = secrets.token_hex(4)
 """Names this process in the logs of runs: see `Envelope.writer`."""
 _OPS = itertools.count(1)
 _FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 2.0
+_LONGEST_PAUSE = 0.5
 _EVICT = 8
 """Runs considered for eviction at a time."""
 
@@ -87,6 +88,8 @@ class LiveRun:
         """The append in progress."""
         self._stored_at = 0
         """The position at which the log holds it; 0: not seen there."""
+        self._leader = LeaderWait()
+        """Of the append in progress."""
         self._interrupted: dict[str, int] = {}
         """Appends of cancelled callers, and their positions in the log; 0: not seen there."""
 
@@ -159,10 +162,13 @@ class LiveRun:
 
         It survives lost acknowledgements and server restarts: it reads the log to see whether the
         message is there, and tries again until the caller is cancelled. A cancelled caller can
-        resume the append with the same `op`. `trace` is the span in which it is written.
+        resume the append with the same `op`. It waits while a cluster elects a leader of the
+        stream: to give up would repeat the effect that it records. `trace` is the span in which it
+        is written.
 
         Raises:
             Fenced: the log contradicts `records`, or was removed.
+            StreamMissing: no server has taken it for half a minute.
             Exception: whatever `check` raises.
         """
         op = op or new_op()
@@ -171,6 +177,7 @@ class LiveRun:
         headers = [trace_context.headers(trace)] if trace and to != NOBODY else []
         async with self._lock:
             self._op, self._stored_at = op, self._interrupted.pop(op, 0)
+            self._leader = LeaderWait()
             try:
                 await self._check_not_removed()
                 while not self._stored_at:
@@ -231,6 +238,8 @@ class LiveRun:
         except (PublishUnconfirmed, NotConnected) as error:
             log.info("append.unconfirmed", run=self.id, n=n, error=str(error))
             await self._reload_patiently()
+        except (StreamMissing, NoLeader) as error:  # nothing was stored
+            await self._leader.pause(error)
         else:
             self._fold(n, data)
 
@@ -252,6 +261,8 @@ class LiveRun:
             except (PublishUnconfirmed, NotConnected):
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
+            except (StreamMissing, NoLeader) as error:
+                await self._leader.pause(error)
             else:
                 return
 
