@@ -45,6 +45,9 @@ _ENCRYPT: Final = (
     "tls://, or log in with credentials or an nkey"
 )
 _CLOSE_WITHIN: Final = 2.0
+_PING_EVERY: Final = 2
+"""Seconds between two pings. A server that says nothing any more is left after two of them had no
+reply, in 4 to 6 s; a cluster needs as long to elect leaders in its place."""
 _REMEMBERED: Final = 256
 _VIOLATION: Final = re.compile(
     r'permissions violation for (?:publish|subscription) (?:to|with reply of) "([^"]*)"',
@@ -192,11 +195,11 @@ class Connection:
             "connect_timeout": settings.timeout,
             "max_reconnect_attempts": 1,  # for the first connection: 0 or less means forever
             "reconnect_time_wait": 0.05,
-            "ping_interval": 10,  # a dead peer is noticed in 30 s; by default in 6 min
+            "ping_interval": _PING_EVERY,
             "pending_size": -1,  # or a publish that failed in an outage would be sent after it
             "inbox_prefix": settings.inbox_prefix,
             "tls_handshake_first": settings.tls_first,
-            "reconnect_to_server_handler": _next_server,
+            "reconnect_to_server_handler": self._next_server,
             "error_cb": self._on_error,
             "disconnected_cb": self._on_disconnected,
             "reconnected_cb": self._on_reconnected,
@@ -205,6 +208,17 @@ class Connection:
         if tls := settings.tls_context():
             options["tls"] = tls
         return options
+
+    def _next_server(self, pool: list[Server], _: dict[str, Any]) -> tuple[Server, float]:
+        """The server to try next, and the pause before it: all in turn, with growing pauses.
+
+        The one that was lost comes last: it may accept a connection and never say a word. The
+        jitter keeps a fleet of workers from connecting all at the same moment.
+        """
+        tried = self._client.tried
+        server = min(pool, key=lambda one: (one.reconnects, one.uri.netloc == tried))
+        pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(server.reconnects, 10))
+        return server, pause * random.uniform(0.5, 1.0)  # noqa: S311
 
     def _explain(self, error: Exception) -> BusError:
         """Why there is no connection: the servers' own errors count more than our timeout."""
@@ -292,6 +306,11 @@ class _Client(Wire):
         return bool(self._server_info.get("auth_required", False))
 
     @property
+    def tried(self) -> str:
+        """The address of the server that it was connected to last, or tried to connect to."""
+        return self._current_server.uri.netloc if self._current_server is not None else ""
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether what is sent is encrypted."""
         writer = getattr(self._transport, "_io_writer", None)
@@ -316,16 +335,6 @@ def check_version(version: str, where: str = "The server") -> None:
             "has the message schedules that its timers use. Upgrade it, or use the server of "
             f"`{installing('local')}`."
         )
-
-
-def _next_server(pool: list[Server], _: dict[str, Any]) -> tuple[Server, float]:
-    """The server to try next, and the pause before it: all in turn, with growing pauses.
-
-    The jitter keeps a fleet of workers from connecting all at the same moment.
-    """
-    server = min(pool, key=lambda candidate: candidate.reconnects)
-    pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(server.reconnects, 10))
-    return server, pause * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _plain(reasons: list[Exception]) -> str:

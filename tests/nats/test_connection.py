@@ -16,12 +16,11 @@ from layby.bus.connection import Connection, ConnectionSettings, check_version, 
 from layby.bus.errors import InvalidSettings, LoginRefused, ServerTooOld, ServerUnavailable
 from layby.bus.server import EmbeddedServer
 from tests.fix_nats import eventually
+from tests.fix_proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
-
-    from tests.fix_proxy import Proxy
 
 pytestmark = pytest.mark.nats
 
@@ -281,7 +280,7 @@ async def test_closing_is_quick_on_a_dead_line(
 
 async def test_silent_line_is_noticed(proxy: Proxy) -> None:
     async with connected(proxy.url) as connection:
-        assert connection.nc.options["ping_interval"] == 10
+        assert connection.nc.options["ping_interval"] == 2
         lost, back = asyncio.Event(), asyncio.Event()
         connection.on_disconnect.append(lost.set)
         connection.on_reconnect.append(back.set)
@@ -291,6 +290,27 @@ async def test_silent_line_is_noticed(proxy: Proxy) -> None:
         lost.clear()
         proxy.deaf()
         await asyncio.wait_for(lost.wait(), 5)
+
+
+async def test_the_server_that_was_lost_is_tried_last(nats_url: str) -> None:
+    here, there = Proxy(nats_url), Proxy(nats_url)
+    try:
+        await here.start()
+        await there.start()
+        settings = ConnectionSettings(servers=(here.url, there.url))
+        async with await connect(settings) as connection:
+            for _ in range(8):
+                back = asyncio.Event()
+                connection.on_reconnect[:] = [back.set]
+                lost = here if here.connections else there
+                lost.deaf()  # it takes connections, and says nothing on them
+                lost.cut()
+                await asyncio.wait_for(back.wait(), 10)
+                assert not lost.connections
+                lost.is_deaf = False
+    finally:
+        await here.stop()
+        await there.stop()
 
 
 class Certificate:
