@@ -186,6 +186,12 @@ class Wire(Client):
         self._write_through()
         await super()._send_ping(future)
 
+    async def _process_pong(self) -> None:
+        """Take a pong, even if whoever waited for it has given up: nats-py would stop reading."""
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
     def _take(self, sid: int, subject: bytes, reply: bytes, data: bytes, block: bytes) -> bool:
         """Hand a message to the handler of its inbox; False when it is not for one of ours."""
         handler = self._handlers.get(sid)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
+from nats.errors import FlushTimeoutError
 
 from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BusError, NotConnected, PayloadTooLarge
+from layby.bus.server import EmbeddedServer
 from layby.bus.wire import Message, Wire
 
 
@@ -118,3 +122,21 @@ async def test_an_inbox_can_be_closed(wire: Wire) -> None:
     await wire.flush()
 
     assert came == []
+
+
+async def test_a_pong_that_nobody_waits_for_any_more_stops_nobody_else(
+    own_server: EmbeddedServer,
+) -> None:
+    """As after a pause of the server's machine: nats-py alone would read nothing from then on."""
+    async with await connect(ConnectionSettings(servers=(own_server.url,))) as connection:
+        lost: list[bool] = []
+        connection.on_disconnect.append(lambda: lost.append(True))
+        os.kill(own_server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(FlushTimeoutError):
+                await connection.nc.flush(1)
+        finally:
+            os.kill(own_server.pid, signal.SIGCONT)
+
+        assert (await sent(connection.nc, b"more")).data == b"more"
+        assert lost == []
