@@ -209,7 +209,9 @@ def _consumer(info: dict[str, Any]) -> list[Finding]:
             Finding(
                 level="warn",
                 subject=name,
-                message=f"{pending} messages wait and no worker asks for them",
+                message="1 message waits and no worker asks for it"
+                if pending == 1
+                else f"{pending} messages wait and no worker asks for them",
                 advice=_UNSHOWN
                 if info["name"].startswith(CARDS)
                 else "Start a worker: layby worker APP.",

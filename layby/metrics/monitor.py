@@ -109,8 +109,9 @@ def _unbound(worker: Worker) -> str:
     if worker.draining:
         return "it is draining"
     unbound = worker.unbound
-    more = f" and {len(unbound) - 1} more" if len(unbound) > 1 else ""
-    return f"the mailbox {unbound[0]}{more} does not answer" if unbound else ""
+    if len(unbound) > 1:
+        return f"the mailbox {unbound[0]} and {len(unbound) - 1} more do not answer"
+    return f"the mailbox {unbound[0]} does not answer" if unbound else ""
 
 
 class _WorkerState(Collector):

@@ -231,6 +231,10 @@ async def test_probes_say_whether_a_worker_lives_and_can_work(
         await bus.requests.api("CONSUMER.DELETE.RUNS.human-developer")
     lost = answers(port, "/readyz", 503).text
     assert lost == "the mailbox human-developer does not answer\n"
+    async with opened(ConnectionSettings(servers=(own_server.url,))) as bus:
+        await bus.requests.api("CONSUMER.DELETE.TIMERS.due")
+    both = r"the mailbox [a-z-]+ and 1 more do not answer\n"
+    desk.sooner_or_later(lambda: re.fullmatch(both, answers(port, "/readyz", 503).text))
     desk.stop_workers()
     assert get(port, "/healthz") is None
 

@@ -127,7 +127,7 @@ def test_the_doctor_misses_no_stream_of_events_where_all_come_from_streams_of_ot
     street.as_of("shop", "send", "corp.opened", json.dumps({"ticket": "T4"}))
     findings = {each["subject"]: each for each in street.as_of("shop", "doctor")}
     assert findings["streams"]["level"] == "ok"
-    assert "1 messages wait" in findings["CORP/shop-on-handle"]["message"]
+    assert "1 message waits" in findings["CORP/shop-on-handle"]["message"]
     assert "CORP/bank-on-handle" not in findings
 
 

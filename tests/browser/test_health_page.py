@@ -120,7 +120,7 @@ async def test_a_mailbox_that_nobody_reads_is_marked(layby_running: Any, tab: Op
         row = page.locator("#mailbox-EVENTS-on-handle")
         await row.get_by_text("none").wait_for()
         await page.get_by_role("link", name="Look again").click()
-        await page.locator(".find .warning", has_text="1 messages wait").wait_for()
+        await page.locator(".find .warning", has_text="1 message waits").wait_for()
 
 
 async def test_a_worker_that_is_killed_is_marked_as_lost(
