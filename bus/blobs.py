@@ -21,6 +21,8 @@ from .sealing import Cipher, no_keyring
 
 STREAM = "BLOBS"
 _CHUNK = 256 * 1024
+_CONFIRM_WITHIN = 5.0
+"""Seconds that a chunk may take to be stored."""
 _CACHED = 16_000_000
 """Bytes of big values that a worker caches."""
 _PAGE = 16
@@ -96,8 +98,9 @@ class Blobs:
         await self._create(self._names.subject(f"{place}.end"), str(len(chunks)).encode())
 
     async def _create(self, subject: str, data: bytes) -> None:
+        headers = {"Nats-Expected-Last-Subject-Sequence": "0"}
         with suppress(Conflict):  # the same content was stored before
-            await self._requests.store(subject, data, {"Nats-Expected-Last-Subject-Sequence": "0"})
+            await self._requests.store(subject, data, headers, timeout=_CONFIRM_WITHIN)
 
     async def _fetch(self, reference: Reference) -> bytes:
         numbers = range(-(-reference.size // _CHUNK))

@@ -125,6 +125,8 @@ class Requests:
     def __init__(self, nc: Wire, names: Names | None = None) -> None:
         self.names = names or Names()
         """The names of the app's streams and subjects."""
+        self.confirm_within = 5.0
+        """Seconds that `store` waits for an acknowledgement if it is not told another time."""
         self.vault: Sealing | None = None
         """Encrypts and decrypts payloads; None: there is no keyring here."""
         self.nc = nc
@@ -251,7 +253,7 @@ class Requests:
         data: bytes,
         headers: Mapping[str, str] | None = None,
         *,
-        timeout: float = 5.0,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> PubAck:
         """Publish to the stream that covers `subject`; return when the stream acknowledges it.
 
@@ -261,7 +263,8 @@ class Requests:
             PayloadTooLarge: it is larger than the stream accepts.
             BusError: the stream refused for another reason.
         """
-        msg = await self.request(subject, data, headers, timeout=timeout)
+        within = self.confirm_within if timeout is None else timeout
+        msg = await self.request(subject, data, headers, timeout=within)
         if not msg.data:
             if msg.status == _NO_RESPONDERS:
                 raise StreamMissing(

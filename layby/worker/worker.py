@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("layby.worker")
 
 _GRACE = 20.0
+_CONFIRM_WITHIN = 3.0
+"""Seconds without an acknowledgement after which it is looked up whether a message was stored. What
+goes to a leader that hangs is lost; to wait less would send more to a server that is only slow."""
 
 
 class WorkerLost(LaybyError):
@@ -145,6 +148,7 @@ async def _bus_of(app: App, settings: ConnectionSettings) -> AsyncGenerator[Bus]
         telemetry.configure()  # structlog's default prints variables, and keys with them
     try:
         async with opened(settings, prefix=app.prefix, patient=True, keyring=app.encryption) as bus:
+            bus.requests.confirm_within = _CONFIRM_WITHIN
             yield bus
     finally:
         await close(app.sources())

@@ -165,6 +165,17 @@ async def test_what_is_to_be_stored_is_sent_once(proxy: Proxy) -> None:
         assert proxy.passed.count(b"PUB s.a") == 1
 
 
+async def test_whoever_repeats_what_is_lost_may_wait_less_for_it(proxy: Proxy) -> None:
+    async with bus_at(proxy.url) as bus:
+        await bus.stream("S", "s.*")
+        proxy.hold(clients=False)
+        bus.requests.confirm_within = 0.1
+        async with asyncio.timeout(4):
+            with pytest.raises(PublishUnconfirmed):
+                await bus.requests.store("s.a", b"x")
+        proxy.release()
+
+
 async def test_requests_work_again_after_an_outage(own_server: EmbeddedServer) -> None:
     async with bus_at(own_server.url) as bus:
         await bus.stream("S", "s", storage="file")
