@@ -41,6 +41,8 @@ _ASK_AGAIN: Final = 60.0
 """Seconds for which it is remembered whether a stream takes batches."""
 _PAUSE: Final = 1.0
 """Seconds until a stream is asked again that has refused a batch, or did not answer."""
+_TWICE: Final = 10201
+"""The server's code for a message whose id it has stored before: sent singly, it is a duplicate."""
 _ID: Final = "Nats-Batch-Id"
 _PLACE: Final = "Nats-Batch-Sequence"
 _COMMIT: Final = "Nats-Batch-Commit"
@@ -206,7 +208,8 @@ class GroupCommit:
             self._send_on()
 
     def _refused(self, error: BusError) -> None:
-        if not isinstance(error, Conflict):  # it takes no batches now, for whatever reason
+        if not isinstance(error, Conflict) and error.code != _TWICE:
+            # It takes no batches now, for whatever reason.
             self._allowed = False
             self._ask_at = _now() + _PAUSE
 

@@ -86,7 +86,7 @@ def streams(
                 for role in roles
                 for noun in ("question", "receipt", *(["notice"] if role in shown else []))
             ),
-            config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True},
+            config={"max_age": 90 * _DAY * _NANOS, "allow_direct": True, BATCHES: True},
             # Every answer gets a receipt, even an unwanted one: the oldest are dropped.
             limits={"max_bytes": 1024 * _MIB},
         ),
@@ -116,6 +116,7 @@ def streams(
                 "allow_msg_schedules": True,
                 "allow_rollup_hdrs": True,
                 "allow_direct": True,
+                BATCHES: True,
             },
         ),
         StreamSpec(

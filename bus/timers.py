@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from .group_commit import GroupCommit
 from .requests import Requests
 
 STREAM = "TIMERS"
@@ -26,6 +27,7 @@ class Timers:
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
+        self._group = GroupCommit(requests, requests.names.stream(STREAM))
 
     async def arm(self, name: str, at: float, body: bytes, *, word: str = DUE) -> None:
         """Deliver `body` on `<word>.<name>` at `at` (Unix seconds), immediately if that is past.
@@ -39,7 +41,7 @@ class Timers:
             "Nats-Schedule": f"@at {when.replace('+00:00', 'Z')}",
             "Nats-Schedule-Target": names.subject(f"{word}.{name}"),
         }
-        await self._requests.store(names.subject(f"timer.{name}"), body, headers)
+        await self._group.store(name, names.subject(f"timer.{name}"), body, headers)
 
     async def disarm(self, name: str) -> None:
         """Cancel a wake-up that is no longer needed. Repeatable."""

@@ -58,6 +58,7 @@ class Acts:
         host: Host,
         requests: Requests,
         *,
+        receipts: Receipts,
         resolver: AnswerResolver,
         closer: QuestionCloser,
         decider: ActDecider,
@@ -68,7 +69,7 @@ class Acts:
         self._resolver = resolver
         self._closer = closer
         self._decider = decider
-        self._receipts = Receipts(role, requests, host.ports.observer)
+        self._receipts = receipts
         self._sent = SentActs(requests)
         self._judged: Bounded[str, int] = Bounded(_REMEMBERED)
         """By question: up to where in the stream this worker has judged what was said."""

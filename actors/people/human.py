@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from ...bus.errors import InvalidTicket
+from ...bus.group_commit import GroupCommit
 from ...bus.lookahead import Lookahead
 from ...bus.mailbox import Delivery
 from ...bus.requests import Requests
@@ -75,15 +76,22 @@ class Human:
         self._listed = listed
         self._requests = requests
         self._names = requests.names
+        questions = GroupCommit(requests, self._names.stream("QUESTIONS"))
         self._publisher = QuestionPublisher(
-            role, host, tickets, requests=requests, timers=timers, watch=watch
+            role,
+            host,
+            tickets,
+            requests=requests,
+            questions=questions,
+            timers=timers,
+            watch=watch,
         )
         self._closer = QuestionCloser(role, host, tickets, listed, notices)
         self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
         self._gate = Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
-        self._receipts = Receipts(role, requests, host.ports.observer)
+        self._receipts = Receipts(role, requests, questions, host.ports.observer)
         self._early = EarlyAnswers(role, requests, tickets, self._publisher, self._take_early)
         self._lookahead = Lookahead(
             requests.nc,
@@ -99,6 +107,7 @@ class Human:
             role,
             host,
             requests,
+            receipts=self._receipts,
             resolver=self._resolver,
             closer=self._closer,
             decider=ActDecider(host, duties, self.rungs),
@@ -110,6 +119,7 @@ class Human:
             tickets,
             listed=listed,
             requests=requests,
+            questions=questions,
             published=self._publisher.published,
             notices=notices,
             watch=watch,

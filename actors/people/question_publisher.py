@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...bus.errors import BusError, Conflict
+from ...bus.group_commit import GroupCommit
 from ...bus.mailbox import Delivery
 from ...bus.requests import Requests
 from ...bus.timers import Timers
@@ -58,6 +59,7 @@ class QuestionPublisher:
         tickets: Tickets,
         *,
         requests: Requests,
+        questions: GroupCommit,
         timers: Timers,
         watch: CardWatch,
     ) -> None:
@@ -65,6 +67,7 @@ class QuestionPublisher:
         self._host = host
         self._tickets = tickets
         self._requests = requests
+        self._questions = questions
         self._names = requests.names
         self._timers = timers
         self._watch = watch
@@ -135,9 +138,9 @@ class QuestionPublisher:
         subject = PublishedQuestions(role, self._requests).subject(ticket)
         headers = {ASKED_OF: question.role, **trace}
         id_ = {"Nats-Msg-Id": f"{question.id}.{role}"}
-        ack = await self._requests.store(subject, data, id_ | headers)
+        ack = await self._questions.store(subject, subject, data, id_ | headers)
         if ack.duplicate and await self._is_gone(ack.seq):
-            ack = await self._requests.store(subject, data, headers)
+            ack = await self._questions.store(subject, subject, data, headers)
         crash.point("after_question_for_role")
         return ShownTo(since=await self._stored_at(ack.seq) - _BEFORE, seq=ack.seq)
 
@@ -160,7 +163,7 @@ class QuestionPublisher:
         headers = {"Nats-Msg-Id": question.id, _EXPECTED_LAST: str(after), **trace}
         for _ in range(_ATTEMPTS):
             try:
-                ack = await self._requests.store(subject, data, headers)
+                ack = await self._questions.store(subject, subject, data, headers)
             except Conflict:
                 newest = await self.published.newest(ticket)
                 after = 0 if newest is None else newest.seq
@@ -169,12 +172,13 @@ class QuestionPublisher:
                 break
         else:
             after = UNKNOWN
-            ack = await self._requests.store(subject, data, {"Nats-Msg-Id": question.id, **trace})
+            headers = {"Nats-Msg-Id": question.id, **trace}
+            ack = await self._questions.store(subject, subject, data, headers)
         if not ack.duplicate:
             return _Published(ack.seq, after, duplicate=False)
         if await self._is_gone(ack.seq):
             # Purged since: the server remembers its id, and nobody can read it.
-            ack = await self._requests.store(subject, data, trace)
+            ack = await self._questions.store(subject, subject, data, trace)
         return _Published(ack.seq, UNKNOWN, duplicate=True)
 
     async def _arm(self, state: RunState, question: Question) -> None:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from ...bus.group_commit import GroupCommit
 from ...bus.reading import up_to
 from ...bus.requests import Requests
 from ...runtime import clock, crash
@@ -21,9 +22,13 @@ from .parked_question import ParkedQuestion
 class Receipts:
     """Issues the receipts for answers to one role."""
 
-    def __init__(self, role: str, requests: Requests, observer: Observer) -> None:
+    def __init__(
+        self, role: str, requests: Requests, questions: GroupCommit, observer: Observer
+    ) -> None:
+        """`questions` stores in the stream QUESTIONS."""
         self._role = role
         self._requests = requests
+        self._questions = questions
         self._names = requests.names
         self._observer = observer
 
@@ -74,7 +79,7 @@ class Receipts:
     async def issue(self, receipt: Receipt, token: str) -> None:
         """Publish a receipt and return once it is stored: the answer is acknowledged next."""
         subject = self._names.subject(f"{self._role}.receipt.{token}")
-        await self._requests.store(subject, msgspec.json.encode(receipt))
+        await self._questions.store(subject, subject, msgspec.json.encode(receipt), {})
         self._observer.receipt(receipt.outcome)
         crash.point("after_receipt")
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...bus.errors import BusError
+from ...bus.group_commit import GroupCommit
 from ...bus.requests import PubAck, Requests
 from ...runtime import crash
 from ...runtime.act_records import Passed
@@ -65,6 +66,7 @@ class RungPublisher:
         *,
         listed: OpenQuestions,
         requests: Requests,
+        questions: GroupCommit,
         published: PublishedQuestions,
         notices: Notices,
         watch: CardWatch,
@@ -74,6 +76,7 @@ class RungPublisher:
         self._tickets = tickets
         self._listed = listed
         self._requests = requests
+        self._questions = questions
         self._published = published
         self._notices = notices
         self._watch = watch
@@ -159,7 +162,7 @@ class RungPublisher:
         subject = PublishedQuestions(role, self._requests).subject(ticket)
         trace = headers_of(live.state, reached.question.frame)
         headers = {**self._headers(reached, role, told), **trace}
-        return await self._requests.store(subject, msgspec.json.encode(message), headers)
+        return await self._questions.store(subject, subject, msgspec.json.encode(message), headers)
 
     def _headers(self, reached: _Rung, role: str, told: list[str]) -> dict[str, str]:
         question, rung = reached.question, reached.rung

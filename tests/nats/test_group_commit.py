@@ -99,6 +99,20 @@ async def test_one_conflict_fails_its_own_message_and_no_other(bus: Bus) -> None
     assert group.batches > before  # a conflict is no reason to do without batches
 
 
+async def test_a_message_that_was_stored_before_is_a_duplicate_and_stops_no_other(bus: Bus) -> None:
+    group = await grouping(bus)
+    before = await bus.requests.store("s.again", b"", {"Nats-Msg-Id": "again"})
+    others = [group.store(name, f"s.{name}", name.encode(), FREE) for name in NAMES]
+    again = group.store("again", "s.again", b"", {"Nats-Msg-Id": "again"})
+    *acks, ack = await asyncio.gather(*others, again)
+    assert (ack.duplicate, ack.seq) == (True, before.seq)
+    assert not any(each.duplicate for each in acks)
+    assert len(await held(bus)) == 3 + 1 + len(NAMES)
+    stored_so_far = group.batches
+    await stored(group, *(f"later{number}" for number in range(9)))
+    assert group.batches > stored_so_far  # nor is it a reason to do without batches
+
+
 async def test_one_position_is_created_once_whoever_it_is_addressed_to(bus: Bus) -> None:
     """The server would store both: it compares with what is stored, not with the batch."""
     group = await grouping(bus)

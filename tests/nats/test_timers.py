@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from layby.bus import group_commit
+from layby.bus.group_commit import SETTING
 from layby.bus.layout import streams
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.server import EmbeddedServer
@@ -15,6 +17,7 @@ from layby.bus.timers import STREAM, Timers
 from layby.bus.topology import Provisioner
 from tests.engine import until
 from tests.fix_bus import Bus, bus_at
+from tests.slow_disk import SlowDisk
 
 pytestmark = pytest.mark.nats
 
@@ -120,6 +123,25 @@ async def test_many_timers_at_once_all_fire_once(bus: Bus, timers: Timers) -> No
         await asyncio.gather(*(timers.arm(f"q{n}", at, b"%d" % n) for n in range(300)))
         await fired.until(lambda: len(fired.came) >= 300)
     assert sorted(fired.names) == sorted(f"due.q{n}" for n in range(300))
+
+
+async def test_timers_that_are_armed_in_batches_fire_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, "1")
+    monkeypatch.setattr(group_commit, "DiskPace", SlowDisk)
+    await provision(bus)
+    timers = Timers(bus.requests)
+    async with listening(bus) as fired:
+        await timers.arm("first", time.time(), b"")  # from here on it knows what the stream takes
+        await asyncio.gather(*(timers.arm(f"w{n}", time.time(), b"") for n in range(4)))
+        at = time.time() + 0.3
+        for _ in range(2):
+            await asyncio.gather(*(timers.arm(f"q{n}", at, b"%d" % n) for n in range(100)))
+        await fired.until(lambda: len(fired.came) >= 105)
+    assert timers._group.batches  # pyright: ignore[reportPrivateUsage]
+    armed = ["first", *(f"w{n}" for n in range(4)), *(f"q{n}" for n in range(100))]
+    assert sorted(fired.names) == sorted(f"due.{name}" for name in armed)
 
 
 async def test_a_timer_outlives_the_kill_of_its_server(own_server: EmbeddedServer) -> None:
