@@ -208,6 +208,8 @@ class Body:
                 name=op.name,
                 remind=climb.remind,
                 escalate=[Rung(after, to=to) for after, to in climb.escalate],
+                explain=crowd.explained if climb.explain == "code" else climb.explain or None,
+                clock_stops=climb.stops or None,
             )
         except AskTimedOut:
             return EXPIRED

@@ -10,7 +10,10 @@ from datetime import datetime
 
 import msgspec
 
-from .crowd import BOSS, PEOPLE, SQUAD, Climb
+from layby.runtime.ask_back_records import ASK_BACK
+from layby.runtime.opened_records import OPENED
+
+from .crowd import BOSS, GUIDE, NO_REPLY, PEOPLE, SQUAD, Climb
 from .driver import Driver
 from .history import Stored
 from .plan import Ticket
@@ -19,8 +22,16 @@ PATIENCE = 25.0
 """Seconds that somebody waits until they are asked."""
 _LOOK = 0.02
 _EDGE = 0.3
+_WATCHED = 9.0
+"""Seconds after which a look that nobody has recorded is lost, and a bit."""
+_REPLIES = 0.8
+"""The share of what is asked back to which a person has a reply."""
 _RUBBISH = (b"mine", b"\xff", b'{"minutes": -1}', b'{"questionId": "qnonsense"}', b"{")
+_NO_TEXT = (b"", b" ", b"{}", b'{"text": ""}', b'{"text": 7}', b"\xff", b"{")
 _NOWHERE = (b"role:nobody", b"role:squad", b"lead", b"")
+
+_RUBBISHES = {"pass": _NOWHERE, ASK_BACK: _NO_TEXT}
+"""By verb: what nobody can record."""
 
 
 class Claimants:
@@ -31,6 +42,7 @@ class Claimants:
         self._seed = seed
         for role in (SQUAD, BOSS):
             driver.crowds[role] = self.answer
+        driver.crowds[GUIDE] = self.guide
 
     async def early(self, ticket: Ticket) -> None:
         """Claim a question that was not asked yet."""
@@ -44,6 +56,15 @@ class Claimants:
         deadline = datetime.fromisoformat(asked["deadline"]).timestamp()
         one = _Claiming(self._driver, ticket, climb, asked["id"], draw, deadline)
         await getattr(one, climb.manner)()
+
+    async def guide(self, ticket: Ticket, stored: Stored) -> None:
+        """Reply to somebody who asks back, soon or late or never."""
+        asked = msgspec.json.decode(stored.data)
+        draw = random.Random(f"{self._seed}/{asked['id']}")  # noqa: S311
+        await asyncio.sleep(draw.choice([0.0, draw.uniform(0.2, 1.0), draw.uniform(1.0, 3.0)]))
+        body = {"answer": f"because of {asked['question']}", "questionId": asked["id"]}
+        if draw.random() < _REPLIES:
+            await self._driver.say(GUIDE, ticket.id, json.dumps(body).encode(), "gil")
 
 
 class _Claiming:
@@ -126,6 +147,56 @@ class _Claiming:
         await asyncio.sleep(max(0.0, at - time.time()))
         await asyncio.gather(self._anything(4), self._answer(SQUAD, "ada"))
 
+    async def inquired(self) -> None:
+        """Several ask back, one after the other and at once, and one answers, at any time."""
+        for _ in range(self._draw.randint(1, 3)):
+            together = [self._ask_back() for _ in range(self._draw.choice([1, 1, 2, 3]))]
+            await asyncio.gather(*together, self._anything(self._draw.choice([0, 0, 1])))
+            await asyncio.sleep(self._draw.choice([0.0, self._draw.uniform(0.0, 2.0)]))
+        await self._answer(SQUAD, self._draw.choice(PEOPLE))
+        await self._ask_back()
+
+    async def stopped(self) -> None:
+        """The clock stands for who asks back, and somebody answers after the first deadline."""
+        seq = await self._ask_back()
+        if self._draw.random() < 0.5:
+            await self._ask_back()
+        until = time.monotonic() + PATIENCE
+        while not self._is_recorded(seq) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+        late = self._deadline + self._draw.uniform(0.0, 1.0)
+        await asyncio.sleep(max(0.0, late - time.time()))
+        await self._answer(SQUAD, self._draw.choice(PEOPLE))
+
+    async def watched(self) -> None:
+        """One asks back, several look at it, again and again, and one answers much later."""
+        await self._ask_back()
+        await asyncio.sleep(self._draw.choice([0.0, 1.5]))
+        for _ in range(self._draw.randint(2, 5)):
+            await self._look(self._draw.choice(PEOPLE))
+            await asyncio.sleep(self._draw.choice([0.0, 0.0, 0.3]))
+        await asyncio.sleep(_WATCHED)
+        await self._answer(SQUAD, self._draw.choice(PEOPLE))
+
+    def _is_recorded(self, seq: int) -> bool:
+        """Whether what was asked back is in the log, or can no longer be."""
+        for state in self._driver.history.states.values():
+            question = state.questions.get(self._ref)
+            if question is not None:
+                asked = state.asked_back.get(self._ref, ())
+                return question.status != "open" or any(each.seq == seq for each in asked)
+        return False
+
+    async def _ask_back(self) -> int:
+        """Ask for something that nobody has asked for before."""
+        how = self._draw.choice([NO_REPLY, "why", "why", "why"])
+        text = f"{how} {self._draw.getrandbits(40):x}?"
+        return await self._say(ASK_BACK, self._draw.choice(PEOPLE), {"text": text})
+
+    async def _look(self, by: str) -> None:
+        via = self._draw.choice(["", "", "", ".via-slack"])
+        await self._say(OPENED, by + via, {})
+
     async def _boss(self) -> None:
         """Answer for the other role once that is asked; say something too early, at times."""
         if self._draw.random() < 0.2:
@@ -149,7 +220,7 @@ class _Claiming:
 
     async def _something(self) -> None:
         by = self._draw.choice(PEOPLE)
-        verb = self._draw.choice(["claim", "claim", "claim", "pass", "decline", "nothing"])
+        verb = self._draw.choice([*["claim"] * 4, "pass", "decline", "nothing", ASK_BACK, OPENED])
         body: dict[str, object] = {}
         match verb:
             case "claim":
@@ -160,6 +231,12 @@ class _Claiming:
                 body = {"to": self._draw.choice([f"person:{self._draw.choice(others)}"] * 3)}
             case "decline":
                 pass
+            case "ask-back":
+                await self._ask_back()
+                return
+            case "opened":
+                await self._look(by)
+                return
             case _:
                 await self._rubbish(by)
                 return
@@ -167,19 +244,19 @@ class _Claiming:
 
     async def _rubbish(self, by: str) -> None:
         """Something that nobody can record."""
-        noun = self._draw.choice(["claim", "decline", "pass"])
-        data = self._draw.choice(_NOWHERE if noun == "pass" else _RUBBISH)
+        noun = self._draw.choice(["claim", "decline", "pass", ASK_BACK, OPENED])
+        data = self._draw.choice(_RUBBISHES.get(noun, _RUBBISH))
         if noun == "decline" and data.startswith(b'{"minutes"'):
             data = b"{"
         by = self._draw.choice([by, by, ""])
         await self._driver.say(SQUAD, self._ticket, data, by, noun=noun)
 
-    async def _say(self, verb: str, by: str, body: dict[str, object], *, role: str = SQUAD) -> None:
+    async def _say(self, verb: str, by: str, body: dict[str, object], *, role: str = SQUAD) -> int:
         """Say it, naming the question or not, as there is only one."""
         if self._draw.random() < 0.7:
             body = {**body, "questionId": self._ref}
         data = json.dumps(body).encode() if body else b""
-        await self._driver.say(role, self._ticket, data, by, noun=verb)
+        return await self._driver.say(role, self._ticket, data, by, noun=verb)
 
     async def _answer(self, role: str, by: str, after: float = 0.0) -> None:
         await asyncio.sleep(after)

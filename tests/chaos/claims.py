@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import random
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from layby.actors.people.published_questions import RUNG
 from layby.actors.people.rung_publisher import PASSED_HEADER, TOLD_HEADER
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
+from layby.runtime.ask_back_records import ASK_BACK
 from layby.runtime.entry import Answered, Expired
 from layby.runtime.ladder_records import Laddered, Reached
 from layby.runtime.state import OPEN, RunState
 from layby.runtime.state import Question as Asked
-from tests import claims_app
+from tests import ask_back_app, claims_app
 
 from .app import Op
 from .campaign import Campaign
 from .claimants import Claimants
-from .crowd import BOSS, SQUAD, Climb
+from .crowd import BOSS, GUIDE, SQUAD, Climb
 from .deeds import Entry, Message, Question, Told, wrongs
+from .overheard import Overheard
 from .plan import Ticket
 from .polls import Crowd
 from .report import Report
@@ -30,18 +33,27 @@ from .siege import Siege
 from .violation import Violation
 
 POINTS = tuple(each for each in claims_app.POINTS if each not in claims_app.OPENED_POINTS)
-"""The crash points that it meets: nobody in it opens a question to read it."""
+"""The crash points that its short form meets, and a few of the others."""
+_FEW = 3
 _PATIENT = 60.0
 _OUTAGE = 3.0
 """Seconds in which an entry is stored that a server's death has held up."""
-_MANNERS = ("talk", "talk", "race", "expiry", "kept", "kept", "declined", "passed", "edge")
-_MORE = ("after_rung_published", "after_rung_recorded", "after_receipt")
+_MANNERS = (
+    *("talk", "talk", "race", "expiry", "kept", "kept", "declined", "passed", "edge"),
+    *("inquired", "inquired", "inquired", "stopped", "stopped"),
+)
+_SLOW = "watched"
+"""A manner that takes so long that what gets lost shows; the short form has it for faults only."""
+_MORE = (
+    *("after_rung_published", "after_rung_recorded", "after_receipt"),
+    *(*ask_back_app.POINTS, *claims_app.OPENED_POINTS),
+)
 
 
-def claimed(draw: random.Random, n: int) -> Ticket:
+def claimed(draw: random.Random, n: int, manners: Sequence[str] = _MANNERS) -> Ticket:
     """A ticket on which people say who is on it, until somebody answers or never."""
-    manner = draw.choice(_MANNERS)
-    ends = manner == "edge"
+    manner = draw.choice(manners)
+    ends = manner in {"edge", "stopped"}
     remind = [draw.uniform(0.3, 1.5 if ends else 3.0) for _ in range(draw.randint(0, 3))]
     if manner == "kept":
         remind = [draw.uniform(0.3, 1.0), draw.uniform(1.6, 2.4)]
@@ -50,6 +62,8 @@ def claimed(draw: random.Random, n: int) -> Ticket:
         remind=sorted(remind),
         escalate=[] if ends else [(draw.uniform(40.0, 50.0), f"role:{BOSS}")],
         manner=manner,
+        explain=draw.choice(["code", f"role:{GUIDE}"]),
+        stops=manner == "stopped" or (manner != "edge" and draw.random() < 0.3),
     )
     seconds = draw.uniform(1.6, 3.0) if ends else _PATIENT
     ask = Op(kind="climb", name="0-climb", seconds=seconds, climb=climb)
@@ -78,6 +92,7 @@ class Claims:
             wrong
             for run in history.states.values()
             for question in run.questions.values()
+            if not question.about
             for wrong in wrongs(self._question(run, question, told), self._was_delayed)
         ]
 
@@ -109,7 +124,11 @@ class Claims:
             planned.rungs if planned is not None else (),
             entries,
             list(self._messages(question.id)),
-            [act for act in history.acts.values() if act.ticket == run.ticket],
+            [
+                act
+                for act in history.acts.values()
+                if act.ticket == run.ticket and act.verb != ASK_BACK
+            ],
             told,
             question.deadline,
             closed_n,
@@ -140,8 +159,14 @@ async def claims(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
     c.witnesses.append(Crowd(c.driver))
     claimants = Claimants(c.driver, c.seed)
     mailboxes = [f"{kind}-{role}" for role in (SQUAD, BOSS) for kind in ("answers", "acts")]
-    siege = Siege(c, claimed, claimants.early, mailboxes=mailboxes)
-    c.witnesses.append(Claims(c, siege))
-    report = await siege.run((*POINTS, *_MORE), rounds=rounds, tickets=tickets)
-    report.notes.append(f"{len(c.driver.history.acts)} claims, passes and declines")
+    manners = (*_MANNERS, _SLOW) if rounds or c.mutant else _MANNERS
+    siege = Siege(c, partial(claimed, manners=manners), claimants.early, mailboxes=mailboxes)
+    c.witnesses += [Claims(c, siege), Overheard(c, siege)]
+    more = _MORE if rounds else c.draw.sample(_MORE, _FEW)
+    report = await siege.run((*POINTS, *more), rounds=rounds, tickets=tickets)
+    verbs = Counter(act.verb for act in c.driver.history.acts.values())
+    back, looks = verbs.pop(ASK_BACK, 0), len(c.driver.history.looks)
+    report.notes.append(
+        f"{verbs.total()} claims, passes and declines, {back} times asked back, {looks} looks"
+    )
     return report

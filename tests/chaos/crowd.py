@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
-from layby import Role
+from layby import AskBack, NonRetriableError, Role
 from layby.runtime.quiet import Quiet
 
 from .board_channel import BoardChannel
@@ -28,6 +28,10 @@ DESK, FLOOR, LEAD = "desk", "floor", "lead"
 """A role with a rota, one without, and the one that both escalate to."""
 SQUAD, BOSS = "squad", "boss"
 """A role whose people claim questions, and the one that it escalates to."""
+NO_REPLY: Final = "nothing"
+"""How a text begins to which code has no reply."""
+GUIDE = "guide"
+"""A role whose people reply to what the squad asks back. One person answers it, as `developer`."""
 PEOPLE: Final = ("ada", "bob", "cleo")
 """Who is in the squad, and in the roles that are shown questions on channels."""
 OPS, MUTE, NIGHT, CHIEF = "ops", "mute", "night", "chief"
@@ -73,6 +77,17 @@ class Climb(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds after which somebody is asked too, and who."""
     manner: str = "last"
     """How it is answered: see `Climbers`."""
+    explain: str = ""
+    """Who replies to those who ask back: `code`, or a role."""
+    stops: bool = False
+    """Whether the clock stands while something asked back has no reply."""
+
+
+def explained(asked: AskBack) -> str:
+    """Reply to somebody who asks back; there is no reply to some texts."""
+    if asked.text.startswith(NO_REPLY):
+        raise NonRetriableError("nobody knows")
+    return f"because {asked.text}"
 
 
 def roles() -> tuple[Role, ...]:
@@ -81,7 +96,7 @@ def roles() -> tuple[Role, ...]:
         case "votes" | "ladders":
             return _voters()
         case "claims":
-            return (Role(SQUAD, people=PEOPLE), Role(BOSS))
+            return (Role(SQUAD, people=PEOPLE), Role(BOSS), Role(GUIDE))
         case "cards":
             return _shown()
         case _:

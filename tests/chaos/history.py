@@ -25,6 +25,7 @@ from layby.runtime.act_records import VERBS
 from layby.runtime.envelope import Envelope, decode
 from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
+from layby.runtime.opened_records import OPENED
 from layby.runtime.state import RunState
 
 from . import keys
@@ -67,7 +68,7 @@ class AnswerSent(NamedTuple):
 
 
 class ActSent(NamedTuple):
-    """A claim, a pass or a decline that the stream of answers holds."""
+    """Something that the stream of answers holds besides answers: a claim, a look, and so on."""
 
     seq: int
     role: str
@@ -139,6 +140,8 @@ class History:
         self.answers: dict[int, AnswerSent] = {}
         self.acts: dict[int, ActSent] = {}
         """What people said to questions besides answering them."""
+        self.looks: dict[int, ActSent] = {}
+        """Who has looked at a question."""
         self.index: dict[str, IndexRow] = {}
         self.listed: set[str] = set()
         """The questions that are listed as open."""
@@ -250,9 +253,10 @@ class History:
         role, noun, rest = stored.subject.split(".", 2)
         token, _, responder = rest.partition(".")
         responder = responder.partition(".via-")[0]
-        if noun in VERBS:
+        if noun in VERBS or noun == OPENED:
             seq, at, data = stored.seq, stored.at, stored.data
-            self.acts[seq] = ActSent(seq, role, noun, token, responder, at, data)
+            said = self.looks if noun == OPENED else self.acts
+            said[seq] = ActSent(seq, role, noun, token, responder, at, data)
             return
         told = read(stored.data, token)
         given = told if isinstance(told, Given) else None

@@ -32,6 +32,7 @@ from . import (
     claim_mutants,
     console_mutants,
     group_mutants,
+    inquiry_mutants,
     ladder_mutants,
     vote_mutants,
 )
@@ -520,7 +521,7 @@ MUTANTS: dict[str, Mutant] = (
     }
     | {
         made.__name__: Mutant(made, ("claims",), shows, patience=28.0)  # who waits to be asked
-        for made, shows in claim_mutants.FAULTS
+        for made, shows in (*claim_mutants.FAULTS, *inquiry_mutants.FAULTS)
     }
     | {
         made.__name__: Mutant(made, ("console",), (shows,), patience=8.0)  # lists are late by one

@@ -69,6 +69,8 @@ def _asked(ticket: Ticket, run: RunState, history: History) -> Iterator[Asked]:
         if shown:
             body: dict[str, Any] = msgspec.json.decode(min(shown.values()).data)
             deadline = datetime.fromisoformat(body["deadline"]).timestamp()
+            if question.stops:  # whether its clock was right is judged by `inquiries`
+                deadline = question.deadline
             since = {role: stored.at for role, stored in shown.items()}
             yield Asked(question.id, since, deadline, op.poll)
 

@@ -71,6 +71,15 @@ KINDS = (
     "claim shown wrongly",
     "declined by all",
     "pass lost",
+    "question back recorded wrongly",
+    "question back lost",
+    "replied twice",
+    "reply after the end",
+    "reply lost",
+    "wrong reply",
+    "clock wrong",
+    "look recorded wrongly",
+    "look lost",
 )
 """Every kind of violation there is."""
 PASSING = frozenset(
@@ -96,6 +105,9 @@ PASSING = frozenset(
         "act lost",
         "claim shown wrongly",
         "pass lost",
+        "question back lost",
+        "reply lost",
+        "look lost",
     }
 )
 """Kinds that time may heal; any other stays once it is seen."""
