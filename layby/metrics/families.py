@@ -140,6 +140,12 @@ ROUND_TRIP: Final = _worker(
     _TRIPS,
 )
 CONNECTED: Final = _worker("connected", "gauge", "1 while it is connected to NATS, otherwise 0.")
+CHANNEL_HEARD: Final = _worker(
+    "channel_heard",
+    "gauge",
+    "Of `layby notify`: 1 while it hears what people say on a channel, otherwise 0.",
+    ("channel",),
+)
 CLOCK_BEHIND: Final = _worker(
     "clock_behind_seconds",
     "gauge",

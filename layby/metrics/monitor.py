@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from prometheus_client import (
@@ -33,6 +33,20 @@ log = structlog.get_logger("layby.worker")
 
 _PING_EVERY: Final = 5.0
 _PING_WITHIN: Final = 5
+
+
+class Hearing(Protocol):
+    """A channel on which a process listens."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        ...
+
+    @property
+    def heard(self) -> bool:
+        """Whether people are heard on it now. Asked in any thread."""
+        ...
 
 
 class Monitor:
@@ -62,20 +76,23 @@ class Monitor:
         finally:
             ticking.cancel()
 
-    def watch(self, connection: Connection, worker: Worker | None) -> None:
+    def watch(
+        self, connection: Connection, worker: Worker | None, heard: Sequence[Hearing] = ()
+    ) -> None:
         """From now on, be ready when this worker is, and show how it is.
 
-        Without a worker, as in a process that only listens, be ready while there is a connection.
+        Without a worker, as in a process that only listens, be ready while there is a connection,
+        and show that.
         """
         connected: Check = lambda: (  # noqa: E731
             "" if connection.nc.is_connected else "it is not connected to NATS"
         )
         self.probe.checks[:] = [connected]
+        self.registry.register(_State(connection, self._about, worker, heard))
         if worker is None:
             return
         self.probe.checks += [lambda: _unbound(worker), clock.trouble]
         self.work.add_mailboxes(worker.load)
-        self.registry.register(_WorkerState(worker, connection, self._about))
         worker.background["round trips"] = lambda: self._ping(connection)
 
     async def _ping(self, connection: Connection) -> None:
@@ -114,27 +131,38 @@ def _unbound(worker: Worker) -> str:
     return f"the mailbox {unbound[0]} does not answer" if unbound else ""
 
 
-class _WorkerState(Collector):
+class _State(Collector):
     """What is read when Prometheus asks."""
 
-    def __init__(self, worker: Worker, connection: Connection, about: tuple[str, str, str]) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        connection: Connection,
+        about: tuple[str, str, str],
+        worker: Worker | None,
+        heard: Sequence[Hearing],
+    ) -> None:
         self._connection = connection
         self._about = about
+        self._worker = worker
+        self._heard = heard
 
     def collect(self) -> Iterable[Metric]:
         """Read it."""
         limits, used = gauge(families.LIMIT), gauge(families.LIMIT_USED)
-        for name, (busy, most) in self._worker.load.items():
+        load = {} if self._worker is None else self._worker.load
+        for name, (busy, most) in load.items():
             limits.add_metric(["mailbox", name], most)
             used.add_metric(["mailbox", name], busy)
         connected = gauge(families.CONNECTED)
         connected.add_metric([], float(self._connection.nc.is_connected))
         behind = gauge(families.CLOCK_BEHIND)
         behind.add_metric([], clock.behind())
+        heard = gauge(families.CHANNEL_HEARD)
+        for each in self._heard:
+            heard.add_metric([each.name], float(each.heard))
         info = gauge(families.WORKER_INFO)
         info.add_metric(self._about, 1)
-        return [limits, used, connected, behind, info]
+        return [limits, used, connected, behind, heard, info]
 
 
 def gauge(family: Family) -> GaugeMetricFamily:

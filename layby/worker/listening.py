@@ -17,6 +17,8 @@ log = structlog.get_logger("layby.channel")
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 """Seconds before a channel that stopped is listened to again: twice as long after each failure."""
+_PROVEN: Final = 5.0
+"""Seconds of listening after a failure before people count as heard."""
 _SETTLED: Final = 60.0
 """Seconds of listening after which the next failure counts as the first."""
 
@@ -25,7 +27,9 @@ class Listener:
     """Listens to one channel. Whatever the channel raises, it is listened to again."""
 
     def __init__(self, name: str, channel: Listening, desk: Desk) -> None:
-        self._name = name
+        self.name: Final = name
+        self.heard = True
+        """Whether people are heard on it now, as far as is known."""
         self._channel = channel
         self._desk = desk
 
@@ -34,12 +38,20 @@ class Listener:
         loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
         while True:
             since = loop.time()
-            why = await self._listen()
+            proven = loop.call_later(_PROVEN, self._prove)
+            try:
+                why = await self._listen()
+            finally:
+                proven.cancel()
+            self.heard = False
             if loop.time() - since > _SETTLED:
                 pause = _FIRST_PAUSE
-            log.warning("channel.deaf", channel=self._name, error=why, again_in=pause)
+            log.warning("channel.deaf", channel=self.name, error=why, again_in=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _prove(self) -> None:
+        self.heard = True
 
     async def _listen(self) -> str:
         """Listen until the channel gives up; why it did."""

@@ -112,7 +112,7 @@ async def notifying(
         worker = assemble(app, connection, requests, observer=observer, only_shows=True)
         worker.on_give_up.append(on_give_up)
     if monitor is not None:
-        monitor.watch(connection, worker)
+        monitor.watch(connection, worker, heard)
     if worker is not None:
         await worker.start()
     tasks = [asyncio.ensure_future(each.run()) for each in heard]

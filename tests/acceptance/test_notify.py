@@ -21,7 +21,7 @@ from tests.command import Command
 from tests.engine import until
 from tests.fix_layby import WITHIN, Desk
 from tests.notify_app import PORTS, line_of
-from tests.scraping import answers, free_port, scrape, seen
+from tests.scraping import answers, free_port, get, scrape, seen
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
@@ -132,6 +132,7 @@ def test_its_metrics_and_probes_are_those_of_a_worker(desk: Called) -> None:
         for port in (sends, listens):
             answers(port, "/healthz", 200)
             answers(port, "/readyz", 200)
+            assert scrape(port).value("layby_connected") == 1
         desk.ask()
         seen(sends, lambda it: it.value("layby_cards_total", channel="phone", status="sent") == 1)
         found = seen(streams, lambda it: it.value("layby_workers", state="running") is not None)
@@ -195,18 +196,21 @@ def test_each_part_alone(desk: Called) -> None:
 
 def test_a_channel_that_breaks_stops_nobody_and_is_tried_again(desk: Called) -> None:
     desk.start_worker(app=APP)
-    notify = desk.start_notify()
+    port = free_port()
+    notify = desk.start_notify("--metrics-port", str(port))
     asked = desk.ask()
     assert desk.say(notify, asked)["outcome"] == "accepted"
-    seen: list[str] = []
+    shown = seen(port, lambda it: it.value("layby_channel_heard", channel="broken") == 0)
+    assert shown.value("layby_channel_heard", channel="phone") == 1
+    deaf: list[str] = []
     deadline = time.monotonic() + WITHIN
     for line in notify.stderr:
-        seen += [line] if "channel.deaf" in line else []
+        deaf += [line] if "channel.deaf" in line else []
         assert time.monotonic() < deadline
-        if len(seen) == 2:
+        if len(deaf) == 2:
             break
-    assert all("no dial tone" in line and "broken" in line for line in seen)
-    first, second = [float(line.rsplit("again_in=", 1)[1]) for line in seen]
+    assert all("no dial tone" in line and "broken" in line for line in deaf)
+    first, second = [float(line.rsplit("again_in=", 1)[1]) for line in deaf]
     assert second == 2 * first
 
 
@@ -221,6 +225,32 @@ def test_it_survives_an_outage_of_the_server(desk: Called, own_server: EmbeddedS
         lambda: desk.say(notify, asked)["outcome"] in {"accepted", "already_answered"}
     )
     assert result(desk) == ["yes", "ada", "token"]
+
+
+@pytest.mark.parametrize("only", [(), ("--only", "send"), ("--only", "listen")])
+def test_its_probes_tell_an_outage_and_its_end_and_it_ends_well(
+    desk: Called, own_server: EmbeddedServer, only: tuple[str, ...]
+) -> None:
+    port = free_port()
+    notify = desk.start_notify("--metrics-port", str(port), *only)
+    answers(port, "/readyz", 200)
+    own_server.kill()
+    assert answers(port, "/readyz", 503).text.startswith("it is not connected to NATS\n")
+    assert answers(port, "/healthz", 200), "to start it again would not help"
+    assert scrape(port).value("layby_connected") == 0
+    asyncio.run(own_server.start())
+    answers(port, "/readyz", 200)
+    notify.terminate()
+    assert notify.wait(WITHIN) == 0
+    assert get(port, "/healthz") is None
+
+
+def test_a_second_process_on_the_same_port_ends_with_the_reason(desk: Called) -> None:
+    port = free_port()
+    desk.start_notify("--metrics-port", str(port))
+    second = desk.run("notify", APP, "--metrics-port", str(port))
+    assert second.returncode == 1
+    assert f"cannot serve metrics on 127.0.0.1:{port}" in second.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from layby.testing import MemoryChannel
 from layby.worker import listening
 from layby.worker.listening import Listener
+from tests.engine import until
 
 
 class Breaking(MemoryChannel):
@@ -32,12 +33,20 @@ class Breaking(MemoryChannel):
 
 async def listens_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(listening, "_PROVEN", 0.05)
     channel: Any = Breaking()
-    running = asyncio.ensure_future(Listener("phone", channel, desk=object()).run())  # type: ignore[arg-type]
+    listener = Listener("phone", channel, desk=object())  # type: ignore[arg-type]
+    running = asyncio.ensure_future(listener.run())
+
+    async def is_heard() -> bool:
+        return listener.heard
+
     well = asyncio.ensure_future(channel.well.wait())
     try:
         done, _ = await asyncio.wait({running, well}, timeout=5, return_when="FIRST_COMPLETED")
         assert done == {well}
+        assert not listener.heard
+        await until(is_heard, 5)
     finally:
         for task in (running, well):
             task.cancel()
