@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("layby.mailbox")
 
 _EXPIRES = 30.0
-_HEARTBEAT = 5.0
+_HEARTBEAT = 2.0
+"""Seconds between two signs of life of a request, at most. One that a dead leader had is renewed
+after 2.5 of them, by when a cluster may have another leader."""
 _RENEWALS = 3
 """How often an ack-wait is renewed while it lasts, and the least number of heartbeats in it."""
 _MISSED = 2.5

@@ -430,6 +430,26 @@ async def test_what_comes_after_a_long_silence_may_be_in_other_hands(
     assert order == ["mail.early", "interrupted", "mail.late"]
 
 
+async def test_a_request_that_was_lost_is_renewed_before_half_an_ack_wait(proxy: Proxy) -> None:
+    handled = asyncio.Event()
+
+    async def handle(delivery: Delivery) -> None:
+        if delivery.subject == "mail.first":
+            proxy.is_deaf = True  # what is sent now is lost: the acknowledgement, the next request
+        else:
+            handled.set()
+
+    async with bus_at(proxy.url) as far:
+        post = await post_on(far)
+        async with post.read(handle, concurrency=1, ack_wait=15.0) as mailbox:
+            await post.publish("first")
+            await post.until(lambda: proxy.is_deaf and not mailbox.busy and mailbox._asked == 1)
+            proxy.is_deaf = False
+            await post.publish("second")
+            async with asyncio.timeout(7.5):
+                await handled.wait()
+
+
 async def test_a_mailbox_may_open_before_its_consumer_is_there(bus: Bus) -> None:
     await bus.stream("MAIL", "mail.*")
     post = Post(bus)
