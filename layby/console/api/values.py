@@ -235,8 +235,8 @@ class QuestionList(msgspec.Struct, kw_only=True, frozen=True):
     """Questions.
 
     Attributes:
-        questions: The questions; `status` is `open`, `answered`, `expired` or `closed`: the run no
-            longer needed the answer.
+        questions: The questions; `status` is `open`, `answered`, `expired`, `no_quorum` or
+            `closed`: the run no longer needed the answer.
         total: How many there are, `limit` aside.
         answers: Of the questions that were answered, by their id: the answer that was accepted.
         next: The cursor of the next page; null: there is none, or the list is of open questions

@@ -25,6 +25,7 @@ from ...views.listing import OldIndex, check_index_current, row_of, run_row
 from ...views.rows import QuestionRow, RunRow
 from . import published
 from .claim_clock import ClaimClock
+from .ends import Ends
 from .entries import Change, Due, HistoryPage, Overview, Progress, QuestionThread, RunPage
 from .feed import Feed
 from .query import QuestionQuery, RunQuery
@@ -54,6 +55,7 @@ class Catalogue:
         self._requests = requests
         self._store = store
         self._feed = Feed()
+        self._ends = Ends(requests)
         self._claims = ClaimClock(lambda question: self._tell("question", [question], self._open))
         self._problem = ""
         bucket, stream = names.bucket_stream, names.stream
@@ -222,11 +224,12 @@ class Catalogue:
 
     async def question(self, question: str) -> QuestionThread | None:
         """A question, open or closed, with its answers."""
-        return await self._store.do(lambda: self._store.questions.thread(question))
+        return await self._as_it_ended(await self._question(question))
 
     async def question_soon(self, question: str) -> QuestionThread | None:
         """The same; one that was asked just now may be on its way here."""
-        return await self._awaited(question, lambda found: found is None or _is_coming(found))
+        found = await self._awaited(question, lambda found: found is None or _is_coming(found))
+        return await self._as_it_ended(found)
 
     async def question_changed(self, known: QuestionRow) -> None:
         """Wait until a question is not as it was known: its change may be on its way here."""
@@ -237,13 +240,20 @@ class Catalogue:
     ) -> QuestionThread | None:
         """A question, read again with each change for a moment while it is too early."""
         async with self.changes() as batches:
-            found = await self.question(question)
+            found = await self._question(question)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LISTED):
                     while is_early(found):
                         await anext(batches)
-                        found = await self.question(question)
+                        found = await self._question(question)
         return found
+
+    async def _question(self, question: str) -> QuestionThread | None:
+        return await self._store.do(lambda: self._store.questions.thread(question))
+
+    async def _as_it_ended(self, thread: QuestionThread | None) -> QuestionThread | None:
+        """A question with what its log says of its end."""
+        return thread if thread is None else (await self._ends.said([thread]))[0]
 
     async def history(self, query: QuestionQuery | None = None) -> HistoryPage:
         """Closed questions, the one that was asked last first; if wanted, open ones before them.
@@ -252,7 +262,8 @@ class Catalogue:
             InvalidCursor: the cursor is not one of this list.
         """
         wanted = query or QuestionQuery()
-        return await self._store.do(lambda: self._store.questions.page(wanted))
+        page = await self._store.do(lambda: self._store.questions.page(wanted))
+        return HistoryPage(items=await self._ends.said(page.items), next=page.next)
 
     async def count_questions(self, query: QuestionQuery) -> int:
         """How many questions fit, whatever the page."""
@@ -335,6 +346,7 @@ class Catalogue:
         await self._store.do(self._store.questions.clear_open)
 
     async def _forget_history(self) -> None:
+        self._ends.forget()
         await self._store.do(self._store.questions.clear_history)
 
     async def _keep_runs(self, kept: set[str]) -> None:

@@ -104,7 +104,8 @@ class QuestionThread(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes:
         question: The question.
-        status: `open`, `answered`, `expired` or `closed` (the run no longer needs the answer).
+        status: `open`, `answered`, `expired`, `no_quorum` or `closed` (the run no longer needs the
+            answer).
         answers: The answers that named it or were accepted for it, in the order of their stream.
     """
 

@@ -54,7 +54,7 @@ class Thread:
 
     Attributes:
         question: What was asked.
-        status: open, answered, expired or cancelled.
+        status: open, answered, expired, no_quorum or closed.
         closed_at: When it was closed; empty: it is open, or that is not known.
         answers: The answers in their order.
     """

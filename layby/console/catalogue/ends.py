@@ -1,0 +1,80 @@
+"""How questions ended that nobody answered: their runs' logs say so, and no other stream does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ...bus.bounded import Bounded
+from ...bus.errors import BusError
+from ...bus.log import Log
+from ...bus.requests import Requests
+from ...runtime.envelope import UNREADABLE, is_newer, read
+from ...runtime.first_stored import entries
+from ...runtime.journal import fold, skip
+from ...runtime.state import NO_QUORUM, OPEN, RunState
+from .entries import QuestionThread
+
+_REMEMBERED: Final = 50_000
+_AT_ONCE: Final = 8
+"""Logs that are read at a time."""
+_CLOSED: Final = "closed"
+_SHOWN: Final = {"answered": "answered", "expired": "expired", NO_QUORUM: NO_QUORUM}
+"""How the log says it ended, and how the catalogue does. Of all others, the run needs no answer."""
+_ASKS_LOG: Final = frozenset({"expired", _CLOSED})
+
+
+class Ends:
+    """Finds in the logs how questions ended, and remembers it: they close once."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._log = Log(requests)
+        self._known: Bounded[str, str] = Bounded(_REMEMBERED)
+        self._room = asyncio.Semaphore(_AT_ONCE)
+
+    async def said(self, threads: Sequence[QuestionThread]) -> list[QuestionThread]:
+        """The same questions, those without an accepted answer as their logs say they ended.
+
+        Where a log cannot be read just now, or not at all, they stay as they are.
+        """
+        missing = dict.fromkeys(
+            each.question.run
+            for each in threads
+            if each.status in _ASKS_LOG and each.question.id not in self._known
+        )
+        await asyncio.gather(*map(self._look, missing))
+        return [self._of(each) for each in threads]
+
+    def forget(self) -> None:
+        """Forget all of it: the streams may be others."""
+        self._known.clear()
+
+    async def _look(self, run: str) -> None:
+        async with self._room:
+            try:
+                state = await self._folded(run)
+            except (BusError, *UNREADABLE):
+                return
+        for question in state.questions.values():
+            if question.status != OPEN:
+                self._known.put(question.id, _SHOWN.get(question.status, _CLOSED), size=1)
+
+    async def _folded(self, run: str) -> RunState:
+        state = RunState(id=run)
+        for message in await entries(self._log, run):
+            envelope = read(message.data)
+            if envelope is None:
+                skip(state, message.n, newer=is_newer(message.data))
+            else:
+                fold(state, message.n, envelope)
+        return state
+
+    def _of(self, thread: QuestionThread) -> QuestionThread:
+        status = self._known.get(thread.question.id)
+        if status is None or thread.status not in _ASKS_LOG or status == thread.status:
+            return thread
+        row = msgspec.structs.replace(thread.question, status=status)
+        return msgspec.structs.replace(thread, question=row, status=status)
