@@ -111,6 +111,18 @@ def test_what_is_recorded_twice_out_of_order_or_against_another_claim_is_found()
     assert wrong in kinds(released, late, {**both, 3: told("invalid")})
 
 
+def test_a_claim_expires_to_the_millisecond() -> None:
+    """As logs have it: times are rounded, and so nobody is ahead of an expiry by less than that."""
+    until = claimed(1, "ada", 110.0, 0.05).until
+    entries = [entry(5, claimed(1, "ada", 110.0, 0.05)), entry(6, claimed(2, "bob", until))]
+    receipts = {1: TOLD[1], 2: told("recorded", "bob")}
+    for early in (0.0, 0.0004):
+        said = [SAID[0], sent(2, "claim", "bob", until - early)]
+        assert kinds(said, entries, receipts) == set()
+    said[1] = sent(2, "claim", "bob", until - 0.0006)
+    assert "act recorded wrongly" in kinds(said, entries, receipts)
+
+
 def test_what_is_told_to_be_recorded_and_is_not_is_found() -> None:
     assert kinds(SAID[:1], [], {1: TOLD[1]}) == {"act recorded wrongly", "act lost"}
     said = [sent(1, "claim", "ada", 154.5)]
