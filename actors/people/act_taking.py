@@ -33,11 +33,13 @@ from .parked_question import ParkedQuestion
 from .question_closing import Overtaken, QuestionCloser
 from .receipts import Receipts
 from .sent_acts import SentAct, SentActs
-from .tickets import ParkedRecord
+from .tickets import ParkedRecord, question_in, with_question
 
 _TRIES = 20
 """Times that an act is tried to be recorded while others change its question."""
 _REMEMBERED = 10_000
+_END = 2**63
+"""Behind every place in a stream."""
 _LATE = frozenset({"already_answered", "too_late"})
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 
@@ -92,6 +94,33 @@ class Acts:
             await self._receipts.issue(_about(receipt, verb, taken.decision), token)
         await delivery.ack()
 
+    async def record_in_time(self, live: LiveRun, question: str) -> None:
+        """Record what was said to an open question by its deadline, and nobody has handled yet.
+
+        Whoever is delivered it later finds it in the log.
+
+        Raises:
+            NotYet: the question has changed meanwhile.
+        """
+        ticket = live.state.ticket
+        record, _ = await self._closer.tickets.get(ticket)
+        meant = question_in(record, question)
+        if meant is None:
+            record, _ = await self._closer.tickets.get_newest(ticket)
+            meant = question_in(record, question)
+        if record is None or meant is None:
+            return
+        # A copy may not know yet that the clock has stood, and the deadline is later.
+        record = with_question(record, live.state, live.state.questions[question])
+        try:
+            found = await self._record_earlier(live, meant, _END, record)
+        except Fenced:
+            await live.catch_up()
+            raise NotYet from None
+        if found:
+            await self._closer.sync(live, live.state.questions[question])
+            crash.point("after_act_shown")
+
     async def _was_told(self, taken: _Taken, token: str, delivery: Delivery) -> bool:
         """Whether an act that comes too late by now has its receipt from when it did not.
 
@@ -139,7 +168,7 @@ class Acts:
                 raise Overtaken
             if not is_named(record, self._role, incoming.given):
                 await self._resolver.check_unambiguous(incoming, record)
-            earlier = await self._record_earlier(live, meant, sent, record)
+            earlier = await self._record_earlier(live, meant, sent.seq, record)
         decision = await self._record(live, meant.id, sent)
         # Not before it is recorded: whoever handles a later one reads on from here.
         judged = max(self._judged.get(meant.id) or 0, sent.seq)
@@ -150,9 +179,11 @@ class Acts:
         return _Taken(Verdict(decision.outcome, meant, decision.reason), decision)
 
     async def _record_earlier(
-        self, live: LiveRun, meant: ParkedQuestion, sent: SentAct, record: ParkedRecord
+        self, live: LiveRun, meant: ParkedQuestion, before: int, record: ParkedRecord
     ) -> bool:
-        """Record what was said to a question before this, and is in nobody's hands. Raises Fenced.
+        """Record what was said to a question before a place in the stream of answers.
+
+        It is in nobody's hands. Raises Fenced.
 
         Returns whether there was any.
 
@@ -163,7 +194,7 @@ class Acts:
         after = max(self._judged.get(meant.id) or 0, *_recorded(live, meant.id), 0)
         roles = related(record, self._role)
         since = min([meant.since, *(shown.since for shown in meant.also.values())])
-        for each in await self._sent.between(record.ticket, roles, since, (after, sent.seq)):
+        for each in await self._sent.between(record.ticket, roles, since, (after, before)):
             verdict = _judged(record, each)
             meets = verdict.question is not None and verdict.question.id == meant.id
             if meets and verdict.outcome in TAKEN:

@@ -1,4 +1,4 @@
-"""The deadlines of questions: an answer that was stored in time wins, however late it is read."""
+"""The deadlines of questions: what was stored in time counts, however late it is read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from ...runtime.ports import Due
 from ...runtime.run import LiveRun
 from ...runtime.standing_clock import TOLERANCE
 from ...runtime.state import OPEN, Question, RunState
+from .act_taking import Acts
 from .answer_resolution import AnswerResolver, NotYet, retry_delay
-from .parked_question import ParkedQuestion
 from .question_closing import QuestionCloser
-from .tickets import ParkedRecord
+from .tickets import question_in
 
 
 class Deadlines:
     """Expires the questions to one role."""
 
     def __init__(
-        self, host: Host, timers: Timers, closer: QuestionCloser, resolver: AnswerResolver
+        self,
+        host: Host,
+        timers: Timers,
+        closer: QuestionCloser,
+        resolver: AnswerResolver,
+        acts: Acts,
     ) -> None:
         self._host = host
+        self._acts = acts
         self._timers = timers
         self._tickets = closer.tickets
         self._closer = closer
@@ -39,10 +45,10 @@ class Deadlines:
             # The server's clock was changed; the deadline stays.
             await delivery.nak(early)
             return
-        shown = _question_in((await self._tickets.get(due.ticket))[0], due.question)
+        shown = question_in((await self._tickets.get(due.ticket))[0], due.question)
         if shown is None:
             # Another worker may have published it since this one read the record.
-            shown = _question_in((await self._tickets.get_newest(due.ticket))[0], due.question)
+            shown = question_in((await self._tickets.get_newest(due.ticket))[0], due.question)
         if shown is not None and shown.status != "open":
             await delivery.ack()  # closed long ago: most deadlines are
             return
@@ -93,9 +99,18 @@ class Deadlines:
         # An answer may have come in time and be unread, because no worker was running.
         await self._resolver.note_escalations(due.ticket, live, due.question)
         await self._record_in_time(live, due, delivery)
+        if await self._was_put_off(live, due.question, at):
+            return
         # The log may not accept an answer, and the votes may be too few.
         await self._closer.append(live, due.question, Expired(id=due.question, due=at))
         crash.point("after_expired")
+
+    async def _was_put_off(self, live: LiveRun, question: str, at: float) -> bool:
+        """Record what was said in time besides answers; whether that has made the clock stand."""
+        if live.state.questions[question].status != OPEN:
+            return False
+        await self._acts.record_in_time(live, question)
+        return 0 < at < live.state.questions[question].deadline - TOLERANCE
 
     async def _record_in_time(self, live: LiveRun, due: Due, delivery: Delivery) -> None:
         """Record the first valid answer, or the votes, that were stored while it was open."""
@@ -113,8 +128,3 @@ class Deadlines:
             crash.point("after_votes_in_time")
             if question.status != OPEN or len(question.votes) == known:
                 return
-
-
-def _question_in(record: ParkedRecord | None, question: str) -> ParkedQuestion | None:
-    """A question as the record of its ticket has it."""
-    return next((q for q in record.questions if q.id == question), None) if record else None

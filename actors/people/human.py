@@ -99,10 +99,8 @@ class Human:
             lookahead_consumer(role),
             self._early.consider,
         )
-        self._deadlines = Deadlines(host, timers, self._closer, self._resolver)
         self.rungs = Rungs(timers, self._closer, duties)
         """The ladders of its questions."""
-        self._replies = Replies(self._receipts, self._closer, self._deadlines, self.rungs)
         self._acts = Acts(
             role,
             host,
@@ -112,6 +110,8 @@ class Human:
             closer=self._closer,
             decider=ActDecider(host, duties, self.rungs),
         )
+        self._deadlines = Deadlines(host, timers, self._closer, self._resolver, self._acts)
+        self._replies = Replies(self._receipts, self._closer, self._deadlines, self.rungs)
         self._openings = Openings(role, host, requests, closer=self._closer, listed=listed)
         self._again = RungPublisher(
             role,

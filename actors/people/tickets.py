@@ -84,6 +84,11 @@ def holds_all(record: ParkedRecord, role: str, newest: int) -> bool:
     return newest == 0
 
 
+def question_in(record: ParkedRecord | None, question: str) -> ParkedQuestion | None:
+    """A question as the record of its ticket has it."""
+    return next((q for q in record.questions if q.id == question), None) if record else None
+
+
 def _without_content(record: ParkedRecord, run: str) -> ParkedRecord:
     """A record that still shows that a run asked, without what it asked and what its state was."""
     questions = tuple(erased(q) if q.run == run else q for q in record.questions)

@@ -431,6 +431,54 @@ async def test_while_nobody_replies_the_clock_stands_and_then_the_deadline_is_la
     assert msgspec.json.decode(state.result) == {"text": "", "by": ""}
 
 
+async def _paused(engine: Engine, seconds: float) -> None:
+    """Let nobody read what is said to the developer besides answers for so long."""
+    until_then = {"pause_until": iso(time.time() + seconds)}
+    await engine.wire.api("CONSUMER.PAUSE.ANSWERS.acts-developer", until_then)
+
+
+@pytest.mark.parametrize("clock_stops", [True, False])
+async def test_a_question_back_counts_that_was_stored_in_time_and_is_read_late(
+    engine: Engine, *, clock_stops: bool
+) -> None:
+    options = {"explain": "role:support", "clock_stops": clock_stops, "timeout": "4s"}
+    async with engine.works(asking(**options)):
+        run = await engine.start()
+        question = await engine.question()
+        await _paused(engine, 60.0)
+        seq = (await engine.wire.store(SUBJECT, b"Which customer?")).seq
+        line = await engine.told(run, "question.asked_back", "question.expired")
+        assert (line.kind, line.detail) == ("question.asked_back", "Which customer?")
+        await over(question)
+        if clock_stops:
+            [row] = await engine.client.questions("developer")
+            assert row.stopped_at, "its clock stands"
+            assert [each.text for each in row.asked_back] == ["Which customer?"]
+        else:
+            assert (await engine.ended(run)).questions[question.id].status == "expired"
+        await _paused(engine, -1.0)
+        [receipt] = await until(lambda: told(engine, seq))
+        assert receipt.outcome == "recorded"
+        if clock_stops:
+            await until(lambda: engine.client.questions("support"))
+            await engine.answer(text="ACME", role="support", responder="sue")
+            assert (await replied(engine, seq)).reply == "ACME"
+
+
+async def test_what_is_asked_back_after_the_deadline_is_too_late_however_early_it_is_read(
+    engine: Engine,
+) -> None:
+    options = {"explain": "role:support", "clock_stops": True, "timeout": "1s"}
+    async with engine.works(asking(**options)):
+        run = await engine.start()
+        question = await engine.question()
+        await over(question)
+        seq = (await engine.wire.store(SUBJECT, b"Which customer?")).seq
+        assert not (await engine.ended(run)).asked_back
+        [receipt] = await until(lambda: told(engine, seq))
+        assert receipt.outcome == "too_late"
+
+
 async def test_an_answer_counts_that_comes_after_the_first_deadline_while_the_clock_stands(
     engine: Engine,
 ) -> None:

@@ -116,11 +116,11 @@ def test_a_claim_expires_to_the_millisecond() -> None:
     until = claimed(1, "ada", 110.0, 0.05).until
     entries = [entry(5, claimed(1, "ada", 110.0, 0.05)), entry(6, claimed(2, "bob", until))]
     receipts = {1: TOLD[1], 2: told("recorded", "bob")}
-    for early in (0.0, 0.0004):
-        said = [SAID[0], sent(2, "claim", "bob", until - early)]
+    for before in (0.0, 0.0004):
+        said = [SAID[0], sent(2, "claim", "bob", until - before)]
         assert kinds(said, entries, receipts) == set()
-    said[1] = sent(2, "claim", "bob", until - 0.0006)
-    assert "act recorded wrongly" in kinds(said, entries, receipts)
+    early = [SAID[0], sent(2, "claim", "bob", until - 0.0006)]
+    assert "act recorded wrongly" in kinds(early, entries, receipts)
 
 
 def test_what_is_told_to_be_recorded_and_is_not_is_found() -> None:
