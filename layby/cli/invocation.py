@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate
 
 import typer
@@ -72,6 +73,16 @@ Verbose = Annotated[
         "--verbose",
         metavar="",
         help="Show tracebacks and more log lines.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        metavar="",
+        help="Print the version of Layby and exit; `layby version` prints more.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -143,8 +154,12 @@ def group(
     prefix: Prefix = None,
     json: Json = False,
     verbose: Verbose = False,
+    version: Version = False,
 ) -> None:
     """Take the global options before a command; show help if no command follows."""
+    if version:
+        typer.echo(f"layby {metadata.version('layby')}")
+        raise typer.Exit
     before = ctx.find_object(Invocation) or Invocation()
     after = Invocation(
         server=server,

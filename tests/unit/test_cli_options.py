@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -45,6 +46,11 @@ def test_every_command_has_help_with_an_example(
     assert f"layby {name}" in out
     for option in ("--server", "--context", "--json", "--verbose"):
         assert option in out
+
+
+def test_the_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"layby {metadata.version('layby')}\n"
 
 
 def test_all_commands_are_registered() -> None:
