@@ -16,6 +16,8 @@ _PREFIX: Final = "layby.prefix"
 _APP: Final = "layby.app"
 _NOTE: Final = "layby.subjects."
 """Prefix of the metadata keys under which a stream notes the subjects declared by each app."""
+_RESTORING: Final = "layby.restoring"
+"""Metadata of a stream until all of its backup is restored."""
 _FORM: Final = "1"
 _UNMARKED: Final = {
     "retention": "limits",
@@ -78,6 +80,23 @@ def is_marked(found: dict[str, Any], names: Names) -> bool:
 def is_anothers(found: dict[str, Any], names: Names) -> bool:
     """Whether a stream or consumer was created for another app than the one with these names."""
     return MARK in (found.get("metadata") or {}) and not is_marked(found, names)
+
+
+def being_restored(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a stream with a mark that keeps workers away."""
+    return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: _FORM}}
+
+
+def restored(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a stream without that mark."""
+    metadata: dict[str, str] = config.get("metadata") or {}
+    kept = {key: text for key, text in metadata.items() if key != _RESTORING}
+    return {**config, "metadata": kept}
+
+
+def is_being_restored(config: dict[str, Any]) -> bool:
+    """Whether a stream belongs to a backup of which not all is restored."""
+    return _RESTORING in (config.get("metadata") or {})
 
 
 def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:

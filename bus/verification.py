@@ -7,7 +7,7 @@ from typing import Any
 from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
 from .names import EVENTS, Names
-from .ownership import is_marked, stranger, was_made_before
+from .ownership import is_being_restored, is_marked, stranger, was_made_before
 from .specs import ConsumerSpec, StreamSpec, filters_in
 
 _OVERLAP = 10065
@@ -83,6 +83,11 @@ def ends_server(consumer: dict[str, Any]) -> bool:
 
 def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
     """Refuse settings with which promises would not hold; the owner decides on sizes and ages."""
+    if is_being_restored(found):
+        raise TopologyMismatch(
+            f"stream {spec.name} is being restored from a backup, or the restore broke off: run "
+            "`layby restore` to its end, and start again"
+        )
     if spec.exact and set(found["subjects"]) != set(spec.subjects):
         raise _other_share(spec, found["subjects"], names)
     missing = set(spec.subjects) - set(found["subjects"])

@@ -23,6 +23,8 @@ COMMANDS = (
         "verify",
         "audit",
         "provision",
+        "backup",
+        "restore",
         "accounts",
         "keys",
         "keyring",

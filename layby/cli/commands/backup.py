@@ -1,0 +1,135 @@
+"""`layby backup` and `layby restore`: all streams of an app in a folder, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..invocation import Invocation, command
+from ..screen.errors import CliError, UsageError
+from ..screen.output import print_json, stdout
+from ..screen.progress import progress
+from ..target.connection import reachable_settings
+
+if TYPE_CHECKING:
+    from ...operations.restoring import Held
+
+_MIB = 1024 * 1024
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Folder of the backup.", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(backup)
+    app.command()(restore)
+
+
+@command
+def backup(call: Invocation, folder: Folder) -> None:
+    """Save everything of an app, or of all apps with one prefix, to a new folder.
+
+    Workers may run meanwhile. Whatever had been acknowledged before is in the backup. If it breaks
+    off, the folder is not a backup, and no command takes it for one.
+
+    Example: layby backup /backups/monday
+    """
+    import asyncio
+
+    from ...operations.backing_up import back_up
+
+    with progress("MiB saved", quiet=call.json) as report:
+        manifest = asyncio.run(
+            back_up(
+                reachable_settings(call),
+                folder,
+                prefix=call.app_prefix,
+                report=lambda size: report(size // _MIB),
+            )
+        )
+    if call.json:
+        print_json({"folder": str(folder), "begun_at": manifest.begun_at, "parts": manifest.parts})
+        return
+    messages = sum(part.messages for part in manifest.parts)
+    stdout().print(
+        f"saved {len(manifest.parts)} streams with {messages:,} messages "
+        f"({manifest.size / _MIB:,.1f} MiB) to {folder}"
+    )
+
+
+@command
+def restore(
+    call: Invocation,
+    folder: Folder,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=5,
+            help="Copies of each stream; default: as it was.",
+            show_default=False,
+        ),
+    ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", metavar="", help="Delete the streams of the app that exist."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", metavar="", help="Do not ask for confirmation.")
+    ] = False,
+) -> None:
+    """Restore what `layby backup`, or `nats account backup`, has saved.
+
+    Stop all workers first, and start them when this has ended. Streams that hold something are
+    replaced only with --replace. If it breaks off, no worker starts: run it again, which begins
+    from the start.
+
+    Example: layby restore /backups/monday
+    """
+    import asyncio
+
+    from ...operations.restoring import restore as restore_all
+
+    def may_replace(held: list[Held]) -> bool:
+        return replace and (yes or _confirmed(held))
+
+    with progress("MiB restored", quiet=call.json or (replace and not yes)) as report:
+        done = asyncio.run(
+            restore_all(
+                reachable_settings(call),
+                folder,
+                replicas=replicas,
+                may_replace=may_replace,
+                report=lambda size: report(size // _MIB),
+            )
+        )
+    if call.json:
+        print_json(done)
+        return
+    stdout().print(f"restored {len(done.streams)} streams")
+    if done.begun_at:
+        stdout().print(f"what was acknowledged before {done.begun_at} is there: start the workers")
+    else:
+        stdout().print(
+            "the nats CLI wrote this backup: consumers are where they were when it saved their "
+            "streams, and what happened while it saved them may be missing",
+            style="yellow",
+        )
+
+
+def _confirmed(held: list[Held]) -> bool:
+    import sys
+
+    what = ", ".join(f"{each.stream} ({each.messages:,} messages)" for each in held)
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{what} would be deleted",
+            "there is no terminal to ask for confirmation on: add --yes",
+        )
+    if not typer.confirm(f"Delete {what}, and restore the backup?"):
+        raise CliError("stopped: nothing was changed", kind="Aborted")
+    return True
