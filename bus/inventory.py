@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .log import STREAM as LOGS
 from .names import EVENTS, Names
 from .ownership import MARK, is_marked
-from .requests import Requests
+from .requests import API, Requests
 
 _BUCKETS: Final = ("parked", "runs", "questions", "blocked", "apps", "rota", "keys", "waits")
 
 
-async def own_streams(requests: Requests) -> list[dict[str, Any]]:
+class Api(Protocol):
+    """The JetStream API of an account."""
+
+    names: Names
+
+    async def api(self, verb: str, body: Any = None) -> dict[str, Any]:
+        """Call it. Raises BusError with the server's reason."""
+        ...
+
+
+class DomainApi:
+    """The JetStream API of the same account in another domain, which a leaf node leads to."""
+
+    def __init__(self, requests: Requests, domain: str) -> None:
+        self.names = requests.names
+        self.prefix = f"{API.split('.', 1)[0]}.{domain}.API"
+        """What its subjects begin with."""
+        self._requests = requests
+
+    async def api(self, verb: str, body: Any = None) -> dict[str, Any]:
+        """Call it. Raises BusError: it refuses, or nothing answers there."""
+        return await self._requests.api(verb, body, prefix=f"{self.prefix}.")
+
+
+async def own_streams(requests: Api) -> list[dict[str, Any]]:
     """The infos of all streams that Layby created for the app with these names."""
     return [
         info for info in await _all(requests, "STREAM.LIST", "streams") if _is_own(info, requests)
     ]
 
 
-async def consumers(requests: Requests, stream: str) -> list[dict[str, Any]]:
+async def consumers(requests: Api, stream: str) -> list[dict[str, Any]]:
     """The infos of all consumers of a stream. Raises StreamMissing."""
     return await _all(requests, f"CONSUMER.LIST.{stream}", "consumers")
 
 
-async def _all(requests: Requests, verb: str, field: str) -> list[dict[str, Any]]:
+async def _all(requests: Api, verb: str, field: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
         page = await requests.api(verb, {"offset": len(found)})
@@ -34,7 +58,7 @@ async def _all(requests: Requests, verb: str, field: str) -> list[dict[str, Any]
             return found
 
 
-def _is_own(info: dict[str, Any], requests: Requests) -> bool:
+def _is_own(info: dict[str, Any], requests: Api) -> bool:
     config: dict[str, Any] = info["config"]
     if is_marked(config, requests.names):
         return True

@@ -280,11 +280,18 @@ class Requests:
             return ack
         raise _refusal(repr(subject), ack.error)
 
-    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+    async def api(
+        self,
+        verb: str,
+        body: Any = None,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        prefix: str = API,
+    ) -> dict[str, Any]:
         """Call the JetStream API, `$JS.API.<verb>`. Raises BusError with the server's reason."""
         data = b"" if body is None else msgspec.json.encode(body)
         send = self.read if verb.startswith(_READS) else self.request
-        msg: Message = await send(f"$JS.API.{verb}", data, timeout=timeout)
+        msg: Message = await send(f"{prefix}{verb}", data, timeout=timeout)
         if msg.status == _NO_RESPONDERS:
             raise BusError("the server has no JetStream: enable it (`jetstream {}`)", code=503)
         reply: dict[str, Any] = msgspec.json.decode(msg.data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
@@ -22,6 +23,7 @@ from .pruning import Prune, Pruning
 from .requests import Requests
 from .specs import BATCHES, ConsumerSpec, StreamSpec, Topology, filters_in
 from .verification import (
+    check_ready,
     ends_server,
     examine,
     is_own,
@@ -54,13 +56,16 @@ class Provisioner:
         replicas: int | None = None,
         limits: bool = False,
         prune: Prune | None = None,
+        begin: Mapping[str, int] | None = None,
     ) -> None:
         """`replicas` is how many copies each stream must have.
 
         None: one for a new stream, and as many as an existing one has. With `limits`, existing
         streams without byte limits get those of new ones. `prune`: what to do with what the app no
-        longer declares; None: nothing.
+        longer declares; None: nothing. `begin`: in a takeover, the first message of a stream that
+        new consumers deliver, if not all of them; None: this is no takeover.
         """
+        self._begin = begin
         self._limits = limits
         self._pruning = Pruning(requests, prune)
         self._app = ""
@@ -107,7 +112,7 @@ class Provisioner:
         for spec in topology.streams:
             found = await self._found(spec.name)
             if found is not None:
-                examine(spec, found, self._names)
+                self._examine(spec, found)
             held: list[str] = found["subjects"] if found is not None else []
             needed |= {subject: spec for subject in spec.subjects if subject not in held}
         for source in topology.sources:
@@ -125,6 +130,12 @@ class Provisioner:
                     raise taken(subject, spec, name, self._names)
                 if name == spec.name and await self._found(name) is None:
                     raise left_behind(name)
+
+    def _examine(self, spec: StreamSpec, found: dict[str, Any]) -> None:
+        """Refuse a stream that is not ready, or would break promises. Raises TopologyMismatch."""
+        if self._begin is None:
+            check_ready(spec.name, found)
+        examine(spec, found, self._names)
 
     async def _holders(self, subject: str) -> list[str]:
         """The streams that have a subject; none if this user may not ask."""
@@ -208,7 +219,7 @@ class Provisioner:
         """
         changes: list[str] = []
         for attempt in range(_TRIES):
-            examine(spec, found, self._names)
+            self._examine(spec, found)
             missing = [subject for subject in spec.subjects if subject not in found["subjects"]]
             notes = self._notes(spec, found)
             if not (missing or notes):
@@ -309,7 +320,7 @@ class Provisioner:
             "max_ack_pending": spec.max_ack_pending,
             "max_deliver": -1,
             "metadata": consumer_mark(self._names, self._app if spec.own else ""),
-            "deliver_policy": "new" if spec.only_new and fresh.isdisjoint(spec.filters) else "all",
+            **self._first_delivered(spec, fresh),
         }
         if spec.lookahead:
             config["ack_policy"] = "none"
@@ -325,6 +336,15 @@ class Provisioner:
                 raise not_made(f"consumer {spec.name} of stream {spec.stream}", why) from None
             return []
         return [f"created consumer {spec.name} on {spec.stream}"]
+
+    def _first_delivered(self, spec: ConsumerSpec, fresh: set[str]) -> dict[str, Any]:
+        """Where a new consumer begins."""
+        if self._begin is not None:
+            first = self._begin.get(spec.stream, 1)
+            start = {"deliver_policy": "by_start_sequence", "opt_start_seq": first}
+            return start if first > 1 else {"deliver_policy": "all"}
+        is_late = spec.only_new and fresh.isdisjoint(spec.filters)
+        return {"deliver_policy": "new" if is_late else "all"}
 
     async def _give_bodies(self, spec: ConsumerSpec, found: dict[str, Any]) -> list[str]:
         """Change a headers-only consumer that an earlier Layby created."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
+from .mirroring import is_mirror
 from .names import EVENTS, Names
 from .ownership import is_being_restored, is_marked, stranger, was_made_before
 from .specs import ConsumerSpec, StreamSpec, filters_in
@@ -81,13 +82,22 @@ def ends_server(consumer: dict[str, Any]) -> bool:
     return bool(consumer.get("headers_only"))
 
 
-def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
-    """Refuse settings with which promises would not hold; the owner decides on sizes and ages."""
+def check_ready(stream: str, found: dict[str, Any]) -> None:
+    """Refuse a stream in which a worker must not work yet. Raises TopologyMismatch."""
     if is_being_restored(found):
         raise TopologyMismatch(
-            f"stream {spec.name} is being restored from a backup, or the restore broke off: run "
-            "`layby restore` to its end, and start again"
+            f"stream {stream} is being restored or taken over, or that broke off: run "
+            "`layby restore` or `layby standby take-over` to its end, and start again"
         )
+    if is_mirror(found):
+        raise TopologyMismatch(
+            f"stream {stream} mirrors another cluster: if that is lost, run `layby standby "
+            "take-over` first; else connect to that cluster"
+        )
+
+
+def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
+    """Refuse settings with which promises would not hold; the owner decides on sizes and ages."""
     if spec.exact and set(found["subjects"]) != set(spec.subjects):
         raise _other_share(spec, found["subjects"], names)
     missing = set(spec.subjects) - set(found["subjects"])

@@ -25,6 +25,7 @@ COMMANDS = (
         "provision",
         "backup",
         "restore",
+        "standby",
         "accounts",
         "keys",
         "keyring",

@@ -1,0 +1,72 @@
+"""Mirrors of streams in another cluster, and streams made from them once that cluster is lost.
+
+A mirror keeps the configuration of its source in its metadata, so that it needs nobody else to
+become a stream like it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from .errors import TopologyMismatch
+from .ownership import being_restored
+
+_SOURCE: Final = "layby.source"
+"""Metadata of a mirror: the configuration of its source."""
+_OF_SERVER: Final = "_nats."
+_SAME: Final = (
+    "name",
+    "storage",
+    "compression",
+    "max_msgs_per_subject",
+    "max_age",
+    "max_msg_size",
+    "allow_direct",
+    "allow_msg_ttl",
+    "duplicate_window",
+)
+"""The settings that a mirror shares with its source."""
+
+
+def can_be_mirrored(source: dict[str, Any]) -> bool:
+    """Whether a stream can be: one whose messages are removed once they are handled cannot."""
+    return source.get("retention", "limits") == "limits"
+
+
+def mirror_of(source: dict[str, Any], api: str, replicas: int) -> dict[str, Any]:
+    """The configuration of a mirror; `api` is what the subjects of its source's API begin with."""
+    metadata: dict[str, str] = source.get("metadata") or {}
+    own = {key: text for key, text in metadata.items() if not key.startswith(_OF_SERVER)}
+    noted = {**source, "metadata": own}
+    return {
+        **{key: source[key] for key in _SAME if key in source},
+        "num_replicas": replicas,
+        "mirror": {"name": source["name"], "external": {"api": api, "deliver": ""}},
+        "mirror_direct": bool(source.get("allow_direct")),
+        "metadata": {**own, _SOURCE: msgspec.json.encode(noted).decode()},
+    }
+
+
+def is_mirror(config: dict[str, Any]) -> bool:
+    """Whether a stream is a mirror of one of Layby's in another cluster."""
+    return bool(config.get("mirror")) and _SOURCE in (config.get("metadata") or {})
+
+
+def promoted(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of the stream that a mirror becomes, with the mark that keeps workers away.
+
+    Raises:
+        TopologyMismatch: the mirror does not say what it is a mirror of.
+    """
+    try:
+        source = msgspec.json.decode(config["metadata"][_SOURCE], type=dict[str, Any])
+    except (KeyError, msgspec.MsgspecError):
+        raise TopologyMismatch(
+            f"stream {config['name']} does not note the configuration of its source: it was not "
+            "made by `layby standby follow`"
+        ) from None
+    return being_restored(
+        {**source, "name": config["name"], "num_replicas": config["num_replicas"]}
+    )

@@ -1,0 +1,203 @@
+"""A second cluster that mirrors the streams of the first, and takes over when that is lost.
+
+A mirror has no consumers, and TIMERS cannot be mirrored. So after a takeover every message counts
+as not handled: handlers recognize in the logs what has been done, and arm timers anew. Commands
+are the exception: those that have an outcome are not carried out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ..app import App
+from ..bus.errors import BusError, LaybyError, StreamMissing
+from ..bus.inventory import DomainApi, own_streams
+from ..bus.mirroring import can_be_mirrored, is_mirror, mirror_of, promoted
+from ..bus.opened import opened
+from ..bus.ownership import is_being_restored, restored
+from ..bus.reading import every
+from ..bus.requests import Requests
+from ..bus.settings import ConnectionSettings
+from ..bus.topology import Provisioner
+from ..commands import ALL, STREAM
+
+_QUICK: Final = 10.0
+_NANOS: Final = 1_000_000_000
+
+
+class StandbyRefused(LaybyError):
+    """A standby cannot be set up, or must not take over."""
+
+
+class MirrorRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A mirror, and how far behind its source it is."""
+
+    stream: str
+    messages: int
+    last_seq: int
+    lag: int
+    """Messages of the source that it lacks, as far as it knows."""
+    silent: float | None
+    """Seconds since it heard of its source; None: it never has."""
+    made: bool = False
+    """Whether this call made it."""
+
+
+class Takeover(msgspec.Struct, frozen=True, kw_only=True):
+    """What a takeover has changed."""
+
+    promoted: tuple[str, ...]
+    changes: tuple[str, ...]
+    """What provisioning has created."""
+
+
+async def follow(
+    settings: ConnectionSettings, domain: str, *, prefix: str = "", replicas: int = 1
+) -> list[MirrorRow]:
+    """Mirror all streams of an app in another domain; make those mirrors that are missing.
+
+    Args:
+        settings: The standby, and a user who may create streams there.
+        domain: The JetStream domain of the cluster whose streams are mirrored.
+        prefix: The prefix of the app's streams.
+        replicas: How many copies each new mirror has.
+
+    Raises:
+        StandbyRefused: there is nothing to mirror, or a stream here is not a mirror.
+        BusError: a server refuses, or the domain cannot be reached.
+    """
+    async with opened(settings, prefix=prefix) as bus:
+        api = DomainApi(bus.requests, domain)
+        try:
+            sources = await own_streams(api)
+        except BusError as error:
+            raise StandbyRefused(
+                f"the domain {domain!r} does not answer: {error}; check the leaf node, and "
+                "`domain` in its configuration"
+            ) from None
+        if not sources:
+            raise StandbyRefused(
+                f"the domain {domain!r} holds no streams of an app: check --prefix"
+            )
+        rows: list[MirrorRow] = []
+        for source in sources:
+            config = source["config"]
+            if can_be_mirrored(config):
+                body = mirror_of(config, api.prefix, replicas)
+                rows.append(await _mirror(bus.requests, body))
+        return rows
+
+
+async def _mirror(requests: Requests, body: dict[str, Any]) -> MirrorRow:
+    """Make a mirror, or renew what it notes about its source."""
+    stream = body["name"]
+    info = await _info(requests, stream)
+    if info is None:
+        made = await requests.api(f"STREAM.CREATE.{stream}", body, timeout=_QUICK)
+        return _row(made, made=True)
+    config: dict[str, Any] = info["config"]
+    if not is_mirror(config):
+        raise StandbyRefused(
+            f"stream {stream} exists here and is not a mirror: a standby has no streams of its own"
+        )
+    renewed = {**config, **body, "mirror": config["mirror"], "num_replicas": config["num_replicas"]}
+    return _row(await requests.api(f"STREAM.UPDATE.{stream}", renewed, timeout=_QUICK))
+
+
+async def _info(requests: Requests, stream: str) -> dict[str, Any] | None:
+    try:
+        return await requests.api(f"STREAM.INFO.{stream}")
+    except StreamMissing:
+        return None
+
+
+def _row(info: dict[str, Any], *, made: bool = False) -> MirrorRow:
+    mirror: dict[str, Any] = info.get("mirror") or {}
+    active = int(mirror.get("active", -1))
+    return MirrorRow(
+        stream=info["config"]["name"],
+        messages=int(info["state"]["messages"]),
+        last_seq=int(info["state"]["last_seq"]),
+        lag=int(mirror.get("lag", 0)),
+        silent=None if active < 0 else round(active / _NANOS, 1),
+        made=made,
+    )
+
+
+async def take_over(
+    apps: Sequence[App], settings: ConnectionSettings, *, force: bool = False
+) -> Takeover:
+    """Make streams of the mirrors, and provision the apps, whose workers can then start.
+
+    Args:
+        apps: All apps whose streams they are; all have one prefix.
+        settings: The standby, and a user who may change streams there.
+        force: Do it even if the cluster that was mirrored answers.
+
+    Raises:
+        StandbyRefused: there are no mirrors, or the other cluster answers.
+        BusError: it broke off. No worker starts until it is repeated and succeeds.
+    """
+    prefix = _prefix(apps)
+    async with opened(settings, prefix=prefix) as bus:
+        requests = bus.requests
+        ours = [info["config"] for info in await own_streams(requests)]
+        mirrors = [config for config in ours if is_mirror(config)]
+        if not (mirrors or any(map(is_being_restored, ours))):
+            raise StandbyRefused("there are no mirrors here: nothing has to be taken over")
+        if not force:
+            await _check_gone(requests, mirrors)
+        for config in mirrors:
+            await _update(requests, promoted(config))
+        begin = {requests.names.stream(STREAM): await _first_command(requests)}
+        changes: list[str] = []
+        for app in apps:
+            provisioner = Provisioner(requests, begin=begin)
+            changes += await provisioner.ensure(app.topology())
+        for info in await own_streams(requests):
+            if is_being_restored(info["config"]):
+                await _update(requests, restored(info["config"]))
+    return Takeover(promoted=tuple(c["name"] for c in mirrors), changes=tuple(changes))
+
+
+def _prefix(apps: Sequence[App]) -> str:
+    prefixes = {app.prefix for app in apps}
+    if len(prefixes) != 1:
+        raise StandbyRefused("the apps have different prefixes: take over those of one at a time")
+    return prefixes.pop()
+
+
+async def _check_gone(requests: Requests, mirrors: list[dict[str, Any]]) -> None:
+    """Refuse to take over while the other cluster answers."""
+    for api in {config["mirror"]["external"]["api"] for config in mirrors}:
+        try:
+            await requests.api("INFO", prefix=f"{api}.", timeout=2)
+        except BusError:
+            continue
+        raise StandbyRefused(
+            f"the cluster that is mirrored answers on {api}: two clusters with the same runs would "
+            "both do their work. Stop it, or cut it off, or use --force"
+        )
+
+
+async def _update(requests: Requests, config: dict[str, Any]) -> None:
+    await requests.api(f"STREAM.UPDATE.{config['name']}", config, timeout=_QUICK)
+
+
+async def _first_command(requests: Requests) -> int:
+    """The first command without an outcome; the one after the last if all have one."""
+    names, stream = requests.names, requests.names.stream(STREAM)
+    info = await _info(requests, stream)
+    if info is None:
+        return 1
+    done = {
+        message.headers["Nats-Subject"].rpartition(".")[2]
+        async for message in every(requests, stream, names.subject("layby.done.*.*"))
+    }
+    async for message in every(requests, stream, names.subject(ALL)):
+        if (seq := message.headers["Nats-Sequence"]) not in done:
+            return int(seq)
+    return int(info["state"]["last_seq"]) + 1

@@ -1,0 +1,79 @@
+"""A cluster is lost, and the one that mirrored it goes on with its runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from layby.bus.connection import ConnectionSettings
+from layby.bus.inventory import own_streams
+from layby.bus.opened import opened
+from layby.operations.standby import MirrorRow, StandbyRefused, follow, take_over
+from tests.acceptance.test_backup import APP, WITHIN, shop
+from tests.disaster_app import app
+from tests.engine import until, until_done
+from tests.fix_layby import Desk
+from tests.standby import FIRST, first_and_standby
+
+pytestmark = [pytest.mark.nats, pytest.mark.timeout(300)]
+
+
+async def last_seqs(url: str) -> dict[str, int]:
+    async with opened(ConnectionSettings(servers=(url,))) as bus:
+        infos = await own_streams(bus.requests)
+    return {info["config"]["name"]: info["state"]["last_seq"] for info in infos}
+
+
+async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> None:
+    first, second = first_and_standby(tmp_path)
+    async with first, second, shop(tmp_path, first) as old:
+        here = ConnectionSettings(servers=(second.url,))
+        worker = await asyncio.to_thread(old.start_worker)
+        await until_done(lambda: follow(here, FIRST))
+        for number in range(4):
+            await old.open(f"P{number}", "asks")
+            await old.open(f"S{number}", "sleeps", f"{6 + number * 6}s")
+            await old.open(f"E{number}", "asks", f"{6 + number * 6}s")
+        for number in range(4):
+            await old.asked(f"P{number}")
+        with pytest.raises(StandbyRefused, match="answers on"):
+            await take_over([app], here)
+        coming = asyncio.create_task(old.customers())
+
+        async def busy() -> bool:
+            return len(old.answered) >= 5
+
+        await until(busy, WITHIN)
+        opened_before, answered = list(old.opened), list(old.answered)
+        ends = await last_seqs(first.url)
+
+        async def caught_up() -> list[MirrorRow]:
+            rows = await follow(here, FIRST)
+            return rows if all(row.last_seq >= ends[row.stream] for row in rows) else []
+
+        rows = await until(caught_up, WITHIN)
+        assert {row.stream for row in rows} == ends.keys() - {"TIMERS"}
+        failed = await asyncio.to_thread(Desk(tmp_path, second.url).run, "worker", APP)
+        assert "mirrors another cluster" in failed.stderr
+        first.kill()
+        coming.cancel()
+        worker.kill()
+        await asyncio.to_thread(old.desk.stop_workers)
+
+        async with shop(tmp_path, second) as new:
+            said = await asyncio.to_thread(new.desk.json, "standby", "take-over", APP)
+            assert len(said["promoted"]) == len(rows)
+            try:
+                await asyncio.to_thread(new.start_worker)
+                for ticket, kind in opened_before:
+                    await new.ends(ticket, kind, answered)
+                await new.open("later", "works")
+                assert await new.result("later") == "packed"
+                findings = await new.client.doctor()
+                assert [each for each in findings if each.level == "error"] == []
+                assert await new.client.dead() == []
+            finally:
+                await asyncio.to_thread(new.desk.stop_workers)
+            assert max(new.charged().values()) <= 2
