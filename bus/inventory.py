@@ -33,7 +33,7 @@ class DomainApi:
 
     async def api(self, verb: str, body: Any = None) -> dict[str, Any]:
         """Call it. Raises BusError: it refuses, or nothing answers there."""
-        return await self._requests.api(verb, body, prefix=f"{self.prefix}.")
+        return await self._requests.api_at(f"{self.prefix}.", verb, body)
 
 
 async def own_streams(requests: Api) -> list[dict[str, Any]]:

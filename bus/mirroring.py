@@ -32,7 +32,7 @@ _SAME: Final = (
 
 def can_be_mirrored(source: dict[str, Any]) -> bool:
     """Whether a stream can be: one whose messages are removed once they are handled cannot."""
-    return source.get("retention", "limits") == "limits"
+    return bool(source.get("retention", "limits") == "limits")
 
 
 def mirror_of(source: dict[str, Any], api: str, replicas: int) -> dict[str, Any]:

@@ -280,15 +280,19 @@ class Requests:
             return ack
         raise _refusal(repr(subject), ack.error)
 
-    async def api(
+    async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
+        """Call the JetStream API, `$JS.API.<verb>`. Raises BusError with the server's reason."""
+        return await self.api_at(API, verb, body, timeout=timeout)
+
+    async def api_at(
         self,
+        prefix: str,
         verb: str,
         body: Any = None,
         *,
         timeout: float = 5.0,  # noqa: ASYNC109
-        prefix: str = API,
     ) -> dict[str, Any]:
-        """Call the JetStream API, `$JS.API.<verb>`. Raises BusError with the server's reason."""
+        """Like `api`, of another domain or account, whose subjects begin with `prefix`."""
         data = b"" if body is None else msgspec.json.encode(body)
         send = self.read if verb.startswith(_READS) else self.request
         msg: Message = await send(f"{prefix}{verb}", data, timeout=timeout)

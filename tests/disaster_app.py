@@ -14,8 +14,10 @@ CHARGES = "DISASTER_CHARGES"
 """Environment variable: a file with a line for each time that `charge` ran."""
 STEPS = 6
 """Steps of an order that works."""
+TALKS = 25
+"""Questions of an order that talks."""
 
-app = App("disaster", log_streams=4)
+app = App("disaster", log_streams=4, max_questions=TALKS)
 
 
 async def charge(what: str) -> str:
@@ -50,6 +52,10 @@ async def handle(event: dict[str, Any], step: Step) -> str:
         await step.sleep(event["for"])
         await step.run("last", charge, f"{ticket}-last")
         return "slept"
+    if kind == "talks":
+        for number in range(TALKS):
+            await step.ask("developer", f"Question {number}?", timeout="4h")
+        return "talked"
     try:
         said = await step.ask("developer", "Go on?", timeout=event["for"])
     except AskTimedOut:

@@ -94,8 +94,8 @@ def order(names: Names) -> Callable[[str], tuple[int, str]]:
     def place(stream: str) -> tuple[int, str]:
         if is_log(stream, names):
             return _LOGS, stream
-        # A record says where its question is published, so that is saved after it.
-        derived = len(_FIRST) + (not stream.startswith("KV_"))
+        # A question that is published and in no record would hold up answers on its ticket.
+        derived = len(_FIRST) + (stream != names.stream("QUESTIONS"))
         return first.get(stream, last.get(stream, derived)), stream
 
     return place

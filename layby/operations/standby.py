@@ -103,7 +103,10 @@ async def _mirror(requests: Requests, body: dict[str, Any]) -> MirrorRow:
         raise StandbyRefused(
             f"stream {stream} exists here and is not a mirror: a standby has no streams of its own"
         )
-    renewed = {**config, **body, "mirror": config["mirror"], "num_replicas": config["num_replicas"]}
+    kept = {"mirror": config["mirror"], "num_replicas": config["num_replicas"]}
+    renewed = {**config, **body, **kept, "metadata": {**config["metadata"], **body["metadata"]}}
+    if renewed == config:
+        return _row(info)
     return _row(await requests.api(f"STREAM.UPDATE.{stream}", renewed, timeout=_QUICK))
 
 
@@ -174,7 +177,7 @@ async def _check_gone(requests: Requests, mirrors: list[dict[str, Any]]) -> None
     """Refuse to take over while the other cluster answers."""
     for api in {config["mirror"]["external"]["api"] for config in mirrors}:
         try:
-            await requests.api("INFO", prefix=f"{api}.", timeout=2)
+            await requests.api_at(f"{api}.", "INFO", timeout=2)
         except BusError:
             continue
         raise StandbyRefused(

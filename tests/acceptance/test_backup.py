@@ -62,6 +62,15 @@ class Shop:
             await self.open(f"A{number}", "asks")
             await self.answer(f"A{number}", "accepted")
 
+    async def people(self) -> None:
+        """Answer the questions of those who talk until cancelled."""
+        while True:
+            for ticket in [q.ticket for q in await self.client.questions() if q.ticket[0] == "T"]:
+                receipt = await self.client.answer(ticket, "go on", timeout=WITHIN)
+                if receipt.outcome == "accepted":
+                    self.answered.append(ticket)
+            await asyncio.sleep(0)
+
     async def answer(self, ticket: str, *outcomes: str) -> None:
         await self.asked(ticket)
         receipt = await self.client.answer(ticket, f"for {ticket}", timeout=WITHIN)
@@ -81,7 +90,9 @@ class Shop:
 
     async def ends(self, ticket: str, kind: str, answered: list[str]) -> None:
         """Check that a ticket ends as it should; `answered`: those that need no answer."""
-        expected = {"works": "packed", "sleeps": "slept"}.get(kind, f"for {ticket}")
+        expected = {"works": "packed", "sleeps": "slept", "talks": "talked"}.get(
+            kind, f"for {ticket}"
+        )
         if ticket.startswith("E"):
             expected = "nobody answered"
         elif kind == "asks" and ticket not in answered:
@@ -123,12 +134,13 @@ async def test_whatever_was_acknowledged_before_a_backup_goes_on_after_its_resto
         workers = [await asyncio.to_thread(old.start_worker) for _ in range(2)]
         for number in range(4):
             await old.open(f"P{number}", "asks")
+            await old.open(f"T{number}", "talks")
             await old.open(f"S{number}", "sleeps", f"{4 + number * 4}s")
             await old.open(f"E{number}", "asks", f"{4 + number * 4}s")
         for number in range(4):
             await old.asked(f"P{number}")
         parked = old.charged()
-        coming = asyncio.create_task(old.customers())
+        coming = [asyncio.create_task(each()) for each in (old.customers, old.people)]
 
         async def busy() -> bool:
             return len(old.answered) >= 5
@@ -138,7 +150,8 @@ async def test_whatever_was_acknowledged_before_a_backup_goes_on_after_its_resto
         strain(monkeypatch, old)
         manifest = await back_up(ConnectionSettings(servers=(own_server.url,)), folder)
         assert manifest.complete
-        coming.cancel()
+        for each in coming:
+            each.cancel()
         for worker in workers:
             worker.kill()
         await asyncio.to_thread(old.desk.stop_workers)
@@ -153,8 +166,10 @@ async def test_whatever_was_acknowledged_before_a_backup_goes_on_after_its_resto
         try:
             for _ in range(2):
                 await asyncio.to_thread(new.start_worker)
+            talking = asyncio.create_task(new.people())
             for ticket, kind in opened:
                 await new.ends(ticket, kind, answered)
+            talking.cancel()
             await new.open("later", "works")
             assert await new.result("later") == "packed"
             findings = await new.client.doctor()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from layby.bus.opened import opened
 from layby.operations.standby import MirrorRow, StandbyRefused, follow, take_over
 from tests.acceptance.test_backup import APP, WITHIN, shop
 from tests.disaster_app import app
-from tests.engine import until, until_done
+from tests.engine import until
 from tests.fix_layby import Desk
 from tests.standby import FIRST, first_and_standby
 
@@ -26,21 +27,29 @@ async def last_seqs(url: str) -> dict[str, int]:
     return {info["config"]["name"]: info["state"]["last_seq"] for info in infos}
 
 
+async def joined(here: ConnectionSettings) -> list[MirrorRow]:
+    """The new mirrors, once the leaf node has found the other server."""
+    with contextlib.suppress(StandbyRefused):
+        return await follow(here, FIRST)
+    return []
+
+
 async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> None:
     first, second = first_and_standby(tmp_path)
     async with first, second, shop(tmp_path, first) as old:
         here = ConnectionSettings(servers=(second.url,))
         worker = await asyncio.to_thread(old.start_worker)
-        await until_done(lambda: follow(here, FIRST))
+        await until(lambda: joined(here), WITHIN)
         for number in range(4):
             await old.open(f"P{number}", "asks")
+            await old.open(f"T{number}", "talks")
             await old.open(f"S{number}", "sleeps", f"{6 + number * 6}s")
             await old.open(f"E{number}", "asks", f"{6 + number * 6}s")
         for number in range(4):
             await old.asked(f"P{number}")
         with pytest.raises(StandbyRefused, match="answers on"):
             await take_over([app], here)
-        coming = asyncio.create_task(old.customers())
+        coming = [asyncio.create_task(each()) for each in (old.customers, old.people)]
 
         async def busy() -> bool:
             return len(old.answered) >= 5
@@ -54,11 +63,13 @@ async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> Non
             return rows if all(row.last_seq >= ends[row.stream] for row in rows) else []
 
         rows = await until(caught_up, WITHIN)
+        assert not any(row.made for row in rows)
         assert {row.stream for row in rows} == ends.keys() - {"TIMERS"}
         failed = await asyncio.to_thread(Desk(tmp_path, second.url).run, "worker", APP)
         assert "mirrors another cluster" in failed.stderr
         first.kill()
-        coming.cancel()
+        for each in coming:
+            each.cancel()
         worker.kill()
         await asyncio.to_thread(old.desk.stop_workers)
 
@@ -67,8 +78,10 @@ async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> Non
             assert len(said["promoted"]) == len(rows)
             try:
                 await asyncio.to_thread(new.start_worker)
+                talking = asyncio.create_task(new.people())
                 for ticket, kind in opened_before:
                     await new.ends(ticket, kind, answered)
+                talking.cancel()
                 await new.open("later", "works")
                 assert await new.result("later") == "packed"
                 findings = await new.client.doctor()
