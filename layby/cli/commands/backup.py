@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..invocation import Invocation, command
+from ..options.common import COPIES
 from ..screen.errors import CliError, UsageError
 from ..screen.output import print_json, stdout
 from ..screen.progress import progress
@@ -30,10 +31,11 @@ def register(app: typer.Typer) -> None:
 
 @command
 def backup(call: Invocation, folder: Folder) -> None:
-    """Save everything of an app, or of all apps with one prefix, to a new folder.
+    """Save everything of an app to a new folder.
 
-    Workers may run meanwhile. Whatever had been acknowledged before is in the backup. If it breaks
-    off, the folder is not a backup, and no command takes it for one.
+    All apps with one prefix are saved together. Workers may run meanwhile. Whatever had been
+    acknowledged before is in the backup. If it breaks off, the folder is not a backup, and no
+    command takes it for one.
 
     Example: layby backup /backups/monday
     """
@@ -66,13 +68,7 @@ def restore(
     folder: Folder,
     replicas: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=5,
-            help="Copies of each stream; default: as it was.",
-            show_default=False,
-        ),
+        typer.Option(metavar="N", min=1, max=5, help=COPIES, show_default=False),
     ] = None,
     replace: Annotated[
         bool,
@@ -86,7 +82,7 @@ def restore(
 
     Stop all workers first, and start them when this has ended. Streams that hold something are
     replaced only with --replace. If it breaks off, no worker starts: run it again, which begins
-    from the start.
+    from the start. Without --replicas, streams have as many copies as they had.
 
     Example: layby restore /backups/monday
     """

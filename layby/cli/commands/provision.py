@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..invocation import Invocation, command
-from ..options.common import AppPath
+from ..options.common import COPIES, AppPath
 from ..screen.errors import FAILED, OK
 from ..screen.output import print_json, stdout
 from ..target.app_loading import load_app
@@ -29,7 +29,7 @@ def provision(
             metavar="N",
             min=1,
             max=5,
-            help="Copies of each stream, new or existing: 3 in production.",
+            help=COPIES,
             show_default=False,
         ),
     ] = None,

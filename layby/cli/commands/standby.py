@@ -7,24 +7,22 @@ from typing import Annotated
 import typer
 
 from ..invocation import Invocation, command, group
+from ..options.common import COPIES
 from ..screen.output import print_json, stdout
 from ..target.app_loading import load_app
 from ..target.connection import reachable_settings, required_settings
 
-_commands = typer.Typer(
-    name="standby",
-    help="""Keep a second cluster that can take over.
-
-Example: layby standby follow --domain berlin""",
-)
-
 
 def register(app: typer.Typer) -> None:
-    """Add the group."""
-    _commands.callback(invoke_without_command=True)(group)
-    _commands.command()(follow)
-    _commands.command("take-over")(take_over)
-    app.add_typer(_commands)
+    """Add the commands."""
+    commands = typer.Typer(
+        help="Keep a second cluster that can take over.\n\n"
+        "Example: layby standby follow --domain berlin"
+    )
+    commands.callback(invoke_without_command=True)(group)
+    commands.command()(follow)
+    commands.command("take-over")(take_over)
+    app.add_typer(commands, name="standby")
 
 
 @command
@@ -37,10 +35,11 @@ def follow(
         ),
     ],
     replicas: Annotated[
-        int, typer.Option(metavar="N", min=1, max=5, help="Copies of each new mirror.")
+        int,
+        typer.Option(metavar="N", min=1, max=5, help=COPIES, show_default=False),
     ] = 1,
 ) -> None:
-    """Mirror the streams of an app here, and show how far behind the mirrors are.
+    """Mirror the streams of an app here, and show how they keep up.
 
     Run it on the standby, and again after each change of the app: it makes what is missing.
 

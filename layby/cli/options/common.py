@@ -16,6 +16,8 @@ Reason = Annotated[
     str,
     typer.Option(metavar="TEXT", help="Reason to record with the command.", show_default=False),
 ]
+COPIES = "Copies of each stream: 3 in production."
+"""The help of `--replicas`."""
 QuestionTicket = Annotated[
     str, typer.Argument(metavar="TICKET", help="Ticket of the question.", show_default=False)
 ]
