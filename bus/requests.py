@@ -282,20 +282,15 @@ class Requests:
 
     async def api(self, verb: str, body: Any = None, *, timeout: float = 5.0) -> dict[str, Any]:  # noqa: ASYNC109
         """Call the JetStream API, `$JS.API.<verb>`. Raises BusError with the server's reason."""
-        return await self.api_at(API, verb, body, timeout=timeout)
+        return await self.api_at(API, verb, body, within=timeout)
 
     async def api_at(
-        self,
-        prefix: str,
-        verb: str,
-        body: Any = None,
-        *,
-        timeout: float = 5.0,  # noqa: ASYNC109
+        self, prefix: str, verb: str, body: Any = None, *, within: float = 5.0
     ) -> dict[str, Any]:
         """Like `api`, of another domain or account, whose subjects begin with `prefix`."""
         data = b"" if body is None else msgspec.json.encode(body)
         send = self.read if verb.startswith(_READS) else self.request
-        msg: Message = await send(f"{prefix}{verb}", data, timeout=timeout)
+        msg: Message = await send(f"{prefix}{verb}", data, timeout=within)
         if msg.status == _NO_RESPONDERS:
             raise BusError("the server has no JetStream: enable it (`jetstream {}`)", code=503)
         reply: dict[str, Any] = msgspec.json.decode(msg.data)

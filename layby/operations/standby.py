@@ -177,7 +177,7 @@ async def _check_gone(requests: Requests, mirrors: list[dict[str, Any]]) -> None
     """Refuse to take over while the other cluster answers."""
     for api in {config["mirror"]["external"]["api"] for config in mirrors}:
         try:
-            await requests.api_at(f"{api}.", "INFO", timeout=2)
+            await requests.api_at(f"{api}.", "INFO", within=2)
         except BusError:
             continue
         raise StandbyRefused(
