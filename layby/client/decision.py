@@ -40,7 +40,7 @@ def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Chec
         *decided,
         *of_messages(decision),
         *of_ladder(decision, _records(decision)),
-        *of_ask_backs(decision, _records(decision)),
+        *of_ask_backs(decision, _records(decision), signers),
         *of_cards(decision, _placed(decision)),
         *of_opened(decision, _placed(decision)),
     ]

@@ -35,12 +35,14 @@ from ..runtime.state import Question, RunState
 from ..runtime.times import iso
 from ..runtime.vouched import NONE, SIGNATURE
 from ..runtime.vouching import Signers
+from ..views.counted_answers import CountedAnswers
 from ..views.listing import Progress
 from ..views.lookup import find
 from .approved_call import prepared, prepares
 from .ask_back_checks import asked_back_in
 from .card_checks import deliveries
 from .decision_file import (
+    AskBack,
     Counted,
     Decision,
     Delivery,
@@ -121,9 +123,16 @@ class DecisionApi:
             entries=[_logged(each, places[each.n]) for each in logged if each.n in places],
             ladder=_ladder(asked, logged, places),
             cards=_cards(asked, logged, places),
-            asked_back=asked_back_in(asked.id, (r for each in logged for r in _records(each))),
+            asked_back=self._asked_back(state, asked, logged),
             opened=seen_by(asked.id, ((m.n, each) for m in logged for each in _records(m))),
         )
+
+    def _asked_back(
+        self, state: RunState, asked: Question, logged: list[LogMessage]
+    ) -> list[AskBack]:
+        answers = CountedAnswers(state.id, self._signers)
+        answers.ticket = state.ticket
+        return asked_back_in(asked.id, (r for each in logged for r in _records(each)), answers)
 
     async def _run_of(self, question: str, progress: Progress | None) -> str:
         looked = 0
