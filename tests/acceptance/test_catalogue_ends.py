@@ -90,6 +90,28 @@ async def test_a_question_is_shown_as_it_ended_after_its_deadline(
         assert soon == found
 
 
+async def test_a_closed_question_still_shows_what_was_asked_back(engine: Engine) -> None:
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        return (await step.ask("developer", "Known?", explain=lambda _: "ACME")).text
+
+    async with engine.works(app_of(handle, roles=[PEOPLE])), catalogue_on(engine) as catalogue:
+        run = await engine.start()
+        asked = await engine.question()
+        await engine.wire.store("developer.ask-back.T1.ada", b"Which customer?")
+        await engine.told(run, "question.replied")
+        await engine.answer(responder="bob")
+        await engine.result(run)
+
+        async def closed() -> list[tuple[str, str]]:
+            found = await catalogue.question(asked.id)
+            if found is None or found.status != "answered":
+                return []
+            return [(each.text, each.reply) for each in found.question.asked_back]
+
+        assert await until(closed) == [("Which customer?", "ACME")]
+
+
 async def _noted(engine: Engine, run: str, status: str) -> None:
     """Wait until the log says how the question ended."""
     kind = {"closed": "withdrawn", "no_quorum": "question.no_quorum", "expired": "question.expired"}

@@ -253,7 +253,7 @@ class Catalogue:
 
     async def _as_it_ended(self, thread: QuestionThread | None) -> QuestionThread | None:
         """A question with what its log says of its end."""
-        return thread if thread is None else (await self._ends.said([thread]))[0]
+        return thread if thread is None else await self._ends.whole(thread)
 
     async def history(self, query: QuestionQuery | None = None) -> HistoryPage:
         """Closed questions, the one that was asked last first; if wanted, open ones before them.

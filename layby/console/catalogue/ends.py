@@ -1,13 +1,14 @@
-"""How questions ended that nobody answered: their runs' logs say so, and no other stream does."""
+"""What only the logs say of closed questions: how they ended, and what people asked back."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from ...actors.people.shown_ask_back import ShownAskBack, shown_ask_backs
 from ...bus.bounded import Bounded
 from ...bus.errors import BusError
 from ...bus.log import Log
@@ -18,7 +19,7 @@ from ...runtime.journal import fold, skip
 from ...runtime.state import NO_QUORUM, OPEN, RunState
 from .entries import QuestionThread
 
-_REMEMBERED: Final = 50_000
+_REMEMBERED: Final = 20_000
 _AT_ONCE: Final = 8
 """Logs that are read at a time."""
 _CLOSED: Final = "closed"
@@ -27,12 +28,19 @@ _SHOWN: Final = {"answered": "answered", "expired": "expired", NO_QUORUM: NO_QUO
 _ASKS_LOG: Final = frozenset({"expired", _CLOSED})
 
 
+class _End(NamedTuple):
+    """What the log says of a closed question."""
+
+    status: str
+    asked_back: tuple[ShownAskBack, ...] = ()
+
+
 class Ends:
     """Finds in the logs how questions ended, and remembers it: they close once."""
 
     def __init__(self, requests: Requests) -> None:
         self._log = Log(requests)
-        self._known: Bounded[str, str] = Bounded(_REMEMBERED)
+        self._known: Bounded[str, _End] = Bounded(_REMEMBERED)
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def said(self, threads: Sequence[QuestionThread]) -> list[QuestionThread]:
@@ -48,6 +56,18 @@ class Ends:
         await asyncio.gather(*map(self._look, missing))
         return [self._of(each) for each in threads]
 
+    async def whole(self, thread: QuestionThread) -> QuestionThread:
+        """A question, if it is closed, as its log says it ended and what people asked back."""
+        if thread.status == OPEN:
+            return thread
+        if thread.question.id not in self._known:
+            await self._look(thread.question.run)
+        end = self._known.get(thread.question.id)
+        if end is None:
+            return thread
+        row = msgspec.structs.replace(thread.question, asked_back=list(end.asked_back))
+        return self._of(msgspec.structs.replace(thread, question=row))
+
     def forget(self) -> None:
         """Forget all of it: the streams may be others."""
         self._known.clear()
@@ -60,7 +80,11 @@ class Ends:
                 return
         for question in state.questions.values():
             if question.status != OPEN:
-                self._known.put(question.id, _SHOWN.get(question.status, _CLOSED), size=1)
+                asked = shown_ask_backs(state, question)
+                if question.confidential:
+                    asked = tuple(each.plain for each in asked)
+                end = _End(_SHOWN.get(question.status, _CLOSED), asked)
+                self._known.put(question.id, end, size=1)
 
     async def _folded(self, run: str) -> RunState:
         state = RunState(id=run)
@@ -73,8 +97,8 @@ class Ends:
         return state
 
     def _of(self, thread: QuestionThread) -> QuestionThread:
-        status = self._known.get(thread.question.id)
-        if status is None or thread.status not in _ASKS_LOG or status == thread.status:
+        end = self._known.get(thread.question.id)
+        if end is None or thread.status not in _ASKS_LOG or end.status == thread.status:
             return thread
-        row = msgspec.structs.replace(thread.question, status=status)
-        return msgspec.structs.replace(thread, question=row, status=status)
+        row = msgspec.structs.replace(thread.question, status=end.status)
+        return msgspec.structs.replace(thread, question=row, status=end.status)
