@@ -13,8 +13,9 @@ import json
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -456,6 +457,21 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+@contextmanager
+def workspace() -> Generator[FakeSlack]:
+    """A workspace that is there while the block is open."""
+    slack = FakeSlack()
+    started = threading.Event()
+    thread = threading.Thread(target=slack.run, args=(started,), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield slack
+    finally:
+        slack.stop()
+        thread.join(10)
+
+
 @pytest.fixture
 def fake_slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
     """A workspace, with the tokens for it in the environment."""
@@ -463,12 +479,6 @@ def fake_slack(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSlack]:
     monkeypatch.setenv("SLACK_APP_TOKEN", APP_TOKEN)
     for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)  # the SDK would ask it for loopback too
-    slack = FakeSlack()
-    started = threading.Event()
-    thread = threading.Thread(target=slack.run, args=(started,), daemon=True)
-    thread.start()
-    assert started.wait(10)
-    yield slack
-    slack.stop()
-    thread.join(10)
+    with workspace() as slack:
+        yield slack
     assert slack.refused == []

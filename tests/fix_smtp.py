@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email
+import time
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ class Mail:
     to: list[str]
     message: EmailMessage
     raw: bytes
+    at: float = field(default_factory=time.time)
+    """When it was taken, Unix seconds."""
 
     def part(self, kind: str) -> str:
         """Its text (`plain`) or its HTML (`html`)."""

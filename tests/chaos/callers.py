@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from .board import Board
-from .crowd import CHANNELS, CHIEF, PEOPLE, Climb
+from .crowd import CHANNELS, CHIEF, FRONT, PEOPLE, Climb
 from .driver import Driver
 from .history import Stored
 from .plan import Ticket
@@ -28,7 +28,7 @@ class Callers:
         self._driver = driver
         self._board = board
         self._seed = seed
-        for role in CHANNELS:
+        for role in (*CHANNELS, FRONT):
             driver.crowds[role] = self.answer
 
     async def early(self, ticket: Ticket) -> None:
@@ -84,6 +84,11 @@ class _Calling:
         for person in people[:clicks]:
             await self._click_or_say(card, person)
         await asyncio.gather(*(self._say(person) for person in people[clicks - 1 :]))
+
+    async def later(self) -> None:
+        """Answer at a terminal, when the cards have been there for a while or not."""
+        await asyncio.sleep(self._draw.uniform(0.3, 4.0))
+        await self._say("ada")
 
     async def reminded(self) -> None:
         """Click on the reminder."""

@@ -20,6 +20,7 @@ from .board import Board
 from .checker import Checker, Pause
 from .driver import Driver
 from .fleet import Fleet, Worker
+from .front import Front, front
 from .ledger import Ledger
 from .report import Report, report
 from .violation import PASSING, Violation
@@ -86,6 +87,8 @@ class Campaign:
         self.witnesses: list[Witness] = []
         self.board: Board | None = None
         """The channels, where the app has any."""
+        self.front: Front | None = None
+        """Slack and a mail server, where the app has channels there."""
         self._ledger = Ledger(folder / "ledger.jsonl")
         self._began = time.monotonic()
         self._keepers: list[asyncio.Task[None]] = []
@@ -276,7 +279,7 @@ async def campaign(
 ) -> AsyncGenerator[Campaign]:
     """A campaign against one server of its own, all in `folder`."""
     async with (
-        _board(name, seed) as board,
+        _shown(name, seed) as (board, there),
         EmbeddedServer(
             folder / "nats", sync_always=sync_always, extra=f"{extra}\n{logins.config()}"
         ) as server,
@@ -288,6 +291,7 @@ async def campaign(
             log_streams=log_streams,
             crowded=name if name in CROWDED else "",
             board=board.url if board is not None else "",
+            front=there.environ if there is not None else None,
         ) as fleet,
         provisioned(fleet, server.url),
         Driver.connected(server.url) as driver,
@@ -295,19 +299,20 @@ async def campaign(
         one = Campaign(
             name=name, seed=seed, folder=folder, driver=driver, fleet=fleet, server=server
         )
-        one.mutant, one.board = mutant, board
+        one.mutant, one.board, one.front = mutant, board, there
         async with one.telling():
             yield one
 
 
 @contextlib.asynccontextmanager
-async def _board(name: str, seed: int) -> AsyncGenerator[Board | None]:
-    """What the channels of the campaign `cards` talk to; None for the others."""
+async def _shown(name: str, seed: int) -> AsyncGenerator[tuple[Board | None, Front | None]]:
+    """What the channels of the campaign `cards` talk to; nothing for the others."""
     if name != "cards":
-        yield None
+        yield None, None
         return
     async with Board(seed) as board:
-        yield board
+        with front() as there:
+            yield board, there
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from unittest.mock import ANY
 import msgspec
 
 from layby.actors.people import notices, notifier, undelivered
+from layby.actors.people.channels import email
 from layby.client import desk
 from layby.runtime import crash
 from layby.runtime.card_records import Notified
@@ -136,6 +137,20 @@ def everybody_is_told_they_won() -> None:
     replace(desk.AnswerDesk, "say", make)
 
 
+def mailed_twice() -> None:
+    """Hand each mail to the server again."""
+
+    def make(deliver: Any) -> Any:
+        async def twice(self: Any, *given: Any) -> None:
+            await deliver(self, *given)
+            self._sent.clear()
+            await deliver(self, *given)
+
+        return twice
+
+    replace(email.Email, "_deliver_left", make)
+
+
 FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (
     (card_sent_again, ("card sent twice",)),
     (closed_question_shown, ("card after the end",)),
@@ -147,6 +162,7 @@ FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (
     (lost_to_every_channel, ("undelivered missed",)),
     (undelivered_too_soon, ("undelivered wrongly",)),
     (recorded_before_it_is_sent, ("card disagrees with the log", "card lost")),
+    (mailed_twice, ("card sent twice",)),
     (everybody_is_told_they_won, ("told otherwise on the channel",)),
 )
 """Each with the kinds of violation that it must show as."""

@@ -22,8 +22,9 @@ from .board import Board, Call
 from .callers import Callers
 from .campaign import Campaign
 from .checker import CARDS
-from .crowd import CHANNELS, CHIEF, MUTE, NIGHT, OPS, Climb
+from .crowd import CHANNELS, CHIEF, FRONT, MUTE, NIGHT, OPS, Climb
 from .deliveries import Carded, Noted, Published, Seen, wrongs
+from .fronts import Fronts
 from .plan import Ticket
 from .polls import Crowd
 from .report import Report
@@ -33,6 +34,8 @@ from .violation import Violation
 _PATIENT = 60.0
 _MANNERS = ("prompt", "shown", "race", "race", "reminded", "escalated", "never")
 _BY_NOTIFIERS = ("after_card_sent", "after_card_recorded")
+_FRONTED = 6
+"""One of so many tickets is asked in Slack and by mail."""
 _DOWN = 2.0
 """Seconds for which the board takes nothing."""
 
@@ -57,6 +60,19 @@ def carded(draw: random.Random, n: int) -> Ticket:
         ops=[ask, Op(kind="step", name="1-last")],
         cancel_after=draw.uniform(0.5, 2.0) if is_cancelled else None,
     )
+
+
+def shown(draw: random.Random, n: int) -> Ticket:
+    """The same; every so many are asked in Slack and by mail instead."""
+    ticket = carded(draw, n)
+    if n % _FRONTED:
+        return ticket
+    first = ticket.ops[0]
+    assert first.climb is not None
+    manner = first.climb.manner if first.climb.manner in {"prompt", "never"} else "later"
+    climb = Climb(role=FRONT, remind=first.climb.remind, manner=manner)
+    ops = [msgspec.structs.replace(first, climb=climb), *ticket.ops[1:]]
+    return msgspec.structs.replace(ticket, ops=ops)
 
 
 def hopeless(draw: random.Random, n: int) -> Ticket:
@@ -91,6 +107,8 @@ class Cards:
         found: list[Violation] = []
         for run in history.states.values():
             for question in run.questions.values():
+                if question.role == FRONT:
+                    continue  # `Fronts` judges them
                 found += wrongs(self._carded(run, question), seen)
         return [*found, *self._letters(), *self._clicks()]
 
@@ -211,7 +229,7 @@ async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
     callers = Callers(c.driver, board, c.seed)
     siege = Siege(
         c,
-        carded,
+        shown,
         callers.early,
         mailboxes=[],
         notifiers=2,
@@ -227,7 +245,8 @@ async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
         board.is_down = False
 
     siege.faults = (down, *siege.faults)
-    c.witnesses.append(Cards(c, board, siege))
+    fronts = Fronts(c, siege)
+    c.witnesses += [Cards(c, board, siege), fronts]
     siege.idle = down  # or nothing would be left unsent
     points = (*POINTS, *(f"{point}@notify" for point in _BY_NOTIFIERS))
     report = await siege.run(points, rounds=rounds, tickets=tickets)
@@ -235,6 +254,6 @@ async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
     report.notes.append(
         f"{sum(call.what == 'send' for call in calls)} cards sent, of {len(calls)} calls "
         f"{sum(call.fate not in {'done', 'slow'} for call in calls)} failed or were not confirmed; "
-        f"{len(board.clicks)} clicks"
+        f"{len(board.clicks)} clicks; {fronts.told}"
     )
     return report

@@ -5,19 +5,24 @@ Only the campaigns about them have these roles: each costs every worker several 
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Final, Literal, TypeAlias, cast
 
 import msgspec
 
 from layby import AskBack, NonRetriableError, Role
+from layby.channels import email, slack
 from layby.runtime.quiet import Quiet
 
 from .board_channel import BoardChannel
+from .front_channel import FindingChannel, FrontChannel
 from .naps import Naps
 
 CROWDED: Final = "CHAOS_CROWDED"
 """Environment variable: the campaign whose roles the app has."""
+WORKSPACE: Final = "CHAOS_SLACK"
+"""Environment variable: where Slack is, for a campaign that has one."""
 Colour: TypeAlias = Literal["red", "green", "blue"]
 COLOURS: Final = ("red", "green", "blue")
 MEMBERS: Final = {"finance": ("ada", "bob", "cleo", "gus"), "legal": ("dan", "eve", "ada")}
@@ -37,9 +42,14 @@ PEOPLE: Final = ("ada", "bob", "cleo")
 OPS, MUTE, NIGHT, CHIEF = "ops", "mute", "night", "chief"
 """Roles with channels: two that work, two that refuse some cards, one with quiet hours, and the
 one that all of them escalate to."""
+FRONT: Final = "front"
+"""A role that is shown questions in Slack and by mail, by the channels that users have."""
 CHANNELS: Final = {OPS: ("one", "two"), MUTE: ("one", "two"), NIGHT: ("one",), CHIEF: ("one",)}
 """The channels of each."""
-NAMES: Final = frozenset({*MEMBERS, CREW, DESK, FLOOR, LEAD, SQUAD, BOSS, *CHANNELS})
+NAMES: Final = frozenset({*MEMBERS, CREW, DESK, FLOOR, LEAD, SQUAD, BOSS, FRONT, *CHANNELS})
+
+
+_IMPORTED: Final = ("aiosmtplib", "slack_sdk.web.async_client")
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -114,4 +124,15 @@ def _shown() -> tuple[Role, ...]:
         for role, names in CHANNELS.items()
     }
     made[NIGHT].quiet = cast("Quiet", Naps())
-    return tuple(made.values())
+    return (*made.values(), *_fronted())
+
+
+def _fronted() -> tuple[Role, ...]:
+    if (url := os.environ.get(WORKSPACE)) is None:
+        return ()
+    for module in _IMPORTED:  # now, and not when a channel is first called
+        importlib.import_module(module)
+    people = {"ada": "ada@acme.example", "bob": "bob@acme.example"}
+    chat = slack("#oncall", people={"U0ADA": "ada"}, base_url=url)
+    channels = [FindingChannel(chat), FrontChannel(email(people=people))]
+    return (Role(FRONT, people=PEOPLE, channels=channels),)

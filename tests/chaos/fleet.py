@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -81,8 +82,12 @@ class Fleet:
         log_streams: int = 0,
         crowded: str = "",
         board: str = "",
+        front: Mapping[str, str] | None = None,
     ) -> None:
-        """`crowded`: the campaign whose roles the app has; `board`: where its channels are."""
+        """`crowded`: the campaign whose roles the app has; `board`: where its channels are.
+
+        `front`: the environment that names Slack and a mail server.
+        """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.url = url
@@ -97,6 +102,7 @@ class Fleet:
             "CHAOS_ASK_TIMEOUT": str(ask_timeout),
             **({crowd.CROWDED: crowded} if crowded else {}),
             **({BOARD: board, UNHEARD: str(folder / "unheard")} if board else {}),
+            **(front or {}),
         }
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
