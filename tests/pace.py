@@ -2,13 +2,19 @@
 
 `pytest` alone runs every test but the proofs, the attacks and those with a browser, several at
 a time. Name files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m proof`,
-`pytest -m security`, `pytest -m browser`.
+`pytest -m security`, `pytest -m browser`. Each of the processes that share the tests would read all
+files, so they read those alone that can have one: a mark that is chosen stands in the file, or in
+the conftest.py of its folder.
 """
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,14 +25,23 @@ _CHOSEN = 2
 _MOST = 8
 _TELL = 10.0
 """Seconds between two lines of progress."""
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108  a folder of its own is made there
+_ROOM = 4 * 2**30
+"""Bytes that must be free in memory. A run of everything needs less than one GiB."""
+_MARKS = ("proof", "security", "browser")
+"""What runs only if it was chosen."""
+_REST = " and ".join(f"not {mark}" for mark in _MARKS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Leave out what takes longest unless something was chosen, and tell how far it is."""
     # Tests start many interpreters: with this set, each would compile all that it imports.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if "TMPDIR" not in os.environ and _has_room(_IN_MEMORY):
+        os.environ["TMPDIR"] = str(_IN_MEMORY)
+        tempfile.tempdir = None
     if _is_whole(config) and not config.option.markexpr:
-        config.option.markexpr = "not proof and not security and not browser"
+        config.option.markexpr = _REST
     if config.option.numprocesses and config.option.verbose == 0:
         config.pluginmanager.register(_Progress(config), "layby-progress")
 
@@ -39,15 +54,69 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(_MOST, at_once * len(os.sched_getaffinity(0)))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the files that have none of the tests that were chosen."""
+    if not _is_whole(config) or not collection_path.name.startswith("test_"):
+        return None
+    chosen = config.option.markexpr
+    if chosen in _MARKS:
+        return None if _is_found(collection_path, chosen) else True
+    everywhere = any(_is_marked(collection_path, mark) for mark in _MARKS)
+    return True if chosen == _REST and everywhere else None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that nobody waits for it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        for mark in _MARKS:
+            if item.get_closest_marker(mark) and not _is_found(item.path, mark):
+                raise pytest.UsageError(
+                    f"{item.path} has a test with the mark {mark} and does not say "
+                    f"`mark.{mark}` itself: `pytest -m {mark}` would not find it. Write it there."
+                )
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the end: no collection of garbage need look at them."""
+    gc.freeze()
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether servers may keep their data there, which spares the tests to wait for a disk.
+
+    What they prove is the same: a process that is killed leaves on either what it has written.
+    """
+    try:
+        found = os.statvfs(folder)
+        memory = Path("/proc/meminfo").read_text("utf-8")
+    except OSError:
+        return False
+    usable = os.access(folder, os.W_OK) and not found.f_flag & os.ST_NOEXEC
+    available = int(memory.partition("MemAvailable:")[2].split()[0]) * 1024
+    return usable and min(found.f_bavail * found.f_frsize, available) > _ROOM
 
 
 def _is_whole(config: pytest.Config) -> bool:
     """Whether all tests were asked for, and not some by name."""
     by_name = config.args_source is pytest.Config.ArgsSource.ARGS
     return not (by_name or config.option.keyword)
+
+
+@functools.cache
+def _names(path: Path, mark: str) -> bool:
+    return f"mark.{mark}" in path.read_text("utf-8")
+
+
+def _is_marked(path: Path, mark: str) -> bool:
+    """Whether the conftest.py of its folder gives a file's tests the mark."""
+    conftest = path.parent / "conftest.py"
+    return conftest.exists() and _names(conftest, mark)
+
+
+def _is_found(path: Path, mark: str) -> bool:
+    return _names(path, mark) or _is_marked(path, mark)
 
 
 class _Progress:
