@@ -14,6 +14,9 @@ spec:
   {{- end }}{{/* with scaling the number is KEDA's */}}
   strategy:
     type: {{ $settings.strategy }}
+    {{- if eq $settings.strategy "RollingUpdate" }}
+    rollingUpdate: { maxSurge: 25%, maxUnavailable: 25% } # set, or nobody could go back to Recreate
+    {{- end }}
   selector:
     matchLabels: {{- include "layby.selector" $about | nindent 6 }}
   template:
