@@ -16,16 +16,19 @@ import pytest
 
 from layby.bus import snapshot
 from layby.bus.connection import ConnectionSettings
+from layby.bus.errors import BusError
 from layby.bus.inventory import consumers, own_streams
 from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.client import Client
 from layby.operations.backing_up import NothingToSave, back_up
 from layby.operations.backup_folder import BackupFolder, BackupUnusable
+from layby.operations.provisioning import provision
 from layby.operations.restoring import restore
+from tests.chaos.cluster import Cluster
 from tests.command import Command
-from tests.disaster_app import CHARGES, STEPS
-from tests.engine import until
+from tests.disaster_app import CHARGES, STEPS, app
+from tests.engine import until, until_done
 from tests.fix_layby import Desk
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(300)]
@@ -312,6 +315,11 @@ async def test_streams_that_hold_something_are_replaced_only_when_told(tmp_path:
         await asyncio.to_thread(there.start_worker)
         failed = await asyncio.to_thread(desk.run, "restore", str(saved), *more)
         assert "stop all workers" in failed.stderr
+
+        async def both() -> bool:
+            return len(await there.client.runs()) == 2
+
+        await until(both, WITHIN)
         await asyncio.to_thread(desk.stop_workers)
 
         async def gone() -> bool:
@@ -321,7 +329,6 @@ async def test_streams_that_hold_something_are_replaced_only_when_told(tmp_path:
             return not any(each["num_waiting"] for each in listed)
 
         await until(gone, WITHIN)
-        assert len(await there.client.runs()) == 2
         await asyncio.to_thread(desk.json, "restore", str(saved), *more)
         assert [row.ticket for row in await there.client.runs()] == ["T1"]
         await goes_on(tmp_path, old)
@@ -371,3 +378,48 @@ def breaks_off_after(stream: str) -> Any:
         return info
 
     return restoring
+
+
+async def test_three_copies_are_restored_to_a_cluster_and_to_one_server(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    old, new = Cluster(tmp_path / "old"), Cluster(tmp_path / "new")
+    try:
+        await old.up()
+        settings = ConnectionSettings(servers=(old.nodes[0].url,))
+        await until_done(lambda: provision(app, settings, replicas=3))
+        async with shop(tmp_path, old.nodes[0]) as there:
+            await asyncio.to_thread(there.start_worker)
+            await there.open("T1", "asks")
+            await there.asked("T1")
+            await until(there.client.runs, WITHIN)
+            await asyncio.to_thread(there.desk.stop_workers)
+        await back_up(settings, saved)
+        before = await held(settings.servers[0])
+        await old.down()
+
+        await new.up()
+        settings = ConnectionSettings(servers=(new.nodes[0].url,))
+        await until_done(lambda: can_store(settings))
+        await restore(settings, saved)
+        after = await held(settings.servers[0])
+        assert {name: each[1] for name, each in after.items()} == {
+            name: each[1] for name, each in before.items()
+        }
+        assert {each[0]["num_replicas"] for each in after.values()} == {3}
+        await goes_on(tmp_path, new.nodes[0])
+        await new.down()
+    finally:
+        old.kill()
+        new.kill()
+    async with EmbeddedServer(tmp_path / "one") as one:
+        settings = ConnectionSettings(servers=(one.url,))
+        with pytest.raises(BusError, match="replicas"):
+            await restore(settings, saved)
+        await restore(settings, saved, replicas=1)
+        await goes_on(tmp_path, one)
+
+
+async def can_store(settings: ConnectionSettings) -> None:
+    """Return once a cluster has elected who decides what streams there are."""
+    async with opened(settings) as bus:
+        await bus.requests.api("INFO")
