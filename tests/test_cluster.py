@@ -6,7 +6,11 @@ LAYBY_TEST_APISERVER all of it is skipped: see tests/cluster.py.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ import yaml
 
 from layby.cli.entry import run
 from tests.cluster import Cluster, built, running
+from tests.fix_layby import Desk
 from tests.helm import ACCOUNTS, CHART, ONE_NODE, RENDERED, THREE_NODES, documents, helm
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
@@ -71,13 +76,15 @@ def applied(cluster: Cluster, namespace: str, found: list[Any]) -> dict[tuple[st
 def pods(found: list[Any]) -> Iterator[Any]:
     """The pods that a cluster's controllers would make of these documents."""
     for document in found:
-        spec = document.get("spec") or {}
+        spec: dict[str, Any] = document.get("spec") or {}
         spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
         template = document if document["kind"] == "Pod" else spec.get("template")
         if template is None:
             continue
-        claims = [each["metadata"]["name"] for each in spec.get("volumeClaimTemplates", [])]
-        volumes = [
+        claims: list[str] = [
+            each["metadata"]["name"] for each in spec.get("volumeClaimTemplates", [])
+        ]
+        volumes: list[Any] = [
             *template["spec"].get("volumes", []),
             *({"name": each, "persistentVolumeClaim": {"claimName": each}} for each in claims),
         ]
@@ -106,7 +113,7 @@ def test_its_pods_are_admitted_where_they_must_be_restricted(
         admitted = cluster.create(pod, namespace, dry=True)
         assert admitted.code == 201, admitted.body
         assert admitted.warnings == []
-    loose = {**several[0], "spec": {**several[0]["spec"], "securityContext": {}}}
+    loose: dict[str, Any] = {**several[0], "spec": {**several[0]["spec"], "securityContext": {}}}
     assert cluster.create(loose, namespace, dry=True).code == 403, "nobody judges pods here"
 
 
@@ -164,33 +171,85 @@ def test_what_layby_deploy_keda_prints_is_taken(
     assert applied(cluster, namespace, [scaled]) == first
 
 
-def test_helm_installs_upgrades_and_rolls_back(
-    cluster: Cluster, namespace: str, tmp_path: Any
-) -> None:
-    """Without its hooks: nothing here would run them to their end."""
-    config = cluster.kubeconfig(tmp_path / "kubeconfig")
-    files = [word for path in ONE_NODE for word in ("-f", str(path))]
-    common = ("--namespace", namespace, "--kubeconfig", str(config))
+class Release:
+    """The release `layby` of the chart, for one node."""
 
-    def done(*words: str) -> str:
-        ended = helm(*words, *common)
+    def __init__(self, cluster: Cluster, namespace: str, config: Path) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._common = "--namespace", namespace, "--kubeconfig", str(cluster.kubeconfig(config))
+
+    def helm(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return helm(*words, *self._common)
+
+    def done(self, *words: str) -> str:
+        ended = self.helm(*words)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
-    def worker() -> tuple[str, int]:
-        path = f"/apis/apps/v1/namespaces/{namespace}/deployments/layby-worker"
-        found = cluster.asked(path).body
+    @property
+    def worker(self) -> tuple[str, int]:
+        """The image of the workers, and how often their Deployment was changed."""
+        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/layby-worker"
+        found = self._cluster.asked(path).body
         [container] = found["spec"]["template"]["spec"]["containers"]
         return container["image"], found["metadata"]["generation"]
 
-    install = ("upgrade", "--install", "layby", str(CHART), *files, *ACCOUNTS, "--no-hooks")
-    done(*install)
-    done(*install)
-    assert worker() == ("layby:latest", 1)
-    done(*install, "--set", "image.tag=later")
-    assert worker() == ("layby:later", 2)
-    done("rollback", "layby", "2", "--no-hooks")
-    assert worker() == ("layby:latest", 3)
-    assert "rollback" in done("history", "layby").lower()
-    done("uninstall", "layby", "--no-hooks")
+    def provisioned(self, revision: int, *conditions: str) -> None:
+        """Be the controller of Jobs: end the one of an upgrade, once it is there, like this."""
+        path = (
+            f"/apis/batch/v1/namespaces/{self._namespace}/jobs/layby-provision-worker-r{revision}"
+        )
+        Desk.sooner_or_later(lambda: self._cluster.asked(path).code == 200)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        about = [
+            {"type": each, "status": "True", "reason": "Test", "lastTransitionTime": now}
+            for each in conditions
+        ]
+        status: dict[str, Any] = {"startTime": now, "conditions": about}
+        if "Complete" in conditions:
+            status |= {"completionTime": now, "succeeded": 1}
+        content = "application/merge-patch+json"
+        reply = self._cluster.asked(f"{path}/status", "PATCH", {"status": status}, content)
+        assert reply.code == 200, reply.body
+
+
+INSTALL = (
+    *("upgrade", "--install", "layby", str(CHART), *ACCOUNTS),
+    *(word for path in ONE_NODE for word in ("-f", str(path))),
+)
+
+
+@pytest.fixture
+def release(cluster: Cluster, namespace: str, tmp_path: Path) -> Release:
+    return Release(cluster, namespace, tmp_path / "kubeconfig")
+
+
+def test_helm_installs_upgrades_and_rolls_back(
+    cluster: Cluster, namespace: str, release: Release
+) -> None:
+    install = (*INSTALL, "--no-hooks")
+    release.done(*install)
+    release.done(*install)
+    assert release.worker == ("layby:latest", 1)
+    release.done(*install, "--set", "image.tag=later")
+    assert release.worker == ("layby:later", 2)
+    release.done("rollback", "layby", "2", "--no-hooks")
+    assert release.worker == ("layby:latest", 3)
+    assert "rollback" in release.done("history", "layby").lower()
+    release.done("uninstall", "layby", "--no-hooks")
     assert cluster.asked(f"/apis/apps/v1/namespaces/{namespace}/deployments").body["items"] == []
+
+
+def test_an_upgrade_provisions_first_and_changes_nothing_if_that_fails(release: Release) -> None:
+    release.done(*INSTALL)
+    later = (*INSTALL, "--set", "image.tag=later")
+    with ThreadPoolExecutor(1) as pool:
+        upgrading = pool.submit(release.helm, *later)
+        release.provisioned(2, "FailureTarget", "Failed")
+        assert "pre-upgrade hooks failed" in upgrading.result().stderr
+        assert release.worker == ("layby:latest", 1)
+        upgrading = pool.submit(release.helm, *later)
+        release.provisioned(3, "SuccessCriteriaMet", "Complete")
+        assert upgrading.result().returncode == 0, upgrading.result().stderr
+        assert release.worker == ("layby:later", 2)
