@@ -27,10 +27,11 @@ API = "$JS.API."
 """Prefix of the subjects of the JetStream API."""
 TRAIL_API = "$TRAIL."
 """Prefix of the same subjects for the account of the audit trail."""
-_SWEEP = 0.25
-_ASK_AGAIN = 1.0
-"""Seconds of silence after which a read is sent again. While a stream has no leader, nobody replies
-to what only leaders answer, and a server that hangs may be the one whose turn it is to answer."""
+_SWEEP = 0.1
+_ASK_AGAIN, _LONGEST_SILENCE = 0.2, 1.0
+"""Seconds of silence after which a read is sent again, first and at most; each time they double.
+While a stream has no leader, nobody replies to what only leaders answer; and a server that hangs
+may be chosen to answer other reads, several times running."""
 _READS = ("STREAM.MSG.GET.", "STREAM.INFO.", "CONSUMER.INFO.")
 """Calls of the API that change nothing."""
 _END_OF_BATCH = "204"
@@ -227,7 +228,8 @@ class Requests:
             token = next(self._tokens)
             tokens.append(token)
             waiter = self._open[token] = _Waiter(subject, future, deadline, accept())
-            waiter.again, waiter.ask_at = send, self._loop.time() + _ASK_AGAIN
+            pause = min(_LONGEST_SILENCE, _ASK_AGAIN * 2 ** len(tokens) / 2)
+            waiter.again, waiter.ask_at = send, self._loop.time() + pause
             self.nc.send(subject, data, f"{self._inbox}{token}")
 
         try:
@@ -366,7 +368,7 @@ class Requests:
         if waiter.accept(waiter.future, msg):
             self._open.pop(token, None)
         elif waiter.again is not None:
-            waiter.ask_at = self._loop.time() + _ASK_AGAIN
+            waiter.ask_at = self._loop.time() + _LONGEST_SILENCE
 
     async def _sweep(self) -> None:
         while True:
