@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -24,6 +25,7 @@ _STREAMS: Final = "streams"
 _ABOUT: Final = "backup.json"
 _DATA: Final = "stream.tar.s2"
 _BLOCK: Final = 1024 * 1024
+_NAME: Final = re.compile(r"[^\s./\\*>\x00-\x1f]{1,255}")
 _LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a manifest: each consumer takes less than a kilobyte."""
 
@@ -214,7 +216,7 @@ class BackupFolder:
 
 def _plain(stream: str) -> str:
     """The name of a stream as that of a folder. Raises BackupUnusable."""
-    if not stream or stream.strip(".") == "" or "/" in stream or "\\" in stream or "\0" in stream:
+    if not _NAME.fullmatch(stream):
         raise BackupUnusable(f"{stream!r} is not the name of a stream")
     return stream
 

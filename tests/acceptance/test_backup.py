@@ -282,11 +282,17 @@ async def test_only_a_whole_and_unchanged_backup_is_restored(tmp_path: Path) -> 
             await restore(settings, saved)
         data.write_bytes(right)
         manifest = BackupFolder(saved).read()
-        stolen = msgspec.structs.replace(manifest.parts[0], stream="../../etc")
+        stolen = [
+            msgspec.structs.replace(manifest.parts[0], stream=name)
+            for name in ("../../etc", "..", "", "A.B", "*", "A B", "A\n", "A\0")
+        ]
         for other, why in (
             (msgspec.structs.replace(manifest, complete=False), "not whole"),
             (msgspec.structs.replace(manifest, format=2), "format 2"),
-            (msgspec.structs.replace(manifest, parts=(stolen,)), "not the name of a stream"),
+            *(
+                (msgspec.structs.replace(manifest, parts=(part,)), "not the name of a stream")
+                for part in stolen
+            ),
         ):
             BackupFolder(saved).write(other)
             with pytest.raises(BackupUnusable, match=why):

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from layby.bus.connection import ConnectionSettings
+from layby.bus.errors import PublishUnconfirmed
 from layby.bus.inventory import own_streams
 from layby.bus.opened import opened
+from layby.bus.topology import Provisioner
 from layby.operations.standby import MirrorRow, StandbyRefused, follow, take_over
 from tests.acceptance.test_backup import APP, WITHIN, shop
 from tests.disaster_app import app
@@ -34,7 +36,28 @@ async def joined(here: ConnectionSettings) -> list[MirrorRow]:
     return []
 
 
-async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> None:
+async def breaks_off(here: ConnectionSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A takeover that ends before consumers are there."""
+
+    async def ensure(*_: object) -> list[str]:
+        raise PublishUnconfirmed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Provisioner, "ensure", ensure)
+        with pytest.raises(PublishUnconfirmed):
+            await take_over([app], here)
+
+
+async def commands_left(url: str) -> int:
+    async with opened(ConnectionSettings(servers=(url,))) as bus:
+        audit = await bus.requests.api("STREAM.INFO.AUDIT")
+        assert audit["state"]["messages"] == 2, "a command and its outcome"
+        return int((await bus.requests.api("CONSUMER.INFO.AUDIT.commands"))["num_pending"])
+
+
+async def test_the_standby_finishes_what_its_mirrors_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = first_and_standby(tmp_path)
     async with first, second, shop(tmp_path, first) as old:
         here = ConnectionSettings(servers=(second.url,))
@@ -47,6 +70,7 @@ async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> Non
             await old.open(f"E{number}", "asks", f"{6 + number * 6}s")
         for number in range(4):
             await old.asked(f"P{number}")
+        await old.client.purge(30 * 24 * 3600)
         with pytest.raises(StandbyRefused, match="answers on"):
             await take_over([app], here)
         coming = [asyncio.create_task(each()) for each in (old.customers, old.people)]
@@ -74,8 +98,12 @@ async def test_the_standby_finishes_what_its_mirrors_hold(tmp_path: Path) -> Non
         await asyncio.to_thread(old.desk.stop_workers)
 
         async with shop(tmp_path, second) as new:
+            await breaks_off(here, monkeypatch)
+            failed = await asyncio.to_thread(new.desk.run, "worker", APP)
+            assert "taken over, or that broke off" in failed.stderr
             said = await asyncio.to_thread(new.desk.json, "standby", "take-over", APP)
-            assert len(said["promoted"]) == len(rows)
+            assert "created stream TIMERS" in said["changes"]
+            assert await commands_left(second.url) == 0, "what has an outcome is not done again"
             try:
                 await asyncio.to_thread(new.start_worker)
                 talking = asyncio.create_task(new.people())
