@@ -291,6 +291,28 @@ async def test_a_card_waits_no_longer_than_its_channel_asks_for(engine: Engine) 
         await channel.wait(within=15.0)  # pauses that double take half a minute
 
 
+class HesitantToClose(MemoryChannel):
+    """Wants to be called later, some times over, to show that a question is closed."""
+
+    left = 12
+
+    async def close(self, ref: str, card: Card) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise ChannelError("slow down", retry_after=0.1)
+        await super().close(ref, card)
+
+
+async def test_a_card_stays_open_no_longer_than_its_channel_asks_for(engine: Engine) -> None:
+    channel = HesitantToClose()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        run = await engine.start()
+        await channel.wait()
+        await notified(engine, run)
+        await engine.answer()
+        await channel.wait_closed(within=20.0)  # pauses that double take a minute
+
+
 class Metered(MemoryChannel):
     """Takes one card, and then none for a while."""
 

@@ -48,6 +48,7 @@ class Call:
     pid: int
     id: str
     began: float
+    """When its caller sent it: on a busy machine the board may read it much later."""
     fate: str
     card: dict[str, Any]
     done: float = 0.0
@@ -105,8 +106,8 @@ class Board:
         body: dict[str, Any] = msgspec.json.decode(await request.read())
         card, what = body["card"], body["what"]
         key: str = card["key"]
-        fate, now = self._fate(what, card), time.time()
-        call = Call(what, key, body["ref"], body["pid"], body["id"], now, fate, card)
+        fate = self._fate(what, card)
+        call = Call(what, key, body["ref"], body["pid"], body["id"], body["at"], fate, card)
         self.calls.append(call)
         if call.fate in _UNDONE:
             return await self._undone(call)

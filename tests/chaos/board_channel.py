@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,7 +88,8 @@ class BoardChannel:
 
     async def _posted(self, id_: str, what: str, ref: str, card: Card) -> str:
         shown = msgspec.to_builtins(card)
-        body = {"id": id_, "what": what, "ref": ref, "pid": os.getpid(), "card": shown}
+        about = {"id": id_, "what": what, "ref": ref, "pid": os.getpid()}
+        body = {**about, "at": time.time(), "card": shown}
         try:
             async with (
                 aiohttp.ClientSession(os.environ[BOARD]) as http,

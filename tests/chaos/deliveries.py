@@ -216,11 +216,10 @@ def _told_of(call: Call, seen: Seen) -> str:
 def _is_excused(call: Call, seen: Seen) -> bool:
     """Whether its sender cannot have recorded it: it was not told, has died, or was delayed."""
     until = call.began + _TAKEN_OVER
-    died = seen.died.get(call.pid, 0.0)
-    # What it had said before it died may be read later.
-    if call.id in seen.unheard or call.began - _UNDER_WAY <= died <= until:
+    if call.id in seen.unheard or call.began <= seen.died.get(call.pid, 0.0) <= until:
         return True
-    return seen.was_delayed(call.began, until)
+    # Whoever was stopped while they held a card sends it afterwards: by then another may have it.
+    return seen.was_delayed(call.began - _UNDER_WAY, until)
 
 
 def _quiet(carded: Carded, key: str, call: Call) -> Iterator[Violation]:

@@ -99,10 +99,11 @@ def test_a_second_card_is_found(number: int) -> None:
 def test_a_card_whose_sender_died_before_its_record_may_come_again() -> None:
     orphan = sent("one", 100.5, 2, pid=8)
     assert kinds([orphan, *CALLS], died={8: 101.0}) == []
-    assert kinds([orphan, *CALLS], died={8: 100.3}) == [], "what it had said was read later"
     assert kinds([orphan, *CALLS], died={8: 99.0}) == ["card sent twice"], "not that process"
     assert kinds([orphan, *CALLS], died={8: 120.0}) == ["card sent twice"], "much later"
     assert kinds([orphan, *CALLS], delays=((101.0, 103.0),)) == []
+    assert kinds([orphan, *CALLS], delays=((97.0, 100.2),)) == [], "it goes on after a stop"
+    assert kinds([orphan, *CALLS], delays=((96.0, 99.0),)) == ["card sent twice"], "long before"
 
 
 def test_a_card_whose_sender_was_told_nothing_may_come_again() -> None:
