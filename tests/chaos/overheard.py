@@ -24,6 +24,8 @@ from .looks import Trace, Watched
 from .siege import Siege
 from .violation import Violation
 
+_OUTAGE = 3.0
+"""Seconds in which an entry is stored that a server's death has held up."""
 _TRACES = (OpenedQuestion, AskedBack, ClaimedQuestion, Passed, Declined)
 
 
@@ -55,7 +57,7 @@ class Overheard:
 
     def _was_away(self, since: float, until: float) -> bool:
         away = self._siege.absences()
-        return self._siege.was_delayed(since, until) or any(
+        return self._siege.was_delayed(since, until, _OUTAGE) or any(
             a <= until and since <= b for a, b in away
         )
 
