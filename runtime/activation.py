@@ -56,6 +56,8 @@ class Activation(ReplayProgress):
         self.blocker: Blocker | None = None
         """Why the body was left, when people must fix something first."""
         self._pending = PendingRecords(self, timer)
+        self._partly: set[str] = set()
+        """The steps that were entered to continue one of their branches."""
         self._task: asyncio.Task[Any] | None = None
         self._stopped: BaseException | None = None
 
@@ -63,6 +65,17 @@ class Activation(ReplayProgress):
     def begins(self) -> bool:
         """Whether this handles the mail that started the run, or reopened it."""
         return self.cause in {1, self.state.reopened}
+
+    def owns(self, owner: int) -> bool:
+        """Whether it is the mail that is handled."""
+        return owner == self.cause
+
+    def enters_for_branch(self, key: str) -> bool:
+        """Once: after that, the branches have done what they can do for this mail."""
+        if key in self._partly:
+            return False
+        self._partly.add(key)
+        return True
 
     def needs_server(self, what: str) -> None:
         """Nothing to check: there is one."""
@@ -184,11 +197,16 @@ class Activation(ReplayProgress):
             seen = self.live.state.tail
             self._pending.appended = 0
             self.blocker = None
+            partly = len(self._partly)
             outcome = await self._enter(enter)
             if not outcome.parked:
                 return outcome
             await self._settle()
-            if self.live.state.ended or self.live.state.tail - seen == self._pending.appended:
+            appended = self._pending.appended
+            alone = self.live.state.tail - seen == appended
+            # A step that it was in for one branch may now be its own: that branch came last.
+            whole = len(self._partly) == partly or not appended
+            if self.live.state.ended or (alone and whole):
                 return outcome
             # Entries of others came in between, and this body may be the one to continue.
 

@@ -31,6 +31,7 @@ from .sent import Sending
 from .state import Slot
 from .strand import strand, within
 from .values import dump, load
+from .way_in import consumed, entered
 
 _IN_PROCESS = 1.0
 """Seconds: shorter back-offs are waited for in the worker; longer ones are parked."""
@@ -94,12 +95,13 @@ class Body:
         slot = self._slot(key, "step")
         if slot is not None and slot.settled:
             return await self._replay(key, slot, wanted)
-        self._consume_inner(f"{key}/")
         attempt = 1 + self._back_off(slot)
-        await self._recorder.before_effect(key)
+        with consumed(self._recorder, key, self._moves_in(key)) as bound:
+            await self._recorder.before_effect(key)
         crash.point("before_effect")
         began = time.perf_counter()
-        raw, value = await self._attempt(key, effect, attempt, retry, sending)
+        with entered(bound):
+            raw, value = await self._attempt(key, effect, attempt, retry, sending)
         crash.point("after_effect")
         ms = round((time.perf_counter() - began) * 1e3, 3)
         text = note(value) if callable(note) else note
@@ -212,15 +214,13 @@ class Body:
             raise_failure(key, slot.error)
         return load(await self._ports.inflate(slot.result), wanted)
 
-    def _consume_inner(self, prefix: str) -> None:
-        """Consume what a part of the body has done. Raises Parked while it is only waiting."""
-        inner = [slot for key, slot in self._slots.items() if key.startswith(prefix)]
-        if not inner:
-            return
+    def _moves_in(self, key: str) -> list[tuple[int, int]]:
+        """What was settled within step `key`. Raises Parked while it is only waiting."""
+        inner = [slot for each, slot in self._slots.items() if each.startswith(f"{key}/")]
         moves = [move for slot in inner for move in self._moves(slot)]
-        if not moves:
+        if inner and not moves:
             raise Parked
-        strand.get().consume(*max(moves))
+        return moves
 
     def _moves(self, slot: Slot) -> list[tuple[int, int]]:
         """The positions that let the body continue at `slot`, each with its owner."""

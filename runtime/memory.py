@@ -40,6 +40,16 @@ class MemoryRecorder:
     def changed(self, key: str) -> None:
         """Nothing is recorded that could have changed."""
 
+    def owns(self, owner: int) -> bool:
+        """No other handler exists."""
+        del owner
+        return True
+
+    def enters_for_branch(self, key: str) -> bool:
+        """No other handler exists."""
+        del key
+        return True
+
     def needs_server(self, what: str) -> None:
         """Raise NeedsServer."""
         raise NeedsServer(

@@ -60,6 +60,14 @@ class Recorder(Protocol):
         """Raise WorkflowChanged: the body no longer reaches `key` as it is recorded."""
         ...
 
+    def owns(self, owner: int) -> bool:
+        """Whether this handles the mail at position `owner`."""
+        ...
+
+    def enters_for_branch(self, key: str) -> bool:
+        """Whether to enter step `key` for one of its branches only: once in an activation."""
+        ...
+
     def needs_server(self, what: str) -> None:
         """Raise NeedsServer, with `what` as its reason, if there is no server to do it with."""
         ...

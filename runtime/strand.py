@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import NamedTuple
+
+from .errors import Parked
 
 
 class Position:
@@ -16,10 +19,18 @@ class Position:
         self.n = 0
 
 
+class Bound(NamedTuple):
+    """Where the handler of one mail has to leave a step in which it may continue a branch only."""
+
+    n: int
+    """From this position on the step is continued by the handler of another mail."""
+    cause: int
+
+
 class Strand:
     """A line of work in a body: what it consumed last, and so which handler may continue it."""
 
-    __slots__ = ("frozen", "n", "own", "owner", "touched")
+    __slots__ = ("bound", "frozen", "n", "own", "owner", "touched")
 
     def __init__(self, n: int, owner: int) -> None:
         self.n = n
@@ -28,11 +39,17 @@ class Strand:
         """It lost a race that is decided: it may replay, but do nothing new."""
         self.touched: list[str] = []
         """Keys that the strand has reached, so that they can be withdrawn."""
+        self.bound: Bound | None = None
         self.own: Position | None = None
         """The last record that the strand itself wrote in this activation."""
 
     def consume(self, n: int, owner: int) -> None:
-        """Note that the strand has consumed something settled at position `n`."""
+        """Note that the strand has consumed something settled at position `n`.
+
+        Raises Parked if the handler has to leave there.
+        """
+        if self.bound is not None and n >= self.bound.n and owner != self.bound.cause:
+            raise Parked
         if n >= self.n:
             self.n, self.owner = n, owner
 
@@ -40,6 +57,7 @@ class Strand:
         """A strand that has consumed what this one has."""
         child = Strand(self.n, self.owner)
         child.own = self.own
+        child.bound = self.bound
         child.frozen = self.frozen
         return child
 
