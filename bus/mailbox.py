@@ -33,6 +33,9 @@ _RENEWALS = 3
 _MISSED = 2.5
 """Heartbeats that may be missed before a pull counts as lost."""
 _RETRY = 0.25
+_UNSETTLED = 2.0
+"""Seconds after an interruption in which ack-waits are renewed all the time. A new leader missed
+the last renewals, and soon gives to others what looks as if nobody handled it."""
 _SHARE = 4
 """A mailbox requests at least a quarter of its concurrency, unless no request is open."""
 FLOODED = 128
@@ -204,6 +207,7 @@ class Mailbox:
         self._busy = 0
         self._pending = 0
         self._last_received = 0.0
+        self._interrupted_at = float("-inf")
         self._held: set[Delivery] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
@@ -238,7 +242,7 @@ class Mailbox:
     def reconnected(self) -> None:
         """Pull again: requests do not survive their connection."""
         self._asked = 0
-        self._last_received = self._loop.time()
+        self._last_received = self._interrupted_at = self._loop.time()
         self._pull()
 
     def stop(self) -> None:
@@ -357,6 +361,7 @@ class Mailbox:
 
     def _interrupted(self) -> None:
         self._asked = 0
+        self._interrupted_at = self._loop.time()
         if self._on_interrupted is not None:
             self._on_interrupted()
 
@@ -375,7 +380,8 @@ class Mailbox:
                 self._answers = False
                 self._interrupted()
             self._pull()
-            if now - renewed >= self._ack_wait / _RENEWALS:
+            unsettled = now - self._interrupted_at < _UNSETTLED
+            if unsettled or now - renewed >= self._ack_wait / _RENEWALS:
                 renewed = now
                 for delivery in list(self._held):
                     await delivery.in_progress()

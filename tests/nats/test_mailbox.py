@@ -450,6 +450,23 @@ async def test_a_request_that_was_lost_is_renewed_before_half_an_ack_wait(proxy:
                 await handled.wait()
 
 
+async def test_what_is_being_handled_is_kept_at_once_after_an_interruption(proxy: Proxy) -> None:
+    done = asyncio.Event()
+
+    async def handle(_: Delivery) -> None:
+        await done.wait()
+
+    async with bus_at(proxy.url) as far:
+        post = await post_on(far)
+        async with post.read(handle, ack_wait=30.0):
+            await post.publish("long")
+            await post.until(lambda: bool(post.came))
+            await far.requests.api("CONSUMER.DELETE.MAIL.box")  # as when its leader is lost
+            async with asyncio.timeout(8.0):
+                await post.until(lambda: b"+WPI" in proxy.passed)
+            done.set()
+
+
 async def test_a_mailbox_may_open_before_its_consumer_is_there(bus: Bus) -> None:
     await bus.stream("MAIL", "mail.*")
     post = Post(bus)
