@@ -214,7 +214,7 @@ async def _take_back(requests: Requests, position: Position) -> bool:
     if at == {position.floor}:
         return False  # it has not moved since
     await requests.api(f"CONSUMER.DELETE.{name}")
-    config = {
+    config: dict[str, Any] = {
         **position.config,
         "deliver_policy": "by_start_sequence",
         "opt_start_seq": position.floor + 1,

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
@@ -161,7 +162,8 @@ async def flush(within: float = FLUSH_WITHIN) -> None:
         try:
             ours.force_flush()
         finally:
-            loop.call_soon_threadsafe(done.set)
+            with suppress(RuntimeError):  # nobody waits any longer: the loop is closed
+                loop.call_soon_threadsafe(done.set)
 
     # A thread of its own: the loop's executor would be waited for when the process ends.
     threading.Thread(target=send, name="last spans", daemon=True).start()
