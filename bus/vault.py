@@ -185,7 +185,15 @@ class Vault:
 
     async def thread_entry(self, thread: str, sealed: bytes, place: str) -> bytes:
         """Decrypt an entry of a thread, sealed for `place`. Raises Erased, KeyMissing, Tampered."""
-        cipher, _ = await self._cipher(key_of(sealed), f"thread {thread}")
+        key = key_of(sealed)
+        try:
+            cipher, _ = await self._cipher(key, f"thread {thread}")
+        except KeyMissing:
+            if key.record != await self.secrets.thread(thread):
+                raise Tampered(
+                    f"the entry at {place} is not sealed with its thread's key"
+                ) from None
+            raise
         return cipher.open(sealed, place)
 
     def forget(self, name: str) -> None:

@@ -14,6 +14,7 @@ from layby.bus.errors import Erased, KeyMissing
 from layby.bus.keyring import new_key
 from layby.bus.reading import every
 from layby.bus.requests import Requests
+from layby.bus.sealing import MARK
 from layby.bus.secret_store import SecretStore
 from layby.bus.server import EmbeddedServer
 from layby.bus.threads import ThreadLog
@@ -242,6 +243,24 @@ async def test_the_test_kit_reads_what_an_app_encrypts(clean_nats: str, ring: Ke
         await rt.answer("T1", "yes")
         assert (await rt.result(run))["said"] == "yes"
         assert (await rt.record(run)).messages[0].entry["records"][0]["ticket"] == "T1"
+
+
+async def test_what_looks_sealed_with_a_key_that_never_was_keeps_no_thread_from_being_read(
+    clean_nats: str, ring: Keyring
+) -> None:
+    async with Engine.at(clean_nats, ring) as engine, engine.works(telling(ring)):
+        await engine.question(run=await engine.start(text="hello"))
+        thread = ThreadLog(engine.wire)
+        before = await thread.load("T-T1")
+        assert before
+        for number, name in enumerate((b"t-1/1", b"b-1/0", b"t-1/1/p-1/1")):
+            rubbish = MARK + bytes([len(name)]) + name + b"x" * 40
+            await engine.wire.store(f"layby.thread.T-T1.rubbish{number}", rubbish)
+        assert await thread.load("T-T1") == before
+        again = await engine.start(text="again")
+        await engine.question(run=again)
+        await engine.answer("T1", "yes", question_id=(await engine.question(run=again)).id)
+        assert (await engine.result(again))["said"] == "yes"
 
 
 async def test_keys_are_rotated_while_runs_are_parked(engine: Engine, clean_nats: str) -> None:

@@ -226,7 +226,7 @@ class Campaign:
             for run in runs:
                 status = (await self._engine.client.show(run)).status
                 if status in UNENDED:
-                    left[run] = status
+                    left[run] = f"{status}, {await self._refusal(run)}"
             return not left
 
         try:
@@ -235,6 +235,14 @@ class Campaign:
             self.report.broken.append(f"cannot be ended: {left}")
         except Exception as error:  # noqa: BLE001
             self.report.broken.append(f"ends: {type(error).__name__}: {error}")
+
+    async def _refusal(self, run: str) -> str:
+        """Cancel a run again; why it is not."""
+        try:
+            await self._engine.client.cancel(run)
+        except LaybyError as error:
+            return f"{type(error).__name__}: {error}"
+        return "cancelled"
 
 
 def desk_history(engine: Engine) -> Any:
