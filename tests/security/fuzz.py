@@ -17,8 +17,8 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import AsyncGenerator, MutableMapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, MutableMapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -357,7 +357,22 @@ async def _drawn(todo: Campaign, runs: list[str], messages: int, seed: int, say:
         if say is not None and todo.report.messages % 5_000 < BATCH:
             say(f"{todo.report.messages:,} messages, {len(todo.report.broken)} broken")
 
-    await asyncio.to_thread(draw)
+    with _steady_limit():
+        await asyncio.to_thread(draw)
+
+
+@contextmanager
+def _steady_limit() -> Generator[None]:
+    """Keep hypothesis from changing the process's recursion limit on a thread of its own.
+
+    A limit that is lowered while the worker decodes something deep ends the process (CPython 3.11).
+    """
+    change = sys.setrecursionlimit
+    sys.setrecursionlimit = lambda _: None
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit = change
 
 
 def main() -> int:
