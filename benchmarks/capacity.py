@@ -105,6 +105,15 @@ class Load(NamedTuple):
         return self.opened * BYTES_PARKED + self.kept * SUBJECTS_KEPT * BYTES_SUBJECT
 
 
+class Size(NamedTuple):
+    """How much of what a load needs."""
+
+    accounts: int
+    clusters: int
+    workers: int
+    """Of each account."""
+
+
 class Need(NamedTuple):
     """A line of a plan."""
 
@@ -163,26 +172,26 @@ def accounts(load: Load) -> dict[str, float]:
     }
 
 
-def log_streams(load: Load) -> int:
-    """The fewest that carry the logs of one account."""
+def log_streams(load: Load, cells: int) -> int:
+    """The fewest that carry the logs of one of so many accounts."""
     logs, _ = _streams(CALIBRATED[load.servers, load.sync], 1)
-    needed = load.rate / _rounded(accounts(load)) / (logs.tickets * SHARE)
+    needed = load.rate / cells / (logs.tickets * SHARE)
     return next((count for count in (1, 2, 4, 8) if count >= needed), 16)
 
 
-def team(load: Load) -> int:
+def team(load: Load, cells: int) -> int:
     """The workers of each account: the fewest that are not busier than a plan allows."""
     costs = CALIBRATED[load.servers, load.sync]
-    busy = load.rate / _rounded(accounts(load)) / 1e3 / SHARE
+    busy = load.rate / cells / 1e3 / SHARE
     count = FEWEST_WORKERS
     while count < busy * costs.with_team(count).worker:
         count += 1
     return count
 
 
-def clusters(load: Load) -> dict[str, float]:
-    """How many clusters each reason asks for, before they are rounded up."""
-    costs = CALIBRATED[load.servers, load.sync].with_team(team(load))
+def clusters(load: Load, workers: int) -> dict[str, float]:
+    """How many clusters each reason asks for, with so many workers in each account."""
+    costs = CALIBRATED[load.servers, load.sync].with_team(workers)
     found = {
         "cores": load.rate * costs.server / 1e3 / SHARE / (load.servers * load.cores),
         "memory": load.resident / (load.memory * 1e9 * SHARE),
@@ -192,34 +201,50 @@ def clusters(load: Load) -> dict[str, float]:
     return found
 
 
+def size(load: Load) -> Size:
+    """What a load needs. An account is in one cluster, and each cluster has as many accounts."""
+    cells = _rounded(accounts(load))
+    groups = _rounded(clusters(load, team(load, cells)))
+    cells = groups * math.ceil(cells / groups)
+    return Size(cells, groups, team(load, cells))
+
+
 def plan(load: Load) -> list[Need]:
     """What a load needs, part by part."""
-    costs = CALIBRATED[load.servers, load.sync].with_team(team(load))
-    cells = _rounded(accounts(load))
-    size = f"of {load.servers} x {load.cores} cores"
+    needed = size(load)
+    costs = CALIBRATED[load.servers, load.sync].with_team(needed.workers)
+    reasons = clusters(load, needed.workers)
+    each = f"of {load.servers} x {load.cores} cores, {load.memory:g} GB"
     return [
-        _counted("accounts", accounts(load), "cells"),
-        Need("log streams", f"{log_streams(load)} an account", "fixed once it is provisioned"),
-        Need("workers", f"{cells * team(load):,}", f"{costs.worker:.2f} ms of a core a ticket"),
-        _counted("clusters", clusters(load), f"{size}, {load.memory:g} GB"),
-        *_stored(load),
-        *_retained(load.rate / cells),
+        Need("clusters", f"{needed.clusters:,}", f"{each}: {_because(reasons)}"),
+        Need("accounts", f"{needed.accounts:,}", f"cells: {_because(accounts(load))}"),
+        Need(
+            "log streams",
+            f"{log_streams(load, needed.accounts)} an account",
+            "fixed once it is provisioned",
+        ),
+        Need(
+            "workers",
+            f"{needed.accounts * needed.workers:,}",
+            f"{needed.workers} an account, {costs.worker:.2f} ms of a core a ticket",
+        ),
+        *_stored(load, needed),
+        *_retained(load.rate / needed.accounts),
     ]
 
 
-def _counted(what: str, reasons: dict[str, float], each: str) -> Need:
-    because = ", ".join(f"{reason} {digits(count)}" for reason, count in reasons.items())
-    return Need(what, f"{_rounded(reasons):,}", f"{each}: {because}")
+def _because(reasons: dict[str, float]) -> str:
+    return ", ".join(f"{reason} {digits(count)}" for reason, count in reasons.items())
 
 
 def _rounded(reasons: dict[str, float]) -> int:
     return max(1, math.ceil(max(reasons.values())))
 
 
-def _stored(load: Load) -> list[Need]:
-    size = sum(each.bytes for each in STORED.values())
-    wire = load.rate * (TRAFFIC.with_team(team(load)) + size * (load.servers - 1)) * 8 / 1e6
-    runs = (load.opened + load.kept) / _rounded(clusters(load))
+def _stored(load: Load, needed: Size) -> list[Need]:
+    each = sum(stored.bytes for stored in STORED.values())
+    wire = load.rate * (TRAFFIC.with_team(needed.workers) + each * (load.servers - 1)) * 8 / 1e6
+    runs = (load.opened + load.kept) / needed.clusters
     return [
         Need("messages", f"{digits(load.rate * _messages())}/s", f"{_messages():g} a ticket"),
         Need("network", f"{digits(wire)} Mbit/s", "clients, and the other copies"),
@@ -228,7 +253,7 @@ def _stored(load: Load) -> list[Need]:
         Need("memory", f"{digits(load.resident / 1e9)} GB", "for both, of each copy"),
         Need(
             "disk",
-            f"{digits((load.opened + load.kept) * size / 1e9)} GB",
+            f"{digits((load.opened + load.kept) * each / 1e9)} GB",
             "for both, of each copy, uncompressed",
         ),
         Need("start", _lasts(runs * SECONDS_RUN), "of a server that crashed"),

@@ -8,16 +8,12 @@ import pytest
 
 from benchmarks import capacity
 from benchmarks.calibration import CALIBRATED, STORED, others
-from benchmarks.capacity import Load, Machine, bounds, plan, predicted
+from benchmarks.capacity import Load, Machine, bounds, predicted
 from benchmarks.desk import app
 from benchmarks.server import ALWAYS, DEFAULT
 from layby.bus.layout import streams
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "scaling.md"
-
-
-def amounts(load: Load) -> dict[str, str]:
-    return {need.what: need.amount for need in plan(load)}
 
 
 @pytest.mark.parametrize(("servers", "sync"), CALIBRATED)
@@ -66,8 +62,8 @@ def test_one_worker_hands_nothing_over_and_many_nearly_everything() -> None:
 @pytest.mark.parametrize("rate", [1_000, 20_000, 100_000, 10_000_000])
 def test_a_team_is_as_small_as_its_load_allows(rate: float) -> None:
     load = Load(rate, open_minutes=1.0)
-    count = capacity.team(load)
-    each = load.rate / int(amounts(load)["accounts"].replace(",", ""))
+    cells, _, count = capacity.size(load)
+    each = load.rate / cells
 
     def busy(workers: int) -> float:
         worker = CALIBRATED[load.servers, load.sync].with_team(workers).worker
@@ -78,22 +74,31 @@ def test_a_team_is_as_small_as_its_load_allows(rate: float) -> None:
 
 
 def test_an_account_has_as_many_log_streams_as_its_rate_needs() -> None:
-    assert capacity.log_streams(Load(1_000)) == 1
-    assert capacity.log_streams(Load(100_000, open_minutes=1.0)) == 2
+    assert capacity.log_streams(Load(1_000), 1) == 1
+    assert capacity.log_streams(Load(100_000), 1) == 2
+    assert capacity.log_streams(Load(100_000), 2) == 1
+    assert capacity.log_streams(Load(100_000_000), 1) == 16
+
+
+@pytest.mark.parametrize("load", [Load(100_000), Load(100_000, open_minutes=1.0), Load(10_000_000)])
+def test_each_cluster_has_accounts_and_as_many_as_the_others(load: Load) -> None:
+    cells, groups, workers = capacity.size(load)
+    assert cells % groups == 0
+    assert cells >= max(capacity.accounts(load).values())
+    assert groups >= max(capacity.clusters(load, workers).values())
 
 
 def test_people_who_take_long_need_more_accounts_and_long_retention_more_memory() -> None:
-    quick, slow = (amounts(Load(100_000, open_minutes=minutes)) for minutes in (10, 100))
-    assert (quick["accounts"], slow["accounts"]) == ("1", "10")
-    assert (
-        capacity.clusters(Load(1_000, keep_days=10))["memory"]
-        > 5 * (capacity.clusters(Load(1_000, keep_days=1))["memory"])
-    )
+    loads = [Load(100_000, memory=1_000.0, open_minutes=minutes) for minutes in (10, 100)]
+    assert [capacity.size(load).accounts for load in loads] == [1, 10]
+    kept = [Load(1_000, keep_days=days) for days in (1, 10)]
+    one, ten = (capacity.clusters(load, 2)["memory"] for load in kept)
+    assert ten > 4 * one
 
 
 def test_one_server_that_always_syncs_needs_others_for_its_disk() -> None:
-    assert capacity.clusters(Load(100_000, servers=1))["disk"] > 10
-    assert "disk" not in capacity.clusters(Load(100_000))
+    assert capacity.clusters(Load(100_000, servers=1), 2)["disk"] > 10
+    assert "disk" not in capacity.clusters(Load(100_000), 2)
 
 
 def test_the_streams_and_their_limits_are_those_that_are_provisioned() -> None:
@@ -107,7 +112,7 @@ def test_the_streams_and_their_limits_are_those_that_are_provisioned() -> None:
     ("value", "text"),
     [(0.0, "0"), (0.0058, "0.0058"), (4.34, "4.3"), (9.99, "10"), (1_440_000, "1,400,000")],
 )
-def test_twodigits_are_shown(value: float, text: str) -> None:
+def test_two_digits_are_shown(value: float, text: str) -> None:
     assert capacity.digits(value) == text
 
 
