@@ -7,13 +7,14 @@ are the exception: those that have an outcome are not carried out again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ..app import App
-from ..bus.errors import BusError, LaybyError, StreamMissing
+from ..bus.errors import BusError, LaybyError, PermissionDenied, PublishUnconfirmed, StreamMissing
 from ..bus.inventory import DomainApi, own_streams
 from ..bus.mirroring import can_be_mirrored, is_mirror, mirror_of, promoted
 from ..bus.opened import opened
@@ -26,6 +27,12 @@ from ..commands import ALL, STREAM
 
 _QUICK: Final = 10.0
 _NANOS: Final = 1_000_000_000
+_SILENCE: Final = 10.0
+"""Seconds without any reply after which the other cluster counts as gone. An election of those who
+decide what streams there are takes less, and so does a link that comes back."""
+_ASK_AGAIN: Final = 2.0
+_PAUSE: Final = 0.2
+_NO_RESPONDERS: Final = "503"
 
 
 class StandbyRefused(LaybyError):
@@ -176,14 +183,36 @@ def _prefix(apps: Sequence[App]) -> str:
 async def _check_gone(requests: Requests, mirrors: list[dict[str, Any]]) -> None:
     """Refuse to take over while the other cluster answers."""
     for api in {config["mirror"]["external"]["api"] for config in mirrors}:
+        if await _answers(requests, f"{api}.INFO"):
+            raise StandbyRefused(
+                f"the cluster that is mirrored answers on {api}: two clusters with the same runs "
+                "would both do their work. Stop it, or cut it off, or use --force"
+            )
+
+
+async def _answers(requests: Requests, subject: str) -> bool:
+    """Whether anything comes back from the other cluster; a refusal says that it lives, too.
+
+    Raises:
+        StandbyRefused: this user may not ask.
+        NotConnected: the standby itself is gone, so nothing is known.
+    """
+    clock = asyncio.get_running_loop().time
+    until = clock() + _SILENCE
+    while (left := until - clock()) > 0:
         try:
-            await requests.api_at(f"{api}.", "INFO", within=2)
-        except BusError:
+            reply = await requests.request(subject, timeout=min(_ASK_AGAIN, left))
+        except PermissionDenied as error:
+            raise StandbyRefused(
+                f"whether the other cluster is gone cannot be asked: {error}. Allow this user to "
+                f"publish to {subject} and to subscribe to its inbox, or use --force"
+            ) from None
+        except PublishUnconfirmed:
             continue
-        raise StandbyRefused(
-            f"the cluster that is mirrored answers on {api}: two clusters with the same runs would "
-            "both do their work. Stop it, or cut it off, or use --force"
-        )
+        if reply.status != _NO_RESPONDERS:
+            return True
+        await asyncio.sleep(_PAUSE)  # no link leads there now; it may come back
+    return False
 
 
 async def _update(requests: Requests, config: dict[str, Any]) -> None:
