@@ -82,6 +82,23 @@ def filters_in(config: dict[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, several))
 
 
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where new consumers begin in a takeover; those that are not mentioned, with all messages."""
+
+    sequences: dict[str, int] = {}
+    """By stream: the first message that its consumers deliver."""
+    times: dict[str, str] = {}
+    """By consumer: when the first message that it delivers was stored, or later."""
+
+    def first(self, spec: ConsumerSpec) -> dict[str, Any]:
+        """Where a consumer begins, in the server's own field names."""
+        if at := self.times.get(spec.name):
+            return {"deliver_policy": "by_start_time", "opt_start_time": at}
+        if (first := self.sequences.get(spec.stream, 1)) > 1:
+            return {"deliver_policy": "by_start_sequence", "opt_start_seq": first}
+        return {"deliver_policy": "all"}
+
+
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an app needs."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
 from typing import Any
 
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
@@ -21,7 +20,7 @@ from .ownership import (
 from .patience import PatientApi
 from .pruning import Prune, Pruning
 from .requests import Requests
-from .specs import BATCHES, ConsumerSpec, StreamSpec, Topology, filters_in
+from .specs import BATCHES, Begin, ConsumerSpec, StreamSpec, Topology, filters_in
 from .verification import (
     check_ready,
     ends_server,
@@ -56,14 +55,14 @@ class Provisioner:
         replicas: int | None = None,
         limits: bool = False,
         prune: Prune | None = None,
-        begin: Mapping[str, int] | None = None,
+        begin: Begin | None = None,
     ) -> None:
         """`replicas` is how many copies each stream must have.
 
         None: one for a new stream, and as many as an existing one has. With `limits`, existing
         streams without byte limits get those of new ones. `prune`: what to do with what the app no
-        longer declares; None: nothing. `begin`: in a takeover, the first message of a stream that
-        new consumers deliver, if not all of them; None: this is no takeover.
+        longer declares; None: nothing. `begin`: where new consumers begin in a
+        takeover; None: this is no takeover.
         """
         self._begin = begin
         self._limits = limits
@@ -340,9 +339,7 @@ class Provisioner:
     def _first_delivered(self, spec: ConsumerSpec, fresh: set[str]) -> dict[str, Any]:
         """Where a new consumer begins."""
         if self._begin is not None:
-            first = self._begin.get(spec.stream, 1)
-            start = {"deliver_policy": "by_start_sequence", "opt_start_seq": first}
-            return start if first > 1 else {"deliver_policy": "all"}
+            return self._begin.first(spec)
         is_late = spec.only_new and fresh.isdisjoint(spec.filters)
         return {"deliver_policy": "new" if is_late else "all"}
 

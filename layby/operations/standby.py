@@ -8,6 +8,7 @@ are the exception: those that have an outcome are not carried out again.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -22,8 +23,10 @@ from ..bus.ownership import is_being_restored, restored
 from ..bus.reading import every
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
+from ..bus.specs import Begin
 from ..bus.topology import Provisioner
 from ..commands import ALL, STREAM
+from ..runtime.times import iso
 
 _QUICK: Final = 10.0
 _NANOS: Final = 1_000_000_000
@@ -32,6 +35,8 @@ _SILENCE: Final = 10.0
 decide what streams there are takes less, and so does a link that comes back."""
 _ASK_AGAIN: Final = 2.0
 _PAUSE: Final = 0.2
+_MARGIN: Final = 3600.0
+"""Seconds by which the clocks here and of the other cluster may differ, at most."""
 _NO_RESPONDERS: Final = "503"
 
 
@@ -162,9 +167,10 @@ async def take_over(
             await _check_gone(requests, mirrors)
         for config in mirrors:
             await _update(requests, promoted(config))
-        begin = {requests.names.stream(STREAM): await _first_command(requests)}
+        sequences = {requests.names.stream(STREAM): await _first_command(requests)}
         changes: list[str] = []
         for app in apps:
+            begin = Begin(sequences=sequences, times=_first_events(app, time.time()))
             provisioner = Provisioner(requests, begin=begin)
             changes += await provisioner.ensure(app.topology())
         for info in await own_streams(requests):
@@ -217,6 +223,19 @@ async def _answers(requests: Requests, subject: str) -> bool:
 
 async def _update(requests: Requests, config: dict[str, Any]) -> None:
     await requests.api(f"STREAM.UPDATE.{config['name']}", config, timeout=_QUICK)
+
+
+def _first_events(app: App, now: float) -> dict[str, str]:
+    """From when on events start runs, by consumer; where runs are kept for ever, all do.
+
+    The event of a run that was removed, and is in no log, is older than runs are kept.
+    """
+    kept = app.retentions()
+    return {
+        spec.name: iso(now - kept[duty.of] + min(_MARGIN, kept[duty.of] / 10))
+        for spec, duty in app.mailboxes()
+        if duty.kind == "events" and duty.of in kept
+    }
 
 
 async def _first_command(requests: Requests) -> int:

@@ -1,15 +1,19 @@
-"""When a standby does not take over: the first cluster may live, or something is missing."""
+"""When a standby does not take over, and what a takeover leaves alone."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from layby import App, Step
 from layby.bus.connection import ConnectionSettings
+from layby.bus.inventory import consumers
 from layby.bus.mirroring import mirror_of
 from layby.bus.opened import opened
 from layby.bus.ownership import mark
@@ -80,3 +84,33 @@ async def test_who_may_not_ask_does_not_take_over(tmp_path: Path) -> None:
         async with opened(login(server, "boss")) as bus:
             info = await bus.requests.api("STREAM.INFO.EVENTS")
             assert "mirror" in info["config"], "nothing was changed"
+
+
+async def test_events_of_runs_that_are_gone_start_nothing(tmp_path: Path) -> None:
+    shop = App("shop", retention="10d")
+
+    @shop.workflow(on="disaster.opened", key="ticket")
+    async def kept(event: dict[str, Any], step: Step) -> None: ...
+
+    @shop.workflow(on="disaster.packed", key="ticket", retention="50m")
+    async def brief(event: dict[str, Any], step: Step) -> None: ...
+
+    forever = App("forever")
+
+    @forever.workflow(on="disaster.held", key="ticket")
+    async def held(event: dict[str, Any], step: Step) -> None: ...
+
+    async with standby(tmp_path) as server:
+        now = time.time()
+        await take_over([shop, forever], login(server, "boss"), force=True)
+        async with opened(login(server, "boss")) as bus:
+            begins = {
+                each["config"]["filter_subject"]: each["config"]
+                for each in await consumers(bus.requests, "EVENTS")
+            }
+    for subject, age in (("opened", 10 * 86_400 - 3_600), ("packed", 45 * 60)):
+        config = begins[f"disaster.{subject}"]
+        assert config["deliver_policy"] == "by_start_time"
+        at = datetime.fromisoformat(config["opt_start_time"]).timestamp()
+        assert now - age - 1 < at < time.time() - age + 1
+    assert begins["disaster.held"]["deliver_policy"] == "all"
