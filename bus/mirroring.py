@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import TopologyMismatch
-from .ownership import being_restored
+from .ownership import being_taken_over
 
 _SOURCE: Final = "layby.source"
 """Metadata of a mirror: the configuration of its source."""
@@ -67,6 +67,7 @@ def promoted(config: dict[str, Any]) -> dict[str, Any]:
             f"stream {config['name']} does not note the configuration of its source: it was not "
             "made by `layby standby follow`"
         ) from None
-    return being_restored(
-        {**source, "name": config["name"], "num_replicas": config["num_replicas"]}
+    return being_taken_over(
+        {**source, "name": config["name"], "num_replicas": config["num_replicas"]},
+        config["mirror"]["external"]["api"],
     )

@@ -17,7 +17,9 @@ _APP: Final = "layby.app"
 _NOTE: Final = "layby.subjects."
 """Prefix of the metadata keys under which a stream notes the subjects declared by each app."""
 _RESTORING: Final = "layby.restoring"
-"""Metadata of a stream until all of its backup is restored."""
+"""Metadata of a stream until all of its backup is restored, or all of a takeover is done."""
+_TAKEOVER: Final = "take-over "
+"""The start of that mark in a takeover; what is mirrored follows."""
 _FORM: Final = "1"
 _UNMARKED: Final = {
     "retention": "limits",
@@ -87,8 +89,13 @@ def being_restored(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: _FORM}}
 
 
+def being_taken_over(config: dict[str, Any], api: str) -> dict[str, Any]:
+    """The same in a takeover; `api` is what the subjects of the other cluster's API begin with."""
+    return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: _TAKEOVER + api}}
+
+
 def restored(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a stream without that mark."""
+    """The configuration of a stream without either mark."""
     metadata: dict[str, str] = config.get("metadata") or {}
     kept = {key: text for key, text in metadata.items() if key != _RESTORING}
     return {**config, "metadata": kept}
@@ -96,7 +103,13 @@ def restored(config: dict[str, Any]) -> dict[str, Any]:
 
 def is_being_restored(config: dict[str, Any]) -> bool:
     """Whether a stream belongs to a backup of which not all is restored."""
-    return _RESTORING in (config.get("metadata") or {})
+    return _RESTORING in (config.get("metadata") or {}) and not taken_over_from(config)
+
+
+def taken_over_from(config: dict[str, Any]) -> str:
+    """The API of the cluster from which a stream is being taken over; empty: it is not."""
+    mark: str = (config.get("metadata") or {}).get(_RESTORING, "")
+    return mark.removeprefix(_TAKEOVER) if mark.startswith(_TAKEOVER) else ""
 
 
 def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:

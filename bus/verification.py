@@ -8,7 +8,7 @@ from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
 from .mirroring import is_mirror
 from .names import EVENTS, Names
-from .ownership import is_being_restored, is_marked, stranger, was_made_before
+from .ownership import is_being_restored, is_marked, stranger, taken_over_from, was_made_before
 from .specs import ConsumerSpec, StreamSpec, filters_in
 
 _OVERLAP = 10065
@@ -86,8 +86,13 @@ def check_ready(stream: str, found: dict[str, Any]) -> None:
     """Refuse a stream in which a worker must not work yet. Raises TopologyMismatch."""
     if is_being_restored(found):
         raise TopologyMismatch(
-            f"stream {stream} is being restored or taken over, or that broke off: run "
-            "`layby restore` or `layby standby take-over` to its end, and start again"
+            f"stream {stream} is being restored, or that broke off: run `layby restore` to its "
+            "end, and start again"
+        )
+    if taken_over_from(found):
+        raise TopologyMismatch(
+            f"stream {stream} is being taken over, or that broke off: run `layby standby "
+            "take-over` to its end, and start again"
         )
     if is_mirror(found):
         raise TopologyMismatch(

@@ -26,7 +26,7 @@ from ..bus.errors import LaybyError
 from ..bus.inventory import consumers, is_log, own_streams
 from ..bus.names import EVENTS, Names
 from ..bus.opened import Bus, opened
-from ..bus.ownership import is_being_restored
+from ..bus.ownership import is_being_restored, taken_over_from
 from ..bus.settings import ConnectionSettings
 from ..runtime.release import release
 from ..runtime.times import iso
@@ -117,6 +117,11 @@ def _check(infos: list[dict[str, Any]], names: Names) -> None:
             raise NothingToSave(
                 f"stream {info['config']['name']} is being restored, or its restore broke off: run "
                 "`layby restore` to its end first"
+            )
+        if taken_over_from(info["config"]):
+            raise NothingToSave(
+                f"stream {info['config']['name']} is being taken over, or that broke off: run "
+                "`layby standby take-over` to its end first"
             )
 
 

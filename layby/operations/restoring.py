@@ -18,7 +18,7 @@ from ..bus import snapshot
 from ..bus.errors import BusError, LaybyError, PermissionDenied, StoreFull, StreamMissing
 from ..bus.inventory import consumers
 from ..bus.opened import opened
-from ..bus.ownership import being_restored, is_being_restored, restored
+from ..bus.ownership import being_restored, is_being_restored, restored, taken_over_from
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 from .backup_folder import BackupFolder, Manifest, Part, Position
@@ -112,13 +112,21 @@ async def restore(
 async def _plan(requests: Requests, manifest: Manifest) -> _Plan:
     """What is in the way of a backup. Raises RestoreRefused if a worker runs."""
     plan = _Plan([], [])
+    timers = requests.names.stream("TIMERS")
     for part in manifest.parts:
         info = await _info(requests, part.stream)
         if info is None:
             continue
+        config, state = info["config"], info["state"]
+        if taken_over_from(config):
+            raise RestoreRefused(
+                f"stream {part.stream} belongs to a takeover that broke off, and may hold more "
+                "than the backup: run `layby standby take-over` to its end; or restore into an "
+                "account without these streams"
+            )
         plan.remove.append(part.stream)
-        messages = int(info["state"]["messages"])
-        if messages and not is_being_restored(info["config"]):
+        messages = int(state["messages"])
+        if messages and not _is_only_restored(config, state, part, timers):
             plan.held.append(Held(stream=part.stream, messages=messages))
         for each in await consumers(requests, part.stream):
             if each.get("num_waiting"):
@@ -127,6 +135,17 @@ async def _plan(requests: Requests, manifest: Manifest) -> _Plan:
                     f"{part.stream}: stop all workers, notifiers and consoles first"
                 )
     return plan
+
+
+def _is_only_restored(
+    config: dict[str, Any], state: dict[str, Any], part: Part, timers: str
+) -> bool:
+    """Whether a stream holds nothing but what a restore that broke off has put there.
+
+    The server itself adds to TIMERS what has come due.
+    """
+    took_more = int(state["last_seq"]) > part.last_seq and part.stream != timers
+    return is_being_restored(config) and not took_more
 
 
 async def _info(requests: Requests, stream: str) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from ..bus.errors import BusError, LaybyError, PermissionDenied, PublishUnconfir
 from ..bus.inventory import DomainApi, own_streams
 from ..bus.mirroring import can_be_mirrored, is_mirror, mirror_of, promoted
 from ..bus.opened import opened
-from ..bus.ownership import is_being_restored, restored
+from ..bus.ownership import is_being_restored, restored, taken_over_from
 from ..bus.reading import every
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
@@ -27,6 +27,7 @@ from ..bus.specs import Begin
 from ..bus.topology import Provisioner
 from ..commands import ALL, STREAM
 from ..runtime.times import iso
+from ..views.apps import read_apps
 
 _QUICK: Final = 10.0
 _NANOS: Final = 1_000_000_000
@@ -143,7 +144,11 @@ def _row(info: dict[str, Any], *, made: bool = False) -> MirrorRow:
 
 
 async def take_over(
-    apps: Sequence[App], settings: ConnectionSettings, *, force: bool = False
+    apps: Sequence[App],
+    settings: ConnectionSettings,
+    *,
+    force: bool = False,
+    gone: Sequence[str] = (),
 ) -> Takeover:
     """Make streams of the mirrors, and provision the apps, whose workers can then start.
 
@@ -151,9 +156,10 @@ async def take_over(
         apps: All apps whose streams they are; all have one prefix.
         settings: The standby, and a user who may change streams there.
         force: Do it even if the cluster that was mirrored answers.
+        gone: The names of apps that are no more, and need not be among `apps`.
 
     Raises:
-        StandbyRefused: there are no mirrors, or the other cluster answers.
+        StandbyRefused: there are no mirrors, an app is missing, or the other cluster answers.
         BusError: it broke off. No worker starts until it is repeated and succeeds.
     """
     prefix = _prefix(apps)
@@ -161,20 +167,30 @@ async def take_over(
         requests = bus.requests
         ours = [info["config"] for info in await own_streams(requests)]
         mirrors = [config for config in ours if is_mirror(config)]
-        if not (mirrors or any(map(is_being_restored, ours))):
+        for config in ours:
+            if is_being_restored(config):
+                raise StandbyRefused(
+                    f"stream {config['name']} belongs to a backup whose restore broke off: run "
+                    "`layby restore` to its end; to take over, remove it, and run `layby standby "
+                    "follow`, first"
+                )
+        others = {api for config in ours if (api := _other(config))}
+        if not others:
             raise StandbyRefused("there are no mirrors here: nothing has to be taken over")
+        await _check_named(requests, apps, gone)
         if not force:
-            await _check_gone(requests, mirrors)
+            await _check_gone(requests, others)
         for config in mirrors:
             await _update(requests, promoted(config))
         sequences = {requests.names.stream(STREAM): await _first_command(requests)}
+        copies = max(config["num_replicas"] for config in ours)
         changes: list[str] = []
         for app in apps:
             begin = Begin(sequences=sequences, times=_first_events(app, time.time()))
-            provisioner = Provisioner(requests, begin=begin)
+            provisioner = Provisioner(requests, replicas=copies, begin=begin)
             changes += await provisioner.ensure(app.topology())
         for info in await own_streams(requests):
-            if is_being_restored(info["config"]):
+            if taken_over_from(info["config"]):
                 await _update(requests, restored(info["config"]))
     return Takeover(promoted=tuple(c["name"] for c in mirrors), changes=tuple(changes))
 
@@ -186,9 +202,27 @@ def _prefix(apps: Sequence[App]) -> str:
     return prefixes.pop()
 
 
-async def _check_gone(requests: Requests, mirrors: list[dict[str, Any]]) -> None:
+def _other(config: dict[str, Any]) -> str:
+    """The API of the cluster from which a stream is mirrored or taken over; empty: from none."""
+    if is_mirror(config):
+        return str(config["mirror"]["external"]["api"])
+    return taken_over_from(config)
+
+
+async def _check_named(requests: Requests, apps: Sequence[App], gone: Sequence[str]) -> None:
+    """Refuse to leave out an app, whose consumers would then begin with new messages only."""
+    declared = {row.name for row in await read_apps(requests)}
+    left_out = sorted(declared - {app.name for app in apps} - set(gone))
+    if left_out:
+        raise StandbyRefused(
+            f"these apps have run here too: {', '.join(left_out)}. Name all of them, for the "
+            "events of one that is left out are lost to it; `--gone NAME` if it is no more"
+        )
+
+
+async def _check_gone(requests: Requests, others: set[str]) -> None:
     """Refuse to take over while the other cluster answers."""
-    for api in {config["mirror"]["external"]["api"] for config in mirrors}:
+    for api in others:
         if await _answers(requests, f"{api}.INFO"):
             raise StandbyRefused(
                 f"the cluster that is mirrored answers on {api}: two clusters with the same runs "

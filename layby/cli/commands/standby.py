@@ -72,6 +72,12 @@ def take_over(
         bool,
         typer.Option("--force", metavar="", help="Do it even if the other cluster answers."),
     ] = False,
+    gone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="An app that has run there and is no more.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Make streams of the mirrors, and everything else that workers need.
 
@@ -86,7 +92,7 @@ def take_over(
 
     settings = required_settings(call, apps[0])
     loaded = [load_app(each, call.prefix) for each in apps]
-    done = asyncio.run(take_all(loaded, settings, force=force))
+    done = asyncio.run(take_all(loaded, settings, force=force, gone=gone or ()))
     if call.json:
         print_json(done)
         return
