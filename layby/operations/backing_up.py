@@ -30,7 +30,7 @@ from ..bus.ownership import is_being_restored, taken_over_from
 from ..bus.settings import ConnectionSettings
 from ..runtime.release import release
 from ..runtime.times import iso
-from .backup_folder import BackupFolder, Manifest, Part, Position
+from .backup_folder import BackupFolder, Manifest, Part, Position, room_in
 
 _FIRST = ("AUDIT", "TIMERS")
 _REFERRED_TO = ("BLOBS", "KV_keys", "THREADS", "ANSWERS", EVENTS)
@@ -58,9 +58,16 @@ async def back_up(
 
     Raises:
         NothingToSave: there are no such streams.
-        BackupUnusable: the folder is not empty.
+        BackupUnusable: the folder is not empty, or its disk is full.
         BusError: the server refuses or is gone. The folder is then not a backup.
     """
+    with room_in(path):
+        return await _back_up(settings, path, prefix, report)
+
+
+async def _back_up(
+    settings: ConnectionSettings, path: Path, prefix: str, report: Callable[[int], None]
+) -> Manifest:
     async with opened(settings, prefix=prefix) as bus:
         names = bus.requests.names
         infos = await own_streams(bus.requests)

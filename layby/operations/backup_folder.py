@@ -6,10 +6,12 @@ them. A folder of the CLI alone can be read too.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -24,6 +26,7 @@ _MANIFEST: Final = "manifest.json"
 _STREAMS: Final = "streams"
 _ABOUT: Final = "backup.json"
 _DATA: Final = "stream.tar.s2"
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BLOCK: Final = 1024 * 1024
 _NAME: Final = re.compile(r"[^\s./\\*>\x00-\x1f]{1,255}")
 _LARGEST: Final = 64 * 1024 * 1024
@@ -89,6 +92,19 @@ class _About(msgspec.Struct, frozen=True):
     state: dict[str, Any]
 
 
+@contextmanager
+def room_in(path: Path) -> Generator[None]:
+    """Says what to do if the disk of a backup is full. Raises BackupUnusable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise BackupUnusable(
+            f"{path} cannot be written: {error.strerror}: make room, and back up to a new folder"
+        ) from None
+
+
 class BackupFolder:
     """The folder of one backup."""
 
@@ -103,6 +119,8 @@ class BackupFolder:
                 f"{self.path} is not empty, and a backup overwrites nothing: name a new folder"
             )
         (self.path / _STREAMS).mkdir(mode=0o700)
+        _sync(self.path)
+        _sync(self.path.parent)
 
     def write(self, manifest: Manifest) -> None:
         """Replace the manifest. Raises OSError."""
@@ -123,6 +141,7 @@ class BackupFolder:
         about = _About(snapshot.config, snapshot.state)
         write_private(folder / _ABOUT, msgspec.json.encode(about))
         _sync(folder)
+        _sync(folder.parent)
 
     def read(self) -> Manifest:
         """The manifest of a whole backup; of a folder of the nats CLI, one without positions.
@@ -155,6 +174,11 @@ class BackupFolder:
 
     def _of_cli(self) -> Manifest:
         """What `nats account backup` wrote."""
+        whole = self.path.resolve()
+        if whole.name == _STREAMS and (whole.parent / _MANIFEST).exists():
+            raise BackupUnusable(
+                f"{self.path} is a part of a backup, without its manifest: name {whole.parent}"
+            )
         parts: list[Part] = []
         for folder in sorted(self.path.iterdir()):
             file = folder / _DATA

@@ -271,6 +271,8 @@ async def test_only_a_whole_and_unchanged_backup_is_restored(tmp_path: Path) -> 
         settings = ConnectionSettings(servers=(new.url,))
         with pytest.raises(NothingToSave):
             await back_up(settings, tmp_path / "none")
+        with pytest.raises(BackupUnusable, match=f"name {saved}$"):
+            await restore(settings, saved / "streams")
         data = saved / "streams" / "KV_parked" / "stream.tar.s2"
         right = data.read_bytes()
         for wrong in (right[:-1], bytes([right[0] ^ 1]) + right[1:], b""):
@@ -303,6 +305,17 @@ async def test_only_a_whole_and_unchanged_backup_is_restored(tmp_path: Path) -> 
         with pytest.raises(BackupUnusable, match="neither"):
             await restore(settings, tmp_path)
         assert await held(new.url) == {}, "nothing was changed"
+
+
+async def test_a_full_disk_is_said(
+    tmp_path: Path, own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ConnectionSettings(servers=(own_server.url,))
+    await provision(app, settings)
+    full = Path("/dev/full")
+    monkeypatch.setattr(BackupFolder, "new_stream", lambda *_: full.open("wb"))
+    with pytest.raises(BackupUnusable, match="make room, and back up to a new folder"):
+        await back_up(settings, tmp_path / "saved")
 
 
 async def test_streams_that_hold_something_are_replaced_only_when_told(tmp_path: Path) -> None:
