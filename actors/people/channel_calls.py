@@ -108,6 +108,7 @@ class ChannelCalls:
             raise
         if not done:
             self._leave(task)
+            self._pace.widen()
             raise ChannelError(f"it did not answer within {self._limit:g} s")
         try:
             result = task.result()
@@ -115,10 +116,13 @@ class ChannelCalls:
             error.retry_after = _asked_for(error)
             if error.retry_after is not None:
                 self._pace.asked_for(error.retry_after)
+            else:
+                self._pace.widen()
             raise
         except BaseException as error:  # whatever a channel does, its card is tried again
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
+            self._pace.widen()
             raise ChannelError(f"{type(error).__name__}: {message_of(error)}") from error
         self._pace.succeeded()
         return result

@@ -27,7 +27,7 @@ class Pace:
         self._loop = asyncio.get_running_loop()
         self._rests_until = 0.0
         self._room = _MOST
-        """How many may have a turn at once. A rest makes it one, and each success doubles it."""
+        """How many may have a turn at once. A rest makes it one, and each other call doubles it."""
         self._taken = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         """A heap. The second number only tells equals apart; who has given up is cancelled."""
@@ -54,6 +54,13 @@ class Pace:
     def succeeded(self) -> None:
         """Allow more calls at once: the channel takes them."""
         self._succeeded_at = self._loop.time()
+        self.widen()
+
+    def widen(self) -> None:
+        """Allow more calls at once: the channel has not asked for time again.
+
+        After a failure too: else each card waits for the calls of all older ones, until one works.
+        """
         self._room = min(2 * self._room, _MOST)
         self._hand_out()
 

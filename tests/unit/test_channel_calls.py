@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from layby.actors.people import channel_calls
-from layby.actors.people.channel_calls import ChannelCalls, Resting
+from layby.actors.people.channel_calls import Calls, ChannelCalls, Resting
 from layby.channels import Card, ChannelError, Undeliverable
 from layby.testing import MemoryChannel, check_channel, example_card
 
@@ -139,6 +139,33 @@ async def test_nobody_calls_a_channel_without_a_turn(monkeypatch: pytest.MonkeyP
             assert 3_500.0 < (raised.value.retry_after or 0.0) <= 3_600.0
         assert await turn.find(example_card()) == "", "a channel that cannot look anything up"
     assert channel.calls == []
+
+
+@pytest.mark.parametrize("failure", ["no answer", "an error of the channel", "another error"])
+async def test_a_channel_that_fails_after_a_rest_is_not_called_by_one_at_a_time(
+    failure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_calls, "PATIENCE", 0.01)
+    errors = {"an error of the channel": ChannelError("down"), "another error": ValueError("down")}
+    channel = Odd(ChannelError("slow down", retry_after=0.001))
+    calls = ChannelCalls(channel, limit=0.01)
+    with pytest.raises(ChannelError, match="slow down"):
+        await calls.send(example_card())
+    channel.outcome = errors.get(failure)
+    if failure == "no answer":
+        calls.channel = Stubborn()
+    async with asyncio.timeout(10):
+        while isinstance(await failed(calls), Resting):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    async with calls.turn(1) as one, calls.turn(2) as other:
+        for turn in (one, other):
+            assert not isinstance(await failed(turn), Resting)
+
+
+async def failed(calls: Calls) -> ChannelError:
+    with pytest.raises(ChannelError) as raised:
+        await calls.send(example_card())
+    return raised.value
 
 
 async def test_a_channel_in_memory_keeps_the_rules() -> None:
