@@ -17,6 +17,7 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ NoLeader              nobody: a cluster is between two leaders; ask again
    ├─ CopyLags              nobody: a copy of a stream lacks what its leader has; ask again
    ├─ KeyMissing            the operator: no keyring here holds the key that something takes
+   │  └─ SecretMissing      the operator: the secrets that it names are not stored, or never were
    ├─ Erased                nobody: the key of it was destroyed, and with that all it sealed
    ├─ Tampered              the operator: sealed bytes were changed, or moved to another place
    ├─ MissingPackage        the operator: an extra of Layby is not installed
@@ -126,6 +127,10 @@ class CopyLags(BusError):
 
 class KeyMissing(BusError):
     """No keyring here holds the key that this takes. Whoever holds it can go on."""
+
+
+class SecretMissing(KeyMissing):
+    """The bucket of keys has no record of that name: it was removed, or there never was one."""
 
 
 class Erased(BusError):

@@ -19,7 +19,7 @@ import msgspec
 
 from .bounded import Bounded
 from .bucket import Bucket, Item
-from .errors import Conflict, Erased, KeyMissing, StreamMissing, Tampered
+from .errors import Conflict, Erased, KeyMissing, SecretMissing, StreamMissing, Tampered
 from .keyring import KeyService
 from .sealing import new_secret, pseudonym
 
@@ -111,7 +111,9 @@ class SecretStore:
         item = await self._bucket.get(name) or await self._bucket.get_newest(name)
         record = _read(item)
         if record is None:
-            raise KeyMissing(f"the bucket {self._bucket.name} has no record {name}: it was removed")
+            raise SecretMissing(
+                f"the bucket {self._bucket.name} has no record {name}: it was removed"
+            )
         return await self._unwrapped(name, record)
 
     async def new_block(self) -> str:

@@ -19,6 +19,7 @@ from ..bus.errors import (
     NotConnected,
     PermissionDenied,
     PublishUnconfirmed,
+    SecretMissing,
     StoreFull,
     StreamMissing,
     ValueLost,
@@ -112,6 +113,9 @@ class DeliveryPolicy:
             for clear in self.on_erased:
                 await clear(error.run)
             await delivery.ack()
+        except SecretMissing as error:
+            # Nobody has it, and anybody may have written what names it.
+            await self._count(key, delivery, error)
         except KeyMissing as error:
             # Another worker may have the key. This does not count as a failure of the message.
             log.warning("delivery.encrypted", mailbox=mailbox, run=delivery.run, why=str(error))

@@ -12,6 +12,7 @@ from layby import Agent, App, Keyring, Network, Step, ToolContext, tool
 from layby.actors.models.model import ModelRequest, ModelResponse, ToolResult
 from layby.bus.errors import Erased, KeyMissing
 from layby.bus.keyring import new_key
+from layby.bus.log import subject
 from layby.bus.reading import every
 from layby.bus.requests import Requests
 from layby.bus.sealing import MARK
@@ -261,6 +262,20 @@ async def test_what_looks_sealed_with_a_key_that_never_was_keeps_no_thread_from_
         await engine.question(run=again)
         await engine.answer("T1", "yes", question_id=(await engine.question(run=again)).id)
         assert (await engine.result(again))["said"] == "yes"
+
+
+async def test_mail_that_looks_sealed_with_a_key_that_never_was_becomes_a_dead_letter(
+    clean_nats: str, ring: Keyring
+) -> None:
+    run = "0123456789abcdef0123"
+    rubbish = MARK + bytes([len(b"b-1/0")]) + b"b-1/0" + b"x" * 40
+    async with Engine.at(clean_nats, ring) as engine, engine.works(telling(ring)):
+        await engine.wire.store(subject(f"workflow-{WORKFLOW}", run, 1), rubbish)
+
+        async def letters() -> list[str]:
+            return [letter.reason for letter in await engine.client.dead()]
+
+        assert "the bucket keys has no record b-1" in (await until(letters))[0]
 
 
 async def test_keys_are_rotated_while_runs_are_parked(engine: Engine, clean_nats: str) -> None:
