@@ -130,7 +130,7 @@ class KeyMissing(BusError):
 
 
 class SecretMissing(KeyMissing):
-    """The bucket of keys has no record of that name: it was removed, or there never was one."""
+    """A record of keys, or a secret in it, is not stored: it was removed, or never there."""
 
 
 class Erased(BusError):

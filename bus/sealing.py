@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from functools import cache
 from typing import Protocol
 
@@ -30,6 +31,7 @@ MARK = b"\x93LB1"
 _NONCE = 12
 _SECRET = 32
 """Bytes of a secret."""
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class KeyName(msgspec.Struct, frozen=True):
@@ -52,7 +54,7 @@ class KeyName(msgspec.Struct, frozen=True):
     def parse(cls, text: str) -> KeyName:
         """The reverse of `str`. Raises Tampered."""
         parts = text.split("/")
-        if not all(map(is_word, parts)):
+        if not all(map(is_word, parts)) or not all(map(_NUMBER.fullmatch, parts[1::2])):
             raise Tampered(f"{text[:80]!r} is not the name of a key")
         try:
             if len(parts) == 2:  # noqa: PLR2004

@@ -116,6 +116,11 @@ class SecretStore:
             )
         return await self._unwrapped(name, record)
 
+    async def generation(self, name: str) -> int:
+        """The generation of a record, read from the stream's leader; 0: there is no such record."""
+        record = _read(await self._bucket.get_newest(name))
+        return 0 if record is None else record.generation
+
     async def new_block(self) -> str:
         """Create a record with a secret for each of `BLOCK` runs; return its name."""
         name = f"b-{chance.token_hex(8)}"

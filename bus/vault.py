@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from .bounded import Bounded
-from .errors import Erased, KeyMissing, Tampered
+from .errors import Erased, KeyMissing, SecretMissing, Tampered
 from .sealing import Cipher, KeyName, is_sealed, key_of
 from .secret_store import BLOCK, PERSON, THREAD, Secrets, SecretStore
 
@@ -188,13 +188,20 @@ class Vault:
         key = key_of(sealed)
         try:
             cipher, _ = await self._cipher(key, f"thread {thread}")
-        except KeyMissing:
-            if key.record != await self.secrets.thread(thread):
-                raise Tampered(
-                    f"the entry at {place} is not sealed with its thread's key"
-                ) from None
+        except SecretMissing:
+            if await self._never_was(key, await self.secrets.thread(thread)):
+                raise Tampered(f"{place} is not sealed with a key of its thread") from None
             raise
         return cipher.open(sealed, place)
+
+    async def _never_was(self, key: KeyName, record: str) -> bool:
+        """Whether a key cannot be one of `record`, which is not lost."""
+        if key.record != record:
+            return True
+        newest = await self.secrets.generation(record)
+        if not newest or key.slot > newest:
+            return bool(newest)
+        return bool(key.owner) and key.generation > await self.secrets.generation(key.owner)
 
     def forget(self, name: str) -> None:
         """Note that a run's key, or a secret that it is derived from, may have been destroyed."""
@@ -280,7 +287,7 @@ def _seen(coming: asyncio.Task[str]) -> None:
 
 def _secret(found: Secrets, slot: int, generation: int, name: str) -> bytes:
     if generation > found.generation or slot >= len(found.each):
-        raise KeyMissing(f"the record {name} does not hold the secret that this was sealed with")
+        raise SecretMissing(f"the record {name} does not hold the secret that this was sealed with")
     secret = found.each[slot] if generation == found.generation else None
     if secret is None:
         raise Erased(f"a key in {name} was destroyed: its data can no longer be read")

@@ -15,7 +15,7 @@ from layby.bus.keyring import new_key
 from layby.bus.log import subject
 from layby.bus.reading import every
 from layby.bus.requests import Requests
-from layby.bus.sealing import MARK
+from layby.bus.sealing import MARK, key_of
 from layby.bus.secret_store import SecretStore
 from layby.bus.server import EmbeddedServer
 from layby.bus.threads import ThreadLog
@@ -250,18 +250,32 @@ async def test_what_looks_sealed_with_a_key_that_never_was_keeps_no_thread_from_
     clean_nats: str, ring: Keyring
 ) -> None:
     async with Engine.at(clean_nats, ring) as engine, engine.works(telling(ring)):
-        await engine.question(run=await engine.start(text="hello"))
+        run = await engine.start(text="hello")
+        await engine.question(run=run)
         thread = ThreadLog(engine.wire)
         before = await thread.load("T-T1")
         assert before
-        for number, name in enumerate((b"t-1/1", b"b-1/0", b"t-1/1/p-1/1")):
-            rubbish = MARK + bytes([len(name)]) + name + b"x" * 40
+        own = key_of(await latest(engine, "THREADS", "layby.thread.T-T1.*"))
+        others = key_of(await latest(engine, "RUNS", f"to.*.*.{run}.1"))
+        for number, name in enumerate(
+            [
+                *("t-1/1", "b-1/0", "t-1/1/p-1/1", f"{others.record}/-200", f"{own.record}/-1"),
+                *(f"{own.record}/999", f"{own.record}/{own.slot}/p-1/1"),
+                f"{own.record}/{own.slot}/{others.record}/0",
+            ]
+        ):
+            rubbish = MARK + bytes([len(name)]) + name.encode() + b"x" * 40
             await engine.wire.store(f"layby.thread.T-T1.rubbish{number}", rubbish)
-        assert await thread.load("T-T1") == before
+        # What does not even name a key is passed on as it is, and read as no entry.
+        assert [e for e in await thread.load("T-T1") if not e.startswith(MARK)] == before
         again = await engine.start(text="again")
         await engine.question(run=again)
         await engine.answer("T1", "yes", question_id=(await engine.question(run=again)).id)
         assert (await engine.result(again))["said"] == "yes"
+
+
+async def latest(engine: Engine, stream: str, subjects: str) -> bytes:
+    return [message.data async for message in every(engine.wire, stream, subjects)][-1]
 
 
 async def test_mail_that_looks_sealed_with_a_key_that_never_was_becomes_a_dead_letter(
