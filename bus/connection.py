@@ -101,6 +101,8 @@ class Connection:
         self._client = _Client(demands_tls=settings.demands_tls)
         self._closed_by_us = False
         self._failures: list[Exception] = []
+        self._pool: list[Server] = []
+        """The servers that were known when it was last lost."""
         self._denied: OrderedDict[str, float] = OrderedDict()
         self._patient = True
 
@@ -215,7 +217,7 @@ class Connection:
         The one that was lost comes last: it may accept a connection and never say a word. The
         jitter keeps a fleet of workers from connecting all at the same moment.
         """
-        tried = self._client.tried
+        self._pool, tried = pool, self._client.tried
         server = min(pool, key=lambda one: (one.reconnects, one.uri.netloc == tried))
         pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(server.reconnects, 10))
         return server, pause * random.uniform(0.5, 1.0)  # noqa: S311
@@ -273,6 +275,10 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         self._failures.clear()
+        for server in self._pool:
+            server.reconnects = (
+                0  # or the first to come back from an outage is tried first for ever
+            )
         _log.warning("connection.restored server=%s", self.settings.shown)
         await _call(self.on_reconnect)
 

@@ -380,7 +380,7 @@ class Mailbox:
                 self._answers = False
                 self._interrupted()
             self._pull()
-            unsettled = now - self._interrupted_at < _UNSETTLED
+            unsettled = not self._answers or now - self._interrupted_at < _UNSETTLED
             if unsettled or now - renewed >= self._ack_wait / _RENEWALS:
                 renewed = now
                 for delivery in list(self._held):

@@ -28,8 +28,9 @@ API = "$JS.API."
 TRAIL_API = "$TRAIL."
 """Prefix of the same subjects for the account of the audit trail."""
 _SWEEP = 0.1
-_ASK_AGAIN, _LONGEST_SILENCE = 0.2, 1.0
-"""Seconds of silence after which a read is sent again, first and at most; each time they double.
+_ASK_AGAIN, _LONGEST_SILENCE = 0.5, 1.0
+"""Seconds of silence after which a read is sent again, first and then: a slow server is not asked
+everything several times, nor one that is far away.
 While a stream has no leader, nobody replies to what only leaders answer; and a server that hangs
 may be chosen to answer other reads, several times running."""
 _READS = ("STREAM.MSG.GET.", "STREAM.INFO.", "CONSUMER.INFO.")

@@ -73,9 +73,11 @@ class Branching(Body):
         key = self._key("first")
         slot = self._slot(key, "step")
         decided = load(slot.result, int) if slot is not None and slot.settled else None
+        began = strand.get().n
         ends = await self._run_branches(branches, race=decided is None, winner=decided)
         if slot is not None and decided is not None:
             strand.get().consume(slot.settled, slot.owner)
+            self._leave_if_lost([e.line for n, e in enumerate(ends) if n != decided], began)
         else:
             over = [n for n, end in enumerate(ends) if not isinstance(end.error, Parked)]
             if not over:
@@ -89,6 +91,16 @@ class Branching(Body):
         if isinstance(won.error, Exception):
             raise won.error
         return won.value
+
+    def _leave_if_lost(self, losers: Sequence[Strand], began: int) -> None:
+        """Leave if this handler's mail ended a branch that lost. Raises Parked.
+
+        It owns nothing behind the race. Inside a step, whose function may do something by itself
+        there, nothing else would stop it.
+        """
+        lost = any(line.n > began and self._recorder.owns(line.owner) for line in losers)
+        if lost and not self._recorder.owns(strand.get().owner):
+            raise Parked
 
     async def _withdraw(self, lines: Sequence[Strand]) -> None:
         state = self._recorder.state

@@ -1,4 +1,4 @@
-"""Waits out the elections of a cluster, and not a stream that is missing."""
+"""Waits out the elections of a cluster. A stream that is missing looks the same for a while."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class LeaderWait:
 
     def __init__(self) -> None:
         self._since: float | None = None
+
+    def reset(self) -> None:
+        """Begin anew: there may have been a leader meanwhile."""
+        self._since = None
 
     async def pause(self, refusal: BusError) -> None:
         """Let a moment pass after a refusal; raise it once it has lasted for too long."""

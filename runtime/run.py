@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -179,7 +179,7 @@ class LiveRun:
             self._op, self._stored_at = op, self._interrupted.pop(op, 0)
             self._leader = LeaderWait()
             try:
-                await self._check_not_removed()
+                await self._patiently(self._check_not_removed)
                 while not self._stored_at:
                     self._admit(records, check, cause)
                     await self._try(self.state.tail + 1, to, data, headers)
@@ -237,7 +237,8 @@ class LiveRun:
             await self._reload_until(n)
         except (PublishUnconfirmed, NotConnected) as error:
             log.info("append.unconfirmed", run=self.id, n=n, error=str(error))
-            await self._reload_patiently()
+            self._leader.reset()
+            await self._patiently(self._reload)
         except (StreamMissing, NoLeader) as error:  # nothing was stored
             await self._leader.pause(error)
         else:
@@ -247,18 +248,20 @@ class LiveRun:
         """Reload until position `n` is there, because a replica may lag behind its leader."""
         pause = _FIRST_PAUSE
         while True:
-            await self._reload_patiently()
+            await self._patiently(self._reload)
             if self.state.tail >= n:
                 return
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    async def _reload_patiently(self) -> None:
+    async def _patiently(self, read_log: Callable[[], Awaitable[None]]) -> None:
+        """Read the log, however long there is no connection, and while its leader is elected."""
         pause = _FIRST_PAUSE
         while True:
             try:
-                await self._reload()
+                await read_log()
             except (PublishUnconfirmed, NotConnected):
+                self._leader.reset()
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
             except (StreamMissing, NoLeader) as error:

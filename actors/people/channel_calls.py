@@ -100,6 +100,7 @@ class ChannelCalls:
         if len(self._left) >= _LEFT:
             coroutine.close()
             raise ChannelError("its earlier calls have not ended")
+        began = self._pace.now
         task = loop.create_task(coroutine)
         try:
             done, _ = await asyncio.wait({task}, timeout=self._limit)
@@ -108,7 +109,7 @@ class ChannelCalls:
             raise
         if not done:
             self._leave(task)
-            self._pace.widen()
+            self._pace.widen(began)
             raise ChannelError(f"it did not answer within {self._limit:g} s")
         try:
             result = task.result()
@@ -117,14 +118,14 @@ class ChannelCalls:
             if error.retry_after is not None:
                 self._pace.asked_for(error.retry_after)
             else:
-                self._pace.widen()
+                self._pace.widen(began)
             raise
         except BaseException as error:  # whatever a channel does, its card is tried again
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
-            self._pace.widen()
+            self._pace.widen(began)
             raise ChannelError(f"{type(error).__name__}: {message_of(error)}") from error
-        self._pace.succeeded()
+        self._pace.succeeded(began)
         return result
 
     def _leave(self, task: asyncio.Task[Any]) -> None:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _MOST: Final = 64
-"""Turns at a time on a channel that is well: more than a mailbox handles."""
+"""Turns at a time on a channel that is well: as many as a mailbox handles."""
 
 
 class Pace:
@@ -33,7 +33,13 @@ class Pace:
         """A heap. The second number only tells equals apart; who has given up is cancelled."""
         self._numbers = itertools.count()
         self._alarm: asyncio.TimerHandle | None = None
+        self._rested_at = 0.0
         self._succeeded_at = self._loop.time()
+
+    @property
+    def now(self) -> float:
+        """The time, by the clock that `began` of a call is on."""
+        return self._loop.time()
 
     @property
     def rest(self) -> float:
@@ -47,20 +53,24 @@ class Pace:
 
     def asked_for(self, seconds: float) -> None:
         """Let the channel rest: it has asked for that."""
-        until = self._loop.time() + seconds
+        self._rested_at = self._loop.time()
+        until = self._rested_at + seconds
         self._rests_until = max(self._rests_until, until)
         self._room = 1
 
-    def succeeded(self) -> None:
+    def succeeded(self, began: float) -> None:
         """Allow more calls at once: the channel takes them."""
         self._succeeded_at = self._loop.time()
-        self.widen()
+        self.widen(began)
 
-    def widen(self) -> None:
-        """Allow more calls at once: the channel has not asked for time again.
+    def widen(self, began: float) -> None:
+        """Allow more calls at once, after one that began at `began`, and was not told to wait.
 
         After a failure too: else each card waits for the calls of all older ones, until one works.
+        What began before the channel asked for time says nothing.
         """
+        if began < self._rested_at:
+            return
         self._room = min(2 * self._room, _MOST)
         self._hand_out()
 

@@ -480,7 +480,7 @@ async def test_the_doctor_sees_that_nobody_works(engine: Engine) -> None:
 
     async def look() -> bool:
         return any(
-            finding.level == "warn" and "no worker asks for them" in finding.message
+            finding.level == "warn" and "no worker asks for it" in finding.message
             for finding in await engine.client.doctor()
         )
 

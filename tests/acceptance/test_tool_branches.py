@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, Step, ToolContext, tool
+from layby.runtime.branching import Branching
 from layby.runtime.worker import Worker
 from tests.engine import Engine, app_of, until
 from tests.scripted import Scripted, calls, says
@@ -76,6 +77,58 @@ async def test_a_branch_in_progress_is_not_begun_again_for_the_mail_of_another(
         till.go_on.set()
         assert await engine.result(run) == '["charged developer","charged lead"]'
     assert till.begun == {"developer": 1, "lead": 1}
+
+
+async def test_whoever_ends_a_branch_that_has_lost_does_not_go_on_in_the_tool(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lead answers after the developer has won, and before the lead's question is withdrawn."""
+    till, go_on = Till(), asyncio.Event()
+    till.go_on.set()
+    withdraw, held = Branching._withdraw, list[Any]()
+
+    async def later(self: Branching, lines: Any) -> None:
+        if not held:
+            held.append(self)
+            await go_on.wait()
+        await withdraw(self, lines)
+
+    monkeypatch.setattr(Branching, "_withdraw", later)
+
+    @tool
+    async def charge_one(ctx: ToolContext[Any]) -> str:
+        """Charge when somebody has agreed."""
+        await ctx.step.first(ctx.step.ask("developer", "May I?"), ctx.step.ask("lead", "May I?"))
+        return await till.charge("developer")  # not a step: it must not happen twice at a time
+
+    model = Scripted(calls(("charge_one", {})), says("Done."))
+    agent = Agent("A", tools=[charge_one], model=model)
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        del event
+        return (await step.agent(agent, "Charge")).calls[0].content
+
+    app = app_of(handle, agents=[agent], roles=["developer", "lead"])
+    async with engine.works(app):
+        run = await engine.start()
+        await engine.questions(2)
+        await engine.answer("T1", "yes", role="developer")
+        await until(lambda: _is(bool(held)))
+        assert (await engine.answer("T1", "yes", role="lead")).outcome == "accepted"
+        await until(lambda: _acked(engine))
+        go_on.set()
+        assert await engine.result(run) == "charged developer"
+    assert till.begun == {"developer": 1}
+
+
+async def _is(what: bool) -> bool:  # noqa: FBT001
+    return what
+
+
+async def _acked(engine: Engine) -> bool:
+    """Whether the agent's mailbox holds nothing but the mail that is held up."""
+    info = await engine.wire.api("CONSUMER.INFO.RUNS.agent-a")
+    return info["num_pending"] == 0 and info["num_ack_pending"] == 1
 
 
 async def _has(engine: Engine, run: str, result: str) -> bool:

@@ -37,13 +37,23 @@ async def test_each_success_doubles_how_many_may_call_it() -> None:
     pace = Pace()
     pace.asked_for(REST)
     async with pace.turn(1, LONG):
-        pace.succeeded()
+        pace.succeeded(pace.now)
     for allowed in (2, 4, 8):
         async with AsyncExitStack() as turns:
             for _ in range(allowed):
                 assert await turns.enter_async_context(pace.turn(1, 0.001))
             assert not await tried(pace)
-        pace.succeeded()
+        pace.succeeded(pace.now)
+
+
+async def test_what_began_before_a_rest_says_nothing_about_it() -> None:
+    pace = Pace()
+    began = pace.now
+    pace.asked_for(REST)
+    for _ in range(6):
+        pace.succeeded(began - 0.001)
+    async with pace.turn(1, LONG):
+        assert not await tried(pace)
 
 
 async def test_a_shorter_rest_does_not_end_a_longer_one() -> None:
@@ -105,5 +115,5 @@ async def test_a_channel_is_stuck_until_a_call_succeeds() -> None:
     pace.asked_for(REST)
     async with pace.turn(1, LONG):
         assert pace.stuck_for >= REST * 0.9
-        pace.succeeded()
+        pace.succeeded(pace.now)
     assert pace.stuck_for < REST
