@@ -111,9 +111,7 @@ class SecretStore:
         item = await self._bucket.get(name) or await self._bucket.get_newest(name)
         record = _read(item)
         if record is None:
-            raise SecretMissing(
-                f"the bucket {self._bucket.name} has no record {name}: it was removed"
-            )
+            raise SecretMissing(f"bucket {self._bucket.name} has no record {name}: it was removed")
         return await self._unwrapped(name, record)
 
     async def generation(self, name: str) -> int:
@@ -360,11 +358,9 @@ class SecretStore:
             context = self._context(name, record.generation)
             joined = await self._ring.unwrap(record.ring, record.wrapped, context)
             wrapped = await self._ring.wrap(primary, joined, context)
-            rewrapped = msgspec.structs.replace(record, ring=primary, wrapped=wrapped)
+            data = _encode(msgspec.structs.replace(record, ring=primary, wrapped=wrapped))
             try:
-                revision = await self._bucket.put(
-                    name, _encode(rewrapped), revision=item.revision, keep_old=True
-                )
+                revision = await self._bucket.put(name, data, revision=item.revision, keep_old=True)
             except Conflict:
                 continue
             await self._bucket.wipe(name, revision)
