@@ -108,8 +108,9 @@ def is_being_restored(config: dict[str, Any]) -> bool:
 
 def taken_over_from(config: dict[str, Any]) -> str:
     """The API of the cluster from which a stream is being taken over; empty: it is not."""
-    mark: str = (config.get("metadata") or {}).get(_RESTORING, "")
-    return mark.removeprefix(_TAKEOVER) if mark.startswith(_TAKEOVER) else ""
+    metadata: dict[str, str] = config.get("metadata") or {}
+    held = metadata.get(_RESTORING, "")
+    return held.removeprefix(_TAKEOVER) if held.startswith(_TAKEOVER) else ""
 
 
 def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:
