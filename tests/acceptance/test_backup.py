@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import pytest
@@ -312,8 +312,11 @@ async def test_a_full_disk_is_said(
 ) -> None:
     settings = ConnectionSettings(servers=(own_server.url,))
     await provision(app, settings)
-    full = Path("/dev/full")
-    monkeypatch.setattr(BackupFolder, "new_stream", lambda *_: full.open("wb"))
+
+    def full(*_: Any) -> BinaryIO:
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr(BackupFolder, "new_stream", full)
     with pytest.raises(BackupUnusable, match="make room, and back up to a new folder"):
         await back_up(settings, tmp_path / "saved")
 

@@ -128,7 +128,7 @@ async def _is(what: bool) -> bool:  # noqa: FBT001
 async def _acked(engine: Engine) -> bool:
     """Whether the agent's mailbox holds nothing but the mail that is held up."""
     info = await engine.wire.api("CONSUMER.INFO.RUNS.agent-a")
-    return info["num_pending"] == 0 and info["num_ack_pending"] == 1
+    return (info["num_pending"], info["num_ack_pending"]) == (0, 1)
 
 
 async def _has(engine: Engine, run: str, result: str) -> bool:

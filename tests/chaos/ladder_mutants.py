@@ -82,11 +82,11 @@ def rung_before_its_time() -> None:
 
         return now
 
-    def never(_: Any) -> Any:
-        return lambda *_: False
+    def never(*_: Any) -> bool:
+        return False
 
     replace(rungs.Rungs, "_arm", make)
-    replace(rungs, "_is_put_off", never)  # or it is armed again until its time has come
+    replace(rungs, "_is_put_off", lambda _: never)  # or it is armed again until its time has come
 
 
 def rungs_not_armed() -> None:
