@@ -11,11 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from .errors import TopologyMismatch
-from .ownership import being_taken_over
+from .ownership import being_taken_over, without_server
 
 _SOURCE: Final = "layby.source"
 """Metadata of a mirror: the configuration of its source."""
-_OF_SERVER: Final = "_nats."
 _SAME: Final = (
     "name",
     "storage",
@@ -37,8 +36,7 @@ def can_be_mirrored(source: dict[str, Any]) -> bool:
 
 def mirror_of(source: dict[str, Any], api: str, replicas: int) -> dict[str, Any]:
     """The configuration of a mirror; `api` is what the subjects of its source's API begin with."""
-    metadata: dict[str, str] = source.get("metadata") or {}
-    own = {key: text for key, text in metadata.items() if not key.startswith(_OF_SERVER)}
+    own = without_server(source.get("metadata"))
     noted = {**source, "metadata": own}
     return {
         **{key: source[key] for key in _SAME if key in source},

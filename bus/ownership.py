@@ -20,6 +20,8 @@ _RESTORING: Final = "layby.restoring"
 """Metadata of a stream until all of its backup is restored, or all of a takeover is done."""
 _TAKEOVER: Final = "take-over "
 """The start of that mark in a takeover; what is mirrored follows."""
+_OF_SERVER: Final = "_nats."
+"""Prefix of the metadata keys of the server."""
 _FORM: Final = "1"
 _UNMARKED: Final = {
     "retention": "limits",
@@ -92,6 +94,11 @@ def being_restored(config: dict[str, Any]) -> dict[str, Any]:
 def being_taken_over(config: dict[str, Any], api: str) -> dict[str, Any]:
     """The same in a takeover; `api` is what the subjects of the other cluster's API begin with."""
     return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: _TAKEOVER + api}}
+
+
+def without_server(metadata: dict[str, str] | None) -> dict[str, str]:
+    """Metadata without what the server adds by itself, and takes from nobody."""
+    return {key: text for key, text in (metadata or {}).items() if not key.startswith(_OF_SERVER)}
 
 
 def restored(config: dict[str, Any]) -> dict[str, Any]:

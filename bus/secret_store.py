@@ -115,7 +115,7 @@ class SecretStore:
         return await self._unwrapped(name, record)
 
     async def generation(self, name: str) -> int:
-        """The generation of a record, read from the stream's leader; 0: there is no such record."""
+        """The generation of a record, read from the stream's leader; 0 if it does not exist."""
         record = _read(await self._bucket.get_newest(name))
         return 0 if record is None else record.generation
 

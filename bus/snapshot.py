@@ -56,7 +56,7 @@ async def save(
     `report` is called with the number of bytes of each chunk.
 
     Raises:
-        StreamMissing: there is no such stream.
+        StreamMissing: the stream does not exist.
         PermissionDenied: this user may not do this.
         PublishUnconfirmed: the server stopped sending.
         BusError: the server broke off, and says why.

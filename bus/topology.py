@@ -62,7 +62,7 @@ class Provisioner:
         None: one for a new stream, and as many as an existing one has. With `limits`, existing
         streams without byte limits get those of new ones. `prune`: what to do with what the app no
         longer declares; None: nothing. `begin`: where new consumers begin in a
-        takeover; None: this is no takeover.
+        takeover; None if this is not a takeover.
         """
         self._begin = begin
         self._limits = limits

@@ -39,7 +39,7 @@ _TRIES = 20
 """Times that an act is tried to be recorded while others change its question."""
 _REMEMBERED = 10_000
 _END = 2**63
-"""Behind every place in a stream."""
+"""After the last sequence of any stream."""
 _LATE = frozenset({"already_answered", "too_late"})
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 
@@ -97,7 +97,7 @@ class Acts:
     async def record_in_time(self, live: LiveRun, question: str) -> None:
         """Record what was said to an open question by its deadline, and nobody has handled yet.
 
-        Whoever is delivered it later finds it in the log.
+        If it is delivered later, its handler finds it in the log.
 
         Raises:
             NotYet: the question has changed meanwhile.
@@ -181,9 +181,9 @@ class Acts:
     async def _record_earlier(
         self, live: LiveRun, meant: ParkedQuestion, before: int, record: ParkedRecord
     ) -> bool:
-        """Record what was said to a question before a place in the stream of answers.
+        """Record what was said before a place in the stream and was not recorded yet.
 
-        It is in nobody's hands. Raises Fenced.
+        Raises Fenced.
 
         Returns whether there was any.
 

@@ -2,7 +2,7 @@
 
 The server only counts deliveries. A card that has waited for a channel which rests was delivered,
 too, and did not fail: so failures are counted here, in memory. That paces, and decides nothing
-else. Another worker, or the next, starts anew, with what the card's age tells.
+else. Another worker starts counting at zero, and knows only how old the card is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Message(Protocol):
 
 
 class CardAttempts:
-    """What one worker knows of the messages that one channel could not do justice to."""
+    """What one worker knows of the messages that one channel failed to show."""
 
     def __init__(self) -> None:
         self._failures: Bounded[int, int] = Bounded(_REMEMBERED)

@@ -1,6 +1,6 @@
 """When a channel may be called that has asked for time: after its rest once, then more often.
 
-Whoever wants to call it waits for a turn, and the oldest message has the first. A channel that
+Each caller waits for a turn, and the oldest message has the first one. A channel that
 takes one card a second so gets about one a second from each worker, however many wait: those that
 have no turn stay with the worker, or in their mailbox, and are not handed back and forth.
 

@@ -18,7 +18,13 @@ from ..bus import snapshot
 from ..bus.errors import BusError, LaybyError, PermissionDenied, StoreFull, StreamMissing
 from ..bus.inventory import consumers
 from ..bus.opened import opened
-from ..bus.ownership import being_restored, is_being_restored, restored, taken_over_from
+from ..bus.ownership import (
+    being_restored,
+    is_being_restored,
+    restored,
+    taken_over_from,
+    without_server,
+)
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 from .backup_folder import BackupFolder, Manifest, Part, Position
@@ -239,18 +245,13 @@ async def _take_back(requests: Requests, position: Position) -> bool:
         "opt_start_seq": position.floor + 1,
     }
     config.pop("opt_start_time", None)
-    config["metadata"] = _without_server(config.get("metadata") or {})
+    config["metadata"] = without_server(config.get("metadata"))
     body = {"stream_name": position.stream, "config": config}
     await requests.api(f"CONSUMER.CREATE.{name}", body)
     return True
 
 
 _NO_CONSUMER: Final = 10014
-_OF_SERVER: Final = "_nats."
-
-
-def _without_server(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: text for key, text in metadata.items() if not key.startswith(_OF_SERVER)}
 
 
 async def _release(requests: Requests, stream: str) -> None:

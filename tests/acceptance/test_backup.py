@@ -91,6 +91,18 @@ class Shop:
         row = await until(look, WITHIN)
         return str((await self.client.show(row.id)).result)
 
+    async def goes_on(self, opened: list[tuple[str, str]], answered: list[str]) -> None:
+        """See that all that was opened ends as it should, and that what is new works too."""
+        talking = asyncio.create_task(self.people())
+        for ticket, kind in opened:
+            await self.ends(ticket, kind, answered)
+        talking.cancel()
+        await self.open("later", "works")
+        assert await self.result("later") == "packed"
+        findings = await self.client.doctor()
+        assert [each for each in findings if each.level == "error"] == []
+        assert await self.client.dead() == []
+
     async def ends(self, ticket: str, kind: str, answered: list[str]) -> None:
         """Check that a ticket ends as it should; `answered`: those that need no answer."""
         expected = {"works": "packed", "sleeps": "slept", "talks": "talked"}.get(
@@ -169,15 +181,7 @@ async def test_whatever_was_acknowledged_before_a_backup_goes_on_after_its_resto
         try:
             for _ in range(2):
                 await asyncio.to_thread(new.start_worker)
-            talking = asyncio.create_task(new.people())
-            for ticket, kind in opened:
-                await new.ends(ticket, kind, answered)
-            talking.cancel()
-            await new.open("later", "works")
-            assert await new.result("later") == "packed"
-            findings = await new.client.doctor()
-            assert [each for each in findings if each.level == "error"] == []
-            assert await new.client.dead() == []
+            await new.goes_on(opened, answered)
         finally:
             await asyncio.to_thread(new.desk.stop_workers)
         done = new.charged()

@@ -106,15 +106,7 @@ async def test_the_standby_finishes_what_its_mirrors_hold(
             assert await commands_left(second.url) == 0, "what has an outcome is not done again"
             try:
                 await asyncio.to_thread(new.start_worker)
-                talking = asyncio.create_task(new.people())
-                for ticket, kind in opened_before:
-                    await new.ends(ticket, kind, answered)
-                talking.cancel()
-                await new.open("later", "works")
-                assert await new.result("later") == "packed"
-                findings = await new.client.doctor()
-                assert [each for each in findings if each.level == "error"] == []
-                assert await new.client.dead() == []
+                await new.goes_on(opened_before, answered)
             finally:
                 await asyncio.to_thread(new.desk.stop_workers)
             assert max(new.charged().values()) <= 2
