@@ -47,3 +47,4 @@ async def test_whoever_is_asked_too_sees_the_question_and_its_ladder(layby_runni
         page = await visitor.ask("GET", f"/runs/{run}", X_Forwarded_User="ann")
         assert "Asks role:lead too" in page.body
         assert "Reminder" in page.body
+        assert "Question to boss and lead" in page.body

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from layby.bus.log import LogMessage
 from layby.client import Client
+from layby.console.login.session import Rights
 from layby.console.waterfall.thread import Thread, threads
 from layby.console.waterfall.watched import WatchedRun
+from layby.runtime.act_records import Passed
 from layby.runtime.entry import (
     NULL,
     Answered,
@@ -20,6 +22,7 @@ from layby.runtime.entry import (
     Started,
 )
 from layby.runtime.envelope import Envelope, encode
+from layby.runtime.quorum import Quorum
 
 STARTED = Started(workflow="ask", actor="workflow-ask", version="1", ticket="T1", event=Raw(b"{}"))
 
@@ -92,3 +95,14 @@ def test_a_question_is_withdrawn_when_its_run_ends() -> None:
         assert not found.open
         assert told(found) == ["asked", "withdrawn"]
         assert found.node.note == "withdrawn"
+
+
+def test_every_role_that_is_asked_is_named_and_may_answer() -> None:
+    groups = Quorum(number=2, groups={"developer": 1, "legal": 1})
+    passed = Passed(
+        id="q1", role="", by="ada", at=15.0, seq=2, vouched="nats", rung=0, to="role:lead"
+    )
+    found = thread(asked(quorum=groups), passed)
+    assert found.roles == ("developer", "legal", "lead")
+    assert found.may_answer(Rights(roles=frozenset({"lead"})))
+    assert not found.may_answer(Rights(roles=frozenset({"sales"})))

@@ -85,7 +85,7 @@ class RunView:
     def status_words(self) -> str:
         """The status in words."""
         if self.status == "waiting" and self.question is not None:
-            return f"waiting for {self.question.asked.role}"
+            return f"waiting for {' and '.join(self.question.roles)}"
         return _WORDS.get(self.status, self.status.replace("_", " "))
 
     @property

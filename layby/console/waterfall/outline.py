@@ -15,6 +15,7 @@ from ...runtime.card_records import Notified, Undelivered
 from ...runtime.entry import ROOT, Failure
 from ...runtime.ladder_records import PlannedRung, Reached
 from ...runtime.opened_records import Heard
+from ...runtime.quorum import roles_of
 from ...runtime.state import ANSWERED, NO_QUORUM, Question
 from ...runtime.streaming import step_name
 from ...runtime.vouching import Signers
@@ -157,7 +158,7 @@ class Outline(RowTree):
     def asked(self, record: entry.Asked) -> Iterable[None]:
         slot = (record.frame, record.key)
         holder = self._holder(*slot)
-        node = self._open("people", record.role, holder, self._at)
+        node = self._open("people", " and ".join(roles_of(record)), holder, self._at)
         node.note, node.question, node.deadline = "open", record.id, record.deadline
         node.parts.append(Part("unseen", self._at, None))
         self._slots[slot] = self.questions[record.id] = node

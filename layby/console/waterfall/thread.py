@@ -9,14 +9,16 @@ from ...runtime import entry
 from ...runtime.act_records import ClaimedQuestion, Declined, Passed
 from ...runtime.ask_back_records import AskedBack, Replied
 from ...runtime.card_records import Notified, Undelivered
-from ...runtime.ladder import NO_LADDER
+from ...runtime.ladder import NO_LADDER, ROLE
 from ...runtime.ladder_records import ESCALATION, REMINDER, PlannedRung, Reached, told
 from ...runtime.opened_records import Heard, OpenedQuestion
+from ...runtime.quorum import roles_of
 from ...runtime.state import NO_QUORUM, OPEN
 from ...runtime.tally import standing_of
 from ...runtime.times import iso
 from ...views.card_lines import card_words
 from ...views.said_line import said_line
+from ..login.session import Rights
 from .detail import records
 from .node import Node
 from .watched import WatchedRun
@@ -75,6 +77,7 @@ class Thread:
         by: Who answered it.
         rungs: Its ladder.
         reached: The places of the rungs that were reached.
+        asked_too: Whom rungs and people have asked too, `role:lead` or `person:cto`.
     """
 
     id: str
@@ -85,11 +88,22 @@ class Thread:
     by: str = ""
     rungs: list[PlannedRung] = field(default_factory=list[PlannedRung])
     reached: set[int] = field(default_factory=set[int])
+    asked_too: list[str] = field(default_factory=list[str])
 
     @property
     def deadline(self) -> str:
         """When it is over without an answer."""
         return iso(self.asked.deadline)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that are asked, those that it was escalated to included."""
+        also = (to.removeprefix(ROLE) for to in self.asked_too if to.startswith(ROLE))
+        return tuple(dict.fromkeys((*roles_of(self.asked), *also)))
+
+    def may_answer(self, rights: Rights) -> bool:
+        """Whether somebody with these rights may answer for one of the roles."""
+        return any(rights.answers(role) for role in self.roles)
 
     @property
     def asked_at(self) -> str:
@@ -148,6 +162,7 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
         case Reached():
             if record.rung < len(thread.rungs):
                 thread.reached.add(record.rung)
+                thread.asked_too.append(thread.rungs[record.rung].to)
                 words = _words(thread.rungs[record.rung])
                 moment = Moment(what="rung", at=iso(at), rung=words, by=told(record))
                 thread.moments.append(moment)
@@ -170,6 +185,7 @@ def _add(run: WatchedRun, thread: Thread, number: str, at: float, record: entry.
 def _add_said(thread: Thread, record: Heard, at: float) -> None:
     if isinstance(record, Passed):
         thread.reached.add(record.rung)
+        thread.asked_too.append(record.to)
     line = said_line(record)
     stored = None if isinstance(record, Replied) else record  # in the stream of answers
     moment = Moment(
