@@ -223,6 +223,19 @@ def test_doctor_reports_a_broken_event(desk: Desk) -> None:
     assert letters["advice"]
 
 
+def test_dead_letters_are_listed_newest_first_up_to_a_limit(desk: Desk) -> None:
+    assert desk.run("dead", "list", "--limit", "2").stdout == "no dead letters\n"
+    desk.start_worker()
+    for number in range(3):
+        desk.json("send", "desk.ticket.opened", f'{{"nobody": {number}}}', code=1)
+    desk.sooner_or_later(lambda: len(desk.json("dead", "list")) == 3)
+    ids = [row["id"] for row in desk.json("dead", "list")]
+    assert ids == sorted(ids, reverse=True)
+    listed = desk.run("dead", "list", "--limit", "2")
+    assert "there are more than these 2" in listed.stderr
+    assert [row["id"] for row in desk.json("dead", "list", "--limit", "2")] == ids[:2]
+
+
 def test_provisioning_twice_changes_nothing(desk: Desk) -> None:
     for _ in range(2):
         findings = desk.json("provision", "desk:app")

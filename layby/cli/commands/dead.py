@@ -8,7 +8,8 @@ import typer
 
 from ..invocation import Invocation, command, group
 from ..options.common import As, Reason
-from ..screen.output import print_json, stdout
+from ..options.filters import Limit
+from ..screen.output import print_json, stderr, stdout
 from ..target.connection import with_client
 from ..target.worker_commands import with_workers
 
@@ -37,12 +38,13 @@ def register(app: typer.Typer) -> None:
 
 
 @command
-def list_(call: Invocation) -> None:
-    """List the dead letters, oldest first, each with its reason.
+def list_(call: Invocation, limit: Limit = 50) -> None:
+    """List the dead letters, newest first, each with its reason.
 
     Example: layby dead list
     """
-    rows = with_client(call, lambda client: client.dead())
+    rows = with_client(call, lambda client: client.dead(limit + 1))
+    more, rows = len(rows) > limit, rows[:limit]
     if call.json:
         print_json(rows)
     elif rows:
@@ -51,6 +53,8 @@ def list_(call: Invocation) -> None:
         stdout().print(dead_table(rows))
     else:
         stdout().print("no dead letters", style="dim")
+    if more:
+        stderr().print(f"there are more than these {limit}: raise --limit to see them", style="dim")
 
 
 @command
