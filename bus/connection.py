@@ -123,6 +123,11 @@ class Connection:
         return self._client.version
 
     @property
+    def is_clustered(self) -> bool:
+        """Whether the server is one of a cluster."""
+        return self._client.is_clustered
+
+    @property
     def demands_login(self) -> bool:
         """Whether the server requires a login."""
         return self._client.demands_login
@@ -326,6 +331,11 @@ class _Client(Wire):
     def version(self) -> str:
         """The version that the server reports."""
         return str(self._server_info.get("version", ""))
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server is one of a cluster."""
+        return bool(self._server_info.get("cluster"))
 
 
 def check_version(version: str, where: str = "The server") -> None:

@@ -10,6 +10,7 @@ from .names import Names
 from .specs import SourceSpec, StreamSpec
 from .token import encode
 
+_FORM: Final = "1"
 MARK: Final = "layby"
 """Metadata of everything that Layby creates."""
 _PREFIX: Final = "layby.prefix"
@@ -20,9 +21,10 @@ _RESTORING: Final = "layby.restoring"
 """Metadata of a stream until all of its backup is restored, or all of a takeover is done."""
 _TAKEOVER: Final = "take-over "
 """The start of that mark in a takeover; what is mirrored follows."""
+_TO_GO: Final = "replace"
+"""That mark on a stream that is there still, and is to make room for one of the backup."""
 _OF_SERVER: Final = "_nats."
 """Prefix of the metadata keys of the server."""
-_FORM: Final = "1"
 _UNMARKED: Final = {
     "retention": "limits",
     "discard": "old",
@@ -86,14 +88,26 @@ def is_anothers(found: dict[str, Any], names: Names) -> bool:
     return MARK in (found.get("metadata") or {}) and not is_marked(found, names)
 
 
-def being_restored(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a stream with a mark that keeps workers away."""
-    return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: _FORM}}
+def being_restored(config: dict[str, Any], backup: str = _FORM) -> dict[str, Any]:
+    """The configuration of a stream with a mark that keeps workers away.
+
+    `backup`: the one that all of it was restored from. Left out: that is not done yet.
+    """
+    return _marked(config, backup)
+
+
+def to_be_replaced(config: dict[str, Any]) -> dict[str, Any]:
+    """The same of a stream that is there, and will be removed for one of a backup."""
+    return _marked(config, _TO_GO)
 
 
 def being_taken_over(config: dict[str, Any], api: str) -> dict[str, Any]:
     """The same in a takeover; `api` is what the subjects of the other cluster's API begin with."""
-    return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: _TAKEOVER + api}}
+    return _marked(config, _TAKEOVER + api)
+
+
+def _marked(config: dict[str, Any], value: str) -> dict[str, Any]:
+    return {**config, "metadata": {**(config.get("metadata") or {}), _RESTORING: value}}
 
 
 def without_server(metadata: dict[str, str] | None) -> dict[str, str]:
@@ -109,15 +123,25 @@ def restored(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_being_restored(config: dict[str, Any]) -> bool:
-    """Whether a stream belongs to a backup of which not all is restored."""
-    return _RESTORING in (config.get("metadata") or {}) and not taken_over_from(config)
+    """Whether a stream belongs to a backup of which not all is restored, or makes room for it."""
+    return bool(_mark_of(config)) and not taken_over_from(config)
+
+
+def restored_of(config: dict[str, Any]) -> str:
+    """What a stream was restored from while other streams are missing; empty: it was not."""
+    held = _mark_of(config)
+    return held if is_being_restored(config) and held != _TO_GO else ""
 
 
 def taken_over_from(config: dict[str, Any]) -> str:
     """The API of the cluster from which a stream is being taken over; empty: it is not."""
-    metadata: dict[str, str] = config.get("metadata") or {}
-    held = metadata.get(_RESTORING, "")
+    held = _mark_of(config)
     return held.removeprefix(_TAKEOVER) if held.startswith(_TAKEOVER) else ""
+
+
+def _mark_of(config: dict[str, Any]) -> str:
+    metadata: dict[str, str] = config.get("metadata") or {}
+    return metadata.get(_RESTORING, "")
 
 
 def was_made_before(spec: StreamSpec, found: dict[str, Any]) -> bool:

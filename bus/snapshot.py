@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from .connection import Connection
-from .errors import BusError, PublishUnconfirmed
+from .errors import BusError, PublishUnconfirmed, class_for
 from .requests import Requests
 from .wire import Message
 
@@ -148,6 +148,7 @@ async def restore(
 
     Raises:
         PermissionDenied: this user may not do this.
+        StoreFull: there is no room for it.
         PublishUnconfirmed: no reply came, so whether the stream exists is unknown.
         BusError: the server refuses, for instance because such a stream exists, or the chunks are
             not those of a snapshot.
@@ -174,8 +175,7 @@ def _checked(stream: str, msg: Message) -> dict[str, Any]:
     reply: dict[str, Any] = msgspec.json.decode(msg.data)
     error = reply.get("error")
     if error:
-        raise BusError(
-            f"stream {stream} cannot be restored: {error.get('description', 'refused')}",
-            code=int(error.get("err_code", 0)),
-        )
+        code = int(error.get("err_code", 0))
+        why = error.get("description", "refused")
+        raise class_for(code)(f"stream {stream} cannot be restored: {why}", code=code)
     return reply

@@ -82,6 +82,7 @@ async def _back_up(
             release=release(),
             server=bus.connection.server_version,
             positions=positions,
+            ends={info["config"]["name"]: int(info["state"]["last_seq"]) for info in infos},
         )
         folder.write(manifest)
         streams = sorted((info["config"]["name"] for info in infos), key=order(names))
@@ -106,6 +107,11 @@ def order(names: Names) -> Callable[[str], tuple[int, str]]:
         return first.get(stream, last.get(stream, derived)), stream
 
     return place
+
+
+def is_saved_first(stream: str, names: Names) -> bool:
+    """Whether a stream is saved before all others, with its consumers as they are then."""
+    return stream in {names.stream(name) for name in _FIRST}
 
 
 def _full(name: str, names: Names) -> str:
@@ -134,7 +140,7 @@ def _check(infos: list[dict[str, Any]], names: Names) -> None:
 
 async def _positions(bus: Bus, streams: list[str]) -> tuple[Position, ...]:
     """Where the consumers of these streams are, those of the first streams excepted."""
-    first = {bus.requests.names.stream(name) for name in _FIRST}
+    names = bus.requests.names
     return tuple(
         [
             Position(
@@ -144,7 +150,7 @@ async def _positions(bus: Bus, streams: list[str]) -> tuple[Position, ...]:
                 config=info["config"],
             )
             for stream in streams
-            if stream not in first
+            if not is_saved_first(stream, names)
             for info in await consumers(bus.requests, stream)
             if info["config"].get("durable_name")
         ]

@@ -78,6 +78,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     server: str = ""
     """The version of nats-server."""
     positions: tuple[Position, ...] = ()
+    ends: dict[str, int] = {}
+    """The last sequence of each stream when the backup began."""
     parts: tuple[Part, ...] = ()
     """The streams, in the order in which they were saved."""
 
@@ -85,6 +87,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Bytes of all files."""
         return sum(part.size for part in self.parts)
+
+    @property
+    def id(self) -> str:
+        """Tells this backup from others."""
+        return hashlib.sha256(msgspec.json.encode((self.begun_at, self.parts))).hexdigest()[:16]
 
 
 class _About(msgspec.Struct, frozen=True):

@@ -1,33 +1,34 @@
 """Restores a backup: checks it, makes its streams, and takes its consumers back to where they were.
 
-Each stream has a mark until all of them are there, with which no worker starts. So a restore that
-broke off is recognized, and is repeated from its beginning.
+Each stream has a mark until all of them are there, with which no worker starts. Streams that are
+replaced are removed one at a time, each right before its own from the backup is made: if that
+breaks off, the others are as they were. A restore that is repeated goes on where it ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from ..bus import snapshot
-from ..bus.errors import BusError, LaybyError, PermissionDenied, StoreFull, StreamMissing
-from ..bus.inventory import consumers
+from ..bus.errors import BusError, PermissionDenied, StoreFull, StreamMissing
 from ..bus.opened import opened
-from ..bus.ownership import (
-    being_restored,
-    is_being_restored,
-    restored,
-    taken_over_from,
-    without_server,
-)
+from ..bus.ownership import being_restored, restored, to_be_replaced
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
-from .backup_folder import BackupFolder, Manifest, Part, Position
+from ..bus.subjects import overlaps
+from .backing_up import is_saved_first
+from .backup_folder import BackupFolder, BackupUnusable, Manifest, Part
+from .positions import begin_again, take_back
+from .restore_plan import Held, Plan, RestoreRefused, info_of, plan_of
+from .room import NoRoom, fitted
+
+__all__ = ["Held", "NoRoom", "RestoreBroken", "RestoreRefused", "RestoredBackup", "restore"]
 
 _CHUNK: Final = 128 * 1024
 _TRIES: Final = 5
@@ -36,15 +37,8 @@ _PAUSE: Final = 1.0
 _QUICK: Final = 10.0
 
 
-class RestoreRefused(LaybyError):
-    """A backup is not restored, because something is in its way. Nothing was changed."""
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream that is on the server and in the backup."""
-
-    stream: str
-    messages: int
+class RestoreBroken(BusError):
+    """A restore broke off. No worker starts until it is repeated and succeeds."""
 
 
 class RestoredBackup(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,15 +49,8 @@ class RestoredBackup(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...]
     consumers: int
     """How many consumers were taken back to where they were when the backup began."""
-
-
-class _Plan(NamedTuple):
-    """What is to be done on the server before a backup is restored."""
-
-    remove: list[str]
-    """Streams that have to go."""
-    held: list[Held]
-    """Those among them that hold something."""
+    smaller: tuple[str, ...] = ()
+    """Streams whose size limit was made smaller, because the server cannot reserve what it was."""
 
 
 async def restore(
@@ -86,84 +73,52 @@ async def restore(
     Raises:
         BackupUnusable: the folder is not a whole backup. Nothing was changed.
         RestoreRefused: streams hold something, or workers run. Nothing was changed.
-        BusError: it broke off. No worker starts until it is repeated and succeeds.
+        NoRoom: the server or the account cannot store so much. Nothing was changed.
+        RestoreBroken: it broke off; the message says which streams are there. Repeated, it goes on.
+        BusError: the server refuses or is gone. Nothing was changed.
     """
     folder = BackupFolder(path)
     manifest = folder.read()
     for part in manifest.parts:
         folder.check(part)
     async with opened(settings, prefix=manifest.prefix) as bus:
-        plan = await _plan(bus.requests, manifest)
+        plan = await plan_of(bus.requests, folder, manifest, replicas)
         if plan.held and not may_replace(plan.held):
             names = ", ".join(held.stream for held in plan.held)
             raise RestoreRefused(
                 f"there is something in {names}: a backup is restored into an account without "
                 "these streams; or replace them with --replace"
             )
-        for stream in plan.remove:
-            await _delete(bus.requests, stream)
-        work = _Restore(bus.requests, folder, replicas, report)
-        for part in manifest.parts:
-            await work.stream(part)
-        moved = [await _take_back(bus.requests, each) for each in manifest.positions]
+        made = await fitted(bus, plan.made, plan.old.values())
+        smaller = [
+            each.config["name"]
+            for each, asked in zip(made, plan.made, strict=True)
+            if each != asked
+        ]
+        plan = plan._replace(made=made)
+        await _keep_workers_away(bus.requests, plan)
+        work = _Restore(bus.requests, folder, manifest, plan, report)
+        await work.all()
         for part in manifest.parts:
             await _release(bus.requests, part.stream)
     return RestoredBackup(
         begun_at=manifest.begun_at,
         streams=tuple(part.stream for part in manifest.parts),
-        consumers=sum(moved),
+        consumers=work.moved,
+        smaller=tuple(smaller),
     )
 
 
-async def _plan(requests: Requests, manifest: Manifest) -> _Plan:
-    """What is in the way of a backup. Raises RestoreRefused if a worker runs."""
-    plan = _Plan([], [])
-    timers = requests.names.stream("TIMERS")
-    for part in manifest.parts:
-        info = await _info(requests, part.stream)
-        if info is None:
-            continue
-        config, state = info["config"], info["state"]
-        if taken_over_from(config):
-            raise RestoreRefused(
-                f"stream {part.stream} belongs to a takeover that broke off, and may hold more "
-                "than the backup: run `layby standby take-over` to its end; or restore into an "
-                "account without these streams"
-            )
-        plan.remove.append(part.stream)
-        messages = int(state["messages"])
-        if messages and not _is_only_restored(config, state, part, timers):
-            plan.held.append(Held(stream=part.stream, messages=messages))
-        for each in await consumers(requests, part.stream):
-            if each.get("num_waiting"):
-                raise RestoreRefused(
-                    f"somebody waits for messages of consumer {each['name']} in stream "
-                    f"{part.stream}: stop all workers, notifiers and consoles first"
-                )
-    return plan
-
-
-def _is_only_restored(
-    config: dict[str, Any], state: dict[str, Any], part: Part, timers: str
-) -> bool:
-    """Whether a stream holds nothing but what a restore that broke off has put there.
-
-    The server itself adds to TIMERS what has come due.
-    """
-    took_more = int(state["last_seq"]) > part.last_seq and part.stream != timers
-    return is_being_restored(config) and not took_more
-
-
-async def _info(requests: Requests, stream: str) -> dict[str, Any] | None:
+async def _keep_workers_away(requests: Requests, plan: Plan) -> None:
+    """Mark the streams that will be replaced; if that fails, none is. Raises BusError."""
     try:
-        return await requests.api(f"STREAM.INFO.{stream}")
-    except StreamMissing:
-        return None
-
-
-async def _delete(requests: Requests, stream: str) -> None:
-    with suppress(StreamMissing):
-        await requests.api(f"STREAM.DELETE.{stream}", timeout=_QUICK)
+        for old in plan.old.values():
+            await _update(requests, to_be_replaced(old.config))
+    except BusError:
+        for old in plan.old.values():
+            with suppress(BusError):
+                await _update(requests, old.config)
+        raise
 
 
 class _Restore:
@@ -173,24 +128,73 @@ class _Restore:
         self,
         requests: Requests,
         folder: BackupFolder,
-        replicas: int | None,
+        manifest: Manifest,
+        plan: Plan,
         report: Callable[[int], None],
     ) -> None:
         self._requests = requests
         self._folder = folder
-        self._replicas = replicas
+        self._manifest = manifest
+        self._parts = plan.parts
+        self._configs = {each.config["name"]: each.config for each in plan.made}
+        self._old = dict(plan.old)
+        """Streams that are still there and have to go."""
         self._report = report
-        self._done = 0
+        self._bytes = 0
+        self._gone: list[str] = []
+        """Streams that were removed, and not made yet."""
+        self._made = [part.stream for part in manifest.parts if part not in plan.parts]
+        self.moved = 0
+        """How many consumers were taken back."""
 
-    async def stream(self, part: Part) -> None:
-        """Make one stream. Raises BusError."""
-        config, state = self._folder.about(part)
-        config = being_restored(config)
-        if self._replicas is not None:
-            config["num_replicas"] = self._replicas
-        before = self._done
+    async def all(self) -> None:
+        """Make all streams that are missing. Raises RestoreBroken."""
+        try:
+            for part in self._parts:
+                await self._stream(part)
+        except (BusError, BackupUnusable, OSError) as error:
+            raise RestoreBroken(f"{error}. {self._left()}", code=_code(error)) from error
+
+    def _left(self) -> str:
+        """What there is now, in words."""
+        missing = {part.stream for part in self._parts} - set(self._made) - self._old.keys()
+        said = [
+            (self._made, "restored"),
+            (self._old, "still as before"),
+            (missing & set(self._gone), "removed and not restored"),
+            (missing - set(self._gone), "not there yet"),
+        ]
+        listed = "; ".join(f"{what}: {', '.join(sorted(of))}" for of, what in said if of)
+        return (
+            f"The restore broke off ({listed}), and no worker starts. Mend the cause, and run the "
+            "same command again: it goes on from here"
+        )
+
+    async def _stream(self, part: Part) -> None:
+        _, state = self._folder.about(part)
+        config = being_restored(self._configs[part.stream])
+        await self._make_way(part.stream, config.get("subjects") or ())
+        await self._make(part, config, state)
+        await self._check(part)
+        await self._take_back(part.stream)
+        info = await self._requests.api(f"STREAM.INFO.{part.stream}")
+        await _update(self._requests, being_restored(info["config"], self._manifest.id))
+        self._made.append(part.stream)
+
+    async def _make_way(self, stream: str, subjects: Iterable[str]) -> None:
+        """Remove what is there under the name of a stream, or has one of its subjects."""
+        for name, old in list(self._old.items()):
+            held: list[str] = old.config.get("subjects") or []
+            if name == stream or any(overlaps(one, two) for one in held for two in subjects):
+                with suppress(StreamMissing):
+                    await self._requests.api(f"STREAM.DELETE.{name}", timeout=_QUICK)
+                self._gone.append(name)
+                del self._old[name]
+
+    async def _make(self, part: Part, config: dict[str, Any], state: dict[str, Any]) -> None:
+        before = self._bytes
         for attempt in range(1, _TRIES + 1):
-            self._done = before
+            self._bytes = before
             try:
                 await snapshot.restore(
                     self._requests, config, state, self._chunks(part), self._count
@@ -199,63 +203,53 @@ class _Restore:
                 raise
             except BusError:
                 # No reply says nothing: the stream may be there all the same.
-                if await _info(self._requests, part.stream) is None:
+                if await info_of(self._requests, part.stream) is None:
                     if attempt == _TRIES:
                         raise
                     await asyncio.sleep(_PAUSE)
                     continue
             break
-        await self._check(part)
 
     async def _check(self, part: Part) -> None:
         """Refuse a stream that lacks messages; old ones may have expired. Raises BusError."""
-        info = await _info(self._requests, part.stream)
+        info = await info_of(self._requests, part.stream)
         last = -1 if info is None else int(info["state"]["last_seq"])
         if last < part.last_seq:
             raise BusError(
                 f"stream {part.stream} ends at {last} and not at {part.last_seq} after its "
-                "restore: run it again, with another copy of the backup"
+                "restore: take another copy of the backup"
             )
 
+    async def _take_back(self, stream: str) -> None:
+        """Let the stream's consumers deliver what was not acknowledged when the backup began."""
+        known: set[str] = set()
+        for position in self._manifest.positions:
+            if position.stream == stream:
+                known.add(position.consumer)
+                self.moved += await take_back(self._requests, position)
+        # The nats CLI notes neither positions nor ends, and the first streams need none.
+        end = self._manifest.ends.get(stream)
+        if end is not None and not is_saved_first(stream, self._requests.names):
+            self.moved += await begin_again(self._requests, stream, end, known)
+
     def _count(self, size: int) -> None:
-        self._done += size
-        self._report(self._done)
+        self._bytes += size
+        self._report(self._bytes)
 
     async def _chunks(self, part: Part) -> AsyncIterator[bytes]:
         for chunk in self._folder.chunks(part, _CHUNK):
             yield chunk
 
 
-async def _take_back(requests: Requests, position: Position) -> bool:
-    """Let a consumer deliver again what had not been acknowledged when the backup began."""
-    name = f"{position.stream}.{position.consumer}"
-    try:
-        info = await requests.api(f"CONSUMER.INFO.{name}")
-    except BusError as error:
-        if error.code != _NO_CONSUMER:
-            raise
-        return False  # it was removed before its stream was saved
-    at = {info[key]["stream_seq"] for key in ("ack_floor", "delivered")}
-    if at == {position.floor}:
-        return False  # it has not moved since
-    await requests.api(f"CONSUMER.DELETE.{name}")
-    config: dict[str, Any] = {
-        **position.config,
-        "deliver_policy": "by_start_sequence",
-        "opt_start_seq": position.floor + 1,
-    }
-    config.pop("opt_start_time", None)
-    config["metadata"] = without_server(config.get("metadata"))
-    body = {"stream_name": position.stream, "config": config}
-    await requests.api(f"CONSUMER.CREATE.{name}", body)
-    return True
-
-
-_NO_CONSUMER: Final = 10014
+def _code(error: Exception) -> int:
+    return error.code if isinstance(error, BusError) else 0
 
 
 async def _release(requests: Requests, stream: str) -> None:
     """Take the mark away that keeps workers from a stream."""
     info = await requests.api(f"STREAM.INFO.{stream}")
-    body = restored(info["config"])
-    await requests.api(f"STREAM.UPDATE.{stream}", body, timeout=_QUICK)
+    await _update(requests, restored(info["config"]))
+
+
+async def _update(requests: Requests, config: dict[str, Any]) -> None:
+    await requests.api(f"STREAM.UPDATE.{config['name']}", config, timeout=_QUICK)

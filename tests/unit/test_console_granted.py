@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from layby.bus.names import Names
+from layby.bus.subjects import overlaps
 from layby.console.login import granted
-from layby.console.login.granted import Told, covers, overlaps
+from layby.console.login.granted import Told, covers
 from layby.console.login.pace import Pace
 
 PLAIN = Names()

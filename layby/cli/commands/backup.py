@@ -81,8 +81,8 @@ def restore(
     """Restore what `layby backup`, or `nats account backup`, has saved.
 
     Stop all workers first, and start them when this has ended. Streams that hold something are
-    replaced only with --replace. If it breaks off, no worker starts: run it again, which begins
-    from the start. Without --replicas, streams have as many copies as they had.
+    replaced only with --replace, and only if there is room. If it breaks off, no worker starts:
+    run it again, which goes on. Without --replicas, streams have as many copies as they had.
 
     Example: layby restore /backups/monday
     """
@@ -107,6 +107,12 @@ def restore(
         print_json(done)
         return
     stdout().print(f"restored {len(done.streams)} streams")
+    if done.smaller:
+        stdout().print(
+            f"the server cannot reserve what they did: {', '.join(done.smaller)} now hold less at "
+            "most; `nats stream edit STREAM --max-bytes` raises that",
+            style="yellow",
+        )
     if done.begun_at:
         stdout().print(f"what was acknowledged before {done.begun_at} is there: start the workers")
     else:

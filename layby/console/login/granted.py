@@ -11,6 +11,7 @@ import msgspec
 from ...bus.errors import BusError, LaybyError
 from ...bus.names import Names
 from ...bus.opened import Bus
+from ...bus.subjects import overlaps
 from ...bus.token import is_word
 from ...runtime.vouched import Via
 from .session import Rights
@@ -133,17 +134,6 @@ def covers(pattern: str, subject: str) -> bool:
         if word not in {"*", narrow[place]}:
             return False
     return len(wide) == len(narrow)
-
-
-def overlaps(one: str, other: str) -> bool:
-    """Whether two patterns have a subject in common."""
-    left, right = one.split("."), other.split(".")
-    for a, b in zip(left, right, strict=False):
-        if ">" in {a, b}:
-            return True
-        if a != b and not {a, b} & {"*"}:
-            return False
-    return len(left) == len(right)
 
 
 def _of(names: Names) -> str:
