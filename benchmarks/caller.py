@@ -15,11 +15,14 @@ from layby.bus.connection import ConnectionSettings
 from layby.bus.keyring import Keyring
 from layby.bus.log import NOBODY, Log, mail, parse
 from layby.bus.opened import opened
+from layby.bus.outbox import Outbox
 from layby.bus.requests import Requests
 
 from . import desk
 from .disk import delay
 from .drive import WITHIN, Board
+
+_ANSWERS = "developer.response.>"
 
 
 class _Question(msgspec.Struct):
@@ -61,7 +64,8 @@ class Caller:
     """One caller on a connection of its own."""
 
     def __init__(self, requests: Requests, trigger: str = desk.TICKET) -> None:
-        self._requests = requests
+        self._outbox = Outbox(requests)
+        requests.confirm_within = WITHIN
         self._log = Log(requests, 1)
         self._trigger = trigger
         self._parked = Board()
@@ -89,7 +93,7 @@ class Caller:
 
     async def send(self, subject: str, **event: Any) -> None:
         """Send an event; return when the server has stored it."""
-        await self._requests.store(subject, msgspec.json.encode(event), timeout=WITHIN)
+        await self._outbox.store(subject, msgspec.json.encode(event))
 
     async def parked(self, ticket: str) -> None:
         """Wait until the ticket's question is there."""
@@ -97,7 +101,7 @@ class Caller:
 
     async def answer(self, ticket: str) -> None:
         """Answer it; return when the server has stored the answer."""
-        await self._requests.store(f"developer.response.{ticket}", b"do it", timeout=WITHIN)
+        await self._outbox.store(f"developer.response.{ticket}", b"do it", family=_ANSWERS)
 
     async def ended(self, ticket: str) -> None:
         """Wait until its run is completed. Raises Failed when it ends otherwise."""

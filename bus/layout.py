@@ -69,6 +69,7 @@ def streams(
             # A full stream refuses events with an error, and never drops an unread one.
             limits={"max_bytes": 4096 * _MIB, "discard": "new"},
             noted=True,
+            outside=True,
         ),
         *(
             StreamSpec(
@@ -103,6 +104,7 @@ def streams(
                 "allow_direct": True,
             },
             limits={"max_bytes": 1024 * _MIB},
+            outside=True,
         ),
         StreamSpec(
             name=name("TIMERS"),

@@ -50,6 +50,9 @@ feature_flags {{ js_ack_fc_v2: false }}  # nats-py cannot read the v2 form of ac
 jetstream {{
   store_dir: {store}
   sync_interval: {sync}
+  limits {{ batch {{
+    max_inflight_per_stream: 16, max_inflight_total: 128, max_msgs: 64, timeout: "5s"
+  }} }}
 }}
 {extra}
 """

@@ -34,6 +34,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     `layby provision --limits` on an existing one that has none."""
     exact: bool = False
     """It must hold exactly these subjects; otherwise missing ones are added."""
+    outside: bool = False
+    """Outsiders may publish to it. It takes batches only where they are asked for, with one copy:
+    what somebody begins and never ends is in no quota, and of several copies in memory."""
     noted: bool = False
     """Its metadata notes which app has declared which of its subjects."""
 

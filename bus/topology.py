@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
+from .group_commit import is_on
 from .ownership import (
     check_source,
     consumer_mark,
@@ -156,8 +157,8 @@ class Provisioner:
         return [*changes, *await self._set_limits(spec), *await self._set_replicas(spec)]
 
     async def _allow_batches(self, spec: StreamSpec, found: dict[str, Any]) -> list[str]:
-        """Let a stream of an earlier release take batches, if this user may change it."""
-        wanted = spec.config.get(BATCHES) and self._may_update
+        """Let an existing stream take batches, if this user may change it."""
+        wanted = self._takes_batches(spec, found["num_replicas"]) and self._may_update
         if not wanted or found.get(BATCHES) or not is_own(spec, found, self._names):
             return []
         found = await self._found(spec.name) or found
@@ -169,6 +170,10 @@ class Provisioner:
         except BusError:
             return []  # it works without them
         return [f"stream {spec.name} now takes batches"]
+
+    def _takes_batches(self, spec: StreamSpec, copies: int) -> bool:
+        asked_for = spec.outside and is_on() and max(copies, self._replicas or 1) == 1
+        return asked_for or bool(spec.config.get(BATCHES))
 
     async def _set_limits(self, spec: StreamSpec) -> list[str]:
         """Limit an existing stream that has no limit. Raises TopologyMismatch."""
@@ -200,6 +205,8 @@ class Provisioner:
             )
         try:
             body = {**found, "num_replicas": wanted}
+            if spec.outside:
+                body[BATCHES] = self._takes_batches(spec, wanted) and bool(found.get(BATCHES))
             await self._requests.api(f"STREAM.UPDATE.{spec.name}", body, timeout=10)
         except BusError as why:
             raise TopologyMismatch(
@@ -275,6 +282,8 @@ class Provisioner:
             "metadata": mark(self._names) | self._notes(spec, {}),
             **spec.config,
         }
+        if self._takes_batches(spec, config["num_replicas"]):
+            config[BATCHES] = True
         for limits in (*_smaller(spec.limits), {}):
             try:
                 body = {**config, **limits}

@@ -6,6 +6,9 @@ import os
 
 from layby.bus import group_commit
 from layby.bus.disk_pace import DiskPace
+from layby.bus.group_commit import GroupCommit
+from layby.bus.outbox import Outbox
+from layby.bus.requests import Requests
 from tests.chaos.replacing import replace
 
 
@@ -32,3 +35,20 @@ def pretend() -> None:
     """Let this process store in batches from now on."""
     os.environ[group_commit.SETTING] = "1"
     replace(group_commit, "DiskPace", lambda _: SlowDisk)
+
+
+class SlowOutbox(Outbox):
+    """An outbox that stores in batches wherever it can, whatever the environment says."""
+
+    def __init__(self, requests: Requests) -> None:
+        super().__init__(requests)
+        self._is_on = True
+        self.groups: dict[str, GroupCommit] = self._groups
+        """By stream: what stores in it."""
+
+    def _learn(self, family: str, stream: str) -> None:
+        super()._learn(family, stream)
+        group = self._groups[stream]
+        if not isinstance(group.pace, SlowDisk):
+            group.pace = SlowDisk()
+            group._is_on = True  # pyright: ignore[reportPrivateUsage]

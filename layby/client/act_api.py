@@ -135,8 +135,8 @@ class ActApi(AnswerApi):
         """
         place = _place(f"{role}.{OPENED}.{encode(ticket)}", by, via)
         body = {"questionId": question_id, **({"channel": channel} if channel else {})}
-        subject = self._names.subject(place)
-        await self._ask(self._requests.store(subject, msgspec.json.encode(body)), subject)
+        storing = self._stored(place, msgspec.json.encode(body))
+        await self._ask(storing, self._names.subject(place))
 
     async def ask_back(
         self,

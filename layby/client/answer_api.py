@@ -12,7 +12,8 @@ from ..actors.people.answer import Receipt
 from ..actors.people.answer_subject import via_subject
 from ..bus.connection import Connection
 from ..bus.errors import LaybyError, NotConnected, PublishUnconfirmed
-from ..bus.requests import Requests
+from ..bus.outbox import Outbox
+from ..bus.requests import PubAck, Requests
 from ..bus.token import encode, is_word
 from ..runtime.signature import HEADER, Signature
 from ..runtime.vouched import VIA, Via
@@ -38,6 +39,7 @@ class AnswerApi:
         self._connection = connection
         self._requests = requests
         self._names = requests.names
+        self._outbox = Outbox(requests)
 
     async def answer(
         self,
@@ -116,8 +118,7 @@ class AnswerApi:
         sub = await nc.subscribe(self._names.subject(f"{role}.receipt.{token}"), cb=receive)
         try:
             await self._subscribed()
-            subject = self._names.subject(place)
-            ack = await self._ask(self._requests.store(subject, data, headers), subject)
+            ack = await self._ask(self._stored(place, data, headers), self._names.subject(place))
             stored = ack.seq
             return await _last(receipts, stored, timeout, further)
         except TimeoutError:
@@ -128,6 +129,14 @@ class AnswerApi:
             ) from None
         finally:
             await sub.unsubscribe()
+
+    async def _stored(
+        self, place: str, data: bytes, headers: dict[str, str] | None = None
+    ) -> PubAck:
+        """Store what somebody says; what is said in the same way is in the same stream."""
+        role, noun, _ = place.split(".", 2)
+        family = self._names.subject(f"{role}.{noun}.>")
+        return await self._outbox.store(self._names.subject(place), data, headers, family=family)
 
     async def questions(
         self,

@@ -107,7 +107,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
         with sending(subject) as trace:
             headers = {**({"Nats-Msg-Id": event_id} if event_id else {}), **trace}
-            ack = await self._ask(self._requests.store(subject, body, headers), subject)
+            ack = await self._ask(self._outbox.store(subject, body, headers), subject)
         return Sent(stream=ack.stream, seq=ack.seq, duplicate=ack.duplicate)
 
     async def dispatch(
@@ -138,7 +138,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
             NotATrigger: it triggers no workflow, or it belongs to the server or to Layby.
         """
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)
-        dispatch = Dispatch(self._connection, self._requests)
+        dispatch = Dispatch(self._connection, self._requests, self._outbox)
         sending = dispatch.send(subject, body, event_id, within, raw=raw, internal=internal)
         sent: Dispatched = await self._ask(sending, subject)
         return sent

@@ -80,7 +80,7 @@ class AnswerDesk(AnswerApi):
         plain = f"{said.role}.{_NOUNS[said.says]}.{encode(said.ticket)}"
         place = via_subject(plain, said.person, via)
         if said.says == OPENED:
-            await self._requests.store(self._names.subject(place), data)
+            await self._stored(place, data)
             return Outcome(outcome="stored", by=said.person)
         try:
             receipt = await self._say(place, data, timeout=self._patience)

@@ -17,6 +17,7 @@ from ..bus.dead import DeadLetter
 from ..bus.errors import BusError, KeyMissing, LaybyError, PermissionDenied
 from ..bus.log import Log, parse
 from ..bus.names import EVENTS, Names
+from ..bus.outbox import Outbox
 from ..bus.ownership import covers, is_anothers
 from ..bus.requests import PubAck, Requests
 from ..bus.token import slug
@@ -68,9 +69,10 @@ def check_event_subject(subject: str, names: Names) -> None:
 class Dispatch:
     """Sends one event, and finds out who handles it."""
 
-    def __init__(self, connection: Connection, requests: Requests) -> None:
+    def __init__(self, connection: Connection, requests: Requests, outbox: Outbox) -> None:
         self._connection = connection
         self._requests = requests
+        self._outbox = outbox
         self._names = requests.names
         self._log = Log(requests)
         self._runs: list[StartedRow] = []
@@ -112,7 +114,7 @@ class Dispatch:
         async with self._listening():
             with sending(subject) as trace:
                 headers = {"Nats-Msg-Id": event_id, **trace}
-                ack = await self._requests.store(subject, data, headers)
+                ack = await self._outbox.store(subject, data, headers)
             takers = _Takers(visible=False)
             try:
                 takers = await self._takers(ack.stream, subject)

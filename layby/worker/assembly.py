@@ -34,6 +34,7 @@ from ..bus.events import Events
 from ..bus.log import Log
 from ..bus.mailbox import Delivery
 from ..bus.opened import Bus
+from ..bus.outbox import Outbox
 from ..bus.requests import Requests
 from ..bus.sealing import Sealing
 from ..bus.specs import ConsumerSpec
@@ -106,9 +107,10 @@ def assemble(
     names = requests.names
     redaction.use(app.redact)
     timers = Timers(requests)
+    outbox = Outbox(requests)
 
     async def publish(subject: str, body: bytes, event_id: str) -> None:
-        await requests.store(subject, body, {"Nats-Msg-Id": event_id, **tracing.headers()})
+        await outbox.store(subject, body, {"Nats-Msg-Id": event_id, **tracing.headers()})
 
     def send_text(subject: str, body: bytes) -> None:
         place, run = names.subject(subject), subject.rpartition(".")[2]

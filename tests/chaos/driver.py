@@ -19,6 +19,7 @@ from layby.bus.requests import PubAck, Requests
 from layby.client.signing import NotToBeSigned, Published
 from layby.runtime.signature import HEADER
 
+from ..slow_disk import SlowOutbox
 from . import logins, signers
 from .app import SAID, TRIGGER, Op, Opened
 from .history import History, Stored
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _PAUSE = 0.05
 _EDGE = 0.3
 _NAG_AFTER = 1.0
+_CONFIRM_WITHIN = 2.0
 _GIVE_UP = 180.0
 """Seconds after which the driver takes the server for lost; no fault lasts as long."""
 _BEFORE = (0.0, 0.2, 0.5)
@@ -48,8 +50,8 @@ class Driver:
 
     def __init__(self, requests: Requests, others: dict[str, Requests]) -> None:
         self.requests = requests
-        self._others = others
-        """The connections of those who say something, by their logins."""
+        self._outboxes = {login: SlowOutbox(each) for login, each in others.items()}
+        """What stores for those who say something, in batches, by their logins."""
         self.history = History(requests)
         self.tickets: dict[str, Ticket] = {}
         self.events: dict[str, PubAck] = {}
@@ -84,6 +86,7 @@ class Driver:
             for login in logins.OUTSIDERS:
                 bus = opened(logins.settings(url, login), patient=True)
                 others[login] = (await stack.enter_async_context(bus)).requests
+                others[login].confirm_within = _CONFIRM_WITHIN
             driver = cls(others[logins.OBSERVER], others)
             try:
                 yield driver
@@ -117,7 +120,7 @@ class Driver:
         headers = {"Nats-Msg-Id": f"event-{ticket.n}"}
         body = msgspec.json.encode(event)
         return await self.surely(
-            lambda: self._others[logins.SENDER].store(TRIGGER, body, headers, timeout=2)
+            lambda: self._outboxes[logins.SENDER].store(TRIGGER, body, headers)
         )
 
     async def _talk(self, ticket: Ticket, op: Op) -> None:
@@ -133,15 +136,15 @@ class Driver:
     async def _say(self, text: str) -> PubAck:
         body = msgspec.json.encode({"chat": text.rpartition("/")[0], "text": text})
         headers = {"Nats-Msg-Id": f"said-{text}"}
-        return await self._others[logins.SENDER].store(SAID, body, headers, timeout=2)
+        return await self._outboxes[logins.SENDER].store(SAID, body, headers)
 
     async def _cancel(self, ticket: Ticket) -> None:
         while (state := self.history.run_of(ticket.id)) is None:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE)
-        who = self._others[logins.OPERATOR]
+        who = self._outboxes[logins.OPERATOR]
         body = msgspec.json.encode({"run": state.id, "why": "chaos"})
         subject = f"layby.do.cancel.{logins.OPERATOR}"
-        await self.surely(lambda: who.store(subject, body, timeout=2))
+        await self.surely(lambda: who.store(subject, body))
 
     async def look(self) -> None:
         """Read what is new, and answer what is asked."""
@@ -209,8 +212,9 @@ class Driver:
         subject = f"{signers.ROLE}.response.{question.ticket}.{said.by}"
         body = msgspec.json.encode({"answer": said.text, "questionId": question.id})
         headers = {HEADER: said.signature} if said.signature else None
-        who = self._others[said.by]
-        ack = await self.surely(lambda: who.store(subject, body, headers, timeout=2))
+        who = self._outboxes[said.by]
+        family = f"{signers.ROLE}.response.>"
+        ack = await self.surely(lambda: who.store(subject, body, headers, family=family))
         self.acked[ack.seq] = time.time()
 
     async def closed(self, question_id: str) -> None:
@@ -231,8 +235,9 @@ class Driver:
     async def publish(self, ticket: str, data: bytes, by: str = "") -> None:
         """Send an answer; return when JetStream has it."""
         subject = f"developer.response.{ticket}" + (f".{by}" if by else "")
-        who = self._others[by or logins.PEOPLE[0]]
-        ack = await self.surely(lambda: who.store(subject, data, timeout=2))
+        family = "developer.response.>"
+        who = self._outboxes[by or logins.PEOPLE[0]]
+        ack = await self.surely(lambda: who.store(subject, data, family=family))
         self.acked[ack.seq] = time.time()
 
     async def say(
@@ -240,8 +245,9 @@ class Driver:
     ) -> int:
         """Send an answer to any role, or an act; return its sequence once JetStream has it."""
         subject = f"{role}.{noun}.{ticket}" + (f".{by}" if by else "")
-        who = self._others[logins.PEOPLE[0]]
-        ack = await self.surely(lambda: who.store(subject, data, timeout=2))
+        who = self._outboxes[logins.PEOPLE[0]]
+        family = f"{role}.{noun}.>"
+        ack = await self.surely(lambda: who.store(subject, data, family=family))
         if noun == "response":
             self.acked[ack.seq] = time.time()
         return ack.seq

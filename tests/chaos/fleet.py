@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from layby.bus.group_commit import SETTING
+
 from . import crowd, logins
 from .app import ACK_WAIT, LOG_STREAMS
 from .board_channel import BOARD, UNHEARD
@@ -141,6 +143,7 @@ class Fleet:
             cwd=ROOT,
             env={
                 **self._environ,
+                SETTING: "1",  # the streams take batches
                 "NATS_URL": url,
                 "NATS_USER": login.user or "",
                 "NATS_PASSWORD": login.password or "",

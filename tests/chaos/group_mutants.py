@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from layby.bus.errors import Conflict, NotConnected, PublishUnconfirmed
+from layby.bus.errors import BusError, Conflict, NotConnected, PublishUnconfirmed
 from layby.bus.group_commit import GroupCommit
+from layby.bus.outbox import Outbox
 from layby.bus.requests import PubAck
 
 from .. import slow_disk
@@ -54,6 +55,23 @@ def batch_holds_a_position_twice() -> None:
     replace(GroupCommit, "_take", make)
 
 
+def outbox_mixes_streams() -> None:
+    """Send what lies in several streams in one batch."""
+
+    def make(learn: Any) -> Any:
+        def one_for_all(self: Any, family: str, stream: str) -> None:
+            learn(self, family, next(iter(self._groups), stream))
+
+        return one_for_all
+
+    replace(Outbox, "_learn", make)
+
+
+def refused_batch_is_believed() -> None:
+    """Take a batch for stored that the server refused, whatever for."""
+    _stored_after(BusError)
+
+
 FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...], tuple[str, ...]], ...] = (
     (
         group_commit_ignores_a_conflict,
@@ -66,5 +84,6 @@ FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...], tuple[str, ...]], ...] 
         ("fence broken", "wrong end", "lost run", "stuck run", "unfoldable log"),
     ),
 )
-"""Each with the campaigns that should catch it, and as what. `batch_holds_a_position_twice` needs
-two states of one run in one worker, which a test makes."""
+"""Each with the campaigns that should catch it, and as what. Tests catch the others:
+`batch_holds_a_position_twice` needs two states of one run in one worker, and what is wrong with an
+outbox is in the process of whoever sends."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from layby.bus import group_commit
+from layby.bus import group_commit, server
 from layby.bus.group_commit import GroupCommit
+from layby.bus.outbox import Outbox
 from layby.bus.server import EmbeddedServer
 from tests.chaos import group_mutants
 from tests.fix_bus import Bus, bus_at
@@ -18,6 +21,20 @@ from tests.nats.test_group_commit import (
 from tests.nats.test_group_commit import (
     test_one_position_is_created_once_whoever_it_is_addressed_to as one_position,
 )
+from tests.nats.test_outbox import (
+    test_one_answer_that_is_refused_stops_no_other as one_refused,
+)
+from tests.nats.test_outbox import (
+    test_senders_learn_that_they_cannot_know_when_the_server_dies_with_their_batch as unknown_sent,
+)
+from tests.nats.test_outbox import (
+    test_what_lies_in_two_streams_is_never_in_one_batch as two_streams,
+)
+from tests.security.house import started
+from tests.security.test_batches import WAYS
+from tests.security.test_batches import (
+    test_batches_that_are_never_ended_are_bounded_and_stop_nobody as never_ended,
+)
 
 pytestmark = [pytest.mark.proof, pytest.mark.nats]
 
@@ -28,6 +45,7 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in (
         (GroupCommit, "_send"),
         (GroupCommit, "_take"),
+        (Outbox, "_learn"),
         (group_commit, "DiskPace"),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))
@@ -51,3 +69,34 @@ async def test_a_position_that_is_created_twice_by_one_batch_is_seen(bus: Bus) -
     group_mutants.batch_holds_a_position_twice()
     with pytest.raises(AssertionError):
         await one_position(bus)
+
+
+async def test_a_sender_that_believes_a_refused_batch_is_seen(bus: Bus) -> None:
+    group_mutants.refused_batch_is_believed()
+    with pytest.raises((AssertionError, KeyError)):
+        await one_refused(bus)
+
+
+async def test_a_sender_that_believes_in_a_batch_that_was_never_stored_is_seen(
+    own_server: EmbeddedServer,
+) -> None:
+    group_mutants.batch_acked_when_uncommitted()
+    with pytest.raises((AssertionError, KeyError)):
+        await unknown_sent(own_server, frozen=True)
+
+
+async def test_a_batch_that_spans_two_streams_is_seen(bus: Bus) -> None:
+    group_mutants.outbox_mixes_streams()
+    with pytest.raises((AssertionError, KeyError)):
+        await two_streams(bus)
+
+
+async def test_a_server_that_takes_batches_without_end_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = server._CONFIG.replace("max_inflight_per_stream: 16, ", "")  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(server, "_CONFIG", text.replace("max_msgs: 64, ", ""))
+    (login, subject, stream), *_ = WAYS
+    async with started("accounts", tmp_path) as house, house.working():
+        with pytest.raises(AssertionError):
+            await never_ended(house, tmp_path, login, subject, stream)

@@ -7,6 +7,7 @@ import pytest
 
 from layby import App
 from layby.bus.errors import PermissionDenied, TopologyMismatch
+from layby.bus.group_commit import SETTING
 from layby.bus.layout import streams
 from layby.bus.log import COUNTS, NOBODY, Log, shares, stream_of, subject
 from layby.bus.requests import Requests
@@ -312,6 +313,45 @@ async def test_a_stream_of_somebody_else_is_not_made_to_take_batches(bus: Bus) -
     await bus.stream("RUNS", "to.>")  # in memory: none of Layby's is
     assert await Provisioner(bus.requests).ensure(of(LOGS)) == []
     assert not (await bus.requests.api("STREAM.INFO.RUNS"))["config"].get("allow_atomic")
+
+
+OUTSIDE = ("EVENTS", "ANSWERS")
+"""The streams in which outsiders store."""
+
+
+async def taking(bus: Bus) -> set[str]:
+    """The streams that take batches."""
+    names = (await bus.requests.api("STREAM.NAMES"))["streams"]
+    infos = [await bus.requests.api(f"STREAM.INFO.{name}") for name in names]
+    return {info["config"]["name"] for info in infos if info["config"].get("allow_atomic")}
+
+
+async def test_what_outsiders_store_is_in_no_batches_unless_that_is_asked_for(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they begin and never end counts for no quota."""
+    monkeypatch.delenv(SETTING, raising=False)
+    topology = app_of(nothing).topology()
+    await Provisioner(bus.requests).ensure(topology)
+    inside = await taking(bus)
+    assert inside >= {"RUNS", "QUESTIONS", "TIMERS", "KV_parked"}
+    assert inside.isdisjoint(OUTSIDE)
+    assert await Provisioner(bus.requests).ensure(topology) == []
+    monkeypatch.setenv(SETTING, "1")
+    changes = await Provisioner(bus.requests).ensure(topology)
+    assert changes == [f"stream {name} now takes batches" for name in OUTSIDE]
+    assert await taking(bus) == inside | set(OUTSIDE)
+    assert await Provisioner(bus.requests).ensure(topology) == []
+    monkeypatch.delenv(SETTING)  # a worker without it, beside those that have it
+    assert await Provisioner(bus.requests).ensure(topology) == []
+
+
+async def test_new_streams_of_outsiders_take_batches_where_that_is_asked_for(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, "1")
+    await Provisioner(bus.requests).ensure(app_of(nothing).topology())
+    assert await taking(bus) >= set(OUTSIDE)
 
 
 async def test_a_user_who_may_not_change_streams_is_refused_once(
