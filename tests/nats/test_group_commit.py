@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -21,6 +19,7 @@ from layby.runtime.entry import ROOT, Raw, Started, Stepped
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
 from tests.fix_bus import Bus, bus_at
+from tests.freezing import freeze
 from tests.slow_disk import SlowDisk
 
 pytestmark = pytest.mark.nats
@@ -243,7 +242,7 @@ async def test_callers_learn_that_they_cannot_know_when_the_server_dies_with_the
 ) -> None:
     group = await grouping(durable)
     if frozen:
-        os.kill(own_server.pid, signal.SIGSTOP)
+        freeze(own_server.pid)
     waiting = asyncio.ensure_future(stored(group, *NAMES))
     await asyncio.sleep(0)
     own_server.kill()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +14,7 @@ from layby.bus.outbox import Outbox
 from layby.bus.requests import PubAck
 from layby.bus.server import EmbeddedServer
 from tests.fix_bus import Bus, bus_at
+from tests.freezing import freeze
 from tests.slow_disk import SlowOutbox
 
 pytestmark = pytest.mark.nats
@@ -215,7 +214,7 @@ async def test_senders_learn_that_they_cannot_know_when_the_server_dies_with_the
         await streams(durable)
         outbox = await ready(durable)
         if frozen:
-            os.kill(own_server.pid, signal.SIGSTOP)
+            freeze(own_server.pid)
         waiting = asyncio.ensure_future(answered(outbox, *TEXTS))
         await asyncio.sleep(0)
         own_server.kill()

@@ -19,6 +19,7 @@ from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BinaryMissing, DataFolderUnusable, PortTaken, ServerNotStarted
 from layby.bus.server import GRACE, EmbeddedServer
 from tests.fix_nats import eventually
+from tests.freezing import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -89,7 +90,7 @@ async def test_stop_kills_a_server_that_hangs(
     own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("layby.bus.server.GRACE", 0.1)
-    os.kill(own_server.pid, signal.SIGSTOP)
+    freeze(own_server.pid)
     await own_server.stop()
     assert not own_server.running
 
@@ -247,7 +248,7 @@ def server_of_another_process(data: Path) -> Generator[tuple[subprocess.Popen[by
 async def test_an_orphan_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layby.bus.server._LOCK_WITHIN", 0.05)
     with server_of_another_process(tmp_path) as (parent, pid):
-        os.kill(pid, signal.SIGSTOP)  # so that it cannot follow its parent
+        freeze(pid)  # so that it cannot follow its parent
         parent.kill()
         parent.wait()
         with pytest.raises(DataFolderUnusable, match=f"whose nats-server is {pid}"):

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +10,7 @@ from layby.bus.connection import ConnectionSettings, connect
 from layby.bus.errors import BusError, NotConnected, PayloadTooLarge
 from layby.bus.server import EmbeddedServer
 from layby.bus.wire import Message, Wire
+from tests.freezing import frozen
 
 
 @pytest.fixture
@@ -131,12 +130,8 @@ async def test_a_pong_that_nobody_waits_for_any_more_stops_nobody_else(
     async with await connect(ConnectionSettings(servers=(own_server.url,))) as connection:
         lost: list[bool] = []
         connection.on_disconnect.append(lambda: lost.append(True))
-        os.kill(own_server.pid, signal.SIGSTOP)
-        try:
-            with pytest.raises(FlushTimeoutError):
-                await connection.nc.flush(1)
-        finally:
-            os.kill(own_server.pid, signal.SIGCONT)
+        with frozen(own_server.pid), pytest.raises(FlushTimeoutError):
+            await connection.nc.flush(1)
 
         assert (await sent(connection.nc, b"more")).data == b"more"
         assert lost == []

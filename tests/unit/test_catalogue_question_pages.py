@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,7 @@ def table(made: list[tuple[QuestionRow, bool, str]]) -> QuestionTable:
     db = sqlite3.connect(":memory:")
     db.executescript(SCHEMA)
     found = QuestionTable(db)
+    weakref.finalize(found, db.close)
     found.asked([(seq, row) for seq, (row, _, _) in enumerate(made, 1)])
     found.open([row for row, is_open, _ in made if is_open])
     found.answered(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -24,10 +26,10 @@ RUN = f"{7:020x}"
 
 
 @pytest.fixture
-def db() -> sqlite3.Connection:
-    made = sqlite3.connect(":memory:")
-    made.executescript(SCHEMA)
-    return made
+def db() -> Generator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as made:
+        made.executescript(SCHEMA)
+        yield made
 
 
 def row(id_: str = "q1", *, deadline: float = NOW + 3600) -> QuestionRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import weakref
 from collections import Counter
 from dataclasses import replace
 
@@ -70,6 +71,7 @@ def table(made: list[RunRow]) -> RunTable:
     db = sqlite3.connect(":memory:")
     db.executescript(SCHEMA)
     found = RunTable(db)
+    weakref.finalize(found, db.close)
     found.put(enumerate(made))
     return found
 
