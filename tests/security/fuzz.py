@@ -222,11 +222,13 @@ class Campaign:
         left: dict[str, str] = {}
 
         async def look() -> bool:
-            left.clear()
+            found: dict[str, str] = {}
             for run in runs:
                 status = (await self._engine.client.show(run)).status
                 if status in UNENDED:
-                    left[run] = f"{status}, {await self._refusal(run)}"
+                    found[run] = f"{status}, {await self._refusal(run)}"
+            left.clear()
+            left.update(found)
             return not left
 
         try:
