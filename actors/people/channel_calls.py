@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
-from ...runtime.channel import Card, Channel, ChannelError, Finding
+from ...runtime.channel import Card, Channel, ChannelError, Finding, Undeliverable
 from ...runtime.failure import message_of
 from .channel_pace import Pace
 
@@ -29,52 +30,21 @@ however many wait."""
 
 
 class Resting(ChannelError):
-    """The channel was not called: it has asked for time, or others have their turn before."""
+    """The channel was not called: it rests, or others have their turn before."""
 
 
-class Calls(Protocol):
-    """What can be told a channel. Each call raises ChannelError."""
+class Turn:
+    """What one message may tell a channel. Without a turn, every call raises Resting."""
 
-    async def send(self, card: Card) -> str:
-        """Show a card; return what finds it again."""
-        ...
-
-    async def find(self, card: Card) -> str:
-        """What finds a card that was sent; empty: it was not, or nobody can know."""
-        ...
-
-    async def refresh(self, ref: str, card: Card) -> None:
-        """Show a card as it is now."""
-        ...
-
-
-class ChannelCalls:
-    """Calls a channel. Whatever it raises becomes a ChannelError."""
-
-    def __init__(self, channel: Channel, limit: float = LIMIT) -> None:
-        self.channel = channel
-        self._limit = limit
-        self._left: set[asyncio.Task[Any]] = set()
-        """Calls that took too long: a channel may ignore that it was cancelled."""
-        self._pace = Pace()
-
-    @property
-    def stuck_for(self) -> float:
-        """Seconds since a call succeeded, or since this process began if none has."""
-        return self._pace.stuck_for
-
-    @asynccontextmanager
-    async def turn(self, seq: int) -> AsyncGenerator[Calls]:
-        """Wait for a turn to call the channel; if none comes in time, every call raises Resting.
-
-        `seq`: the place of the message in its stream; the oldest has the first turn.
-        """
-        async with self._pace.turn(seq, PATIENCE) as has_turn:
-            yield self if has_turn else _NoTurn(self.channel, self._pace.rest)
+    def __init__(self, calls: ChannelCalls, seq: int, *, granted: bool) -> None:
+        self._calls = calls
+        self._channel = calls.channel
+        self._seq = seq
+        self._granted = granted
 
     async def send(self, card: Card) -> str:
         """Show a card; return what finds it again. Raises ChannelError."""
-        ref: Any = await self._call(self.channel.send(card))
+        ref: Any = await self._call(partial(self._channel.send, card))
         text = ref if isinstance(ref, str) else ""
         return text[:_LONGEST].encode("utf-8", "replace").decode()
 
@@ -83,25 +53,72 @@ class ChannelCalls:
 
         Raises ChannelError.
         """
-        if not isinstance(self.channel, Finding):
+        if not isinstance(self._channel, Finding):
             return ""
-        return await self._call(self.channel.find(card))
+        return await self._call(partial(self._channel.find, card))
 
     async def refresh(self, ref: str, card: Card) -> None:
         """Show a card as it is now. Raises ChannelError."""
-        show = self.channel.update if card.status == "open" else self.channel.close
-        await self._call(show(ref, card))
+        show = self._channel.update if card.status == "open" else self._channel.close
+        await self._call(partial(show, ref, card))
 
-    async def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        loop = asyncio.get_running_loop()
-        if (rest := self._pace.rest) > 0:
-            coroutine.close()
-            raise Resting(_LATER, retry_after=rest)
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        if not self._granted:
+            raise self._calls.resting()
+        return await self._calls.carried_out(call, self._seq)
+
+
+class ChannelCalls:
+    """Calls a channel, for all roles that it serves. Whatever it raises becomes a ChannelError."""
+
+    def __init__(self, channel: Channel, limit: float = LIMIT) -> None:
+        self.channel = channel
+        self.pace = Pace()
+        self._limit = limit
+        self._failure = ""
+        """How a call failed last."""
+        self._left: set[asyncio.Task[Any]] = set()
+        """Calls that took too long: a channel may ignore that it was cancelled."""
+
+    @asynccontextmanager
+    async def turn(self, seq: int) -> AsyncGenerator[Turn]:
+        """Wait for a turn to call the channel; if none comes in time, every call raises Resting.
+
+        `seq`: the place of the message in its stream; the oldest has the first turn.
+        """
+        async with self.pace.turn(seq, PATIENCE) as granted:
+            yield Turn(self, seq, granted=granted)
+
+    def resting(self) -> Resting:
+        """Why it is not called now."""
+        text = f"it fails one card after another: {self._failure}" if self.pace.fails else _LATER
+        return Resting(text, retry_after=self.pace.rest)
+
+    async def carried_out(self, call: Callable[[], Awaitable[T]], seq: int) -> T:
+        """What a call for the message `seq` returns. Raises ChannelError."""
+        if self.pace.rest > 0:
+            raise self.resting()
         if len(self._left) >= _LEFT:
-            coroutine.close()
             raise ChannelError("its earlier calls have not ended")
-        began = self._pace.now
-        task = loop.create_task(coroutine)
+        began = self.pace.now
+        try:
+            result = await self._limited(call)
+        except ChannelError as error:
+            error.retry_after = _asked_for(error)
+            if error.retry_after is not None:
+                self.pace.asked_for(error.retry_after)
+            elif isinstance(error, Undeliverable):
+                self.pace.answered(began)
+            else:
+                self._failure = message_of(error)
+                self.pace.failed(seq, began)
+            raise
+        self.pace.succeeded(began)
+        return result
+
+    async def _limited(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What a call returns within the time limit. Raises ChannelError."""
+        task = asyncio.get_running_loop().create_task(_awaited(call))
         try:
             done, _ = await asyncio.wait({task}, timeout=self._limit)
         except asyncio.CancelledError:
@@ -109,24 +126,15 @@ class ChannelCalls:
             raise
         if not done:
             self._leave(task)
-            self._pace.widen(began)
             raise ChannelError(f"it did not answer within {self._limit:g} s")
         try:
-            result = task.result()
-        except ChannelError as error:
-            error.retry_after = _asked_for(error)
-            if error.retry_after is not None:
-                self._pace.asked_for(error.retry_after)
-            else:
-                self._pace.widen(began)
+            return task.result()
+        except ChannelError:
             raise
         except BaseException as error:  # whatever a channel does, its card is tried again
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
-            self._pace.widen(began)
             raise ChannelError(f"{type(error).__name__}: {message_of(error)}") from error
-        self._pace.succeeded(began)
-        return result
 
     def _leave(self, task: asyncio.Task[Any]) -> None:
         self._left.add(task)
@@ -139,26 +147,8 @@ class ChannelCalls:
             task.exception()  # or it is logged as never retrieved
 
 
-class _NoTurn:
-    """Calls nothing."""
-
-    def __init__(self, channel: Channel, rest: float) -> None:
-        self._channel = channel
-        self._rest = rest
-
-    async def send(self, card: Card) -> str:
-        del card
-        raise Resting(_LATER, retry_after=self._rest)
-
-    async def find(self, card: Card) -> str:
-        del card
-        if not isinstance(self._channel, Finding):
-            return ""
-        raise Resting(_LATER, retry_after=self._rest)
-
-    async def refresh(self, ref: str, card: Card) -> None:
-        del ref, card
-        raise Resting(_LATER, retry_after=self._rest)
+async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
 
 
 def _asked_for(error: ChannelError) -> float | None:

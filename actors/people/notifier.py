@@ -36,7 +36,7 @@ from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
 from .card import Place, card_of
 from .card_attempts import CardAttempts
-from .channel_calls import Calls, ChannelCalls
+from .channel_calls import ChannelCalls, Turn
 from .notices import NOTICE
 from .open_questions import OpenQuestions
 from .rungs import timer_of
@@ -73,7 +73,7 @@ class _Looked(msgspec.Struct):
 class _Task(NamedTuple):
     """What one message is about."""
 
-    calls: Calls
+    turn: Turn
     delivery: Delivery
     live: LiveRun
     question: Question
@@ -101,15 +101,15 @@ class Notifier:
         self._timers = timers
         self._listed = listed
         self._giving_up = giving_up
-        self._attempts = CardAttempts()
+        self._attempts = CardAttempts(calls.pace)
 
     async def take(self, delivery: Delivery) -> None:
         """Do what a published question or a notice calls for. Raises PoisonMessage."""
         looked = _read(delivery)
         # It waits before it looks: what it shows then must be true.
-        async with self._calls.turn(delivery.seq) as calls:
+        async with self._calls.turn(delivery.seq) as turn:
             try:
-                await self._look(delivery, looked, calls)
+                await self._look(delivery, looked, turn)
             except _Later as later:
                 await delivery.nak(later.delay)
                 return
@@ -118,7 +118,7 @@ class Notifier:
                 raise
         self._attempts.forget(delivery)
 
-    async def _look(self, delivery: Delivery, looked: _Looked, calls: Calls) -> None:
+    async def _look(self, delivery: Delivery, looked: _Looked, turn: Turn) -> None:
         """Look at a question, do what it calls for, and acknowledge that. Raises _Later."""
         # `delivery.run` stays empty: giving up a card must not end its run.
         live = await self._host.open(looked.run)
@@ -131,7 +131,7 @@ class Notifier:
                 return
             if self._role.name not in live.state.roles_of(question):
                 raise PoisonMessage(f"question {question.id} is not for {self._role.name}")
-            await self._do(_Task(calls, delivery, live, question), looked)
+            await self._do(_Task(turn, delivery, live, question), looked)
             crash.point("before_ack")
             await delivery.ack()
         finally:
@@ -175,7 +175,7 @@ class Notifier:
                 return
         card = self._rendered(task, rung, secret=await self._is_secret(live.id))
         try:
-            ref = await task.calls.send(card)
+            ref = await task.turn.send(card)
         except ChannelError as error:
             await self._failed(task, rung, error)
             return
@@ -197,7 +197,7 @@ class Notifier:
             return
         card = self._rendered(task, rung, secret=await self._is_secret(task.live.id))
         try:
-            ref = await task.calls.find(card)
+            ref = await task.turn.find(card)
         except ChannelError as error:
             delay = self._attempts.pause(task.delivery, error)
             if self._is_hopeless(task, error):
@@ -296,7 +296,7 @@ class Notifier:
             for _ in range(_ROUNDS):
                 shown = self._rendered(task, card.rung, secret=secret)
                 try:
-                    await task.calls.refresh(card.ref, shown)
+                    await task.turn.refresh(card.ref, shown)
                 except ChannelError as error:
                     self._not_refreshed(task, error)
                     break
@@ -315,9 +315,7 @@ class Notifier:
 
     def _is_hopeless(self, task: _Task, error: ChannelError) -> bool:
         """Whether it is not tried again."""
-        if isinstance(error, Undeliverable):
-            return True
-        return self._attempts.is_hopeless(task.delivery, error, self._calls.stuck_for)
+        return isinstance(error, Undeliverable) or self._attempts.is_hopeless(task.delivery, error)
 
     # -- what the log says ---------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ class Notifiers:
         self._timers = timers
         self._listed = listed
         self._dead = DeadLetters(requests)
+        self._calls: dict[int, ChannelCalls] = {}
+        """By the identity of the channel: roles that share one share its turns and its rests."""
 
     def handlers(self, roles: Iterable[Role], human: Callable[[str], Human]) -> dict[Duty, Handle]:
         """A handler for each channel of each role; none for one that lacks something here."""
@@ -51,9 +53,10 @@ class Notifiers:
     def _notifier(self, role: Role, channel: Channel, human: Callable[[str], Human]) -> Notifier:
         names = [each.name for each in role.channels]
         giving_up = GivingUp(role.name, names, human(role.name).rungs, self._listed, self._dead)
+        calls = self._calls.setdefault(id(channel), ChannelCalls(channel))
         return Notifier(
             role,
-            ChannelCalls(channel),
+            calls,
             self._host,
             names=self._requests.names,
             timers=self._timers,

@@ -243,6 +243,61 @@ async def _redelivered(engine: Engine) -> None:
     await until(look)
 
 
+class Down(MemoryChannel):
+    """Fails until it is up; counts the calls until then."""
+
+    up_at = float("inf")
+    in_vain = 0
+
+    async def send(self, card: Card) -> str:
+        if asyncio.get_running_loop().time() < self.up_at:
+            self.in_vain += 1
+            raise ChannelError("down")
+        return await super().send(card)
+
+
+async def test_what_waited_for_a_channel_is_shown_soon_after_it_is_up_again(
+    engine: Engine,
+) -> None:
+    channel, outage, cards = Down(), 10.0, 30
+    loop = asyncio.get_running_loop()
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        for number in range(cards):
+            await engine.start(f"T{number}")
+        channel.up_at = loop.time() + outage
+        await channel.wait(cards)
+    late = loop.time() - channel.up_at
+    assert late < outage / 2, "pauses that double are as long as the outage"
+    assert channel.in_vain < cards + 8 * outage
+
+
+class Picky(MemoryChannel):
+    """Fails the cards of some tickets for ever."""
+
+    in_vain = 0
+
+    async def send(self, card: Card) -> str:
+        if card.ticket.startswith("bad"):
+            self.in_vain += 1
+            raise ChannelError("a bug")
+        return await super().send(card)
+
+
+async def test_cards_that_fail_for_ever_hold_up_no_others(engine: Engine) -> None:
+    channel = Picky()
+
+    async def failed() -> bool:
+        return channel.in_vain >= 24
+
+    async with engine.works(asking(Role("developer", channels=[channel]))):
+        for number in range(12):
+            await engine.start(f"bad{number}")
+        await until(failed)
+        for number in range(12):
+            await engine.start(f"T{number}")
+            await channel.wait(1 + number, within=10.0)
+
+
 class Limited(MemoryChannel):
     """Says once that it wants to be called later."""
 
@@ -268,6 +323,21 @@ async def test_a_channel_that_asks_for_time_gets_it(engine: Engine) -> None:
         await engine.start()
         await until(channel.asked)  # or the second card is under way already
         await engine.start("T2")
+        await channel.wait(2)
+    assert channel.calls_at - channel.asked_at >= 1.4
+
+
+async def test_roles_that_share_a_channel_share_its_rest(engine: Engine) -> None:
+    channel = Limited()
+    roles = [Role(name, channels=[channel]) for name in ("developer", "lead")]
+
+    async def handle(event: dict[str, Any], step: Any) -> str:
+        return str((await step.ask(event["role"], "Known?")).text)
+
+    async with engine.works(app_of(handle, roles=roles)):
+        await engine.start(role="developer")
+        await until(channel.asked)
+        await engine.start("T2", role="lead")
         await channel.wait(2)
     assert channel.calls_at - channel.asked_at >= 1.4
 
@@ -493,10 +563,10 @@ async def test_a_held_card_is_sent_when_it_is_time(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = MemoryChannel()
-    over = _now() + 1.5
-    end_quiet_at(monkeypatch, over)
     app = asking(Role("developer", quiet=quiet_for(5), channels=[channel]))
     async with engine.works(app):
+        over = _now() + 1.5
+        end_quiet_at(monkeypatch, over)
         run = await engine.start()
         await channel.wait()
         held, sent = await notified(engine, run, 2)
@@ -523,9 +593,9 @@ async def test_a_held_card_is_sent_by_a_worker_whose_clock_is_behind(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = MemoryChannel()
-    end_quiet_at(monkeypatch, _now() + 1.5)
     app = asking(Role("developer", quiet=quiet_for(5), channels=[channel]))
     async with engine.works(app):
+        end_quiet_at(monkeypatch, _now() + 1.5)
         run = await engine.start()
         await notified(engine, run)
         behind = SimpleNamespace(now=lambda: _now() - 60)
@@ -537,9 +607,9 @@ async def test_another_apps_worker_may_take_the_wake_up_of_a_held_card(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = MemoryChannel()
-    end_quiet_at(monkeypatch, _now() + 1.5)
     app = asking(Role("developer", quiet=quiet_for(5), channels=[channel]))
     async with engine.works(app):
+        end_quiet_at(monkeypatch, _now() + 1.5)
         run = await engine.start()
         await notified(engine, run)
     other = App("other", roles=[Role("clerk", channels=[MemoryChannel()])])
@@ -562,10 +632,10 @@ async def test_a_held_card_of_a_closed_question_is_never_sent(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = MemoryChannel()
-    over = _now() + 1.5
-    end_quiet_at(monkeypatch, over)
     app = asking(Role("developer", quiet=quiet_for(5), channels=[channel]))
     async with engine.works(app):
+        over = _now() + 1.5
+        end_quiet_at(monkeypatch, over)
         run = await engine.start()
         await notified(engine, run)
         await engine.answer()

@@ -11,10 +11,13 @@ import aiosmtplib
 import pytest
 from _pytest.outcomes import Failed
 
+from layby.actors.people import channel_pace
 from layby.actors.people.answer_admission import AnswerAdmission
+from layby.actors.people.card_attempts import CardAttempts
 from layby.actors.people.channels import email, webhook
 from layby.actors.people.notifier import Notifier
 from layby.testing import MemoryChannel
+from layby.worker import notifying
 from tests.acceptance.test_email import (
     test_a_mail_that_is_sent_again_has_the_same_id as same_mail,
 )
@@ -29,6 +32,12 @@ from tests.acceptance.test_email_tls import (
 )
 from tests.acceptance.test_notifier import (
     test_a_card_that_nobody_knows_of_is_found_and_closed_with_its_question as found_and_closed,
+)
+from tests.acceptance.test_notifier import (
+    test_roles_that_share_a_channel_share_its_rest as shared_rest,
+)
+from tests.acceptance.test_notifier import (
+    test_what_waited_for_a_channel_is_shown_soon_after_it_is_up_again as soon_after,
 )
 from tests.acceptance.test_only import test_nobody_else_can_answer as nobody_else
 from tests.acceptance.test_webhook import (
@@ -149,3 +158,41 @@ async def test_a_card_that_nobody_looks_for_is_seen_to_stay_open(
     monkeypatch.setattr(Notifier, "_close_lost", nothing)
     with pytest.raises(TimeoutError):
         await found_and_closed(engine)
+
+
+@pytest.mark.nats
+async def test_pauses_that_double_for_each_card_are_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: dict[int, int] = {}
+
+    def doubled(_: Any, message: Any, __: Any) -> float:
+        counted[message.seq] = counted.get(message.seq, 0) + 1
+        return float(2 ** counted[message.seq]) / 2
+
+    monkeypatch.setattr(CardAttempts, "pause", doubled)
+    with pytest.raises(AssertionError, match="as long as the outage"):
+        await soon_after(engine)
+
+
+@pytest.mark.nats
+async def test_a_channel_that_fails_and_is_called_for_each_card_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_pace, "_CARDS", 1_000)
+    with pytest.raises(AssertionError, match="in_vain"):
+        await soon_after(engine)
+
+
+@pytest.mark.nats
+async def test_a_rest_of_which_only_one_role_knows_is_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = itertools.count()
+
+    def another(_: Any) -> int:
+        return next(numbers)
+
+    monkeypatch.setattr(notifying, "id", another, raising=False)
+    with pytest.raises(AssertionError, match="asked_at"):
+        await shared_rest(engine)

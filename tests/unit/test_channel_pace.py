@@ -1,10 +1,14 @@
-"""Turns on a channel: all at once while it is well, one after its rest, in the order of arrival."""
+"""Turns on a channel: all at once while it is well, one after its rest, few while it fails."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 
+import pytest
+
+from layby.actors.people import channel_pace
 from layby.actors.people.channel_pace import Pace
 
 LONG = 30.0
@@ -117,3 +121,102 @@ async def test_a_channel_is_stuck_until_a_call_succeeds() -> None:
         assert pace.stuck_for >= REST * 0.9
         pace.succeeded(pace.now)
     assert pace.stuck_for < REST
+
+
+@contextmanager
+def going(at: list[float]) -> Generator[Pace]:
+    """A pace whose clock shows `at[0]`."""
+    loop = asyncio.get_running_loop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "time", lambda: at[0])
+        yield Pace()
+
+
+async def test_a_channel_that_fails_is_tried_after_a_quarter_of_that_time() -> None:
+    at = [100.0]
+    with going(at) as pace:
+        calls = 0
+        while at[0] < 700.0:
+            for seq in range(8):
+                pace.failed(seq, at[0])
+            calls += 8
+            long = min(max(1.0, (at[0] - 100.0) / 4.0), 15.0)
+            assert pace.rest == pytest.approx(long)
+            at[0] += pace.rest + 0.01
+        assert calls <= 8 * 55
+        pace.succeeded(at[0])
+        assert (pace.rest, pace.fails) == (0.0, False)
+
+
+async def test_few_call_a_channel_that_fails_however_many_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel_pace, "SOONEST", REST)
+    pace, called = Pace(), list[int]()
+
+    async def call(seq: int) -> None:
+        async with pace.turn(seq, LONG) as granted:
+            if granted and pace.rest == 0.0:
+                called.append(seq)
+                await asyncio.sleep(0)
+                pace.failed(seq, pace.now)
+
+    async with asyncio.TaskGroup() as group:
+        for seq in range(64):
+            group.create_task(call(seq))
+    first, began = len(called), pace.now
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(call(seq)) for seq in range(500)]
+        async with asyncio.timeout(LONG):
+            while len(called) < first + 4 * 8:
+                await asyncio.wait(waiting, timeout=REST)
+        assert len(called) <= first + 8 * (1 + (pace.now - began) / REST)
+        for each in waiting:
+            each.cancel()
+
+
+async def test_whoever_failed_least_is_first_to_try_a_channel_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channel_pace, "SOONEST", REST)
+    monkeypatch.setattr(channel_pace, "_PROBES", 1)
+    pace, order = Pace(), list[int]()
+    for seq in (1, 2, 3, 4, 1):
+        pace.failed(seq, pace.now)
+
+    async def take(seq: int) -> None:
+        async with pace.turn(seq, LONG) as granted:
+            assert granted
+            order.append(seq)
+
+    async with asyncio.TaskGroup() as group:
+        for seq in (1, 2, 3, 9):
+            group.create_task(take(seq))
+    assert order == [9, 2, 3, 1]
+
+
+async def test_one_card_that_fails_keeps_no_other_waiting() -> None:
+    pace = Pace()
+    for _ in range(100):
+        pace.failed(7, pace.now)
+    assert (pace.fails, pace.rest) == (False, 0.0)
+
+
+async def test_a_card_that_fails_while_others_succeed_is_not_its_channels_fault() -> None:
+    pace = Pace()
+    began = pace.now
+    await asyncio.sleep(0.001)
+    pace.succeeded(pace.now)
+    for seq in range(10):
+        pace.failed(seq, began)
+    assert not pace.fails
+
+
+async def test_failures_of_long_ago_say_nothing() -> None:
+    at = [100.0]
+    with going(at) as pace:
+        for seq in range(4):
+            pace.failed(seq, at[0])
+        at[0] += 3_600.0
+        pace.failed(1, at[0])
+        assert (pace.fails, pace.rest) == (False, 0.0)
