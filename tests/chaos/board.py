@@ -11,6 +11,8 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -77,6 +79,8 @@ class Board:
         self.clicks: dict[str, Clicked] = {}
         self.is_down = False
         """Whether it takes nothing at present."""
+        self.downs: list[tuple[float, float]] = []
+        """When it was down, Unix seconds, in order."""
         self._ids = itertools.count(1)
         self._sent = Counter[str]()
         self._failed = Counter[tuple[str, str]]()
@@ -99,6 +103,16 @@ class Board:
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+    @contextmanager
+    def down(self) -> Generator[None]:
+        """Take nothing while the block runs."""
+        since, self.is_down = time.time(), True
+        try:
+            yield
+        finally:
+            self.is_down = False
+            self.downs.append((since, time.time()))
 
     # -- what workers tell it ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from unittest.mock import ANY
 
 import msgspec
 
-from layby.actors.people import notices, notifier, undelivered
+from layby.actors.people import card_attempts, notices, notifier, undelivered
 from layby.actors.people.channels import email
 from layby.client import desk
 from layby.runtime import crash
@@ -70,6 +70,15 @@ def quiet_hours_not_kept() -> None:
 def held_for_ever() -> None:
     """Wake nobody when quiet hours are over."""
     replace(notices.Notices, "wake", lambda _: _nothing)
+
+
+def tried_again_much_later() -> None:
+    """Wait half a minute before a card is tried again that its channel has failed."""
+
+    def slowly(*_: Any) -> float:
+        return 30.0
+
+    replace(card_attempts.CardAttempts, "pause", lambda _: slowly)
 
 
 def acked_before_it_is_sent() -> None:
@@ -158,6 +167,7 @@ FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (
     (card_rewritten_once, ("card left open",)),
     (quiet_hours_not_kept, ("card in quiet hours",)),
     (held_for_ever, ("card lost",)),
+    (tried_again_much_later, ("card late", "card lost")),
     (acked_before_it_is_sent, ("card lost",)),
     (lost_to_every_channel, ("undelivered missed",)),
     (undelivered_too_soon, ("undelivered wrongly",)),

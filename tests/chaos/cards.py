@@ -23,7 +23,7 @@ from .callers import Callers
 from .campaign import Campaign
 from .checker import CARDS
 from .crowd import CHANNELS, CHIEF, FRONT, MUTE, NIGHT, OPS, Climb
-from .deliveries import Carded, Noted, Published, Seen, wrongs
+from .deliveries import Carded, Noted, Published, Seen, outages, wrongs
 from .fronts import Fronts
 from .plan import Ticket
 from .polls import Crowd
@@ -120,7 +120,8 @@ class Cards:
         died = {each.pid: each.died_at for each in self._c.fleet.workers.values() if each.died_at}
         file = self._c.folder / "unheard"
         unheard = set(file.read_text().split()) if file.exists() else set[str]()
-        return Seen(sent, self._board.shown, died, unheard, self._siege.was_delayed)
+        delayed = self._siege.was_delayed
+        return Seen(sent, self._board.shown, died, unheard, delayed, outages(self._board.downs))
 
     def _carded(self, run: RunState, question: Question) -> Carded:
         history = self._c.driver.history
@@ -238,11 +239,10 @@ async def cards(c: Campaign, *, rounds: int = 0, tickets: int = 4) -> Report:
     async def down() -> None:
         """Let the board take nothing for a while."""
         c.note("channel down")
-        board.is_down = True
-        siege.open(3, hopeless)
-        siege.open(3, nightly)
-        await c.while_looking(_DOWN)
-        board.is_down = False
+        with board.down():
+            siege.open(3, hopeless)
+            siege.open(3, nightly)
+            await c.while_looking(_DOWN)
 
     siege.faults = (down, *siege.faults)
     fronts = Fronts(c, siege)

@@ -15,14 +15,19 @@ from .board import UNTOLD, Call
 from .naps import EVERY, QUIET
 from .violation import Violation
 
-SOON = 30.0
-"""Seconds within which a card is sent, or given up, whatever fails meanwhile.
+SOON = 20.0
+"""Seconds within which a card is sent, or given up, whatever fails meanwhile, of an outage of its
+channel only what is left to do afterwards.
 
-A board fails a card twice at most, and each failure costs the second until it counts as one, and a
-pause that doubles: 1, 2 and, where a worker died with the card too, 4 s, a quarter more at most.
-That is 11 s; a death adds an ack-wait, and if nothing is up for a while, 4 s pass. Four of 2,404
-cards took 23 to 26 s (seed 501, size 0.3), which is not explained: until it is, they are allowed.
+A board that is up fails a card twice at most, and each failure costs the 2 s until it counts as
+one, and a pause of 1 or 2 s, a quarter more at most. That is 8 s; a death adds an ack-wait of 3 s,
+and if nothing is up for a while, 4 s pass.
 """
+_PAUSE = 0.25
+"""How much longer than an outage a card may wait: as a part of the outage."""
+_STEADY = 5.0
+"""Seconds for which a board is up before its next outage is another one: the pause after the first
+one may last as long, and then a card has to find it up."""
 _UNDER_WAY = 1.0
 """Seconds for which what was decided before an end may be on its way."""
 _TAKEN_OVER = 4.0
@@ -87,6 +92,24 @@ class Seen(NamedTuple):
     """The calls whose callers were told nothing, or too late."""
     was_delayed: Callable[[float, float], bool]
     """Whether something was held up within a span of time."""
+    outages: Sequence[tuple[float, float]] = ()
+    """When the channel took nothing."""
+
+    def allowed(self, since: float, until: float) -> float:
+        """Seconds within which a card that waits for so long must have become known."""
+        amid = [(a, b) for a, b in self.outages if a <= until and since <= b]
+        without = sum(min(b, until) - max(a, since) for a, b in amid)
+        return SOON + without + _PAUSE * sum(b - a for a, b in amid)
+
+
+def outages(downs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same spans, as one where the channel was up between them only for a moment."""
+    found: list[tuple[float, float]] = []
+    for since, until in downs:
+        if found and since - found[-1][1] < _STEADY:
+            since, _ = found.pop()  # noqa: PLW2901
+        found.append((since, until))
+    return found
 
 
 def wrongs(carded: Carded, seen: Seen) -> Iterator[Violation]:
@@ -95,7 +118,7 @@ def wrongs(carded: Carded, seen: Seen) -> Iterator[Violation]:
     for publication in carded.published:
         for channel in carded.channels.get(publication.role, ()):
             place = (publication.role, channel, publication.place)
-            yield from _lost(carded, publication, folded.get(place), place)
+            yield from _lost(carded, publication, folded.get(place), place, seen)
     for place, noted in folded.items():
         yield from _shown(carded, place, noted, seen)
     for noted in carded.noted:
@@ -133,19 +156,33 @@ def _counts(before: Noted | None, record: Notified) -> bool:
 
 
 def _lost(
-    carded: Carded, published: Published, noted: Noted | None, place: _Place
+    carded: Carded, published: Published, noted: Noted | None, place: _Place, seen: Seen
 ) -> Iterator[Violation]:
-    """Whether a card has become known long before its question was closed."""
-    end = min(carded.closed_at, carded.deadline)
-    since = published.at
-    if noted is not None:
-        if noted.record.status != HELD:
-            return
-        since = noted.record.until
-    if end - since > SOON:
-        how = "is not known" if noted is None else f"is held until {since:.3f}"
-        text = f"{carded.key(*place)} {how}, {end - since:.3f} s before the end"
-        yield Violation("card lost", text)
+    """Whether a card has become known in time, or its question was closed before."""
+    since, until = published.at, min(carded.closed_at, carded.deadline)
+    held = [each.record.until for each in carded.noted if _is_held(each, place)]
+    if held:
+        since = max(held)
+    is_known = noted is not None and noted.record.status != HELD
+    if is_known:
+        until = min(each.at for each in carded.noted if _is_final(each, place))
+    if until - since <= seen.allowed(since, until):
+        return
+    if is_known:
+        text = f"{carded.key(*place)} became known {until - since:.3f} s after {since:.3f}"
+        yield Violation("card late", text)
+        return
+    how = f"is held until {since:.3f}" if held else "is not known"
+    text = f"{carded.key(*place)} {how}, {until - since:.3f} s before the end"
+    yield Violation("card lost", text)
+
+
+def _is_held(noted: Noted, place: _Place) -> bool:
+    return noted.record.status == HELD and _place(noted.record) == place
+
+
+def _is_final(noted: Noted, place: _Place) -> bool:
+    return noted.record.status != HELD and _place(noted.record) == place
 
 
 def _shown(carded: Carded, place: _Place, noted: Noted, seen: Seen) -> Iterator[Violation]:

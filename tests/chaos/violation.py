@@ -58,6 +58,7 @@ KINDS = (
     "card after the end",
     "card in quiet hours",
     "card lost",
+    "card late",
     "card left open",
     "card disagrees with the log",
     "failed card not put aside",

@@ -9,7 +9,7 @@ import pytest
 from layby.runtime.card_records import FIRST, Notified, Undelivered
 from layby.runtime.ladder_records import PlannedRung, Reached
 from tests.chaos.board import Board, Call, refuses
-from tests.chaos.deliveries import Carded, Noted, Published, Seen, wrongs
+from tests.chaos.deliveries import Carded, Noted, Published, Seen, outages, wrongs
 from tests.chaos.naps import Naps
 
 CHANNELS = {"ops": ("one", "two"), "night": ("one",), "chief": ("one",)}
@@ -52,6 +52,7 @@ def kinds(
     shown: dict[str, Any] | None = None,
     died: dict[int, float] | None = None,
     delays: tuple[tuple[float, float], ...] = (),
+    downs: tuple[tuple[float, float], ...] = (),
     **more: Any,
 ) -> list[str]:
     calls, found = CALLS if calls is None else calls, NOTED if found is None else found
@@ -79,7 +80,7 @@ def kinds(
         return any(a <= until and since <= b for a, b in delays)
 
     shown = SHOWN if shown is None else shown
-    seen = Seen(by_key, shown, died or {}, {"unheard"}, was_delayed)
+    seen = Seen(by_key, shown, died or {}, {"unheard"}, was_delayed, outages(downs))
     return sorted(each.kind for each in wrongs(carded, seen))
 
 
@@ -124,6 +125,31 @@ def test_a_card_of_a_closed_question_is_found() -> None:
 def test_a_card_that_is_not_known_long_after_its_question_was_published_is_lost() -> None:
     assert kinds(CALLS[:1], NOTED[:1], shown=SHOWN) == ["card lost"]
     assert kinds(CALLS[:1], NOTED[:1], shown=SHOWN, closed_at=110.0) == []
+
+
+def test_a_card_that_becomes_known_late_is_found_although_it_is_known() -> None:
+    late = [NOTED[0], noted(4, 120.5, "two", "sent")]
+    calls = [CALLS[0], sent("two", 120.4)]
+    assert kinds(calls, late) == ["card late"]
+    assert kinds(calls, late, downs=((105.0, 107.0),)) == []
+    assert kinds(calls, late, downs=((125.0, 127.0),)) == ["card late"], "afterwards"
+
+
+def test_a_card_that_was_held_is_late_from_when_it_is_due() -> None:
+    ref = "q1.night.one.first#1"
+    key = {"role": "night", "ref": ref}
+    found = [noted(2, 91.0, "one", "held", role="night", until=106.0)]
+    late = [*found, noted(3, 126.5, "one", "sent", **key)]
+    about: dict[str, Any] = {"published": [Published(91.0, "night", FIRST)], "shown": {ref: CLOSED}}
+    assert kinds([sent("one", 126.4, role="night")], late, **about) == ["card late"]
+    soon = [*found, noted(3, 125.5, "one", "sent", **key)]
+    assert kinds([sent("one", 125.4, role="night")], soon, **about) == []
+
+
+def test_outages_with_moments_between_them_are_one() -> None:
+    assert outages([]) == []
+    downs = [(1.0, 3.0), (3.3, 5.3), (5.5, 7.5), (20.0, 22.0)]
+    assert outages(downs) == [(1.0, 7.5), (20.0, 22.0)]
 
 
 @pytest.mark.parametrize("there", [None, {"status": "open"}, {"status": "answered"}])
@@ -172,8 +198,8 @@ def test_a_question_that_nobody_was_told_of_is_said_to_be_undelivered_once() -> 
 
 
 def test_after_the_end_nobody_need_be_told_that_a_card_was_given_up() -> None:
-    first, last = noted(3, 101.1, "one", "failed"), noted(10, 150.2, "two", "failed")
-    assert kinds(FAILED, [first, last]) == []
+    first, last = noted(3, 101.1, "one", "failed"), noted(10, 110.2, "two", "failed")
+    assert kinds(FAILED, [first, last], closed_at=110.0) == []
 
 
 def test_an_escalation_before_its_time_without_a_reason_is_found() -> None:
