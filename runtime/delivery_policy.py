@@ -25,7 +25,7 @@ from ..bus.errors import (
     ValueLost,
 )
 from ..bus.mailbox import Delivery
-from .errors import Interrupted, LaybyError
+from .errors import Gone, Interrupted, LaybyError
 from .failure import message_of
 from .log_throttle import LogThrottle
 from .observing import UNOBSERVED, Observer
@@ -34,6 +34,7 @@ log = structlog.get_logger("layby.host")
 
 OUTAGES = (
     CopyLags,
+    Gone,
     NoLeader,
     NotConnected,
     PermissionDenied,
@@ -42,7 +43,8 @@ OUTAGES = (
     StreamMissing,
     Interrupted,
 )
-"""Errors after which a message is tried again, however long they last."""
+"""Errors after which a message is tried again, however long they last. Where a run was removed
+meanwhile, the next try finds that out."""
 _GIVE_UP = 6
 """Failures of a message's handler after which its error counts as permanent."""
 _FULL_INTERVAL = 30.0

@@ -20,7 +20,7 @@ from layby.bus.specs import ConsumerSpec, StreamSpec, Topology
 from layby.bus.topology import Provisioner
 from layby.runtime import delivery_policy
 from layby.runtime.delivery_policy import DeliveryPolicy, PoisonMessage
-from layby.runtime.errors import Interrupted
+from layby.runtime.errors import Gone, Interrupted
 from layby.runtime.observing import UNOBSERVED, Observer, Undone
 from tests.engine import until
 
@@ -36,7 +36,7 @@ _NEEDED = Topology(
 class _Handler:
     """Fails the first time, and records the deliveries."""
 
-    def __init__(self, first: Exception | Interrupted, run: str = "") -> None:
+    def __init__(self, first: BaseException, run: str = "") -> None:
         self.first = first
         self.run = run
         self.deliveries: asyncio.Queue[int] = asyncio.Queue()
@@ -140,11 +140,12 @@ class _Counts:
     [
         (ValueError("a fault"), "failed"),
         (StoreFull("full"), "postponed"),
+        (Gone("removed"), "postponed"),
         (PoisonMessage("no way"), "dead"),
     ],
 )
 async def test_what_was_not_handled_is_told_to_the_observer(
-    own_server: EmbeddedServer, first: Exception, seen: Undone
+    own_server: EmbeddedServer, first: BaseException, seen: Undone
 ) -> None:
     handler, failed, counts = _Handler(first), asyncio.Queue[str](), _Counts()
     async with _mailbox_of(own_server, handler, failed, cast("Observer", counts)):
