@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Final
 
 from .errors import CopyLags
 from .requests import Requests
 from .wire import Message
 
 _PAGE = 256
-_MAX_BYTES = 16 * 1024 * 1024
-"""Bytes of one reply. Without a limit the server sends as much as it buffers for a client, and
-disconnects a client that takes a moment to read it."""
+_MAX_BYTES = 4 * 1024 * 1024
+"""Bytes of one reply, and less than one message more. Without a limit the server sends as much as
+it buffers for a client, and disconnects a client that takes a moment to read it."""
+FEW_BYTES: Final = 128 * 1024
+"""The same of what outsiders store, of which many replies may be held at the same time."""
 _READS = 40
 """Reads after which a copy still lacking what its leader has is given up."""
 _PAUSE = 0.05
@@ -51,12 +54,13 @@ async def every(
     *,
     first: int = 1,
     since: float | None = None,
+    size: int = _MAX_BYTES,
 ) -> AsyncGenerator[Message]:
-    """Messages on `subject` in the order of the stream, read `page` at a time.
+    """Messages on `subject` in the order of the stream, read `page` or `size` bytes at a time.
 
     From the sequence `first` on, or from what was stored at `since` (Unix seconds).
     """
-    body: dict[str, object] = {"batch": page, "next_by_subj": subject, "max_bytes": _MAX_BYTES}
+    body: dict[str, object] = {"batch": page, "next_by_subj": subject, "max_bytes": size}
     if since is None:
         body["seq"] = first
     else:
@@ -79,6 +83,7 @@ async def up_to(
     *,
     first: int = 1,
     since: float | None = None,
+    size: int = _MAX_BYTES,
 ) -> AsyncGenerator[Message]:
     """Like `every`, up to the message with sequence `end`, which the leader has reported.
 
@@ -89,10 +94,11 @@ async def up_to(
     """
     begin = first
     for _ in range(_READS):
-        async with aclosing(
-            every(requests, stream, subject, first=begin, since=since if begin == first else None)
-        ) as found:
-            async for message in found:
+        page = max(1, min(_PAGE, end - begin + 1))
+        start = since if begin == first else None
+        reading = every(requests, stream, subject, page, first=begin, since=start, size=size)
+        async with aclosing(reading) as messages:
+            async for message in messages:
                 begin = sequence(message) + 1
                 yield message
                 if begin > end:

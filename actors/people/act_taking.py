@@ -8,38 +8,33 @@ receipt comes after the entry, and the acknowledgement last.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from ...bus.bounded import Bounded
 from ...bus.errors import BusError, Erased, InvalidTicket
 from ...bus.mailbox import Delivery
 from ...bus.requests import Requests
 from ...bus.token import decode as decode_token
-from ...runtime import clock, crash
-from ...runtime.errors import Fenced
+from ...runtime import crash
+from ...runtime.errors import Fenced, Gone
 from ...runtime.host import Host
 from ...runtime.mail import check_readable
 from ...runtime.run import LiveRun
-from ...runtime.state import OPEN
 from ...runtime.times import iso
 from .act import GivenAct, place_of, understood_act
 from .act_decision import ActDecider, Decision
-from .answer import TAKEN, Given, Receipt, Refused, Verdict, is_named, judge
+from .answer import TAKEN, Given, Receipt, Refused, Verdict, is_named
 from .answer_resolution import AnswerResolver, Incoming, NotYet, retry_delay
-from .asked_of import record_for, related
-from .parked_question import ParkedQuestion
+from .earlier_acts import EarlierActs, recorded, verdict_on
 from .question_closing import Overtaken, QuestionCloser
 from .receipts import Receipts
-from .sent_acts import SentAct, SentActs
+from .sent_acts import SentAct
 from .tickets import ParkedRecord, question_in, with_question
 
 _TRIES = 20
 """Times that an act is tried to be recorded while others change its question."""
-_REMEMBERED = 10_000
-_END = 2**63
-"""After the last sequence of any stream."""
 _LATE = frozenset({"already_answered", "too_late"})
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 
@@ -70,11 +65,8 @@ class Acts:
         self._names = requests.names
         self._resolver = resolver
         self._closer = closer
-        self._decider = decider
         self._receipts = receipts
-        self._sent = SentActs(requests)
-        self._judged: Bounded[str, int] = Bounded(_REMEMBERED)
-        """By question: up to where in the stream this worker has judged what was said."""
+        self._earlier = EarlierActs(role, requests, decider)
 
     async def take(self, delivery: Delivery) -> None:
         """Record what somebody said, and issue its receipt."""
@@ -113,9 +105,10 @@ class Acts:
         # A copy may not know yet that the clock has stood, and the deadline is later.
         record = with_question(record, live.state, live.state.questions[question])
         try:
-            found = await self._record_earlier(live, meant, _END, record)
+            found = await self._earlier.take_stored(live, meant, record)
         except Fenced:
-            await live.catch_up()
+            with suppress(Gone):  # then the log says so when the deadline is tried again
+                await live.catch_up()
             raise NotYet from None
         if found:
             await self._closer.sync(live, live.state.questions[question])
@@ -149,7 +142,7 @@ class Acts:
 
     async def _by(self, incoming: Incoming, sent: SentAct, record: ParkedRecord | None) -> _Taken:
         """What becomes of an act, by the newest record. Raises NotYet, Fenced, Overtaken."""
-        verdict = _judged(record, sent)
+        verdict = verdict_on(record, sent)
         meant = verdict.question
         if record is None or meant is None:
             await self._resolver.check_not_pending(incoming, record, verdict)
@@ -159,57 +152,19 @@ class Acts:
         question = live.state.questions.get(meant.id)
         if question is None:
             return _Taken(Verdict("invalid", reason=_NOT_ASKED))
-        earlier = False
-        if not _has(live, meant.id, sent):
+        if sent.seq in recorded(live, meant.id):
+            decision, earlier = await self._earlier.record(live, meant.id, sent), False
+        else:
             if verdict.outcome not in TAKEN:
                 await self._resolver.check_not_pending(incoming, record, verdict)
                 return _Taken(verdict)
-            if question.status != OPEN:
-                raise Overtaken
             if not is_named(record, self._role, incoming.given):
                 await self._resolver.check_unambiguous(incoming, record)
-            earlier = await self._record_earlier(live, meant, sent.seq, record)
-        decision = await self._record(live, meant.id, sent)
-        # Not before it is recorded: whoever handles a later one reads on from here.
-        judged = max(self._judged.get(meant.id) or 0, sent.seq)
-        self._judged.put(meant.id, judged, size=1)
+            decision, earlier = await self._earlier.take(live, meant, record, sent)
         if earlier or decision.outcome == "recorded":
             await self._closer.sync(live, live.state.questions[meant.id])
             crash.point("after_act_shown")
         return _Taken(Verdict(decision.outcome, meant, decision.reason), decision)
-
-    async def _record_earlier(
-        self, live: LiveRun, meant: ParkedQuestion, before: int, record: ParkedRecord
-    ) -> bool:
-        """Record what was said before a place in the stream and was not recorded yet.
-
-        Raises Fenced.
-
-        Returns whether there was any.
-
-        An act that names no question, and was skipped here because its question was unknown, is
-        refused when its turn comes.
-        """
-        found = False
-        after = max(self._judged.get(meant.id) or 0, *_recorded(live, meant.id), 0)
-        roles = related(record, self._role)
-        since = min([meant.since, *(shown.since for shown in meant.also.values())])
-        for each in await self._sent.between(record.ticket, roles, since, (after, before)):
-            verdict = _judged(record, each)
-            meets = verdict.question is not None and verdict.question.id == meant.id
-            if meets and verdict.outcome in TAKEN:
-                found |= bool((await self._record(live, meant.id, each)).records)
-        return found
-
-    async def _record(self, live: LiveRun, question: str, sent: SentAct) -> Decision:
-        """Append what an act says, unless the log has it, or it is refused. Raises Fenced."""
-        asked = live.state.questions[question]
-        decision = await self._decider.decide(live.state, asked, sent, max(sent.at, clock.now()))
-        if decision.records:
-            crash.point("before_act")
-            await live.append(list(decision.records), to=decision.to)
-            crash.point("after_act")
-        return decision
 
 
 def _parsed(subject: str, token: str, data: bytes) -> tuple[str, GivenAct | Refused]:
@@ -220,29 +175,6 @@ def _parsed(subject: str, token: str, data: bytes) -> tuple[str, GivenAct | Refu
         return token[:200], Refused(str(error))
     place = place_of(subject)
     return ticket, place if isinstance(place, Refused) else understood_act(place, data, ticket)
-
-
-def _judged(record: ParkedRecord | None, sent: SentAct) -> Verdict:
-    """Which question an act is for.
-
-    It approves nothing, so that a question has just ended does not matter.
-    """
-    view = record_for(record, sent.role)
-    if view is not None:
-        plain = tuple(msgspec.structs.replace(each, digest="") for each in view.questions)
-        view = msgspec.structs.replace(view, questions=plain)
-    return judge(view, sent.role, Given("-", sent.given.question_id), seq=sent.seq, at=sent.at)
-
-
-def _has(live: LiveRun, question: str, sent: SentAct) -> bool:
-    return sent.seq in _recorded(live, question)
-
-
-def _recorded(live: LiveRun, question: str) -> list[int]:
-    """The sequences of what people said to a question, as far as the log has it."""
-    state = live.state
-    said = [each.seq for each in state.acts.get(question, ())]
-    return said + [each.seq for each in state.asked_back.get(question, ())]
 
 
 def _about(receipt: Receipt, verb: str, decision: Decision | None) -> Receipt:

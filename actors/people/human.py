@@ -88,7 +88,7 @@ class Human:
         )
         self._closer = QuestionCloser(role, host, tickets, listed, notices)
         self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
-        self._gate = Gate()
+        self._gate, self._acts_gate = Gate(), Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
         self._receipts = Receipts(role, requests, questions, host.ports.observer)
@@ -226,10 +226,9 @@ class Human:
 
     async def act(self, delivery: Delivery) -> None:
         """Record what somebody says to a question besides answering it, or that they look at it."""
-        if self._names.own(delivery.subject).split(".")[1] == OPENED:
-            await self._openings.take(delivery)
-        else:
-            await self._acts.take(delivery)
+        is_look = self._names.own(delivery.subject).split(".")[1] == OPENED
+        async with self._acts_gate.admit(delivery):
+            await (self._openings if is_look else self._acts).take(delivery)
 
     async def due(self, due: Due, delivery: Delivery) -> None:
         """Close a question whose deadline has passed, unless it is closed."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-
 import msgspec
 
 from ...bus.group_commit import GroupCommit
-from ...bus.reading import up_to
 from ...bus.requests import Requests
 from ...runtime import clock, crash
-from ...runtime.envelope import UNREADABLE
 from ...runtime.observing import Observer
 from ...runtime.times import iso
-from .answer import SKEW, Candidate, Receipt, Verdict
+from .answer import Candidate, Receipt, Verdict
 from .answer_lines import answer_with
 from .confidential import veiled
+from .issued_receipts import IssuedReceipts
 from .parked_question import ParkedQuestion
 
 
@@ -27,7 +24,7 @@ class Receipts:
     ) -> None:
         """`questions` stores in the stream QUESTIONS."""
         self._role = role
-        self._requests = requests
+        self._issued = IssuedReceipts(requests)
         self._questions = questions
         self._names = requests.names
         self._observer = observer
@@ -64,38 +61,14 @@ class Receipts:
         Raises:
             CopyLags: no copy of the stream has all receipts, for seconds.
         """
-        stream = self._names.stream("QUESTIONS")
-        subject = self._names.subject(f"{self._role}.receipt.{token}")
-        newest = await self._requests.stored(stream, last=subject)
-        if newest is None or newest.at < since - SKEW:
-            return False
-        reading = up_to(self._requests, stream, subject, newest.seq, since=since - SKEW)
-        async with aclosing(reading) as messages:
-            async for message in messages:
-                if _seq_in(message.data) == seq:
-                    return True
-        return False
+        return await self._issued.has(self._subject(token), seq, since)
 
     async def issue(self, receipt: Receipt, token: str) -> None:
         """Publish a receipt and return once it is stored: the answer is acknowledged next."""
-        subject = self._names.subject(f"{self._role}.receipt.{token}")
+        subject = self._subject(token)
         await self._questions.store(subject, subject, msgspec.json.encode(receipt), {})
         self._observer.receipt(receipt.outcome)
         crash.point("after_receipt")
 
-
-class _Seq(msgspec.Struct):
-    """The only field that is read of a receipt."""
-
-    seq: int = 0
-
-
-def _seq_in(data: bytes) -> int:
-    """What a receipt is for; 0 if the message is not a receipt."""
-    try:
-        return _read_seq(data).seq
-    except UNREADABLE:
-        return 0
-
-
-_read_seq = msgspec.json.Decoder(_Seq).decode
+    def _subject(self, token: str) -> str:
+        return self._names.subject(f"{self._role}.receipt.{token}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 from layby.actors.people import act_taking, rung_publisher, rungs, sent_acts
@@ -22,8 +22,9 @@ def _somebody(*_: Any) -> bool:
     return True
 
 
-async def _nothing_before(*_: Any) -> list[Any]:
-    return []
+async def _nothing_before(*_: Any) -> AsyncGenerator[Any]:
+    return
+    yield
 
 
 def claims_win_as_they_arrive() -> None:

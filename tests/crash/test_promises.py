@@ -211,10 +211,6 @@ def _holds(record: Any, role: str, newest: int) -> bool:
     return True
 
 
-async def _nothing_before(*_: Any) -> list[Any]:
-    return []
-
-
 def _never_expires(said: Sequence[Act], at: float) -> Act | None:
     del at
     return said[-1] if said else None
@@ -268,7 +264,7 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (tally, "voted_before", _unknown, one_person),
         (answer_resolution, "sent_by", _no_more, stored_first),
         (Human, "answer", _acknowledged_first, handled_again),
-        (SentActs, "between", _nothing_before, first_claim),
+        (SentActs, "between", _no_more, first_claim),
         (rungs, "claim_at", _never_expires, expired_claim),
         (acts, "is_anybody_left", _somebody, all_declined),
         (openings, "people", _nobody, opened_once),
