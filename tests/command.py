@@ -27,6 +27,10 @@ import msgspec
 from tests.nursery import Order, Told
 
 ROOT = Path(__file__).parent.parent
+_SHARED = "LAYBY_TEST_NURSERY"
+"""Where the process listens that several processes with tests have their commands from."""
+_STARTS = 90.0
+"""Seconds that its imports may take on a loaded machine."""
 
 
 class Command:
@@ -161,16 +165,46 @@ def _reader(theirs: list[int]) -> IO[str]:
 def _ordered(order: Order, files: list[int]) -> socket.socket:
     """Give an order; the line on which its process is told of."""
     data = msgspec.json.encode(order)
-    line = socket.socket(socket.AF_UNIX)
-    line.connect(_nursery())
+    line = _line_to(os.environ.get(_SHARED) or _nursery())
     socket.send_fds(line, [len(data).to_bytes(4)], files)
     line.sendall(data)
     return line
 
 
+def share_nursery() -> None:
+    """Let all processes that share the tests have their commands from one: its imports are dear."""
+    door, _ = _started()
+    os.environ[_SHARED] = str(door)
+
+
+def _line_to(door: str) -> socket.socket:
+    """A connection, once whoever was started to listen there does."""
+    line = socket.socket(socket.AF_UNIX)
+    deadline = time.monotonic() + _STARTS
+    while True:
+        try:
+            line.connect(door)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if time.monotonic() > deadline:
+                line.close()
+                raise
+            time.sleep(0.01)
+        else:
+            return line
+
+
 @functools.cache
 def _nursery() -> str:
     """The address of the process that all commands of this one are forked from."""
+    door, process = _started()
+    assert process.stdout is not None
+    ready = process.stdout.readline()
+    assert ready == b"ready\n", "it did not start"
+    return str(door)
+
+
+def _started() -> tuple[Path, subprocess.Popen[bytes]]:
+    """A process that commands are forked from, until this one ends."""
     folder = Path(tempfile.mkdtemp(prefix="layby-nursery-"))
     door = folder / "door"
     process = subprocess.Popen(  # noqa: S603
@@ -180,12 +214,8 @@ def _nursery() -> str:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
     atexit.register(_end, process, folder)
-    ready = process.stdout.readline()
-    assert ready == b"ready\n", "it did not start"
-    return str(door)
+    return door, process
 
 
 def _end(process: subprocess.Popen[bytes], folder: Path) -> None:

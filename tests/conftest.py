@@ -3,8 +3,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hypothesis import settings
-
 # `pytest` alone does not put the checkout on the path, as `python -m pytest` does.
 sys.path.append(str(Path(__file__).parent.parent))
 
@@ -24,7 +22,3 @@ pytest_plugins = [
     "tests.fix_smtp",
     "tests.pace",
 ]
-
-# How long an example takes says how busy the machine is, and nothing about the code.
-settings.register_profile("layby", deadline=None)
-settings.load_profile("layby")

@@ -27,6 +27,7 @@ from layby.runtime.ids import run_id
 from layby.runtime.run import LiveRun
 from layby.runtime.state import Block, RunState
 from layby.runtime.worker import Worker
+from layby.testing.wake_ups import first, wake_ups
 from layby.views.rows import QuestionRow, TimelineLine
 from layby.worker.worker import working
 from tests.scripted import Scripted
@@ -124,6 +125,13 @@ class Engine:
         async with asyncio.timeout(WITHIN):
             return [line async for line in self.client.follow(run, wait=True)]
 
+    async def hurry(self, run: str) -> None:
+        """Let the next deadline, sleep or back-off of a run come now."""
+        found = first(wake_ups(await self.state(run)), None)
+        assert found is not None, "it waits for nothing that comes by itself"
+        subject = self.wire.names.subject(f"due.early-{uuid.uuid4().hex}")
+        await self.wire.store(subject, msgspec.json.encode(found.body))
+
     async def due(self, count: int = 1) -> None:
         """Return when so many wake-ups have fired and nobody has taken them."""
 
@@ -176,6 +184,25 @@ class Engine:
         subject = f"developer.response.{encode(ticket)}{'.' if responder else ''}{responder}"
         ack = await self.wire.store(subject, data.encode() if isinstance(data, str) else data)
         return ack.seq
+
+
+class TooSlow(Exception):
+    """The machine took longer for what had to be done before a deadline of the test's own."""
+
+
+async def in_time(attempt: Callable[[str, float], Awaitable[T]], seconds: float) -> T:
+    """What `attempt` returns on a ticket with a time-out that was long enough for it.
+
+    A test that must do something before a deadline, and then wait for that, cannot know how long a
+    loaded machine takes. It begins with `seconds`, and raises TooSlow when it was too late: then it
+    gets another ticket and twice the time.
+    """
+    for number in range(6):
+        try:
+            return await attempt(f"T{number + 1}", seconds * 2**number)
+        except TooSlow:
+            pass
+    raise AssertionError(f"it took longer than {seconds * 2**5:g} s each time")
 
 
 async def until(look: Callable[[], Awaitable[T | None]], within: float = WITHIN) -> T:

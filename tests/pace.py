@@ -4,25 +4,38 @@
 a time. Name files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m proof`,
 `pytest -m security`, `pytest -m browser`. Each of the processes that share the tests would read all
 files, so they read those alone that can have one: a mark that is chosen stands in the file, or in
-the conftest.py of its folder.
+the conftest.py of its folder. The properties of hypothesis are proofs as well: `pytest` tries them
+with a part of their examples, `pytest -m proof` and `pytest FILE` with all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import importlib
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from tests.command import share_nursery
+from tests.examples import examples, take_a_part
+
+_TESTS = Path(__file__).parent
 
 _AT_ONCE = 3
 """Tests at a time for each core, as most of them wait for somebody now and then."""
 _CHOSEN = 2
 """The same of proofs and of tests with a browser, which wait less."""
 _MOST = 8
+_EXAMPLES = 100
+"""With which a property is tried that does not say how many."""
 _TELL = 10.0
 """Seconds between two lines of progress."""
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108  a folder of its own is made there
@@ -31,6 +44,8 @@ _ROOM = 4 * 2**30
 _MARKS = ("proof", "security", "browser")
 """What runs only if it was chosen."""
 _REST = " and ".join(f"not {mark}" for mark in _MARKS)
+_WRITTEN = {"proof": re.compile(r"mark\.proof|\bproofs_but\(|\bgiven\(")}
+"""How a file writes a mark otherwise than `mark.browser`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
         tempfile.tempdir = None
     if _is_whole(config) and not config.option.markexpr:
         config.option.markexpr = _REST
+    if config.option.markexpr == _REST:
+        take_a_part()
+    # How long an example takes says how busy the machine is, and nothing about the code.
+    settings.register_profile("layby", deadline=None, max_examples=examples(_EXAMPLES))
+    settings.load_profile("layby")
+    if config.option.numprocesses:
+        share_nursery()
     if config.option.numprocesses and config.option.verbose == 0:
         config.pluginmanager.register(_Progress(config), "layby-progress")
 
@@ -66,10 +88,31 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection(session: pytest.Session) -> None:
+    """Compile a share of the files first, where several processes would each compile all.
+
+    They begin together, and pytest keeps what one has compiled for the others.
+    """
+    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    number = int(worker["workerid"].removeprefix("gw"))
+    found = sorted(_TESTS.rglob("test_*.py"))
+    chosen = [path for path in found if not pytest_ignore_collect(path, session.config)]
+    for path in chosen[number :: worker["workercount"]]:
+        parts = path.relative_to(_TESTS.parent).with_suffix("").parts
+        # What is wrong with it is told by whoever collects it.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(parts))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes long, so that nobody waits for it at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
+        if item.get_closest_marker("hypothesis") and _is_more(config, item):
+            item.add_marker("proof")
         for mark in _MARKS:
             if item.get_closest_marker(mark) and not _is_found(item.path, mark):
                 raise pytest.UsageError(
@@ -81,6 +124,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Thousands of tests stay until the end: no collection of garbage need look at them."""
     gc.freeze()
+
+
+def _is_more(config: pytest.Config, item: pytest.Item) -> bool:
+    """Whether a property is tried with more examples than `pytest` tries it with."""
+    marked = any(item.get_closest_marker(mark) for mark in _MARKS)
+    return config.option.markexpr == "proof" and not marked
 
 
 def _has_room(folder: Path) -> bool:
@@ -106,7 +155,8 @@ def _is_whole(config: pytest.Config) -> bool:
 
 @functools.cache
 def _names(path: Path, mark: str) -> bool:
-    return f"mark.{mark}" in path.read_text("utf-8")
+    written = _WRITTEN.get(mark, re.compile(rf"mark\.{mark}"))
+    return bool(written.search(path.read_text("utf-8")))
 
 
 def _is_marked(path: Path, mark: str) -> bool:

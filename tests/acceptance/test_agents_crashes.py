@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.testing import TestRuntime
+from tests.examples import proofs_but
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow]
 
@@ -40,11 +41,14 @@ def assert_paid(ledger: Path, *, again: int) -> None:
 
 @pytest.mark.parametrize(
     ("point", "after"),
-    [
-        ("before_effect", 4),
-        *(("after_effect", n) for n in (2, 3, 4)),
-        ("after_question", 1),
-    ],
+    proofs_but(
+        1,
+        [
+            ("before_effect", 4),
+            *(("after_effect", n) for n in (2, 3, 4)),
+            ("after_question", 1),
+        ],
+    ),
 )
 async def test_before_the_approval(
     layby_running: Running, ledger: Path, point: str, after: int
@@ -61,12 +65,15 @@ async def test_before_the_approval(
 
 @pytest.mark.parametrize(
     ("point", "after"),
-    [
-        *(("before_effect", n) for n in (1, 2)),
-        *(("after_effect", n) for n in (1, 2, 3)),
-        ("before_append", 1),
-        ("after_append", 1),
-    ],
+    proofs_but(
+        1,
+        [
+            *(("before_effect", n) for n in (1, 2)),
+            *(("after_effect", n) for n in (1, 2, 3)),
+            ("before_append", 1),
+            ("after_append", 1),
+        ],
+    ),
 )
 async def test_after_the_approval(
     layby_running: Running, ledger: Path, point: str, after: int
@@ -83,7 +90,8 @@ async def test_after_the_approval(
 
 
 @pytest.mark.parametrize(
-    ("point", "after"), [("after_effect", 1), ("before_effect", 2), ("after_question", 1)]
+    ("point", "after"),
+    proofs_but(1, [("after_effect", 1), ("before_effect", 2), ("after_question", 1)]),
 )
 async def test_an_agent_alone_before_its_question(
     layby_running: Running, ledger: Path, point: str, after: int
@@ -98,7 +106,9 @@ async def test_an_agent_alone_before_its_question(
     assert_charged(ledger, again=1)
 
 
-@pytest.mark.parametrize(("point", "after"), [("after_effect", 1), ("after_effect", 2)])
+@pytest.mark.parametrize(
+    ("point", "after"), proofs_but(1, [("after_effect", 1), ("after_effect", 2)])
+)
 async def test_an_agent_alone_after_its_answer(
     layby_running: Running, ledger: Path, point: str, after: int
 ) -> None:

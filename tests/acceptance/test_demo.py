@@ -1,4 +1,7 @@
-"""`layby demo` from the first line to the last process, as a new user meets it."""
+"""`layby demo` from the first line to the last process, as a new user meets it.
+
+Each of these starts several interpreters: `pytest` runs four, `pytest -m proof` the rest.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.examples import proofs_but
 from tests.fix_layby import ROOT, WITHIN, Desk, left_over
 
 pytestmark = pytest.mark.timeout(240)
@@ -114,6 +118,7 @@ def ended(folder: Path, *options: str) -> tuple[int, Any, str]:
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
+@pytest.mark.proof
 def test_a_script_gets_one_document(tmp_path: Path) -> None:
     code, document, timeline = ended(tmp_path, "--answer", "Fixed in v1.1.4")
     assert code == 0, timeline
@@ -124,6 +129,7 @@ def test_a_script_gets_one_document(tmp_path: Path) -> None:
     assert left_over(tmp_path) == []
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("ticket", ["T123", "T124"])
 def test_tickets_that_need_no_developer(tmp_path: Path, ticket: str) -> None:
     code, document, timeline = ended(tmp_path, "--ticket", ticket)
@@ -144,6 +150,7 @@ def test_typing_the_answer(demo: Any) -> None:
     assert "completed" in shown.text
 
 
+@pytest.mark.proof
 def test_answering_with_layby_from_another_terminal(demo: Any, tmp_path: Path) -> None:
     shown = demo()
     shown.until_asked()
@@ -162,6 +169,7 @@ def test_answering_with_layby_from_another_terminal(demo: Any, tmp_path: Path) -
     assert "ada" in shown.text
 
 
+@pytest.mark.proof
 def test_answering_with_the_printed_line_of_the_nats_cli(demo: Any, tmp_path: Path) -> None:
     bash = shutil.which("bash")
     if shutil.which("nats") is None or bash is None:
@@ -175,6 +183,7 @@ def test_answering_with_the_printed_line_of_the_nats_cli(demo: Any, tmp_path: Pa
     assert "Fixed in v1.1.4" in shown.text
 
 
+@pytest.mark.proof
 def test_nobody_answers_in_time(demo: Any) -> None:
     shown = demo("--deadline", "1s")
     shown.until_asked()
@@ -182,7 +191,7 @@ def test_nobody_answers_in_time(demo: Any) -> None:
     assert "completed" in shown.text or "timed_out" in shown.text
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", proofs_but(1, [signal.SIGINT, signal.SIGTERM]))
 def test_stopped_and_continued(demo: Any, tmp_path: Path, number: signal.Signals) -> None:
     first = demo()
     first.until_asked()
@@ -214,6 +223,7 @@ def test_a_killed_worker_does_not_matter(demo: Any, tmp_path: Path) -> None:
     assert "died" in shown.text
 
 
+@pytest.mark.proof
 def test_two_demos_do_not_share_a_folder(demo: Any, tmp_path: Path) -> None:
     first = demo()
     first.until_asked()
@@ -223,6 +233,7 @@ def test_two_demos_do_not_share_a_folder(demo: Any, tmp_path: Path) -> None:
         assert document["error"]["type"] == "DataFolderUnusable"
 
 
+@pytest.mark.proof
 def test_a_fresh_demo_knows_nothing_of_the_last(tmp_path: Path) -> None:
     _, before, _ = ended(tmp_path, "--ticket", "T123")
     keep = tmp_path / ".layby" / "demo" / "mine.txt"
@@ -232,6 +243,7 @@ def test_a_fresh_demo_knows_nothing_of_the_last(tmp_path: Path) -> None:
     assert keep.read_text() == "not the demo's"
 
 
+@pytest.mark.proof
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, document, _ = ended(tmp_path, "--data", "file/inside")

@@ -1,6 +1,7 @@
 """Schemathesis asks the console what its OpenAPI document allows, and much that it does not.
 
-More of it: LAYBY_HTTP_EXAMPLES=500 .venv/bin/pytest tests/acceptance/test_http_schemathesis.py
+`pytest` asks each operation a little, `pytest -m proof` more. Yet more:
+LAYBY_HTTP_EXAMPLES=500 .venv/bin/pytest tests/acceptance/test_http_schemathesis.py
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from layby import App, Step
+from tests.examples import proofs_but
 from tests.fix_browser import console_on
 from tests.http_api import Api
 
@@ -26,6 +28,7 @@ pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 EXAMPLES = int(os.environ.get("LAYBY_HTTP_EXAMPLES", "8"))
 """Requests for each operation: so many that it allows, and so many that it does not."""
+PART = 1
 MEANT = {
     "/runs",
     "/runs/{id}/events",
@@ -50,8 +53,9 @@ def desk() -> App:
     return app
 
 
+@pytest.mark.parametrize("examples", proofs_but(1, [PART, EXAMPLES]))
 async def test_no_request_breaks_the_console_and_every_response_is_as_described(
-    layby_running: Any,
+    layby_running: Any, examples: int
 ) -> None:
     async with layby_running(desk()) as rt, console_on(rt.settings) as console:
         api = Api(console)
@@ -64,12 +68,18 @@ async def test_no_request_breaks_the_console_and_every_response_is_as_described(
             "/questions/": {"id": question.id},
             "/dead/": {"seq": 1},
         }
-        count = await asyncio.to_thread(_ask, document, console.url, api.login, known)
-        assert count >= EXAMPLES * len(document["paths"])
+        count = await asyncio.to_thread(_ask, document, console.url, api.login, known, examples)
+        assert count >= examples * len(document["paths"])
         assert (await api.get(f"/runs/{question.run}")).status == 200  # it is as well as before
 
 
-def _ask(document: dict[str, Any], url: str, login: dict[str, str], known: dict[str, Any]) -> int:
+def _ask(
+    document: dict[str, Any],
+    url: str,
+    login: dict[str, str],
+    known: dict[str, Any],
+    examples: int,
+) -> int:
     """Ask all operations; how many requests that were. Raises what Schemathesis finds."""
     schema: Any = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=f"{url}/api/v1")
@@ -82,16 +92,16 @@ def _ask(document: dict[str, Any], url: str, login: dict[str, str], known: dict[
         places = [None] if there is None or operation.path == FOLLOWED else [None, there]
         for mode, place in product(GenerationMode, places):
             cases = operation.as_strategy(generation_mode=mode, path_parameters=place)
-            count += _ask_one(cases, login, meant=operation.path in MEANT)
+            count += _ask_one(cases, login, examples, meant=operation.path in MEANT)
     return count
 
 
-def _ask_one(cases: Any, login: dict[str, str], *, meant: bool) -> int:
+def _ask_one(cases: Any, login: dict[str, str], examples: int, *, meant: bool) -> int:
     count = 0
     excluded: list[Any] = [checks.positive_data_acceptance] if meant else []
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         derandomize=True,
         database=None,
         deadline=None,

@@ -24,7 +24,7 @@ from layby.runtime.errors import Interrupted, InvalidSetup
 from layby.runtime.ladder_records import Reached
 from layby.runtime.run import LiveRun
 from layby.tools.ask_developer import make_ask
-from tests.engine import Engine, app_of, desk, until
+from tests.engine import Engine, TooSlow, app_of, desk, in_time, until
 from tests.scripted import Scripted, calls, says
 
 pytestmark = pytest.mark.nats
@@ -47,9 +47,11 @@ async def published(engine: Engine, role: str = "developer", ticket: str = "T1")
     return [message async for message in every(engine.wire, "QUESTIONS", subject)]
 
 
-async def reminded(engine: Engine, count: int, role: str = "developer") -> list[Message]:
+async def reminded(
+    engine: Engine, count: int, role: str = "developer", ticket: str = "T1"
+) -> list[Message]:
     async def look() -> list[Message]:
-        found = await published(engine, role)
+        found = await published(engine, role, ticket)
         return found if len(found) >= count else []
 
     return await until(look)
@@ -290,26 +292,40 @@ async def test_the_deadline_decides_after_the_last_rung_and_silence_is_no_yes(
 async def test_an_answer_of_the_other_role_before_the_deadline_counts_though_read_after(
     engine: Engine,
 ) -> None:
-    app = asking(*ESCALATED, timeout="1s")
-    async with engine.works(app):
-        run = await engine.start()
-        await reminded(engine, 1, "lead")
-        await idle(engine)
-    await engine.wire.store("lead.response.T1.cto", b"in time")
-    await engine.due()
-    async with engine.works(app):
-        assert await engine.result(run) == {"text": "in time", "by": "cto"}
+    async def answered(ticket: str, seconds: float) -> Any:
+        app = asking(*ESCALATED, timeout=seconds)
+        async with engine.works(app):
+            run = await engine.start(ticket)
+            await reminded(engine, 1, "lead", ticket)
+            await idle(engine)
+        [question] = (await engine.state(run)).questions.values()
+        stored = await engine.wire.store(f"lead.response.{ticket}.cto", b"in time")
+        at = await engine.wire.stored_at("ANSWERS", stored.seq)
+        if at is None or at >= question.deadline:
+            raise TooSlow
+        await engine.due()
+        async with engine.works(app):
+            return await engine.result(run)
+
+    assert await in_time(answered, 1.0) == {"text": "in time", "by": "cto"}
 
 
 async def test_after_the_deadline_no_rung_is_reached_though_it_was_due_before(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody worked meanwhile, and the rung is handled ahead of the deadline."""
-    app = asking(Role("developer", remind=["500ms"]), timeout="1s")
-    async with engine.works(app):
-        run = await engine.start()
-        await engine.question()
-    await engine.due()
+
+    async def left(ticket: str, seconds: float) -> tuple[App, str, str]:
+        app = asking(Role("developer", remind=[seconds / 2]), timeout=seconds)
+        async with engine.works(app):
+            run = await engine.start(ticket)
+            await engine.question(run=run)
+        if (await engine.state(run)).ladders.popitem()[1].rungs[0].reached:
+            raise TooSlow
+        await engine.due()
+        return app, run, ticket
+
+    app, run, ticket = await in_time(left, 1.0)
     due = Deadlines.due
 
     async def last(deadlines: Any, wanted: Any, delivery: Delivery) -> None:
@@ -319,7 +335,7 @@ async def test_after_the_deadline_no_rung_is_reached_though_it_was_due_before(
     monkeypatch.setattr(Deadlines, "due", last)
     async with engine.works(app):
         assert (await engine.result(run))["text"] == ""
-    assert len(await published(engine)) == 1
+    assert len(await published(engine, ticket=ticket)) == 1
     [ladder] = (await engine.state(run)).ladders.values()
     assert not ladder.rungs[0].reached
 

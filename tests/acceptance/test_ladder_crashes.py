@@ -13,6 +13,7 @@ from layby.runtime.envelope import decode
 from layby.runtime.ladder_records import Reached
 from layby.testing import TestRuntime
 from tests.engine import until
+from tests.examples import proofs_but
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
 Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
@@ -56,13 +57,16 @@ async def all_reached(rt: TestRuntime, run: str) -> None:
 
 @pytest.mark.parametrize(
     ("point", "after"),
-    [
-        ("after_rung_armed", 1),
-        ("before_reached", 1),
-        ("after_reached", 2),
-        *(("after_rung_published", n) for n in (1, 2, 3)),
-        *(("after_rung_recorded", n) for n in (1, 2, 3)),
-    ],
+    proofs_but(
+        1,
+        [
+            ("after_rung_armed", 1),
+            ("before_reached", 1),
+            ("after_reached", 2),
+            *(("after_rung_published", n) for n in (1, 2, 3)),
+            *(("after_rung_recorded", n) for n in (1, 2, 3)),
+        ],
+    ),
 )
 async def test_each_rung_happens_once(layby_running: Running, point: str, after: int) -> None:
     async with layby_running(TARGET, workers=0) as rt:

@@ -174,8 +174,9 @@ async def test_a_question_that_nobody_answers_is_rewritten_at_its_deadline(
     engine: Engine, slack_there: FakeSlack
 ) -> None:
     async with engine.works(app), answered(engine, ONCALL):
-        await asked(engine, timeout="500ms")
+        run = await asked(engine, timeout="1h")
         card = await posted(slack_there)
+        await engine.hurry(run)
         await shows(card, "Expired: Question for developer")
         assert card.labels == []
         await slack_there.reply("U0ADA", card, "it is known")

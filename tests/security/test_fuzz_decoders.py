@@ -36,12 +36,13 @@ from layby.runtime.state import RunState
 from layby.views.listing import row_in
 from layby.views.open_questions import stored_row as question_in
 from layby.views.timeline import TimelineProjection
+from tests.examples import examples
 from tests.security.frames import Frame, bodies, frames, odd, subjects
 
 calmly = settings(
     deadline=None,
     database=None,
-    max_examples=300,
+    max_examples=examples(300),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 NAMES = Names()

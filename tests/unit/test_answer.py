@@ -28,6 +28,7 @@ from layby.actors.people.parked_question import ParkedQuestion
 from layby.actors.people.tickets import ParkedRecord
 from layby.runtime.forms import fit
 from layby.runtime.times import iso
+from tests.examples import examples
 
 TICKET = "T1"
 
@@ -111,7 +112,10 @@ def test_a_long_name_is_cut() -> None:
 
 
 calmly = settings(
-    deadline=None, database=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    database=None,
+    max_examples=examples(200),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 text = st.text(st.sampled_from('aB1 ä✓\ud800\0\n"{}[]'), max_size=8)
 values = st.recursive(

@@ -41,11 +41,12 @@ from layby.runtime.index import IndexRow
 from layby.runtime.journal import fold
 from layby.runtime.ports import Due
 from layby.runtime.state import Question, RunState
+from tests.examples import examples
 
 REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What a decoder says of what it does not understand; its callers know of all three."""
 
-calmly = settings(deadline=None, database=None, max_examples=300)
+calmly = settings(deadline=None, database=None, max_examples=examples(300))
 
 FAILED = Failure(type="OSError", message="down")
 RECORDS: list[Record] = [

@@ -14,6 +14,7 @@ from layby.console.forms.field import Field
 from layby.console.forms.form import Form, answer_text, posted
 from layby.console.pages.shell import templates
 from layby.runtime.forms import fit
+from tests.examples import examples
 
 NAMES = st.sampled_from(["name", "fixed_on", "a/b", "x!none", "a~b", "sp ace", "0", "__proto__"])
 _SIMPLE = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
@@ -171,7 +172,7 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None, suppress_health_check=_SLOW)
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=_SLOW)
 def test_a_value_fills_its_form_and_comes_back_from_it(data: st.DataObject) -> None:
     schema, values = data.draw(schemas())
     value = data.draw(values)

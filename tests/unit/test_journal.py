@@ -37,6 +37,7 @@ from layby.runtime.entry import (
 from layby.runtime.envelope import Envelope, decode, encode
 from layby.runtime.journal import fold
 from layby.runtime.state import RunState, Slot
+from tests.examples import examples
 
 STARTED = Started(workflow="w", actor="workflow-w", version="1", ticket="T1", event=Raw(b'{"a":1}'))
 BAD = Failure(type="OSError", message="down", attempts=2)
@@ -458,7 +459,10 @@ records_st = st.one_of(
     st.just(Ended(status="completed")),
 )
 calmly = settings(
-    deadline=None, database=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    database=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 

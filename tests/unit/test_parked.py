@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from layby.actors.people.parked_question import Shown, parked_question
 from layby.actors.people.tickets import ParkedRecord, decode, holds_all, with_question
 from layby.runtime.state import Question, RunState
+from tests.examples import examples
 
 EMPTY = ParkedRecord(ticket="T1")
 
@@ -158,7 +159,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@settings(deadline=None, database=None, max_examples=examples(200))
 @given(changes)
 def test_a_closed_question_stays_closed_in_any_order_of_changes(
     changes: list[tuple[int, str]],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nats.errors import ProtocolError
 
 from layby.bus.parser import MessageParser
+from tests.examples import examples
 
 STREAM = (
     b"PING\r\n"
@@ -167,7 +168,7 @@ def frames(draw: st.DrawFn) -> bytes:
 
 streams = st.lists(frames(), max_size=6).map(b"".join)
 cuts = st.lists(st.integers(0, 300), max_size=6)
-quietly = settings(deadline=None, database=None, max_examples=300)
+quietly = settings(deadline=None, database=None, max_examples=examples(300))
 
 
 async def heard(stream: bytes, places: list[int]) -> list[Any]:

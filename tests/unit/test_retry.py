@@ -12,9 +12,10 @@ from layby import NonRetriableError, Retry, RetryAfter
 from layby.actors.models.model import ModelError
 from layby.runtime.duration import LONGEST
 from layby.runtime.retry import NEVER, is_final, retry_after
+from tests.examples import examples
 
 FAILED = OSError("down")
-calmly = settings(deadline=None, database=None, max_examples=200)
+calmly = settings(deadline=None, database=None, max_examples=examples(200))
 
 
 @calmly

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layby.runtime.strand import Position, Strand
+from tests.examples import examples
 
 
 def at(n: int) -> Position:
@@ -104,7 +105,7 @@ settled = st.lists(
 )
 
 
-@settings(deadline=None, database=None, max_examples=200)
+@settings(deadline=None, database=None, max_examples=examples(200))
 @given(settled, st.integers(1, 3), st.randoms())
 def test_two_workers_with_one_log_agree_on_who_may_continue(
     log: list[tuple[int, int]], branches: int, chance: object

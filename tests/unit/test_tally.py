@@ -17,6 +17,7 @@ from layby.runtime.envelope import Envelope, decode, encode
 from layby.runtime.journal import fold
 from layby.runtime.quorum import Quorum, is_reachable
 from layby.runtime.state import FORM_WITH_VOTES, Question, RunState
+from tests.examples import examples
 
 PEOPLE = {"finance": ["ada", "bob", "cleo"], "legal": ["ada", "dan"]}
 YES_OR_NO = {"type": "boolean"}
@@ -268,7 +269,7 @@ def _may_agree(quorum: Quorum, asked: list[str], counted: list[Voted], text: str
     return any(_enough(quorum, [*have, *way]) for way in ways)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(ANY_QUORUM, st.lists(ANY_VOTE, max_size=10))
 def test_the_fold_counts_as_the_rules_say(quorum: Quorum, votes: list[Voted]) -> None:
     found = question(quorum, *votes)
@@ -277,7 +278,7 @@ def test_the_fold_counts_as_the_rules_say(quorum: Quorum, votes: list[Voted]) ->
     assert len(names) == len(set(names))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(ANY_QUORUM, st.lists(ANY_VOTE, max_size=8), st.data())
 def test_whoever_appends_and_how_often_the_log_says_the_same(
     quorum: Quorum, votes: list[Voted], data: st.DataObject

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
 from layby.runtime.values import BadValue, dump, load, returned_type
+from tests.examples import examples
 
 T = TypeVar("T")
 
@@ -203,7 +204,10 @@ json_values = st.recursive(
 
 
 @settings(
-    deadline=None, database=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    database=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(json_values)
 def test_all_that_is_json_stays_as_it_is(value: Any) -> None:
