@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import structlog
 
+from .delivery import Delivery, parse_ack_subject
 from .errors import BusError
-from .mailbox import FLOODED, Delivery, parse_ack_subject
+from .mailbox import FLOODED
 from .wire import Message, Wire
 
 if TYPE_CHECKING:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 from nats import errors as nats_errors
 
+from .delivery import Delivery as Delivery  # noqa: PLC0414  re-exported
+from .delivery import parse_ack_subject
 from .errors import BusError
 from .wire import Message, Wire
 
@@ -42,128 +44,7 @@ FLOODED = 128
 """Messages waiting at the server above which a mailbox is behind."""
 _GATHER = 0.02
 """Seconds that a mailbox that is behind waits for more tasks to end before it requests again."""
-_V1_FIELDS = 9
 _NANOS = 1_000_000_000
-
-
-class AckSubject(NamedTuple):
-    """What the server says about a delivery, in its ack subject."""
-
-    stream: str
-    num_delivered: int
-    seq: int
-    consumer_seq: int
-    at: float
-    pending: int
-
-
-class Delivery:
-    """One delivery of a message to a worker."""
-
-    __slots__ = ("_ack_subject", "_mailbox", "_msg", "closed", "run")
-
-    def __init__(self, mailbox: Mailbox, msg: Message, meta: AckSubject) -> None:
-        self._mailbox = mailbox
-        self._msg = msg
-        self._ack_subject = meta
-        self.closed = False
-        self.run = ""
-        """The run that it is about, set by its handler for the dead letter it may become."""
-
-    @property
-    def subject(self) -> str:
-        """The subject it was published on."""
-        return self._msg.subject
-
-    @property
-    def is_text(self) -> bool:
-        """Whether its subject is text; if not, `subject` shows its bytes and is not replied to."""
-        return self._msg.is_text
-
-    @property
-    def data(self) -> bytes:
-        """The payload."""
-        return self._msg.data
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers, empty when there are none."""
-        return self._msg.headers
-
-    @property
-    def num_delivered(self) -> int:
-        """How often it was delivered, this time included."""
-        return self._ack_subject.num_delivered
-
-    @property
-    def stream(self) -> str:
-        """The stream that it comes from."""
-        return self._ack_subject.stream
-
-    @property
-    def seq(self) -> int:
-        """Its sequence in the stream."""
-        return self._ack_subject.seq
-
-    @property
-    def consumer_seq(self) -> int:
-        """The delivery's number among all deliveries of its consumer, to any worker; no gaps."""
-        return self._ack_subject.consumer_seq
-
-    @property
-    def at(self) -> float:
-        """When the stream stored it, Unix seconds by the server's clock."""
-        return self._ack_subject.at
-
-    @property
-    def pending(self) -> int:
-        """How many messages its consumer had not delivered yet when it delivered this one."""
-        return self._ack_subject.pending
-
-    async def ack(self) -> None:
-        """Acknowledge it, so that it is not delivered again. A crash may undo this."""
-        await self._close(b"+ACK")
-
-    async def nak(self, delay: float = 0.0) -> None:
-        """Have it redelivered after `delay` seconds at the earliest (or sooner, after a crash)."""
-        body = b"-NAK" if delay <= 0 else b'-NAK {"delay":%d}' % int(delay * _NANOS)
-        await self._close(body)
-
-    async def term(self) -> None:
-        """Have the server never deliver it again."""
-        await self._close(b"+TERM")
-
-    async def in_progress(self) -> None:
-        """Ask for another ack-wait."""
-        with suppress(BusError):
-            self._mailbox.nc.send(self._msg.reply, b"+WPI")
-
-    async def _close(self, word: bytes) -> None:
-        if self.closed:
-            return
-        self.closed = True
-        self._mailbox.released(self)
-        # A lost ack is repaired by redelivery; the handler then finds the work done.
-        with suppress(BusError):
-            self._mailbox.nc.send(self._msg.reply, word)
-
-
-def parse_ack_subject(reply: str) -> AckSubject | None:
-    """Parse an ack subject; None where it is not one, so that the message is not a delivery.
-
-    `$JS.ACK.<stream>.<consumer>.<delivered>.<seq>.<consumer seq>.<time>.<pending>`. Its second form
-    (ADR-15) has the domain and the account before the stream.
-    """
-    fields = reply.split(".")
-    if fields[:2] != ["$JS", "ACK"]:
-        return None
-    if len(fields) > _V1_FIELDS:
-        fields = ["$JS", "ACK", *fields[4:]]
-    try:
-        delivered, seq, consumer_seq, at, pending = map(int, fields[4:9])
-    except ValueError:
-        return None
-    return AckSubject(fields[2], delivered, seq, consumer_seq, at / _NANOS, pending)
 
 
 Handler = Callable[[Delivery], Awaitable[None]]
@@ -195,7 +76,8 @@ class Mailbox:
         self._handler = handler
         self._concurrency = concurrency
         self._one_at_a_time = one_at_a_time
-        self._ack_wait = ack_wait
+        self.ack_wait = ack_wait
+        """Seconds after which the consumer gives what nobody renews to others."""
         self._heartbeat = max(0.1, min(_HEARTBEAT, ack_wait / _RENEWALS))
         self._silence = self._heartbeat * _MISSED
         """Seconds of silence after which a delivery may be old; less than the ack-wait."""
@@ -270,8 +152,8 @@ class Mailbox:
         self._held.discard(delivery)
 
     def _on_message(self, msg: Message) -> None:
-        now = self._loop.time()
-        if now - self._last_received > self._silence and self._on_interrupted is not None:
+        now, since = self._loop.time(), self._last_received
+        if now - since > self._silence and self._on_interrupted is not None:
             self._on_interrupted()  # another worker may have this message by now
         self._last_received = now
         if status := msg.status:
@@ -283,7 +165,7 @@ class Mailbox:
         self._answers = True
         self._asked = max(0, self._asked - 1)
         self._pending = meta.pending
-        delivery = Delivery(self, msg, meta)
+        delivery = Delivery(self, msg, meta, since)
         self._held.add(delivery)
         if not self._pulling:
             return  # `drain` hands it back
@@ -381,7 +263,7 @@ class Mailbox:
                 self._interrupted()
             self._pull()
             unsettled = not self._answers or now - self._interrupted_at < _UNSETTLED
-            if unsettled or now - renewed >= self._ack_wait / _RENEWALS:
+            if unsettled or now - renewed >= self.ack_wait / _RENEWALS:
                 renewed = now
                 for delivery in list(self._held):
                     await delivery.in_progress()

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn
 
-from ..bus.errors import BusError
 from ..bus.log import NOBODY
 from .blockers import Blocker
 from .conflicts import conflicts
 from .entry import Record, Started, Stepped
 from .errors import Fenced, Interrupted, InvalidSetup, Parked, WorkflowChanged
 from .failure import as_error
+from .freshness import Freshness
 from .pending import FlushTimer, PendingRecords
 from .recorder import Armed
 from .replay_progress import ReplayProgress
@@ -43,6 +43,7 @@ class Activation(ReplayProgress):
         frame: Frame,
         cause: int,
         timer: FlushTimer,
+        fresh: Freshness,
         *,
         redelivered: bool,
         opening: Started | None = None,
@@ -51,6 +52,8 @@ class Activation(ReplayProgress):
         self.live = live
         self.cause = cause
         self.redelivered = redelivered
+        self._fresh = fresh
+        self._has_appended = False
         self.segment: Segment = NO_SEGMENT
         """The span in which the body runs."""
         self.blocker: Blocker | None = None
@@ -112,15 +115,12 @@ class Activation(ReplayProgress):
         if self.redelivered or not self._pending.only_opening:
             self._pending.enqueue()
         await self._pending.drain()  # a concurrent branch may be appending what led to it
+        await self._fresh.ensure(self.live)
         self._check_not_done_elsewhere(key)
 
     async def before_retry(self, key: str) -> None:
         """Check that nobody did the step while this handler waited. Raises Fenced."""
-        if self.redelivered:
-            try:
-                await self.live.catch_up()
-            except BusError as error:
-                raise Interrupted(str(error)) from error
+        await self._fresh.ensure(self.live)
         self._check_not_done_elsewhere(key)
 
     def _check_not_done_elsewhere(self, key: str) -> None:
@@ -129,6 +129,8 @@ class Activation(ReplayProgress):
         An append that waits long for its acknowledgement reads the log. So it learns whether this
         worker was taken for dead, and how far others have come, perhaps to the end of the frame.
         """
+        if self.live.handled.get(self.cause) and not self._has_appended:
+            raise Fenced(f"run {self.live.id}: another worker goes on with mail {self.cause}")
         if self.state.frames and conflicts(self.state, Stepped(frame=self.frame.id, key=key)):
             raise Fenced(f"run {self.live.id}: another worker has done step {key!r}")
 
@@ -164,12 +166,17 @@ class Activation(ReplayProgress):
 
     async def append(self, records: list[Record], *, to: str, op: str) -> int:
         """Append records to the run's log for this mail; see `pending.Sink`."""
-        trace = self.segment.kept()
-        return await self.live.append(records, to=to, cause=self.cause, op=op, trace=trace)
+        trace, began = self.segment.kept(), _now()
+        n = await self.live.append(records, to=to, cause=self.cause, op=op, trace=trace)
+        self._fresh.renew(began)
+        self._has_appended = True
+        return n
 
     async def catch_up(self) -> None:
         """Read what others have appended. Raises BusError."""
+        began = _now()
         await self.live.catch_up()
+        self._fresh.renew(began)
 
     def append_failed(self, error: BaseException) -> None:
         """Stop the body because a background append failed."""
@@ -270,6 +277,10 @@ def _ungrouped(group: BaseExceptionGroup[BaseException]) -> Exception:
         "a body that waits for several steps at once must do so with step.gather, "
         "not with asyncio.TaskGroup"
     )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _uncancel() -> None:

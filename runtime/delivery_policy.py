@@ -94,7 +94,8 @@ class DeliveryPolicy:
         key = (mailbox, delivery.stream, delivery.seq)
         if key in self._in_progress:
             # It is still being handled here: the server forgot, or the acknowledgement is late.
-            await delivery.nak(1.0)
+            # Its handler keeps it; to hand it back would give it to a second worker.
+            delivery.let_go()
             return
         self._in_progress.add(key)
         try:

@@ -25,7 +25,7 @@ from .addressee import handling
 from .behaviour import Behaviour
 from .blocked_runs import BlockedRuns
 from .blockers import Blocker, blocker_of
-from .blocking import block_mail, blocked_record
+from .blocking import blocked_record
 from .delivery_policy import DeliveryPolicy
 from .entry import (
     ROOT,
@@ -39,7 +39,9 @@ from .entry import (
     Unblocked,
 )
 from .errors import Fenced, LaybyError, StepFailed, Undeclared
+from .freshness import Freshness, Looks
 from .index import Index
+from .leaving import left_to_others
 from .mail import Mail, check_adopter, check_readable, check_unstarted, is_in, mail_of
 from .outcome import deflated, ended, returned
 from .pending import FlushTimer
@@ -53,8 +55,6 @@ from .wake_ups import rearm_wake_ups
 
 log = structlog.get_logger("layby.host")
 
-_RELEASES = 14
-"""Deliveries, about four minutes, in which a worker of the right release may take a run."""
 _REENTERING = (Unblocked, Reopened, Retried, Resumed)
 """Mails after which a body is entered again whose wake-ups may be missing."""
 
@@ -85,7 +85,7 @@ class Host:
         self.forgetters: list[Callable[[str], None]] = []
         """Forget what is cached for a ticket whose run was removed; empty: for all tickets."""
         self._horizon = horizon
-        self._flush_timer = FlushTimer()
+        self._flush_timer, self._looks = FlushTimer(), Looks()
         self._active: dict[str, set[Activation]] = {}
 
     def _appended(self, live: LiveRun, records: list[Record]) -> None:
@@ -117,14 +117,15 @@ class Host:
         delivery.run = run
         again = self.may_repeat(delivery)
         live = await self.cache.get(run) if again else self.cache.fresh(run)
-        again = again or live.unverified
-        if again:
+        fresh = Freshness(delivery, self._looks, again=again or live.unverified)
+        if fresh.again:
             live = await self.cache.caught_up(live)
         await self._handle(
             live,
             behaviour,
             delivery,
-            lambda: self._start(behaviour, live, delivery, opening, again=again),
+            1,
+            lambda: self._start(behaviour, live, delivery, opening, fresh),
         )
 
     async def _start(
@@ -133,22 +134,22 @@ class Host:
         live: LiveRun,
         delivery: Delivery,
         opening: Started,
-        *,
-        again: bool,
+        fresh: Freshness,
     ) -> None:
         check_unstarted(live.state)
         # An event that brings its own id may have been sent before.
-        fresh = not again and "Nats-Msg-Id" not in delivery.headers
+        redelivered = fresh.again or "Nats-Msg-Id" in delivery.headers
         if not live.state.frames:
             frame = Frame(id=ROOT, actor=opening.actor, opened=1, input=opening.event)
             activation = Activation(
-                live, frame, 1, self._flush_timer, redelivered=not fresh, opening=opening
+                live, frame, 1, self._flush_timer, fresh, redelivered=redelivered, opening=opening
             )
             try:
                 await self._run_body(behaviour, activation, delivery, opening, opening)
             except Fenced:
                 # Either the run had begun before, or another worker is working on it.
-                if activation.appended or not live.state.frames:
+                ahead = live.handled[1] and live.state.seq in {0, opening.seq}
+                if activation.appended or not live.state.frames or ahead:
                     raise
             else:
                 await self._finish(live)
@@ -157,8 +158,10 @@ class Host:
         # be in the middle of a step.
         ours = live.state.seq in {0, opening.seq}
         handled = handling(live.state, 1, opening)
-        if ours and again and handled is not None and not live.state.ended:
-            activation = Activation(live, live.state.root, 1, self._flush_timer, redelivered=True)
+        if ours and fresh.again and handled is not None and not live.state.ended:
+            activation = Activation(
+                live, live.state.root, 1, self._flush_timer, fresh, redelivered=True
+            )
             await self._run_body(behaviour, activation, delivery, opening)
         await self._finish(live)
 
@@ -188,16 +191,18 @@ class Host:
     async def handle_mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`. Raises PoisonMessage."""
         mail = await mail_of(self.log, delivery)
-        live = await self.open(mail.run, mail.message)
+        live, n = await self.open(mail.run, mail.message), mail.message.n
         await self._handle(
-            live, behaviour, delivery, lambda: self._handle_mail(behaviour, live, mail)
+            live, behaviour, delivery, n, lambda: self._handle_mail(behaviour, live, mail)
         )
 
     async def _handle_mail(self, behaviour: Behaviour, live: LiveRun, mail: Mail) -> None:
         delivery, record, n = mail.delivery, mail.record, mail.message.n
         again = self.may_repeat(delivery) or live.unverified
+        fresh = Freshness(delivery, self._looks, again=again)
         if again:
             await live.catch_up()
+            live.handled[n] = False  # what a handler recorded before may be of one that died
         worker_log.log_command(live.state, record)
         check_adopter(mail, self.ports.fingerprint)
         handled = handling(live.state, n, record)
@@ -207,7 +212,9 @@ class Host:
             if isinstance(record, Reopened | Retried):
                 await self._resume_frames(live, n)
             redelivered = again or live.state.tail > n or isinstance(record, _REENTERING)
-            activation = Activation(live, *handled, self._flush_timer, redelivered=redelivered)
+            activation = Activation(
+                live, *handled, self._flush_timer, fresh, redelivered=redelivered
+            )
             await self._run_body(behaviour, activation, delivery, record)
         elif isinstance(record, Cancelled | Ended) and not again:
             self.ports.tracer.ended(live.state)
@@ -253,9 +260,11 @@ class Host:
         live: LiveRun,
         behaviour: Behaviour,
         delivery: Delivery,
+        n: int,
         work: Callable[[], Awaitable[None]],
     ) -> None:
         live.users += 1
+        live.handled[n] = False
         self.index.soon(live)  # the work may take long
         try:
             await work()
@@ -263,30 +272,21 @@ class Host:
             await delivery.ack()
         except Fenced as fenced:
             log.info("activation.fenced", run=live.id, actor=behaviour.address, why=str(fenced))
-            await delivery.nak(0.2 + random.random())  # noqa: S311  so that workers spread out
+            if live.handled[n] and not live.state.ended:
+                # Another worker has it too, and is ahead. Given back, it would have a third rival.
+                delivery.let_go()
+            else:
+                await delivery.nak(0.2 + random.random())  # noqa: S311  so that workers spread out
         except Undeclared as undeclared:
-            await self._leave_to_others(live, delivery, undeclared)
+            if not await left_to_others(live, delivery, undeclared, self.ports.fingerprint):
+                await self._finish(live)
+                await delivery.ack()
         finally:
+            del live.handled[n]
             live.users -= 1
             self.cache.count(live)
             if live.state.ended:
                 self.cache.drop(live.id)
-
-    async def _leave_to_others(self, live: LiveRun, delivery: Delivery, why: Undeclared) -> None:
-        """Leave a run to workers of another release; block it if none takes it for minutes."""
-        log.warning("run.left", run=live.id, why=str(why), num_delivered=delivery.num_delivered)
-        if not why.frame:  # the worker that adopted it is running, so this is short
-            await delivery.nak(min(2.0, 0.1 * delivery.num_delivered))
-            return
-        if delivery.num_delivered < _RELEASES:
-            await delivery.nak(min(30.0, 0.25 * 2**delivery.num_delivered))
-            return
-        blocker = blocker_of(why)
-        if blocker is not None and why.frame:
-            record = blocked_record(blocker, why.frame, why.cause, self.ports.fingerprint)
-            await block_mail(live, record)
-        await self._finish(live)
-        await delivery.ack()
 
     async def _run_body(
         self,

@@ -90,6 +90,8 @@ class LiveRun:
         """The position at which the log holds it; 0: not seen there."""
         self._leader = LeaderWait()
         """Of the append in progress."""
+        self.handled: dict[int, bool] = {}
+        """Mails in hand here; whether somebody else recorded something for one meanwhile."""
         self._interrupted: dict[str, int] = {}
         """Appends of cancelled callers, and their positions in the log; 0: not seen there."""
 
@@ -289,6 +291,8 @@ class LiveRun:
             self._stored_at = n
         elif envelope.op in self._interrupted:
             self._interrupted[envelope.op] = n
+        elif envelope.cause in self.handled:
+            self.handled[envelope.cause] = True
 
 
 class RunCache:

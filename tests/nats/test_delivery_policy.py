@@ -158,3 +158,51 @@ async def test_what_was_not_handled_is_told_to_the_observer(
 
         await until(told)
     assert counts.seen == [("reader", seen)]
+
+
+async def test_a_message_that_comes_again_amid_its_handling_is_not_handed_on(
+    own_server: EmbeddedServer,
+) -> None:
+    """Its handler keeps it: a second worker would do the same at the same time."""
+    held: list[Delivery] = []
+    gate, words = asyncio.Event(), asyncio.Queue[bytes]()
+
+    async def handle(delivery: Delivery) -> None:
+        held.append(delivery)
+        await gate.wait()
+        await delivery.ack()
+
+    async def hear(msg: Any) -> None:
+        words.put_nowait(msg.data)
+
+    async def fail_run(_: Delivery, reason: str) -> None:
+        raise AssertionError(reason)
+
+    async with opened(ConnectionSettings(servers=(own_server.url,))) as (connection, requests):
+        await Provisioner(requests).ensure(_NEEDED)
+        policy = DeliveryPolicy(DeadLetters(requests), fail_run)
+        mailbox = Mailbox(
+            connection.nc, "MAIL", "reader", partial(policy.take, "reader", handle=handle)
+        )
+        await mailbox.start()
+        await requests.store("mail.a", b"text")
+        await until(lambda: _some(held))
+        await connection.nc.subscribe("$JS.ACK.>", cb=hear)
+        # A new leader of the consumer does not know that somebody has it.
+        reply = held[0]._msg.reply
+        await requests.publish(reply, b"-NAK")
+        assert await words.get() == b"-NAK"
+
+        async def came_again() -> bool:
+            info = await requests.api("CONSUMER.INFO.MAIL.reader")
+            return info["num_redelivered"] == 1 and mailbox.busy == 1
+
+        await until(came_again)
+        gate.set()
+        assert await words.get() == b"+ACK"
+        await mailbox.drain(1)
+    assert len(held) == 1
+
+
+async def _some(held: list[Delivery]) -> bool:
+    return bool(held)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from layby.bus import mailbox as module
+from layby.bus.delivery import parse_ack_subject
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.server import EmbeddedServer
 from tests.engine import until
@@ -480,11 +481,7 @@ async def test_a_mailbox_may_open_before_its_consumer_is_there(bus: Bus) -> None
 def test_both_forms_of_an_ack_subject_are_read() -> None:
     old = "$JS.ACK.MAIL.box.2.7.3.1700000000000000000.5"
     new = "$JS.ACK.domain.hash.MAIL.box.2.7.3.1700000000000000000.5.token"
-    assert (
-        module.parse_ack_subject(old)
-        == module.parse_ack_subject(new)
-        == ("MAIL", 2, 7, 3, 1_700_000_000.0, 5)
-    )
+    assert parse_ack_subject(old) == parse_ack_subject(new) == ("MAIL", 2, 7, 3, 1_700_000_000.0, 5)
 
 
 async def test_what_comes_while_a_mailbox_is_drained_goes_to_others_at_once(bus: Bus) -> None:

@@ -124,7 +124,7 @@ async def test_a_worker_believes_the_ack_wait_of_each_mailbox_that_the_server_ke
     await Provisioner(engine.wire).ensure(app.topology())
     worker = assemble(app, engine.connection, engine.wire)
 
-    believed = {box._subject.split(".", 5)[5]: box._ack_wait for box in worker._mailboxes}
+    believed = {box._subject.split(".", 5)[5]: box.ack_wait for box in worker._mailboxes}
     kept: dict[str, float] = {}
     for spec in app.topology().consumers:
         if spec.lookahead:  # it acknowledges nothing, and is no mailbox

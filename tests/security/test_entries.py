@@ -9,7 +9,7 @@ import pytest
 
 from layby import Step
 from layby.bus.log import partition
-from layby.runtime import host, mail
+from layby.runtime import leaving, mail
 from layby.runtime.entry import Ended
 from layby.runtime.envelope import Envelope
 from layby.runtime.ids import run_id
@@ -159,7 +159,7 @@ async def test_mail_that_its_log_does_not_hold_ends_no_run(engine: Engine, clean
 async def test_an_entry_of_a_later_release_blocks_its_run(
     engine: Engine, clean_nats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "_RELEASES", 2)
+    monkeypatch.setattr(leaving, "_RELEASES", 2)
     monkeypatch.setattr(mail, "_RELEASES", 2)
     body = msgspec.json.encode({"op": "x", "at": 1.0, "records": [{"k": "from-the-future"}]})
     async with engine.works(app_of(asks)), Raw.at(clean_nats) as raw:

@@ -18,8 +18,8 @@ from layby.actors.people.tickets import ParkedRecord
 from layby.actors.threads.thread_nats import _read as read_thread
 from layby.actors.workflows.event_waits import Shapes, Waits
 from layby.bus import dead, log
+from layby.bus.delivery import parse_ack_subject
 from layby.bus.errors import BusError
-from layby.bus.mailbox import parse_ack_subject
 from layby.bus.names import Names
 from layby.bus.wire import Message
 from layby.commands import InvalidCommand, read_command
