@@ -123,10 +123,10 @@ class Delivery:
             self.closed = True
             self._mailbox.released(self)
 
-    async def in_progress(self) -> None:
-        """Ask for another ack-wait."""
+    async def in_progress(self, answer_to: str = "") -> None:
+        """Ask for another ack-wait; the server says that it heard on the subject `answer_to`."""
         with suppress(BusError):
-            self._mailbox.nc.send(self._msg.reply, b"+WPI")
+            self._mailbox.nc.send(self._msg.reply, b"+WPI", answer_to)
 
     async def _close(self, word: bytes) -> None:
         if self.closed:

@@ -93,6 +93,8 @@ class Mailbox:
         self._held: set[Delivery] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
+        self._asks_at = 0.0
+        """When a full mailbox asks for a sign of life next, loop time; 0: it does not ask."""
         self._answers = False
         """Whether the server answered the last request, as far as can be known."""
         self._wake = asyncio.Event()
@@ -160,8 +162,9 @@ class Mailbox:
             self._on_status(status, msg)
             return
         meta = parse_ack_subject(msg.reply)
-        if meta is None:
-            return  # someone has found our inbox
+        if meta is None:  # the answer to a full mailbox, or someone has found our inbox
+            self._answers = self._answers or bool(self._asks_at)
+            return
         self._answers = True
         self._asked = max(0, self._asked - 1)
         self._pending = meta.pending
@@ -242,7 +245,7 @@ class Mailbox:
             log.info("mailbox.interrupted", mailbox=self.name, status=status, reason=text)
 
     def _interrupted(self) -> None:
-        self._asked = 0
+        self._asked, self._asks_at = 0, 0.0
         self._interrupted_at = self._loop.time()
         if self._on_interrupted is not None:
             self._on_interrupted()
@@ -258,12 +261,23 @@ class Mailbox:
                     await asyncio.sleep(_GATHER)
             self._wake.clear()
             now = self._loop.time()
-            if self._asked and now - self._last_received > self._silence:
+            if (self._asked or self._asks_at) and now - self._last_received > self._silence:
                 self._answers = False
                 self._interrupted()
             self._pull()
+            await self._ask_if_full(now)
             unsettled = not self._answers or now - self._interrupted_at < _UNSETTLED
             if unsettled or now - renewed >= self.ack_wait / _RENEWALS:
                 renewed = now
                 for delivery in list(self._held):
                     await delivery.in_progress()
+
+    async def _ask_if_full(self, now: float) -> None:
+        """Ask for a sign of life in place of heartbeats, which come with open requests alone."""
+        if self._asked or not self._held:
+            self._asks_at = 0.0
+        elif now >= self._asks_at:
+            if not self._asks_at:
+                self._last_received = now  # nothing was to come since the last request ended
+            self._asks_at = now + self._heartbeat
+            await next(iter(self._held)).in_progress(self._inbox)

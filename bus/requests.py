@@ -20,7 +20,9 @@ from .errors import (
     class_for,
 )
 from .names import Names
+from .reply_times import ReplyTimes
 from .sealing import Sealing
+from .waiter import Accept, Waiter
 from .wire import Message, Wire
 
 API = "$JS.API."
@@ -28,9 +30,8 @@ API = "$JS.API."
 TRAIL_API = "$TRAIL."
 """Prefix of the same subjects for the account of the audit trail."""
 _SWEEP = 0.1
-_ASK_AGAIN, _LONGEST_SILENCE = 0.5, 1.0
-"""Seconds of silence after which a read is sent again, first and then: a slow server is not asked
-everything several times, nor one that is far away.
+_LONGEST_SILENCE = 1.0
+"""Seconds of silence after which a read is sent again at the latest; see `ReplyTimes`.
 While a stream has no leader, nobody replies to what only leaders answer; and a server that hangs
 may be chosen to answer other reads, several times running."""
 _READS = ("STREAM.MSG.GET.", "STREAM.INFO.", "CONSUMER.INFO.")
@@ -69,32 +70,6 @@ class _AckReply(PubAck, frozen=True):
 
 
 _decode_ack = msgspec.json.Decoder(_AckReply).decode
-
-
-class _Waiter:
-    """One open request: what handles its replies, and until when it waits."""
-
-    __slots__ = ("accept", "again", "ask_at", "deadline", "future", "subject")
-
-    def __init__(
-        self, subject: str, future: asyncio.Future[Any], deadline: float, accept: Accept
-    ) -> None:
-        self.subject = subject
-        self.future = future
-        self.deadline = deadline
-        self.accept = accept
-        self.again: Callable[[], None] | None = None
-        """Sends the request again; None: that is not to be done."""
-        self.ask_at = 0.0
-        """When to send it again."""
-
-    def fail(self, error: BusError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-Accept = Callable[["asyncio.Future[Any]", Message], bool]
-"""Handles one reply; returns True when the request is complete."""
 
 
 def _single(future: asyncio.Future[Any], msg: Message) -> bool:
@@ -137,7 +112,8 @@ class Requests:
         self._inbox_denied: PermissionDenied | None = None
         """Why no reply can come; None: replies can come."""
         self._tokens = itertools.count()
-        self._open: dict[int, _Waiter] = {}
+        self._reply_times = ReplyTimes()
+        self._open: dict[int, Waiter] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -199,7 +175,7 @@ class Requests:
             raise self._inbox_denied
         token = next(self._tokens)
         future: asyncio.Future[Message] = self._loop.create_future()
-        self._open[token] = _Waiter(subject, future, self._loop.time() + timeout, _single)
+        self._open[token] = Waiter(subject, future, self._loop.time() + timeout, _single)
         try:
             self.nc.send(subject, data, f"{self._inbox}{token}", headers)
             return await future
@@ -228,9 +204,10 @@ class Requests:
         def send() -> None:
             token = next(self._tokens)
             tokens.append(token)
-            waiter = self._open[token] = _Waiter(subject, future, deadline, accept())
-            pause = min(_LONGEST_SILENCE, _ASK_AGAIN * 2 ** len(tokens) / 2)
-            waiter.again, waiter.ask_at = send, self._loop.time() + pause
+            waiter = self._open[token] = Waiter(subject, future, deadline, accept())
+            pause = min(_LONGEST_SILENCE, self._reply_times.patience * 2 ** len(tokens) / 2)
+            waiter.sent_at = self._loop.time()
+            waiter.again, waiter.ask_at = send, waiter.sent_at + pause
             self.nc.send(subject, data, f"{self._inbox}{token}")
 
         try:
@@ -366,6 +343,9 @@ class Requests:
         waiter = self._open.get(token)
         if waiter is None:
             return
+        if waiter.sent_at:
+            self._reply_times.note(self._loop.time() - waiter.sent_at)
+            waiter.sent_at = 0.0
         if waiter.accept(waiter.future, msg):
             self._open.pop(token, None)
         elif waiter.again is not None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -466,6 +468,58 @@ async def test_what_is_being_handled_is_kept_at_once_after_an_interruption(proxy
             async with asyncio.timeout(8.0):
                 await post.until(lambda: b"+WPI" in proxy.passed)
             done.set()
+
+
+async def _full(_: Delivery) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_full_mailbox_notices_that_its_consumer_is_gone(post: Post) -> None:
+    """It has no request open, so there are no heartbeats that could fail to come."""
+    interrupted: list[bool] = []
+    options: dict[str, Any] = {"concurrency": 1, "ack_wait": 30.0, "grace": 0.1}
+    async with post.read(_full, on_interrupted=lambda: interrupted.append(True), **options) as box:
+        await post.publish("m", "left")
+        await post.until(lambda: box.busy == 1)
+        await post.bus.requests.api("CONSUMER.DELETE.MAIL.box")  # as when its leader is lost
+        async with asyncio.timeout(8.0):
+            await post.until(lambda: bool(interrupted) and not box.bound)
+
+
+async def test_a_full_mailbox_notices_a_server_that_hangs_and_then_answers(
+    own_server: EmbeddedServer,
+) -> None:
+    interrupted: list[bool] = []
+    async with bus_at(own_server.url) as bus:
+        post = await post_on(bus)
+        options: dict[str, Any] = {"concurrency": 1, "ack_wait": 1.5, "grace": 0.1}
+        hook = lambda: interrupted.append(True)  # noqa: E731
+        async with post.read(_full, on_interrupted=hook, **options) as box:
+            await post.publish("m", "left")
+            await post.until(lambda: box.busy == 1)
+            os.kill(own_server.pid, signal.SIGSTOP)
+            try:
+                await post.until(lambda: bool(interrupted) and not box.bound)
+            finally:
+                os.kill(own_server.pid, signal.SIGCONT)
+            await post.until(lambda: box.bound)
+
+
+async def test_a_full_mailbox_whose_server_answers_is_not_interrupted(post: Post) -> None:
+    interrupted: list[bool] = []
+    asked: list[str] = []
+
+    async def hear(msg: Any) -> None:
+        if msg.data == b"+WPI" and msg.reply:
+            asked.append(msg.reply)
+
+    await post.bus.connection.nc.subscribe("$JS.ACK.>", cb=hear)
+    options: dict[str, Any] = {"concurrency": 1, "ack_wait": 1.5, "grace": 0.1}
+    async with post.read(_full, on_interrupted=lambda: interrupted.append(True), **options) as box:
+        await post.publish("m", "left")
+        await post.until(lambda: len(asked) == 4)  # more than the heartbeats that may be missed
+        assert box.bound
+    assert not interrupted
 
 
 async def test_a_mailbox_may_open_before_its_consumer_is_there(bus: Bus) -> None:
