@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from layby.bus.mailbox import Delivery
+from layby.bus.mailbox import Delivery, Mailbox
 from layby.runtime.freshness import Freshness
 from layby.runtime.run import LiveRun
 from layby.worker import worker
@@ -26,7 +26,12 @@ from tests.acceptance.test_two_handlers import (
     test_an_event_is_not_acknowledged_for_another_worker_that_is_at_it as not_acknowledged,
 )
 from tests.engine import Engine
+from tests.fix_bus import Bus
 from tests.fix_proxy import Proxy
+from tests.nats.test_mailbox import post_on
+from tests.nats.test_mailbox import (
+    test_a_full_mailbox_notices_that_its_consumer_is_gone as notices,
+)
 
 pytestmark = [pytest.mark.nats, pytest.mark.proof]
 
@@ -96,3 +101,14 @@ async def test_an_event_that_is_acknowledged_for_another_worker_is_seen(
     monkeypatch.setattr(module, "WITHIN", 4.0)
     with pytest.raises((AssertionError, TimeoutError)):
         await not_acknowledged(engine, proxy, monkeypatch)
+
+
+async def test_a_full_mailbox_that_hears_nothing_is_seen(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(self: Mailbox, now: float) -> None:
+        del self, now
+
+    monkeypatch.setattr(Mailbox, "_ask_if_full", never)
+    with pytest.raises(TimeoutError):
+        await notices(await post_on(bus))
