@@ -80,11 +80,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Do not import the files that have none of the tests that were chosen."""
     if not _is_whole(config) or not collection_path.name.startswith("test_"):
         return None
-    chosen = config.option.markexpr
-    if chosen in _MARKS:
-        return None if _is_found(collection_path, chosen) else True
+    if chosen := _chosen(config):
+        return None if any(_is_found(collection_path, mark) for mark in chosen) else True
     everywhere = any(_is_marked(collection_path, mark) for mark in _MARKS)
-    return True if chosen == _REST and everywhere else None
+    return True if config.option.markexpr == _REST and everywhere else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -126,10 +125,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _chosen(config: pytest.Config) -> list[str]:
+    """The marks of `-m proof` and `-m "security or proof"`, and none of anything else."""
+    named: list[str] = config.option.markexpr.split(" or ")
+    return named if set(named) <= set(_MARKS) else []
+
+
 def _is_more(config: pytest.Config, item: pytest.Item) -> bool:
     """Whether a property is tried with more examples than `pytest` tries it with."""
     marked = any(item.get_closest_marker(mark) for mark in _MARKS)
-    return config.option.markexpr == "proof" and not marked
+    return "proof" in _chosen(config) and not marked
 
 
 def _has_room(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -103,6 +104,19 @@ def modules() -> list[list[str]]:
     return [line.split() for line in sorted(ours)]
 
 
+@functools.cache
+def taken(module: str) -> set[str]:
+    """The options that a module says it takes."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", module, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return set(re.findall(r"--\w+", done.stdout))
+
+
 @pytest.mark.parametrize("words", modules(), ids=" ".join)
 def test_modules_take_what_they_are_given(words: list[str]) -> None:
     module, *arguments = words
@@ -110,14 +124,7 @@ def test_modules_take_what_they_are_given(words: list[str]) -> None:
     options = {word for word in arguments if word.startswith("-")}
     names = {word for word in arguments if re.fullmatch(r"[a-z_,]+", word)}
     if options:
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", module, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        )
-        assert options <= set(re.findall(r"--\w+", done.stdout))
+        assert options <= taken(module)
     if module == "tests.chaos":
         assert names <= LONG.keys() | APART.keys() | MUTANTS.keys()
 

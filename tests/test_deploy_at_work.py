@@ -26,6 +26,7 @@ import yaml
 from layby.bus.binary import find_binary
 from tests.command import Command, done
 from tests.engine import until
+from tests.examples import proofs_but
 from tests.fix_nats import eventually
 from tests.helm import RENDERED, of_kind, pod_of
 from tests.keda import lags
@@ -216,7 +217,7 @@ async def started(
         await process.wait()
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=proofs_but(1, reversed(WAYS)))
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Site]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on PATH")

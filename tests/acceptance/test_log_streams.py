@@ -19,6 +19,7 @@ from layby.testing import running
 from layby.tools import ask_developer
 from layby.views.rows import Purged
 from tests.engine import WITHIN, WORKFLOW, Engine, app_of, once, until
+from tests.examples import proofs_but
 from tests.fix_layby import APP, Desk
 from tests.scripted import Scripted, asks, calls, says
 from tests.split_app import CHARGES
@@ -133,7 +134,7 @@ async def test_mail_of_two_streams_with_one_number_is_handled_side_by_side(
     assert {stream_of(run, 4) for run in runs} == {"RUNS", "RUNS_c"}
 
 
-@pytest.mark.parametrize("point", ["after_append", "after_effect", "before_ack"])
+@pytest.mark.parametrize("point", proofs_but(1, ["after_append", "after_effect", "before_ack"]))
 async def test_what_a_killed_worker_leaves_is_taken_up(
     own_server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:

@@ -29,6 +29,7 @@ from layby.testing import (
     server,
 )
 from tests.engine import until
+from tests.examples import proofs_but
 from tests.testkit_app import app
 
 pytestmark = pytest.mark.nats
@@ -115,8 +116,19 @@ async def mail_handled(rt: TestRuntime) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("subject", ["testkit.mended", "testkit.finds"])
-@pytest.mark.parametrize("point", ["before_append", "after_append", "after_effect", "before_ack"])
+@pytest.mark.parametrize("subject", proofs_but(1, ["testkit.mended", "testkit.finds"]))
+@pytest.mark.parametrize(
+    "point",
+    proofs_but(
+        1,
+        [
+            "before_append",
+            "after_append",
+            "after_effect",
+            "before_ack",
+        ],
+    ),
+)
 async def test_a_worker_is_killed_with_the_decision_about_a_failure(
     layby_running: Running,
     tmp_path: Path,
@@ -252,7 +264,16 @@ async def test_an_app_by_its_name(layby_running: Running) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("point", "charges"), [("before_effect", 1), ("after_effect", 2)])
+@pytest.mark.parametrize(
+    ("point", "charges"),
+    proofs_but(
+        1,
+        [
+            ("before_effect", 1),
+            ("after_effect", 2),
+        ],
+    ),
+)
 async def test_another_worker_takes_over_from_one_that_is_killed(
     layby_running: Running,
     tmp_path: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 import socket
@@ -32,8 +33,13 @@ _CALLED = {
 """Fields that a helper makes."""
 
 
-def logged() -> Iterator[tuple[str, str, frozenset[str]]]:
+@functools.cache
+def logged() -> list[tuple[str, str, frozenset[str]]]:
     """Each call of a logger in the source: event, level, fields."""
+    return list(_logged())
+
+
+def _logged() -> Iterator[tuple[str, str, frozenset[str]]]:
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
             if path.is_symlink() or any(part.is_symlink() for part in path.parents):

@@ -52,7 +52,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
         ("security", {"attack", "both"}),
         ("browser", set[str]()),
         ("nats", ALL),
-        ("proof or browser", ALL),
+        ("security or proof", {"proof", "matrix", "property", "attack", "both"}),
+        ("proof or nats", ALL),
     ],
 )
 def test_only_files_that_may_have_what_was_chosen_are_read(
