@@ -29,6 +29,6 @@ def proofs_but(first: int, cases: Iterable[Any]) -> list[Any]:
     """The cases of a matrix, for `parametrize`: all but the `first` ones are proofs."""
     found: list[Any] = []
     for number, case in enumerate(cases):
-        values = cast("tuple[Any, ...]", case) if isinstance(case, tuple) else (case,)
+        values = cast("tuple[object, ...]", case) if isinstance(case, tuple) else (case,)
         found.append(pytest.param(*values, marks=[pytest.mark.proof] if number >= first else []))
     return found
