@@ -194,7 +194,7 @@ def _from_object(body: dict[str, Any], ticket: str) -> Given | Refused:
     by = body.get("by") or ""
     if not isinstance(question_id, str) or not isinstance(by, str):
         return Refused('the fields "questionId" and "by" must be text')
-    given = _given(value.strip(), question_id, by[:200])
+    given = _given(value.strip(), question_id[:200], by[:200])
     return given._replace(structured=structured) if isinstance(given, Given) else given
 
 

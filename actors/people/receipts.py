@@ -15,6 +15,11 @@ from .confidential import veiled
 from .issued_receipts import IssuedReceipts
 from .parked_question import ParkedQuestion
 
+_CANDIDATES = 20
+"""Questions that an ambiguous answer is told of: anybody may send many such answers."""
+_LINE = 500
+"""Characters of each of them."""
+
 
 class Receipts:
     """Issues the receipts for answers to one role."""
@@ -42,14 +47,16 @@ class Receipts:
             at=iso(clock.now()),
             seq=seq,
             votes=verdict.votes or msgspec.UNSET,
-            candidates=tuple(self._candidate(ticket, each) for each in verdict.candidates),
+            candidates=tuple(
+                self._candidate(ticket, each) for each in verdict.candidates[:_CANDIDATES]
+            ),
         )
 
     def _candidate(self, ticket: str, asked: ParkedQuestion) -> Candidate:
         question = veiled(asked)
         return Candidate(
             id=question.id,
-            question=question.question.partition("\n")[0],
+            question=question.question.partition("\n")[0][:_LINE],
             run=question.run,
             deadline=question.deadline,
             answer_with=answer_with(self._names, ticket, question, self._role),
