@@ -6,14 +6,15 @@ history in which every write has `Nats-Rollup: sub` do not have that fault (meas
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from .errors import BusError, StreamMissing
 from .group_commit import GroupCommit
-from .reading import every, newest, sequence
+from .reading import each_newest, every, sequence
 from .requests import Requests
 from .sealing import Sealing
 from .token import is_key
@@ -73,11 +74,13 @@ class Bucket:
             return None
         return Item(key, msg.data, int(msg.headers["Nats-Sequence"]))
 
-    async def get_many(self, keys: Iterable[str]) -> list[Item]:
+    async def each_of(self, keys: Iterable[str]) -> AsyncGenerator[Item]:
         """The values of those keys that have one, from any copy. At most 1,024 keys."""
         subjects = [f"{self._prefix}{key}" for key in keys]
-        found = await newest(self._requests, self._stream, subjects) if subjects else []
-        return [self._item(message) for message in found if message.data]
+        async with aclosing(each_newest(self._requests, self._stream, subjects)) as messages:
+            async for message in messages:
+                if message.data:
+                    yield self._item(message)
 
     def _item(self, message: Message) -> Item:
         key = message.headers["Nats-Subject"].removeprefix(self._prefix)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from .errors import CopyLags
-from .reading import every, sequence
+from .reading import FEW_BYTES, every, sequence
 from .requests import Requests
 
 _PAGE = 200
@@ -104,7 +104,13 @@ class Events:
         for _ in range(_READS):
             start = since if at == after else None
             async for message in every(
-                self._requests, self.stream, subject, _PAGE, first=at + 1, since=start
+                self._requests,
+                self.stream,
+                subject,
+                _PAGE,
+                first=at + 1,
+                since=start,
+                size=FEW_BYTES,
             ):
                 at, seen = sequence(message), seen + 1
                 if at <= upto and fits(at, message.data):

@@ -29,21 +29,27 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
     Raises:
         BusError: of code 413 when more than the server's 1,024 subjects match.
     """
+    return [each async for each in each_newest(requests, stream, subjects)]
+
+
+async def each_newest(
+    requests: Requests, stream: str, subjects: list[str]
+) -> AsyncGenerator[Message]:
+    """What `newest` returns, of which a reply is held at a time. Raises BusError."""
     body: dict[str, object] = {"multi_last": subjects, "max_bytes": _MAX_BYTES}
-    found: list[Message] = []
-    while messages := await requests.direct_get(stream, body):
+    while subjects and (messages := await requests.direct_get(stream, body)):
         page = [message for message in messages if not message.status]
-        found += page
+        for message in page:
+            yield message
         end = messages[-1].headers
         if not page or int(end.get("Nats-Num-Pending", "0")) == 0:
-            break
+            return
         body = {
             "multi_last": subjects,
             "max_bytes": _MAX_BYTES,
             "seq": sequence(page[-1]) + 1,
             "up_to_seq": int(end["Nats-UpTo-Sequence"]),
         }
-    return found
 
 
 async def every(

@@ -67,11 +67,10 @@ class Found(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A waiting answer whose ticket has an open question; its body is not read yet."""
+    """A waiting answer whose ticket has an open question; neither is read yet."""
 
     seen: WaitingMessage
     ticket: str
-    record: ParkedRecord
 
 
 class EarlyAnswers:
@@ -133,13 +132,15 @@ class EarlyAnswers:
         tickets = {each: ticket for each in seen if (ticket := self._ticket(each))}
         for ticket in set(tickets.values()):
             await self._publisher.wait_recorded(ticket, _RECORD_WAIT)
-        records = await self._tickets.get_many(set(tickets.values()))
+        is_open = {
+            ticket: self._is_open(record)
+            async for ticket, record in self._tickets.each_of(set(tickets.values()))
+        }
         for each, ticket in tickets.items():
-            record = records.get(ticket)
-            if record is not None and self._is_open(record):
-                self._queue.put(Hit(each, ticket, record), self._responder(each))
+            if is_open.get(ticket):
+                self._queue.put(Hit(each, ticket), self._responder(each))
         self._start_queued()
-        return [each for each, ticket in tickets.items() if ticket not in records]
+        return [each for each, ticket in tickets.items() if ticket not in is_open]
 
     def _ticket(self, seen: WaitingMessage) -> str:
         token, _ = split_subject(self._requests.names.own(seen.subject))
@@ -202,7 +203,8 @@ class EarlyAnswers:
     async def _read(self, hit: Hit) -> Found | None:
         body = msgspec.json.encode({"seq": hit.seen.seq})
         message = await self._requests.read(f"$JS.API.DIRECT.GET.{self._stream}", body)
-        if message.status:
+        record, _ = await self._tickets.get(hit.ticket)
+        if message.status or record is None:
             return None
         headers = message.headers
         return Found(
@@ -212,7 +214,7 @@ class EarlyAnswers:
             data=message.data,
             signature=headers.get(HEADER, ""),
             ticket=hit.ticket,
-            record=hit.record,
+            record=record,
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import NamedTuple
 
 import msgspec
 
-from ...bus.reading import every, sequence, stored_at, up_to
+from ...bus.reading import FEW_BYTES, sequence, stored_at, up_to
 from ...bus.requests import Requests, Stored
 from ...bus.token import encode
 from ...bus.wire import Message
@@ -62,9 +63,10 @@ class PublishedQuestions:
         self, ticket: str, question: str, rung: int, since: float
     ) -> Publication | None:
         """Where a rung of a question was published since a time; None: it was not."""
-        for message in await self._read(ticket, since):
-            if message.headers.get(RUNG) == str(rung) and question in _id_in(message.data):
-                return Publication(sequence(message), stored_at(message))
+        async with aclosing(self._read(ticket, since)) as messages:
+            async for message in messages:
+                if message.headers.get(RUNG) == str(rung) and question in _id_in(message.data):
+                    return Publication(sequence(message), stored_at(message))
         return None
 
     async def published_before(self, ticket: str, at: float) -> set[str]:
@@ -93,15 +95,16 @@ class PublishedQuestions:
     async def _since(self, ticket: str, since: float | None) -> dict[str, Publication]:
         """The questions on a ticket by their ids, with their first publication."""
         found: dict[str, Publication] = {}
-        for message in await self._read(ticket, since):
-            if RUNG in message.headers and ASKED_OF not in message.headers:
-                continue  # it had been published before
-            for ref in _id_in(message.data):
-                found.setdefault(ref, Publication(sequence(message), stored_at(message)))
+        async with aclosing(self._read(ticket, since)) as messages:
+            async for message in messages:
+                if RUNG in message.headers and ASKED_OF not in message.headers:
+                    continue  # it had been published before
+                for ref in _id_in(message.data):
+                    found.setdefault(ref, Publication(sequence(message), stored_at(message)))
         return found
 
-    async def _read(self, ticket: str, since: float | None) -> list[Message]:
-        """The messages on a ticket's subject.
+    async def _read(self, ticket: str, since: float | None) -> AsyncGenerator[Message]:
+        """The messages on a ticket's subject, in their order; a few are held at a time.
 
         `since` None: all that are kept. The server finds them by their subject; to find a time it
         scans a whole block of its store. Any copy is read, and the leader gives the last sequence:
@@ -110,20 +113,15 @@ class PublishedQuestions:
         Raises:
             CopyLags: no copy has what the leader has, for seconds.
         """
-        stream = self._names.stream("QUESTIONS")
-        subject = self.subject(ticket)
-        newest, read = await asyncio.gather(
-            self.newest(ticket), self._copied(stream, subject, since)
-        )
-        seen = sequence(read[-1]) if read else 0
-        if newest is not None and newest.seq > seen and newest.at >= (since or 0.0):
-            rest = up_to(self._requests, stream, subject, newest.seq, first=seen + 1)
-            read += [message async for message in rest]
-        return [message for message in read if stored_at(message) >= (since or 0.0)]
-
-    async def _copied(self, stream: str, subject: str, since: float | None) -> list[Message]:
-        """The messages on a subject in some copy of a stream."""
-        return [message async for message in every(self._requests, stream, subject, since=since)]
+        newest = await self.newest(ticket)
+        if newest is None or newest.at < (since or 0.0):
+            return
+        stream, subject = self._names.stream("QUESTIONS"), self.subject(ticket)
+        reading = up_to(self._requests, stream, subject, newest.seq, since=since, size=FEW_BYTES)
+        async with aclosing(reading) as messages:
+            async for message in messages:
+                if stored_at(message) >= (since or 0.0):
+                    yield message
 
 
 def _id_in(data: bytes) -> set[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from datetime import datetime
 
-from ...bus.reading import sequence, up_to
+from ...bus.merging import merged
+from ...bus.reading import FEW_BYTES, sequence, up_to
 from ...bus.requests import Requests
 from ...bus.token import encode
 from ...bus.wire import Message
@@ -40,21 +41,15 @@ class SentAnswers:
         ends = await asyncio.gather(
             self._end(plain, shown, before), self._end(_with_responder(plain), shown, before)
         )
-        async with (
-            aclosing(self._on(plain, shown, ends[0])) as unnamed,
-            aclosing(self._on(_with_responder(plain), shown, ends[1])) as named,
-        ):
-            one, other = await anext(unnamed, None), await anext(named, None)
-            while message := _earlier(one, other):
+        subjects = (plain, _with_responder(plain))
+        readings = [self._on(each, shown, end) for each, end in zip(subjects, ends, strict=True)]
+        async with aclosing(merged(readings, sequence)) as messages:
+            async for message in messages:
                 if before is not None and sequence(message) >= before:
                     return
                 sent = _sent(message, ticket, plain, self._role)
                 if sent is not None:
                     yield sent
-                if message is one:
-                    one = await anext(unnamed, None)
-                else:
-                    other = await anext(named, None)
 
     async def _end(self, subject: str, shown: float, before: int | None) -> int:
         """The sequence to read up to; 0: there is nothing to read."""
@@ -68,10 +63,9 @@ class SentAnswers:
         if not end:
             return
         since = shown - 2 * SKEW
-        async with aclosing(
-            up_to(self._requests, self._stream, subject, end, since=since)
-        ) as found:
-            async for message in found:
+        reading = up_to(self._requests, self._stream, subject, end, since=since, size=FEW_BYTES)
+        async with aclosing(reading) as messages:
+            async for message in messages:
                 yield message
 
 
@@ -79,29 +73,15 @@ async def sent_by(
     readers: Sequence[SentAnswers], ticket: str, shown: float, before: int | None = None
 ) -> AsyncGenerator[Sent]:
     """The answers of several roles, in the order of their stream: see `SentAnswers.since`."""
-    async with AsyncExitStack() as stack:
-        streams = [
-            await stack.enter_async_context(aclosing(reader.since(ticket, shown, before)))
-            for reader in readers
-        ]
-        heads = [await anext(stream, None) for stream in streams]
-        while found := [(head.seq, place) for place, head in enumerate(heads) if head is not None]:
-            _, place = min(found)
-            head = heads[place]
-            if head is not None:
-                yield head
-            heads[place] = await anext(streams[place], None)
+    readings = [reader.since(ticket, shown, before) for reader in readers]
+    async with aclosing(merged(readings, lambda sent: sent.seq)) as answers:
+        async for sent in answers:
+            yield sent
 
 
 def _with_responder(plain: str) -> str:
     """The subjects of the same ticket that name the responder."""
     return f"{plain}.>"
-
-
-def _earlier(one: Message | None, other: Message | None) -> Message | None:
-    if one is None or other is None:
-        return one or other
-    return one if sequence(one) < sequence(other) else other
 
 
 def _sent(message: Message, ticket: str, plain: str, role: str) -> Sent | None:

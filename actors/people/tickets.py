@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing
 
 import msgspec
 
@@ -143,13 +144,23 @@ class Tickets:
             else 0
         )
 
-    async def get_many(self, tickets: Collection[str]) -> dict[str, ParkedRecord]:
-        """The records of the tickets that have one, perhaps out of date; 1,024 at most."""
-        found = {ticket: seen[0] for ticket in tickets if (seen := self._recent.get(ticket))}
-        others = {encode(ticket): ticket for ticket in tickets if ticket not in found}
-        for item in await self._bucket.get_many(others):
-            found[others[item.key]] = item.read(decode)
-        return {ticket: record for ticket, record in found.items() if record is not None}
+    async def each_of(self, tickets: Collection[str]) -> AsyncGenerator[tuple[str, ParkedRecord]]:
+        """The records of the tickets that have one, perhaps out of date; 1,024 tickets at most.
+
+        A few are held at a time: one record can be as large as a message.
+        """
+        others: dict[str, str] = {}
+        for ticket in tickets:
+            record, _ = self._recent.get(ticket) or (None, 0)
+            if record is not None:
+                yield ticket, record
+            else:
+                others[encode(ticket)] = ticket
+        async with aclosing(self._bucket.each_of(others)) as items:
+            async for item in items:
+                record = item.read(decode)
+                if record is not None:
+                    yield others[item.key], record
 
     async def get_newest(self, ticket: str) -> Seen:
         """Like `get`, from the leader: a refusal must not be based on an old record."""

@@ -37,6 +37,7 @@ from layby.actors.threads import history
 from layby.actors.workflows.workflow_step import WorkflowStep
 from layby.bus.blobs import Blobs
 from layby.bus.bucket import Bucket
+from layby.bus.reading import every
 from layby.console.acting import look
 from layby.console.login.session import session_of
 from layby.console.pages import inbox, inbox_opening
@@ -206,6 +207,12 @@ async def _no_more(*_: Any, **__: Any) -> AsyncGenerator[Any]:
         yield message
 
 
+async def _once(requests: Any, stream: str, subject: str, *_: Any, **__: Any) -> Any:
+    """What some copy has, however far its leader is."""
+    async for message in every(requests, stream, subject):
+        yield message
+
+
 def _holds(record: Any, role: str, newest: int) -> bool:
     del record, role, newest
     return True
@@ -259,7 +266,7 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (Blobs, "purge", _nothing, nothing_left),
         (WorkflowStep, "_in_thread", _in_no_thread, agents_thread),
         (history, "_length", _free, long_thread),
-        (showing, "up_to", _no_more, lagging_copy),
+        (showing, "up_to", _once, lagging_copy),
         (showing, "holds_all", _holds, lagging_copy),
         (tally, "voted_before", _unknown, one_person),
         (answer_resolution, "sent_by", _no_more, stored_first),

@@ -109,3 +109,20 @@ async def test_a_hint_cuts_the_pause_after_another_short(
             await _taken(rows, value, taken)
         task.cancel()
         await asyncio.wait({task}, timeout=5)
+
+
+async def test_large_messages_are_taken_a_few_at_a_time(clean_nats: str) -> None:
+    sizes: list[int] = []
+
+    async def take(batch: list[Message]) -> None:
+        sizes.append(sum(len(each.data) for each in batch))
+
+    async with opened(ConnectionSettings(servers=(clean_nats,))) as bus:
+        config = {"name": "LARGE", "subjects": ["large"], "allow_direct": True}
+        await bus.requests.api("STREAM.CREATE.LARGE", config)
+        for _ in range(30):
+            await bus.requests.store("large", b"x" * 200_000)
+        source = Source(bus.connection, bus.requests, "LARGE", [], take=take, restart=_nothing)
+        await source._read()  # pyright: ignore[reportPrivateUsage]
+    assert sum(sizes) == 30 * 200_000
+    assert max(sizes) < 1_300_000

@@ -9,7 +9,7 @@ from layby.runtime.opened_records import OPENED
 from layby.runtime.vouched import VIA
 from tests.engine import until
 from tests.security.house import WITHIN, House
-from tests.security.test_reply_subjects import held
+from tests.security.test_reply_subjects import goes_on, held
 
 pytestmark = pytest.mark.nats
 
@@ -82,3 +82,16 @@ async def test_hostile_bytes_there_keep_nobody_from_claiming(house: House) -> No
         async with house.client("ada") as client:
             receipt = await client.claim("T1", by="ada", minutes=60, timeout=WITHIN)
             assert receipt.outcome == "recorded"
+
+
+async def test_a_flood_of_them_on_one_ticket_stops_no_other(walled: House) -> None:
+    async with walled.working():
+        await walled.question("T1")
+        run = await walled.question("T2")
+        async with walled.raw("ada") as raw:
+            for verb in (*VERBS, OPENED):
+                for number in range(500):
+                    body = b'{"to": "person:bob", "text": "%d%b"}' % (number, b"?" * 1_900)
+                    raw.publish(b"developer.%b.T1.ada" % verb.encode(), body)
+            await raw.sent()
+        await goes_on(walled, run, "T2")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from layby.actors.people.early_answers import FairQueue, Hit
-from layby.actors.people.tickets import ParkedRecord
 from layby.bus.lookahead import WaitingMessage
 
 
 def hit(seq: int) -> Hit:
-    return Hit(WaitingMessage("developer.response.T1", seq, 0.0), "T1", ParkedRecord(ticket="T1"))
+    return Hit(WaitingMessage("developer.response.T1", seq, 0.0), "T1")
 
 
 def taken(queue: FairQueue, count: int) -> list[int]:

@@ -22,6 +22,8 @@ from ...bus.wire import Message
 log = structlog.get_logger("layby.console")
 
 _PAGE: Final = 512
+_BYTES: Final = 1024 * 1024
+"""What is written together, at most: of messages, and of their bytes, before the last of them."""
 _SETTLE: Final = (0.0, 0.02, 0.05, 0.1, 0.5)
 """Seconds between the reads after a hint: a message may be announced before it can be read."""
 _TOGETHER: Final = 0.005
@@ -190,16 +192,19 @@ class Source:
     async def _read(self) -> None:
         """Read to the end; a page is written while the next one is on its way."""
         batch: list[Message] = []
+        size = 0
         writing: asyncio.Task[None] | None = None
         messages = every(self._requests, self._stream, ">", _PAGE, first=self._last + 1)
         try:
             async with contextlib.aclosing(messages):
                 async for message in messages:
                     batch.append(message)
-                    if len(batch) >= _PAGE:
+                    size += len(message.data)
+                    if len(batch) >= _PAGE or size >= _BYTES:
                         if writing is not None:
                             await writing
-                        writing, batch = asyncio.create_task(self._flush(batch)), []
+                        writing = asyncio.create_task(self._flush(batch))
+                        batch, size = [], 0
         finally:
             if writing is not None:
                 await writing
