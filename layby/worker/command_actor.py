@@ -2,7 +2,8 @@
 
 The effect comes first, then its outcome is stored, and the message is acknowledged last. If a
 worker dies in between, another repeats the command: every effect can be repeated, and the logs of
-runs record which commands changed them.
+runs record which commands changed them. A command with an outcome is over, whatever has become of
+its effect: after a restore or a takeover it may be delivered again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..bus.errors import BusError, Conflict, KeyMissing, LaybyError, PermissionD
 from ..bus.mailbox import Delivery
 from ..bus.requests import Requests
 from ..commands import (
+    STREAM,
     CommandOutcome,
     Heartbeat,
     InvalidCommand,
@@ -32,6 +34,7 @@ from ..commands import (
 )
 from ..runtime import crash
 from ..runtime.delivery_policy import OUTAGES
+from ..runtime.envelope import UNREADABLE
 from ..runtime.host import Host
 from ..runtime.times import iso
 
@@ -68,8 +71,6 @@ class CommandTask:
         """It may have been delivered before."""
         self.done = 0
         """How many runs were handled so far."""
-        self.afterwards: Callable[[], Awaitable[None]] | None = None
-        """What remains to be done once the outcome is stored; repeated as the rest is."""
 
     def progress(self, done: int) -> None:
         """Report how many runs were handled so far."""
@@ -78,18 +79,25 @@ class CommandTask:
 
 CommandHandler = Callable[[CommandTask], Awaitable[dict[str, Any]]]
 """Carries out a command, repeatably; returns the result for its outcome."""
+Afterwards = Callable[[StoredCommand], Awaitable[None]]
 
 
 class CommandActor:
     """Handles the commands of people."""
 
     def __init__(
-        self, requests: Requests, host: Host, handlers: Mapping[str, CommandHandler]
+        self,
+        requests: Requests,
+        host: Host,
+        handlers: Mapping[str, CommandHandler],
+        afterwards: Mapping[str, Afterwards],
     ) -> None:
+        """`afterwards`: by verb, what remains to be done once `done` is stored. Repeatable."""
         self._requests = requests
         self._names = requests.names
         self._host = host
         self._handlers = handlers
+        self._afterwards = afterwards
         self._at_length = asyncio.Lock()
 
     async def take(self, delivery: Delivery) -> None:
@@ -101,6 +109,9 @@ class CommandActor:
             )
         except InvalidCommand as error:
             await self._end(delivery, "invalid", reason=str(error))
+            return
+        if self._host.may_repeat(delivery) and await self._is_over(found):
+            await delivery.ack()
             return
         task = CommandTask(
             found, again=self._host.may_repeat(delivery), num_delivered=delivery.num_delivered
@@ -118,6 +129,24 @@ class CommandActor:
             await self._do(delivery, task)
         finally:
             self._at_length.release()
+
+    async def _is_over(self, found: StoredCommand) -> bool:
+        """Whether a command has an outcome; what remains after it is done then."""
+        subject = outcome_subject(self._names, found.by, found.seq)
+        stored = await self._requests.stored(self._names.stream(STREAM), last=subject)
+        if stored is None:
+            return False
+        try:
+            outcome = msgspec.json.decode(stored.data, type=CommandOutcome)
+        except UNREADABLE:
+            return True  # a later release wrote it
+        if outcome.outcome == "done":
+            await self._finish(found)
+        return True
+
+    async def _finish(self, found: StoredCommand) -> None:
+        if found.verb in self._afterwards:
+            await self._afterwards[found.verb](found)
 
     async def _do(self, delivery: Delivery, task: CommandTask) -> None:
         found, handler = task.stored, self._handlers[task.stored.verb]
@@ -186,8 +215,8 @@ class CommandActor:
         await store(self._requests, outcome)
         log.info("command.ended", verb=verb[:40], by=by, seq=delivery.seq, outcome=kind)
         crash.point("after_outcome")
-        if task is not None and task.afterwards is not None:
-            await task.afterwards()
+        if task is not None:
+            await self._finish(task.stored)
         await delivery.ack()
 
 

@@ -66,7 +66,7 @@ def command_handler(app: App, host: Host, requests: Requests, waits: WaitActor |
         DEAD_DROP: letters.drop,
         ROTA: RotaEdits(requests).edit,
     }
-    return CommandActor(requests, host, handlers).take
+    return CommandActor(requests, host, handlers, {DEAD_RETRY: letters.gone}).take
 
 
 class _Runs:

@@ -10,7 +10,7 @@ from ..actors.workflows.workflow import WorkflowActor
 from ..app import App
 from ..bus.dead import CannotRetry, DeadLetter, DeadLetters, NoSuchLetter
 from ..bus.requests import Requests
-from ..commands import InvalidCommand
+from ..commands import InvalidCommand, StoredCommand
 from ..mailboxes import Duty, is_for_events
 from ..runtime.delivery_policy import PoisonMessage
 from ..runtime.host import Host
@@ -53,7 +53,6 @@ class DeadLetterHandlers:
                 ) from None
         else:
             seq, run = await self._dead.resend(number), ""
-        task.afterwards = lambda: self._gone(number)
         return {"letter": number, "stream": letter.stream, "seq": seq, "run": run}
 
     def _duty(self, letter: DeadLetter) -> Duty | None:
@@ -91,7 +90,9 @@ class DeadLetterHandlers:
                 raise
         return {"letter": number}
 
-    async def _gone(self, number: int) -> None:
+    async def gone(self, stored: StoredCommand) -> None:
+        """Remove a letter whose message was handled again. Repeatable."""
+        number = stored.command.letter
         with suppress(NoSuchLetter):
             await self._dead.drop(number)
 
