@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -191,14 +192,17 @@ class Host:
     async def handle_mail(self, behaviour: Behaviour, delivery: Delivery) -> None:
         """Handle an entry of a log that is addressed to `behaviour`. Raises PoisonMessage."""
         mail = await mail_of(self.log, delivery)
-        live, n = await self.open(mail.run, mail.message), mail.message.n
-        await self._handle(
-            live, behaviour, delivery, n, lambda: self._handle_mail(behaviour, live, mail)
-        )
+        live = await self.open(mail.run, mail.message)
+        await self.handle(behaviour, live, mail)
+
+    async def handle(self, behaviour: Behaviour, live: LiveRun, mail: Mail) -> None:
+        """Handle mail of an open run, and acknowledge what brought it."""
+        work = partial(self._handle_mail, behaviour, live, mail)
+        await self._handle(live, behaviour, mail.delivery, mail.message.n, work)
 
     async def _handle_mail(self, behaviour: Behaviour, live: LiveRun, mail: Mail) -> None:
         delivery, record, n = mail.delivery, mail.record, mail.message.n
-        again = self.may_repeat(delivery) or live.unverified
+        again = mail.again or self.may_repeat(delivery) or live.unverified
         fresh = Freshness(delivery, self._looks, again=again)
         if again:
             await live.catch_up()

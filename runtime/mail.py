@@ -27,6 +27,8 @@ class Mail(NamedTuple):
     record: Record
     """The last record of the entry, which is for its addressee."""
     delivery: Delivery
+    again: bool = False
+    """Whether it may have been handled before, whatever the delivery says."""
 
 
 async def mail_of(log: Log, delivery: Delivery) -> Mail:

@@ -44,7 +44,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str
     """`wake` for a sleep or back-off, `question` for a deadline, `rung` for a rung of its ladder,
     `run` for a run's timeout, `held` for a card that quiet hours hold, `unserved` for one that
-    should have been sent by then."""
+    should have been sent by then, `missing` for a run whose timers may not be there."""
     run: str
     at: float
     frame: str = ""

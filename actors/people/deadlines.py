@@ -78,7 +78,10 @@ class Deadlines:
         await delivery.ack()
 
     async def arm_again(self, state: RunState, question: Question) -> None:
-        """Arm the deadline of a question whose clock stands or has stood. Repeatable."""
+        """Arm the deadline of a question under a name of its own. Repeatable.
+
+        For those whose clock stands or has stood, and those whose timer may be missing.
+        """
         due = Due(
             kind="question",
             run=state.id,

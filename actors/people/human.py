@@ -28,6 +28,7 @@ from ...runtime.opened_records import OPENED
 from ...runtime.ports import Due
 from ...runtime.run import LiveRun
 from ...runtime.signature import HEADER
+from ...runtime.state import Question, RunState
 from ..kinds import human_address
 from .act_decision import ActDecider
 from .act_taking import Acts
@@ -229,6 +230,11 @@ class Human:
         is_look = self._names.own(delivery.subject).split(".")[1] == OPENED
         async with self._acts_gate.admit(delivery):
             await (self._openings if is_look else self._acts).take(delivery)
+
+    async def arm(self, state: RunState, question: Question) -> None:
+        """Arm the deadline and the rungs of a question. Repeatable."""
+        await self._deadlines.arm_again(state, question)
+        await self.rungs.arm(state, question)
 
     async def due(self, due: Due, delivery: Delivery) -> None:
         """Close a question whose deadline has passed, unless it is closed."""

@@ -25,6 +25,7 @@ from ..bus.subjects import overlaps
 from .backing_up import is_saved_first
 from .backup_folder import BackupFolder, BackupUnusable, Manifest, Part
 from .positions import begin_again, take_back
+from .rearming import look_after_timers
 from .restore_plan import Held, Plan, RestoreRefused, info_of, plan_of
 from .room import NoRoom, fitted
 
@@ -99,6 +100,7 @@ async def restore(
         await _keep_workers_away(bus.requests, plan)
         work = _Restore(bus.requests, folder, manifest, plan, report)
         await work.all()
+        await look_after_timers(bus.requests)
         for part in manifest.parts:
             await _release(bus.requests, part.stream)
     return RestoredBackup(

@@ -28,6 +28,7 @@ from ..bus.topology import Provisioner
 from ..commands import ALL, STREAM
 from ..runtime.times import iso
 from ..views.apps import read_apps
+from .rearming import look_after_timers
 
 _QUICK: Final = 10.0
 _NANOS: Final = 1_000_000_000
@@ -65,6 +66,8 @@ class Takeover(msgspec.Struct, frozen=True, kw_only=True):
     promoted: tuple[str, ...]
     changes: tuple[str, ...]
     """What provisioning has created."""
+    waiting: int
+    """Runs that had not ended, whose timers the workers will arm."""
 
 
 async def follow(
@@ -189,10 +192,13 @@ async def take_over(
             begin = Begin(sequences=sequences, times=_first_events(app, time.time()))
             provisioner = Provisioner(requests, replicas=copies, begin=begin)
             changes += await provisioner.ensure(app.topology())
+        waiting = await look_after_timers(requests)
         for info in await own_streams(requests):
             if taken_over_from(info["config"]):
                 await _update(requests, restored(info["config"]))
-    return Takeover(promoted=tuple(c["name"] for c in mirrors), changes=tuple(changes))
+    return Takeover(
+        promoted=tuple(c["name"] for c in mirrors), changes=tuple(changes), waiting=waiting
+    )
 
 
 def _prefix(apps: Sequence[App]) -> str:

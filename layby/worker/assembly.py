@@ -41,6 +41,7 @@ from ..bus.specs import ConsumerSpec
 from ..bus.timers import Timers
 from ..mailboxes import Duty
 from ..operations.erasing import Remains
+from ..operations.rearming import MISSING
 from ..runtime import clock, redaction, tracing
 from ..runtime.adoption import BLOCKED, Adopter
 from ..runtime.behaviour import Behaviour
@@ -60,6 +61,7 @@ from ..views.workers import NOTIFIER, WORKER
 from .command_handlers import command_handler
 from .fingerprint import fingerprint, fitting
 from .heartbeat import Heartbeat
+from .missing_timers import MissingTimers
 from .notifying import Notifiers, on_held
 from .retention import Retention
 
@@ -200,7 +202,7 @@ def assemble(
     services = {
         **_performers(app, host),
         **_people(humans),
-        Duty("due"): _Service(_on_due(host, human)),
+        Duty("due"): _Service(_on_due(host, human, MissingTimers(app, host, human))),
         Duty("rungs"): _Service(_on_rung(human, observer)),
         Duty("held"): _Service(on_held(notices, unserved, partial(_due_in, observer=observer))),
         **{duty: _Service(show, _CALLS) for duty, show in shows.items()},
@@ -340,7 +342,7 @@ def _on_rung(human: Callable[[str], Human], observer: Observer) -> Handle:
     return handle
 
 
-def _on_due(host: Host, human: Callable[[str], Human]) -> Handle:
+def _on_due(host: Host, human: Callable[[str], Human], missing: MissingTimers) -> Handle:
     """A handler of due timers, of any app in the account: the run's log says what each means."""
     dues = DueHandler(host)
 
@@ -350,6 +352,8 @@ def _on_due(host: Host, human: Callable[[str], Human]) -> Handle:
             await dues.wake_up(wanted, delivery)
         elif wanted.kind == "run":
             await dues.time_limit(wanted, delivery)
+        elif wanted.kind == MISSING:
+            await missing.arm(wanted, delivery)
         else:
             await human(wanted.role).due(wanted, delivery)
 

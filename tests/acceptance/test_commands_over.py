@@ -55,9 +55,9 @@ async def test_a_command_that_was_refused_is_not_carried_out_when_it_is_delivere
             with pytest.raises(NoSuchLetter):
                 await client.retry_dead(1)
         name = "AUDIT.commands"
-        config = (await bus.requests.api(f"CONSUMER.INFO.{name}"))["config"]
+        config: dict[str, Any] = (await bus.requests.api(f"CONSUMER.INFO.{name}"))["config"]
         await bus.requests.api(f"CONSUMER.DELETE.{name}")
-        body = {"stream_name": "AUDIT", "config": {**config, "metadata": {}}}
+        body: dict[str, Any] = {"stream_name": "AUDIT", "config": {**config, "metadata": {}}}
         await bus.requests.api(f"CONSUMER.CREATE.{name}", body)
         await bus.requests.store("dead.on-handle", msgspec.json.encode(LETTER))
 

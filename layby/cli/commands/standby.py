@@ -96,4 +96,7 @@ def take_over(
     if call.json:
         print_json(done)
         return
-    stdout().print(f"{len(done.promoted)} mirrors are streams now: start the workers")
+    stdout().print(
+        f"{len(done.promoted)} mirrors are streams now: start the workers, which look after "
+        f"{done.waiting:,} runs that had not ended"
+    )
