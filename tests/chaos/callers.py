@@ -16,8 +16,9 @@ from .driver import Driver
 from .history import Stored
 from .plan import Ticket
 
-PATIENCE = 25.0
-"""Seconds that somebody waits for a card: longer than it may take."""
+PATIENCE = 45.0
+"""Seconds that somebody waits for a card: longer than it may take, although it was held, and its
+channel was down meanwhile."""
 _LOOK = 0.02
 
 

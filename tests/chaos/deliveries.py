@@ -25,7 +25,7 @@ and if nothing is up for a while, 4 s pass.
 """
 _PAUSE = 0.25
 """How much longer than an outage a card may wait: as a part of the outage."""
-_STEADY = 5.0
+STEADY = 5.0
 """Seconds for which a board is up before its next outage is another one: the pause after the first
 one may last as long, and then a card has to find it up."""
 _UNDER_WAY = 1.0
@@ -106,7 +106,7 @@ def outages(downs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """The same spans, as one where the channel was up between them only for a moment."""
     found: list[tuple[float, float]] = []
     for since, until in downs:
-        if found and since - found[-1][1] < _STEADY:
+        if found and since - found[-1][1] < STEADY:
             since, _ = found.pop()  # noqa: PLW2901
         found.append((since, until))
     return found
