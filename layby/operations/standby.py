@@ -180,11 +180,16 @@ async def take_over(
         others = {api for config in ours if (api := _other(config))}
         if not others:
             raise StandbyRefused("there are no mirrors here: nothing has to be taken over")
-        await _check_named(requests, apps, gone)
+        is_trail = {config["name"] for config in ours} == {requests.names.stream(STREAM)}
+        if not is_trail:
+            await _check_trail(requests, ours)
+            await _check_named(requests, apps, gone)
         if not force:
             await _check_gone(requests, others)
         for config in mirrors:
             await _update(requests, promoted(config))
+        if is_trail:
+            return await _admit(requests, mirrors)
         sequences = {requests.names.stream(STREAM): await _first_command(requests)}
         copies = max(config["num_replicas"] for config in ours)
         changes: list[str] = []
@@ -193,12 +198,34 @@ async def take_over(
             provisioner = Provisioner(requests, replicas=copies, begin=begin)
             changes += await provisioner.ensure(app.topology())
         waiting = await look_after_timers(requests)
-        for info in await own_streams(requests):
-            if taken_over_from(info["config"]):
-                await _update(requests, restored(info["config"]))
-    return Takeover(
-        promoted=tuple(c["name"] for c in mirrors), changes=tuple(changes), waiting=waiting
-    )
+        return await _admit(requests, mirrors, changes, waiting)
+
+
+async def _admit(
+    requests: Requests,
+    mirrors: Sequence[dict[str, Any]],
+    changes: Sequence[str] = (),
+    waiting: int = 0,
+) -> Takeover:
+    """Take the marks away that keep workers from the streams."""
+    for info in await own_streams(requests):
+        if taken_over_from(info["config"]):
+            await _update(requests, restored(info["config"]))
+    names = tuple(config["name"] for config in mirrors)
+    return Takeover(promoted=names, changes=tuple(changes), waiting=waiting)
+
+
+async def _check_trail(requests: Requests, ours: Sequence[dict[str, Any]]) -> None:
+    """Refuse to begin with an audit trail, in an account of its own, that is a mirror still."""
+    trail = requests.names.stream(STREAM)
+    if trail in {config["name"] for config in ours}:
+        return
+    info = await _info(requests, trail)
+    if info is not None and (is_mirror(info["config"]) or taken_over_from(info["config"])):
+        raise StandbyRefused(
+            f"the audit trail {trail} is in an account of its own, and mirrors the other cluster "
+            "still: run this first with a login of that account, and then again with this one"
+        )
 
 
 def _prefix(apps: Sequence[App]) -> str:
