@@ -106,17 +106,13 @@ class Vault:
             KeyMissing: the keyring does not hold the key that wraps it.
         """
         known = self._known(run)
-        if known is None:
-            first = await self._first(run)
-            if first is None:
-                await self.begin(run)
-            elif not is_sealed(first):
-                self._remember(run, None, math.inf, from_log=True)
-            else:
-                found = await self._of_run(key_of(first), run)
-                self._remember(run, *found, from_log=True)
-            known = self._known(run)
-        return known.cipher if known is not None else None
+        if known is not None:
+            return known.cipher
+        own = await self._own(run)
+        if self._known(run) is None:  # there is no log yet
+            await self.begin(run)
+            own = self.cached(run)
+        return own
 
     def cached(self, run: str) -> Cipher | None:
         """The same if it is known already; otherwise None."""
@@ -145,28 +141,42 @@ class Vault:
             if not known.from_log:
                 self._remember(run, known.cipher, known.until, from_log=True)
             return opened
-        if known is None and n > 1 and not is_sealed(data):
-            await self.of_run(run)  # either all entries of a run are encrypted, or none is
-            known = self._known(run)
-        if not is_sealed(data):
-            if known is not None and known.from_log and known.cipher is not None:
-                raise Tampered(f"position {n} of run {run} is plain, and the run is encrypted")
-            if known is None or known.cipher is not None:
-                self._remember(run, None, math.inf, from_log=True)
+        if is_sealed(data) and (known is None or not known.from_log):
+            return await self._unknown(run, n, data, place)
+        own = await self._own(run)
+        if own is None and not is_sealed(data):
             return data
-        if n > 1 and known is not None and known.from_log:
-            raise Tampered(f"position {n} of run {run} is not sealed with the key of the run")
+        raise Tampered(f"position {n} of run {run} is not sealed as its first entry is")
+
+    async def _unknown(self, run: str, n: int, data: bytes, place: str) -> bytes:
+        """Decrypt position `n` with the key that it names itself: if it opens, it is the run's."""
         key = key_of(data)
         try:
             cipher, until = await self._of_run(key, run)
-        except KeyMissing:
-            own = await self.of_run(run) if n > 1 else None
-            if n > 1 and (own is None or own.key != key):
+        except (Erased, KeyMissing):
+            own = await self._own(run)
+            if own is None or own.key != key:
                 raise Tampered(f"position {n} of run {run} is not sealed with its key") from None
             raise
         opened = cipher.open(data, place)
         self._remember(run, cipher, until, from_log=True)
         return opened
+
+    async def _own(self, run: str) -> Cipher | None:
+        """The cipher that the first entry of a log is sealed with; None: it is plain, or missing.
+
+        What else is stored on that position later says nothing: whoever may store there could turn
+        the run into one whose entries anybody can write.
+        """
+        known = self._known(run)
+        if known is None or not known.from_log:
+            first = await self._first(run)
+            if first is None:
+                return None
+            found = await self._of_run(key_of(first), run) if is_sealed(first) else (None, math.inf)
+            self._remember(run, *found, from_log=True)
+            return found[0]
+        return known.cipher
 
     async def of_thread(self, thread: str, run: str) -> Cipher:
         """The cipher for what `run` adds to a thread: of the thread's secret and the person's."""
