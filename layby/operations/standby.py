@@ -29,6 +29,7 @@ from ..commands import ALL, STREAM
 from ..runtime.times import iso
 from ..views.apps import read_apps
 from .rearming import look_after_timers
+from .sequences import leave_out_lost
 
 _QUICK: Final = 10.0
 _NANOS: Final = 1_000_000_000
@@ -190,6 +191,7 @@ async def take_over(
             await _update(requests, promoted(config))
         if is_trail:
             return await _admit(requests, mirrors)
+        await leave_out_lost(apps, settings, requests)
         sequences = {requests.names.stream(STREAM): await _first_command(requests)}
         copies = max(config["num_replicas"] for config in ours)
         changes: list[str] = []
