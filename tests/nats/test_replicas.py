@@ -9,6 +9,7 @@ import pytest
 
 from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import BusError
+from layby.bus.group_commit import SETTING
 from layby.bus.opened import opened
 from layby.bus.patience import PatientApi
 from layby.client import Client
@@ -29,6 +30,14 @@ async def copies(settings: ConnectionSettings) -> set[int]:
     return {info["config"]["num_replicas"] for info in infos}
 
 
+async def grouped(settings: ConnectionSettings) -> set[str]:
+    """Which of the streams of outsiders take batches."""
+    async with opened(settings) as bus:
+        api = PatientApi(bus.requests)
+        infos = [await api.api(f"STREAM.INFO.{name}") for name in ("EVENTS", "ANSWERS")]
+    return {info["config"]["name"] for info in infos if info["config"].get("allow_atomic")}
+
+
 async def incomplete(client: Client) -> list[Finding]:
     """What the doctor says of copies on servers that are gone."""
     with contextlib.suppress(BusError):  # there is no leader at the moment
@@ -43,7 +52,10 @@ async def nothing_about_copies(client: Client) -> bool:
     return False
 
 
-async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Path) -> None:
+async def test_existing_streams_get_as_many_copies_as_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, "1")
     cluster = Cluster(tmp_path)
     try:
         await cluster.start()  # with three
@@ -60,8 +72,10 @@ async def test_existing_streams_get_as_many_copies_as_are_asked_for(tmp_path: Pa
 
         await until_done(lambda: provision(app, settings))
         assert await copies(settings) == {1}, "nobody asked for another number"
+        assert await grouped(settings) == {"EVENTS", "ANSWERS"}
         await until_done(lambda: provision(app, settings, replicas=3))
         assert await copies(settings) == {3}
+        assert await grouped(settings) == set(), "several copies stage in memory"
         async with Client.connect(settings) as client:
             await until(lambda: nothing_about_copies(client), 60)
             cluster.nodes[2].kill()
