@@ -15,7 +15,7 @@ from ..bus.errors import LaybyError, StoreFull, StreamMissing
 from ..bus.opened import Bus
 
 _PROBE: Final = "LAYBY_ROOM"
-_MB: Final = 1e6
+_KB, _MB = 1e3, 1e6
 _SMALLER: Final = (1, 4, 16, 64, 0)
 """Divisors of the streams' size limits, tried in turn; 0: no limits."""
 
@@ -163,4 +163,4 @@ def _no_room(made: Sequence[Sized], kept: int, where: str, limit: str, least: in
 
 
 def _mb(size: int) -> str:
-    return f"{size / _MB:,.1f} MB"
+    return f"{size / _MB:,.1f} MB" if size >= _MB else f"{size / _KB:,.1f} KB"
