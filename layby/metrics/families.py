@@ -106,7 +106,8 @@ DEAD: Final = _worker("dead_total", "counter", "Messages that became dead letter
 TIMER_LATE: Final = _worker(
     "timer_late_seconds",
     "histogram",
-    "Seconds by which a worker took up a timer late: wake, question, rung or run.",
+    "Seconds by which a worker took up a timer late: wake, question, rung, run, or missing "
+    "(after a restore).",
     ("kind",),
     _LATE,
 )
