@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
-from ..bus.errors import BusError
+from ..bus.errors import BusError, PublishUnconfirmed
 from ..bus.inventory import consumers
 from ..bus.ownership import without_server
 from ..bus.requests import Requests
 from .backup_folder import Position
 
 _NO_CONSUMER: Final = 10014
+_TRIES: Final = 6
+"""Times that a request of 5 seconds is sent: an election takes up to 10."""
 
 
 async def take_back(requests: Requests, position: Position) -> bool:
@@ -62,5 +65,18 @@ async def _replace(
     kept = {key: value for key, value in config.items() if key not in _BEGIN}
     kept["metadata"] = without_server(config.get("metadata"))
     body = {"stream_name": stream, "config": {**kept, **begin}}
-    await requests.api(f"CONSUMER.DELETE.{stream}.{consumer}")
-    await requests.api(f"CONSUMER.CREATE.{stream}.{consumer}", body)
+    try:
+        await _patiently(requests, f"CONSUMER.DELETE.{stream}.{consumer}")
+    except BusError as error:
+        if error.code != _NO_CONSUMER:  # an earlier try has removed it, and was not told
+            raise
+    await _patiently(requests, f"CONSUMER.CREATE.{stream}.{consumer}", body)
+
+
+async def _patiently(requests: Requests, verb: str, body: Any = None) -> None:
+    """Call the API, and again while nobody answers: copies that are new elect a leader first."""
+    for _ in range(_TRIES - 1):
+        with suppress(PublishUnconfirmed):
+            await requests.api(verb, body)
+            return
+    await requests.api(verb, body)
