@@ -118,7 +118,7 @@ class Delivery:
         await self._close(b"+TERM")
 
     def let_go(self) -> None:
-        """Leave it to whoever else has it: after an ack-wait without their word it comes again."""
+        """Leave it to the other worker that has it; it is redelivered if that one lets it lapse."""
         if not self.closed:
             self.closed = True
             self._mailbox.released(self)

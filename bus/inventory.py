@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+from .errors import StreamMissing
 from .log import STREAM as LOGS
 from .names import EVENTS, Names
 from .ownership import MARK, is_marked
@@ -34,6 +35,14 @@ class DomainApi:
     async def api(self, verb: str, body: Any = None) -> dict[str, Any]:
         """Call it. Raises BusError: it refuses, or nothing answers there."""
         return await self._requests.api_at(f"{self.prefix}.", verb, body)
+
+
+async def info_of(requests: Api, stream: str) -> dict[str, Any] | None:
+    """A stream's info; None if there is none. Raises BusError."""
+    try:
+        return await requests.api(f"STREAM.INFO.{stream}")
+    except StreamMissing:
+        return None
 
 
 async def own_streams(requests: Api) -> list[dict[str, Any]]:

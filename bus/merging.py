@@ -21,7 +21,7 @@ async def merged(
     async with AsyncExitStack() as stack:
         for stream in streams:
             await stack.enter_async_context(aclosing(stream))
-        # With the exceptions returned, none of the streams runs any more when this is over.
+        # Exceptions are returned, so that no stream is still running when one of them is raised.
         heads = await asyncio.gather(*(_next(each) for each in streams), return_exceptions=True)
         heap: list[tuple[int, int, T]] = []
         for number, head in enumerate(heads):

@@ -165,8 +165,8 @@ class Vault:
     async def _own(self, run: str) -> Cipher | None:
         """The cipher that the first entry of a log is sealed with; None: it is plain, or missing.
 
-        What else is stored on that position later says nothing: whoever may store there could turn
-        the run into one whose entries anybody can write.
+        A later message at that position is ignored: believing it would let anybody who may store
+        there write the run's entries without a key.
         """
         known = self._known(run)
         if known is None or not known.from_log:

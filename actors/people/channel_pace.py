@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from ...bus.bounded import Bounded
 
 SHARE: Final = 4.0
-"""A pause is no more than this part of the time for which something has failed."""
+"""A pause is at most the time since the first failure, divided by this."""
 SOONEST: Final = 1.0
 """Seconds after which what has failed is tried again, at the earliest."""
 _LATEST: Final = 15.0
@@ -44,7 +44,7 @@ class _Waiting(NamedTuple):
     number: int
     """It only tells equals apart."""
     turn: asyncio.Future[None]
-    """Whoever has given up has cancelled it."""
+    """Cancelled when its caller stops waiting."""
 
 
 class Pace:

@@ -79,7 +79,7 @@ class EarlierActs:
                 earlier |= found
                 if is_done:
                     decision = await self.record(live, meant.id, sent)
-                    # Not before it is recorded: whoever handles a later one reads on from here.
+                    # Only once it is recorded: the handler of a later act continues from here.
                     self._note(meant.id, related(record, self._role), sent.seq)
                     return Taken(decision, earlier)
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ..bus.errors import LaybyError, StreamMissing
-from ..bus.inventory import consumers
+from ..bus.errors import LaybyError
+from ..bus.inventory import consumers, info_of
 from ..bus.ownership import is_being_restored, restored_of, taken_over_from
 from ..bus.requests import Requests
 from .backup_folder import BackupFolder, Manifest, Part
@@ -81,14 +81,6 @@ async def plan_of(
         return made[part.stream].stored - (before.stored if before is not None else 0)
 
     return Plan(sorted(parts, key=growth), old, held, list(made.values()))
-
-
-async def info_of(requests: Requests, stream: str) -> dict[str, Any] | None:
-    """A stream's info; None if there is none."""
-    try:
-        return await requests.api(f"STREAM.INFO.{stream}")
-    except StreamMissing:
-        return None
 
 
 async def _check(requests: Requests, stream: str, config: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from ..bus import snapshot
 from ..bus.errors import BusError, PermissionDenied, StoreFull, StreamMissing
+from ..bus.inventory import info_of
 from ..bus.opened import opened
 from ..bus.ownership import being_restored, restored, to_be_replaced
 from ..bus.requests import Requests
@@ -26,7 +27,7 @@ from .backing_up import is_saved_first
 from .backup_folder import BackupFolder, BackupUnusable, Manifest, Part
 from .positions import begin_again, take_back
 from .rearming import look_after_timers
-from .restore_plan import Held, Plan, RestoreRefused, info_of, plan_of
+from .restore_plan import Held, Plan, RestoreRefused, plan_of
 from .room import NoRoom, fitted
 
 __all__ = ["Held", "NoRoom", "RestoreBroken", "RestoreRefused", "RestoredBackup", "restore"]

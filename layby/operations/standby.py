@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from ..app import App
-from ..bus.errors import BusError, LaybyError, PermissionDenied, PublishUnconfirmed, StreamMissing
-from ..bus.inventory import DomainApi, own_streams
+from ..bus.errors import BusError, LaybyError, PermissionDenied, PublishUnconfirmed
+from ..bus.inventory import DomainApi, info_of, own_streams
 from ..bus.mirroring import can_be_mirrored, is_mirror, mirror_of, promoted
 from ..bus.opened import opened
 from ..bus.ownership import is_being_restored, restored, taken_over_from
@@ -111,7 +111,7 @@ async def follow(
 async def _mirror(requests: Requests, body: dict[str, Any]) -> MirrorRow:
     """Make a mirror, or renew what it notes about its source."""
     stream = body["name"]
-    info = await _info(requests, stream)
+    info = await info_of(requests, stream)
     if info is None:
         made = await requests.api(f"STREAM.CREATE.{stream}", body, timeout=_QUICK)
         return _row(made, made=True)
@@ -125,13 +125,6 @@ async def _mirror(requests: Requests, body: dict[str, Any]) -> MirrorRow:
     if renewed == config:
         return _row(info)
     return _row(await requests.api(f"STREAM.UPDATE.{stream}", renewed, timeout=_QUICK))
-
-
-async def _info(requests: Requests, stream: str) -> dict[str, Any] | None:
-    try:
-        return await requests.api(f"STREAM.INFO.{stream}")
-    except StreamMissing:
-        return None
 
 
 def _row(info: dict[str, Any], *, made: bool = False) -> MirrorRow:
@@ -222,7 +215,7 @@ async def _check_trail(requests: Requests, ours: Sequence[dict[str, Any]]) -> No
     trail = requests.names.stream(STREAM)
     if trail in {config["name"] for config in ours}:
         return
-    info = await _info(requests, trail)
+    info = await info_of(requests, trail)
     if info is not None and (is_mirror(info["config"]) or taken_over_from(info["config"])):
         raise StandbyRefused(
             f"the audit trail {trail} is in an account of its own, and mirrors the other cluster "
@@ -310,7 +303,7 @@ def _first_events(app: App, now: float) -> dict[str, str]:
 async def _first_command(requests: Requests) -> int:
     """The first command without an outcome; the one after the last if all have one."""
     names, stream = requests.names, requests.names.stream(STREAM)
-    info = await _info(requests, stream)
+    info = await info_of(requests, stream)
     if info is None:
         return 1
     done = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ from layby.actors.people.early_answers import EarlyAnswers, Found
 from layby.actors.people.human import Human
 from layby.bus.mailbox import Delivery
 from layby.bus.reading import every
-from layby.bus.requests import PubAck
+from layby.bus.requests import PubAck, Requests
+from layby.bus.wire import Message
 from tests.engine import Engine, app_of, until
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(120)]
@@ -48,6 +50,23 @@ async def flooded(engine: Engine, subjects: Iterable[str], body: bytes = b"yes")
             await engine.wire.store(subject, body)
 
     await asyncio.gather(*(some() for _ in range(64)))
+
+
+@asynccontextmanager
+async def replies(monkeypatch: pytest.MonkeyPatch, stream: str) -> AsyncGenerator[list[list[int]]]:
+    """The bytes of each message in each reply with messages of a stream, meanwhile."""
+    read: list[list[int]] = []
+    get = Requests.direct_get
+
+    async def counting(self: Requests, name: str, body: Any) -> list[Message]:
+        found = await get(self, name, body)
+        if name == stream:
+            read.append([len(each.data) for each in found if not each.status])
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Requests, "direct_get", counting)
+        yield read
 
 
 def nobody_asked(count: int) -> Iterable[str]:

@@ -18,12 +18,12 @@ from layby.client import Client
 from layby.operations.backing_up import back_up
 from layby.operations.provisioning import provision
 from layby.operations.restoring import restore
-from layby.operations.standby import follow, take_over
+from layby.operations.standby import take_over
 from layby.views.rows import RunRow
 from layby.worker.worker import working
-from tests.acceptance.test_standby import joined, last_seqs
+from tests.acceptance.test_standby import caught_up, joined, last_seqs
 from tests.engine import until
-from tests.standby import FIRST, first_and_standby
+from tests.standby import first_and_standby
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(180)]
 
@@ -106,12 +106,7 @@ async def test_a_takeover_arms_the_timers_of_runs_whose_events_are_gone(tmp_path
         async with working(desk.app, there), Client.connect(there) as client:
             await desk.waiting(client)
         ends = await last_seqs(first.url)
-
-        async def caught_up() -> bool:
-            rows = await follow(here, FIRST)
-            return all(row.last_seq >= ends[row.stream] for row in rows)
-
-        await until(caught_up, WITHIN)
+        await caught_up(here, ends)
         first.kill()
         done = await take_over([desk.app], here)
         assert done.waiting == len(KINDS)

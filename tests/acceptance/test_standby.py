@@ -29,6 +29,16 @@ async def last_seqs(url: str) -> dict[str, int]:
     return {info["config"]["name"]: info["state"]["last_seq"] for info in infos}
 
 
+async def caught_up(here: ConnectionSettings, ends: dict[str, int]) -> list[MirrorRow]:
+    """The mirrors, once they hold what the other server had."""
+
+    async def look() -> list[MirrorRow]:
+        rows = await follow(here, FIRST)
+        return rows if all(row.last_seq >= ends[row.stream] for row in rows) else []
+
+    return await until(look, WITHIN)
+
+
 async def joined(here: ConnectionSettings) -> list[MirrorRow]:
     """The new mirrors, once the leaf node has found the other server."""
     with contextlib.suppress(StandbyRefused):
@@ -82,11 +92,7 @@ async def test_the_standby_finishes_what_its_mirrors_hold(
         opened_before, answered = list(old.opened), list(old.answered)
         ends = await last_seqs(first.url)
 
-        async def caught_up() -> list[MirrorRow]:
-            rows = await follow(here, FIRST)
-            return rows if all(row.last_seq >= ends[row.stream] for row in rows) else []
-
-        rows = await until(caught_up, WITHIN)
+        rows = await caught_up(here, ends)
         assert not any(row.made for row in rows)
         assert {row.stream for row in rows} == ends.keys() - {"TIMERS"}
         failed = await asyncio.to_thread(Desk(tmp_path, second.url).run, "worker", APP)

@@ -12,11 +12,11 @@ from layby.bus.connection import ConnectionSettings
 from layby.bus.opened import opened
 from layby.client import Client
 from layby.operations.provisioning import provision
-from layby.operations.standby import follow, take_over
+from layby.operations.standby import take_over
 from layby.worker.worker import working
-from tests.acceptance.test_standby import joined, last_seqs
+from tests.acceptance.test_standby import caught_up, joined, last_seqs
 from tests.engine import until
-from tests.standby import FIRST, first_and_standby
+from tests.standby import first_and_standby
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(180)]
 
@@ -69,12 +69,7 @@ async def test_the_sequences_of_lost_messages_are_not_given_out_again(tmp_path: 
             assert (await client.answer("T1", "one", timeout=WITHIN)).outcome == "accepted"
             await asked(client, "Second?")
         ends = await last_seqs(first.url)
-
-        async def caught_up() -> bool:
-            rows = await follow(here, FIRST)
-            return all(row.last_seq >= ends[row.stream] for row in rows)
-
-        await until(caught_up, WITHIN)
+        await caught_up(here, ends)
         first.kill()
         await lose(here, "ANSWERS", "EVENTS")
         await take_over([app], here)

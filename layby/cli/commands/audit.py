@@ -9,7 +9,7 @@ import typer
 from ..invocation import Invocation, command
 from ..options.filters import Limit, Run, Since
 from ..screen.errors import UsageError
-from ..screen.output import print_json, stderr, stdout
+from ..screen.output import print_json, print_more, stdout
 from ..screen.progress import progress
 from ..screen.times import duration
 from ..target.connection import with_client
@@ -74,4 +74,4 @@ def audit(
         text = "no such commands" if filtered else "no commands yet"
         stdout().print(text, style="dim")
     if more:
-        stderr().print(f"there are more than these {limit}: raise --limit to see them", style="dim")
+        print_more(limit)

@@ -9,7 +9,7 @@ import typer
 from ..invocation import Invocation, command, group
 from ..options.common import As, Reason
 from ..options.filters import Limit
-from ..screen.output import print_json, stderr, stdout
+from ..screen.output import print_json, print_more, stdout
 from ..target.connection import with_client
 from ..target.worker_commands import with_workers
 
@@ -54,7 +54,7 @@ def list_(call: Invocation, limit: Limit = 50) -> None:
     else:
         stdout().print("no dead letters", style="dim")
     if more:
-        stderr().print(f"there are more than these {limit}: raise --limit to see them", style="dim")
+        print_more(limit)
 
 
 @command

@@ -10,7 +10,7 @@ from ..invocation import Invocation, command
 from ..options.common import As, Reason, RunName
 from ..options.filters import Labels, Limit, Role, SearchText, Since, Ticket, Workflow
 from ..screen.errors import UsageError
-from ..screen.output import print_json, stderr, stdout
+from ..screen.output import print_json, print_more, stdout
 from ..screen.progress import progress
 from ..screen.times import duration
 from ..target.connection import with_client
@@ -85,7 +85,7 @@ def runs(
         none = f"no runs are {status}" if status and not filtered else "no such runs"
         stdout().print(none if status or filtered else "no runs yet", style="dim")
     if more:
-        stderr().print(f"there are more than these {limit}: raise --limit to see them", style="dim")
+        print_more(limit)
 
 
 @command

@@ -34,6 +34,11 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_more(limit: int) -> None:
+    """Say that a list was cut after `limit` rows."""
+    stderr().print(f"there are more than these {limit}: raise --limit to see them", style="dim")
+
+
 def print_error(error: CliError) -> None:
     """Print an error for people: one line for what and why, one for what to do."""
     from rich.text import Text

@@ -14,7 +14,7 @@ def may_see(question: QuestionRow, session: Session) -> bool:
 
 def may_answer(question: QuestionRow, session: Session) -> bool:
     """Whether this person may answer for one of the roles that are asked."""
-    return any(session.rights.answers(role) for role in question.roles)
+    return session.rights.answers_one_of(question.roles)
 
 
 def role_here(question: QuestionRow, session: Session) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -34,6 +34,10 @@ class Rights:
     def answers(self, role: str) -> bool:
         """Whether they may answer a question to this role."""
         return self.roles is None or role in self.roles
+
+    def answers_one_of(self, roles: Iterable[str]) -> bool:
+        """Whether they may answer a question to these roles."""
+        return any(self.answers(role) for role in roles)
 
     def sees(self, role: str) -> bool:
         """Whether they may see a question to this role."""

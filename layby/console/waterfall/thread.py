@@ -18,7 +18,6 @@ from ...runtime.tally import standing_of
 from ...runtime.times import iso
 from ...views.card_lines import card_words
 from ...views.said_line import said_line
-from ..login.session import Rights
 from .detail import records
 from .node import Node
 from .watched import WatchedRun
@@ -100,10 +99,6 @@ class Thread:
         """The roles that are asked, those that it was escalated to included."""
         also = (to.removeprefix(ROLE) for to in self.asked_too if to.startswith(ROLE))
         return tuple(dict.fromkeys((*roles_of(self.asked), *also)))
-
-    def may_answer(self, rights: Rights) -> bool:
-        """Whether somebody with these rights may answer for one of the roles."""
-        return any(rights.answers(role) for role in self.roles)
 
     @property
     def asked_at(self) -> str:
