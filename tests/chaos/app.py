@@ -320,7 +320,7 @@ async def heir(event: dict[str, Any], step: Step) -> str:
     return await step.run("work", frail, key, event["effect"], event["fails"])
 
 
-def release(body: Callable[[Opened, Step], Awaitable[list[Any]]]) -> App:
+def release(body: Callable[[Opened, Step], Awaitable[list[Any]]], *, log_streams: int = 0) -> App:
     """A release of the app in which `body` is the workflow."""
     made = App(
         "chaos",
@@ -331,7 +331,7 @@ def release(body: Callable[[Opened, Step], Awaitable[list[Any]]]) -> App:
         max_questions=50,
         ack_wait=float(os.environ.get(ACK_WAIT, "2")),
         encryption=keys.keyring(),
-        log_streams=int(os.environ.get(LOG_STREAMS, "1")),
+        log_streams=log_streams or int(os.environ.get(LOG_STREAMS, "1")),
     )
     made.workflow(on=TRIGGER, key="ticketId", version="1", name="walk")(body)
     made.workflow(on="chaos.child.opened", key="ticketId", version="1")(dawdle)

@@ -281,7 +281,9 @@ async def campaign(
     async with (
         _shown(name, seed) as (board, there),
         EmbeddedServer(
-            folder / "nats", sync_always=sync_always, extra=f"{extra}\n{logins.config()}"
+            folder / "nats",
+            sync_always=sync_always,
+            extra=f"{extra}\n{logins.config(log_streams)}",
         ) as server,
         Fleet(
             folder,

@@ -14,7 +14,7 @@ from layby.access import Person, Staff, Wall, outline
 from layby.access.config import accounts
 from layby.bus.settings import ConnectionSettings
 
-from .app import app
+from .app import release, walk
 
 ACCOUNTS: Final = "CHAOS_ACCOUNTS"
 """Environment variable: set if everybody has a login of their own."""
@@ -32,12 +32,12 @@ def apart() -> bool:
     return os.environ.get(ACCOUNTS) == "1"
 
 
-def config() -> str:
-    """What the server's configuration says of logins."""
+def config(log_streams: int = 0) -> str:
+    """What the server's configuration says of logins, with the logs in so many streams."""
     if not apart():
         return ""
     wall, staff = (
-        Wall(apps=(outline(app),), own_trail=True),
+        Wall(apps=(outline(release(walk, log_streams=log_streams)),), own_trail=True),
         Staff(people=tuple(map(Person, PEOPLE))),
     )
     text = accounts(wall, staff, "layby accounts config")
