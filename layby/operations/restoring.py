@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from ..bus import snapshot
 from ..bus.errors import BusError, PermissionDenied, StoreFull, StreamMissing
 from ..bus.inventory import info_of
 from ..bus.opened import opened
-from ..bus.ownership import being_restored, restored, to_be_replaced
+from ..bus.ownership import being_restored, is_being_restored, restored, to_be_replaced
 from ..bus.requests import Requests
 from ..bus.settings import ConnectionSettings
 from ..bus.subjects import overlaps
@@ -36,6 +37,9 @@ _CHUNK: Final = 128 * 1024
 _TRIES: Final = 5
 _PAUSE: Final = 1.0
 """Seconds until a stream is tried again: a server of a cluster may learn too late of a restore."""
+_NAME_IN_USE: Final = 10130
+_NAME_HELD: Final = 60.0
+"""Seconds for which a cluster may hold a stream's name for a try that failed."""
 _QUICK: Final = 10.0
 
 
@@ -195,8 +199,9 @@ class _Restore:
                 del self._old[name]
 
     async def _make(self, part: Part, config: dict[str, Any], state: dict[str, Any]) -> None:
-        before = self._bytes
-        for attempt in range(1, _TRIES + 1):
+        before, clock = self._bytes, asyncio.get_running_loop().time
+        patient = clock() + _NAME_HELD
+        for attempt in count(1):
             self._bytes = before
             try:
                 await snapshot.restore(
@@ -204,14 +209,31 @@ class _Restore:
                 )
             except (PermissionDenied, StoreFull):
                 raise
-            except BusError:
-                # No reply says nothing: the stream may be there all the same.
-                if await info_of(self._requests, part.stream) is None:
-                    if attempt == _TRIES:
-                        raise
-                    await asyncio.sleep(_PAUSE)
-                    continue
-            break
+            except BusError as error:
+                if await self._is_there(part):
+                    return
+                is_held = error.code == _NAME_IN_USE and clock() < patient
+                if attempt >= _TRIES and not is_held:
+                    raise
+                await asyncio.sleep(_PAUSE)
+            else:
+                return
+
+    async def _is_there(self, part: Part) -> bool:
+        """Whether a try that failed has made the stream; what it left of one is removed.
+
+        No reply says nothing: the stream may be there all the same. A cluster gives up a restore
+        that gets nothing more after some seconds, and then has the stream without its messages.
+        """
+        info = await info_of(self._requests, part.stream)
+        if info is None:
+            return False
+        if int(info["state"]["last_seq"]) >= part.last_seq > 0:
+            return True
+        if is_being_restored(info["config"]):
+            with suppress(StreamMissing):
+                await self._requests.api(f"STREAM.DELETE.{part.stream}", timeout=_QUICK)
+        return False
 
     async def _check(self, part: Part) -> None:
         """Refuse a stream that lacks messages; old ones may have expired. Raises BusError."""

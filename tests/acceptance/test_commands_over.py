@@ -45,7 +45,7 @@ def shop() -> App:
     return app
 
 
-async def test_a_command_that_was_refused_is_not_carried_out_when_it_is_delivered_again(
+async def test_a_refused_command_is_not_carried_out_when_it_is_delivered_again(
     own_server: EmbeddedServer,
 ) -> None:
     here, app = ConnectionSettings(servers=(own_server.url,)), shop()

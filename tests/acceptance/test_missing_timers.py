@@ -13,6 +13,7 @@ from layby import App, AskTimedOut, Retry, Step
 from layby.bus import snapshot
 from layby.bus.connection import ConnectionSettings
 from layby.bus.opened import opened
+from layby.bus.reading import every
 from layby.bus.server import EmbeddedServer
 from layby.client import Client
 from layby.operations.backing_up import back_up
@@ -35,27 +36,28 @@ ENDS = {"sleeps": "completed", "fails": "completed", "takes long": "timed_out", 
 class Desk:
     """An app whose runs wait for timers; nothing wakes them before `is_over`."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: str = "6s") -> None:
+        """`waits`: how long each timer takes."""
         self.is_over = False
         self.app = App("timers", events=["timers.never"])
-        waits = Retry(attempts=9, first="6s", factor=1.0)
+        again = Retry(attempts=9, first=waits, longest="2h", factor=1.0)
 
         @self.app.workflow(on="timers.opened", key="ticket")
         async def handle(event: dict[str, Any], step: Step) -> str:
             if event["ticket"] == "sleeps":
-                await step.sleep("6s")
+                await step.sleep(waits)
             if event["ticket"] == "fails":
-                await step.run("try", self.attempt, retry=waits)
+                await step.run("try", self.attempt, retry=again)
             if event["ticket"] == "asks":
                 try:
-                    await step.ask("developer", "Go on?", timeout="6s")
+                    await step.ask("developer", "Go on?", timeout=waits)
                 except AskTimedOut:
                     return "nobody answered"
             return "done"
 
-        @self.app.workflow(on="timers.limited", key="ticket", timeout="6s")
+        @self.app.workflow(on="timers.limited", key="ticket", timeout=waits)
         async def limited(_: dict[str, Any], step: Step) -> None:
-            await step.sleep("1h")
+            await step.sleep("9h")
 
     def attempt(self) -> str:
         if not self.is_over:
@@ -137,6 +139,49 @@ async def test_a_restore_arms_timers_that_were_armed_while_the_backup_was_made(
         await restore(here, tmp_path / "saved")
         async with desk.without_events(here) as client:
             assert await ended(client) == ENDS
+
+
+async def armed(here: ConnectionSettings) -> set[str]:
+    """The subjects of the timers that a server holds."""
+    async with opened(here) as bus:
+        return {
+            message.headers["Nats-Subject"]
+            async for message in every(bus.requests, "TIMERS", "timer.>")
+        }
+
+
+async def test_all_timers_that_a_backup_lacks_are_there_before_they_are_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, desk = snapshot.save, Desk("1h")
+    async with EmbeddedServer(tmp_path / "old") as old:
+        here = ConnectionSettings(servers=(old.url,))
+        await provision(desk.app, here)
+        async with working(desk.app, here), Client.connect(here) as client:
+
+            async def saving(connection: Any, requests: Any, stream: str, *rest: Any) -> Any:
+                saved = await save(connection, requests, stream, *rest)
+                if stream == "TIMERS":
+                    await desk.waiting(client)
+                return saved
+
+            with monkeypatch.context() as patched:
+                patched.setattr(snapshot, "save", saving)
+                await back_up(here, tmp_path / "saved")
+        wanted = await armed(here)
+    assert len(wanted) == len(KINDS) + 1, "a limit, and the sleep that it cuts short"
+    async with EmbeddedServer(tmp_path / "new") as new:
+        here = ConnectionSettings(servers=(new.url,))
+        await restore(here, tmp_path / "saved")
+        assert await armed(here) == set()
+        async with opened(here) as bus:
+            await bus.requests.api("STREAM.PURGE.EVENTS")
+        async with working(desk.app, here):
+
+            async def look() -> bool:
+                return wanted <= await armed(here)
+
+            await until(look, WITHIN)
 
 
 async def test_no_timer_is_sought_for_runs_that_have_ended(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 from layby import App, Step
 from layby.bus import snapshot
 from layby.bus.connection import ConnectionSettings
-from layby.bus.inventory import own_streams
+from layby.bus.errors import BusError, TopologyMismatch
+from layby.bus.inventory import info_of, own_streams
 from layby.bus.opened import opened
 from layby.bus.server import EmbeddedServer
 from layby.client import Client
@@ -19,7 +20,7 @@ from layby.operations import restoring
 from layby.operations.backing_up import back_up
 from layby.operations.backup_folder import BackupFolder
 from layby.operations.provisioning import provision
-from layby.operations.restoring import NoRoom, RestoreBroken, restore
+from layby.operations.restoring import NoRoom, RestoreBroken, RestoreRefused, restore
 from layby.worker.worker import working
 from tests.acceptance.test_backup import Killed, breaks_off_after, goes_on, held, parked
 from tests.engine import until
@@ -150,6 +151,43 @@ async def breaking(here: ConnectionSettings, saved: Path, monkeypatch: pytest.Mo
         await restore(here, saved, may_replace=always)
 
 
+async def test_neither_what_streams_hold_nor_those_who_work_there_are_overlooked(
+    tmp_path: Path,
+) -> None:
+    saved = await saved_with(tmp_path, 0)
+    async with EmbeddedServer(tmp_path / "new") as new:
+        here = ConnectionSettings(servers=(new.url,))
+        app = await with_events(here)
+        await fill(new.url, 100_000)
+        before = await held(new.url)
+        with pytest.raises(RestoreRefused, match="there is something in EVENTS"):
+            await restore(here, saved)
+        assert await held(new.url) == before
+        async with working(app, here):
+
+            async def refused() -> bool:
+                with pytest.raises(RestoreRefused) as refusal:
+                    await restore(here, saved)
+                return "stop all workers" in str(refusal.value)
+
+            await until(refused, WITHIN)  # it says so once the worker waits for messages
+
+
+async def test_a_restore_that_broke_off_at_its_first_stream_lets_nobody_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = await saved_with(tmp_path, 0)
+    async with EmbeddedServer(tmp_path / "new") as new:
+        here = ConnectionSettings(servers=(new.url,))
+        app = await with_events(here)
+        with pytest.raises(RestoreBroken, match="no worker starts"):
+            await breaking(here, saved, monkeypatch)
+        with pytest.raises(TopologyMismatch, match="layby restore"):
+            await provision(app, here)
+        await restore(here, saved)
+        await goes_on(tmp_path, new)
+
+
 async def test_a_restore_that_died_while_it_let_workers_in_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +210,65 @@ async def test_a_restore_that_died_while_it_let_workers_in_is_repeated(
                 await restore(here, saved)
         await restore(here, saved)  # without --replace
         await goes_on(tmp_path, new)
+
+
+def fails_first(fault: BusError, *, leaves: bool, times: int) -> Any:
+    """A restore of EVENTS that fails some times, as one does in a cluster."""
+    whole, tries = snapshot.restore, 0
+
+    async def restoring(requests: Any, config: dict[str, Any], *rest: Any) -> Any:
+        nonlocal tries
+        if config["name"] == "EVENTS" and tries < times:
+            tries += 1
+            if leaves and tries == 1:
+                await requests.api("STREAM.CREATE.EVENTS", {**config, "num_replicas": 1})
+            raise fault
+        return await whole(requests, config, *rest)
+
+    return restoring
+
+
+@pytest.mark.parametrize(
+    ("fault", "leaves", "times"),
+    [
+        (BusError("no responders"), True, 1),
+        (BusError("stream name already in use", code=10130), False, 20),
+    ],
+    ids=["which left a stream without messages", "whose name is held for a while"],
+)
+async def test_a_stream_is_restored_after_a_try_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fault: BusError, leaves: bool, times: int
+) -> None:
+    saved = await saved_with(tmp_path, 0)
+    monkeypatch.setattr(restoring, "_PAUSE", 1.0 / times)
+    async with EmbeddedServer(tmp_path / "new") as new:
+        here = ConnectionSettings(servers=(new.url,))
+        monkeypatch.setattr(snapshot, "restore", fails_first(fault, leaves=leaves, times=times))
+        await restore(here, saved)
+        await goes_on(tmp_path, new)
+
+
+async def test_a_stream_of_somebody_else_is_not_removed_for_one_of_the_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = await saved_with(tmp_path, 0)
+    whole = snapshot.restore
+
+    async def comes_between(requests: Any, config: dict[str, Any], *rest: Any) -> Any:
+        if config["name"] == "RUNS" and await info_of(requests, "RUNS") is None:
+            await requests.api("STREAM.CREATE.RUNS", {"name": "RUNS", "subjects": ["theirs"]})
+        return await whole(requests, config, *rest)
+
+    monkeypatch.setattr(restoring, "_PAUSE", 0.01)
+    monkeypatch.setattr(restoring, "_NAME_HELD", 0.1)
+    monkeypatch.setattr(snapshot, "restore", comes_between)
+    async with EmbeddedServer(tmp_path / "new") as new:
+        here = ConnectionSettings(servers=(new.url,))
+        with pytest.raises(RestoreBroken, match="name already in use"):
+            await restore(here, saved)
+        async with opened(here) as bus:
+            info = await bus.requests.api("STREAM.INFO.RUNS")
+        assert info["config"]["subjects"] == ["theirs"]
 
 
 async def test_a_restore_that_died_in_any_stream_is_repeated(
