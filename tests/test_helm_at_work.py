@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from examples.support_agent import app as support_agent
+from layby.access import Staff, Wall, outline
+from layby.access.config import accounts as accounts_of
 from layby.operations.backup_folder import BackupFolder
 from tests.command import Command
-from tests.helm import DEPLOY, ONE_NODE, documents
+from tests.helm import ONE_NODE, documents
 from tests.manifests import ROOT, Part, containers, passwords, shell
 from tests.scraping import answers, free_port, get
 from tests.test_deploy_at_work import Site, started
@@ -29,12 +32,13 @@ MORE = (
     *("--set", "backup.enabled=true", "--set", "backup.claim=backups"),
     *("--set", "server.configMap=nats"),
 )
+PASSWORDS = ("LAYBY_BACKUP_PASSWORD", "LAYBY_BACKUP_TRAIL_PASSWORD")
 
 
-def login_of_the_readme() -> str:
-    """The user whom deploy/README.md adds for backups."""
-    _, _, text = (DEPLOY / "README.md").read_text().partition("\n### Backups\n")
-    return text.partition("```text\n")[2].partition("```")[0]
+def accounts_with_backups() -> str:
+    """What deploy/README.md has one write for backups."""
+    wall = Wall(apps=(outline(support_agent),), own_trail=True)
+    return accounts_of(wall, Staff(backups=("backup",)), "layby accounts config --backup backup")
 
 
 @asynccontextmanager
@@ -46,15 +50,12 @@ async def release(folder: Path) -> AsyncGenerator[Site]:
     home.mkdir()
     shell("Passwords", home)
     shell("Certificates", home)
-    known = passwords(home) | {"LAYBY_BACKUP_PASSWORD": "pBackup"}
+    known = passwords(home) | dict.fromkeys(PASSWORDS, "pBackup")
     tls = {name: (home / name).read_text() for name in ("tls.crt", "tls.key", "ca.crt")}
     found = documents(*MORE, values=ONE_NODE)
     parts: dict[str, Part] = containers(folder, found, {"nats-passwords": known, "nats-tls": tls})
     accounts = folder / "nats" / "etc" / "nats" / "accounts.conf"
-    before, users, after = accounts.read_text().partition(
-        "  LAYBY {\n    jetstream: enabled\n    users: [\n"
-    )
-    accounts.write_text(f"{before}{users}{login_of_the_readme()}{after}")
+    accounts.write_text(accounts_with_backups())
     async with started(parts, folder) as site:
         assert (await site.run("provision"))[0] == 0
         yield site

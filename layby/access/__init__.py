@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .account import CONNECTIONS, Account, Service
-from .login import Bridge, Login, Person, Staff
+from .login import Bridge, Link, Login, Person, Staff
 from .outline import Outline, outline
 from .wall import Wall
 
@@ -11,6 +11,7 @@ __all__ = [
     "CONNECTIONS",
     "Account",
     "Bridge",
+    "Link",
     "Login",
     "Outline",
     "Person",

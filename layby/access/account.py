@@ -58,6 +58,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     stores: bool = False
     """It has streams of its own."""
     limits: Limits | None = None
+    linked: bool = False
+    """Other servers may log in to it, as leaf nodes."""
 
     @property
     def mappings(self) -> dict[str, str]:

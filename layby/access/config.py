@@ -105,6 +105,8 @@ def _user(login: Login, indent: str) -> Iterator[str]:
     yield from _allowed("publish", login.publish, f"{indent}    ")
     yield from _allowed("subscribe", login.receive, f"{indent}    ")
     yield f"{indent}  }}"
+    if login.is_link:
+        yield f'{indent}  allowed_connection_types: ["LEAFNODE"]'
     yield f"{indent}}}"
 
 
@@ -142,9 +144,10 @@ Put it next to nats-server.conf, which includes it:
   include "accounts.conf"
 
 Workers and their streams are in the account {LAYBY}. Everybody else is in an account for their
-kind, and reaches it only through the exports below. {TRAIL} has no logins. It holds what people
-have commanded: workers and operators add to it, and nobody can change it. If streams were made
-under an earlier file, move them first: `layby accounts move`. docs/security.md says who is trusted
+kind, and reaches it only through the exports below. {TRAIL} holds what people have commanded:
+workers and operators add to it, and nobody can change it. It has no logins but those that save and
+restore it (--backup, --restorer, --link). If streams were made under an earlier file, move them
+first: `layby accounts move`. docs/security.md says who is trusted
 with what. For many people use operator mode: `layby accounts init`.
 {_PASSWORDS}"""
 

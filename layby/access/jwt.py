@@ -20,7 +20,7 @@ _THRESHOLD: Final = 30_000_000_000
 _LIMITS: Final = {
     **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn"), _UNLIMITED),
     "wildcards": True,
-    "leaf": 0,  # no leaf nodes
+    "leaf": 0,  # no leaf nodes, unless there is a link
 }
 _SERVICE: Final = "service"
 _STREAM: Final = "stream"
@@ -72,6 +72,8 @@ def account(
 
 
 def _limits(account: Account) -> dict[str, int]:
+    if account.linked:
+        return {"leaf": _UNLIMITED}
     if (limits := account.limits) is None:
         return {}
     return {
@@ -107,6 +109,7 @@ def user(login: Login, public: str, signer: Key) -> str:
         "pub": {"allow": list(login.publish)},
         "sub": {"allow": list(login.receive)},
         **dict.fromkeys(("subs", "data", "payload"), _UNLIMITED),
+        **({"allowed_connection_types": ["LEAFNODE"]} if login.is_link else {}),
     }
     return _signed(login.name, public, signer, claims)
 

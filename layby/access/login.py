@@ -12,7 +12,7 @@ from ..bus.token import is_word
 LAYBY: Final = "LAYBY"
 """The account that holds the streams: workers and the provisioner are in it."""
 TRAIL: Final = "TRAIL"
-"""The account that holds the audit trail of commands: it has no logins."""
+"""The account that holds the audit trail of commands: only what saves and restores it logs in."""
 SENDERS: Final = "SENDERS"
 PEOPLE: Final = "PEOPLE"
 OBSERVERS: Final = "OBSERVERS"
@@ -30,6 +30,8 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     publish: tuple[str, ...]
     receive: tuple[str, ...]
     about: str
+    is_link: bool = False
+    """Only another server may log in with it, as a leaf node."""
 
     @property
     def inbox(self) -> str:
@@ -58,6 +60,14 @@ class Bridge(msgspec.Struct, frozen=True):
     """What it vouches by, some of `slack`, `link`, `token` and `proxy`; none: all of them."""
 
 
+class Link(msgspec.Struct, frozen=True):
+    """The leaf node of a standby, over which it mirrors the streams."""
+
+    name: str
+    domain: str
+    """The JetStream domain of the cluster that is mirrored, which it logs in to."""
+
+
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
     """The names of everybody who gets a login.
 
@@ -71,13 +81,29 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     notifiers: tuple[str, ...] = ()
     observers: tuple[str, ...] = ("observer",)
     operators: tuple[str, ...] = ("operator",)
+    backups: tuple[str, ...] = ()
+    restorers: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         names = ["provisioner", "worker", *self.senders, *(each.name for each in self.people)]
         names += [*(each.name for each in self.bridges), *self.notifiers]
         names += [*self.observers, *self.operators]
+        saving = [*self.backups, *self.restorers, *(each.name for each in self.links)]
+        names += [*saving, *map(of_trail, saving)]
         for name in names:
             if not is_word(name):
                 raise InvalidSettings(f"login {name!r}: use letters, digits, _ and -")
             if names.count(name) > 1:
                 raise InvalidSettings(f"two logins are called {name!r}: rename one")
+        for link in self.links:
+            if not is_word(link.domain):
+                raise InvalidSettings(
+                    f"link {link.name!r} needs the JetStream domain of the cluster that is "
+                    f"mirrored: {link.name}=DOMAIN"
+                )
+
+
+def of_trail(name: str) -> str:
+    """The name of a login's other half, in the account of the audit trail."""
+    return f"{name}-trail"

@@ -25,9 +25,11 @@ from .login import (
     SENDERS,
     TRAIL,
     Bridge,
+    Link,
     Login,
     Person,
     Staff,
+    of_trail,
 )
 from .nkey import ACCOUNT, OPERATOR, USER, Key
 from .wall import Wall
@@ -35,7 +37,9 @@ from .wall import Wall
 _BOOK: Final = "logins.json"
 _SYSTEM: Final = "SYS"
 _OPERATOR: Final = "operator"
-Kind = Literal["sender", "person", "bridge", "notifier", "observer", "operator"]
+Half = Literal["backup", "restorer", "link"]
+"""What has a login in the account of the streams, and one in that of the audit trail."""
+Kind = Literal["sender", "person", "bridge", "notifier", "observer", "operator", Half]
 _ACCOUNTS: Final[dict[str, str]] = {
     "sender": SENDERS,
     "person": PEOPLE,
@@ -55,6 +59,9 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Of a person: the roles that they answer for."""
     via: tuple[str, ...] = ()
     """Of a bridge: what it vouches by."""
+    half: Half | None = None
+    domain: str = ""
+    """Of a link: what it leads to."""
 
 
 class _Book(msgspec.Struct, kw_only=True):
@@ -110,26 +117,56 @@ class Registry:
         for login in wall.logins(staff):
             roles = next((each.roles for each in staff.people if each.name == login.name), ())
             via = next((each.via for each in staff.bridges if each.name == login.name), ())
-            registry._issue(login, roles, via)
+            half, domain = _half_of(staff, login)
+            registry._issue(login, roles, via, half, domain)
         registry._write_config()
         return registry
 
     def add(
-        self, kind: Kind, name: str, roles: tuple[str, ...] = (), via: tuple[str, ...] = ()
-    ) -> Login:
+        self,
+        kind: Kind,
+        name: str,
+        roles: tuple[str, ...] = (),
+        via: tuple[str, ...] = (),
+        domain: str = "",
+    ) -> list[Login]:
         """Issue a login: the file `creds/NAME.creds`. The server does not need an update.
 
+        A backup, a restorer and a link get a second one for the audit trail. A server learns with
+        the next `push` that it may take the first link.
+
         Raises:
-            InvalidSettings: the name is taken or cannot be one, no app has such a role, or nobody
-                can vouch by such a `via`.
+            InvalidSettings: the name is taken or cannot be one, no app has such a role, nobody
+                can vouch by such a `via`, or nobody has a login that follows over a link.
         """
-        if name in self._book.logins:
-            raise InvalidSettings(f"{name} has a login already: revoke it first, or name another.")
         Staff(senders=(name,), people=(), observers=(), operators=())  # checks the name
+        if kind in ("backup", "restorer", "link"):
+            logins = self._halves(kind, name, domain)
+            for login in logins:
+                self._check_free(login.name)
+            for login in logins:
+                self._issue(login, (), (), kind, domain)
+            return logins
+        self._check_free(name)
         account = _ACCOUNTS[kind]
         login = self._login(_Entry(account=account, public="", roles=roles, via=via), name)
         self._issue(login, roles, via)
-        return login
+        return [login]
+
+    def _check_free(self, name: str) -> None:
+        if name in self._book.logins:
+            raise InvalidSettings(f"{name} has a login already: revoke it first, or name another.")
+
+    def _halves(self, half: Half, name: str, domain: str) -> list[Login]:
+        """The logins of a backup, restorer or link. Raises InvalidSettings."""
+        wall = self._book.wall
+        if half == "link":
+            issued = self._book.logins.items()
+            inside = [who for who, at in issued if at.half == "restorer" and at.account == LAYBY]
+            link = Link(name, domain)
+            Staff(people=(), links=(link,))  # checks the domain
+            return wall.link(link, inside)
+        return wall.backup(name) if half == "backup" else wall.restorer(name)
 
     def revoke(self, name: str) -> None:
         """Revoke a login; this takes effect with the next `push`.
@@ -141,6 +178,8 @@ class Registry:
         if entry is None:
             known = ", ".join(sorted(self._book.logins)) or "nobody"
             raise InvalidSettings(f"{name} has no login; these have: {known}.")
+        if entry.half and of_trail(name) in self._book.logins:
+            self.revoke(of_trail(name))
         # A token made in this very second must be void too; a later one has another key.
         self._book.revoked.setdefault(entry.account, {})[entry.public] = int(time.time()) + 1
         _save(self.folder, self._book)
@@ -207,6 +246,8 @@ class Registry:
     def tokens(self) -> dict[str, str]:
         """The tokens of all accounts, by the public key of each."""
         operator, accounts = self._key(_OPERATOR), self._book.wall.accounts()
+        linked = {each.account for each in self._book.logins.values() if each.half == "link"}
+        accounts = [msgspec.structs.replace(each, linked=each.name in linked) for each in accounts]
         keys = {each.name: self._account_key(each.name) for each in accounts}
         system = self._key(_SYSTEM).public
         found = {system: jwt.system(system, operator)}
@@ -241,6 +282,10 @@ class Registry:
 
     def _login(self, entry: _Entry, name: str) -> Login:
         wall = self._book.wall
+        if entry.half:
+            whole = name.removesuffix(of_trail("")) if entry.account == TRAIL else name
+            halves = self._halves(entry.half, whole, entry.domain)
+            return next(each for each in halves if each.account == entry.account)
         if entry.account == LAYBY:
             inside = (login for login in wall.inside() if login.name == name)
             return next(inside, None) or wall.notifier(name)
@@ -251,9 +296,23 @@ class Registry:
         make = {SENDERS: wall.sender, OBSERVERS: wall.observer, OPERATORS: wall.operator}
         return make[entry.account](name)
 
-    def _issue(self, login: Login, roles: tuple[str, ...], via: tuple[str, ...]) -> None:
+    def _issue(
+        self,
+        login: Login,
+        roles: tuple[str, ...],
+        via: tuple[str, ...],
+        half: Half | None = None,
+        domain: str = "",
+    ) -> None:
         key = Key.new(USER)
-        entry = _Entry(account=login.account, public=key.public, roles=roles, via=via)
+        entry = _Entry(
+            account=login.account,
+            public=key.public,
+            roles=roles,
+            via=via,
+            half=half,
+            domain=domain,
+        )
         self._book.logins[login.name] = entry
         _save(self.folder, self._book)  # first, because an unrecorded login cannot be revoked
         self._write_creds(login, key)
@@ -285,6 +344,17 @@ class Registry:
 
     def _key(self, name: str) -> Key:
         return Key.read(self.folder / "keys" / f"{name}.nk")
+
+
+def _half_of(staff: Staff, login: Login) -> tuple[Half | None, str]:
+    """Whether a login is that of a backup, a restorer or a link; and the domain of a link."""
+    name = login.name.removesuffix(of_trail("")) if login.account == TRAIL else login.name
+    if name in staff.backups:
+        return "backup", ""
+    if name in staff.restorers:
+        return "restorer", ""
+    links = {each.name: each.domain for each in staff.links}
+    return ("link", links[name]) if name in links else (None, "")
 
 
 def _save(folder: Path, book: _Book) -> None:

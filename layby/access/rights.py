@@ -7,7 +7,10 @@ from typing import Final
 
 from ..actors.people.answer_subject import via_subject
 from ..bus.layout import SAID
+from ..bus.timers import DUE
 from ..commands import STREAM as TRAIL
+from ..operations.room import PROBE as ROOM
+from ..operations.sequences import WORD as SKIPPED
 from ..runtime.adoption import BLOCKED
 from ..runtime.worker import CANCEL
 from ..views.workers import BEAT
@@ -95,6 +98,42 @@ def asked(app: Outline, roles: Iterable[str]) -> tuple[str, ...]:
     """The subjects of new questions and of the receipts of answers."""
     own = app.names.subject
     return tuple(own(f"{role}.{noun}.*") for role in roles for noun in ("question", "receipt"))
+
+
+def of_backup() -> tuple[str, ...]:
+    """What saves all streams of an account, and changes nothing."""
+    return (
+        *_api("INFO", "STREAM.NAMES", "STREAM.LIST", "STREAM.INFO.*"),
+        *_api("CONSUMER.LIST.*", "STREAM.SNAPSHOT.*"),
+        "$JS.SNAPSHOT.ACK.>",
+    )
+
+
+def of_restorer(app: Outline, streams: Iterable[str]) -> tuple[str, ...]:
+    """What makes, changes and removes these streams, and what else a takeover stores."""
+    names = app.names
+    changed = tuple(streams)
+    return (
+        *_api("STREAM.LIST", *_LOOKS, "DIRECT.GET.>"),
+        # A stream that exists is neither created nor restored. A token names few subjects.
+        *_api("STREAM.CREATE.*", "STREAM.RESTORE.*", "CONSUMER.CREATE.*.>", "CONSUMER.DELETE.*.*"),
+        *_api(*(f"STREAM.{verb}.{each}" for each in changed for verb in ("UPDATE", "DELETE"))),
+        *_api(f"STREAM.DELETE.{names.stream(ROOM)}"),
+        "$JS.SNAPSHOT.RESTORE.*.*",
+        *(names.subject(f"{word}.*") for word in (DUE, f"{SKIPPED}.*")),
+        *("$JS.*.API.INFO", "$JS.*.API.STREAM.LIST"),
+    )
+
+
+def of_link(domain: str) -> tuple[str, ...]:
+    """What mirrors need of the cluster that they mirror, and what asks whether it lives."""
+    verbs = ("INFO", "STREAM.LIST", "STREAM.INFO.*", "CONSUMER.CREATE.>", "CONSUMER.DELETE.>")
+    return (*(f"$JS.{domain}.API.{verb}" for verb in verbs), "$JS.FC.>")
+
+
+def link_subscriptions(inboxes: Iterable[str]) -> tuple[str, ...]:
+    """What goes over a link to a standby: what mirrors get, and replies to whoever follows."""
+    return (*(f"{inbox}.>" for inbox in inboxes), "$JS.M.>", "$JSC.R.>")
 
 
 def looks(app: Outline, *, trail: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The services that the account of the audit trail exports; it has no logins of its own.
+"""The services that the account of the audit trail exports; no worker logs in to it.
 
 In the API, a stream of another account has the same name as one's own. So requests about the trail
 are mapped to subjects that begin with `$TRAIL.`, which are imported from its account: clients need

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from ..bus.errors import InvalidSettings
+from ..commands import STREAM
 from ..runtime.vouched import VIA
 from . import rights, trail
 from .account import CONNECTIONS, Account, Limits, Service
@@ -27,9 +28,11 @@ from .login import (
     SENDERS,
     TRAIL,
     Bridge,
+    Link,
     Login,
     Person,
     Staff,
+    of_trail,
 )
 from .outline import Outline
 
@@ -71,7 +74,63 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
             *map(self.notifier, staff.notifiers),
             *map(self.observer, staff.observers),
             *map(self.operator, staff.operators),
+            *(half for name in staff.backups for half in self.backup(name)),
+            *(half for name in staff.restorers for half in self.restorer(name)),
+            *(half for each in staff.links for half in self.link(each, staff.restorers)),
         ]
+
+    def backup(self, name: str) -> list[Login]:
+        """What saves the streams, and its other half, which saves the audit trail."""
+        about = "Runs `layby backup`: reads everything, and changes nothing."
+        return self._halves(name, lambda _: rights.of_backup(), about)
+
+    def restorer(self, name: str) -> list[Login]:
+        """What restores a backup, follows a cluster, and takes over from it."""
+        about = "Runs `layby restore` and `layby standby`: makes, changes and removes streams."
+        asked = self._asked(trail.reads, trail.verifies, trail.creates)
+
+        def allowed(account: str) -> tuple[str, ...]:
+            if account == TRAIL:
+                return self._all(lambda app: rights.of_restorer(app, [app.names.stream(STREAM)]))
+            return (*self._all(lambda app: rights.of_restorer(app, self._kept_inside(app))), *asked)
+
+        return self._halves(name, allowed, about)
+
+    def link(self, link: Link, followers: Iterable[str]) -> list[Login]:
+        """The leaf node of a standby, which `followers` run.
+
+        Raises:
+            InvalidSettings: nobody follows.
+        """
+        inside = tuple(followers)
+        if not inside:
+            raise InvalidSettings(
+                f"link {link.name}: replies to whoever runs `layby standby` go over it, and nobody "
+                "has a login for that: add a restorer"
+            )
+        about = "The leaf node of a standby: another server logs in with it, and mirrors streams."
+        found = self._halves(link.name, lambda _: rights.of_link(link.domain), about)
+        return [
+            msgspec.structs.replace(
+                each,
+                receive=rights.link_subscriptions(
+                    f"_INBOX_{of_trail(who) if each.account == TRAIL else who}" for who in inside
+                ),
+                is_link=True,
+            )
+            for each in found
+        ]
+
+    def _halves(
+        self, name: str, allowed: Callable[[str], Iterable[str]], about: str
+    ) -> list[Login]:
+        """A login in the account of the streams, and one in that of the trail."""
+        names = {LAYBY: name, **({TRAIL: of_trail(name)} if self.own_trail else {})}
+        return [_login(who, at, allowed(at), (), about) for at, who in names.items()]
+
+    def _kept_inside(self, app: Outline) -> list[str]:
+        own = app.names.stream(STREAM)
+        return [each for each in app.streams if each != own or not self.own_trail]
 
     def inside(self) -> list[Login]:
         """The logins of the account that holds the streams."""

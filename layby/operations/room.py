@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from ..bus.errors import LaybyError, StoreFull, StreamMissing
 from ..bus.opened import Bus
 
-_PROBE: Final = "LAYBY_ROOM"
+PROBE: Final = "LAYBY_ROOM"
+"""The stream that is made for a moment."""
 _KB, _MB = 1e3, 1e6
 _SMALLER: Final = (1, 4, 16, 64, 0)
 """Divisors of the streams' size limits, tried in turn; 0: no limits."""
@@ -144,7 +145,7 @@ async def _check_server(
 
 async def _reserve(bus: Bus, size: int) -> None:
     """Have a stream that reserves `size` bytes, for a moment. Raises StoreFull."""
-    api, name = bus.requests.api, bus.requests.names.stream(_PROBE)
+    api, name = bus.requests.api, bus.requests.names.stream(PROBE)
     with suppress(StreamMissing):
         await api(f"STREAM.DELETE.{name}")  # of a check whose process died
     config = {"name": name, "subjects": [name], "storage": "file", "max_bytes": size}

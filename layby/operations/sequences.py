@@ -35,7 +35,8 @@ _SKEW: Final = 120.0
 """Seconds by which the clocks of the first cluster's servers may differ."""
 _PER_SUBJECT: Final = 500
 """Messages on one subject: ANSWERS takes no more than some of each."""
-_WORD: Final = "layby.skipped"
+WORD: Final = "layby.skipped"
+"""What the subjects of messages of no meaning begin with."""
 _QUICK: Final = 10.0
 
 
@@ -106,7 +107,7 @@ async def _leave_out(requests: Requests, info: dict[str, Any], highest: int) -> 
     """Store messages of no meaning until the next sequence is above `highest`."""
     config: dict[str, Any] = info["config"]
     stream, first = config["name"], int(info["state"]["last_seq"]) + 1
-    word = requests.names.subject(f"{_WORD}.{stream}")
+    word = requests.names.subject(f"{WORD}.{stream}")
     subjects = [each for each in config["subjects"] if each != f"{word}.*"]
     if f"{word}.*" not in config["subjects"]:
         body = {**config, "subjects": [*subjects, f"{word}.*"]}

@@ -189,7 +189,8 @@ async def test_what_is_restored_fits_together_before_any_worker_starts(
             assert done
             for command in done:
                 assert command.run in logs, "nor is what was commanded"
-                assert (await client.show(command.run)).status == "cancelled", "what is done is done"
+                detail = await client.show(command.run)
+                assert detail.status == "cancelled", "what is done is done"
 
 
 class Morning:

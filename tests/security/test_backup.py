@@ -1,61 +1,49 @@
-"""Backups where outsiders have accounts of their own: with the login of the page, and the trail."""
+"""Backups where outsiders have accounts of their own: their logins, and what these cannot do."""
 
 from __future__ import annotations
 
 import asyncio
-import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from layby.access import Staff
 from layby.bus.errors import PermissionDenied
-from layby.bus.server import EmbeddedServer
+from layby.bus.opened import opened
 from layby.operations.backing_up import back_up
+from layby.operations.provisioning import provision
 from layby.operations.restoring import restore
 from layby.worker.worker import working
-from tests.security.house import House, desk, with_accounts
+from tests.security.house import EVENT, House, desk, started
 from tests.security.test_moving import waiting
 
 pytestmark = pytest.mark.nats
 
-ROOT = Path(__file__).parent.parent.parent
+STAFF = Staff(backups=("backup",), restorers=("restorer",))
+KINDS = ["accounts", "jwt"]
+APIS = ("$JS.API", "$TRAIL")
+DENIED = "permissions violation for "
 
 
-def with_backups(text: str) -> str:
-    """A configuration with the logins for backups that deploy/README.md has one add."""
-    page = (ROOT / "deploy" / "README.md").read_text().partition("\n### Backups\n")[2]
-    login = page.partition("```text\n")[2].partition("```")[0]
-    login = login.replace("$LAYBY_BACKUP_PASSWORD", '"of-backup"')
-    # The same rights, with inboxes and a name of its own.
-    trail = re.sub(r"\bbackup\b", "trail_backup", login).replace(
-        "_INBOX_backup", "_INBOX_trail_backup"
-    )
-    trail = trail.replace("of-backup", "of-trail_backup").replace("of-trail_trail_", "of-trail_")
-    return with_users(text, login, trail)
+@asynccontextmanager
+async def at(folder: Path, kind: str) -> AsyncGenerator[House]:
+    async with started(kind, folder, waiting(), STAFF) as house:
+        yield house
 
 
-def with_restorers(text: str) -> str:
-    """A configuration with two logins that may do everything in their account."""
-    login = '{ user: %s, password: "of-%s" }'
-    return with_users(text, login % ("mover", "mover"), login % ("trail_mover", "trail_mover"))
-
-
-def with_users(text: str, layby: str, trail: str) -> str:
-    text = text.replace("users: [", f"users: [ {layby}", 1)
-    return text.replace("\n  TRAIL {", f"\n  TRAIL {{ users: [ {trail} ]")
-
-
-async def test_the_logins_of_the_page_save_everything_and_the_trail(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_logins_for_it_save_and_restore_everything_and_the_trail(
+    tmp_path: Path, kind: str
+) -> None:
     trail, saved, app = tmp_path / "trail", tmp_path / "saved", waiting()
-    async with EmbeddedServer(
-        tmp_path / "old", extra=with_backups(with_accounts(desk()))
-    ) as server:
-        house = House(url=server.url, kind="accounts")
+    async with at(tmp_path / "old", kind) as house:
         async with house.working(app):
             run = await house.question("T1")
             async with house.client("operator") as operator:
                 await operator.purge(30 * 24 * 3600)
-            first = await back_up(house.settings("trail_backup"), trail)
+            first = await back_up(house.settings("backup-trail"), trail)
             second = await back_up(house.settings("backup"), saved)
         assert [part.stream for part in first.parts] == ["AUDIT"]
         assert "AUDIT" not in {part.stream for part in second.parts}
@@ -65,11 +53,9 @@ async def test_the_logins_of_the_page_save_everything_and_the_trail(tmp_path: Pa
         with pytest.raises(PermissionDenied):
             await restore(house.settings("backup"), saved, may_replace=lambda _: True)
 
-    extra = with_restorers(with_accounts(desk()))
-    async with EmbeddedServer(tmp_path / "new", extra=extra) as server:
-        house = House(url=server.url, kind="accounts")
-        await restore(house.settings("trail_mover"), trail)
-        await restore(house.settings("mover"), saved)
+    async with at(tmp_path / "new", kind) as house:
+        await restore(house.settings("restorer-trail"), trail)
+        await restore(house.settings("restorer"), saved)
         async with working(app, house.settings("worker")), house.client("ada") as ada:
             receipt = await ada.answer("T1", "yes", responder="ada", timeout=30)
             assert receipt.outcome == "accepted"
@@ -77,3 +63,81 @@ async def test_the_logins_of_the_page_save_everything_and_the_trail(tmp_path: Pa
         async with house.client("observer") as observer:
             [entry] = await observer.audit()
             assert (entry.verb, entry.by) == ("purge", "operator")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_restored_replaces_what_is_there(tmp_path: Path, kind: str) -> None:
+    app = waiting()
+    async with at(tmp_path / "old", kind) as house:
+        async with house.working(app):
+            await house.question("T1")
+        for half in ("", "-trail"):
+            saved = tmp_path / f"saved{half}"
+            await back_up(house.settings(f"backup{half}"), saved)
+            login = house.settings(f"restorer{half}")
+            done = await restore(login, saved, may_replace=lambda _: True)
+            assert done.streams
+        async with working(app, house.settings("worker")), house.client("ada") as ada:
+            receipt = await ada.answer("T1", "yes", responder="ada", timeout=30)
+            assert receipt.outcome == "accepted"
+
+
+async def refused(house: House, login: str, *subjects: str) -> None:
+    """See that the server takes nothing on these subjects from a login."""
+    for subject in subjects:
+        async with house.raw(login) as raw:
+            raw.publish(subject.encode(), b"{}", reply=f"_INBOX_{login}.1".encode())
+            [complaint] = await raw.sent()
+            assert complaint.lower().startswith(DENIED + "publish"), (login, subject)
+
+
+async def deaf(house: House, login: str, *subjects: str) -> None:
+    """See that the server delivers nothing on these subjects to a login."""
+    for subject in subjects:
+        async with house.raw(login) as raw:
+            raw.subscribe(subject.encode())
+            [complaint] = await raw.sent()
+            assert complaint.lower().startswith(DENIED + "subscription"), (login, subject)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_saves_can_neither_write_remove_nor_restore_anything(
+    tmp_path: Path, kind: str
+) -> None:
+    async with at(tmp_path / "nats", kind) as house:
+        await provision(desk(), house.settings("provisioner"))
+        for login, stream in (("backup", "RUNS"), ("backup-trail", "AUDIT")):
+            verbs = ("CREATE", "UPDATE", "DELETE", "PURGE", "RESTORE", "MSG.DELETE", "MSG.GET")
+            await refused(
+                house,
+                login,
+                *(f"$JS.API.STREAM.{verb}.{stream}" for verb in verbs),
+                *(f"$JS.API.CONSUMER.{verb}.{stream}.x" for verb in ("CREATE", "DELETE", "INFO")),
+                *(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.x", f"$JS.API.DIRECT.GET.{stream}"),
+                *(f"$JS.SNAPSHOT.RESTORE.{stream}.x", "$JS.ACK.x", EVENT),
+                *("developer.response.T1.ada", "to.0.human-developer.x.1", "layby.do.purge.ada"),
+            )
+            await deaf(house, login, ">", EVENT, "to.>", "_INBOX_worker.>", "layby.done.*.*")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_restores_writes_no_message_and_touches_no_stream_of_others(
+    tmp_path: Path, kind: str
+) -> None:
+    async with at(tmp_path / "nats", kind) as house:
+        await provision(desk(), house.settings("provisioner"))
+        both = (EVENT, "developer.response.T1.ada", "to.0.human-developer.x.1")
+        records = ("$KV.parked.T1", "timer.x", "blob.x.1", "layby.do.purge.ada", "layby.done.x.1")
+        theirs = [f"$JS.API.STREAM.{verb}.OTHER" for verb in ("UPDATE", "DELETE", "PURGE")]
+        for login in ("restorer", "restorer-trail"):
+            await refused(house, login, *both, *records, *theirs, "$JS.API.STREAM.PURGE.RUNS")
+            await refused(house, login, "$JS.API.CONSUMER.MSG.NEXT.RUNS.x", "$JS.ACK.x")
+            await deaf(house, login, ">", EVENT, "to.>", "_INBOX_worker.>")
+        await refused(
+            house, "restorer", "$JS.API.STREAM.DELETE.AUDIT", "$TRAIL.STREAM.DELETE.AUDIT"
+        )
+        await refused(house, "restorer-trail", "$JS.API.STREAM.DELETE.RUNS")
+        async with opened(house.settings("provisioner")) as bus:
+            for name in ("RUNS", "EVENTS", "AUDIT"):
+                info = await bus.requests.api(f"STREAM.INFO.{name}")
+                assert info["state"]["messages"] == 0

@@ -39,6 +39,9 @@ def document(capsys: pytest.CaptureFixture[str]) -> object:
     return json.loads(capsys.readouterr().out)
 
 
+KINDS = ("person", "sender", "bridge", "notifier", "observer", "operator")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
@@ -159,7 +162,7 @@ def test_the_command_starts_without_heavy_imports() -> None:
         (["dev", "shop:app", "--port", "70000"], "--port must be 65535 or less"),
         (
             ["accounts", "add", "logins", "eve", "--as", "boss"],
-            "--as must be one of 'person', 'sender', 'bridge', 'notifier', 'observer', 'operator'",
+            "--as must be one of " + ", ".join(map(repr, (*KINDS, "backup", "restorer", "link"))),
         ),
         (["show"], "missing argument 'RUN'"),
         (["runs", "--nonsense"], "no such option: --nonsense"),

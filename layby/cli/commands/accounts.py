@@ -140,11 +140,22 @@ def add(
     folder: _Folder,
     name: _Name,
     kind: Annotated[
-        Literal["person", "sender", "bridge", "notifier", "observer", "operator"],
+        Literal[
+            "person",
+            "sender",
+            "bridge",
+            "notifier",
+            "observer",
+            "operator",
+            "backup",
+            "restorer",
+            "link",
+        ],
         typer.Option(
             "--as",
             metavar="KIND",
-            help="Kind of login: person, sender, bridge, notifier, observer or operator.",
+            help="Kind of login: person, sender, bridge, notifier, observer, operator, backup, "
+            "restorer or link.",
         ),
     ] = "person",
     role: Annotated[
@@ -163,20 +174,31 @@ def add(
             show_default=False,
         ),
     ] = "",
+    domain: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="JetStream domain of the cluster to mirror.", show_default=False
+        ),
+    ] = "",
 ) -> None:
     """Create a login. The server accepts it at once, without a restart.
+
+    A backup, a restorer and a link get two: one of them, NAME-trail, for the audit trail.
 
     Example: layby accounts add logins eve --role developer
     """
     from ...access.registry import Registry
 
     registry = Registry(folder)
-    registry.add(kind, name, comma_separated(role), comma_separated(via))
-    file = str(registry.creds(name))
+    made = registry.add(kind, name, comma_separated(role), comma_separated(via), domain)
+    files = {login.name: str(registry.creds(login.name)) for login in made}
     if call.json:
-        print_json({"name": name, "creds": file, "inbox_prefix": f"_INBOX_{name}"})
-    else:
-        stdout().print(_login_line(name, file), soft_wrap=True, highlight=False)
+        also = {"also": {who: file for who, file in files.items() if who != name}}
+        first = {"name": name, "creds": files[name], "inbox_prefix": f"_INBOX_{name}"}
+        print_json({**first, **(also if len(files) > 1 else {})})
+        return
+    for who, file in files.items():
+        stdout().print(_login_line(who, file), soft_wrap=True, highlight=False)
 
 
 @command

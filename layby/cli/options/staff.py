@@ -49,6 +49,9 @@ class NamedStaff(NamedTuple):
     notifier: tuple[str, ...] = ()
     observer: tuple[str, ...] = ()
     operator: tuple[str, ...] = ()
+    backup: tuple[str, ...] = ()
+    restorer: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:
@@ -59,13 +62,14 @@ class NamedStaff(NamedTuple):
     @property
     def staff(self) -> Staff:
         """Everybody who is named; the default name for a kind of which nobody is."""
-        from ...access import Bridge, Person, Staff
+        from ...access import Bridge, Link, Person, Staff
 
-        plain = ("sender", "notifier", "observer", "operator")
+        plain = ("sender", "notifier", "observer", "operator", "backup", "restorer")
         others = {f"{kind}s": who for kind, who in self._asdict().items() if kind in plain and who}
         people = tuple(Person(name, of) for name, of in _split(self.person)) or Staff().people
         bridges = tuple(Bridge(name, via) for name, via in _split(self.bridge))
-        return Staff(people=people, bridges=bridges, **others)
+        links = tuple(Link(name, ",".join(domain)) for name, domain in _split(self.link))
+        return Staff(people=people, bridges=bridges, links=links, **others)
 
 
 def _split(given: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
@@ -82,6 +86,9 @@ _HELP = NamedStaff(
     notifier=("NAME", "Process that runs `layby notify`."),
     observer=("NAME", "Person or program that may read everything; default: observer."),
     operator=("NAME", "Person who cancels and retries runs; default: operator."),
+    backup=("NAME", "Program that runs `layby backup`."),
+    restorer=("NAME", "Person who runs `layby restore` and `layby standby`."),
+    link=("NAME=DOMAIN", "Leaf node of a standby, which mirrors the cluster of this domain."),
 )
 
 
