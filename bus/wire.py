@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _UNSUBSCRIBE_WITHIN: Final = 2
 """Seconds that the server may take to process an unsubscribe."""
+_SETTLE_WITHIN: Final = 5
+"""Seconds that it may take to process what was sent: as long as any request may."""
 _VERSION: Final = "NATS/1.0"
 _STATUS: Final = slice(len(_VERSION) + 1, len(_VERSION) + 4)
 """Where the status code is in a header block that has one."""
@@ -132,6 +134,17 @@ class Wire(Client):
                 await self.flush(_UNSUBSCRIBE_WITHIN)
         finally:
             self._handlers.pop(sid, None)
+
+    async def settle(self) -> None:
+        """Wait until the server has processed all that was sent, subscriptions for instance.
+
+        Raises:
+            NotConnected: it does not answer.
+        """
+        try:
+            await self.flush(_SETTLE_WITHIN)
+        except TimeoutError:
+            raise NotConnected("the server does not answer: nothing was sent") from None
 
     def send(
         self,

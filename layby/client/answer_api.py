@@ -11,7 +11,7 @@ import msgspec
 from ..actors.people.answer import Receipt
 from ..actors.people.answer_subject import via_subject
 from ..bus.connection import Connection
-from ..bus.errors import LaybyError, NotConnected, PublishUnconfirmed
+from ..bus.errors import LaybyError, PublishUnconfirmed
 from ..bus.outbox import Outbox
 from ..bus.requests import PubAck, Requests
 from ..bus.token import encode, is_word
@@ -117,7 +117,7 @@ class AnswerApi:
         role, _, token, *_ = place.split(".")
         sub = await nc.subscribe(self._names.subject(f"{role}.receipt.{token}"), cb=receive)
         try:
-            await self._subscribed()
+            await self._connection.nc.settle()
             ack = await self._ask(self._stored(place, data, headers), self._names.subject(place))
             stored = ack.seq
             return await _last(receipts, stored, timeout, further)
@@ -173,13 +173,6 @@ class AnswerApi:
             OldIndex: an earlier release wrote the list, and it has not been migrated.
         """
         return await asked_on(self._requests, ticket)
-
-    async def _subscribed(self) -> None:
-        """Wait until the server has the subscription. Raises NotConnected."""
-        try:
-            await self._connection.nc.flush(2)
-        except TimeoutError:
-            raise NotConnected("the server does not answer: nothing was sent") from None
 
     async def _ask(self, call: Any, subject: str) -> Any:
         """Await a request; raise PermissionDenied if the server refused it for that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
@@ -246,7 +247,12 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
         return Run(self, ids.run_id(workflow, event_id), comes=True)
 
     def events(
-        self, run: str, after: str | int | None = None, *, wait: bool = False
+        self,
+        run: str,
+        after: str | int | None = None,
+        *,
+        wait: bool = False,
+        caught_up: asyncio.Event | None = None,
     ) -> AsyncGenerator[AnyEvent]:
         """The typed events of a run: those so far, then those that follow, to its end.
 
@@ -257,13 +263,14 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
             run: The run's id, the beginning of it, or its ticket (its newest run).
             after: The `id` of the last event that you have; None: from the beginning.
             wait: Wait for a run of this id that does not exist yet.
+            caught_up: Is set once you have all events of what was recorded when you began.
 
         Raises:
             NoSuchRun: there is none, and `wait` is not set.
             ValueError: `after` is not an event's number.
         """
         seen = (0, -1.0) if after is None else number(after)
-        return self._watch.events(run, seen, wait=wait)
+        return self._watch.events(run, seen, wait=wait, caught_up=caught_up)
 
     def follow(
         self, run: str | None = None, *, text: bool = False, wait: bool = False

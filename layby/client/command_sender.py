@@ -128,7 +128,7 @@ class CommandSender:
         )
         subs = [await nc.subscribe(subject, cb=receive) for subject in subjects]
         try:
-            await nc.flush(2)
+            await nc.settle()
             yield messages
         finally:
             for sub in subs:

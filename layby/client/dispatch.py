@@ -235,7 +235,7 @@ class Dispatch:
             await nc.subscribe(self._names.subject("dead.>"), cb=self._on_letter),
         ]
         try:
-            await nc.flush(2)
+            await nc.settle()
             yield
         finally:
             for sub in subs:

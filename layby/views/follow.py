@@ -52,14 +52,19 @@ class Follower:
         self._blobs = blobs
 
     async def events(
-        self, name: str, seen: tuple[int, float], *, wait: bool
+        self,
+        name: str,
+        seen: tuple[int, float],
+        *,
+        wait: bool,
+        caught_up: asyncio.Event | None = None,
     ) -> AsyncGenerator[AnyEvent]:
         """One run's events after number `seen`, and the text of models as it streams."""
         run = await self._run_id(name, wait=wait)
         projection, last = EventProjection(run, self._blobs, self._signers), "0"
-        tail = LogTail(self._connection, self._log, run).follow()
-        async with contextlib.aclosing(tail):
-            async for item in tail:
+        tail = LogTail(self._connection, self._log, run, caught_up)
+        async with contextlib.aclosing(tail.follow()) as items:
+            async for item in items:
                 if isinstance(item, TextDelta):
                     if item.step not in projection.complete:
                         yield msgspec.structs.replace(item, id=last)
@@ -111,7 +116,7 @@ class Follower:
         timelines: dict[str, _RunTimeline] = {}
         ended: OrderedDict[str, int] = OrderedDict()
         try:
-            await nc.flush(2)
+            await nc.settle()
             while True:
                 await woken.wait()
                 woken.clear()

@@ -34,7 +34,9 @@ _decode = msgspec.json.Decoder(TextDelta).decode
 class LogTail:
     """Follows one run: the positions of its log, and the text of its models in between."""
 
-    def __init__(self, connection: Connection, log: Log, run: str) -> None:
+    def __init__(
+        self, connection: Connection, log: Log, run: str, caught_up: asyncio.Event | None = None
+    ) -> None:
         self._connection = connection
         self._log = log
         self._run = run
@@ -43,6 +45,8 @@ class LogTail:
         self._announced = 0
         """The furthest position that was announced."""
         self._deltas: list[TextDelta] = []
+        self._caught_up = caught_up
+        """Set once everything that was stored when it began was taken."""
 
     async def follow(self, *, deltas: bool = True) -> AsyncGenerator[LogMessage | TextDelta]:
         """Positions from the first on, without end; deltas after the position that they follow.
@@ -57,12 +61,14 @@ class LogTail:
             subs.append(await nc.subscribe(deltas_of_run, cb=self._on_delta))
         self._connection.on_reconnect.append(self._woken.set)
         try:
-            await nc.flush(2)
+            # The server takes the subscriptions before the request that reads: nothing is missed.
             pause = _FIRST_PAUSE
             while True:
                 self._woken.clear()
                 async for item in self._read():
                     yield item
+                if self._caught_up is not None:
+                    self._caught_up.set()
                 pause = await self._wait(pause)
         finally:
             self._connection.on_reconnect.remove(self._woken.set)

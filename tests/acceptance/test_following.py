@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from layby import Step
-from layby.client import NoSuchRun
+from layby.bus.connection import ConnectionSettings
+from layby.client import Client, NoSuchRun
 from layby.events import RunEnded, RunStarted
 from tests.engine import ON, WITHIN, Engine, app_of
+from tests.fix_nats import eventually
+from tests.fix_proxy import Proxy
 
 pytestmark = pytest.mark.nats
 
@@ -65,6 +68,21 @@ async def test_a_run_that_is_about_to_exist_is_waited_for(engine: Engine) -> Non
         await engine.client.send(ON, {"ticket": "T1"}, event_id="e-1")
         assert isinstance(await told, RunStarted)
         assert (await over).status == "completed"
+
+
+async def test_a_server_that_takes_its_time_is_waited_for(engine: Engine, proxy: Proxy) -> None:
+    """What is read follows the subscription on the same connection, without a word in between."""
+    async with engine.works(app_of(handle)):
+        run = await engine.start()
+        await engine.ended(run)
+    async with Client.connect(ConnectionSettings(servers=(proxy.url,))) as client:
+        proxy.hold(clients=False)
+        proxy.passed.clear()
+        told = asyncio.create_task(first(client.events(run, wait=True)))
+        await eventually(lambda: told.done() or b"$JS.API." in proxy.passed)
+        assert not told.done()
+        proxy.release()
+        assert isinstance(await told, RunStarted)
 
 
 async def test_an_unknown_run_may_be_waited_for_when_that_is_meant(engine: Engine) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Final
 
 from starlette.responses import Response
 
@@ -21,9 +20,6 @@ from .operation import Call, Nothing
 from .problem import InvalidRequest
 from .stream import Sse, last_event_id, sse_response
 from .values import EventsQuery, PromptPath, Reason, RunPath, RunsQuery
-
-_FIRST: Final = 0.5
-"""Seconds in which a stream's first event comes if its run's log has it."""
 
 
 async def list_runs(call: Call[Nothing, RunsQuery, Nothing]) -> RunPage:
@@ -94,16 +90,21 @@ async def run_events(call: Call[RunPath, EventsQuery, Nothing]) -> Response:
     all events of a run that has ended gets 204, at which browsers stay away.
     """
     after = last_event_id(call.request) or call.query.after
-    events = call.session.client.events(_run_id(call.path), after=after or None)
+    caught_up = asyncio.Event()
+    follow = call.session.client.events
+    events = follow(_run_id(call.path), after=after or None, caught_up=caught_up)
     first = asyncio.create_task(_next(events))
+    nothing_yet = asyncio.create_task(caught_up.wait())
     try:
-        await asyncio.wait({first}, timeout=_FIRST)
+        await asyncio.wait({first, nothing_yet}, return_when=asyncio.FIRST_COMPLETED)
         if first.done() and first.result() is None:
             return Response(status_code=204)
     except BaseException:
         first.cancel()
         await events.aclose()
         raise
+    finally:
+        nothing_yet.cancel()
     return sse_response(call.request, _numbered(first, events))
 
 
