@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import typer.main
 
 from layby import App
-from layby.cli.entry import app
+from layby.cli.entry import app_of
 from layby.testing import running
 
 ROOT = Path(__file__).parent.parent
@@ -56,9 +57,15 @@ def anchors(page: Path) -> set[str]:
     return {title.strip().replace(" ", "-") for title in titles}
 
 
+@functools.cache
+def layby() -> Any:
+    """The command line."""
+    return typer.main.get_command(app_of())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_commands_exist(page: Path) -> None:
-    group: Any = typer.main.get_command(app)
+    group = layby()
     for words in commands(page):
         name = next((word for word in words if word in group.commands), None)
         assert name is not None, words

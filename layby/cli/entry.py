@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import typer
 
-from .commands import (
-    accounts,
-    answer,
-    ask_back,
-    audit,
-    backup,
-    claim,
-    console,
-    dead,
-    decision,
-    decline,
-    demo,
-    deploy,
-    dev,
-    doctor,
-    erase,
-    exporter,
-    keyring,
-    keys,
-    migrate,
-    notify,
-    pass_on,
-    provision,
-    purge,
-    questions,
-    retry,
-    rota,
-    runs,
-    send,
-    show,
-    sign,
-    standby,
-    token,
-    version,
-    worker,
-)
-from .invocation import group
+from .invocation import FLAGS, VALUED, group
 from .screen.errors import OK, CliError, explain
 from .screen.output import print_error, print_json, print_traceback
 from .screen.plain_help import plain
@@ -54,55 +19,82 @@ _HELP = """Durable networks of AI agents on NATS that pull over and wait for a h
 Try it: [bold]layby demo[/bold]
 """
 
-app = typer.Typer(
-    name="layby",
-    help=_HELP,
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+_MODULES = (
+    "demo",
+    "dev",
+    "console",
+    "worker",
+    "exporter",
+    "notify",
+    "send",
+    "questions",
+    "answer",
+    "claim",
+    "pass_on",
+    "decline",
+    "ask_back",
+    "sign",
+    "runs",
+    "show",
+    "decision",
+    "retry",
+    "doctor",
+    "dead",
+    "purge",
+    "erase",
+    "audit",
+    "migrate",
+    "provision",
+    "backup",
+    "standby",
+    "deploy",
+    "accounts",
+    "rota",
+    "keyring",
+    "keys",
+    "token",
+    "version",
 )
+"""In `commands`, in the order in which help shows their commands."""
+_ELSEWHERE = {
+    "ask-back": "ask_back",
+    "cancel": "runs",
+    "pass": "pass_on",
+    "restore": "backup",
+    "verify": "decision",
+}
+"""The commands that are not called as their module is."""
 
 
-app.callback(invoke_without_command=True)(group)
+def app_of(modules: Iterable[str] = _MODULES) -> typer.Typer:
+    """The command line, with the commands of some modules."""
+    app = typer.Typer(
+        name="layby",
+        help=_HELP,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(group)
+    for name in modules:
+        importlib.import_module(f".commands.{name}", __package__).register(app)
+    plain(app)
+    return app
 
-for module in (
-    demo,
-    dev,
-    console,
-    worker,
-    exporter,
-    notify,
-    send,
-    questions,
-    answer,
-    claim,
-    pass_on,
-    decline,
-    ask_back,
-    sign,
-    runs,
-    show,
-    decision,
-    retry,
-    doctor,
-    dead,
-    purge,
-    erase,
-    audit,
-    migrate,
-    provision,
-    backup,
-    standby,
-    deploy,
-    accounts,
-    rota,
-    keyring,
-    keys,
-    token,
-    version,
-):
-    module.register(app)
-plain(app)
+
+def modules_for(arguments: Sequence[str]) -> Sequence[str]:
+    """The module of the command that is called; all, if that is not clear.
+
+    Half of what a short command takes would otherwise go into the options of all the others.
+    """
+    rest = iter(arguments)
+    for each in rest:
+        if each in VALUED:
+            next(rest, None)
+        elif each not in FLAGS:
+            name = _ELSEWHERE.get(each, each)
+            return (name,) if name in _MODULES else _MODULES
+    return _MODULES
 
 
 def main() -> None:
@@ -113,6 +105,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; errors are printed, the exit code is returned."""
     try:
+        app = app_of(modules_for(arguments))
         code = app(list(arguments), prog_name="layby", standalone_mode=False)
     except Exception as error:  # noqa: BLE001  nothing above can show it to a person
         return _failed(error, arguments)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, get_args
 
 import typer
 
@@ -86,6 +86,18 @@ Version = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+
+
+def _written(*options: Any) -> frozenset[str]:
+    """How options are written."""
+    infos = [get_args(option)[1] for option in options]
+    return frozenset(each for info in infos for each in (info.default, *info.param_decls))
+
+
+VALUED = _written(Server, Context, InboxPrefix, Prefix)
+"""The global options that take a value."""
+FLAGS = _written(Json, Verbose)
+"""The global options that take none, and leave the rest to a command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

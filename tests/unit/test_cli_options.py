@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from layby.cli.entry import app, run
+from layby.cli.entry import app_of, modules_for, run
 from layby.cli.invocation import Invocation
 
 COMMANDS = (
@@ -60,10 +60,28 @@ def test_the_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_all_commands_are_registered() -> None:
+    app = app_of()
     commands = app.registered_commands
     names = {each.name or getattr(each.callback, "__name__", "") for each in commands}
     names |= {str(each.name) for each in app.registered_groups}
     assert names == set(COMMANDS)
+
+
+@pytest.mark.parametrize("before", [(), ("--json", "-s", "runs", "--prefix", "--json")])
+def test_a_command_is_found_without_the_others(before: tuple[str, ...]) -> None:
+    for name in COMMANDS:
+        modules = modules_for([*before, name, "show"])
+        assert len(modules) == 1
+        group: Any = get_command(app_of(modules))
+        assert name in group.commands
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--help"], ["-s", "runs"], ["--server=x", "runs"], ["rnus"], ["--no", "runs"]],
+)
+def test_what_calls_no_command_for_certain_gets_all(arguments: list[str]) -> None:
+    assert modules_for(arguments) == modules_for([])
 
 
 @pytest.mark.parametrize("name", ["list", "show", "retry", "drop"])
@@ -216,7 +234,7 @@ _MEANINGS = {
 
 def test_an_option_has_the_same_help_everywhere() -> None:
     found: dict[str, set[str]] = {}
-    for command in _commands(get_command(app)):
+    for command in _commands(get_command(app_of())):
         for parameter in command.params:
             names: list[str] = parameter.opts
             for name in names:
@@ -232,7 +250,7 @@ def _commands(command: Any) -> Iterator[Any]:
 
 
 def test_help_is_in_one_style() -> None:
-    for command in _commands(get_command(app)):
+    for command in _commands(get_command(app_of())):
         first = command.get_short_help_str(200)
         if command.name != "layby":
             assert len(first) <= 67, first
