@@ -47,7 +47,7 @@ class Command:
             self.stdin = _writer(theirs)
             self.stdout = _reader(theirs)
             self.stderr = _reader(theirs)
-            self._line = _ordered(order, theirs)
+            self._line = ordered(os.environ.get(_SHARED) or _nursery(), order, theirs)
         finally:
             for each in theirs:
                 os.close(each)
@@ -162,10 +162,10 @@ def _reader(theirs: list[int]) -> IO[str]:
     return open(read, encoding="utf-8", closefd=True)  # noqa: PTH123
 
 
-def _ordered(order: Order, files: list[int]) -> socket.socket:
-    """Give an order; the line on which its process is told of."""
+def ordered(door: str, order: Order, files: list[int]) -> socket.socket:
+    """Give an order to a nursery; the line on which its process is told of."""
     data = msgspec.json.encode(order)
-    line = _line_to(os.environ.get(_SHARED) or _nursery())
+    line = _line_to(door)
     socket.send_fds(line, [len(data).to_bytes(4)], files)
     line.sendall(data)
     return line
@@ -173,7 +173,7 @@ def _ordered(order: Order, files: list[int]) -> socket.socket:
 
 def share_nursery() -> None:
     """Let all processes that share the tests have their commands from one: its imports are dear."""
-    door, _ = _started()
+    door, _ = started("tests.nursery")
     os.environ[_SHARED] = str(door)
 
 
@@ -196,21 +196,22 @@ def _line_to(door: str) -> socket.socket:
 @functools.cache
 def _nursery() -> str:
     """The address of the process that all commands of this one are forked from."""
-    door, process = _started()
+    door, process = started("tests.nursery")
     assert process.stdout is not None
     ready = process.stdout.readline()
     assert ready == b"ready\n", "it did not start"
     return str(door)
 
 
-def _started() -> tuple[Path, subprocess.Popen[bytes]]:
-    """A process that commands are forked from, until this one ends."""
+def started(module: str, *arguments: str) -> tuple[Path, subprocess.Popen[bytes]]:
+    """A process that others are forked from, until this one ends; where it listens."""
     folder = Path(tempfile.mkdtemp(prefix="layby-nursery-"))
     door = folder / "door"
+    path = str(ROOT), os.environ.get("PYTHONPATH")
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", "tests.nursery", str(door)],
+        [sys.executable, "-P", "-m", module, str(door), *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

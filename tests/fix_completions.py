@@ -6,6 +6,7 @@ this process or another: give it `completions_api.url` as base URL.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import threading
@@ -100,6 +101,8 @@ class CompletionsApi:
 @pytest.fixture
 def completions_api() -> Iterator[CompletionsApi]:
     """A server of its own for one test."""
+    # On a busy machine it takes seconds, which are not the test's.
+    importlib.import_module("openai.resources.chat")
     with serving(Handler) as api:
         yield api
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,8 @@ _USAGE = {
 @pytest.fixture
 def responses_api() -> Iterator[CompletionsApi]:
     """A server of its own for one test."""
+    # On a busy machine it takes seconds, which are not the test's.
+    importlib.import_module("openai.resources.responses")
     with serving(_Handler) as api:
         yield api
 

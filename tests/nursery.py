@@ -26,13 +26,11 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-import layby
-
 _FILES = 3
 _STDERR = 2
 _SIZE = 4
 _NOT_IMPORTED = ("__main__", "pytest_plugin")
-_DEPENDENCIES = ("anthropic", "anthropic.types", "pydantic.plugin")
+_DEPENDENCIES = ("anthropic.resources.messages", "anthropic.types", "pydantic.plugin")
 """What is imported when first used, and takes long."""
 
 
@@ -147,18 +145,23 @@ def be_new(crash: str = "") -> None:
     points._left = int(count or "1")  # pyright: ignore[reportPrivateUsage]
 
 
-def _run(order: Order) -> int:
-    """Be `python -m layby` there; its exit code."""
+def take_over(order: Order) -> None:
+    """Have the environment, the folder and the files of an order."""
     os.environ.clear()
     os.environ.update(order.environ)
     time.tzset()
     os.chdir(order.folder)
-    path = [order.folder, *filter(None, order.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.path[:] = [*dict.fromkeys([*path, *sys.path])]
-    sys.argv = ["layby", *order.arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout, sys.stderr = _writer(1, "strict"), _writer(2, "backslashreplace")
+
+
+def _run(order: Order) -> int:
+    """Be `python -m layby` there; its exit code."""
+    take_over(order)
+    path = [order.folder, *filter(None, order.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:] = [*dict.fromkeys([*path, *sys.path])]
+    sys.argv = ["layby", *order.arguments]
     be_new(order.environ.get("LAYBY_CRASH", ""))
     with _ended() as code:
         runpy.run_module("layby", run_name="__main__", alter_sys=True)
@@ -188,18 +191,21 @@ def _ended() -> Generator[list[int]]:
                 stream.flush()
 
 
-def _import_all() -> None:
+def import_all() -> None:
+    """Import Layby, and what it imports when that is first used."""
+    import layby  # noqa: PLC0415  pytest would say that it comes too early
+
     for module in pkgutil.walk_packages(layby.__path__, "layby."):
         if module.name.rpartition(".")[2] not in _NOT_IMPORTED:
             importlib.import_module(module.name)
     for name in _DEPENDENCIES:
         importlib.import_module(name)
-    gc.freeze()
 
 
 def main() -> None:
     """Serve until stdin closes."""
-    _import_all()
+    import_all()
+    gc.freeze()
     nursery = Nursery(sys.argv[1])
     os.write(1, b"ready\n")
     order = nursery.serve()

@@ -2,29 +2,31 @@
 
 `pytest` alone runs every test but the proofs, the attacks and those with a browser, several at
 a time. Name files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m proof`,
-`pytest -m security`, `pytest -m browser`. Each of the processes that share the tests would read all
-files, so they read those alone that can have one: a mark that is chosen stands in the file, or in
-the conftest.py of its folder. The properties of hypothesis are proofs as well: `pytest` tries them
-with a part of their examples, `pytest -m proof` and `pytest FILE` with all.
+`pytest -m security`, `pytest -m browser`. The processes that share the tests are forked from one
+that has imported them (tests/shared.py). Only files that can have such a test are imported: a mark
+that is chosen stands in the file, or in the conftest.py of its folder. The properties of hypothesis
+are proofs as well: `pytest` tries them with a part of their examples, `pytest -m proof` and
+`pytest FILE` with all.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
-import importlib
 import os
 import re
+import shlex
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from tests.command import share_nursery
+from tests.command import share_nursery, started
 from tests.examples import examples, take_a_part
 
 _TESTS = Path(__file__).parent
@@ -86,23 +88,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == _REST and everywhere else None
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection(session: pytest.Session) -> None:
-    """Compile a share of the files first, where several processes would each compile all.
-
-    They begin together, and pytest keeps what one has compiled for the others.
-    """
-    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
-    if worker is None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """Import all files once, and fork the processes that share the tests."""
+    if not _is_whole(config):
         return
-    number = int(worker["workerid"].removeprefix("gw"))
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(f"importing the tests, once for {len(specs)} processes")
+    door, _ = started("tests.shared", *config.invocation_params.args)
+    stand_in = shlex.join([sys.executable, "-m", "tests.stand_in", str(door)])
+    for spec in specs:
+        spec.python = stand_in
+
+
+def files_of(config: pytest.Config) -> list[Path]:
+    """The files that can have a test for a run of everything."""
     found = sorted(_TESTS.rglob("test_*.py"))
-    chosen = [path for path in found if not pytest_ignore_collect(path, session.config)]
-    for path in chosen[number :: worker["workercount"]]:
-        parts = path.relative_to(_TESTS.parent).with_suffix("").parts
-        # What is wrong with it is told by whoever collects it.
-        with contextlib.suppress(Exception, pytest.skip.Exception):
-            importlib.import_module(".".join(parts))
+    return [path for path in found if not pytest_ignore_collect(path, config)]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -23,22 +23,23 @@ _COMMAND = re.compile(r"pip install ([^`\n#&|]*)")
 _FROM_INDEX = re.compile(r"layby(\[[\w,-]+\])?(==.*)?")
 
 
-def shipped() -> list[Path]:
-    found: list[Path] = []
-    for name in SHIPPED:
-        path = ROOT / name
-        files = [path] if path.is_file() else path.rglob("*")
-        found += [each for each in files if each.suffix in {".md", ".py", ".yaml", ".toml"}]
-    return found
+def commands(name: str) -> list[tuple[Path, str]]:
+    """The arguments of each `pip install` in a file, or in the files of a folder."""
+    path = ROOT / name
+    files = [path] if path.is_file() else path.rglob("*")
+    texts = [each for each in files if each.suffix in {".md", ".py", ".yaml", ".toml"}]
+    assert texts
+    return [(each, found) for each in texts for found in _COMMAND.findall(each.read_text())]
 
 
-@pytest.mark.parametrize("path", shipped(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_text_tells_to_install_layby_from_an_index(path: Path) -> None:
-    for arguments in _COMMAND.findall(path.read_text()):
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_text_tells_to_install_layby_from_an_index(name: str) -> None:
+    for path, arguments in commands(name):
         for word in re.split(r"[\s\"']+", arguments):
-            assert not _FROM_INDEX.fullmatch(word), f"{path.name}: pip install {arguments}"
+            assert not _FROM_INDEX.fullmatch(word), f"{path}: pip install {arguments}"
             extra = re.fullmatch(r"\.\[([\w,-]+)\]", word)
-            assert extra is None or set(extra[1].split(",")) <= EXTRAS.keys(), arguments
+            known = extra is None or set(extra[1].split(",")) <= EXTRAS.keys()
+            assert known, f"{path}: pip install {arguments}"
 
 
 def test_a_clone_is_named_by_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -63,14 +63,14 @@ class Recorder:
             self.parser.reset()
 
 
-@pytest.mark.parametrize("cut", range(len(STREAM) + 1))
-async def test_it_does_not_matter_where_the_stream_is_cut(cut: int) -> None:
-    client = Recorder()
+async def test_it_does_not_matter_where_the_stream_is_cut() -> None:
+    for cut in range(len(STREAM) + 1):
+        client = Recorder()
 
-    await client.parser.parse(STREAM[:cut])
-    await client.parser.parse(STREAM[cut:])
+        await client.parser.parse(STREAM[:cut])
+        await client.parser.parse(STREAM[cut:])
 
-    assert client.said == SAID
+        assert client.said == SAID, cut
 
 
 async def test_a_stream_may_come_byte_by_byte() -> None:
