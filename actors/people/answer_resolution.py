@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import aclosing
 from functools import partial
 from typing import NamedTuple
-
-import msgspec
 
 from ...bus.errors import Erased
 from ...bus.mailbox import Delivery
@@ -21,14 +17,14 @@ from ...runtime.state import OPEN, Question
 from .answer import SKEW, TAKEN, Given, Sent, Verdict, could_have_won, is_named, judge
 from .answer_admission import AnswerAdmission, voted
 from .arrivals import Arrivals
-from .asked_of import record_for, related, shown_also
+from .asked_of import record_for, shown_also
 from .confidential import erased
 from .contest import Contest
+from .earlier_answers import EarlierAnswers
 from .parked_question import ParkedQuestion
 from .published_questions import PublishedQuestions
 from .question_closing import Escalated, NotAsked, Overtaken, QuestionCloser, Unrecorded
 from .question_publisher import QuestionPublisher
-from .sent_answers import SentAnswers, sent_by
 from .shown_ladder import ShownTo
 from .tickets import ParkedRecord
 from .vote_verdict import already_voted, counted, has_voted
@@ -106,6 +102,14 @@ class AnswerResolver:
         self._requests = requests
         self._published = publisher.published
         self._admission = AnswerAdmission(role, host, requests.names)
+        self._earlier = EarlierAnswers(
+            role,
+            host,
+            requests,
+            closer=closer,
+            votes=self._votes,
+            admission=self._admission,
+        )
         self.arrivals = Arrivals(role, host, requests)
 
     async def resolve(self, answer: Incoming, delivery: Delivery) -> Taken:
@@ -273,37 +277,13 @@ class AnswerResolver:
         Raises:
             NotYet: one of them may be for a question that is being published.
         """
-        record = await self._closer.caught_up(ticket) or ParkedRecord(ticket=ticket)
-        roles = related(record, self._role)
-        record = await self._unsealed(record, roles)
-        polls = await self._votes.polls(record, roles)
-        contest = Contest(record, self._role, self._admission.rule_for(ticket), polls)
-        opened = {q.id for q in record.questions if q.status == "open" and self._role in q.roles}
-        if not opened:
-            return contest
-        shown = min(map(_shown_since, (q for q in record.questions if _is_open(q, roles))))
-        readers = [SentAnswers(role, self._requests) for role in roles]
-        async with aclosing(sent_by(readers, ticket, shown, before)) as answers:
-            async for sent in answers:
-                contest.add(sent)
-                if opened <= contest.closed:
-                    break
+        contest = await self._earlier.contest(ticket, before)
         if place.num_delivered <= _MAX_RETRIES:
             for role, at in contest.unnamed.items():
                 published = PublishedQuestions(role, self._requests)
                 if await published.unrecorded(contest.record, at):
                     raise NotYet
         return contest
-
-    async def _unsealed(self, record: ParkedRecord, roles: Sequence[str]) -> ParkedRecord:
-        """A record with the full content of the open questions of these roles."""
-        if not any(question.sealed for question in record.questions):
-            return record
-        questions = [
-            await self._tickets.unsealed(each) if _is_open(each, roles) else each
-            for each in record.questions
-        ]
-        return msgspec.structs.replace(record, questions=tuple(questions))
 
     def answered(self, question_id: str, winner: Sent) -> Answered:
         """The record for the log that an answer has closed a question."""
@@ -384,12 +364,3 @@ class AnswerResolver:
 
     def _ids_in(self, record: ParkedRecord | None) -> set[str]:
         return {q.id for q in record.questions if self._role in q.roles} if record else set()
-
-
-def _is_open(question: ParkedQuestion, roles: Sequence[str]) -> bool:
-    return question.status == "open" and not set(roles).isdisjoint(question.roles)
-
-
-def _shown_since(question: ParkedQuestion) -> float:
-    """Since when some role could answer it."""
-    return min([question.since, *(shown.since for shown in question.also.values())])

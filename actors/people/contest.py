@@ -52,36 +52,38 @@ class Contest:
         """The questions that several people decide, after the answers so far."""
         self._role = role
 
-    def add(self, sent: Sent) -> None:
-        """Judge the next answer."""
+    def add(self, sent: Sent) -> bool:
+        """Judge the next answer. Returns whether it changes anything for those after it."""
         role = sent.role or self._role
         view = record_for(self.record, role)
         verdict = judge(view, role, sent.given, seq=sent.seq, at=sent.at)
         question = verdict.question
         if verdict.outcome != "accepted" or question is None or question.status != OPEN:
-            return
+            return False
         if self._why_not(question, sent):
-            return
+            return False
         if question.quorum is not None:
-            self._vote(question, sent, role)
-            return
+            return self._vote(question, sent, role)
         self._note_unnamed(sent, role)
         self.winners[question.id] = sent
         self._close(question, sent, ANSWERED, sent.given.by)
+        return True
 
     def _note_unnamed(self, sent: Sent, role: str) -> None:
         if not is_named(record_for(self.record, role), role, sent.given):
             self.unnamed[role] = max(sent.at, self.unnamed.get(role, 0.0))
 
-    def _vote(self, question: ParkedQuestion, sent: Sent, role: str) -> None:
+    def _vote(self, question: ParkedQuestion, sent: Sent, role: str) -> bool:
+        """Count a vote; False: it does not count."""
         poll, vote = self.polls.get(question.id), voted(question, sent, role)
         if poll is None or tally.why_no_vote(poll, vote):
-            return
+            return False
         self._note_unnamed(sent, role)
         tally.count(poll, vote)
         self.votes.setdefault(question.id, []).append(vote)
         if poll.status != OPEN:
             self._close(question, sent, poll.status, poll.by)
+        return True
 
     def _close(self, question: ParkedQuestion, sent: Sent, status: str, by: str) -> None:
         self.closed.add(question.id)

@@ -10,6 +10,7 @@ from layby.actors.people import (
     answer_admission,
     answer_resolution,
     deadlines,
+    earlier_answers,
     open_questions,
     vote_verdict,
 )
@@ -50,7 +51,7 @@ def everybody_may_vote() -> None:
 
 def votes_count_as_they_arrive() -> None:
     """Count the vote that is being handled, and not those that were stored before it."""
-    replace(answer_resolution, "sent_by", lambda _: _no_more)
+    replace(earlier_answers, "sent_by", lambda _: _no_more)
 
 
 def votes_count_after_the_deadline() -> None:

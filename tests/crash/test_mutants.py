@@ -13,6 +13,7 @@ import pytest
 from layby.actors.agents.ledger import Ledger
 from layby.actors.people import answer
 from layby.actors.people.answer import Given, Verdict
+from layby.actors.people.judged_answers import JudgedAnswers
 from layby.actors.people.tickets import ParkedRecord, with_question
 from layby.actors.state import merge
 from layby.bus import verification
@@ -44,7 +45,7 @@ from tests.acceptance.test_signed_answers import (
 from tests.acceptance.test_signed_answers import (
     test_the_answer_to_another_question_than_the_code_asks_blocks_the_run as other_question,
 )
-from tests.chaos import neighbours, simulation, state_trials
+from tests.chaos import answer_trials, neighbours, simulation, state_trials
 from tests.chaos.longform import caught
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.simulation import Broken, World
@@ -175,6 +176,62 @@ def test_the_trials_catch_changes_that_are_taken_in_the_order_of_the_calls(
 ) -> None:
     monkeypatch.setattr(Ledger, "_position", _no)
     assert misplaced()
+
+
+def misjudged(trials: int = 600) -> bool:
+    """Whether some mix of answers and changes is judged otherwise than from the first answer on."""
+    for seed in range(trials):
+        try:
+            answer_trials.Trial(Random(seed)).run()  # noqa: S311
+        except answer_trials.Broken:
+            return True
+    return False
+
+
+def _all_again(self: Any, contest: Any, _before: float) -> None:
+    for each in self._decisive:
+        contest.add(each)
+
+
+def _judged_only(self: Any, contest: Any, sent: Any) -> None:
+    contest.add(sent)
+    self.end = sent.seq
+
+
+def _but(field: str) -> Any:
+    """Compare all that answers are judged by, but for one thing."""
+    holds = JudgedAnswers.holds
+
+    def blind(self: Any, now: Any) -> bool:
+        return holds(self, now._replace(**{field: getattr(self._basis, field)}))
+
+    return blind
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("holds", _yes),
+        ("holds", _but("interruptions")),
+        ("holds", _but("deadlines")),
+        ("_has_come", _yes),
+        ("replay", _all_again),
+        ("add", _judged_only),
+    ],
+    ids=[
+        "old_judgements_always_hold",
+        "server_that_forgets_is_not_noticed",
+        "other_deadlines_do_not_matter",
+        "other_votes_do_not_matter",
+        "judged_by_what_came_later",
+        "what_decides_is_not_remembered",
+    ],
+)
+def test_the_trials_catch_answers_that_are_judged_by_what_was(
+    monkeypatch: pytest.MonkeyPatch, name: str, fault: Any
+) -> None:
+    monkeypatch.setattr(JudgedAnswers, name, fault)
+    assert misjudged()
 
 
 @pytest.mark.nats

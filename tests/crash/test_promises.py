@@ -16,8 +16,8 @@ from starlette.requests import Request
 from layby.actors.agents import loop
 from layby.actors.models.model import Usage
 from layby.actors.people import (
-    answer_resolution,
     contest,
+    earlier_answers,
     notifier,
     rota_book,
     rung_publisher,
@@ -269,7 +269,7 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (showing, "up_to", _once, lagging_copy),
         (showing, "holds_all", _holds, lagging_copy),
         (tally, "voted_before", _unknown, one_person),
-        (answer_resolution, "sent_by", _no_more, stored_first),
+        (earlier_answers, "sent_by", _no_more, stored_first),
         (Human, "answer", _acknowledged_first, handled_again),
         (SentActs, "between", _no_more, first_claim),
         (rungs, "claim_at", _never_expires, expired_claim),

@@ -19,7 +19,7 @@ from nats.aio.client import Client
 
 from layby import app as app_module
 from layby.access import Login, Outline, config, jwt, nkey, registry, rights, trail, wall
-from layby.actors.people import answer, open_questions
+from layby.actors.people import answer, judged_answers, open_questions
 from layby.actors.people import sent_answers as sent
 from layby.actors.people.parked_question import ParkedQuestion, parked_question
 from layby.actors.workflows import workflow
@@ -415,6 +415,11 @@ def one_page_of_answers(patch: Patch) -> None:
         return page
 
     _set(patch, sent, "up_to", make)
+
+
+def what_was_judged_is_forgotten(patch: Patch) -> None:
+    """Judge all answers to a question again for each one that comes."""
+    patch.setattr(judged_answers.JudgedAnswers, "holds", _no)
 
 
 def first_headers_are_believed(patch: Patch) -> None:

@@ -15,6 +15,7 @@ from tests.security import (
     test_fuzz,
     test_hints,
     test_local_server,
+    test_masses,
     test_operator_mode,
     test_reply_subjects,
     test_room,
@@ -143,6 +144,17 @@ FAULTS = [
     Fault(
         faults.one_page_of_answers,
         test_answers.test_a_flood_from_one_responder_does_not_hide_another_answer_in_time,
+    ),
+    Fault(
+        faults.what_was_judged_is_forgotten,
+        test_masses.test_each_answer_is_read_once,
+        {
+            "asks": test_masses.votes,
+            "role": "finance",
+            "senders": test_masses.of_one,
+            "body": b"yes",
+            "told": {"counted": 1, "already_voted": test_masses.MANY - 1},
+        },
     ),
     Fault(
         faults.first_headers_are_believed,
