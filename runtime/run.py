@@ -309,7 +309,8 @@ class RunCache:
     ) -> None:
         self._log = log_
         self._on_append = on_append
-        self._signers = signers
+        self.signers = signers
+        """The roles whose answers are signed; None: unknown."""
         self._runs = runs
         self._size = size
         self._cached: OrderedDict[str, LiveRun] = OrderedDict()
@@ -323,7 +324,7 @@ class RunCache:
         return live
 
     def _new(self, state: RunState) -> LiveRun:
-        return LiveRun(self._log, state, self._on_append, signers=self._signers)
+        return LiveRun(self._log, state, self._on_append, signers=self.signers)
 
     def warm(self, run_id: str) -> LiveRun | None:
         """The run if it is in memory."""

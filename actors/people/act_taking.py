@@ -82,7 +82,7 @@ class Acts:
                 await delivery.nak(retry_delay(delivery.num_delivered))
                 return
         if not await self._was_told(taken, token, delivery):
-            receipt = self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
+            receipt = await self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
             await self._receipts.issue(_about(receipt, verb, taken.decision), token)
         await delivery.ack()
 

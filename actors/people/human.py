@@ -92,7 +92,13 @@ class Human:
         self._gate, self._acts_gate = Gate(), Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
-        self._receipts = Receipts(role, requests, questions, host.ports.observer)
+        self._receipts = Receipts(
+            role,
+            requests,
+            tickets=tickets,
+            questions=questions,
+            observer=host.ports.observer,
+        )
         self._early = EarlyAnswers(role, requests, tickets, self._publisher, self._take_early)
         self._lookahead = Lookahead(
             requests.nc,
@@ -198,7 +204,7 @@ class Human:
             answer = Incoming(ticket, token, given, delivery)
             taken, by = await self._resolver.resolve(answer, delivery), given.by
         self._unwanted += ((taken.verdict.outcome not in TAKEN) - self._unwanted) * _WEIGHT
-        receipt = self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
+        receipt = await self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
         await self._finish(taken, receipt, token)
 
     async def _take_early(self, found: Found) -> bool:
@@ -211,7 +217,7 @@ class Human:
         taken = await self._resolver.resolve_early(answer, found.record)
         if taken is None:
             return False
-        receipt = self._receipts.receipt(found.ticket, taken.verdict, given.by, found.seq)
+        receipt = await self._receipts.receipt(found.ticket, taken.verdict, given.by, found.seq)
         await self._finish(taken, receipt, token)
         return True
 

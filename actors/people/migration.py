@@ -20,6 +20,8 @@ from ...bus.requests import Requests
 from ...runtime.envelope import UNREADABLE
 from ...runtime.index import BUCKET as RUNS
 from ...runtime.index import IndexRow, key_of
+from .confidential import sealed
+from .left_in_log import in_full
 from .open_questions import BUCKET as QUESTIONS
 from .open_questions import OpenQuestion, decode, encode_row, question_key
 from .parked_question import ParkedQuestion, waiting_row
@@ -143,7 +145,11 @@ class Migration:
                 yield record
 
     async def _list_question(self, ticket: str, question: ParkedQuestion) -> None:
-        row = OpenQuestion(ticket=ticket, question=question)
+        shown = question
+        if question.is_in_log:
+            vault = self._requests.vault
+            shown = await sealed(vault, await in_full(self._requests, question))
+        row = OpenQuestion(ticket=ticket, question=shown)
         key = question_key(question.role, ticket, question.id)
         try:
             await self._questions.put(key, encode_row(row), revision=0)
@@ -154,7 +160,7 @@ class Migration:
         if record is None or question not in record.questions:  # closed since
             await self._questions.forget(key)
             return
-        await self._write(waiting_row(ticket, question))
+        await self._write(waiting_row(ticket, shown))
 
     async def _write(self, row: IndexRow) -> None:
         """Write a row, unless there is a later one."""

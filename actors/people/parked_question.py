@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ...bus.sealing import MARK
 from ...bus.token import check_words, is_key
 from ...runtime.acts import declined
 from ...runtime.call import Call
@@ -27,6 +28,9 @@ from .shown_openings import ShownOpening, shown_openings
 
 UNKNOWN = -1
 """Stands for a sequence that is not known."""
+IN_LOG = MARK + b"\x05log/0"
+"""Stands for sealed content: the log of the run has it. An older worker takes it for content whose
+key it lacks, and leaves what needs the content to others."""
 
 
 class Shown(NamedTuple):
@@ -97,7 +101,7 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     confidential: bool = False
     """Whether its content must not be stored in plain."""
     sealed: bytes = b""
-    """Of a confidential question: its content, encrypted; see `confidential`."""
+    """Of a confidential question: its content, encrypted; see `confidential`. Or `IN_LOG`."""
     to: str = ""
     """The person it is meant for, `person:ada`; empty: everybody with the role."""
     ladder: tuple[ShownRung, ...] = ()
@@ -141,6 +145,16 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     def roles(self) -> tuple[str, ...]:
         """The roles that it can be answered by."""
         return (self.role, *self.also)
+
+    @property
+    def is_in_log(self) -> bool:
+        """Whether only the log of its run has its content; see `left_in_log`."""
+        return self.sealed == IN_LOG
+
+    @property
+    def may_have_rungs(self) -> bool:
+        """Whether timers may be armed for it besides that of its deadline."""
+        return bool(self.ladder or self.cards) or self.is_in_log
 
 
 NOT_SHOWN = Shown()

@@ -166,7 +166,10 @@ class QuestionCloser:
             if shown.status == "open" and not set(roles).isdisjoint(shown.roles):
                 try:
                     live = await self.live(shown.run, record)
-                    live = await self._host.cache.caught_up(live)
+                    if live.unverified:
+                        live = await self._host.cache.caught_up(live)
+                    else:
+                        await live.confirm()  # a ticket may have a thousand open questions
                 except Erased:
                     await self.tickets.erase(ticket, shown.run)
                     behind = True

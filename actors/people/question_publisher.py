@@ -25,7 +25,7 @@ from .parked_question import UNKNOWN, ParkedQuestion, Shown, parked_question
 from .published_question import published_question
 from .published_questions import ASKED_OF, PublishedQuestions
 from .shown_ladder import ShownTo
-from .tickets import ParkedRecord, Tickets, with_question
+from .tickets import ParkedRecord, Tickets, question_in, with_question
 from .unserved import CardWatch
 
 _BEFORE = 0.05
@@ -220,12 +220,17 @@ class QuestionPublisher:
                 raise _Others
             return with_question(record, state, question, shown)
 
+        seen = self._tickets.remembered(state.ticket)
+        if question_in(seen[0], question.id) is not None:
+            seen = (None, 0)  # shown before: only the newest record says whether it has it still
         try:
-            await self._tickets.change(state.ticket, alone)
+            await self._tickets.change(state.ticket, alone, seen)
         except _Others:
             shown = shown._replace(since=await self._stored_at(placed.seq))
             await self._tickets.change(
-                state.ticket, lambda record: with_question(record, state, question, shown)
+                state.ticket,
+                lambda record: with_question(record, state, question, shown),
+                seen if seen[0] is not None else await self._tickets.get_newest(state.ticket),
             )
 
     async def _stored_at(self, seq: int) -> float:

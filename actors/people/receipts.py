@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
+from ...bus.errors import Erased
 from ...bus.group_commit import GroupCommit
 from ...bus.requests import Requests
 from ...runtime import clock, crash
@@ -14,6 +17,7 @@ from .answer_lines import answer_with
 from .confidential import veiled
 from .issued_receipts import IssuedReceipts
 from .parked_question import ParkedQuestion
+from .tickets import Tickets
 
 _CANDIDATES = 20
 """Questions that an ambiguous answer is told of: anybody may send many such answers."""
@@ -25,16 +29,23 @@ class Receipts:
     """Issues the receipts for answers to one role."""
 
     def __init__(
-        self, role: str, requests: Requests, questions: GroupCommit, observer: Observer
+        self,
+        role: str,
+        requests: Requests,
+        *,
+        tickets: Tickets,
+        questions: GroupCommit,
+        observer: Observer,
     ) -> None:
         """`questions` stores in the stream QUESTIONS."""
         self._role = role
+        self._tickets = tickets
         self._issued = IssuedReceipts(requests)
         self._questions = questions
         self._names = requests.names
         self._observer = observer
 
-    def receipt(self, ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
+    async def receipt(self, ticket: str, verdict: Verdict, by: str, seq: int) -> Receipt:
         """The receipt for the answer `seq`, which `by` gave."""
         question = verdict.question
         won = question.by if question is not None and verdict.outcome == "already_answered" else by
@@ -48,11 +59,14 @@ class Receipts:
             seq=seq,
             votes=verdict.votes or msgspec.UNSET,
             candidates=tuple(
-                self._candidate(ticket, each) for each in verdict.candidates[:_CANDIDATES]
+                [await self._candidate(ticket, each) for each in verdict.candidates[:_CANDIDATES]]
             ),
         )
 
-    def _candidate(self, ticket: str, asked: ParkedQuestion) -> Candidate:
+    async def _candidate(self, ticket: str, asked: ParkedQuestion) -> Candidate:
+        if asked.is_in_log:
+            with suppress(Erased):
+                asked = await self._tickets.shown(asked)
         question = veiled(asked)
         return Candidate(
             id=question.id,

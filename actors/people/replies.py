@@ -39,17 +39,18 @@ class Replies:
             await self._deadlines.arm_again(live.state, question)
             await self._rungs.arm(live.state, question)
             crash.point("after_clock_started")
-        await self._receipts.issue(self._receipt(live, question, asked), encode(live.state.ticket))
+        receipt = await self._receipt(live, question, asked)
+        await self._receipts.issue(receipt, encode(live.state.ticket))
         crash.point("after_reply_told")
         await self._closer.sync(live, question)
 
-    def _receipt(self, live: LiveRun, question: Question, asked: AskBack) -> Receipt:
+    async def _receipt(self, live: LiveRun, question: Question, asked: AskBack) -> Receipt:
         reply = asked.reply
         if reply is None:
             raise ValueError("it has no reply")
         shown = parked_question(live.state, question)
         outcome = Verdict("not_replied" if reply.failed else "replied", shown)
-        receipt = self._receipts.receipt(live.state.ticket, outcome, reply.by, asked.seq)
+        receipt = await self._receipts.receipt(live.state.ticket, outcome, reply.by, asked.seq)
         receipt = msgspec.structs.replace(receipt, act=ASK_BACK)
         if question.confidential:
             return msgspec.structs.replace(receipt, reason="it is encrypted: see the question")

@@ -12,8 +12,13 @@ from ...bus.bucket import Bucket
 from ...bus.errors import Conflict
 from ...bus.sealing import unsealed
 from ...bus.token import check_ticket, encode
+from ...runtime.delivery_policy import PoisonMessage
+from ...runtime.question_fields import CONTENT
+from ...runtime.run import RunCache
 from ...runtime.state import Question, RunState
+from ...runtime.vouching import must_sign
 from .confidential import erased, opened, sealed
+from .left_in_log import left_in_log, restored
 from .parked_question import NOT_SHOWN, UNKNOWN, ParkedQuestion, Shown, parked_question
 
 KEPT = 32
@@ -23,7 +28,20 @@ _REMEMBERED = 16_000_000
 _MARKER = 60.0
 """Seconds that the marker of a removed record stays."""
 _LARGEST = 128 * 1024
-"""Bytes of parked state in a record; the state of a larger run is read from its log again."""
+"""Bytes of a record with the states of its runs and what its questions say. What does not fit is
+read from the logs again."""
+_FULL = 768 * 1024
+"""Bytes of a record that takes no further open question: how the others end still has room."""
+
+
+class TicketFull(PoisonMessage):
+    """A ticket has so many open questions that its record has no room for another."""
+
+    def __init__(self, ticket: str, count: int) -> None:
+        super().__init__(
+            f"ticket {ticket!r} has {count:,} open questions, and no room for another: answer "
+            "some of them, or cancel their runs, then retry this one"
+        )
 
 
 class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -98,6 +116,10 @@ def _without_content(record: ParkedRecord, run: str) -> ParkedRecord:
     return ParkedRecord(ticket=record.ticket, questions=questions, runs=runs, sealed=sealed)
 
 
+def _open(record: ParkedRecord) -> int:
+    return sum(question.status == "open" for question in record.questions)
+
+
 _decoder = msgspec.json.Decoder(ParkedRecord)
 _encode = msgspec.json.Encoder().encode
 
@@ -117,10 +139,12 @@ Seen = tuple[ParkedRecord | None, int]
 class Tickets:
     """Reads and changes the records, by compare-and-set."""
 
-    def __init__(self, bucket: Bucket, keep: float) -> None:
+    def __init__(self, bucket: Bucket, keep: float, runs: RunCache | None = None) -> None:
+        """`runs` reads logs; None: nobody asks what questions say."""
         self._bucket = bucket
         self._keep = keep
         """Seconds that a record is kept after its last question, for receipts of late answers."""
+        self._runs = runs
         self._recent: Bounded[str, Seen] = Bounded(_REMEMBERED)
 
     async def get(self, ticket: str) -> Seen:
@@ -135,9 +159,13 @@ class Tickets:
         item = await self._bucket.get(encode(ticket))
         return (item.read(decode), item.revision) if item else (None, 0)
 
+    def remembered(self, ticket: str) -> Seen:
+        """The same from memory; None and 0 if this worker remembers none."""
+        return self._recent.get(ticket) or (None, 0)
+
     def last_shown(self, ticket: str, role: str) -> int:
         """Where the last question to a role was published on a ticket, from memory; 0: unknown."""
-        record = (self._recent.get(ticket) or (None, 0))[0]
+        record, _ = self.remembered(ticket)
         return (
             max((q.shown_seq for q in record.questions if q.role == role), default=0)
             if record
@@ -151,7 +179,7 @@ class Tickets:
         """
         others: dict[str, str] = {}
         for ticket in tickets:
-            record, _ = self._recent.get(ticket) or (None, 0)
+            record, _ = self.remembered(ticket)
             if record is not None:
                 yield ticket, record
             else:
@@ -185,23 +213,47 @@ class Tickets:
         return await sealed(self._bucket.vault, question)
 
     async def unsealed(self, question: ParkedQuestion) -> ParkedQuestion:
-        """A question with its content in plain. Raises Erased, KeyMissing, Tampered."""
-        return await opened(self._bucket.vault, question)
+        """A question with what an answer is judged by, in plain.
+
+        Of a question whose content was left in the log, only a signature needs more than the form:
+        a ticket may have a thousand long ones. Raises Erased, KeyMissing, Tampered.
+        """
+        return await self._opened(question, CONTENT if self._is_signed(question) else ("form",))
+
+    async def shown(self, question: ParkedQuestion) -> ParkedQuestion:
+        """A question with what it says, in plain. Raises Erased, KeyMissing, Tampered."""
+        return await self._opened(question, CONTENT)
+
+    async def _opened(self, question: ParkedQuestion, names: tuple[str, ...]) -> ParkedQuestion:
+        if self._runs is None or not question.is_in_log:
+            return await opened(self._bucket.vault, question)
+        live = await self._runs.get(question.run)
+        if question.id not in live.state.questions:
+            live = await self._runs.caught_up(live)
+        return restored(question, live.state, names)
+
+    def _is_signed(self, question: ParkedQuestion) -> bool:
+        signers = self._runs.signers if self._runs is not None else None
+        return any(must_sign(question, role, signers) for role in question.roles)
 
     def _place(self, ticket: str, run: str) -> str:
         return f"{self._bucket.place(encode(ticket))} {run}"
 
     async def _encoded(self, record: ParkedRecord) -> tuple[ParkedRecord, bytes]:
-        """A record, and its stored form: without the states of runs if they are too large."""
+        """A record, and its stored form: without what can be read from logs if that is large."""
         vault = self._bucket.vault
         if any(question.confidential for question in record.questions):
             questions = tuple([await sealed(vault, each) for each in record.questions])
             record = msgspec.structs.replace(record, questions=questions)
         data = _encode(await self._with_sealed_states(record))
-        if len(data) <= _LARGEST:
-            return record, data
-        record = msgspec.structs.replace(record, runs={}, sealed={})
-        return record, _encode(record)
+        if len(data) > _LARGEST and (record.runs or record.sealed):
+            record = msgspec.structs.replace(record, runs={}, sealed={})
+            data = _encode(record)
+        if len(data) > _LARGEST:
+            questions = tuple(map(left_in_log, record.questions))
+            record = msgspec.structs.replace(record, questions=questions)
+            data = _encode(record)
+        return record, data
 
     async def _with_sealed_states(self, record: ParkedRecord) -> ParkedRecord:
         """A record with the states of encrypted runs sealed."""
@@ -225,7 +277,11 @@ class Tickets:
         update: Callable[[ParkedRecord], ParkedRecord],
         seen: Seen = (None, 0),
     ) -> None:
-        """Apply `update` to the newest record; `seen` is what the caller believes that is."""
+        """Apply `update` to the newest record; `seen` is what the caller believes that is.
+
+        Raises:
+            TicketFull: it would open a question that has no room.
+        """
         key = encode(ticket)
         while True:
             record, revision = seen
@@ -237,6 +293,8 @@ class Tickets:
                 self._remember(ticket, seen, len(_encode(new)), waits=waits)
                 return
             new, data = await self._encoded(new)
+            if len(data) > _FULL and _open(new) > _open(old):
+                raise TicketFull(ticket, _open(old))
             ttl = None if waits else self._keep
             try:
                 revision = await self._bucket.put(key, data, revision=revision, ttl=ttl)

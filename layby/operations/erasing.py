@@ -61,7 +61,7 @@ class Remains:
             for role in question.roles:
                 await self._questions.forget(question_key(role, row.ticket, question.id))
             await self._timers.disarm(question.id)
-            if question.ladder or question.cards:
+            if question.may_have_rungs:
                 await self._timers.disarm(rung_timer(question.id, "*"))
         if row.status not in UNENDED and not row.sealed:
             return

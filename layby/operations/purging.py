@@ -149,7 +149,7 @@ class Purge:
         if row.asked:
             for question in await self._tickets.drop(row.ticket, row.id):
                 await self._timers.disarm(question.id)
-                if question.ladder or question.cards:
+                if question.may_have_rungs:
                     await self._timers.disarm(rung_timer(question.id, "*"))
         await self._blobs.purge(row.id)
         purged = await self._log.purge(row.id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ..actors.people.confidential import readable
+from ..actors.people.left_in_log import in_full
 from ..actors.people.migration import is_current
 from ..actors.people.parked_question import waiting_row
 from ..actors.people.tickets import decode as decode_record
@@ -156,7 +156,7 @@ async def of_ticket(requests: Requests, ticket: str) -> list[IndexRow]:
     record = parked.read(decode_record) if parked else None
     for question in record.questions if record else ():
         if question.run not in rows and question.status == "open":  # asked a moment ago
-            shown = await readable(requests.vault, question)
+            shown = await in_full(requests, question)
             rows[question.run] = waiting_row(ticket, shown)
     return list(rows.values())
 

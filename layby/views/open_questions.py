@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ..actors.people.answer_lines import answer_with
-from ..actors.people.confidential import readable
+from ..actors.people.left_in_log import in_full
 from ..actors.people.open_questions import BUCKET, OpenQuestion, decode
 from ..actors.people.parked_question import parked_question
 from ..actors.people.tickets import decode as decode_record
@@ -69,7 +69,7 @@ async def asked_on(requests: Requests, ticket: str) -> list[QuestionRow]:
     record = item.read(decode_record) if item is not None else None
     if record is None:
         return []
-    shown = [await readable(requests.vault, each) for each in record.questions]
+    shown = [await in_full(requests, each) for each in record.questions]
     rows = [OpenQuestion(ticket=ticket, question=each) for each in shown]
     return [question_row(row, requests.names) for row in rows]
 
@@ -86,7 +86,7 @@ async def row_in(data: bytes, requests: Requests) -> QuestionRow | None:
     if row is None or not row.encrypted:
         return row
     asked = decode(data)
-    shown = await readable(requests.vault, asked.question)
+    shown = await in_full(requests, asked.question)
     return question_row(OpenQuestion(ticket=asked.ticket, question=shown), requests.names)
 
 

@@ -158,7 +158,7 @@ def assemble(
         horizon=RedeliveryHorizon(requests),
         ports=ports,
     )
-    tickets = Tickets(Bucket(requests, "parked"), app.keep)
+    tickets = Tickets(Bucket(requests, "parked"), app.keep, host.cache)
     host.forgetters.append(tickets.forget)
     listed = OpenQuestions(Bucket(requests, QUESTIONS), host.index)
     duties = Duties(RotaBook(requests))

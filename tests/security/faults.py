@@ -19,7 +19,7 @@ from nats.aio.client import Client
 
 from layby import app as app_module
 from layby.access import Login, Outline, config, jwt, nkey, registry, rights, trail, wall
-from layby.actors.people import answer, judged_answers, open_questions
+from layby.actors.people import answer, judged_answers, open_questions, tickets
 from layby.actors.people import sent_answers as sent
 from layby.actors.people.parked_question import ParkedQuestion, parked_question
 from layby.actors.workflows import workflow
@@ -76,6 +76,10 @@ def _silent(*_: Any, **__: Any) -> None:
 
 def _no(*_: Any) -> bool:
     return False
+
+
+def _zero(*_: Any) -> int:
+    return 0
 
 
 def _yes(*_: Any) -> bool:
@@ -477,6 +481,20 @@ def streams_have_no_limit(patch: Patch) -> None:
         return boundless
 
     _set(patch, app_module, "streams", make)
+
+
+def records_hold_all_texts(patch: Patch) -> None:
+    """Write what questions say into their ticket's record, however much that is."""
+
+    def whole(question: ParkedQuestion) -> ParkedQuestion:
+        return question
+
+    patch.setattr(tickets, "left_in_log", whole)
+
+
+def tickets_take_any_number(patch: Patch) -> None:
+    """Open questions on a ticket until its record is full."""
+    patch.setattr(tickets, "_open", _zero)
 
 
 def the_doctor_sees_no_flood(patch: Patch) -> None:
