@@ -64,9 +64,8 @@ class Receipts:
         )
 
     async def _candidate(self, ticket: str, asked: ParkedQuestion) -> Candidate:
-        if asked.is_in_log:
-            with suppress(Erased):
-                asked = await self._tickets.shown(asked)
+        with suppress(Erased):
+            asked = await self._tickets.shown(asked)
         question = veiled(asked)
         return Candidate(
             id=question.id,

@@ -218,23 +218,23 @@ class Tickets:
         Of a question whose content was left in the log, only a signature needs more than the form:
         a ticket may have a thousand long ones. Raises Erased, KeyMissing, Tampered.
         """
-        return await self._opened(question, CONTENT if self._is_signed(question) else ("form",))
-
-    async def shown(self, question: ParkedQuestion) -> ParkedQuestion:
-        """A question with what it says, in plain. Raises Erased, KeyMissing, Tampered."""
-        return await self._opened(question, CONTENT)
-
-    async def _opened(self, question: ParkedQuestion, names: tuple[str, ...]) -> ParkedQuestion:
         if self._runs is None or not question.is_in_log:
             return await opened(self._bucket.vault, question)
+        signers = self._runs.signers
+        is_signed = any(must_sign(question, role, signers) for role in question.roles)
+        return await self._restored(question, CONTENT if is_signed else ("form",))
+
+    async def shown(self, question: ParkedQuestion) -> ParkedQuestion:
+        """A question with what it says, unless it is sealed. Raises Erased, KeyMissing."""
+        return await self._restored(question, CONTENT) if question.is_in_log else question
+
+    async def _restored(self, question: ParkedQuestion, names: tuple[str, ...]) -> ParkedQuestion:
+        if self._runs is None:
+            return question
         live = await self._runs.get(question.run)
         if question.id not in live.state.questions:
             live = await self._runs.caught_up(live)
         return restored(question, live.state, names)
-
-    def _is_signed(self, question: ParkedQuestion) -> bool:
-        signers = self._runs.signers if self._runs is not None else None
-        return any(must_sign(question, role, signers) for role in question.roles)
 
     def _place(self, ticket: str, run: str) -> str:
         return f"{self._bucket.place(encode(ticket))} {run}"
