@@ -118,7 +118,8 @@ class AnswerResolver:
         Raises:
             NotYet: it may be for a question that is being published.
         """
-        await self._publisher.wait_recorded(answer.ticket, RETRY_DELAY)
+        if self._publisher.is_recording(answer.ticket):
+            await self._publisher.wait_recorded(answer.ticket, RETRY_DELAY)
         if self._host.may_repeat(delivery):
             record = await self._closer.caught_up(answer.ticket)
         else:
@@ -202,7 +203,7 @@ class AnswerResolver:
             return Taken(*await self._votes.counted_before(seq, record, meant))
         if poll.status != OPEN:
             raise Overtaken  # the record is behind its log
-        whole = await self._tickets.unsealed(meant)
+        whole = await self._in_plain(meant)
         if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
         vote = voted(whole, answer.sent, self._role)
@@ -220,13 +221,17 @@ class AnswerResolver:
         self, answer: Incoming, record: ParkedRecord, verdict: Verdict, meant: ParkedQuestion
     ) -> Taken:
         """Close the question that an answer is for, if the question accepts the answer."""
-        whole = await self._tickets.unsealed(meant)
+        whole = await self._in_plain(meant)
         if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
         if not is_named(record, self._role, answer.given):
             await self.check_unambiguous(answer, record)
         live, question = await self._close(answer, record, meant, answer.sent)
         return Taken(verdict, live, question)
+
+    async def _in_plain(self, question: ParkedQuestion) -> ParkedQuestion:
+        """A question with its content. Raises Erased, KeyMissing, Tampered."""
+        return await self._tickets.unsealed(question) if question.sealed else question
 
     def _verdict(self, answer: Incoming, record: ParkedRecord | None) -> Verdict:
         sent = answer.sent
@@ -241,7 +246,7 @@ class AnswerResolver:
         if meant is None or not could_have_won(verdict, answer.sent):
             return verdict
         try:
-            whole = await self._tickets.unsealed(meant)
+            whole = await self._in_plain(meant)
         except Erased:
             whole = erased(meant)
         reason = self._admission.why_not(answer.ticket, whole, answer.sent)
@@ -293,7 +298,7 @@ class AnswerResolver:
         self, answer: Incoming, record: ParkedRecord | None, meant: ParkedQuestion, winner: Sent
     ) -> tuple[LiveRun, Question]:
         """Record in the log that `winner` has closed a question. Raises Overtaken."""
-        live = await self._closer.live(meant.run, record)
+        live = self._host.cache.warm(meant.run) or await self._closer.live(meant.run, record)
         crash.point("before_answered")
         end = self.answered(meant.id, winner)
         judged = {meant.role, meant.asked_of, *meant.also}

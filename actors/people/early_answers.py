@@ -103,10 +103,15 @@ class EarlyAnswers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
+    def knows(self, delivery: Delivery) -> bool:
+        """Whether an answer was taken here, or is being taken. From now on it is not begun here."""
+        place = (delivery.seq, delivery.at)
+        self._delivered.put(place, value=True, size=1)
+        return place in self._trying or place in self._taken
+
     async def has_taken(self, delivery: Delivery) -> bool:
         """Whether an answer was taken here and has its receipt; if not, its delivery takes it."""
         place = (delivery.seq, delivery.at)
-        self._delivered.put(place, value=True, size=1)
         if place in self._trying:
             await asyncio.wait({self._trying[place]})
         return place in self._taken

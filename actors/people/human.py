@@ -7,6 +7,7 @@ a receipt for every answer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from ...bus.errors import InvalidTicket
 from ...bus.group_commit import GroupCommit
@@ -178,7 +179,7 @@ class Human:
         flood = self._unwanted > _FLOOD
         self._lookahead.note(delivery, flood=flood)
         async with self._gate.admit(delivery, flood=flood):
-            if not await self._early.has_taken(delivery):
+            if not (self._early.knows(delivery) and await self._early.has_taken(delivery)):
                 try:
                     await self._answer(token, sender, delivery)
                 except NotYet:
@@ -204,7 +205,7 @@ class Human:
             answer = Incoming(ticket, token, given, delivery)
             taken, by = await self._resolver.resolve(answer, delivery), given.by
         self._unwanted += ((taken.verdict.outcome not in TAKEN) - self._unwanted) * _WEIGHT
-        receipt = await self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
+        receipt = self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
         await self._finish(taken, receipt, token)
 
     async def _take_early(self, found: Found) -> bool:
@@ -217,13 +218,16 @@ class Human:
         taken = await self._resolver.resolve_early(answer, found.record)
         if taken is None:
             return False
-        receipt = await self._receipts.receipt(found.ticket, taken.verdict, given.by, found.seq)
+        receipt = self._receipts.receipt(found.ticket, taken.verdict, given.by, found.seq)
         await self._finish(taken, receipt, token)
         return True
 
-    async def _finish(self, taken: Taken, receipt: Receipt, token: str) -> None:
+    async def _issue(self, receipt: Awaitable[Receipt], token: str) -> None:
+        await self._receipts.issue(await receipt, token)
+
+    async def _finish(self, taken: Taken, receipt: Awaitable[Receipt], token: str) -> None:
         """Issue the receipt of an answer, and update the record of the question it closed."""
-        issuing = asyncio.ensure_future(self._receipts.issue(receipt, token))
+        issuing = asyncio.ensure_future(self._issue(receipt, token))
         try:
             if taken.live is not None and taken.question is not None:
                 await self._closer.sync(taken.live, taken.question)

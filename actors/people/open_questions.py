@@ -153,10 +153,10 @@ class OpenQuestions:
             return
         raise BusError(f"question {question.id}: its row in the list kept changing")
 
-    async def closed(self, live: LiveRun, question: Question) -> None:
-        """Remove the rows of a question that the log has closed, unless it cannot have any.
+    def may_list(self, live: LiveRun, question: Question) -> bool:
+        """Whether a question that the log has closed may have rows, here or from another worker.
 
-        The marker that remains prevents a row that another worker is about to write.
+        This worker writes none from now on.
         """
         asked = self._unlisted.pop(question.id, 0.0)
         # Another worker may have listed it to show a rung, a vote, a card, or what people said.
@@ -164,15 +164,15 @@ class OpenQuestions:
         said = (state.cards, state.acts, state.asked_back, state.opened)
         shown = question.quorum is not None or any(each.get(question.id) for each in said)
         shown = shown or any(each.reached for each in _ladder(live, question).rungs)
-        if self._loop.time() - asked < self._index.later.delay and not shown:
-            return  # too soon for another worker to have got its mail and listed it
-        await self.remove(live, question)
+        # Before that delay, no other worker can have got its mail and listed it.
+        return shown or self._loop.time() - asked >= self._index.later.delay
 
     async def remove(self, live: LiveRun, question: Question) -> None:
         """Remove the rows of a closed question, even one that is not visible yet.
 
         A worker that had its mail before may have written a row: the server may have stored a
-        write that it never acknowledged.
+        write that it never acknowledged. The marker that remains prevents a row that another worker
+        is about to write.
         """
         for role in live.state.roles_of(question):
             await self._bucket.forget(_key(live, question, role))

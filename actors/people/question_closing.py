@@ -145,14 +145,13 @@ class QuestionCloser:
         ticket = live.state.ticket
         if question.status == OPEN:
             await self._listed.update(live, question)
-        else:
-            await self._listed.closed(live, question)  # first: a closed record is not read again
+        elif self._listed.may_list(live, question):
+            await self._listed.remove(live, question)  # first: a closed record is not read again
         await self.tickets.change(
-            ticket,
-            lambda record: with_question(record, live.state, question),
-            await self.tickets.get(ticket),
+            ticket, lambda record: with_question(record, live.state, question)
         )
-        await self._notices.changed(live, question)
+        if live.state.cards.get(question.id):
+            await self._notices.changed(live, question)
 
     async def caught_up(self, ticket: str) -> ParkedRecord | None:
         """The newest record, updated from the runs' logs: a crash may have left it behind.

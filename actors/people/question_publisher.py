@@ -243,6 +243,10 @@ class QuestionPublisher:
     async def _is_gone(self, seq: int) -> bool:
         return await self._requests.stored(self._names.stream("QUESTIONS"), seq=seq) is None
 
+    def is_recording(self, ticket: str) -> bool:
+        """Whether a question is being published here on `ticket`, and may have no record yet."""
+        return ticket in self._publishing
+
     async def wait_recorded(self, ticket: str, within: float) -> None:
         """Wait for the records of questions that are being published here on `ticket`.
 

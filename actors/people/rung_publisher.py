@@ -104,7 +104,7 @@ class RungPublisher:
             return with_question(ticket, live.state, question)
 
         ticket = live.state.ticket
-        await self._tickets.change(ticket, updated, await self._tickets.get(ticket))
+        await self._tickets.change(ticket, updated)
         crash.point("after_rung_recorded")
         for role in live.state.roles_of(question):
             await self._listed.show_again(live, question, role)

@@ -275,14 +275,17 @@ class Tickets:
         self,
         ticket: str,
         update: Callable[[ParkedRecord], ParkedRecord],
-        seen: Seen = (None, 0),
+        seen: Seen | None = None,
     ) -> None:
         """Apply `update` to the newest record; `seen` is what the caller believes that is.
+
+        If not given, it is what this worker remembers, or any copy has.
 
         Raises:
             TicketFull: it would open a question that has no room.
         """
         key = encode(ticket)
+        seen = seen or await self.get(ticket)
         while True:
             record, revision = seen
             old = record or ParkedRecord(ticket=ticket)

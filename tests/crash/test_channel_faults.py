@@ -169,7 +169,7 @@ async def test_pauses_that_double_for_each_card_are_seen(
     def doubled(_: Any, message: Any, __: Any) -> float:
         counted[message.seq] = counted.get(message.seq, 0) + 1
         # Spread, or all would be tried again at one moment, by chance soon after the outage.
-        return 2 ** (counted[message.seq] - 1) * (1 + message.seq % 10 / 10)
+        return float(2 ** (counted[message.seq] - 1) * (1 + message.seq % 10 / 10))
 
     monkeypatch.setattr(CardAttempts, "pause", doubled)
     with pytest.raises(AssertionError, match="as long as the outage"):
