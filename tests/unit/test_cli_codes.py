@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from layby.cli.commands import __path__ as folders
-from layby.cli.entry import app, run
+from layby.cli.entry import app_of, run
 from layby.cli.screen.errors import FAILED, NO_RECEIPT, OK, SIGNALLED, USAGE, explain
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def test_the_codes_are_those_of_the_page() -> None:
 
 
 def test_every_command_with_codes_of_its_own_is_in_the_table() -> None:
-    group: Any = get_command(app)
+    group: Any = get_command(app_of())
     named = {name for row in rows() for name in re.findall(r"`([\w-]+)`", row[0])}
     assert named <= set(group.commands)
     [folder] = folders
