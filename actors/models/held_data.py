@@ -50,7 +50,7 @@ def data_in(value: Any) -> Iterator[str]:
     """The data of the attachments in an agent's or network's recorded input."""
     for each in _walk(value):
         data = each.get("data")
-        if each.get("type") in {"image", "document"} and isinstance(data, str):
+        if each.get("type") in ("image", "document") and isinstance(data, str):
             yield data
 
 

@@ -22,7 +22,7 @@ def prompt(form: str, body: _Object) -> Prompt:
     items = [{"role": "user", "content": said}] if isinstance(said, str) else _list(said)
     system = next((_joined(body[name]) for name in _SYSTEMS if name in body), "")
     first = _object(items[0]) if items else {}
-    if not system and first.get("role") in {"system", "developer"}:
+    if not system and first.get("role") in ("system", "developer"):
         system, items = _joined(first.get("content")), items[1:]
     return Prompt(
         form=form,

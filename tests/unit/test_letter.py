@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from layby.actors.people.channels.acts import Button
 from layby.actors.people.channels.letter import (
@@ -70,6 +70,7 @@ def part(message: EmailMessage, kind: str) -> str:
 
 
 @given(cards())
+@example(card(ticket="=?", text="0" * 200))
 def test_any_card_gives_a_mail_with_our_headers_alone(asked: Card) -> None:
     raw = letter(asked, ENVELOPE, BUTTONS)
     message = parsed(raw)

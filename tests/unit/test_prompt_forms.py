@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from layby.actors.models import anthropic_wire, openai_wire, responses_wire
@@ -139,5 +139,6 @@ fields = st.sampled_from(["messages", "input", "system", "instructions", "tools"
 
 
 @given(st.dictionaries(fields, anything, max_size=5))
+@example({"messages": [{"role": []}]})
 def test_no_request_is_too_odd_to_be_shown(body: dict[str, Any]) -> None:
     assert prompt("anthropic", body).body == body

@@ -107,7 +107,7 @@ def _subject(card: Card, *, is_reply: bool) -> str:
     line = _line(f"{again}[{card.ticket}] {card.role}: {card.text}", _SUBJECT)
     # Python decodes what looks like an encoded word, and up to 3.11.9 a line break in it begins
     # another header.
-    return line.replace("=?", "= ?")
+    return _line(line.replace("=?", "= ?"), _SUBJECT)
 
 
 def _title(card: Card) -> str:
