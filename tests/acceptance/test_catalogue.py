@@ -262,7 +262,7 @@ async def test_a_question_whose_key_cannot_be_had_is_open(
     settings = ConnectionSettings(servers=(clean_nats,))
     await provision(app, settings)
     async with opened(settings, patient=True) as bus, catalogue_on(settings) as catalogue:
-        monkeypatch.setattr(open_questions, "readable", refused)
+        monkeypatch.setattr(open_questions, "in_full", refused)
         await _put_question(bus.requests, "T1", sealed=b"sealed")
         [row] = await until(catalogue.questions)
         assert (row.ticket, row.encrypted, row.status) == ("T1", True, "open")
@@ -275,7 +275,7 @@ async def test_the_key_of_a_question_is_looked_for_again_after_an_outage(
 ) -> None:
     away = iter([NotConnected("away")])
 
-    async def readable(_: object, question: ParkedQuestion) -> ParkedQuestion:
+    async def in_full(_: object, question: ParkedQuestion) -> ParkedQuestion:
         for error in away:
             raise error
         return msgspec.structs.replace(question, question="Well?", sealed=b"")
@@ -283,7 +283,7 @@ async def test_the_key_of_a_question_is_looked_for_again_after_an_outage(
     settings = ConnectionSettings(servers=(clean_nats,))
     await provision(app, settings)
     async with opened(settings, patient=True) as bus, catalogue_on(settings) as catalogue:
-        monkeypatch.setattr(open_questions, "readable", readable)
+        monkeypatch.setattr(open_questions, "in_full", in_full)
         await _put_question(bus.requests, "T1", sealed=b"sealed")
         [row] = await until(catalogue.questions)
         assert (row.question, row.encrypted) == ("Well?", False)
