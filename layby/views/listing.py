@@ -16,7 +16,7 @@ from ..actors.people.tickets import decode as decode_record
 from ..bus.bucket import Bucket
 from ..bus.errors import BusError, InvalidTicket, LaybyError, StreamMissing
 from ..bus.log import Log
-from ..bus.reading import backwards, newest, stored_at
+from ..bus.reading import backwards, every, newest, stored_at
 from ..bus.requests import Requests
 from ..bus.token import encode
 from ..bus.wire import Message
@@ -107,13 +107,41 @@ async def listed(
         rows = [row for row in await of_ticket(requests, wanted.ticket) if wanted.takes(row)]
         return _sorted(rows)[:limit]
     found: dict[str, IndexRow] = {}
+    end = await _end(requests)
     async with aclosing(newest_first(requests, wanted.since, progress)) as every_row:
         async for row in every_row:
             if row.id not in found and wanted.takes(row):
                 found[row.id] = row
                 if len(found) >= limit:
-                    break
-    return _sorted(found.values())
+                    return _sorted(found.values())
+    # A row that was written meanwhile has replaced one that may not have been read yet.
+    async for row in _written_after(requests, end):
+        if wanted.takes(row):
+            found[row.id] = row
+        else:
+            found.pop(row.id, None)
+    return _sorted(found.values())[:limit]
+
+
+async def _end(requests: Requests) -> int:
+    """Where the index ends; 0: nothing is provisioned yet."""
+    try:
+        info = await requests.api(f"STREAM.INFO.{requests.names.bucket_stream(BUCKET)}")
+    except StreamMissing:
+        return 0
+    return int(info["state"]["last_seq"])
+
+
+async def _written_after(requests: Requests, end: int) -> AsyncGenerator[IndexRow]:
+    """The rows behind a place in the index, in the order in which they were written."""
+    if not end:
+        return
+    stream, rows = requests.names.bucket_stream(BUCKET), requests.names.keys(BUCKET, "*.*")
+    async with aclosing(every(requests, stream, rows, first=end + 1)) as messages:
+        async for message in messages:
+            row = await row_of(requests, message)
+            if row is not None:
+                yield row
 
 
 def _sorted(rows: Iterable[IndexRow]) -> list[IndexRow]:

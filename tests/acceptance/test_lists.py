@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from layby import Step
+from layby.bus import reading
 from layby.bus.bucket import Bucket
+from layby.bus.wire import Message
 from layby.runtime.index import key_of
 from layby.views.listing import OldIndex
 from tests.engine import Engine, app_of, until
@@ -93,6 +95,39 @@ async def test_a_run_in_a_long_step_is_running_from_its_start(engine: Engine) ->
 
 async def _has(engine: Engine, run: str, status: str) -> bool:
     return (await statuses(engine)).get(run) == status
+
+
+async def test_a_run_that_changes_while_the_list_is_read_is_in_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its new row is behind where the reading began, and the old one is gone."""
+
+    async def handle(event: dict[str, Any], step: Step) -> str:
+        return (await step.ask("developer", f"{event['ticket']}?")).text
+
+    between, changed = reading._between, asyncio.Event()
+
+    async def meanwhile(*args: Any) -> list[Message]:
+        if not changed.is_set():
+            changed.set()
+            await engine.answer("T1")
+            await until(completed)
+        return await between(*args)
+
+    async def completed() -> bool:
+        return {row.status for row in await engine.client.runs(ticket="T1")} == {"completed"}
+
+    async with engine.works(app_of(handle)):
+        runs = [await engine.start("T1"), await engine.start("T2")]
+        await engine.questions(2)
+        await until(lambda: _has(engine, runs[0], "waiting"))
+        await until(lambda: _has(engine, runs[1], "waiting"))
+        monkeypatch.setattr(reading, "_between", meanwhile)
+        assert await statuses(engine) == dict(zip(runs, ["completed", "waiting"], strict=True))
+        changed.clear()
+        await engine.start("T1")
+        await engine.questions(2)
+        assert [row.ticket for row in await engine.client.runs("waiting")] == ["T2"]
 
 
 async def test_runs_are_filtered_by_what_people_know_of_them(engine: Engine) -> None:
