@@ -99,14 +99,13 @@ def every_vote_is_told_it_decided() -> None:
 def listed_for_a_vote_and_left() -> None:
     """Take a question off the list only if this worker cannot have been the only one to show it."""
 
-    def make(closed: Any) -> Any:
-        async def hasty(self: Any, live: Any, question: Any) -> None:
-            if not question.votes:
-                await closed(self, live, question)
+    def make(may_list: Any) -> Any:
+        def hasty(self: Any, live: Any, question: Any) -> bool:
+            return not question.votes and bool(may_list(self, live, question))
 
         return hasty
 
-    replace(open_questions.OpenQuestions, "closed", make)
+    replace(open_questions.OpenQuestions, "may_list", make)
 
 
 FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (
