@@ -348,16 +348,22 @@ class Requests:
             waiter.sent_at = 0.0
         if waiter.accept(waiter.future, msg):
             self._open.pop(token, None)
-        elif waiter.again is not None:
-            waiter.ask_at = self._loop.time() + _LONGEST_SILENCE
+            return
+        now = self._loop.time()
+        waiter.go_on(now)
+        if waiter.again is not None:
+            waiter.ask_at = now + _LONGEST_SILENCE
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP)
             now = self._loop.time()
             late = [token for token, waiter in self._open.items() if waiter.deadline < now]
+            going_on = {each.future for each in self._open.values() if each.deadline >= now}
             for token in late:
                 waiter = self._open.pop(token)
+                if waiter.future in going_on:
+                    continue  # another attempt gets replies
                 waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r} in time"))
             self._ask_again(now)
 

@@ -12,11 +12,25 @@ from .wire import Message
 Accept = Callable[["asyncio.Future[Any]", Message], bool]
 """Handles one reply; returns True when the request is complete."""
 
+_NEXT = 5.0
+"""Seconds until the next of several replies."""
+_LONGEST = 55.0
+"""Seconds that several replies may take more than one: 64 MiB at 10 Mbit/s take 54."""
+
 
 class Waiter:
     """One open request: what handles its replies, and until when it waits."""
 
-    __slots__ = ("accept", "again", "ask_at", "deadline", "future", "sent_at", "subject")
+    __slots__ = (
+        "accept",
+        "again",
+        "ask_at",
+        "deadline",
+        "future",
+        "latest",
+        "sent_at",
+        "subject",
+    )
 
     def __init__(
         self, subject: str, future: asyncio.Future[Any], deadline: float, accept: Accept
@@ -24,6 +38,8 @@ class Waiter:
         self.subject = subject
         self.future = future
         self.deadline = deadline
+        self.latest = deadline + _LONGEST
+        """Until when it waits at most, however many replies come."""
         self.accept = accept
         self.again: Callable[[], None] | None = None
         """Sends the request again; None: that is not to be done."""
@@ -31,6 +47,10 @@ class Waiter:
         """When to send it again."""
         self.sent_at = 0.0
         """When it was sent, until there is a reply; 0: it does not matter."""
+
+    def go_on(self, now: float) -> None:
+        """Wait for more replies, of which one has come."""
+        self.deadline = min(max(self.deadline, now + _NEXT), self.latest)
 
     def fail(self, error: BusError) -> None:
         """Let who waits have an error in place of a reply."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from layby.bus.errors import (
     BusError,
@@ -17,11 +18,15 @@ from layby.bus.errors import (
     StreamMissing,
 )
 from layby.bus.server import EmbeddedServer
+from layby.bus.waiter import Accept
+from layby.bus.wire import Message
 from tests.engine import until
 from tests.fix_bus import Bus, bus_at
 from tests.fix_proxy import Proxy
 
 pytestmark = pytest.mark.nats
+
+TIMEOUT = 0.3
 
 GUARDED = """
 accounts {
@@ -153,6 +158,34 @@ async def test_what_only_reads_is_asked_again_while_nothing_comes(proxy: Proxy) 
         assert [each.headers["Nats-Subject"] for each in found[:2]] == ["s.a", "s.b"]
         assert len(found) == 3, "the messages of one attempt, and its end"
         assert not bus.requests._open
+
+
+async def test_a_reply_of_many_parts_may_take_its_time(bus: Bus) -> None:
+    """As 64 MiB of a log do over a slow line: they are not given up while they come."""
+    loop, wire = asyncio.get_running_loop(), bus.connection.nc
+
+    async def reply(asked: Msg) -> None:
+        until = loop.time() + 3.5 * TIMEOUT
+        while loop.time() < until:
+            wire.send(asked.reply, b"part")
+            await asyncio.sleep(0.05)
+        wire.send(asked.reply, b"end")
+
+    def accept() -> Accept:
+        found: list[bytes] = []
+
+        def take(future: asyncio.Future[Any], message: Message) -> bool:
+            found.append(message.data)
+            if message.data == b"end" and not future.done():
+                future.set_result(found)
+            return message.data == b"end"
+
+        return take
+
+    await wire.subscribe("slow", cb=reply)
+    found = await bus.requests.read("slow", timeout=TIMEOUT, accept=accept)
+    assert found[0] == b"part"
+    assert not bus.requests._open
 
 
 async def test_what_is_to_be_stored_is_sent_once(proxy: Proxy) -> None:
