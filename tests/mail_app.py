@@ -20,7 +20,7 @@ def _free_port() -> int:
 
 
 PORT = int(os.environ.setdefault(_HOOK, str(_free_port())))
-"""The port of the receiver; workers in other processes inherit it."""
+"""The port of the receiver; workers in other processes inherit it. Import this when a test runs."""
 PEOPLE = {"ada": "ada@acme.example", "bob": "bob@acme.example"}
 
 app = App(

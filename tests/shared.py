@@ -52,12 +52,19 @@ def _import(files: Iterable[Path]) -> None:
         importlib.import_module(name)
 
 
+def _ours() -> set[tuple[str, str]]:
+    """The variables of Layby's tests."""
+    return {each for each in os.environ.items() if each[0].startswith("LAYBY_")}
+
+
 def serve(door: str, *arguments: str) -> None:
     """Import all, and then fork until stdin closes."""
     nursery = Nursery(door)  # before the imports, so that who comes meanwhile waits
     os.chdir(ROOT)
+    given = _ours()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
         pytest.main([*arguments, "-n=0", "-p", "no:cacheprovider"], [Reading()])
+    assert _ours() == given, f"an import has set {_ours() - given}, and forks would not have that"
     assert threading.active_count() == 1, f"a fork would miss {threading.enumerate()}"
     gc.collect()
     gc.freeze()

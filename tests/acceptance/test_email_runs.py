@@ -18,7 +18,6 @@ from tests.acceptance.test_webhook import SECRET, Receiver, verified
 from tests.engine import until
 from tests.fix_browser import console_on
 from tests.fix_smtp import PostOffice
-from tests.mail_app import PORT
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow]
 Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
@@ -28,6 +27,8 @@ KEY = "k" * 32
 
 @pytest.fixture
 async def receiver(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Receiver]:
+    from tests.mail_app import PORT  # noqa: PLC0415  not before processes are forked: each has its own
+
     found = Receiver()
     server = await asyncio.start_server(found.serve, "127.0.0.1", PORT)
     monkeypatch.setenv("LAYBY_WEBHOOK_SECRET", SECRET)
