@@ -127,8 +127,7 @@ class Requests:
         """Fail open requests and stop the sweeper."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweeper
+            await asyncio.wait({self._sweeper})  # `await` would take our own cancellation for its
         self.fail_all("the connection is closing")
 
     def fail_all(self, why: str) -> None:

@@ -60,6 +60,15 @@ async def test_what_is_stored_is_acknowledged_with_its_sequence(bus: Bus) -> Non
     assert (again.seq, again.duplicate) == (2, True)
 
 
+async def test_who_is_cancelled_while_it_closes_a_connection_is_cancelled(bus: Bus) -> None:
+    """The end of a time-out came in that moment, and what it was for went on for ever."""
+    closing = asyncio.create_task(bus.requests.stop())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+
 async def test_headers_arrive_as_they_were_given(bus: Bus) -> None:
     await bus.stream("S", "s")
     await bus.requests.store("s", b"body", {"Reason": "grün: 5 µm\r\nEvil: yes"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections import OrderedDict
 from typing import Final
@@ -76,8 +75,9 @@ class ChangeLog:
         await asyncio.wait({stopped, listening}, return_when=asyncio.FIRST_COMPLETED)
         for task in (stopped, listening):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listening
+        await asyncio.wait({listening})
+        if not listening.cancelled():
+            listening.result()
 
     async def _listen(self) -> None:
         async with self._catalogue.changes() as batches:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Final, NamedTuple
 
@@ -70,8 +69,9 @@ async def _sent(events: AsyncGenerator[Sse], stopping: asyncio.Event) -> AsyncGe
     finally:
         stopped.cancel()
         following.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await following
+        await asyncio.wait({following})
+        if not following.cancelled():
+            following.exception()  # whoever reads this is gone
         await events.aclose()
 
 
