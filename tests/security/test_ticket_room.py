@@ -132,11 +132,13 @@ async def test_a_question_without_room_fails_its_own_run_and_no_other(
     monkeypatch.setattr(tickets, "_FULL", 2_000)
     async with engine.works(app_of(ask)):
         runs = [await engine.start("T1", text=worded(0, 300))]
-        while True:
-            run = await engine.start("T1", text=worded(len(runs), 300))
+        for number in range(1, MANY):
+            run = await engine.start("T1", text=worded(number, 300))
             if await ended_or_listed(engine, run):
                 break
             runs.append(run)
+        else:
+            pytest.fail("the ticket takes any number of questions")
         state = await engine.state(run)
         assert "'T1' has" in state.error
         assert "no room for another" in state.error
