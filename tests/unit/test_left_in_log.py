@@ -27,6 +27,7 @@ LONG: dict[str, Any] = {
 
 
 def state_of(**content: Any) -> RunState:
+    said: dict[str, Any] = {"question": "?", **content}
     asked = Question(
         id="q1",
         frame="w",
@@ -34,7 +35,7 @@ def state_of(**content: Any) -> RunState:
         role="developer",
         asked_at=10.0,
         deadline=20.0,
-        **{"question": "?", **content},
+        **said,
     )
     return RunState(id="run", tail=5, ticket="T1", questions={"q1": asked})
 
