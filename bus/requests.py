@@ -353,17 +353,20 @@ class Requests:
         if waiter.again is not None:
             waiter.ask_at = now + _LONGEST_SILENCE
 
+    def _give_up(self, late: list[int]) -> None:
+        """Fail requests whose replies are late, unless another attempt gets some."""
+        waiters = [self._open.pop(token) for token in late]
+        going_on = {each.future for each in self._open.values()}
+        for waiter in waiters:
+            if waiter.future not in going_on:
+                waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r} in time"))
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP)
             now = self._loop.time()
-            late = [token for token, waiter in self._open.items() if waiter.deadline < now]
-            going_on = {each.future for each in self._open.values() if each.deadline >= now}
-            for token in late:
-                waiter = self._open.pop(token)
-                if waiter.future in going_on:
-                    continue  # another attempt gets replies
-                waiter.fail(PublishUnconfirmed(f"no reply from {waiter.subject!r} in time"))
+            if late := [token for token, each in self._open.items() if each.deadline < now]:
+                self._give_up(late)
             self._ask_again(now)
 
     def _ask_again(self, now: float) -> None:

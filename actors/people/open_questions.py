@@ -153,10 +153,10 @@ class OpenQuestions:
             return
         raise BusError(f"question {question.id}: its row in the list kept changing")
 
-    def may_list(self, live: LiveRun, question: Question) -> bool:
-        """Whether a question that the log has closed may have rows, here or from another worker.
+    def unlist(self, live: LiveRun, question: Question) -> bool:
+        """Write no row for a question that the log has closed.
 
-        This worker writes none from now on.
+        Returns whether it may have rows all the same, from before or from another worker.
         """
         asked = self._unlisted.pop(question.id, 0.0)
         # Another worker may have listed it to show a rung, a vote, a card, or what people said.

@@ -145,7 +145,7 @@ class QuestionCloser:
         ticket = live.state.ticket
         if question.status == OPEN:
             await self._listed.update(live, question)
-        elif self._listed.may_list(live, question):
+        elif self._listed.unlist(live, question):
             await self._listed.remove(live, question)  # first: a closed record is not read again
         await self.tickets.change(
             ticket, lambda record: with_question(record, live.state, question)

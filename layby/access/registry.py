@@ -283,8 +283,7 @@ class Registry:
     def _login(self, entry: _Entry, name: str) -> Login:
         wall = self._book.wall
         if entry.half:
-            whole = name.removesuffix(of_trail("")) if entry.account == TRAIL else name
-            halves = self._halves(entry.half, whole, entry.domain)
+            halves = self._halves(entry.half, _whole(name, entry.account), entry.domain)
             return next(each for each in halves if each.account == entry.account)
         if entry.account == LAYBY:
             inside = (login for login in wall.inside() if login.name == name)
@@ -346,9 +345,14 @@ class Registry:
         return Key.read(self.folder / "keys" / f"{name}.nk")
 
 
+def _whole(name: str, account: str) -> str:
+    """The name of a login, without what is added to that of its other half."""
+    return name.removesuffix(of_trail("")) if account == TRAIL else name
+
+
 def _half_of(staff: Staff, login: Login) -> tuple[Half | None, str]:
     """Whether a login is that of a backup, a restorer or a link; and the domain of a link."""
-    name = login.name.removesuffix(of_trail("")) if login.account == TRAIL else login.name
+    name = _whole(login.name, login.account)
     if name in staff.backups:
         return "backup", ""
     if name in staff.restorers:

@@ -132,7 +132,7 @@ def of_link(domain: str) -> tuple[str, ...]:
 
 
 def link_subscriptions(inboxes: Iterable[str]) -> tuple[str, ...]:
-    """What goes over a link to a standby: what mirrors get, and replies to whoever follows."""
+    """What a link to a standby carries: what mirrors receive, and replies to those who follow."""
     return (*(f"{inbox}.>" for inbox in inboxes), "$JS.M.>", "$JSC.R.>")
 
 

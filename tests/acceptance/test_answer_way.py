@@ -1,4 +1,4 @@
-"""Whoever follows an answer through the code changes files only so often."""
+"""A reader who follows an answer through the code does not change files too often."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ async def _live(engine: Engine, run: str) -> LiveRun:
 
 async def _close(rows: OpenQuestions, live: LiveRun, question: str) -> None:
     await live.append([Answered(id=question, text="yes", at=time.time())])
-    if rows.may_list(live, live.state.questions[question]):
+    if rows.unlist(live, live.state.questions[question]):
         await rows.remove(live, live.state.questions[question])
 
 

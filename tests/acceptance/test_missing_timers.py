@@ -116,24 +116,32 @@ async def test_a_takeover_arms_the_timers_of_runs_whose_events_are_gone(tmp_path
             assert await ended(client) == ENDS
 
 
+async def back_up_before_timers(
+    desk: Desk, here: ConnectionSettings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Back up a server on which all runs begin right after its timers were saved."""
+    save = snapshot.save
+    await provision(desk.app, here)
+    async with working(desk.app, here), Client.connect(here) as client:
+
+        async def saving(connection: Any, requests: Any, stream: str, *rest: Any) -> Any:
+            saved = await save(connection, requests, stream, *rest)
+            if stream == "TIMERS":
+                await desk.waiting(client)
+            return saved
+
+        with monkeypatch.context() as patched:
+            patched.setattr(snapshot, "save", saving)
+            await back_up(here, folder)
+
+
 async def test_a_restore_arms_timers_that_were_armed_while_the_backup_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, desk = snapshot.save, Desk()
+    desk = Desk()
     async with EmbeddedServer(tmp_path / "old") as old:
         here = ConnectionSettings(servers=(old.url,))
-        await provision(desk.app, here)
-        async with working(desk.app, here), Client.connect(here) as client:
-
-            async def saving(connection: Any, requests: Any, stream: str, *rest: Any) -> Any:
-                saved = await save(connection, requests, stream, *rest)
-                if stream == "TIMERS":
-                    await desk.waiting(client)
-                return saved
-
-            with monkeypatch.context() as patched:
-                patched.setattr(snapshot, "save", saving)
-                await back_up(here, tmp_path / "saved")
+        await back_up_before_timers(desk, here, tmp_path / "saved", monkeypatch)
     async with EmbeddedServer(tmp_path / "new") as new:
         here = ConnectionSettings(servers=(new.url,))
         await restore(here, tmp_path / "saved")
@@ -153,21 +161,10 @@ async def armed(here: ConnectionSettings) -> set[str]:
 async def test_all_timers_that_a_backup_lacks_are_there_before_they_are_due(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, desk = snapshot.save, Desk("1h")
+    desk = Desk("1h")
     async with EmbeddedServer(tmp_path / "old") as old:
         here = ConnectionSettings(servers=(old.url,))
-        await provision(desk.app, here)
-        async with working(desk.app, here), Client.connect(here) as client:
-
-            async def saving(connection: Any, requests: Any, stream: str, *rest: Any) -> Any:
-                saved = await save(connection, requests, stream, *rest)
-                if stream == "TIMERS":
-                    await desk.waiting(client)
-                return saved
-
-            with monkeypatch.context() as patched:
-                patched.setattr(snapshot, "save", saving)
-                await back_up(here, tmp_path / "saved")
+        await back_up_before_timers(desk, here, tmp_path / "saved", monkeypatch)
         wanted = await armed(here)
     assert len(wanted) == len(KINDS) + 1, "a limit, and the sleep that it cuts short"
     async with EmbeddedServer(tmp_path / "new") as new:

@@ -313,7 +313,7 @@ def children_left_behind() -> None:
 
 def closed_questions_stay_listed() -> None:
     """Leave the rows of questions that are closed."""
-    replace(open_questions.OpenQuestions, "may_list", lambda _: _no)
+    replace(open_questions.OpenQuestions, "unlist", lambda _: _no)
 
 
 def _any_id(*_: Any) -> str:

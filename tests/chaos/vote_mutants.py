@@ -99,13 +99,13 @@ def every_vote_is_told_it_decided() -> None:
 def listed_for_a_vote_and_left() -> None:
     """Take a question off the list only if this worker cannot have been the only one to show it."""
 
-    def make(may_list: Any) -> Any:
+    def make(unlist: Any) -> Any:
         def hasty(self: Any, live: Any, question: Any) -> bool:
-            return not question.votes and bool(may_list(self, live, question))
+            return not question.votes and bool(unlist(self, live, question))
 
         return hasty
 
-    replace(open_questions.OpenQuestions, "may_list", make)
+    replace(open_questions.OpenQuestions, "unlist", make)
 
 
 FAULTS: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (

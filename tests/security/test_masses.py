@@ -1,4 +1,4 @@
-"""Answers in masses to one question: each is read once, whoever sends them; counted, not timed."""
+"""Thousands of answers to one question: each is read once. The tests count reads, not time."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ async def _sent(events: AsyncGenerator[Sse], stopping: asyncio.Event) -> AsyncGe
         following.cancel()
         await asyncio.wait({following})
         if not following.cancelled():
-            following.exception()  # whoever reads this is gone
+            following.exception()  # the client is gone
         await events.aclose()
 
 
