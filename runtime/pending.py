@@ -14,8 +14,8 @@ from ..bus.log import NOBODY
 from . import crash
 from .entry import Record, Started
 from .errors import Fenced, Interrupted
-from .run import new_op
 from .strand import Position, strand
+from .writer import new_op
 
 _SLOW = 1.0
 """Seconds after which an append was so slow that another worker may have received the mail."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
@@ -25,12 +24,10 @@ from .leader_wait import LeaderWait
 from .repairs import is_stale
 from .state import OPEN, Question, RunState
 from .vouching import Refusal, Signers, refused
+from .writer import new_op
 
 log = structlog.get_logger("layby.run")
 
-WRITER = secrets.token_hex(4)
-"""Names this process in the logs of runs: see `Envelope.writer`."""
-_OPS = itertools.count(1)
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 0.5
 _EVICT = 8
@@ -40,11 +37,6 @@ Check = Callable[[RunState], None]
 """Checks the newest state before an append; raises to abandon the append."""
 OnAppend: TypeAlias = "Callable[[LiveRun, list[Record]], None]"
 """Called with the records of each append that is stored."""
-
-
-def new_op() -> str:
-    """A name for an append, by which its writer finds it in the log."""
-    return f"{WRITER}-{next(_OPS)}"
 
 
 class LiveRun:

@@ -12,9 +12,7 @@ import importlib
 import io
 import os
 import pkgutil
-import random
 import runpy
-import secrets
 import selectors
 import signal
 import socket
@@ -136,10 +134,7 @@ def _tell(line: socket.socket, word: Told) -> None:
 def be_new(crash: str = "") -> None:
     """Be as different from our siblings as a process that was started afresh."""
     from layby.runtime import crash as points  # noqa: PLC0415  not before the fork's own order
-    from layby.runtime import run  # noqa: PLC0415
 
-    random.seed()
-    run.WRITER = secrets.token_hex(4)
     name, _, count = crash.partition(":")
     points._NAME = name  # pyright: ignore[reportPrivateUsage]
     points._left = int(count or "1")  # pyright: ignore[reportPrivateUsage]

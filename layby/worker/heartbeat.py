@@ -18,9 +18,9 @@ from ..bus.requests import Requests
 from ..bus.wire import Wire
 from ..runtime import clock
 from ..runtime.release import release
-from ..runtime.run import WRITER
 from ..runtime.times import iso
 from ..runtime.worker import Worker
+from ..runtime.writer import writer
 from ..views.workers import BEAT, EVERY, WORKER, Beat
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -49,7 +49,7 @@ class Heartbeat:
             pid=os.getpid(),
             fingerprint=fingerprint,
             started_at=iso(time.time()),
-            writer=WRITER,
+            writer=writer(),
             kind=kind,
             version=release(),
         )

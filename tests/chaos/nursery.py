@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
-import secrets
 import selectors
 import signal
 import sys
@@ -24,7 +22,6 @@ from layby.actors.people.channel_calls import ChannelCalls
 from layby.console.options import ConsoleOptions
 from layby.console.server import serving
 from layby.runtime import crash
-from layby.runtime import run as live_run
 from layby.runtime.telemetry import configure
 from layby.worker.notify import run_notify
 from layby.worker.worker import run_worker
@@ -119,8 +116,6 @@ def _be_new(order: Order) -> None:
     """Be as different from our siblings as a process that was started afresh."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    random.seed()
-    live_run.WRITER = secrets.token_hex(4)
     if order.log:
         os.dup2(os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 2)
     if board_channel.BOARD in os.environ:

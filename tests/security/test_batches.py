@@ -52,8 +52,8 @@ def staged(folder: Path, stream: str) -> tuple[int, int]:
         if home.name.startswith("."):
             continue  # on its way out
         batches += 1
-        for file in home.rglob("*"):
-            with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # the server may delete it meanwhile
+            for file in home.rglob("*"):
                 size += file.stat().st_size
     return batches, size
 
