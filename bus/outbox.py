@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from .bounded import Bounded
 from .group_commit import GroupCommit, is_on
+from .leader_wait import when_led
 from .requests import PubAck, Requests
 
 _KNOWN: Final = 1_024
@@ -41,10 +43,20 @@ class Outbox:
     ) -> PubAck:
         """Store a message, like `Requests.store`, and raise what that raises.
 
+        While its stream has no leader, the message waits for one.
+
         `family` stands for `subject` and others of the same stream, a wildcard for instance; None:
         it has none.
+
+        Raises:
+            NoLeader: there is none for 15 seconds; nothing is stored.
         """
-        headers = headers or {}
+        once = partial(self._once, subject, data, headers or {}, family)
+        return await when_led(self._requests, subject, once)
+
+    async def _once(
+        self, subject: str, data: bytes, headers: Mapping[str, str], family: str | None
+    ) -> PubAck:
         if not self._is_on:
             return await self._requests.store(subject, data, headers)
         family = family or subject

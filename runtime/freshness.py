@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 
 from ..bus.errors import BusError, NoLeader, NotConnected, PublishUnconfirmed, StreamMissing
+from ..bus.leader_wait import LeaderWait
 from ..bus.mailbox import Delivery
 from .errors import Interrupted
-from .leader_wait import LeaderWait
 from .run import LiveRun
 
 _RIVALRY = 0.1

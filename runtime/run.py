@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from ..bus.errors import Conflict, NoLeader, NotConnected, PublishUnconfirmed, StreamMissing
+from ..bus.leader_wait import LeaderWait
 from ..bus.log import NOBODY, Log, LogMessage
 from . import clock, trace_context
 from .conflicts import conflicts
@@ -20,7 +21,6 @@ from .envelope import Envelope, encode, is_newer, read
 from .errors import Fenced, Gone
 from .first_stored import entries
 from .journal import fold, skip
-from .leader_wait import LeaderWait
 from .repairs import is_stale
 from .state import OPEN, Question, RunState
 from .vouching import Refusal, Signers, refused

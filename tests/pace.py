@@ -6,7 +6,7 @@ a time. Name files, a `-k`, `-n` or `-m`, and it does what you say: `pytest -m p
 that has imported them (tests/shared.py). Only files that can have such a test are imported: a mark
 that is chosen stands in the file, or in the conftest.py of its folder. The properties of hypothesis
 are proofs as well: `pytest` tries them with a part of their examples, `pytest -m proof` and
-`pytest FILE` with all.
+`pytest FILE` with all. `LAYBY_PROOFS=2/3 pytest -m proof` runs a third of the proofs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import pytest
 from hypothesis import settings
 
 from tests.command import share_nursery, started
-from tests.examples import examples, take_a_part
+from tests.examples import examples, is_in_turn, take_a_part
 
 _TESTS = Path(__file__).parent
 
@@ -108,10 +109,11 @@ def files_of(config: pytest.Config) -> list[Path]:
     return [path for path in found if not pytest_ignore_collect(path, config)]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that nobody waits for it at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None]:
+    """Mark what is a proof before tests are chosen by their marks, and put them in order after."""
     for item in items:
         if item.get_closest_marker("hypothesis") and _is_more(config, item):
             item.add_marker("proof")
@@ -121,6 +123,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                     f"{item.path} has a test with the mark {mark} and does not say "
                     f"`mark.{mark}` itself: `pytest -m {mark}` would not find it. Write it there."
                 )
+    if turn := os.environ.get("LAYBY_PROOFS"):
+        _leave_out(config, items, turn)
+    yield
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def dealt(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
+    """The order in which each process begins with its share of what takes long.
+
+    Such a test waits most of its time, so others should run beside it from the beginning on.
+    pytest-xdist gives each process as many neighbours at first (`--dist=worksteal`).
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = deque(item for item in items if not item.get_closest_marker("slow"))
+    order: list[pytest.Item] = []
+    for number in range(processes):
+        share = slow[number::processes]
+        more = (len(items) - len(order)) // (processes - number) - len(share)
+        order += share + [quick.popleft() for _ in range(min(more, len(quick)))]
+    return order
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], turn: str) -> None:
+    """Leave the proofs of other turns out."""
+    out = [
+        item
+        for item in items
+        if item.get_closest_marker("proof") and not is_in_turn(item.nodeid, turn)
+    ]
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=out)
 
 
 def pytest_collection_finish() -> None:

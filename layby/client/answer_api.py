@@ -72,6 +72,7 @@ class AnswerApi:
 
         Raises:
             InvalidTicket: no ticket can have that id.
+            NoLeader: the stream has had no leader for 15 seconds; nothing was stored.
             NoReceipt: it is stored, but no worker issued a receipt within `timeout` seconds.
             NotConnected: the server does not answer, and nothing was sent.
             PermissionDenied: the server lets this user answer otherwise, or not at all.

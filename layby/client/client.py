@@ -102,6 +102,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
 
         Raises:
             StreamMissing: no stream has `subject`: no app with that trigger is provisioned.
+            NoLeader: its stream has had no leader for 15 seconds; nothing was stored.
             NotATrigger: the subject belongs to the server or to Layby, which act on its messages.
         """
         check_event_subject(subject, self._requests.names)
@@ -136,6 +137,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
 
         Raises:
             StreamMissing: no stream has `subject`: no app with that trigger is provisioned.
+            NoLeader: its stream has had no leader for 15 seconds; nothing was stored.
             NotATrigger: it triggers no workflow, or it belongs to the server or to Layby.
         """
         body = data if isinstance(data, bytes) else msgspec.json.encode(data)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from ..bus.errors import (
     PublishUnconfirmed,
     StreamMissing,
 )
+from ..bus.leader_wait import when_led
 from ..bus.reading import newest
 from ..bus.requests import PubAck, Requests
 from ..commands import (
@@ -136,7 +138,8 @@ class CommandSender:
 
     async def _stored(self, subject: str, verb: str, who: str, command: Command) -> PubAck:
         try:
-            return await self._requests.store(subject, msgspec.json.encode(command))
+            store = partial(self._requests.store, subject, msgspec.json.encode(command))
+            return await when_led(self._requests, subject, store)
         except StreamMissing:
             raise StreamMissing(
                 f"no stream {self._names.stream(STREAM)} takes commands here: run "

@@ -19,6 +19,7 @@ from ..bus.log import Log, parse
 from ..bus.names import EVENTS, Names
 from ..bus.outbox import Outbox
 from ..bus.ownership import covers, is_anothers
+from ..bus.patience import PatientApi
 from ..bus.requests import PubAck, Requests
 from ..bus.token import slug
 from ..runtime.entry import Started
@@ -72,6 +73,7 @@ class Dispatch:
     def __init__(self, connection: Connection, requests: Requests, outbox: Outbox) -> None:
         self._connection = connection
         self._requests = requests
+        self._api = PatientApi(requests)
         self._outbox = outbox
         self._names = requests.names
         self._log = Log(requests)
@@ -146,7 +148,7 @@ class Dispatch:
         """Check that a subject is for events and, unless `raw`, triggers. Raises NotATrigger."""
         check_event_subject(subject, self._names)
         try:
-            reply = await self._requests.api("STREAM.NAMES", {"subject": subject})
+            reply = await self._api.api("STREAM.NAMES", {"subject": subject})
         except BusError as error:
             if not _is_hidden(error):
                 raise
@@ -196,7 +198,7 @@ class Dispatch:
     async def _consumers(self, stream: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
-            page = await self._requests.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
+            page = await self._api.api(f"CONSUMER.LIST.{stream}", {"offset": len(found)})
             listed: list[dict[str, Any]] = page.get("consumers") or []
             found += listed
             if not listed or len(found) >= page.get("total", 0):

@@ -229,6 +229,8 @@ class Campaign:
         found += [Violation("wrong end", text) for text in self.fleet.unexpected]
         found += [Violation("wrong end", text) for text in self.complaints]
         found += [Violation("wrong end", f"driver: {e!r}") for e in self.driver.failures]
+        if times := self.driver.refusals["StreamMissing"]:
+            found.append(Violation("told that no stream is there", f"{times} times"))
         return report(
             self.name,
             self.seed,

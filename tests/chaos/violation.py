@@ -81,6 +81,7 @@ KINDS = (
     "clock wrong",
     "look recorded wrongly",
     "look lost",
+    "told that no stream is there",
 )
 """Every kind of violation there is."""
 PASSING = frozenset(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from layby.bus import leader_wait
 from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import PublishUnconfirmed, StreamMissing
 from layby.bus.log import Log, LogMessage
@@ -13,7 +14,6 @@ from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer
 from layby.bus.specs import StreamSpec, Topology
 from layby.bus.topology import Provisioner
-from layby.runtime import leader_wait
 from layby.runtime.entry import Raw, Started
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState

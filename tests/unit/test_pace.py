@@ -10,7 +10,7 @@ import pytest
 
 import tests.examples
 from tests import pace
-from tests.examples import examples, proofs_but
+from tests.examples import examples, is_in_turn, proofs_but
 
 REST = "not proof and not security and not browser"
 
@@ -80,7 +80,7 @@ def test_a_mark_that_its_file_does_not_name_is_refused(request: pytest.FixtureRe
     """Nobody would find such a test by its mark."""
     request.node.add_marker("browser")
     with pytest.raises(pytest.UsageError, match=r"test_pace.py .* `mark\.browser` itself"):
-        pace.pytest_collection_modifyitems(chosen("browser"), [request.node])
+        list(pace.pytest_collection_modifyitems(chosen("browser"), [request.node]))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_property_is_a_proof_where_proofs_were_chosen(
     request: pytest.FixtureRequest, markexpr: str, *, is_proof: bool
 ) -> None:
     request.node.add_marker("hypothesis")
-    pace.pytest_collection_modifyitems(chosen(markexpr), [request.node])
+    list(pace.pytest_collection_modifyitems(chosen(markexpr), [request.node]))
     assert (request.node.get_closest_marker("proof") is not None) == is_proof
 
 
@@ -106,6 +106,73 @@ def test_all_cases_of_a_matrix_but_the_first_are_proofs() -> None:
     cases = proofs_but(1, ["a", ("b", 2), ("c", 3)])
     assert [case.values for case in cases] == [("a",), ("b", 2), ("c", 3)]
     assert [[mark.name for mark in case.marks] for case in cases] == [[], ["proof"], ["proof"]]
+
+
+def test_each_proof_is_in_one_of_the_turns() -> None:
+    proofs = [f"tests/test_kills.py::test_kill[{number}]" for number in range(300)]
+    chosen = [[is_in_turn(proof, f"{turn}/3") for turn in (1, 2, 3)] for proof in proofs]
+    assert all(sum(turns) == 1 for turns in chosen)
+    assert all(sum(of_turn) > 60 for of_turn in zip(*chosen, strict=True))
+
+
+@pytest.mark.parametrize("turn", ["", "2", "0/3", "4/3", "1/0", "-1/3", "2/3 ", "all"])
+def test_what_is_no_turn_is_refused(turn: str) -> None:
+    with pytest.raises(pytest.UsageError, match="write 2/3"):
+        is_in_turn("tests/test_kills.py::test_kill", turn)
+
+
+def test_only_proofs_take_turns(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out: list[pytest.Item] = []
+
+    def deselected(items: list[pytest.Item]) -> None:
+        left_out.extend(items)
+
+    config = chosen("security or proof")
+    vars(config)["hook"] = SimpleNamespace(pytest_deselected=deselected)
+    test: pytest.Item = request.node
+    for marked, ran in ((False, 3), (True, 1)):
+        if marked:
+            test.add_marker("proof")
+        items = list[pytest.Item]()
+        for turn in ("1/3", "2/3", "3/3"):
+            monkeypatch.setenv("LAYBY_PROOFS", turn)
+            of_turn = [test]
+            list(pace.pytest_collection_modifyitems(config, of_turn))
+            items += of_turn
+        assert len(items) == ran
+    assert left_out == [test, test]
+
+
+class Marked:
+    """A test that takes long or does not."""
+
+    def __init__(self, name: str, *, slow: bool) -> None:
+        self.name = name
+        self._slow = slow
+
+    def get_closest_marker(self, mark: str) -> bool | None:
+        return True if mark == "slow" and self._slow else None
+
+
+@pytest.mark.parametrize(
+    ("tests", "processes", "order"),
+    [
+        ("", 3, ""),
+        ("abc", 1, "abc"),
+        ("abCdeF", 1, "CFabde"),
+        ("aBcDefghI", 3, "BacDefIgh"),
+        ("abcdeFGHI", 2, "FHabGIcde"),
+        ("ABCDEFGHi", 3, "ADGBEHCFi"),
+        ("Ab", 4, "Ab"),
+    ],
+)
+def test_each_process_begins_with_its_share_of_what_takes_long(
+    tests: str, processes: int, order: str
+) -> None:
+    items = cast("list[pytest.Item]", [Marked(name, slow=name.isupper()) for name in tests])
+    assert "".join(item.name for item in pace.dealt(items, processes)) == order
 
 
 def test_data_goes_to_memory_only_where_that_has_room(

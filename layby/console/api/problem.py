@@ -19,6 +19,7 @@ from ...bus.errors import (
     InvalidTicket,
     KeyMissing,
     LaybyError,
+    NoLeader,
     NoSubject,
     PayloadTooLarge,
     PermissionDenied,
@@ -172,6 +173,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     ),
     ValueLost: Kind(500, "value-lost", "A part of it is no longer stored"),
     OldIndex: Kind(503, "old-index", "The list is of an earlier release", "Run `layby migrate`."),
+    NoLeader: Kind(
+        503, "no-leader", "The servers of NATS have no leader for that now", "Send it again."
+    ),
     StoreFull: Kind(503, "store-full", "The server of NATS takes nothing more", _SERVER),
     BusError: Kind(503, "unavailable", "The server of NATS did not answer", _SERVER),
     NotReady: Kind(503, "not-ready", "The console cannot do its work now"),
