@@ -410,6 +410,7 @@ def breaks_off_after(stream: str) -> Any:
     return restoring
 
 
+@pytest.mark.proof
 async def test_three_copies_are_restored_to_a_cluster_and_to_one_server(tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     old, new = Cluster(tmp_path / "old"), Cluster(tmp_path / "new")

@@ -27,7 +27,7 @@ from tests.split_app import CHARGES
 pytestmark = pytest.mark.nats
 
 
-@pytest.fixture(params=[1, 4, 16])
+@pytest.fixture(params=proofs_but(1, [4, 1, 16]))
 def count(request: pytest.FixtureRequest) -> int:
     """Over how many streams logs are split."""
     return int(request.param)

@@ -191,6 +191,7 @@ async def test_all_apps_are_named_or_said_to_be_gone(tmp_path: Path) -> None:
         await take_over([app], here, force=True, gone=["other"])
 
 
+@pytest.mark.proof
 async def test_new_streams_have_as_many_copies_as_the_mirrors(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     try:

@@ -13,6 +13,7 @@ from layby import Agent, App, Step, ToolContext, tool
 from layby.runtime.branching import Branching
 from layby.runtime.worker import Worker
 from tests.engine import Engine, app_of, until
+from tests.examples import proofs_but
 from tests.scripted import Scripted, calls, says
 
 pytestmark = pytest.mark.nats
@@ -137,7 +138,7 @@ async def _has(engine: Engine, run: str, result: str) -> bool:
     return any(result.encode() in bytes(slot.result) for slot in slots)
 
 
-@pytest.mark.parametrize("last", ["lead", "developer"])
+@pytest.mark.parametrize("last", proofs_but(1, ["lead", "developer"]))
 async def test_a_branch_goes_on_whose_worker_stopped_though_another_came_later(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:

@@ -84,6 +84,7 @@ async def test_what_is_sent_between_two_leaders_is_stored_by_the_next(tmp_path: 
                 assert state["messages"] == 1, stream
 
 
+@pytest.mark.proof
 async def test_where_too_few_servers_are_left_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from tests.security.house import EVENT, House, desk, with_accounts, with_one_acc
 from tests.security.test_at_work import NATS, ROOT, command, environ
 from tests.security.test_moving import waiting
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.proof, pytest.mark.nats, pytest.mark.timeout(300)]
 
 WITHIN = 60.0
 

@@ -19,7 +19,7 @@ from tests.chaos.app import app
 from tests.chaos.cluster import Cluster
 from tests.engine import until, until_done
 
-pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.proof, pytest.mark.nats, pytest.mark.timeout(240)]
 
 
 async def copies(settings: ConnectionSettings) -> set[int]:
