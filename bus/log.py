@@ -181,6 +181,8 @@ class Log:
                 data = await vault.sealed(run, n, data, place)
         group = self._groups.get(partition(run)) or await self._group(run)
         await group.store(run, place, data, headers)
+        if vault is not None and n == 1:
+            vault.began(run, data)
 
     async def _group(self, run: str) -> GroupCommit:
         """What stores the entries of the stream that holds the log of `run`."""

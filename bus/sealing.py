@@ -132,6 +132,13 @@ class Sealing(Protocol):
         """Position `n` of a run's log as it is stored on the subject `place`."""
         ...
 
+    def began(self, run: str, first: bytes) -> None:
+        """Note that the first entry of a run was stored here, as `first`."""
+
+    def sealed_now(self, run: str, data: bytes, place: str) -> bytes | None:
+        """What is sent and never stored, sealed if its run is; None: that is not known here now."""
+        ...
+
     async def of_run(self, run: str) -> Cipher | None:
         """The cipher for the data of a run; None: the run began unencrypted, and stays so."""
         ...

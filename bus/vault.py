@@ -32,7 +32,7 @@ class _Known(NamedTuple):
     """None: the run began unencrypted."""
     until: float
     from_log: bool
-    """Whether it comes from the log; otherwise it was chosen here, for a run that begins."""
+    """Whether the log has it; otherwise it was chosen here, and another may have begun the run."""
 
 
 First = Callable[[str], Awaitable[bytes | None]]
@@ -69,6 +69,9 @@ class Vault:
         known = self._known(run)
         if known is not None and not await self._is_gone(known.cipher):
             return
+        await self._choose(run, person, parent)
+
+    async def _choose(self, run: str, person: str = "", parent: str = "") -> _Known:
         block, at = await self._slot()
         owner = await self.secrets.person(person) if person else ""
         if parent and not owner:
@@ -76,7 +79,7 @@ class Vault:
             owner = of_parent.key.owner if of_parent is not None else ""
         generation = (await self.secrets.named(owner)).generation if owner else 0
         key = KeyName(block, at, owner, generation)
-        self._remember(run, *await self._of_run(key, run), from_log=False)
+        return self._remember(run, *await self._of_run(key, run), from_log=False)
 
     async def _is_gone(self, cipher: Cipher | None) -> bool:
         """Whether a run's key was destroyed: then the run was purged, and may begin again."""
@@ -91,33 +94,50 @@ class Vault:
         return False
 
     async def sealed(self, run: str, n: int, data: bytes, place: str) -> bytes:
-        """Position `n` of a run's log as it is stored on the subject `place`."""
-        known = self._known(run)
-        if known is None and n == 1:
-            await self.begin(run)
-        cipher = known.cipher if known is not None else await self.of_run(run)
+        """Position `n` of a run's log as it is stored on the subject `place`.
+
+        The first position is sealed with the key that was chosen for the run: if it is stored, that
+        is the run's, and `began` is to be called.
+        """
+        cipher = (await self._chosen(run)).cipher if n == 1 else await self.of_run(run)
         return data if cipher is None else cipher.seal(data, place)
+
+    def began(self, run: str, first: bytes) -> None:
+        """Note that the first entry of a run was stored here, as `first`."""
+        known = self._known(run)
+        if known is not None and known.cipher is not None and known.cipher.is_key_of(first):
+            self._remember(run, known.cipher, known.until, from_log=True)
 
     async def of_run(self, run: str) -> Cipher | None:
         """The cipher for the data of a run; None: the run began unencrypted, and stays so.
+
+        A key that was chosen here is believed only if there is no first entry: the run may have
+        been begun by somebody else, whose key is the run's.
 
         Raises:
             Erased: its key was destroyed.
             KeyMissing: the keyring does not hold the key that wraps it.
         """
-        known = self._known(run)
-        if known is not None:
-            return known.cipher
-        own = await self._own(run)
-        if self._known(run) is None:  # there is no log yet
-            await self.begin(run)
-            own = self.cached(run)
-        return own
+        return (await self._own(run) or await self._chosen(run)).cipher
+
+    async def _chosen(self, run: str) -> _Known:
+        """The key that was chosen for a run, or is now."""
+        return self._known(run) or await self._choose(run)
 
     def cached(self, run: str) -> Cipher | None:
-        """The same if it is known already; otherwise None."""
+        """The cipher of a run whose key in its log is known already; otherwise None."""
         known = self._known(run)
-        return known.cipher if known is not None else None
+        return known.cipher if known is not None and known.from_log else None
+
+    def sealed_now(self, run: str, data: bytes, place: str) -> bytes | None:
+        """What is sent and never stored, sealed if its run is; None: that is not known here now.
+
+        A key that was destroyed since may seal it: nobody can keep what is sent from being read.
+        """
+        known = self._runs.peek(run)
+        if known is None or not known.from_log:
+            return None
+        return data if known.cipher is None else known.cipher.seal(data, place)
 
     async def opened(self, run: str, sealed: bytes, place: str) -> bytes:
         """Decrypt data of a run, sealed for `place`. Raises Erased, KeyMissing, Tampered."""
@@ -144,7 +164,7 @@ class Vault:
         if is_sealed(data) and (known is None or not known.from_log):
             return await self._unknown(run, n, data, place)
         own = await self._own(run)
-        if own is None and not is_sealed(data):
+        if (own is None or own.cipher is None) and not is_sealed(data):
             return data
         raise Tampered(f"position {n} of run {run} is not sealed as its first entry is")
 
@@ -155,28 +175,27 @@ class Vault:
             cipher, until = await self._of_run(key, run)
         except (Erased, KeyMissing):
             own = await self._own(run)
-            if own is None or own.key != key:
+            if own is None or own.cipher is None or own.cipher.key != key:
                 raise Tampered(f"position {n} of run {run} is not sealed with its key") from None
             raise
         opened = cipher.open(data, place)
         self._remember(run, cipher, until, from_log=True)
         return opened
 
-    async def _own(self, run: str) -> Cipher | None:
-        """The cipher that the first entry of a log is sealed with; None: it is plain, or missing.
+    async def _own(self, run: str) -> _Known | None:
+        """The key that the first entry of a log is sealed with; None: there is no log.
 
         A later message at that position is ignored: believing it would let anybody who may store
         there write the run's entries without a key.
         """
         known = self._known(run)
-        if known is None or not known.from_log:
-            first = await self._first(run)
-            if first is None:
-                return None
-            found = await self._of_run(key_of(first), run) if is_sealed(first) else (None, math.inf)
-            self._remember(run, *found, from_log=True)
-            return found[0]
-        return known.cipher
+        if known is not None and known.from_log:
+            return known
+        first = await self._first(run)
+        if first is None:
+            return None
+        found = await self._of_run(key_of(first), run) if is_sealed(first) else (None, math.inf)
+        return self._remember(run, *found, from_log=True)
 
     async def of_thread(self, thread: str, run: str) -> Cipher:
         """The cipher for what `run` adds to a thread: of the thread's secret and the person's."""
@@ -285,8 +304,10 @@ class Vault:
         known = self._runs.peek(run)
         return known if known is not None and known.until > time.monotonic() else None
 
-    def _remember(self, run: str, cipher: Cipher | None, until: float, *, from_log: bool) -> None:
-        self._runs.put(run, _Known(cipher, until, from_log), 1)
+    def _remember(self, run: str, cipher: Cipher | None, until: float, *, from_log: bool) -> _Known:
+        known = _Known(cipher, until, from_log)
+        self._runs.put(run, known, 1)
+        return known
 
 
 def _seen(coming: asyncio.Task[str]) -> None:

@@ -115,9 +115,10 @@ def assemble(
         await outbox.store(subject, body, {"Nats-Msg-Id": event_id, **tracing.headers()})
 
     def send_text(subject: str, body: bytes) -> None:
-        place, run = names.subject(subject), subject.rpartition(".")[2]
-        cipher = requests.vault.cached(run) if requests.vault is not None else None
-        connection.nc.send(place, cipher.seal(body, place) if cipher is not None else body)
+        place, run, vault = names.subject(subject), subject.rpartition(".")[2], requests.vault
+        sent = body if vault is None else vault.sealed_now(run, body, place)
+        if sent is not None:  # rather a gap than plain text of a run that may be encrypted
+            connection.nc.send(place, sent)
 
     async def announce_end(run: str) -> None:
         await requests.publish(names.subject(f"{CANCEL}.{run}"))

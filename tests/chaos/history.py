@@ -201,10 +201,13 @@ class History:
         vault = keys.fresh_vault(self._requests)
         if vault is None:
             return
+        log = Log(self._requests)
         for run, stored in self._last.items():
             n = parse(stored.subject)[2]
             found = await keys.opened(vault, run, n, stored.data, stored.subject)
-            if isinstance(found, str) and found not in self.broken:
+            if isinstance(found, bytes) or found in self.broken:
+                continue
+            if await log.first(run) is not None:  # or it was purged, and its key with it
                 self.broken.append(found)
 
     def run_of(self, ticket: str) -> RunState | None:
