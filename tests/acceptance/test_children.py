@@ -11,11 +11,14 @@ import pytest
 
 from layby import App, Step
 from layby.actors.workflows import children
+from layby.actors.workflows.children import ChildRuns
+from layby.bus.opened import opened
 from layby.cli.screen.tables import with_depth
 from layby.runtime.entry import ROOT
 from layby.runtime.ids import run_id
 from layby.runtime.state import RunState
 from layby.testing import TestRuntime
+from layby.worker.assembly import assemble
 from tests.engine import WORKFLOW, Engine, app_of, until
 
 pytestmark = pytest.mark.nats
@@ -112,6 +115,37 @@ async def test_a_child_that_lost_a_race_is_ended_and_its_question_closed(engine:
         await until(lambda: _only(engine, question.id))
         await engine.answer()
         assert await engine.result(run) == "enough"
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["goes on", "ended"])
+async def test_a_slow_worker_does_not_bring_back_a_child_that_its_parent_has_left(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, over: bool
+) -> None:
+    """It goes on with what it knew of the parent, and comes to where that starts the child."""
+    made: list[ChildRuns] = []
+    init = ChildRuns.__init__
+
+    def noted(children: ChildRuns, *arguments: Any) -> None:
+        init(children, *arguments)
+        made.append(children)
+
+    monkeypatch.setattr(ChildRuns, "__init__", noted)
+    app = family(races, events=["desk.enough"])
+    async with engine.works(app), opened(engine.settings) as bus:
+        run = await engine.start("T1")
+        child, _ = await _descent(engine, run)
+        assemble(app, bus.connection, bus.requests)
+        slow = made[-1]
+        await slow._host.open(run)
+        await engine.client.send("desk.enough", {"ticket": "T1"})
+        [left] = await _ended(engine, child)
+        await until(lambda: _asked_by(engine, run))
+        if over:
+            await engine.answer()
+            await engine.result(run)
+        assert left.parent is not None
+        await slow.ensure(*slow.prepare("child", {"ticket": "T1"}, left.parent))
+        assert (await engine.state(child)).ended
 
 
 async def _asked_by(engine: Engine, run: str) -> list[Any]:
