@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 from ...bus.errors import Erased
@@ -14,10 +13,10 @@ from ...runtime.host import Host
 from ...runtime.index import ERASED
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
-from .answer import SKEW, TAKEN, Given, Sent, Verdict, could_have_won, is_named, judge
+from .answer import TAKEN, Given, Sent, Verdict, could_have_won, is_named, judge
 from .answer_admission import AnswerAdmission, voted
 from .arrivals import Arrivals
-from .asked_of import record_for, shown_also
+from .asked_of import record_for
 from .confidential import erased
 from .contest import Contest
 from .earlier_answers import EarlierAnswers
@@ -25,7 +24,6 @@ from .parked_question import ParkedQuestion
 from .published_questions import PublishedQuestions
 from .question_closing import Escalated, NotAsked, Overtaken, QuestionCloser, Unrecorded
 from .question_publisher import QuestionPublisher
-from .shown_ladder import ShownTo
 from .tickets import ParkedRecord
 from .vote_verdict import already_voted, counted, has_voted
 from .votes import Votes
@@ -305,7 +303,7 @@ class AnswerResolver:
         try:
             question = await self._closer.append(live, meant.id, end, judged)
         except Escalated:
-            if await self.note_escalations(answer.ticket, live, meant.id):
+            if await self._closer.note_roles(answer.ticket, live, meant.id):
                 raise Overtaken from None
             question = await self._closer.append(live, meant.id, end)
         crash.point("after_answered")
@@ -317,33 +315,6 @@ class AnswerResolver:
         if winner.seq != answer.place.seq:
             await self._closer.sync(live, question)
         return live, question
-
-    async def note_escalations(self, ticket: str, live: LiveRun, question_id: str) -> bool:
-        """Note in the record where the log says that a question was escalated to, if it was shown.
-
-        A worker may have died after it had published the question there. Where it was not
-        published by now, no answer can have been stored before now. Returns whether it noted any.
-        """
-        question = live.state.questions[question_id]
-        roles = live.state.roles_of(question)
-        if len(roles) == 1:
-            return False
-        record, _ = await self._tickets.get_newest(ticket)
-        shown = next((q for q in record.questions if q.id == question_id), None) if record else None
-        missing = set(roles) - set(shown.roles if shown else ())
-        noted = shown is not None and not missing
-        for role in missing if shown is not None else ():
-            published = PublishedQuestions(role, self._requests)
-            found = await published.find(ticket, question_id, question.asked_at - SKEW)
-            if found is not None:
-                also = ShownTo(since=found.at, seq=found.seq)
-                await self._tickets.change(
-                    ticket,
-                    partial(shown_also, question=question_id, role=role, shown=also),
-                    await self._tickets.get_newest(ticket),
-                )
-                noted = True
-        return noted
 
     async def check_not_pending(
         self, answer: Incoming, record: ParkedRecord | None, verdict: Verdict

@@ -88,7 +88,9 @@ class Human:
             timers=timers,
             watch=watch,
         )
-        self._closer = QuestionCloser(role, host, tickets, listed, notices)
+        self._closer = QuestionCloser(
+            role, host, tickets, listed=listed, notices=notices, requests=requests
+        )
         self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
         self._gate, self._acts_gate = Gate(), Gate()
         self._unwanted = 0.0

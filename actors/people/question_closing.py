@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
 from ...bus.errors import Erased
 from ...bus.log import NOBODY
+from ...bus.requests import Requests
 from ...runtime import tally
 from ...runtime.entry import Answered, Expired, Voted
 from ...runtime.errors import Fenced
 from ...runtime.host import Host
 from ...runtime.run import LiveRun
 from ...runtime.state import FORMS, OPEN, Question, RunState
-from .asked_of import related
+from .answer import SKEW
+from .asked_of import related, shown_also
 from .notices import Notices
 from .open_questions import OpenQuestions
 from .parked_question import ParkedQuestion
+from .published_questions import PublishedQuestions
+from .shown_ladder import ShownTo
 from .tickets import ParkedRecord, Tickets, with_question
 
 
@@ -50,11 +55,14 @@ class QuestionCloser:
         role: str,
         host: Host,
         tickets: Tickets,
+        *,
         listed: OpenQuestions,
         notices: Notices,
+        requests: Requests,
     ) -> None:
         self._role = role
         self._host = host
+        self._requests = requests
         self.tickets = tickets
         self._listed = listed
         self._notices = notices
@@ -174,10 +182,42 @@ class QuestionCloser:
                     behind = True
                     continue
                 question = live.state.questions.get(shown.id)
-                if question is not None and _is_ahead(question, shown):
+                if question is None:
+                    continue
+                if _is_ahead(question, shown):
                     await self.sync(live, question)
                     behind = True
+                elif not set(live.state.roles_of(question)) <= set(shown.roles):
+                    behind |= await self.note_roles(ticket, live, shown.id)
         return (await self.tickets.get_newest(ticket))[0] if behind else record
+
+    async def note_roles(self, ticket: str, live: LiveRun, question_id: str) -> bool:
+        """Note in the record to which other roles a question was shown, by the log and the stream.
+
+        A worker may have died after it had published the question there. Where it was not
+        published by now, no answer can have been stored before now. Returns whether the record has
+        all of them, or more than before.
+        """
+        question = live.state.questions[question_id]
+        roles = live.state.roles_of(question)
+        if len(roles) == 1:
+            return False
+        record, _ = await self.tickets.get_newest(ticket)
+        shown = next((q for q in record.questions if q.id == question_id), None) if record else None
+        missing = set(roles) - set(shown.roles if shown else ())
+        noted = shown is not None and not missing
+        for role in missing if shown is not None else ():
+            published = PublishedQuestions(role, self._requests)
+            found = await published.find(ticket, question_id, question.asked_at - SKEW)
+            if found is not None:
+                also = ShownTo(since=found.at, seq=found.seq)
+                await self.tickets.change(
+                    ticket,
+                    partial(shown_also, question=question_id, role=role, shown=also),
+                    await self.tickets.get_newest(ticket),
+                )
+                noted = True
+        return noted
 
 
 def _is_ahead(question: Question, shown: ParkedQuestion) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,17 +13,19 @@ import pytest
 from layby import Agent, App, Approvers, NoQuorum, Role, Rung, Step, ToolContext, tool
 from layby.actors.people.answer_resolution import AnswerResolver
 from layby.actors.people.deadlines import Deadlines
+from layby.actors.people.human import Human
 from layby.actors.people.open_questions import OpenQuestions
 from layby.actors.people.question_closing import QuestionCloser
-from layby.actors.people.tickets import decode
+from layby.actors.people.tickets import ParkedRecord, Tickets, decode
 from layby.actors.people.votes import Votes
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
+from layby.bus.mailbox import Delivery
 from layby.bus.reading import every
 from layby.bus.requests import PubAck, Requests
 from layby.client.decision import verify
 from layby.runtime.entry import Voted
-from layby.runtime.errors import InvalidSetup
+from layby.runtime.errors import Interrupted, InvalidSetup
 from layby.tools.ask_developer import make_ask
 from layby.views.rows import QuestionRow
 from tests.engine import Engine, app_of, desk, until
@@ -602,6 +605,50 @@ def test_an_app_without_a_role_that_approves_calls_is_refused(approvers: Approve
 
     with pytest.raises(InvalidSetup, match=r"'pay' needs the approval of 'tax', .* no such role"):
         desk(Agent("Clerk", tools=[pay], model=Scripted()), roles=[FINANCE])
+
+
+async def test_votes_of_a_group_count_of_which_the_record_does_not_know(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reminder made the record: who published the question had died before it did."""
+    late, take = asyncio.Event(), Human.answer
+    async with engine.works(finance(one_of_each)):
+        run = await engine.start("T1")
+        await engine.question(run=run)
+        await until(lambda: _shown(engine))
+
+    def unknown(record: ParkedRecord) -> ParkedRecord:
+        [question] = record.questions
+        return msgspec.structs.replace(
+            record, questions=(msgspec.structs.replace(question, also={}),)
+        )
+
+    tickets = Tickets(Bucket(engine.wire, "parked"), 60)
+    await tickets.change("T1", unknown, await tickets.get_newest("T1"))
+
+    async def held(human: Human, delivery: Delivery) -> None:
+        if human.role == "legal" and not late.is_set():
+            raise Interrupted("its mail comes late")
+        await take(human, delivery)
+
+    monkeypatch.setattr(Human, "answer", held)
+    first, again = await vote(engine, "ada", "yes"), await vote(engine, "ada", "yes")
+    decides = await vote(engine, "dan", "yes", role="legal")
+    after, once_more = await vote(engine, "bob", "yes"), await vote(engine, "ada", "yes")
+    async with engine.works(finance(one_of_each)):
+        assert (await receipt(engine, first))["outcome"] == "counted"
+        assert (await receipt(engine, again))["outcome"] == "already_voted"
+        assert (await receipt(engine, after))["outcome"] == "already_answered"
+        assert (await receipt(engine, once_more))["outcome"] == "already_answered"
+        late.set()
+        assert (await receipt(engine, decides, role="legal"))["outcome"] == "accepted"
+        assert await engine.result(run) == {"value": True, "by": "ada, dan"}
+
+
+async def _shown(engine: Engine) -> bool:
+    """Whether the question is recorded, and its mail handled."""
+    state = await engine.wire.api("CONSUMER.INFO.RUNS.human-finance")
+    return not (state["num_pending"] or state["num_ack_pending"])
 
 
 async def test_all_groups_are_reminded_and_nobody_else_is_asked_to_vote(engine: Engine) -> None:

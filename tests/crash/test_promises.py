@@ -25,10 +25,10 @@ from layby.actors.people import (
     unserved,
 )
 from layby.actors.people import published_questions as showing
-from layby.actors.people.answer_resolution import AnswerResolver
 from layby.actors.people.human import Human
 from layby.actors.people.notices import Notices
 from layby.actors.people.notifier import Notifier
+from layby.actors.people.question_closing import QuestionCloser
 from layby.actors.people.rung_publisher import RungPublisher
 from layby.actors.people.sent_acts import SentActs
 from layby.actors.people.undelivered import GivingUp
@@ -163,6 +163,9 @@ from tests.acceptance.test_votes import (
 )
 from tests.acceptance.test_votes import (
     test_the_votes_that_were_stored_first_decide_while_a_dead_worker_holds_one as stored_first,
+)
+from tests.acceptance.test_votes import (
+    test_votes_of_a_group_count_of_which_the_record_does_not_know as unknown_group,
 )
 from tests.engine import Engine
 
@@ -392,10 +395,18 @@ async def test_an_escalated_answer_that_loses_to_a_later_one_is_seen(
         await unrecorded(engine, monkeypatch)
 
 
+async def test_a_group_that_no_record_knows_is_seen_to_be_overlooked(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QuestionCloser, "note_roles", _never)
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        await unknown_group(engine, monkeypatch)
+
+
 async def test_an_escalation_that_no_record_knows_is_seen_to_be_overlooked(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AnswerResolver, "note_escalations", _never)
+    monkeypatch.setattr(QuestionCloser, "note_roles", _never)
     with pytest.raises(AssertionError):
         await unrecorded(engine, monkeypatch)
 
