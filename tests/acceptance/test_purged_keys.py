@@ -145,7 +145,7 @@ async def test_a_purged_run_begins_again_under_a_key_that_is_there(
         assert isinstance(worker.host.log.vault, Vault)
         assert worker.host.log.vault.cached(run) is not None
         await worker.host.log.begin(run)
-        cipher = worker.host.log.vault.cached(run)
+        cipher = await worker.host.log.vault.of_run(run)
         assert cipher is not None
         assert (cipher.key.record, cipher.key.slot) not in await destroyed(engine)
 

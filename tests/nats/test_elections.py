@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from layby.bus.connection import ConnectionSettings
-from layby.bus.errors import NoLeader, PublishUnconfirmed
+from layby.bus.errors import BusError, NoLeader
 from layby.bus.opened import opened
 from layby.bus.patience import PatientApi
 from layby.bus.requests import Requests
@@ -49,8 +49,8 @@ async def _handed_over(cluster: Cluster, requests: Requests, stream: str, name: 
         leader = await cluster.leader(requests, stream)
         if leader is not None and cluster.name_of(leader) == name:
             return True
-        # Who steps down may not say so any more.
-        with contextlib.suppress(NoLeader, PublishUnconfirmed):
+        # Who steps down may not say so any more, or has done so meanwhile.
+        with contextlib.suppress(BusError):
             place = {"placement": {"preferred": name}}
             await requests.api(f"STREAM.LEADER.STEPDOWN.{stream}", place, timeout=1.0)
         return False
