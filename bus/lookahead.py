@@ -32,6 +32,8 @@ _EXPIRES = 2.0
 _LATEST = 30.0
 """Seconds without a delivery to the mailbox after which reading ahead stops."""
 _PAUSE = 0.5
+_SHORT = 4_096
+"""Bytes of a message that is kept until somebody has looked at it; longer ones are read again."""
 _NANOS = 1_000_000_000
 
 
@@ -42,6 +44,8 @@ class WaitingMessage(NamedTuple):
     seq: int
     at: float
     """When it was stored, Unix seconds by the server's clock."""
+    message: Message | None = None
+    """All of it, if it is short."""
 
 
 class Lookahead:
@@ -137,5 +141,6 @@ class Lookahead:
         meta = parse_ack_subject(msg.reply)
         if meta is not None:
             self._asked = max(0, self._asked - 1)
-            self._seen.append(WaitingMessage(msg.subject, meta.seq, meta.at))
+            message = msg if msg.size <= _SHORT else None
+            self._seen.append(WaitingMessage(msg.subject, meta.seq, meta.at, message))
             self._wake.set()

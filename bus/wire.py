@@ -75,6 +75,11 @@ class Message:
         self._headers: dict[str, str] | None = None
 
     @property
+    def size(self) -> int:
+        """The bytes of its body and its headers."""
+        return len(self.data) + len(self._block)
+
+    @property
     def status(self) -> str:
         """The status code, or an empty string for an ordinary message.
 

@@ -11,31 +11,48 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
 
 from ..bus.mailbox import FLOODED, Delivery
 
-_FEWEST, _MOST, _FIRST = 8, 64, 16
+_MOST = 64
 """Messages that are admitted together. Work that runs together is written and read together, which
 halves its cost; so the next batch is admitted when a quarter of the last is left."""
 _LEFT = 4
 _COUNTED_FOR = 0.05
 """Seconds after which a message no longer counts: it is waiting for a step, and takes no time."""
 _TICK = 0.01
-_BUSY = 0.75
-"""The share of time that the worker may be busy. The busier it is, the longer the mail of runs
-waits."""
-_LATE = 0.003
-"""Seconds that the event loop may be late, also for lack of a processor."""
 _LESS, _MORE = 0.7, 0.5
 """The factor for fewer messages when it is too busy, and how many more otherwise."""
+
+
+class Leave(NamedTuple):
+    """How much of a worker's time a flood may take."""
+
+    fewest: int
+    """Messages that are admitted together, at least."""
+    first: int
+    """The same, at the beginning."""
+    busy: float
+    """The share of time that the worker may be busy. The busier it is, the longer the mail of runs
+    waits."""
+    late: float
+    """Seconds that the event loop may be late, also for lack of a processor."""
+
+
+WANTED: Final = Leave(fewest=8, first=16, busy=0.75, late=0.003)
+"""For what starts runs, or is said to them: it is work, and to be done soon."""
+UNWANTED: Final = Leave(fewest=1, first=4, busy=0.3, late=0.001)
+"""For what nobody asked for: all others come first."""
 
 
 class Gate:
     """The gate of one mailbox: admits as many messages as leave the worker time for other work."""
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Leave = WANTED) -> None:
         self._loop = asyncio.get_running_loop()
-        self._width = float(_FIRST)
+        self._leave = leave
+        self._width = float(leave.first)
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
@@ -99,8 +116,8 @@ class Gate:
         """Widen or narrow the gate by how busy the worker was since `began`, and how late it is."""
         self._ticking = False
         passed, busy = self._loop.time() - began, time.thread_time() - worked
-        if passed > _TICK + _LATE or busy > _BUSY * passed:
-            self._width = max(float(_FEWEST), self._width * _LESS)
+        if passed > _TICK + self._leave.late or busy > self._leave.busy * passed:
+            self._width = max(float(self._leave.fewest), self._width * _LESS)
         else:
             self._width = min(float(_MOST), self._width + _MORE)
         if self._inside or self._waiting:

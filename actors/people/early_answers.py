@@ -67,10 +67,17 @@ class Found(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A waiting answer whose ticket has an open question; neither is read yet."""
+    """A waiting answer whose ticket has an open question."""
 
     seen: WaitingMessage
     ticket: str
+    record: ParkedRecord | None = None
+    """Of the ticket, where few wait; otherwise it is read once its turn has come."""
+
+    @property
+    def shrunk(self) -> Hit:
+        """What is kept of it while many wait."""
+        return Hit(self.seen._replace(message=None), self.ticket)
 
 
 class EarlyAnswers:
@@ -137,15 +144,21 @@ class EarlyAnswers:
         tickets = {each: ticket for each in seen if (ticket := self._ticket(each))}
         for ticket in set(tickets.values()):
             await self._publisher.wait_recorded(ticket, _RECORD_WAIT)
-        is_open = {
-            ticket: self._is_open(record)
-            async for ticket, record in self._tickets.each_of(set(tickets.values()))
-        }
+        by_ticket: dict[str, list[WaitingMessage]] = {}
         for each, ticket in tickets.items():
-            if is_open.get(ticket):
-                self._queue.put(Hit(each, ticket), self._responder(each))
+            by_ticket.setdefault(ticket, []).append(each)
+        hits: list[Hit] = []
+        recorded: set[str] = set()
+        async for ticket, record in self._tickets.each_of(by_ticket):
+            recorded.add(ticket)
+            if self._is_open(record):
+                kept = record if len(hits) < _PARALLEL else None
+                hits += [Hit(each, ticket, kept) for each in by_ticket[ticket]]
+        for hit in sorted(hits, key=lambda hit: hit.seen.seq):
+            room = self._queue.size < _PARALLEL
+            self._queue.put(hit if room else hit.shrunk, self._responder(hit.seen))
         self._start_queued()
-        return [each for each, ticket in tickets.items() if ticket not in is_open]
+        return [each for each, ticket in tickets.items() if ticket not in recorded]
 
     def _ticket(self, seen: WaitingMessage) -> str:
         token, _ = split_subject(self._requests.names.own(seen.subject))
@@ -206,14 +219,17 @@ class EarlyAnswers:
             ended.set_result(None)
 
     async def _read(self, hit: Hit) -> Found | None:
-        body = msgspec.json.encode({"seq": hit.seen.seq})
-        message = await self._requests.read(f"$JS.API.DIRECT.GET.{self._stream}", body)
-        record, _ = await self._tickets.get(hit.ticket)
+        message, record = hit.seen.message, hit.record
+        if message is None:
+            body = msgspec.json.encode({"seq": hit.seen.seq})
+            message = await self._requests.read(f"$JS.API.DIRECT.GET.{self._stream}", body)
+        if record is None:
+            record, _ = await self._tickets.get(hit.ticket)
         if message.status or record is None:
             return None
         headers = message.headers
         return Found(
-            subject=headers["Nats-Subject"],
+            subject=hit.seen.subject,
             seq=hit.seen.seq,
             at=hit.seen.at,
             data=message.data,
@@ -228,6 +244,8 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._by_responder: dict[str, deque[Hit]] = {}
+        self.size = 0
+        """How many wait."""
 
     def put(self, hit: Hit, responder: str) -> None:
         """Add a hit, unless too many of that responder wait."""
@@ -236,10 +254,12 @@ class FairQueue:
         waiting = self._by_responder.setdefault(responder, deque())
         if len(waiting) < _MAX_WAITING:
             waiting.append(hit)
+            self.size += 1
 
     def clear(self) -> None:
         """Drop all hits."""
         self._by_responder.clear()
+        self.size = 0
 
     def get(self) -> Hit | None:
         """The next hit of the responder that has waited longest for a turn."""
@@ -248,6 +268,7 @@ class FairQueue:
         responder, waiting = next(iter(self._by_responder.items()))
         del self._by_responder[responder]
         hit = waiting.popleft()
+        self.size -= 1
         if waiting:
             self._by_responder[responder] = waiting
         return hit

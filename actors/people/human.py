@@ -21,7 +21,7 @@ from ...runtime.act_records import Passed
 from ...runtime.ask_back_records import Replied
 from ...runtime.delivery_policy import PoisonMessage
 from ...runtime.entry import Asked, Withdrawn
-from ...runtime.gate import Gate
+from ...runtime.gate import UNWANTED, Gate
 from ...runtime.host import Host
 from ...runtime.ladder_records import Reached
 from ...runtime.mail import mail_of
@@ -92,7 +92,7 @@ class Human:
             role, host, tickets, listed=listed, notices=notices, requests=requests
         )
         self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
-        self._gate, self._acts_gate = Gate(), Gate()
+        self._gate, self._acts_gate = Gate(UNWANTED), Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
         self._receipts = Receipts(
