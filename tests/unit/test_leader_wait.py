@@ -44,7 +44,13 @@ class Store:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for a leader often."""
     monkeypatch.setattr(leader_wait, "_PAUSE", 0.001)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon."""
     monkeypatch.setattr(leader_wait, "_FOR_PEOPLE", 0.02)
 
 
@@ -56,11 +62,13 @@ async def test_it_is_stored_once_there_is_a_leader(error: BusError) -> None:
     assert api.asked <= 1, "once is enough"
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_stream_that_has_no_leader_for_long_is_not_said_to_be_missing() -> None:
     with pytest.raises(NoLeader, match="the stream EVENTS has no leader"):
         await when_led(Api(["EVENTS"]), "desk.opened", Store(*[MISSING] * 1_000))
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_where_nobody_leads_the_cluster_it_is_not_said_either() -> None:
     api = Api(NoLeader("JetStream system temporarily unavailable"))
     with pytest.raises(NoLeader, match="Nothing was stored"):
@@ -75,6 +83,7 @@ async def test_nobody_waits_for_a_stream_that_is_not_there(said: list[str] | Bus
     assert store.tries == 1
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_may_not_ask_waits_and_is_told_what_the_server_said() -> None:
     store = Store(*[MISSING] * 1_000)
     with pytest.raises(StreamMissing):
