@@ -1,8 +1,8 @@
 """Waits out the elections of a cluster. A stream that is missing looks the same for a while.
 
-Only its leader takes what is stored in a stream. Between two leaders nobody does, and the server
-says the same as of a subject that no stream covers: there are no responders. Which of the two it
-is the API tells, where one may ask it.
+Only the leader of a stream stores messages. Between two leaders the server answers "no responders",
+as it does for a subject that no stream covers. The JetStream API knows the difference, but not
+every login may ask it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, TypeVar
 from .errors import BusError, NoLeader, PermissionDenied, StreamMissing
 
 PATIENCE = 30.0
-"""Seconds after which nobody is expected to lead any more: several elections."""
+"""Seconds after which waiting for a leader is given up: several elections."""
 _FOR_PEOPLE: Final = 15.0
 """The same, where somebody waits for the end: an election takes up to 9."""
 _PAUSE = 0.2
@@ -32,7 +32,7 @@ class LeaderWait:
         self._since: float | None = None
 
     def reset(self) -> None:
-        """Begin anew: there may have been a leader meanwhile."""
+        """Start the wait again: there may have been a leader in the meantime."""
         self._since = None
 
     async def pause(self, refusal: BusError) -> None:

@@ -111,8 +111,8 @@ class Vault:
     async def of_run(self, run: str) -> Cipher | None:
         """The cipher for the data of a run; None: the run began unencrypted, and stays so.
 
-        A key that was chosen here is believed only if there is no first entry: the run may have
-        been begun by somebody else, whose key is the run's.
+        A key that was chosen here is used only if the log has no first entry. Otherwise the key of
+        that entry is the run's: another worker may have begun it.
 
         Raises:
             Erased: its key was destroyed.
@@ -183,7 +183,7 @@ class Vault:
         return opened
 
     async def _own(self, run: str) -> _Known | None:
-        """The key that the first entry of a log is sealed with; None: there is no log.
+        """The key of the first entry of a log; None: there is no log.
 
         A later message at that position is ignored: believing it would let anybody who may store
         there write the run's entries without a key.

@@ -26,7 +26,7 @@ _LESS, _MORE = 0.7, 0.5
 """The factor for fewer messages when it is too busy, and how many more otherwise."""
 
 
-class Leave(NamedTuple):
+class Share(NamedTuple):
     """How much of a worker's time a flood may take."""
 
     fewest: int
@@ -40,19 +40,19 @@ class Leave(NamedTuple):
     """Seconds that the event loop may be late, also for lack of a processor."""
 
 
-WANTED: Final = Leave(fewest=8, first=16, busy=0.75, late=0.003)
+WANTED: Final = Share(fewest=8, first=16, busy=0.75, late=0.003)
 """For what starts runs, or is said to them: it is work, and to be done soon."""
-UNWANTED: Final = Leave(fewest=1, first=4, busy=0.3, late=0.001)
+UNWANTED: Final = Share(fewest=1, first=4, busy=0.3, late=0.001)
 """For what nobody asked for: all others come first."""
 
 
 class Gate:
     """The gate of one mailbox: admits as many messages as leave the worker time for other work."""
 
-    def __init__(self, leave: Leave = WANTED) -> None:
+    def __init__(self, share: Share = WANTED) -> None:
         self._loop = asyncio.get_running_loop()
-        self._leave = leave
-        self._width = float(leave.first)
+        self._share = share
+        self._width = float(share.first)
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._ticking = False
@@ -116,8 +116,8 @@ class Gate:
         """Widen or narrow the gate by how busy the worker was since `began`, and how late it is."""
         self._ticking = False
         passed, busy = self._loop.time() - began, time.thread_time() - worked
-        if passed > _TICK + self._leave.late or busy > self._leave.busy * passed:
-            self._width = max(float(self._leave.fewest), self._width * _LESS)
+        if passed > _TICK + self._share.late or busy > self._share.busy * passed:
+            self._width = max(float(self._share.fewest), self._width * _LESS)
         else:
             self._width = min(float(_MOST), self._width + _MORE)
         if self._inside or self._waiting:

@@ -147,12 +147,12 @@ def dealt(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], turn: str) -> None:
     """Leave the proofs of other turns out."""
-    out = [
-        item
-        for item in items
-        if item.get_closest_marker("proof") and not is_in_turn(item.nodeid, turn)
-    ]
-    items[:] = [item for item in items if item not in out]
+    kept: list[pytest.Item] = []
+    out: list[pytest.Item] = []
+    for item in items:
+        is_other = item.get_closest_marker("proof") and not is_in_turn(item.nodeid, turn)
+        (out if is_other else kept).append(item)
+    items[:] = kept
     config.hook.pytest_deselected(items=out)
 
 

@@ -49,7 +49,7 @@ async def _handed_over(cluster: Cluster, requests: Requests, stream: str, name: 
         leader = await cluster.leader(requests, stream)
         if leader is not None and cluster.name_of(leader) == name:
             return True
-        # Who steps down may not say so any more, or has done so meanwhile.
+        # The leader may step down without a reply, or may have done so already.
         with contextlib.suppress(BusError):
             place = {"placement": {"preferred": name}}
             await requests.api(f"STREAM.LEADER.STEPDOWN.{stream}", place, timeout=1.0)

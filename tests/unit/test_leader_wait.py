@@ -75,7 +75,7 @@ async def test_where_nobody_leads_the_cluster_it_is_not_said_either() -> None:
         await when_led(api, "desk.opened", Store(*[MISSING] * 1_000))
 
 
-@pytest.mark.parametrize("said", [list[str](), BusError("there is no JetStream", code=503)])
+@pytest.mark.parametrize("said", [list[str](), BusError("JetStream is not enabled", code=503)])
 async def test_nobody_waits_for_a_stream_that_is_not_there(said: list[str] | BusError) -> None:
     store = Store(*[MISSING] * 1_000)
     with pytest.raises(StreamMissing):

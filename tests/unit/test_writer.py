@@ -15,7 +15,7 @@ def test_appends_have_names_of_their_own() -> None:
     assert all(op.startswith(f"{writer()}-") for op in (first, second))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_is_another_writer() -> None:
     before = writer()
