@@ -90,7 +90,7 @@ class Adopter:
         """Unblock a run that this worker fits and has not tried yet; whether it did."""
         async with self._slots:
             try:
-                live = await self._cache.caught_up(await self._cache.get(run))
+                live = await self._cache.newest(run)
                 adopted = [await self._unblock(live, *each) for each in live.state.blocked]
                 if not live.state.blocked:
                     await self._blocked.reflect(live)

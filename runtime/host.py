@@ -390,7 +390,7 @@ class Host:
 
     async def _fail(self, delivery: Delivery, reason: str) -> None:
         """End the run of a mail or an event that was given up."""
-        live = await self.cache.caught_up(await self.cache.get(delivery.run))
+        live = await self.cache.newest(delivery.run)
         # A message that the log does not hold is not mail of the run, whoever sent it.
         if live.state.frames and await is_in(self.log, live.state.tail, delivery):
             with suppress(Fenced):

@@ -342,6 +342,10 @@ class RunCache:
             await live.catch_up()
         return live
 
+    async def newest(self, run_id: str) -> LiveRun:
+        """The run, caught up with its log."""
+        return await self.caught_up(await self.get(run_id))
+
     async def get(self, run_id: str) -> LiveRun:
         """The run from memory, or loaded."""
         live = self.warm(run_id)

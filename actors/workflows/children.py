@@ -75,17 +75,14 @@ class ChildRuns:
 
     async def _reopen(self, live: LiveRun) -> None:
         """Continue a child whose parent was reopened and waits for it again."""
-        parent = await self._newest(live.state.abandoned_by)
+        parent = await self._host.cache.newest(live.state.abandoned_by)
         if live.id in parent.state.abandoned():
             return  # this worker is slow: another one has gone on with the parent
         await self._reopened(live, parent.id, f"{parent.id}@{parent.state.reopened}")
-        parent = await self._newest(parent.id)
+        parent = await self._host.cache.newest(parent.id)
         if live.id in parent.state.abandoned():  # and saw no child to end
             reason = f"its parent, run {parent.id}, no longer waits for it"
             await self.end(live.id, parent.id, parent.state.tail, reason)
-
-    async def _newest(self, run: str) -> LiveRun:
-        return await self._host.cache.caught_up(await self._host.cache.get(run))
 
     @staticmethod
     async def _reopened(live: LiveRun, parent: str, origin: str) -> None:
@@ -118,7 +115,7 @@ class ChildRuns:
         """
         origin = f"{parent}@{n}"
         try:
-            live = await self._newest(run)
+            live = await self._host.cache.newest(run)
             state = live.state
             if state.frames and not state.ended:
                 # A slow worker may still be about to end it for the parent as it was before.
