@@ -1,1 +1,1 @@
-"""Floor 1: how they talk and remember. All NATS words live here; imports nothing of Layby's."""
+"""Floor 1: messages and storage. NATS is named only here; imports nothing else of Layby."""

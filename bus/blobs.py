@@ -34,7 +34,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: str = msgspec.field(name="$blob")
     size: int
     run: str = ""
-    """The run that it belongs to; empty in logs of the release before, which did not record it."""
+    """The run that it belongs to; empty in logs of an earlier release that lacks it."""
     sealed: bool = False
     """Whether its chunks are encrypted with the key of its run, and its digest is keyed."""
 

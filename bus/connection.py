@@ -46,8 +46,8 @@ _ENCRYPT: Final = (
 )
 _CLOSE_WITHIN: Final = 2.0
 _PING_EVERY: Final = 2
-"""Seconds between two pings. A server that has stopped talking is left after two of them had no
-reply, in 4 to 6 s; a cluster needs as long to elect leaders in its place."""
+"""Seconds between two pings. A server that has stopped talking is given up after two pings without
+a reply, in 4 to 6 s; a cluster needs as long to elect leaders in its place."""
 _REMEMBERED: Final = 256
 _VIOLATION: Final = re.compile(
     r'permissions violation for (?:publish|subscription) (?:to|with reply of) "([^"]*)"',

@@ -68,7 +68,7 @@ def named(pasted: str) -> tuple[str, str]:
     """The public key of pasted credentials, and the name in them, which may be empty.
 
     Raises:
-        InvalidSettings: they are none.
+        InvalidSettings: they are not credentials.
     """
     if found := _parts(pasted):
         token, seed = found
@@ -111,7 +111,7 @@ def _demand_nkeys(settings: ConnectionSettings) -> None:
 
 
 def _public(seed: bytes) -> str | None:
-    """The public key of a user's seed; None if it is none."""
+    """The public key of a user's seed; None if it is not a seed."""
     from_seed: Callable[[bytearray], Any] = importlib.import_module("nkeys").from_seed  # optional
     try:
         pair = from_seed(bytearray(seed))

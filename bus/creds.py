@@ -15,7 +15,7 @@ class _Claims(msgspec.Struct):
 
 
 def owner(path: str) -> str | None:
-    """The name in the token of a credentials file; None where it has none, or cannot be read."""
+    """The name in the token of a credentials file; None if it has none, or cannot be read."""
     try:
         lines = Path(path).read_bytes().splitlines()
         body = lines[lines.index(_BEGIN) + 1].split(b".")[1]

@@ -17,7 +17,7 @@ STREAM = "DEAD"
 EVENT_ID = "Layby-Event-Id"
 """Header of a dead-lettered event: the id with which it starts its run.
 
-On the wire it is on events that an earlier Layby has republished."""
+Events that an earlier release republished carry it."""
 _RESERVED = ("$", "_", "layby.")
 """First characters of subjects on which the server or a worker takes commands."""
 _SHOWN = 64 * 1024
@@ -34,7 +34,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mailbox: str
     stream: str = ""
     seq: int
-    """Its sequence in the stream it came from, which may still have all of it."""
+    """Its sequence in the stream it came from, which may still hold the whole message."""
     at: float
     size: int
     body: str
@@ -52,7 +52,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OriginalMessage(NamedTuple):
-    """The message of a letter as it was; for an event, everything that its run needs."""
+    """The original message of a letter; for an event, everything that its run needs."""
 
     subject: str
     data: bytes
@@ -146,7 +146,7 @@ class DeadLetters:
         return ack.seq
 
     async def original(self, number: int) -> OriginalMessage:
-        """A letter's message as it was.
+        """The original message of a letter.
 
         Raises:
             NoSuchLetter: there is no letter with this number.

@@ -124,7 +124,7 @@ class Delivery:
             self._mailbox.released(self)
 
     async def in_progress(self, answer_to: str = "") -> None:
-        """Ask for another ack-wait; the server says that it heard on the subject `answer_to`."""
+        """Ask for another ack-wait; the server confirms it on the subject `answer_to`."""
         with suppress(BusError):
             self._mailbox.nc.send(self._msg.reply, b"+WPI", answer_to)
 

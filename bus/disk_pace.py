@@ -1,7 +1,7 @@
-"""How long a stream takes to store a message, and from how many on one write for all is quicker.
+"""How long a stream takes to store a message, and how many messages make a batch quicker.
 
-Pure: the times come from the caller. How long an acknowledgement takes says little: most of it is
-the way there and back. From one to the next it is the disk, while the server has more to do.
+Pure: the times come from the caller. The time of one acknowledgement says little, because most of
+it is the network's. The time between two is the disk's, as long as the server has more to do.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ one before it has made the files of a batch."""
 _BUSY: Final = 3
 """Unacknowledged messages with which the server is not waiting for the client."""
 _FIRST: Final = 8
-"""Messages from which on a batch is tried, before the first one was timed."""
+"""The least number of messages for a batch, until one has been timed."""
 _FEWEST: Final = 4
-"""A batch waits for the disk four times on nats-server 2.15 (counted)."""
+"""The same, at least: a batch waits for the disk four times on nats-server 2.15 (counted)."""
 _OUTAGE: Final = 0.5
 """Seconds: anything longer says nothing about the disk."""
 _EXPIRES: Final = 5.0
-"""Seconds after which the time of single messages is taken again."""
+"""Seconds after which single messages are timed again."""
 _SINGLES: Final = 1 / 32
 _BATCHES: Final = 1 / 4
 _OPTIMISM: Final = 0.995
-"""By what the time of a batch shrinks with each message that is stored without one: a batch that
+"""The factor for the time of a batch with each message that is stored without one: a batch that
 was slow for another reason must not be the last one."""
 
 
@@ -39,20 +39,20 @@ class DiskPace:
         self.is_slow = False
         """Whether batches can be worth it."""
         self.is_burst = False
-        """Whether the server has had enough to do since the last acknowledgement."""
+        """Whether the server has been busy since the last acknowledgement."""
         self._count = 0
         self._last = 0.0
         self._taken = 0.0
 
     @property
     def worth(self) -> int:
-        """From how many messages on a batch is quicker than one after another."""
+        """The least number of messages that are quicker as a batch than one after another."""
         if not self.batch or not self.single:
             return _FIRST
         return max(_FEWEST, int(self.batch / self.single) + 1)
 
     def is_stale(self, now: float) -> bool:
-        """Whether no single messages were timed for a while: the disk may be quick by now."""
+        """Whether no single message has been timed for a while: the disk may be quick by now."""
         return now - self._taken > _EXPIRES
 
     def note_single(self, sent: float, now: float, behind: int) -> None:

@@ -3,7 +3,7 @@
 LaybyError                  the base of everything that Layby raises; the other floors add to it
 ├─ InvalidDuration          the caller: a length of time that cannot be read
 └─ BusError
-   ├─ NotConnected          ours: nothing was sent, for there is no connection now
+   ├─ NotConnected          ours: nothing was sent, because there is no connection now
    ├─ InvalidTicket         the caller: a ticket id or token that cannot be written as one
    ├─ InvalidSettings       the user: connection settings that contradict or are not supported
    ├─ PermissionDenied      the operator: the server refused this subject to this user
@@ -16,16 +16,16 @@ LaybyError                  the base of everything that Layby raises; the other 
    ├─ StreamMissing         the operator: no stream covers the subject; provision first
    ├─ NoLeader              nobody: a cluster is between two leaders; ask again
    ├─ CopyLags              nobody: a copy of a stream lacks what its leader has; ask again
-   ├─ KeyMissing            the operator: no keyring here holds the key that something takes
+   ├─ KeyMissing            the operator: no keyring here holds the key that is needed
    │  └─ SecretMissing      the operator: the secrets that it names are not stored, or never were
-   ├─ Erased                nobody: the key of it was destroyed, and with that all it sealed
+   ├─ Erased                nobody: its key was destroyed, and so is all that it sealed
    ├─ Tampered              the operator: sealed bytes were changed, or moved to another place
    ├─ MissingPackage        the operator: an extra of Layby is not installed
-   ├─ ValueLost             the operator: a big value is not whole in its stream any more
+   ├─ ValueLost             the operator: a big value is no longer complete in its stream
    ├─ TopologyMismatch      the operator: a stream or consumer exists, but not as Layby needs it
-   ├─ ServerTooOld          the operator: the server lacks a feature that we stand on
+   ├─ ServerTooOld          the operator: the server lacks a feature that we rely on
    ├─ ServerUnavailable     the operator: nothing answers at the server's address
-   └─ ServerNotStarted      the user: the server of our own did not come up
+   └─ ServerNotStarted      the user: our own server did not start
       ├─ BinaryMissing      ... because there is no nats-server to run
       ├─ PortTaken          ... because its port is in use
       └─ DataFolderUnusable ... because its folder is not writable, or another server's
@@ -84,7 +84,7 @@ class LoginRefused(PermissionDenied):
 
 
 class NoSubject(BusError):
-    """Nothing can be published there: it is empty, has white space in it, or is no text."""
+    """Nothing can be published there: it is empty, has white space in it, or is not text."""
 
 
 class PayloadTooLarge(BusError):
@@ -126,11 +126,11 @@ class CopyLags(BusError):
 
 
 class KeyMissing(BusError):
-    """No keyring here holds the key that this takes. Whoever holds it can go on."""
+    """No keyring here holds the key that this needs. A process that holds it can continue."""
 
 
 class SecretMissing(KeyMissing):
-    """A record of keys, or a secret in it, is not stored: it was removed, or never there."""
+    """A record of keys, or a secret in it, is not stored: it was removed, or never existed."""
 
 
 class Erased(BusError):
@@ -149,7 +149,7 @@ class MissingPackage(BusError):
 
 
 class ValueLost(BusError):
-    """A big value that a log refers to is not whole in its stream, by its leader's word."""
+    """A big value that a log refers to is incomplete, according to its stream's leader."""
 
 
 class TopologyMismatch(BusError):
@@ -157,7 +157,7 @@ class TopologyMismatch(BusError):
 
 
 class ServerTooOld(BusError):
-    """The server lacks a feature that Layby stands on."""
+    """The server lacks a feature that Layby relies on."""
 
 
 class ServerUnavailable(BusError):
@@ -165,7 +165,7 @@ class ServerUnavailable(BusError):
 
 
 class ServerNotStarted(BusError):
-    """The server of our own did not come up; the message ends with what it logged last."""
+    """Our own server did not start; the message ends with its last log lines."""
 
 
 class BinaryMissing(ServerNotStarted):

@@ -2,7 +2,7 @@
 
 With `sync_interval: always` a stream of one copy waits for its disk at each message. An atomic
 batch (ADR-50) of any size waits four times. So while several messages wait for a slow disk, those
-that come are sent as one batch. Nothing waits for company: a batch is what has gathered while
+that come are sent as one batch. No message waits for others: a batch is what has gathered while
 earlier messages were stored, and on a quick disk there is none. A stream of several copies needs
 none: its servers write many messages at a time by themselves.
 
@@ -33,11 +33,11 @@ SETTING: Final = "LAYBY_GROUP_COMMIT"
 _LARGEST: Final = 64 * 1024
 """Bytes of a message above which it is sent singly."""
 _MOST: Final = 64
-"""Messages of a batch. The server takes 1,000 unless it is told another limit, as it should be (see
-deploy/nats-server.conf): what outsiders leave unfinished is bounded by that alone."""
+"""Messages of a batch. The server takes 1,000 unless its configuration sets a limit, as it should
+(see deploy/nats-server.conf): only that limit bounds what outsiders leave unfinished."""
 _MOST_BYTES: Final = 1024 * 1024
 _SAMPLE: Final = 8
-"""Messages that are sent singly once the time of single ones was not taken for a while."""
+"""Messages that are sent singly to time them, if none has been timed for a while."""
 _ASK_AGAIN: Final = 60.0
 """Seconds for which it is remembered whether a stream takes batches."""
 _PAUSE: Final = 1.0
@@ -81,7 +81,7 @@ class GroupCommit:
         self._is_on = is_on()
         self._asks = asks
         self._name = secrets.token_hex(8)
-        """Begins the names of its batches: the server knows those of all clients by their names."""
+        """The start of its batches' names, which must differ from those of all other clients."""
         self._numbers = itertools.count(1)
         self._waiting: list[_Message] = []
         self._singles = 0
@@ -97,8 +97,8 @@ class GroupCommit:
     ) -> PubAck:
         """Store a message, like `Requests.store`, and raise what that raises.
 
-        `key` is what it must be alone with in a batch, such as its run: the server compares an
-        expectation with what is stored, and not with what else is in the batch.
+        A batch holds at most one message with the same `key`, such as its run: the server compares
+        an expectation with what is stored, and not with what else is in the batch.
         """
         if not self._is_on:
             return await self._requests.store(subject, data, headers)
@@ -228,7 +228,7 @@ class GroupCommit:
             self._ask_at = _now() + (_ASK_AGAIN if is_final else _PAUSE)
 
     async def _send(self, group: list[_Message]) -> PubAck:
-        """Publish a batch in one turn of the event loop; the acknowledgement of its last message.
+        """Publish a batch in one turn of the event loop; return its last message's acknowledgement.
 
         Raises what `Requests.store` raises.
         """

@@ -24,7 +24,7 @@ class Api(Protocol):
 
 
 class DomainApi:
-    """The JetStream API of the same account in another domain, which a leaf node leads to."""
+    """The JetStream API of the same account in another domain, reached through a leaf node."""
 
     def __init__(self, requests: Requests, domain: str) -> None:
         self.names = requests.names

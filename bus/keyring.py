@@ -54,7 +54,7 @@ class Keyring:
     """Keys of 32 bytes by id: the first wraps new secrets, the others only unwrap old ones.
 
     Raises:
-        InvalidSettings: there is no key, or one is not 32 bytes, or an id cannot be one.
+        InvalidSettings: there is no key, or one is not 32 bytes, or an id is not valid.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Keyring:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Keyring:
-        """Keys from a file: one in a line, `2026-11:BASE64`; `#` begins a comment.
+        """Keys from a file: one per line, `2026-11:BASE64`; `#` begins a comment.
 
         It is read when the first key is needed.
         """

@@ -16,7 +16,7 @@ from .errors import BusError, NoLeader, PermissionDenied, StreamMissing
 PATIENCE = 30.0
 """Seconds after which waiting for a leader is given up: several elections."""
 _FOR_PEOPLE: Final = 15.0
-"""The same, where somebody waits for the end: an election takes up to 9."""
+"""The same if a person is waiting: an election takes up to 9."""
 _PAUSE = 0.2
 _NO_JETSTREAM = 503
 
@@ -53,34 +53,34 @@ async def when_led(api: _Api, subject: str, store: Callable[[], Awaitable[T]]) -
     """Store on a subject; while its stream has no leader, wait for one and store then.
 
     Args:
-        api: Is asked which stream covers the subject.
+        api: Knows which stream covers the subject.
         subject: The subject.
         store: Stores once. It raises StreamMissing and NoLeader only if nothing was stored.
 
     Raises:
-        NoLeader: There is none for 15 seconds; nothing is stored.
+        NoLeader: There was none for 15 seconds; nothing is stored.
         StreamMissing: No stream covers the subject.
         BusError: Whatever else `store` raises.
     """
     wait = LeaderWait(_FOR_PEOPLE)
-    meant: BusError | None = None
+    reason: BusError | None = None
     while True:
         try:
             return await store()
         except NoLeader as error:
             await wait.pause(error)
         except StreamMissing as error:
-            meant = meant or await _meant(api, subject, error)
-            await wait.pause(meant)
+            reason = reason or await _why_refused(api, subject, error)
+            await wait.pause(reason)
 
 
-async def _meant(api: _Api, subject: str, missing: StreamMissing) -> BusError:
-    """What it means that nobody takes a subject. Raises `missing` if no stream covers it."""
+async def _why_refused(api: _Api, subject: str, missing: StreamMissing) -> BusError:
+    """Why no stream takes a message now. Raises `missing` if none covers its subject."""
     covering = "of its subject"
     try:
         reply = await api.api("STREAM.NAMES", {"subject": subject})
     except PermissionDenied:
-        return missing  # who may only send may not ask
+        return missing  # a user who may only send may not ask
     except BusError as error:
         if error.code == _NO_JETSTREAM:
             raise missing from None

@@ -28,8 +28,8 @@ log = structlog.get_logger("layby.mailbox")
 
 _EXPIRES = 30.0
 _HEARTBEAT = 2.0
-"""Seconds between two signs of life of a request, at most. One that a dead leader had is renewed
-after 2.5 of them, by when a cluster may have another leader."""
+"""Seconds between two heartbeats of a request, at most. One that a dead leader had is renewed
+after 2.5 of them, when a cluster may already have another leader."""
 _RENEWALS = 3
 """How often an ack-wait is renewed while it lasts, and the least number of heartbeats in it."""
 _MISSED = 2.5
@@ -37,7 +37,7 @@ _MISSED = 2.5
 _RETRY = 0.25
 _UNSETTLED = 2.0
 """Seconds after an interruption in which ack-waits are renewed all the time. A new leader missed
-the last renewals, and soon gives to others what looks as if nobody handled it."""
+the last renewals, and soon redelivers what it believes nobody is handling."""
 _SHARE = 4
 """A mailbox requests at least a quarter of its concurrency, unless no request is open."""
 FLOODED = 128
@@ -77,7 +77,7 @@ class Mailbox:
         self._concurrency = concurrency
         self._one_at_a_time = one_at_a_time
         self.ack_wait = ack_wait
-        """Seconds after which the consumer gives what nobody renews to others."""
+        """Seconds after which the consumer redelivers a message that nobody has renewed."""
         self._heartbeat = max(0.1, min(_HEARTBEAT, ack_wait / _RENEWALS))
         self._silence = self._heartbeat * _MISSED
         """Seconds of silence after which a delivery may be old; less than the ack-wait."""
@@ -94,7 +94,7 @@ class Mailbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._pulling = False
         self._asks_at = 0.0
-        """When a full mailbox asks for a sign of life next, loop time; 0: it does not ask."""
+        """Loop time when a full mailbox next asks for a sign of life; 0: it does not ask."""
         self._answers = False
         """Whether the server answered the last request, as far as can be known."""
         self._wake = asyncio.Event()
@@ -273,11 +273,11 @@ class Mailbox:
                     await delivery.in_progress()
 
     async def _ask_if_full(self, now: float) -> None:
-        """Ask for a sign of life in place of heartbeats, which come with open requests alone."""
+        """Ask for a sign of life in place of heartbeats, which come only with open requests."""
         if self._asked or not self._held:
             self._asks_at = 0.0
         elif now >= self._asks_at:
             if not self._asks_at:
-                self._last_received = now  # nothing was to come since the last request ended
+                self._last_received = now  # nothing was expected since the last request ended
             self._asks_at = now + self._heartbeat
             await next(iter(self._held)).in_progress(self._inbox)

@@ -30,12 +30,12 @@ _SAME: Final = (
 
 
 def can_be_mirrored(source: dict[str, Any]) -> bool:
-    """Whether a stream can be: one whose messages are removed once they are handled cannot."""
+    """Whether a stream can be mirrored: not if its messages are removed once they are handled."""
     return bool(source.get("retention", "limits") == "limits")
 
 
 def mirror_of(source: dict[str, Any], api: str, replicas: int) -> dict[str, Any]:
-    """The configuration of a mirror; `api` is what the subjects of its source's API begin with."""
+    """The configuration of a mirror; `api` is the prefix of its source's API subjects."""
     own = without_server(source.get("metadata"))
     noted = {**source, "metadata": own}
     return {

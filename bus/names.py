@@ -60,7 +60,7 @@ class Names(msgspec.Struct, frozen=True):
         return f"{_BUCKET}{self.bucket(name)}"
 
     def keys(self, bucket: str, key: str) -> str:
-        """The subject of a key, or of keys with wildcards, in the bucket that Layby calls so."""
+        """The subject of a key, or of keys with wildcards, in Layby's bucket of that name."""
         return f"$KV.{self.bucket(bucket)}.{key}"
 
     def subject(self, own: str) -> str:

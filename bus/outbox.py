@@ -28,7 +28,7 @@ class Outbox:
         self._requests = requests
         self._is_on = is_on()
         self._families: Bounded[str, GroupCommit] = Bounded(_KNOWN)
-        """By family: what stores in the stream that has its subjects."""
+        """By family: the writer to the stream that has its subjects."""
         self._groups: dict[str, GroupCommit] = {}
         """By stream."""
         self._numbers = itertools.count(1)
@@ -46,10 +46,10 @@ class Outbox:
         While its stream has no leader, the message waits for one.
 
         `family` stands for `subject` and others of the same stream, a wildcard for instance; None:
-        it has none.
+        there is no such family.
 
         Raises:
-            NoLeader: there is none for 15 seconds; nothing is stored.
+            NoLeader: there was none for 15 seconds; nothing is stored.
         """
         once = partial(self._once, subject, data, headers or {}, family)
         return await when_led(self._requests, subject, once)

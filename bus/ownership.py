@@ -22,7 +22,7 @@ _RESTORING: Final = "layby.restoring"
 _TAKEOVER: Final = "take-over "
 """The start of that mark in a takeover; what is mirrored follows."""
 _TO_GO: Final = "replace"
-"""That mark on a stream that is there still, and is to make room for one of the backup."""
+"""That mark on an existing stream that one from the backup is about to replace."""
 _OF_SERVER: Final = "_nats."
 """Prefix of the metadata keys of the server."""
 _UNMARKED: Final = {
@@ -84,25 +84,25 @@ def is_marked(found: dict[str, Any], names: Names) -> bool:
 
 
 def is_anothers(found: dict[str, Any], names: Names) -> bool:
-    """Whether a stream or consumer was created for another app than the one with these names."""
+    """Whether a stream or consumer was created for an app other than the one with these names."""
     return MARK in (found.get("metadata") or {}) and not is_marked(found, names)
 
 
 def being_restored(config: dict[str, Any], backup: str = _FORM) -> dict[str, Any]:
     """The configuration of a stream with a mark that keeps workers away.
 
-    `backup`: the one that all of it was restored from. Left out: that is not done yet.
+    `backup`: the backup from which all of it was restored; left out until that is done.
     """
     return _marked(config, backup)
 
 
 def to_be_replaced(config: dict[str, Any]) -> dict[str, Any]:
-    """The same of a stream that is there, and will be removed for one of a backup."""
+    """The same for an existing stream that one from a backup is about to replace."""
     return _marked(config, _TO_GO)
 
 
 def being_taken_over(config: dict[str, Any], api: str) -> dict[str, Any]:
-    """The same in a takeover; `api` is what the subjects of the other cluster's API begin with."""
+    """The same in a takeover; `api` is the prefix of the other cluster's API subjects."""
     return _marked(config, _TAKEOVER + api)
 
 
@@ -123,7 +123,7 @@ def restored(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_being_restored(config: dict[str, Any]) -> bool:
-    """Whether a stream belongs to a backup of which not all is restored, or makes room for it."""
+    """Whether a stream belongs to an unfinished restore, or is about to be replaced by one."""
     return bool(_mark_of(config)) and not taken_over_from(config)
 
 
@@ -165,7 +165,7 @@ def _shape(subject: str) -> str:
     return "".join(word for word in subject.split(".") if word in ("*", ">")) or "none"
 
 
-def stranger(name: str, found: dict[str, Any]) -> TopologyMismatch:
+def not_created_by_layby(name: str, found: dict[str, Any]) -> TopologyMismatch:
     """Why a stream with the name of one of Layby's is not changed."""
     held = ", ".join(found.get("subjects") or ["nothing"])
     return TopologyMismatch(

@@ -16,10 +16,10 @@ class _Api(Protocol):
 
 
 class PatientApi:
-    """Asks again while nobody leads.
+    """Repeats a call while there is no leader.
 
-    A cluster elects a leader for each stream and each consumer. Whoever changes the number of
-    copies starts elections, and is refused by the next call.
+    A cluster elects a leader for each stream and each consumer. Changing the number of copies
+    starts elections, and the next call is then refused.
     """
 
     def __init__(self, requests: _Api, *, patience: float = 10.0) -> None:
@@ -31,7 +31,7 @@ class PatientApi:
         """Call `$JS.API.<verb>`.
 
         Raises:
-            NoLeader: still nobody leads after all of `patience`.
+            NoLeader: there is still no leader after all of `patience`.
             BusError: the server refused for another reason.
         """
         clock = asyncio.get_running_loop().time

@@ -46,7 +46,7 @@ class Pruning:
     async def consumers(self, topology: Topology) -> list[str]:
         """Remove the app's consumers of events, and of channels, that it no longer declares.
 
-        A line for each change.
+        Returns a line for each change.
 
         A consumer that has to read another subject is removed too, and then created again.
 
@@ -91,7 +91,7 @@ class Pruning:
     async def subjects(self, topology: Topology) -> list[str]:
         """Remove the subjects that no app declares any longer from the stream of events.
 
-        Events on them stay in the stream. A line for each change, or for each possible change.
+        Events on them stay in the stream. Returns a line for each change, or each possible change.
         """
         stream = self._names.stream(EVENTS)
         if self._mode is None:

@@ -14,12 +14,12 @@ from .wire import Message
 
 _PAGE = 256
 _MAX_BYTES = 4 * 1024 * 1024
-"""Bytes of one reply, and less than one message more. Without a limit the server sends as much as
-it buffers for a client, and disconnects a client that takes a moment to read it."""
+"""Bytes of one reply, give or take a message. Without a limit the server sends as much as it
+buffers for a client, and disconnects a client that takes a moment to read it."""
 FEW_BYTES: Final = 128 * 1024
-"""The same of what outsiders store, of which many replies may be held at the same time."""
+"""The same for what outsiders store, because many such replies may be held at once."""
 _READS = 40
-"""Reads after which a copy still lacking what its leader has is given up."""
+"""Reads after which a copy that still lags behind its leader is given up."""
 _PAUSE = 0.05
 
 
@@ -35,7 +35,7 @@ async def newest(requests: Requests, stream: str, subjects: list[str]) -> list[M
 async def each_newest(
     requests: Requests, stream: str, subjects: list[str]
 ) -> AsyncGenerator[Message]:
-    """What `newest` returns, of which a reply is held at a time. Raises BusError."""
+    """What `newest` returns, with only one reply held at a time. Raises BusError."""
     body: dict[str, object] = {"multi_last": subjects, "max_bytes": _MAX_BYTES}
     while subjects and (messages := await requests.direct_get(stream, body)):
         page = [message for message in messages if not message.status]
@@ -96,7 +96,7 @@ async def up_to(
     A copy of the stream may lag behind its leader: it is read again until it has that message.
 
     Raises:
-        CopyLags: no copy has had what the leader has for seconds.
+        CopyLags: for seconds, no copy has had what the leader has.
     """
     begin = first
     for _ in range(_READS):

@@ -1,9 +1,9 @@
-"""How long replies take here, and after which silence a request is better sent again."""
+"""How long replies take here, and how long to wait before a request is sent again."""
 
 from __future__ import annotations
 
 _SOONEST, _LATEST = 0.1, 0.5
-"""Seconds of silence after which a read is sent again first, at least and at most."""
+"""The least and the most seconds of silence before a read is first sent again."""
 _GAIN, _GAIN_OF_SPREAD = 0.125, 0.25
 _SPREADS = 4
 
@@ -11,8 +11,8 @@ _SPREADS = 4
 class ReplyTimes:
     """A smoothed time of replies and its spread, estimated as TCP does (RFC 6298).
 
-    A server that is far away or slow is not asked everything twice, and one that hangs among
-    servers that are quick is not waited for.
+    So a server that is far away or slow does not get every request twice, and nothing waits for
+    one that hangs while others are quick.
     """
 
     def __init__(self) -> None:

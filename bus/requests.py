@@ -33,7 +33,7 @@ _SWEEP = 0.1
 _LONGEST_SILENCE = 1.0
 """Seconds of silence after which a read is sent again at the latest; see `ReplyTimes`.
 While a stream has no leader, nobody replies to what only leaders answer; and a server that hangs
-may be chosen to answer other reads, several times running."""
+may be chosen to answer other reads, several times in a row."""
 _READS = ("STREAM.MSG.GET.", "STREAM.INFO.", "CONSUMER.INFO.")
 """Calls of the API that change nothing."""
 _END_OF_BATCH = "204"
@@ -103,7 +103,7 @@ class Requests:
         self.names = names or Names()
         """The names of the app's streams and subjects."""
         self.confirm_within = 5.0
-        """Seconds that `store` waits for an acknowledgement if it is not told another time."""
+        """Seconds that `store` waits for an acknowledgement unless it gets a timeout."""
         self.vault: Sealing | None = None
         """Encrypts and decrypts payloads; None: there is no keyring here."""
         self.nc = nc
@@ -127,7 +127,8 @@ class Requests:
         """Fail open requests and stop the sweeper."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})  # `await` would take our own cancellation for its
+            # A plain `await` could not tell its cancellation from ours.
+            await asyncio.wait({self._sweeper})
         self.fail_all("the connection is closing")
 
     def fail_all(self, why: str) -> None:
@@ -266,7 +267,7 @@ class Requests:
     async def api_at(
         self, prefix: str, verb: str, body: Any = None, *, within: float = 5.0
     ) -> dict[str, Any]:
-        """Like `api`, of another domain or account, whose subjects begin with `prefix`."""
+        """Like `api`, for another domain or account, whose subjects begin with `prefix`."""
         data = b"" if body is None else msgspec.json.encode(body)
         send = self.read if verb.startswith(_READS) else self.request
         msg: Message = await send(f"{prefix}{verb}", data, timeout=within)

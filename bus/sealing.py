@@ -136,7 +136,7 @@ class Sealing(Protocol):
         """Note that the first entry of a run was stored here, as `first`."""
 
     def sealed_now(self, run: str, data: bytes, place: str) -> bytes | None:
-        """What is sent and never stored, sealed if its run is; None: that is not known here now."""
+        """What is sent but never stored, sealed if its run is; None: that is not known here."""
         ...
 
     async def of_run(self, run: str) -> Cipher | None:

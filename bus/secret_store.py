@@ -158,10 +158,10 @@ class SecretStore:
         self._recent.pop(name)
 
     async def check(self) -> None:
-        """Check that the keyring holds every key in use, and note that its first key is too.
+        """Check that the keyring holds every key in use, and note that its first key is in use too.
 
         Raises:
-            KeyMissing: it cannot.
+            KeyMissing: it does not hold one.
             StreamMissing: the bucket does not exist.
         """
         primary = await self._ring.primary()

@@ -68,7 +68,7 @@ class EmbeddedServer:
 
     Args:
         data: the folder for its store, config and log; created if needed.
-        port: the port on 127.0.0.1; None takes a random free one and keeps it over restarts.
+        port: the port on 127.0.0.1; None takes a random free one and keeps it across restarts.
         sync_always: write every message to disk before acknowledging it.
         extra: more nats-server configuration, such as `authorization { ... }`.
         private: require a random password, which is in `url` and which no other user of this
@@ -299,7 +299,7 @@ class _Lock:
         deadline = _now() + _LOCK_WITHIN
         while not self._try():
             if _now() > deadline:
-                raise DataFolderUnusable(self._taken())
+                raise DataFolderUnusable(self._why_in_use())
             await asyncio.sleep(_POLL)
 
     def release(self) -> None:
@@ -328,7 +328,7 @@ class _Lock:
         self.note(f"process {os.getpid()}")
         return True
 
-    def _taken(self) -> str:
+    def _why_in_use(self) -> str:
         try:
             owner = (self._folder / "lock").read_text()
         except OSError:
@@ -340,7 +340,7 @@ class _Lock:
 
 
 def _follow_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes nats-server; bound now, as it must not import then."""
+    """What the child does before it becomes nats-server; made now, because it must not import."""
     if sys.platform != "linux":
         return None
     prctl, getppid, parent = ctypes.CDLL(None).prctl, os.getppid, os.getpid()

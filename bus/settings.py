@@ -55,7 +55,7 @@ class ConnectionSettings:
     nkey: str | None = None
     """The path of a file with an nkey seed."""
     pasted: str | None = None
-    """The text of a credentials file, or an nkey seed, where it is in no file."""
+    """The text of a credentials file, or an nkey seed, if it is not in a file."""
     cert: str | None = None
     key: str | None = None
     ca: str | None = None
@@ -74,7 +74,7 @@ class ConnectionSettings:
     """Where the login is from: `NATS_USER, NATS_PASSWORD`, `context "prod"`; empty: there is none,
     or the program gave it."""
     advice: str = field(default="", compare=False)
-    """What to do where nothing answers; empty: what `source` suggests."""
+    """What to do if nothing answers; empty: what `source` suggests."""
 
     def __post_init__(self) -> None:
         for url in self.servers:

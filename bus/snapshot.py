@@ -59,7 +59,7 @@ async def save(
         StreamMissing: the stream does not exist.
         PermissionDenied: this user may not do this.
         PublishUnconfirmed: the server stopped sending.
-        BusError: the server broke off, and says why.
+        BusError: the server broke off, with its reason.
     """
     reader = _Reader(connection, stream, file, report)
     inbox = await connection.nc.open_inbox(reader.take)

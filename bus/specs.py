@@ -35,8 +35,8 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool = False
     """It must hold exactly these subjects; otherwise missing ones are added."""
     outside: bool = False
-    """Outsiders may publish to it. It takes batches only where they are asked for, with one copy:
-    what somebody begins and never ends is in no quota, and of several copies in memory."""
+    """Outsiders may publish to it. It takes batches only on request, and only with one copy: an
+    unfinished batch counts for no quota, and with several copies it is held in memory."""
     noted: bool = False
     """Its metadata notes which app has declared which of its subjects."""
 
@@ -86,7 +86,7 @@ def filters_in(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where new consumers begin in a takeover; those that are not mentioned, with all messages."""
+    """Where new consumers begin in a takeover; others begin with the first message."""
 
     sequences: dict[str, int] = {}
     """By stream: the first message that its consumers deliver."""

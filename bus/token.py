@@ -1,4 +1,4 @@
-"""Foreign names as one subject token each: `#45 21` <-> `=2345=2021`.
+"""Writes any name as one subject token: `#45 21` <-> `=2345=2021`.
 
 A token is at once a subject token and a KV key. ASCII letters, digits, `-` and `_` stay as they
 are; every other byte of the UTF-8 form is written `=XX` in upper-case hex. Each name has exactly
@@ -17,7 +17,7 @@ from .errors import InvalidTicket
 LONGEST_TICKET: Final = 200
 """Characters in the longest ticket id."""
 LONGEST_TOKEN: Final = LONGEST_TICKET * 4 * 3
-"""Characters in the longest token: four bytes a character, three signs a byte."""
+"""Characters in the longest token: four bytes a character, each written as three."""
 
 _KEY = re.compile(r"[A-Za-z0-9_=-]+(?:\.[A-Za-z0-9_=-]+)*")
 _ODD = re.compile(rb"[^A-Za-z0-9_-]")
@@ -65,7 +65,7 @@ def is_key(text: str) -> bool:
 
 
 def check_ticket(ticket: str) -> None:
-    """Refuse what no ticket can have as its id. Raises ValueError."""
+    """Refuse a text that cannot be a ticket's id. Raises ValueError."""
     try:
         encode(ticket)
     except InvalidTicket as error:
@@ -76,14 +76,14 @@ def check_words(*texts: str) -> None:
     """Refuse a text that is neither empty nor a word; see `is_word`. Raises ValueError."""
     for text in texts:
         if text and not is_word(text):
-            raise ValueError(f"{text[:_SHOWN]!r} is no word of letters, digits, - and _")
+            raise ValueError(f"{text[:_SHOWN]!r} is not a word of letters, digits, - and _")
 
 
 def slug(name: str) -> str:
     """Write the name of an agent, role or network as the subject token of its actor.
 
     Lower-case, with `-` for spaces and `_`: "Technical Support" -> `technical-support`. Not
-    reversible: two names may share a slug, and whoever registers actors has to refuse that.
+    reversible: two names may share a slug, which must be refused where actors are registered.
 
     Raises:
         InvalidTicket: as `encode` does.

@@ -14,9 +14,9 @@ from .ownership import (
     is_marked,
     is_of_app,
     mark,
+    not_created_by_layby,
     note,
     noted_for,
-    stranger,
 )
 from .patience import PatientApi
 from .pruning import Prune, Pruning
@@ -181,7 +181,7 @@ class Provisioner:
         if found is None or found.get("max_bytes", -1) > 0:
             return []
         if not is_own(spec, found, self._names):
-            raise stranger(spec.name, found)
+            raise not_created_by_layby(spec.name, found)
         try:
             await self._requests.api(f"STREAM.UPDATE.{spec.name}", {**found, **spec.limits})
         except BusError as why:

@@ -20,7 +20,7 @@ from .sealing import Cipher, KeyName, is_sealed, key_of
 from .secret_store import BLOCK, PERSON, THREAD, Secrets, SecretStore
 
 _PREPARED = BLOCK // 2
-"""Secrets of a block that are used when the next block is made."""
+"""Secrets of a block that have been used when the next block is made."""
 _RUNS = 20_000
 """Runs whose keys a worker remembers."""
 
@@ -32,7 +32,7 @@ class _Known(NamedTuple):
     """None: the run began unencrypted."""
     until: float
     from_log: bool
-    """Whether the log has it; otherwise it was chosen here, and another may have begun the run."""
+    """Whether it is from the log; if it was chosen here, another worker may have begun the run."""
 
 
 First = Callable[[str], Awaitable[bytes | None]]
@@ -50,7 +50,7 @@ class Vault:
         self._next = BLOCK
         """The first unused secret of the block."""
         self._coming: asyncio.Task[str] | None = None
-        """The next block, asked for before this one is used up: nobody waits for it."""
+        """The next block, made before this one is used up, so that nobody waits for it."""
 
     async def check(self) -> None:
         """Check that the keyring holds the keys that the app needs. Raises KeyMissing."""
@@ -118,7 +118,7 @@ class Vault:
             Erased: its key was destroyed.
             KeyMissing: the keyring does not hold the key that wraps it.
         """
-        return (await self._own(run) or await self._chosen(run)).cipher
+        return (await self._first_key(run) or await self._chosen(run)).cipher
 
     async def _chosen(self, run: str) -> _Known:
         """The key that was chosen for a run, or is now."""
@@ -130,9 +130,9 @@ class Vault:
         return known.cipher if known is not None and known.from_log else None
 
     def sealed_now(self, run: str, data: bytes, place: str) -> bytes | None:
-        """What is sent and never stored, sealed if its run is; None: that is not known here now.
+        """What is sent but never stored, sealed if its run is; None: that is not known here.
 
-        A key that was destroyed since may seal it: nobody can keep what is sent from being read.
+        A key that has since been destroyed may seal it: what is sent may have been read anyway.
         """
         known = self._runs.peek(run)
         if known is None or not known.from_log:
@@ -162,19 +162,19 @@ class Vault:
                 self._remember(run, known.cipher, known.until, from_log=True)
             return opened
         if is_sealed(data) and (known is None or not known.from_log):
-            return await self._unknown(run, n, data, place)
-        own = await self._own(run)
+            return await self._open_with_named_key(run, n, data, place)
+        own = await self._first_key(run)
         if (own is None or own.cipher is None) and not is_sealed(data):
             return data
         raise Tampered(f"position {n} of run {run} is not sealed as its first entry is")
 
-    async def _unknown(self, run: str, n: int, data: bytes, place: str) -> bytes:
+    async def _open_with_named_key(self, run: str, n: int, data: bytes, place: str) -> bytes:
         """Decrypt position `n` with the key that it names itself: if it opens, it is the run's."""
         key = key_of(data)
         try:
             cipher, until = await self._of_run(key, run)
         except (Erased, KeyMissing):
-            own = await self._own(run)
+            own = await self._first_key(run)
             if own is None or own.cipher is None or own.cipher.key != key:
                 raise Tampered(f"position {n} of run {run} is not sealed with its key") from None
             raise
@@ -182,7 +182,7 @@ class Vault:
         self._remember(run, cipher, until, from_log=True)
         return opened
 
-    async def _own(self, run: str) -> _Known | None:
+    async def _first_key(self, run: str) -> _Known | None:
         """The key of the first entry of a log; None: there is no log.
 
         A later message at that position is ignored: believing it would let anybody who may store
@@ -198,7 +198,7 @@ class Vault:
         return self._remember(run, *found, from_log=True)
 
     async def of_thread(self, thread: str, run: str) -> Cipher:
-        """The cipher for what `run` adds to a thread: of the thread's secret and the person's."""
+        """The cipher for what `run` adds to a thread, from the thread's secret and the person's."""
         of_run = await self.of_run(run) if run else None
         record = await self.secrets.thread(thread)
         found = await self.secrets.named(record)
@@ -218,13 +218,13 @@ class Vault:
         try:
             cipher, _ = await self._cipher(key, f"thread {thread}")
         except SecretMissing:
-            if await self._never_was(key, await self.secrets.thread(thread)):
+            if await self._cannot_exist(key, await self.secrets.thread(thread)):
                 raise Tampered(f"{place} is not sealed with a key of its thread") from None
             raise
         return cipher.open(sealed, place)
 
-    async def _never_was(self, key: KeyName, record: str) -> bool:
-        """Whether a key cannot be one of `record`, which is not lost."""
+    async def _cannot_exist(self, key: KeyName, record: str) -> bool:
+        """Whether a key can never have been one of `record`, as far as that is stored."""
         if key.record != record:
             return True
         newest = await self.secrets.generation(record)
@@ -244,7 +244,7 @@ class Vault:
         while self._next >= BLOCK:
             coming = self._ask_for_block()
             await asyncio.wait([coming])
-            mine = self._coming is coming  # whoever sees it first begins it, and nobody again
+            mine = self._coming is coming  # only the first to see it starts on it
             if mine:
                 self._coming = None
             block = coming.result()
@@ -257,11 +257,11 @@ class Vault:
         return slot
 
     def _ask_for_block(self) -> asyncio.Task[str]:
-        """The making of the next block: the one under way, unless it has failed meanwhile."""
+        """The task that makes the next block: the one under way, unless it has failed."""
         coming = self._coming
         if coming is None or (coming.done() and (coming.cancelled() or coming.exception())):
             coming = asyncio.create_task(self.secrets.new_block(), name="vault.block")
-            coming.add_done_callback(_seen)
+            coming.add_done_callback(_retrieve_error)
             self._coming = coming
         return coming
 
@@ -310,8 +310,8 @@ class Vault:
         return known
 
 
-def _seen(coming: asyncio.Task[str]) -> None:
-    """Look at how it ended, which nobody may ask for."""
+def _retrieve_error(coming: asyncio.Task[str]) -> None:
+    """Retrieve the error, or asyncio logs it if nobody waits for the task."""
     if not coming.cancelled():
         coming.exception()
 

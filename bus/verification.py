@@ -8,7 +8,13 @@ from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
 from .mirroring import is_mirror
 from .names import EVENTS, Names
-from .ownership import is_being_restored, is_marked, stranger, taken_over_from, was_made_before
+from .ownership import (
+    is_being_restored,
+    is_marked,
+    not_created_by_layby,
+    taken_over_from,
+    was_made_before,
+)
 from .specs import ConsumerSpec, StreamSpec, filters_in
 
 _OVERLAP = 10065
@@ -107,7 +113,7 @@ def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
         raise _other_share(spec, found["subjects"], names)
     missing = set(spec.subjects) - set(found["subjects"])
     if missing and not is_own(spec, found, names):
-        raise stranger(spec.name, found)
+        raise not_created_by_layby(spec.name, found)
     for key in (
         "retention",
         "allow_rollup_hdrs",

@@ -42,17 +42,17 @@ class Waiter:
         """Until when it waits at most, however many replies come."""
         self.accept = accept
         self.again: Callable[[], None] | None = None
-        """Sends the request again; None: that is not to be done."""
+        """Sends the request again; None: it must not be sent again."""
         self.ask_at = 0.0
         """When to send it again."""
         self.sent_at = 0.0
         """When it was sent, until there is a reply; 0: it does not matter."""
 
     def go_on(self, now: float) -> None:
-        """Wait for more replies, of which one has come."""
+        """Allow more time, for the next of several replies."""
         self.deadline = min(max(self.deadline, now + _NEXT), self.latest)
 
     def fail(self, error: BusError) -> None:
-        """Let who waits have an error in place of a reply."""
+        """Give the caller that waits an error in place of a reply."""
         if not self.future.done():
             self.future.set_exception(error)

@@ -205,7 +205,7 @@ class Wire(Client):
         await super()._send_ping(future)
 
     async def _process_pong(self) -> None:
-        """Take a pong, even if whoever waited for it has given up: nats-py would stop reading."""
+        """Take a pong even if its waiter has given up: nats-py would stop reading."""
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()

@@ -70,11 +70,11 @@ class Activation(ReplayProgress):
         return self.cause in {1, self.state.reopened}
 
     def owns(self, owner: int) -> bool:
-        """Whether it is the mail that is handled."""
+        """Whether this handles the mail at position `owner`."""
         return owner == self.cause
 
     def enters_for_branch(self, key: str) -> bool:
-        """Once: after that, the branches have done what they can do for this mail."""
+        """True once: after that, the branches have done what they can do for this mail."""
         if key in self._partly:
             return False
         self._partly.add(key)

@@ -109,7 +109,7 @@ class ActorStep(Step):
         return watch_reentry(lambda: self._ports.warn_repeated(self.run_id, name))
 
     async def read(self, raw: Raw, wanted: Any = Any) -> Any:
-        """A value of the run's log as `wanted`, fetched if it is stored apart for its size."""
+        """A value of the run's log as `wanted`, fetched if it is too big for the log."""
         return load(await self._ports.inflate(raw), wanted)
 
     def ask_about(

@@ -10,9 +10,9 @@ from .act_records import ClaimedQuestion, Passed, Said, Verb
 from .ladder import PERSON, ROLE
 
 MOST = 256
-"""What is recorded for one question: its log has no limit otherwise."""
+"""The most that is recorded for one question, whose log has no other limit."""
 MOST_OF_ONE = 32
-"""The same of one person, who cannot use up what others may say."""
+"""The same for one person, who cannot use up what others may say."""
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -44,7 +44,7 @@ def act_of(record: Said) -> Act:
 def claim_at(acts: Iterable[Act], at: float) -> Act | None:
     """The claim that holds at a time; None: nobody has claimed the question, or it has expired.
 
-    Who passes the question on, or declines it, gives up their claim.
+    Whoever passes the question on, or declines it, gives up their claim.
     """
     held: Act | None = None
     for act in acts:
@@ -56,7 +56,7 @@ def claim_at(acts: Iterable[Act], at: float) -> Act | None:
 
 
 def why_not(acts: Sequence[Act], act: Act) -> str:
-    """Why somebody cannot say this after all that was said before; empty if they can."""
+    """Why an act cannot follow those before it; empty if it can."""
     if acts and act.seq <= acts[-1].seq:
         return "something that was said later is recorded already: say it again"
     if len(acts) >= MOST:
@@ -70,13 +70,13 @@ def why_not(acts: Sequence[Act], act: Act) -> str:
 
 
 def held_by_another(acts: Iterable[Act], act: Act) -> Act | None:
-    """The claim of somebody else that a claim meets; None: there is none."""
+    """Somebody else's claim that a claim conflicts with; None: there is none."""
     held = claim_at(acts, act.at) if act.verb == "claim" else None
     return held if held is not None and held.by != act.by else None
 
 
 def declined(acts: Iterable[Act]) -> tuple[str, ...]:
-    """Who will not answer the question: they declined it, or passed it on, and came not back."""
+    """Who will not answer the question: they declined it or passed it on, and did not return."""
     out: dict[str, None] = {}
     for act in acts:
         if act.verb == "claim":
@@ -96,7 +96,7 @@ def is_anybody_left(
     Args:
         acts: What was said.
         asked: Who was asked, `person:ada` or `role:lead`.
-        people: By role: who is in it. Of others anybody may be left.
+        people: By role: who is in it. In a role that is missing here, somebody may be left.
     """
     out = set(declined(acts))
     for each in asked:

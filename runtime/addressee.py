@@ -26,7 +26,7 @@ from .state import Frame, RunState
 
 
 class Handling(NamedTuple):
-    """A frame to enter, and the mail that is handled by that."""
+    """A frame to enter, and the mail to handle in it."""
 
     frame: Frame
     cause: int
@@ -35,7 +35,7 @@ class Handling(NamedTuple):
 def handling(state: RunState, n: int, record: Record) -> Handling | None:
     """How to handle mail `n`; None: there is nothing to do.
 
-    A blocked mail is handled by another mail, and so is a frame that is woken twice.
+    Mail that unblocks another mail, or resumes a frame, causes earlier mail to be handled.
     """
     match record:
         case Unblocked():

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from . import standing_clock
+from . import question_clock
 from .ask_back_records import AskedBack, Replied
 from .ask_backs import AskBack, Reply, awaits_reply, found, why_not
 from .entry import Record
@@ -31,7 +31,7 @@ def _asked_back(state: RunState, record: AskedBack, n: int, envelope: Envelope) 
     )
     state.asked_back[record.id] = [*state.asked_back.get(record.id, ()), asked]
     state.form = max(state.form, FORM_WITH_ASK_BACKS)
-    standing_clock.stop(state.questions[record.id], state.ladders.get(record.id), record.at)
+    question_clock.stop(state.questions[record.id], state.ladders.get(record.id), record.at)
 
 
 def _replied(state: RunState, record: Replied, n: int, envelope: Envelope) -> None:
@@ -55,7 +55,7 @@ def _replied(state: RunState, record: Replied, n: int, envelope: Envelope) -> No
         state.spent += record.spent
     if not awaits_reply(state.asked_back[record.id]):
         question = state.questions[record.id]
-        standing_clock.start(question, state.ladders.get(record.id), envelope.at)
+        question_clock.start(question, state.ladders.get(record.id), envelope.at)
 
 
 def is_void(state: RunState, record: AskedBack) -> bool:

@@ -1,4 +1,4 @@
-"""The records of people who ask back: a question to whoever asked them, and its reply."""
+"""The records of people who ask back: what they ask before they answer, and the reply."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class AskedBack(
     tag_field="k",
     tag="asked_back",
 ):
-    """Somebody asked the asker of an open question something. Mail to the actor that asked."""
+    """Somebody asked back about an open question. Mail to the actor that asked the question."""
 
     id: str
-    """The open question's."""
+    """The id of the open question."""
     role: str
     """The role on whose subject it was said."""
     by: str
@@ -48,10 +48,10 @@ class Replied(
     tag_field="k",
     tag="replied",
 ):
-    """What somebody asked back has a reply, or never gets one. Mail to the role's actor."""
+    """What somebody asked back has a reply, or will never get one. Mail to the role's actor."""
 
     id: str
-    """The open question's."""
+    """The id of the open question."""
     seq: int
     """The sequence of what was asked back."""
     kind: Replier

@@ -10,7 +10,7 @@ from .ask_back_records import Replier
 from .spent import NOTHING, Spent
 
 MOST = 10
-"""What people may ask back about one question: each of them may cost a model's response."""
+"""How often people may ask back about one question: each time may cost a model's response."""
 LONGEST = 2_000
 """Characters of what somebody asks back."""
 LONGEST_REPLY = 4_000
@@ -48,7 +48,7 @@ class AskBack(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
 
 def why_not(asked: Sequence[AskBack], seq: int) -> str:
-    """Why somebody cannot ask back after all that was asked before; empty if they can."""
+    """Why nobody can ask back after what was asked before; empty if they can."""
     if len(asked) >= MOST:
         return f"people have asked back {MOST} times about this question: answer it, or decline it"
     if asked and seq <= asked[-1].seq:
@@ -67,9 +67,9 @@ def found(asked: Iterable[AskBack], seq: int) -> AskBack | None:
 
 
 def moves_of(asked: Iterable[AskBack]) -> list[tuple[int, int]]:
-    """The positions that let a body reply, each with its owner: one reply after the other.
+    """The positions that let a body reply, each with its owner: one reply at a time.
 
-    Nothing behind the first that has no reply counts yet: whoever gives that one goes on.
+    Nothing after the first one without a reply counts yet: the handler that replies continues.
     """
     moves: list[tuple[int, int]] = []
     for each in asked:
@@ -94,7 +94,7 @@ def request_key(key: str, seq: int) -> str:
 
 
 def is_request(key: str) -> bool:
-    """Whether somebody is asked for a reply under this key."""
+    """Whether a key is one under which a person is asked for a reply."""
     _, mark, seq = key.rpartition(_MARK)
     return bool(mark) and seq.isdecimal()
 

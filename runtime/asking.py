@@ -166,13 +166,13 @@ class Asking(Replying):
             confidential: Whether the question, its context, `agent` and the texts of the form are
                 encrypted wherever they are stored for people: docs/encryption.md. Needs
                 `App(encryption=...)`.
-            to: The person that the question is meant for, `person:ada`. Others with the role see
+            to: The person for whom the question is meant, `person:ada`. Others with the role see
                 it too, and may answer it.
             remind: After how long it is published again, `["1h", "3h"]`; default: as the role
                 declares.
-            escalate: Who is asked too, and when, `[Rung("2h", to="role:lead")]`; default: as the
+            escalate: Who else is asked, and when, `[Rung("2h", to="role:lead")]`; default: as the
                 role declares.
-            urgent: Whether quiet hours hold nothing.
+            urgent: Whether to ignore quiet hours.
             quorum: How many people must choose the same: docs/people.md. Each has one vote, under
                 the name in the subject of their answer. Needs an `answer` with choices: `bool`, a
                 `Literal` or an `Enum`.
@@ -185,7 +185,7 @@ class Asking(Replying):
             explain: Who replies when somebody asks back instead of answering: a function that gets
                 an `AskBack` and returns the reply, or `role:support`, whose people are asked.
                 Default: the agent whose tool asks; in a workflow, the role `developer`.
-            clock_stops: Whether the deadline waits while something asked back has no reply;
+            clock_stops: Whether the deadline is put off while something asked back has no reply;
                 default: as the role declares.
             name: The step's name.
 

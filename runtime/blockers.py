@@ -1,4 +1,4 @@
-"""What people must fix before a run can continue: failures that block a run and never end it."""
+"""What people must fix before a run can continue: failures that block a run but do not end it."""
 
 from __future__ import annotations
 

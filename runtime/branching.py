@@ -95,7 +95,7 @@ class Branching(Body):
     def _leave_if_lost(self, losers: Sequence[Strand], began: int) -> None:
         """Leave if this handler's mail ended a branch that lost. Raises Parked.
 
-        It owns nothing behind the race. Inside a step, whose function may do something by itself
+        It owns nothing after the race. Inside a step, whose function may do something by itself
         there, nothing else would stop it.
         """
         lost = any(line.n > began and self._recorder.owns(line.owner) for line in losers)

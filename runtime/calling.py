@@ -26,7 +26,7 @@ async def call(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 
 def _is_async(fn: Callable[..., Any]) -> bool:
     if type(fn) is FunctionType and fn.__code__.co_flags & inspect.CO_COROUTINE:
-        return True  # what most are, at a tenth of the cost of asking below
+        return True  # true of most, at a tenth of the cost of the checks below
     target = getattr(fn, "func", fn)  # of a functools.partial
     call = getattr(target, "__call__", None)  # noqa: B004  an object with an async __call__
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)

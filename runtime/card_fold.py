@@ -52,7 +52,7 @@ FOLDS: dict[type[Record], Callable[[RunState, Any, int, Envelope], None]] = {
 
 
 def is_known(state: RunState, record: Notified) -> bool:
-    """Whether the log has said the same of a card before, or later, or has no such question."""
+    """Whether the log already says this of a card, or something newer, or has no such question."""
     if state.removed or record.id not in state.questions:
         return True
     card = card_in(state.cards.get(record.id, ()), record.role, record.channel, record.rung)
@@ -75,4 +75,4 @@ def _is_undelivered(state: RunState, record: Undelivered) -> bool:
 CONFLICTS: dict[type[Record], Callable[[RunState, Any], bool]] = {
     Undelivered: _is_undelivered,
 }
-"""`Notified` is no part of it: it may come after its run has ended."""
+"""Without `Notified`, which may come after its run has ended."""

@@ -10,9 +10,9 @@ SENT: Final = "sent"
 FAILED: Final = "failed"
 HELD: Final = "held"
 CardStatus = Literal["sent", "failed", "held"]
-"""Of a card: a channel has taken it; it has given up; quiet hours hold it."""
+"""What became of a card: a channel took it, or gave up; or quiet hours hold it."""
 FIRST: Final = -1
-"""In place of a rung's place: the card that is sent because the question was asked."""
+"""Instead of the place of a rung: the card that is sent because the question was asked."""
 
 
 class Notified(
@@ -34,7 +34,7 @@ class Notified(
     """The rung that it was sent for, by its place in the ladder."""
     status: CardStatus
     ref: str = ""
-    """Of one that was sent: what finds it again on its channel."""
+    """If it was sent: its reference on its channel."""
     reason: str = ""
     """Why it could not be sent."""
     until: float = 0.0

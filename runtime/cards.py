@@ -32,7 +32,7 @@ class SentCard(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         return self.status == HELD or (unserved and self.until > 0)
 
     def is_final(self, seq: int) -> bool:
-        """Whether the message `seq` does not have it sent: it was, or was given up before.
+        """Whether message `seq` no longer causes it to be sent: it was sent or given up before.
 
         A message that failed and was published again has another sequence. What no process has
         sent in time has none, and is sent when one does.
@@ -47,6 +47,6 @@ def card_in(cards: Iterable[SentCard], role: str, channel: str, rung: int) -> Se
 
 
 def first_in(cards: Iterable[SentCard], role: str, channel: str) -> str:
-    """What finds the first card on a channel; empty: it was not sent."""
+    """The reference of the first card on a channel; empty: none was sent."""
     first = card_in(cards, role, channel, FIRST)
     return first.ref if first is not None and first.status == SENT else ""

@@ -65,7 +65,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     form: dict[str, Any] | None = None
     """The JSON Schema of an answer; None: any text."""
     choices: tuple[str, ...] = ()
-    """If an answer is one of a few: all of them."""
+    """All possible answers, if there are only a few."""
     tool: str = ""
     """Of a call to approve: the tool."""
     arguments: str = ""
@@ -87,7 +87,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     kind: RungKind = "asked"
     """Why it is sent: the question was asked, or its ladder has reached a rung."""
     number: int = 0
-    """Of a reminder or escalation: the how many-th, from 1."""
+    """Of a reminder or escalation: its number, from 1."""
     to: str = ""
     """The person it is meant for, `person:ada`; empty: everybody with the role."""
     told: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ class Channel(Protocol):
         ...
 
     async def send(self, card: Card) -> str:
-        """Show a card to people; return what finds it again: an id of up to 500 characters.
+        """Show a card to people; return an id of up to 500 characters that finds it again.
 
         Raises:
             ChannelError: not now; it is tried again.
@@ -149,7 +149,7 @@ class Channel(Protocol):
         ...
 
     async def update(self, ref: str, card: Card) -> None:
-        """Show the open card that `send` returned `ref` for as it is now. Raises as `send` does."""
+        """Show the current state of an open card. Raises as `send` does, which returned `ref`."""
         ...
 
     async def close(self, ref: str, card: Card) -> None:

@@ -48,7 +48,7 @@ def choice_of(question: Closed, text: str) -> str:
     """
     try:
         return _choice(question, text)
-    except RecursionError:  # nested as deep as no form allows
+    except RecursionError:  # nested deeper than any form allows
         return ""
 
 

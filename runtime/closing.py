@@ -52,7 +52,7 @@ def is_closed(state: RunState, record: Answered | Expired) -> bool:
 
 
 def _is_put_off(question: Question, record: Expired) -> bool:
-    """Whether the deadline that has passed is no longer the question's: its clock stood."""
+    """Whether the deadline that has passed is not the question's any more: its clock stopped."""
     return 0 < record.due < question.deadline - _TOLERANCE
 
 

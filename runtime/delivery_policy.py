@@ -94,7 +94,7 @@ class DeliveryPolicy:
         key = (mailbox, delivery.stream, delivery.seq)
         if key in self._in_progress:
             # It is still being handled here: the server forgot, or the acknowledgement is late.
-            # Its handler keeps it; to hand it back would give it to a second worker.
+            # Its handler keeps it; handing it back would give it to a second worker.
             delivery.let_go()
             return
         self._in_progress.add(key)
@@ -164,7 +164,7 @@ class DeliveryPolicy:
             self._log_full(full)
             await delivery.nak(min(10.0, 0.5 * 2 ** min(delivery.num_delivered, 5)))
         elif denied := _cause(error, PermissionDenied):
-            # It works once somebody has changed the permissions; until then, try seldom.
+            # It works once somebody has changed the permissions; until then, try rarely.
             log.warning("delivery.postponed", mailbox=mailbox, error=str(denied))
             await delivery.nak(min(30.0, 0.5 * 2 ** min(delivery.num_delivered, 6)))
         else:

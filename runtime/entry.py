@@ -69,9 +69,9 @@ class Started(_Record, frozen=True, kw_only=True, gc=False, tag="started"):
     on: str = ""
     """The event's subject; empty: unknown."""
     title: str = ""
-    """What lists say that the run is about."""
+    """What the run is about, for lists."""
     labels: dict[str, str] = {}
-    """What lists filter it by, by name."""
+    """Values by name, by which lists filter it."""
 
 
 class Stepped(_Record, frozen=True, kw_only=True, gc=False, tag="step"):
@@ -149,7 +149,7 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     only: str = ""
     """The one person who may answer it; empty: whoever may answer for the role."""
     stops: bool = False
-    """Whether its clock stands while something that was asked back has no reply."""
+    """Whether its clock stops while something that was asked back has no reply."""
     about: str = ""
     """Of a request for such a reply: the id of the question that it is about."""
 
@@ -198,7 +198,7 @@ class Expired(_Record, frozen=True, kw_only=True, gc=False, tag="expired"):
 
     id: str
     due: float = 0.0
-    """The deadline, Unix seconds, where the question's clock may stand; 0: it may not."""
+    """The deadline, Unix seconds, if the question's clock may stop; 0: it may not."""
 
 
 class Slept(_Record, frozen=True, kw_only=True, gc=False, tag="slept"):

@@ -17,7 +17,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """One message of a log."""
 
     op: str
-    """Names this append, so that its writer recognises it after a lost acknowledgement."""
+    """Names this append, so that its writer recognizes it after a lost acknowledgement."""
     at: float
     """When it was written, Unix seconds by the server's clock as the writer knows it."""
     cause: int = 0

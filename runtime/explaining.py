@@ -92,7 +92,7 @@ def of_code(function: Callable[[AskBack], Any]) -> Explainer:
 
 async def reply(by: Explainer, asked: AskBack, key: str, retry: Retry) -> Explained:
     """The reply, after as many tries as `retry` allows; a failure is a reply that says so."""
-    inside = within.set(key)  # it may begin no step: only its text is kept
+    inside = within.set(key)  # it must not begin a step: only its text is kept
     try:
         return _cut(await _tried(by, asked, retry))
     finally:

@@ -1,7 +1,7 @@
-"""How old a handler's knowledge of its log may be before it looks again and then takes effect.
+"""How old a handler's knowledge of its log may be before it must look again.
 
-A process that gets no time is taken for dead like one that is cut off: another worker receives its
-mail, and both are at the same step. What is in memory then says nothing of what the other recorded.
+A process that gets no CPU time looks as dead as one that is cut off: another worker receives its
+mail, and both are at the same step. What is in memory then misses what the other has recorded.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from .errors import Interrupted
 from .run import LiveRun
 
 _RIVALRY = 0.1
-"""Seconds for which a look counts where another worker may be handling the same mail, at least."""
+"""The least seconds for which a look counts if another worker may be handling the same mail."""
 _LOOKS = 10
-"""Looks that may come too late, before one is taken as it is: without time nothing would go on."""
+"""Looks that may come too late before one counts anyway: or a starved process would never go on."""
 
 
 class Looks:
@@ -32,7 +32,7 @@ class Looks:
 
     @property
     def count_for(self) -> float:
-        """Seconds for which a look counts where another worker may be handling the same mail."""
+        """Seconds for which a look counts if another worker may be handling the same mail."""
         return _RIVALRY if self._best == float("inf") else max(_RIVALRY, 2 * self._best)
 
 
@@ -42,7 +42,8 @@ class Freshness:
     def __init__(self, delivery: Delivery, looks: Looks, *, again: bool) -> None:
         """What is known when a mail is taken, before the log is read.
 
-        Nobody else can have a mail that is delivered for the first time, for an ack-wait.
+        For the length of an ack-wait, nobody else can have a mail that is delivered for the first
+        time.
         """
         self.again = again
         """Whether the mail may have been delivered before."""

@@ -37,13 +37,13 @@ class Share(NamedTuple):
     """The share of time that the worker may be busy. The busier it is, the longer the mail of runs
     waits."""
     late: float
-    """Seconds that the event loop may be late, also for lack of a processor."""
+    """Seconds that the event loop may be late, whether it is busy or gets no CPU time."""
 
 
 WANTED: Final = Share(fewest=8, first=16, busy=0.75, late=0.003)
-"""For what starts runs, or is said to them: it is work, and to be done soon."""
+"""For messages that start runs or answer them: this is work, and should be done soon."""
 UNWANTED: Final = Share(fewest=1, first=4, busy=0.3, late=0.001)
-"""For what nobody asked for: all others come first."""
+"""For messages that nobody asked for: all others come first."""
 
 
 class Gate:

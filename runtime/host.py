@@ -57,7 +57,7 @@ from .wake_ups import rearm_wake_ups
 log = structlog.get_logger("layby.host")
 
 _REENTERING = (Unblocked, Reopened, Retried, Resumed)
-"""Mails after which a body is entered again whose wake-ups may be missing."""
+"""Mail that enters a body again, whose wake-ups may then be missing."""
 
 Tidy = Callable[[LiveRun], Awaitable[None]]
 """Removes what an ended run has left outside its log. Idempotent."""
@@ -206,7 +206,7 @@ class Host:
         fresh = Freshness(delivery, self._looks, again=again)
         if again:
             await live.catch_up()
-            live.handled[n] = False  # what a handler recorded before may be of one that died
+            live.handled[n] = False  # the handler of an earlier delivery may have died
         worker_log.log_command(live.state, record)
         check_adopter(mail, self.ports.fingerprint)
         handled = handling(live.state, n, record)
@@ -277,7 +277,7 @@ class Host:
         except Fenced as fenced:
             log.info("activation.fenced", run=live.id, actor=behaviour.address, why=str(fenced))
             if live.handled[n] and not live.state.ended:
-                # Another worker has it too, and is ahead. Given back, it would have a third rival.
+                # Another worker has it too, and is ahead. Handing it back would bring in a third.
                 delivery.let_go()
             else:
                 await delivery.nak(0.2 + random.random())  # noqa: S311  so that workers spread out

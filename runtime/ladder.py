@@ -62,7 +62,7 @@ class Ladder(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         return not 0 <= place < len(self.rungs) or bool(self.rungs[place].reached)
 
     def number_of(self, place: int) -> int:
-        """The how many-th of its kind a rung is, from 1: passes are counted apart."""
+        """The number of a rung among those of its kind, from 1; passes are counted separately."""
         kind = self.rungs[place].sort
         return sum(each.sort == kind for each in self.rungs[: place + 1])
 
@@ -75,4 +75,4 @@ class Ladder(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 NO_LADDER = Ladder()
-"""Of a question without one. Do not change it."""
+"""The ladder of a question that has none. Do not change it."""

@@ -11,8 +11,8 @@ ASKED: Final = "asked"
 REMINDER: Final = "reminder"
 ESCALATION: Final = "escalation"
 RungKind = Literal["asked", "reminder", "escalation"]
-"""Of a rung: who is on duty is found out as soon as the question is asked; those who were asked are
-reminded; somebody else is asked too."""
+"""What a rung does: it finds out who is on duty, as soon as the question is asked; it reminds those
+who were asked; or it asks somebody else too."""
 
 
 class PlannedRung(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -44,7 +44,7 @@ class Laddered(
     to: str = ""
     """The person it is meant for, `person:ada`; empty: everybody with the role."""
     urgent: bool = False
-    """Whether quiet hours hold nothing."""
+    """Whether quiet hours are ignored."""
     rungs: list[PlannedRung] = []
 
 
@@ -97,9 +97,9 @@ def told(record: _Telling) -> str:
 
 
 def named(told: list[str], kind: str, role: str, roles: Sequence[str]) -> list[str]:
-    """Who a role reads was told by name at a rung of a question that `roles` are asked.
+    """The people whom a role sees named as told, at a rung of a question to `roles`; empty: all.
 
-    The people that a rota names, or that the question is meant for, are of the first role; what the
-    others read is for all of them. An escalation names the same person to everybody.
+    A rota's people, and the person for whom the question is meant, are of the first role: the other
+    roles see no names. An escalation names the same person to everybody.
     """
     return told if kind == ESCALATION or role not in roles[1:] else []

@@ -84,15 +84,17 @@ class Ladders:
         plan = _Plan(now, asked.deadline, urgent=options.urgent)
         rungs = [PlannedRung(kind=ASKED, at=round(now, 3), rota=role.rota)] if role.rota else []
         rungs += plan.reminders(role, remind)
-        rungs += [plan.escalation(self._told(role, rung), rung) for rung in plan.in_time(escalate)]
+        rungs += [
+            plan.escalation(self._role_told(role, rung), rung) for rung in plan.in_time(escalate)
+        ]
         rungs.sort(key=lambda rung: (rung.at, rung.kind != ASKED, rung.kind == ESCALATION))
         speaks = options.urgent and bool(role.channels)  # quiet hours hold cards too
         if not (rungs or to or speaks):
             return None
         return Laddered(id=asked.id, to=to, urgent=options.urgent, rungs=rungs)
 
-    def _told(self, role: Role, rung: Rung) -> Role:
-        """The role whose quiet hours and rota hold at an escalation."""
+    def _role_told(self, role: Role, rung: Rung) -> Role:
+        """The role whose quiet hours and rota apply at an escalation."""
         return self._roles[rung.role] if rung.role else role
 
     def _check_targets(self, role: str, escalate: Iterable[Rung], whose: str) -> None:

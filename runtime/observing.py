@@ -1,6 +1,6 @@
-"""What a worker tells about its work, so that somebody can count it: the port to metrics.
+"""What a worker reports about its work, so that it can be counted: the port to metrics.
 
-Nothing is ever decided by it. An observer is called on the event loop, right after the thing has
+Nothing ever depends on it. An observer is called on the event loop, right after the thing has
 happened: it returns at once, and never raises.
 """
 
@@ -15,17 +15,17 @@ from .state import RunState
 
 Undone: TypeAlias = Literal["failed", "postponed", "dead"]
 """What became of a message that was not handled: it is tried again, because its handler failed or
-because NATS was away; or it is a dead letter."""
+because NATS was unavailable; or it is a dead letter."""
 
 
 class Observer(Protocol):
-    """Is told what happens in one worker. After a crash it may be told again, or not at all."""
+    """Gets what happens in one worker. After a crash it may get it again, or not at all."""
 
     def appended(self, state: RunState, records: Sequence[Record]) -> None:
         """These records were stored; `state` has them."""
 
     def resumed(self, state: RunState, record: Record) -> None:
-        """A run goes on with this mail."""
+        """A run continues with this mail."""
 
     def failed(self, *, final: bool) -> None:
         """A try of a step failed; `final`: it is the last."""
@@ -34,7 +34,7 @@ class Observer(Protocol):
         """A receipt was issued."""
 
     def due(self, kind: str, late: float) -> None:
-        """A timer was taken up so many seconds after its time."""
+        """A timer was handled `late` seconds after its time."""
 
     def undone(self, mailbox: str, what: Undone) -> None:
         """A message was not handled."""

@@ -8,7 +8,7 @@ from .act_records import ActRecord, Said
 from .ask_back_records import AskedBack, Replied
 
 OPENED: Final = "opened"
-"""The second word of the subjects on which it is said."""
+"""The second word of the subjects on which this is reported."""
 
 
 class OpenedQuestion(ActRecord, frozen=True, kw_only=True, gc=False, tag="opened"):
@@ -19,4 +19,4 @@ class OpenedQuestion(ActRecord, frozen=True, kw_only=True, gc=False, tag="opened
 
 
 Heard: TypeAlias = Said | AskedBack | Replied | OpenedQuestion
-"""What is heard of people about an open question, besides answers."""
+"""What people do with an open question besides answering it."""

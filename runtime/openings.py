@@ -1,7 +1,7 @@
-"""Who has looked at a question, and when: said by them, or shown by what else they did. Pure.
+"""Who has looked at a question, and when: reported, or shown by what else they did. Pure.
 
-Who answers a question, votes on it, claims it, passes it on, declines it or asks back has looked at
-it.
+Anybody who answers a question, votes on it, claims it, passes it on, declines it or asks back has
+looked at it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .state import ANSWERED, OPEN, RunState
 from .vouched import VIA
 
 MOST = 100
-"""The people of one question who are recorded: its log has no limit otherwise."""
+"""The most people who are recorded for one question, whose log has no other limit."""
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """That a person has looked at a question, and when they did first."""
+    """A person's first look at a question."""
 
     by: str
     at: float
@@ -28,7 +28,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def openings(state: RunState, question: str) -> tuple[Opening, ...]:
-    """Who has looked at a question, each person once, in the order of time."""
+    """Who has looked at a question, each person once, the first one first."""
     first: dict[str, Opening] = {}
     for each in sorted(_all(state, question), key=lambda opening: opening.at):
         if each.by:
@@ -66,5 +66,5 @@ def _all(state: RunState, question: str) -> Iterator[Opening]:
 
 
 def _channel(vouched: str) -> str:
-    """Where somebody answered, as far as it is known by what vouches for them."""
+    """Where somebody answered, as far as what vouches for them shows it."""
     return vouched if vouched in VIA else ""

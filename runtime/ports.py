@@ -153,7 +153,7 @@ class Ports:
     people: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """By role: who is in it, where the app says so."""
     stopping: frozenset[str] = frozenset()
-    """The roles whose questions' clocks stand while something asked back has no reply."""
+    """The roles whose questions' clocks stop while something asked back has no reply."""
     role_address: Callable[[str], str]
     """The address of the actor of a role."""
     retry: Retry = field(default_factory=Retry)
@@ -165,7 +165,7 @@ class Ports:
     """Whether a run's log is encrypted; None: none is."""
 
     observer: Observer = UNOBSERVED
-    """Is told what happens, to count it."""
+    """Gets what happens, to count it."""
     tracer: Tracer = UNTRACED
     """Makes spans of what is done."""
     repeated: set[str] = field(default_factory=set[str])

@@ -24,7 +24,7 @@ def zone(name: str, whose: str) -> ZoneInfo:
 
 
 class Quiet(NamedTuple):
-    """Quiet hours: half-open, by the clock on the wall."""
+    """Quiet hours in local time: the end is not part of them."""
 
     start: time
     end: time
@@ -52,7 +52,9 @@ def quiet_hours(text: str, whose: str) -> Quiet:
     """Read `22:00-07:00 Europe/Berlin`. Raises InvalidSetup."""
     found = _FORM.fullmatch(text)
     if found is None:
-        raise InvalidSetup(f"{whose}: {text!r} are no quiet hours: write 22:00-07:00 Europe/Berlin")
+        raise InvalidSetup(
+            f"{whose}: {text!r} are not quiet hours: write 22:00-07:00 Europe/Berlin"
+        )
     hours = [int(part) for part in found.groups()[:4]]
     try:
         start, end = time(hours[0], hours[1]), time(hours[2], hours[3])

@@ -20,8 +20,8 @@ class Quorum(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exclude: list[str] = []
     """Who has no vote."""
     people: dict[str, list[str]] = {}
-    """By role: who was in it when the question was asked. Of a role that is not here: anybody whom
-    the server lets answer for it."""
+    """By role: who was in it when the question was asked. In a role that is missing here: anybody
+    whom the server lets answer for it."""
     signed: list[str] = []
     """Roles whose votes must be signed."""
 
@@ -33,7 +33,7 @@ class Quorum(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Cast(Protocol):
-    """A vote, as far as counting needs."""
+    """What counting needs to know about a vote."""
 
     @property
     def by(self) -> str:
@@ -47,7 +47,7 @@ class Cast(Protocol):
 
 
 class Decided(Protocol):
-    """A question, as far as who is asked matters."""
+    """Who decides a question: what this module needs to know about it."""
 
     @property
     def role(self) -> str:
@@ -105,7 +105,7 @@ def _missing(quorum: Quorum, votes: Iterable[Cast]) -> dict[str, int]:
 
 
 def _can_seat(seats: Sequence[str], free: dict[str, set[str]]) -> bool:
-    """Whether each seat can get a person of its role, nobody two: a matching by augmentation."""
+    """Whether each seat gets a person of its role, and nobody two: matching by augmentation."""
     sits: dict[str, int] = {}
 
     def place(seat: int, tried: set[str]) -> bool:
@@ -120,7 +120,7 @@ def _can_seat(seats: Sequence[str], free: dict[str, set[str]]) -> bool:
 
 
 def standing(quorum: Quorum, votes: Collection[Cast]) -> str:
-    """How many of how many votes for one choice there are, in words."""
+    """How many of the votes that it needs a choice has, in words."""
     roles = [vote.role for vote in votes]
     parts = [
         f"{role} {min(count, roles.count(role))} of {count}"

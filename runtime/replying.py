@@ -1,9 +1,9 @@
-"""A body at an open question about which people ask back: it replies, and waits on.
+"""A body at an open question about which people ask back: it replies, and keeps waiting.
 
 What somebody asks back is mail to the actor that asked. Its handler enters the body, which reaches
-the question, replies, and is left again: nothing about the conversation changes. There is one reply
-after the other: whoever has given one goes on with what was asked back meanwhile (see `state`), so
-one handler calls a model. A reply is recorded once, whoever dies in between.
+the question, replies, and is left again: nothing about the conversation changes. Replies are given
+one at a time: the handler that gave one continues with what was asked back meanwhile (see `state`),
+so only one handler calls a model. A reply is recorded once, even if a worker dies in between.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .strand import strand
 from .vouched import SIGNATURE
 
 DEFAULT_ROLE = "developer"
-"""Who is asked for a reply where nothing says who: whoever wrote the code that asks."""
+"""Who is asked for a reply by default: those who wrote the code that asks."""
 
 
 class Replying(Body):
@@ -46,7 +46,7 @@ class Replying(Body):
                 await self._reply_to(question, asked, place, explain)
             reply = self._asked_back(question)[place].reply
             if reply is None:
-                return  # a person has not replied yet; nothing behind it counts until then
+                return  # a person has not replied yet; nothing after it counts until then
             strand.get().consume(reply.n, reply.owner)
             place += 1
 

@@ -35,7 +35,7 @@ class Role:
         keys: The public nkeys (`U...`) of each person, by name. Empty: answers need no signature.
         retired: When a key stops counting, Unix seconds; answers stored before that still count.
         remind: Seconds after which it is reminded of a question.
-        escalate: Who is asked too, and when.
+                escalate: Who else is asked, and when.
         rota: The rota that says who is on duty; empty: none.
         quiet: The hours in which it is not reminded; None: none.
         people: Who is in it, for questions that several people decide. Empty: not declared.
@@ -63,12 +63,12 @@ class Role:
             name: The role's name.
             keys: The public nkey of each person, or several: `{"ada": "UA..."}`. The names become
                 parts of subjects: letters, digits, `_` and `-`.
-            retired: Keys that are no longer used, with the time since when (ISO 8601 with an
-                offset): `{"UA...": "2026-12-01T00:00:00Z"}`. They stay in `keys`. Answers that were
-                stored before that time still count; with a key that is missing from `keys`, no
-                answer counts, recorded ones included.
+            retired: Keys that are no longer used, with the time when they were retired (ISO 8601
+                with an offset): `{"UA...": "2026-12-01T00:00:00Z"}`. They stay in `keys`. Answers
+                that were stored before that time still count; with a key that is missing from
+                `keys`, no answer counts, recorded ones included.
             remind: After how long an open question is published again: `["1h", "3h"]`.
-            escalate: Who is asked too, and after how long: `[Rung("2h", to="role:lead")]`.
+            escalate: Who else is asked, and after how long: `[Rung("2h", to="role:lead")]`.
             rota: The name of the rota that says who is on duty: see `layby rota`.
             quiet: The hours in which nobody is reminded: `22:00-07:00 Europe/Berlin`. What falls
                 into them is held until they end, unless the deadline comes first.
@@ -82,7 +82,7 @@ class Role:
 
         Raises:
             InvalidSetup: a key or name is not valid, the package `cryptography` is missing, or a
-                rung, the rota's name or the quiet hours cannot be.
+                rung, the rota's name or the quiet hours are not valid.
         """
         self.name = name
         if not _NAME.fullmatch(name):

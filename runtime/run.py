@@ -157,7 +157,7 @@ class LiveRun:
         It survives lost acknowledgements and server restarts: it reads the log to see whether the
         message is there, and tries again until the caller is cancelled. A cancelled caller can
         resume the append with the same `op`. It waits while a cluster elects a leader of the
-        stream: to give up would repeat the effect that it records. `trace` is the span in which it
+        stream: giving up would repeat the effect that it records. `trace` is the span in which it
         is written.
 
         Raises:
@@ -249,7 +249,7 @@ class LiveRun:
             pause = min(_LONGEST_PAUSE, pause * 2)
 
     async def _patiently(self, read_log: Callable[[], Awaitable[None]]) -> None:
-        """Read the log, however long there is no connection, and while its leader is elected."""
+        """Read the log, waiting for as long as it has no leader, or there is no connection."""
         pause = _FIRST_PAUSE
         while True:
             try:

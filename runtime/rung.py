@@ -16,7 +16,7 @@ Time: TypeAlias = "str | float | timedelta"
 Remind: TypeAlias = "Sequence[Time]"
 """After how long those who were asked are reminded."""
 Escalate: TypeAlias = "Sequence[Rung]"
-"""Who is asked too, and when."""
+"""Who else is asked, and when."""
 _TO = re.compile(r"role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200}")
 
 

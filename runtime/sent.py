@@ -1,6 +1,6 @@
-"""What a step sent outside, recorded beside its result, for people to read.
+"""What a step sent outside, recorded with its result, for people to read.
 
-Nothing is ever decided by it: a run without it, or with one that cannot be read, goes on as any
+Nothing ever depends on it: a run without it, or with one that cannot be read, continues like any
 other.
 """
 
@@ -37,14 +37,14 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
 
 class Sending(Protocol):
-    """Knows what a step has sent, and what that took."""
+    """Knows what a step has sent, and what that used."""
 
     async def sent(self) -> Raw:
         """What its latest try sent, as it is recorded; null: nothing."""
         ...
 
     def spent(self, result: Any) -> Spent | None:
-        """What the try took whose result is `result`; None: nothing."""
+        """What the try with this `result` used; None: nothing."""
         ...
 
 

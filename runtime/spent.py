@@ -1,6 +1,6 @@
 """What a run's models have used: tokens, and what these cost.
 
-Nothing is ever decided by it; budgets count what the steps' results say.
+Nothing ever depends on it; budgets count what the steps' results say.
 """
 
 from __future__ import annotations

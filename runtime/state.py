@@ -83,7 +83,7 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     wake_at: float = 0.0
     """When an open sleep or back-off is over, Unix seconds."""
     woken: int = 0
-    """Position of the mail that ended the last back-off, or that has the step done again."""
+    """Position of the mail that ended the last back-off, or that causes the step to run again."""
     match: dict[str, Any] = {}
     """Of an awaited event: the fields and their values."""
     seq: int = 0
@@ -193,13 +193,13 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     only: str = ""
     """The one person who may answer it; empty: whoever may answer for the role."""
     stops: bool = False
-    """Whether its clock stands while something that was asked back has no reply."""
+    """Whether its clock stops while something that was asked back has no reply."""
     stopped_at: float = 0.0
-    """Since when its clock stands, Unix seconds; 0: it runs."""
+    """Since when its clock is stopped, Unix seconds; 0: it runs."""
     lent: float = 0.0
-    """While it stands: the seconds that the deadline has been put off for that."""
+    """While it is stopped: the seconds by which the deadline has been put off for that."""
     stood: float = 0.0
-    """Seconds that it has stood before."""
+    """Seconds for which it was stopped before."""
     about: str = ""
     """Of a request for a reply: the question that it is about."""
 

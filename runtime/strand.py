@@ -20,7 +20,7 @@ class Position:
 
 
 class Bound(NamedTuple):
-    """Where the handler of one mail has to leave a step in which it may continue a branch only."""
+    """Where the handler of one mail must leave a step in which it may only continue a branch."""
 
     n: int
     """From this position on the step is continued by the handler of another mail."""

@@ -95,7 +95,7 @@ def count(question: Question, vote: Voted) -> None:
 
 
 def result(question: Decidable, votes: Sequence[Voted]) -> Result:
-    """What votes amount to, all of which count and whose last has just been added."""
+    """What votes amount to: all of them count, and the last has just been added."""
     quorum = question.quorum
     if quorum is None or not votes:
         return Result(OPEN)
@@ -119,7 +119,7 @@ def same_choice(question: Decidable, votes: Sequence[Voted], vote: Voted) -> tup
 
 
 def standing_of(question: Decidable, votes: Sequence[Voted], vote: Voted) -> str:
-    """How many of how many votes the choice of `vote` has, itself included, in words."""
+    """How many of the votes that it needs the choice of `vote` has with it, in words."""
     if question.quorum is None:
         return ""
     until = [each for each in votes if each.seq <= vote.seq]

@@ -65,7 +65,7 @@ def _always(lines: LineLogger) -> Callable[..., LineLogger]:
 
 
 def texts(**facts: str) -> Mapping[str, str]:
-    """Texts of people as facts of an event, if they are to be shown; else nothing."""
+    """Texts of people as facts of an event if they should be shown; else nothing."""
     return facts if _shows["texts"] else {}
 
 
@@ -185,7 +185,7 @@ def _shown(value: object) -> str:
 
 
 class _Completed:
-    """Adds the level, the time and, if it is to be shown, the traceback; one pass, for speed."""
+    """Adds the level, the time and, if it should be shown, the traceback; one pass, for speed."""
 
     def __init__(self, trace: Trace | None) -> None:
         self._trace = trace

@@ -1,4 +1,4 @@
-"""Which trace something belongs to, as W3C's Trace Context writes it, and what of it a run keeps.
+"""Which trace something belongs to, in the form of W3C's Trace Context, as a run keeps it.
 
 In a log it is one text: `traceparent`, and after a space `tracestate` if there is one. It comes
 from outside, so whatever is not of this form counts as no trace.
@@ -23,7 +23,7 @@ class Traced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """Which spans a frame belongs to; all empty in a run that was not traced."""
 
     origin: str = ""
-    """The span that opened the frame: its caller's, or that of whoever sent the event."""
+    """The span that opened the frame: its caller's, or that of the sender of the event."""
     first: str = ""
     """The frame's own span, of the worker that entered it first."""
     last: str = ""

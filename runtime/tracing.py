@@ -1,7 +1,7 @@
 """How a worker's work is traced: the port to OpenTelemetry.
 
-Nothing is ever decided by it, and a fault in tracing never reaches a run. Nobody traces unless
-somebody asked for it: `UNTRACED` does nothing, and costs next to nothing.
+Nothing ever depends on it, and a fault in tracing never reaches a run. Unless tracing is turned on,
+`UNTRACED` does nothing, at next to no cost.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     """A frame that a worker enters, for one mail."""
 
     state: RunState
-    """The run as it is recorded; empty if it only begins."""
+    """The run as it is recorded; empty if it is just beginning."""
     frame: Frame
     address: str
     """Of the actor whose frame it is."""

@@ -13,7 +13,7 @@ from typing import Final
 
 _CANDIDATES: Final = re.compile(
     "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for line breaks and tabs
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, except line breaks and tabs
     "\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2"
     "\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
@@ -23,7 +23,7 @@ _CANDIDATES: Final = re.compile(
     "]"
 )
 _VISIBLE: Final = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2")
-"""Signs of the Arabic and Syriac scripts: format characters by category, but visible."""
+"""Characters of the Arabic and Syriac scripts: format characters by category, but visible."""
 _ZWNJ, _ZWJ, _TEXT, _EMOJI = "\u200c", "\u200d", "\ufe0e", "\ufe0f"
 _JOINS: Final = re.compile("[\u0600-\u08ff\u0900-\u0dff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff]")
 """Scripts in which a zero-width joiner or non-joiner between two letters changes their shape."""

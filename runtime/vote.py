@@ -42,5 +42,5 @@ def votes_on(question: Question) -> tuple[Vote, ...]:
 
 
 def summary(votes: tuple[Vote, ...]) -> str:
-    """Who has voted what, in words."""
+    """Who voted for what, in words."""
     return ", ".join(f"{each.by}: {each.choice}" for each in votes) or "nobody has voted"

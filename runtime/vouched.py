@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 Vouched: TypeAlias = Literal["nats", "signature", "slack", "link", "token", "proxy", "none"]
 """Who vouches for the name on an answer."""
 Via: TypeAlias = Literal["slack", "link", "token", "proxy"]
-"""What a bridge knows somebody by whose answer it takes in."""
+"""How a bridge knows the person whose answer it passes on."""
 NATS: Final = "nats"
 """The name is part of the subject, and the server can check it against the user."""
 SIGNATURE: Final = "signature"
@@ -30,7 +30,7 @@ _WORDS: Final = {
 
 
 def word_of(vouched: str) -> str:
-    """Whose word it is that somebody answered, for people; empty: nobody's, or a signature."""
+    """What vouches for an answer's author, in words; empty: nothing, or a signature."""
     return _WORDS.get(vouched, "")
 
 

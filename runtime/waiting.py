@@ -104,8 +104,8 @@ class Waiting(Body):
     ) -> Coroutine[Any, Any, Any]:
         """Wait for the first event on `subject` that matches; return it as JSON.
 
-        Only events count that were stored after the event that began the run, and that no wait
-        consumed which was over before this one began.
+        An event counts only if it was stored after the one that began the run, and was not consumed
+        by a wait that ended before this one began.
 
         Args:
             subject: One of the app's `events` or triggers.

@@ -1,4 +1,4 @@
-"""What this process is called in the logs of runs, and its appends.
+"""The name of this process, and those of its appends, in the logs of runs.
 
 A process that is forked from another is another writer: it must not take the other's appends for
 its own. So it gets a name of its own when it is forked.
@@ -27,7 +27,7 @@ _THIS = _Writer()
 
 
 def writer() -> str:
-    """What names this process in the logs of runs: see `Envelope.writer`."""
+    """The name of this process in the logs of runs: see `Envelope.writer`."""
     return _THIS.name
 
 

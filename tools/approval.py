@@ -138,7 +138,7 @@ def _digest(text: str) -> str:
 
 
 def question(tool: Approvable, agent: str, full: Mapping[str, Any], problem: str = "") -> str:
-    """The question in one line, below the `problem` with the answer before, if there was one."""
+    """The question in one line, below the `problem` with the previous answer, if there is one."""
     shown = ", ".join(f"{name}={_short(value)}" for name, value in _plain(full).items())
     ask = f"May {agent} call {tool.name}({shown})?"
     return f"{problem}\n{ask}" if problem else ask

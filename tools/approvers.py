@@ -58,8 +58,8 @@ class Approvers:
         return options.checked() or Quorum(number=1)
 
 
-class Held(Protocol):
-    """A tool, as far as its approval matters."""
+class NeedsApproval(Protocol):
+    """A tool, as far as approvals are concerned."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Held(Protocol):
         ...
 
 
-def check_roles(tools: Iterable[Held], roles: Collection[str], app: str) -> None:
+def check_roles(tools: Iterable[NeedsApproval], roles: Collection[str], app: str) -> None:
     """Check that the app has every role whose people approve calls together. Raises InvalidSetup.
 
     What a function returns is checked when a call needs it.

@@ -167,7 +167,7 @@ class McpServer:
         return self._only is None or tool in self._only
 
     async def _open(self) -> Link:
-        """The connection; a new one where it was lost or belongs to another event loop."""
+        """The connection; a new one if it was lost or belongs to another event loop."""
         if self._link is not None and self._link.usable:
             return self._link
         if self._opening is None or not _of_this_loop(self._opening):

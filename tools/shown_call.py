@@ -1,6 +1,6 @@
 """A call to approve, read back from the text in which people are shown it. Pure.
 
-Arguments are what they seem only if they are the same when they are written out again: nothing in a
+Arguments that are read back count only if writing them again gives the same text, so nothing in a
 description or in an argument can pose as an argument.
 """
 
@@ -17,15 +17,15 @@ _CHANGED: Final = "shown below as a change"
 
 
 class ShownCall(NamedTuple):
-    """A call to approve, as far as its question says."""
+    """A call to approve, as far as its question describes it."""
 
     tool: str
-    """What is called; empty if that is not known."""
+    """Its name; empty if it is not known."""
     about: str
     """What the tool does."""
     arguments: dict[str, Any] | None
-    """Exactly what it is called with; None if that cannot be told apart for certain, and the
-    question's context then shows it."""
+    """Exactly the arguments; None if they cannot be read back for certain. The question's context
+    then shows them."""
 
 
 def shown_call(
@@ -37,10 +37,10 @@ def shown_call(
         question: The question.
         context: The question's context.
         digest: Of the call and the question.
-        sent: The arguments as the agent gave them: texts of several lines are only there.
+        sent: The arguments as the agent gave them; texts of several lines are found only here.
     """
     tail = context.rfind(f"\ndigest: {digest}\n")
-    found = _exact(context, tail, sent or {})
+    found = _find_arguments(context, tail, sent or {})
     tool, _, about = (context[: found[0]] if found else "").rstrip("\n").partition(": ")
     return ShownCall(tool or _named(question), about, found[1] if found else None)
 
@@ -51,13 +51,15 @@ def _named(question: str) -> str:
     return after.partition("(")[0]
 
 
-def _exact(context: str, tail: int, sent: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | None:
+def _find_arguments(
+    context: str, tail: int, sent: Mapping[str, Any]
+) -> tuple[int, dict[str, Any]] | None:
     """Where the arguments begin, and what they are."""
     at = context.find(_BEGIN)
     while 0 <= at < tail:
         if at == 0 or context[at - 1] == "\n":
             shown = _object_at(context, at + len(_BEGIN) - 1)
-            for each in (shown, _whole(shown, sent)):
+            for each in (shown, _with_texts(shown, sent)):
                 if each and arguments_text(each) == context[at:tail]:
                     return at, each
             if not shown and context[at:tail] == arguments_text({}):
@@ -66,7 +68,7 @@ def _exact(context: str, tail: int, sent: Mapping[str, Any]) -> tuple[int, dict[
     return None
 
 
-def _whole(shown: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+def _with_texts(shown: dict[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments with the texts that are shown below them, as the agent gave them."""
     return {
         name: sent[name]

@@ -191,10 +191,10 @@ def tool(
         approval_timeout: How long they have; default: the app's `ask_timeout`. Silence denies.
         approval_accept: Which approvals count, by what vouches for the person: see `step.ask`.
             Default: all; for a role with keys, signed ones.
-        approval_to: The person that the approval is asked of: see `to` of `step.ask`.
-        approval_remind: After how long it is asked for again: see `remind` of `step.ask`.
-        approval_escalate: Who is asked for it too, and when: see `escalate` of `step.ask`.
-        approval_urgent: Whether quiet hours hold nothing.
+        approval_to: The person who is asked to approve: see `to` of `step.ask`.
+        approval_remind: When reminders are sent: see `remind` of `step.ask`.
+        approval_escalate: Who else is asked, and when: see `escalate` of `step.ask`.
+        approval_urgent: Whether to ignore quiet hours.
         confidential: Whether questions to people about its calls, for an approval or about a
             failure, are encrypted wherever they are shown: docs/encryption.md. Needs
             `App(encryption=...)`. It does not cover questions that the function itself asks.

@@ -11,8 +11,8 @@ from ...runtime.due_handler import LAGS
 from ...runtime.entry import Expired
 from ...runtime.host import Host
 from ...runtime.ports import Due
+from ...runtime.question_clock import TOLERANCE
 from ...runtime.run import LiveRun
-from ...runtime.standing_clock import TOLERANCE
 from ...runtime.state import OPEN, Question, RunState
 from .act_taking import Acts
 from .answer_resolution import AnswerResolver, NotYet, retry_delay

@@ -24,8 +24,8 @@ from ...runtime.errors import Fenced
 from ...runtime.ladder import NO_LADDER, PERSON, LadderRung
 from ...runtime.ladder_records import ESCALATION, REMINDER, Reached
 from ...runtime.ports import Due
+from ...runtime.question_clock import TOLERANCE
 from ...runtime.run import LiveRun
-from ...runtime.standing_clock import TOLERANCE
 from ...runtime.state import OPEN, Question, RunState
 from ..kinds import human_address
 from .duty import Duties

@@ -7,7 +7,7 @@ from typing import Any
 
 from layby.actors.people import act_decision
 from layby.actors.people.opening import Openings
-from layby.runtime import ask_back_fold, conflicts, openings, standing_clock
+from layby.runtime import ask_back_fold, conflicts, openings, question_clock
 from layby.runtime.ask_back_records import Replied
 from layby.runtime.replying import Replying
 
@@ -74,12 +74,12 @@ def first_replied_to_alone() -> None:
 
 def clock_runs_on() -> None:
     """Let the deadline stay where it was while something asked back has no reply."""
-    replace(standing_clock, "stop", lambda _: _unknown)
+    replace(question_clock, "stop", lambda _: _unknown)
 
 
 def clock_stands_for_ever() -> None:
     """Let the clock stand on once everything asked back has a reply."""
-    replace(standing_clock, "start", lambda _: _unknown)
+    replace(question_clock, "start", lambda _: _unknown)
 
 
 def opened_twice() -> None:

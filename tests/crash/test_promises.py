@@ -48,7 +48,7 @@ from layby.runtime import (
     ask_on_failure,
     conflicts,
     openings,
-    standing_clock,
+    question_clock,
     tally,
 )
 from layby.runtime.acts import Act
@@ -278,8 +278,8 @@ def _in_no_thread(step: WorkflowStep, key: str, thread: str, *more: Any) -> Any:
         (rungs, "claim_at", _never_expires, expired_claim),
         (acts, "is_anybody_left", _somebody, all_declined),
         (openings, "people", _nobody, opened_once),
-        (standing_clock, "stop", _unknown, stands),
-        (standing_clock, "start", _unknown, starts_again),
+        (question_clock, "stop", _unknown, stands),
+        (question_clock, "start", _unknown, starts_again),
         (loop, "replies_in", _no_usage, beside),
         (Replying, "_withdraw_requests", _none, asked_no_longer),
     ],

@@ -1,9 +1,9 @@
-"""The clock of a question that stands while something asked back has no reply. Pure.
+"""The clock of a question, which stops while something asked back has no reply. Pure.
 
-The deadline and the rungs of the question are always those that hold as far as the log says: while
-the clock stands, the latest possible; after the reply, later by as long as it stood. In all it
-stands no longer than the question was given to begin with, so that an asker who never replies
-cannot keep it open for ever.
+The question's deadline and rungs follow from the log at any time: while the clock is stopped, they
+are the latest possible; after the reply, they are later by as long as it was stopped. In total it
+stops for no longer than the question was given to begin with, so that an asker who never replies
+cannot keep it open forever.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def given(question: Question) -> float:
 
 
 def stop(question: Question, ladder: Ladder | None, at: float) -> None:
-    """Let the clock stand since `at` (Unix seconds), if it does so for this question."""
+    """Stop the clock at `at` (Unix seconds), if that applies to this question."""
     if not question.stops or question.stopped_at:
         return
     left = max(0.0, given(question) - question.stood)
@@ -30,7 +30,7 @@ def stop(question: Question, ladder: Ladder | None, at: float) -> None:
 
 
 def start(question: Question, ladder: Ladder | None, at: float) -> None:
-    """Let the clock run again from `at` (Unix seconds), if it stands."""
+    """Let the clock run again from `at` (Unix seconds), if it is stopped."""
     if not question.stopped_at:
         return
     took = min(max(0.0, at - question.stopped_at), question.lent)
