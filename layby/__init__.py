@@ -1,6 +1,6 @@
 """Durable networks of AI agents on NATS that pull over and wait for a human.
 
-Lists what users import, and loads the module of a name when the name is first used, so that
+Lists what users import, and loads a name's module when the name is first used, so that
 `import layby` and the `layby` command start fast.
 """
 

@@ -87,7 +87,7 @@ class App:
             events: Subjects of events that workflows wait for with `step.wait_for_event`.
             ask_timeout: How long a person has to answer unless a call or tool says otherwise.
             max_questions: How many questions one run may ask; one more is refused.
-            retry: How steps are tried again unless they say otherwise.
+            retry: How failed steps are retried unless they say otherwise.
             keep: How long a closed question is remembered, for the receipts of late answers.
             retention: How long a run is kept once it has ended; its log, its big values and what is
                 left of its questions are then removed by the workers. Default: until you purge.
@@ -103,19 +103,19 @@ class App:
             log_streams: How many streams share the logs of runs: 1, 2, 4, 8 or 16. Use more than
                 one if a stream's leader, or its disk, is the limit. Chosen when an account
                 is first provisioned, and fixed from then on.
-            prefix: Sets everything that Layby creates for this app apart from that of other apps
-                in the account: with `shop`, streams such as `SHOP_RUNS`, buckets such as
+            prefix: Keeps everything that Layby creates for this app apart from other apps in the
+                account: with `shop`, streams such as `SHOP_RUNS`, buckets such as
                 `SHOP_parked` and subjects such as `shop.developer.response.T1`. Subjects of events
                 stay as they are. Name it to clients and commands too (`LAYBY_PREFIX`). Changed
                 later, it names a new app that knows nothing of the runs of the old one.
-            streams: Subjects of events that are in streams which Layby did not create, with the
-                names of these: `{"orders.paid": "CORP"}`. Layby reads such a stream, through
-                consumers of its own, and changes nothing of it.
+            streams: Subjects of events that are in streams Layby did not create, with the names of
+                those streams: `{"orders.paid": "CORP"}`. Layby reads such a stream, through
+                consumers of its own, and changes nothing in it.
             encryption: A `Keyring`, or a `KeyService` of your own, under which the logs of runs,
                 their parked state, big values, threads and the free text of lists are encrypted.
                 Runs that began without it stay as they are. Without its keys the data is lost.
-            redact: Gets what an exception of your code says, and returns what may be recorded,
-                logged and shown of it. The values of environment variables such as `*_KEY`,
+            redact: Gets the message of an exception from your code, and returns what of it may be
+                recorded, logged and shown. The values of environment variables such as `*_KEY`,
                 `*_TOKEN` and `*_PASSWORD`, and logins in URLs, are replaced before that.
 
         Raises:
@@ -192,8 +192,8 @@ class App:
             key: The event's field that is the ticket, or a path to it, `data.ticketId`.
             name: The workflow's name; default: the function's.
             version: What the run's log records of this code; default: a digest of its source.
-                Declared again under the same name with another version, the last is for new runs
-                and the others for runs that began in them.
+                If it is declared again under the same name with another version, the last one is
+                for new runs and the others are for runs that began in them.
             on_failure: What is done when a run fails. `ask`: a person with the role `developer` is
                 asked, for 4 h, whether to retry it at the step that failed, to edit its event, to
                 end it with a value, or to fail; silence fails. An `AskOnFailure` names another role

@@ -113,7 +113,7 @@ class CommandOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     error: str = ""
     """The kind of refusal, `RunOver` for instance."""
     again: bool = False
-    """It was delivered before: what a worker had done that died with it is not in `result`."""
+    """It was delivered before: what a worker that died had done is not in `result`."""
     result: dict[str, Any] = {}
     """What was done, by verb."""
 

@@ -158,7 +158,7 @@ class QuestionExpired(Event, frozen=True, kw_only=True, tag="question.expired"):
 
 
 class QuestionOnDuty(Event, frozen=True, kw_only=True, tag="question.on_duty"):
-    """It was found out who is on duty for a question."""
+    """The rota said who is on duty for a question."""
 
     question_id: str
     told: tuple[str, ...] = ()
@@ -188,9 +188,9 @@ class QuestionEscalated(Event, frozen=True, kw_only=True, tag="question.escalate
     to: str
     """Who: `role:lead` or `person:cto`."""
     told: tuple[str, ...] = ()
-    """Who of them is told, by name; empty: everybody with the role."""
+    """Which of them are told, by name; empty: everybody with the role."""
     nobody: bool = False
-    """Whether nobody of them is on duty."""
+    """Whether none of them is on duty."""
     early: bool = False
     """Whether it was before its time, because nobody was on duty, or nobody asked would answer."""
 
@@ -212,9 +212,9 @@ class QuestionPassed(Event, frozen=True, kw_only=True, tag="question.passed"):
     to: str
     """Who is asked: `role:lead` or `person:bob`."""
     told: tuple[str, ...] = ()
-    """Who of them is told, by name; empty: everybody with the role."""
+    """Which of them are told, by name; empty: everybody with the role."""
     nobody: bool = False
-    """Whether nobody of them is on duty."""
+    """Whether none of them is on duty."""
 
 
 class QuestionDeclined(Event, frozen=True, kw_only=True, tag="question.declined"):

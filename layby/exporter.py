@@ -32,7 +32,7 @@ _WITHIN: Final = 8.0
 """Seconds that a scrape waits for a reading; Prometheus gives up after ten."""
 
 
-class _Asked(Collector):
+class _ReadOnScrape(Collector):
     """Has the streams read when Prometheus asks, which it does in a thread of its own."""
 
     def __init__(self, streams: Streams) -> None:
@@ -67,7 +67,7 @@ async def exporting(
 
     Raises:
         MetricsPortTaken: the port cannot be used.
-        ServerUnavailable: no server of NATS answers.
+        ServerUnavailable: no NATS server answers.
     """
     registry, probe = new_registry(), Probe()
     async with _kept(probe.keep(lambda _: None)):
@@ -80,7 +80,7 @@ async def exporting(
             ):
                 await clock.sync(bus.requests)
                 streams = Streams(StreamReader(bus.requests, catalogue, workers))
-                registry.register(_Asked(streams))
+                registry.register(_ReadOnScrape(streams))
                 probe.checks[:] = [
                     lambda: "" if bus.connection.nc.is_connected else "it is not connected to NATS",
                     lambda: "" if catalogue.progress.live else "it has not read all lists yet",

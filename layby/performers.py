@@ -1,4 +1,4 @@
-"""The actors of an app that take mail beside its workflows and people: networks and agents."""
+"""The actors that take mail besides an app's workflows and people: networks and agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events about what becomes of a question beside its answers; `events` has all of them."""
+"""Events about a question other than its answers; `events` has all of them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Service(msgspec.Struct, frozen=True):
     published on `subject` is mapped to this."""
 
     @property
-    def asked(self) -> str:
+    def requested(self) -> str:
         """The subject that permissions have to allow: they are checked after the mapping."""
         return self.local or self.subject
 

@@ -23,7 +23,7 @@ def accounts(wall: Wall, staff: Staff, command: str) -> str:
     Args:
         wall: What may be done.
         staff: Who gets a login.
-        command: What writes this file again, for its head.
+        command: The command that writes this file, to be named at its top.
     """
     logins, accounts = wall.logins(staff), wall.accounts()
     lines = [*_head(_ACCOUNTS, command), "accounts {"]
@@ -39,7 +39,7 @@ def one_account(wall: Wall, staff: Staff, command: str) -> str:
     Args:
         wall: What may be done.
         staff: Who gets a login.
-        command: What writes this file again, for its head.
+        command: The command that writes this file, to be named at its top.
     """
     lines = [*_head(_ONE_ACCOUNT, command), "authorization {", "  timeout: 2", "  users: ["]
     for login in msgspec.structs.replace(wall, own_trail=False).logins(staff):

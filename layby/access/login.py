@@ -90,7 +90,7 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
         names += [*(each.name for each in self.bridges), *self.notifiers]
         names += [*self.observers, *self.operators]
         saving = [*self.backups, *self.restorers, *(each.name for each in self.links)]
-        names += [*saving, *map(of_trail, saving)]
+        names += [*saving, *map(trail_login, saving)]
         for name in names:
             if not is_word(name):
                 raise InvalidSettings(f"login {name!r}: use letters, digits, _ and -")
@@ -104,6 +104,6 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
                 )
 
 
-def of_trail(name: str) -> str:
-    """The name of a login's other half, in the account of the audit trail."""
+def trail_login(name: str) -> str:
+    """The name of a login's second half, in the account of the audit trail."""
     return f"{name}-trail"

@@ -29,7 +29,7 @@ from .login import (
     Login,
     Person,
     Staff,
-    of_trail,
+    trail_login,
 )
 from .nkey import ACCOUNT, OPERATOR, USER, Key
 from .wall import Wall
@@ -38,7 +38,7 @@ _BOOK: Final = "logins.json"
 _SYSTEM: Final = "SYS"
 _OPERATOR: Final = "operator"
 Half = Literal["backup", "restorer", "link"]
-"""What has a login in the account of the streams, and one in that of the audit trail."""
+"""The kinds with two logins: one in the account of the streams, one in the trail's."""
 Kind = Literal["sender", "person", "bridge", "notifier", "observer", "operator", Half]
 _ACCOUNTS: Final[dict[str, str]] = {
     "sender": SENDERS,
@@ -117,7 +117,7 @@ class Registry:
         for login in wall.logins(staff):
             roles = next((each.roles for each in staff.people if each.name == login.name), ())
             via = next((each.via for each in staff.bridges if each.name == login.name), ())
-            half, domain = _half_of(staff, login)
+            half, domain = _kind_and_domain(staff, login)
             registry._issue(login, roles, via, half, domain)
         registry._write_config()
         return registry
@@ -178,8 +178,8 @@ class Registry:
         if entry is None:
             known = ", ".join(sorted(self._book.logins)) or "nobody"
             raise InvalidSettings(f"{name} has no login; these have: {known}.")
-        if entry.half and of_trail(name) in self._book.logins:
-            self.revoke(of_trail(name))
+        if entry.half and trail_login(name) in self._book.logins:
+            self.revoke(trail_login(name))
         # A token made in this very second must be void too; a later one has another key.
         self._book.revoked.setdefault(entry.account, {})[entry.public] = int(time.time()) + 1
         _save(self.folder, self._book)
@@ -283,7 +283,7 @@ class Registry:
     def _login(self, entry: _Entry, name: str) -> Login:
         wall = self._book.wall
         if entry.half:
-            halves = self._halves(entry.half, _whole(name, entry.account), entry.domain)
+            halves = self._halves(entry.half, _without_trail(name, entry.account), entry.domain)
             return next(each for each in halves if each.account == entry.account)
         if entry.account == LAYBY:
             inside = (login for login in wall.inside() if login.name == name)
@@ -345,14 +345,14 @@ class Registry:
         return Key.read(self.folder / "keys" / f"{name}.nk")
 
 
-def _whole(name: str, account: str) -> str:
-    """The name of a login, without what is added to that of its other half."""
-    return name.removesuffix(of_trail("")) if account == TRAIL else name
+def _without_trail(name: str, account: str) -> str:
+    """The name of a login, without the suffix that its half in the trail's account has."""
+    return name.removesuffix(trail_login("")) if account == TRAIL else name
 
 
-def _half_of(staff: Staff, login: Login) -> tuple[Half | None, str]:
-    """Whether a login is that of a backup, a restorer or a link; and the domain of a link."""
-    name = _whole(login.name, login.account)
+def _kind_and_domain(staff: Staff, login: Login) -> tuple[Half | None, str]:
+    """Backup, restorer or link, with the domain of a link; None for any other login."""
+    name = _without_trail(login.name, login.account)
     if name in staff.backups:
         return "backup", ""
     if name in staff.restorers:

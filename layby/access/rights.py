@@ -20,7 +20,7 @@ _API: Final = "$JS.API."
 _REMOVED: Final = ("BLOBS", "QUESTIONS", "TIMERS", "THREADS")
 WHO: Final = "$SYS.REQ.USER.INFO"
 """Asks the server who the client is, and nothing about others."""
-_LOOKS: Final = (
+_OBSERVES: Final = (
     *("INFO", "STREAM.INFO.*", "STREAM.NAMES", "STREAM.MSG.GET.*"),
     *("CONSUMER.LIST.*", "CONSUMER.INFO.*.*"),
 )
@@ -79,7 +79,7 @@ def answers(app: Outline, roles: Iterable[str], who: str, *, plain: bool) -> tup
     return (*named, *(own(f"{role}.response.*") for role in roles if plain))
 
 
-def taken_in(app: Outline, via: Iterable[str]) -> tuple[str, ...]:
+def bridge_subjects(app: Outline, via: Iterable[str]) -> tuple[str, ...]:
     """The subjects of what a bridge takes in, in anybody's name."""
     return tuple(
         app.names.subject(via_subject(f"{role}.{noun}.*", "*", each))
@@ -90,11 +90,11 @@ def taken_in(app: Outline, via: Iterable[str]) -> tuple[str, ...]:
 
 
 def questions(app: Outline) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What reads the open questions: requests with many replies, requests with one."""
+    """What reads the open questions: requests with many replies, and requests with one."""
     return _reads([app.names.bucket_stream("questions")])
 
 
-def asked(app: Outline, roles: Iterable[str]) -> tuple[str, ...]:
+def question_subjects(app: Outline, roles: Iterable[str]) -> tuple[str, ...]:
     """The subjects of new questions and of the receipts of answers."""
     own = app.names.subject
     return tuple(own(f"{role}.{noun}.*") for role in roles for noun in ("question", "receipt"))
@@ -114,7 +114,7 @@ def of_restorer(app: Outline, streams: Iterable[str]) -> tuple[str, ...]:
     names = app.names
     changed = tuple(streams)
     return (
-        *_api("STREAM.LIST", *_LOOKS, "DIRECT.GET.>"),
+        *_api("STREAM.LIST", *_OBSERVES, "DIRECT.GET.>"),
         # A stream that exists is neither created nor restored. A token names few subjects.
         *_api("STREAM.CREATE.*", "STREAM.RESTORE.*", "CONSUMER.CREATE.*.>", "CONSUMER.DELETE.*.*"),
         *_api(*(f"STREAM.{verb}.{each}" for each in changed for verb in ("UPDATE", "DELETE"))),
@@ -126,7 +126,7 @@ def of_restorer(app: Outline, streams: Iterable[str]) -> tuple[str, ...]:
 
 
 def of_link(domain: str) -> tuple[str, ...]:
-    """What mirrors need of the cluster that they mirror, and what asks whether it lives."""
+    """What mirrors need of the cluster that they mirror, and what asks whether it is up."""
     verbs = ("INFO", "STREAM.LIST", "STREAM.INFO.*", "CONSUMER.CREATE.>", "CONSUMER.DELETE.>")
     return (*(f"$JS.{domain}.API.{verb}" for verb in verbs), "$JS.FC.>")
 
@@ -136,19 +136,19 @@ def link_subscriptions(inboxes: Iterable[str]) -> tuple[str, ...]:
     return (*(f"{inbox}.>" for inbox in inboxes), "$JS.M.>", "$JSC.R.>")
 
 
-def looks(app: Outline, *, trail: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What reads everything: requests with many replies, requests with one.
+def of_observer(app: Outline, *, trail: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What reads everything: requests with many replies, and requests with one.
 
     With `trail`, the audit trail too, if it is in the account of the other streams.
     """
     own = app.names.stream(TRAIL)
     many, single = _reads(each for each in app.streams if trail or each != own)
-    return many, (*_api(*_LOOKS), *single)
+    return many, (*_api(*_OBSERVES), *single)
 
 
-def looking() -> tuple[str, ...]:
-    """The same for permissions, which may be wider: what is not exported cannot be reached."""
-    return (*_api(*_LOOKS, "DIRECT.GET.>"), WHO)
+def observer_permissions() -> tuple[str, ...]:
+    """An observer's permissions, which may be wider: what is not exported cannot be reached."""
+    return (*_api(*_OBSERVES, "DIRECT.GET.>"), WHO)
 
 
 def watched(app: Outline) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ def watched(app: Outline) -> tuple[str, ...]:
     own = app.names.subject
     runs = (own("to.>"), own("events.*"), own("dead.>"), own(f"{BEAT}.*"))
     lists = (app.names.keys("runs", "*.*"), app.names.keys("questions", "*.*.*"))
-    return (*runs, *lists, *outcomes(app), *asked(app, app.roles))
+    return (*runs, *lists, *outcomes(app), *question_subjects(app, app.roles))
 
 
 def of_operator(app: Outline, who: str) -> tuple[str, ...]:

@@ -18,10 +18,10 @@ def reads(app: Outline) -> tuple[Service, ...]:
     """Requests that read the trail."""
     stream = app.names.stream(STREAM)
     return (
-        _asked(f"DIRECT.GET.{stream}", many=True),
-        _asked(f"DIRECT.GET.{stream}.>"),
-        _asked(f"STREAM.MSG.GET.{stream}"),
-        _asked(f"CONSUMER.LIST.{stream}"),
+        _api_request(f"DIRECT.GET.{stream}", many=True),
+        _api_request(f"DIRECT.GET.{stream}.>"),
+        _api_request(f"STREAM.MSG.GET.{stream}"),
+        _api_request(f"CONSUMER.LIST.{stream}"),
         *verifies(app),
     )
 
@@ -29,20 +29,26 @@ def reads(app: Outline) -> tuple[Service, ...]:
 def verifies(app: Outline) -> tuple[Service, ...]:
     """Requests that check whether the trail exists, and how it is configured."""
     stream = app.names.stream(STREAM)
-    return (_asked(f"STREAM.INFO.{stream}"), _asked(f"CONSUMER.INFO.{stream}.{CONSUMER}"))
+    return (
+        _api_request(f"STREAM.INFO.{stream}"),
+        _api_request(f"CONSUMER.INFO.{stream}.{CONSUMER}"),
+    )
 
 
 def creates(app: Outline) -> tuple[Service, ...]:
     """Requests that create the trail. They cannot change an existing one."""
     stream = app.names.stream(STREAM)
-    return (_asked(f"STREAM.CREATE.{stream}"), _asked(f"CONSUMER.CREATE.{stream}.{CONSUMER}.>"))
+    return (
+        _api_request(f"STREAM.CREATE.{stream}"),
+        _api_request(f"CONSUMER.CREATE.{stream}.{CONSUMER}.>"),
+    )
 
 
 def takes(app: Outline) -> tuple[Service, ...]:
     """Requests that take commands from it, and add their outcome."""
     place = f"{app.names.stream(STREAM)}.{CONSUMER}"
     return (
-        _asked(f"CONSUMER.MSG.NEXT.{place}", many=True),
+        _api_request(f"CONSUMER.MSG.NEXT.{place}", many=True),
         Service(f"$JS.ACK.{place}.>", account=TRAIL),
         Service(app.names.subject("layby.done.*.*"), account=TRAIL),
     )
@@ -53,5 +59,5 @@ def commands(app: Outline) -> tuple[Service, ...]:
     return (Service(app.names.subject(ALL), account=TRAIL),)
 
 
-def _asked(verb: str, *, many: bool = False) -> Service:
+def _api_request(verb: str, *, many: bool = False) -> Service:
     return Service(f"{API}{verb}", many=many, account=TRAIL, local=f"{TRAIL_API}{verb}")

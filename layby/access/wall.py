@@ -32,7 +32,7 @@ from .login import (
     Login,
     Person,
     Staff,
-    of_trail,
+    trail_login,
 )
 from .outline import Outline
 
@@ -80,14 +80,14 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def backup(self, name: str) -> list[Login]:
-        """What saves the streams, and its other half, which saves the audit trail."""
+        """The login that saves the streams, and its other half, which saves the audit trail."""
         about = "Runs `layby backup`: reads everything, and changes nothing."
         return self._halves(name, lambda _: rights.of_backup(), about)
 
     def restorer(self, name: str) -> list[Login]:
         """What restores a backup, follows a cluster, and takes over from it."""
         about = "Runs `layby restore` and `layby standby`: makes, changes and removes streams."
-        asked = self._asked(trail.reads, trail.verifies, trail.creates)
+        asked = self._request_subjects(trail.reads, trail.verifies, trail.creates)
 
         def allowed(account: str) -> tuple[str, ...]:
             if account == TRAIL:
@@ -105,8 +105,8 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         inside = tuple(followers)
         if not inside:
             raise InvalidSettings(
-                f"link {link.name}: replies to whoever runs `layby standby` go over it, and nobody "
-                "has a login for that: add a restorer"
+                f"link {link.name}: replies to `layby standby` go over it, and nobody "
+                "has a login that may run it: add a restorer"
             )
         about = "The leaf node of a standby: another server logs in with it, and mirrors streams."
         found = self._halves(link.name, lambda _: rights.of_link(link.domain), about)
@@ -114,7 +114,7 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.replace(
                 each,
                 receive=rights.link_subscriptions(
-                    f"_INBOX_{of_trail(who) if each.account == TRAIL else who}" for who in inside
+                    f"_INBOX_{trail_login(who) if each.account == TRAIL else who}" for who in inside
                 ),
                 is_link=True,
             )
@@ -125,7 +125,7 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         self, name: str, allowed: Callable[[str], Iterable[str]], about: str
     ) -> list[Login]:
         """A login in the account of the streams, and one in that of the trail."""
-        names = {LAYBY: name, **({TRAIL: of_trail(name)} if self.own_trail else {})}
+        names = {LAYBY: name, **({TRAIL: trail_login(name)} if self.own_trail else {})}
         return [_login(who, at, allowed(at), (), about) for at, who in names.items()]
 
     def _kept_inside(self, app: Outline) -> list[str]:
@@ -136,8 +136,11 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         """The logins of the account that holds the streams."""
         makes = "Runs `layby provision APP`, once for each release: makes streams and consumers."
         works = "Runs `layby worker APP`. What it writes is believed: see docs/security.md."
-        make = (*self._all(rights.of_provisioner), *self._asked(trail.verifies, trail.creates))
-        work = (*self._all(rights.of_worker), *self._asked(trail.reads, trail.takes))
+        make = (
+            *self._all(rights.of_provisioner),
+            *self._request_subjects(trail.verifies, trail.creates),
+        )
+        work = (*self._all(rights.of_worker), *self._request_subjects(trail.reads, trail.takes))
         return [
             _login("provisioner", LAYBY, make, (), makes),
             _login("worker", LAYBY, work, self._all(rights.worker_subscriptions), works),
@@ -167,7 +170,7 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         plain, name = not self.named_only, person.name
         publish = self._all(lambda app: rights.answers(app, roles_in(app), name, plain=plain))
         publish += (*self._all(lambda app: sum(rights.questions(app), ())), rights.WHO)
-        receive = self._all(lambda app: rights.asked(app, roles_in(app)))
+        receive = self._all(lambda app: rights.question_subjects(app, roles_in(app)))
         about = "Sees questions and answers them; the last word of the subject says who it was."
         return _login(name, PEOPLE, publish, receive, about)
 
@@ -182,29 +185,32 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
                 f"{bridge.name} cannot vouch by {', '.join(unknown)}: give some of {', '.join(VIA)}"
             )
         via = bridge.via or VIA
-        taken_in = self._all(lambda app: rights.taken_in(app, via))
-        publish = (*rights.looking(), *self._asked(trail.reads), *taken_in)
-        about = "Looks at everything; hands in answers of people whom it knows, and says so."
+        taken_in = self._all(lambda app: rights.bridge_subjects(app, via))
+        publish = (*rights.observer_permissions(), *self._request_subjects(trail.reads), *taken_in)
+        about = "Looks at everything; hands in answers of people it knows, in their names."
         return _login(bridge.name, BRIDGES, publish, self._all(rights.watched), about)
 
     def notifier(self, name: str) -> Login:
         """A process that shows questions on channels, and takes in what people say there."""
         _, worker = self.inside()
-        taken_in = self._all(lambda app: rights.taken_in(app, VIA))
-        receive = (*worker.receive[1:], *self._all(lambda app: rights.asked(app, app.roles)))
+        taken_in = self._all(lambda app: rights.bridge_subjects(app, VIA))
+        receive = (
+            *worker.receive[1:],
+            *self._all(lambda app: rights.question_subjects(app, app.roles)),
+        )
         about = "Runs `layby notify APP`: what a worker may do, and what a bridge may."
         return _login(name, LAYBY, (*worker.publish, *taken_in), receive, about)
 
     def observer(self, name: str) -> Login:
         """A person or dashboard that may read everything."""
         about = "Looks at everything and changes nothing: `layby runs`, `show`, `doctor`."
-        publish = (*rights.looking(), *self._asked(trail.reads))
+        publish = (*rights.observer_permissions(), *self._request_subjects(trail.reads))
         return _login(name, OBSERVERS, publish, self._all(rights.watched), about)
 
     def operator(self, name: str) -> Login:
         """A person who operates runs."""
         commands = self._all(lambda app: rights.of_operator(app, name))
-        publish = (*rights.looking(), *self._asked(trail.reads), *commands)
+        publish = (*rights.observer_permissions(), *self._request_subjects(trail.reads), *commands)
         about = (
             "Looks at everything; cancels, retries and purges runs, deals with dead letters, edits "
             "rotas."
@@ -218,12 +224,12 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         if name == PEOPLE:
             return self._people()
         inside = not self.own_trail
-        single = self._all(lambda app: rights.looks(app, trail=inside)[1])
+        single = self._all(lambda app: rights.of_observer(app, trail=inside)[1])
         if name == BRIDGES:
-            single += self._all(lambda app: rights.taken_in(app, VIA))
+            single += self._all(lambda app: rights.bridge_subjects(app, VIA))
         if name == OPERATORS and inside:
             single += self._all(lambda app: rights.of_operator(app, "*"))
-        many = self._all(lambda app: rights.looks(app, trail=inside)[0])
+        many = self._all(lambda app: rights.of_observer(app, trail=inside)[0])
         kinds = (trail.reads, trail.commands) if name == OPERATORS else (trail.reads,)
         streams = self._all(rights.watched)
         found = _account(name, self._limits(), many=many, single=single, streams=streams)
@@ -237,7 +243,7 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
             self._limits(),
             many=self._all(lambda app: rights.questions(app)[0]),
             single=(*answers, *self._all(lambda app: rights.questions(app)[1])),
-            streams=self._all(lambda app: rights.asked(app, app.roles)),
+            streams=self._all(lambda app: rights.question_subjects(app, app.roles)),
         )
 
     def _limits(self, **other: int) -> Limits:
@@ -250,9 +256,9 @@ class Wall(msgspec.Struct, frozen=True, kw_only=True):
         apps = self.apps if self.own_trail else ()
         return tuple(dict.fromkeys(each for app in apps for part in parts for each in part(app)))
 
-    def _asked(self, *parts: Callable[[Outline], Iterable[Service]]) -> tuple[str, ...]:
+    def _request_subjects(self, *parts: Callable[[Outline], Iterable[Service]]) -> tuple[str, ...]:
         """The subjects that a login publishes on to use these services."""
-        return tuple(each.asked for each in self._trail_services(*parts))
+        return tuple(each.requested for each in self._trail_services(*parts))
 
     def _all(self, part: Callable[[Outline], Iterable[str]]) -> tuple[str, ...]:
         """The subjects of all apps, each once."""

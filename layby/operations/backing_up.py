@@ -128,13 +128,13 @@ def _check(infos: list[dict[str, Any]], names: Names) -> None:
     for info in infos:
         if is_being_restored(info["config"]):
             raise NothingToSave(
-                f"stream {info['config']['name']} is being restored, or its restore broke off: run "
+                f"stream {info['config']['name']} is being restored, or that was interrupted: run "
                 "`layby restore` to its end first"
             )
         if taken_over_from(info["config"]):
             raise NothingToSave(
-                f"stream {info['config']['name']} is being taken over, or that broke off: run "
-                "`layby standby take-over` to its end first"
+                f"stream {info['config']['name']} is being taken over, or that was interrupted: "
+                "run `layby standby take-over` to its end first"
             )
 
 

@@ -1,6 +1,6 @@
 """A backup on disk: its folder, and the manifest that says what is in it and that it is whole.
 
-`manifest.json` is beside `streams/`, which holds a folder for each stream as the nats CLI writes
+`manifest.json` is next to `streams/`, which holds a folder for each stream as the nats CLI writes
 them. A folder of the CLI alone can be read too.
 """
 
@@ -34,7 +34,7 @@ _LARGEST: Final = 64 * 1024 * 1024
 
 
 class BackupUnusable(LaybyError):
-    """A folder cannot be written to, or is not a whole backup."""
+    """A folder cannot be written to, or is not a complete backup."""
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ class BackupFolder:
         _sync(folder.parent)
 
     def read(self) -> Manifest:
-        """The manifest of a whole backup; of a folder of the nats CLI, one without positions.
+        """The manifest of a complete backup; for a folder of the nats CLI, one without positions.
 
         Raises:
             BackupUnusable: it is neither, or something is missing.
@@ -174,7 +174,7 @@ class BackupFolder:
             )
         if not manifest.complete:
             raise BackupUnusable(
-                f"{self.path} is not whole: `layby backup` broke off while it wrote it; take "
+                f"{self.path} is incomplete: `layby backup` was interrupted; take "
                 "another backup, or restore single streams with `nats stream restore`"
             )
         return manifest

@@ -123,7 +123,7 @@ class Erasure:
         return ended
 
     async def run(self, run: str) -> bool:
-        """Make a run unreadable; whether it was readable before.
+        """Make a run unreadable; return whether it was readable before.
 
         Raises:
             InvalidSetup: it is not encrypted.

@@ -61,7 +61,7 @@ _BEGIN: Final = ("deliver_policy", "opt_start_seq", "opt_start_time")
 async def _replace(
     requests: Requests, stream: str, consumer: str, config: dict[str, Any], begin: dict[str, Any]
 ) -> None:
-    """Make a consumer anew that begins elsewhere. Repeatable."""
+    """Replace a consumer by one that begins elsewhere. Repeatable."""
     kept = {key: value for key, value in config.items() if key not in _BEGIN}
     kept["metadata"] = without_server(config.get("metadata"))
     body = {"stream_name": stream, "config": {**kept, **begin}}

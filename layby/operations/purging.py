@@ -50,7 +50,7 @@ class Purge:
     """Removes ended runs, many at a time.
 
     A run's row is removed last, so that an interrupted removal is found again. Everything here can
-    be repeated, also by several workers at once. What several runs of a ticket share goes with the
+    be repeated, even by several workers at once. What several runs of a ticket share goes with the
     last of them; two workers that remove one each look once more when their rows are gone.
     """
 
@@ -119,7 +119,7 @@ class Purge:
         return row.status not in UNENDED and row.updated_at < before
 
     async def _remove(self, rows: list[IndexRow]) -> int:
-        """Remove the runs that are no longer needed; how many."""
+        """Remove the runs that are no longer needed; return how many."""
         may_go = await asyncio.gather(*map(self._may_go, rows))
         going = [row for row, goes in zip(rows, may_go, strict=True) if goes]
         # Before their logs, which alone say which keys they have.

@@ -41,13 +41,13 @@ class Plan(NamedTuple):
 async def plan_of(
     requests: Requests, folder: BackupFolder, manifest: Manifest, replicas: int | None
 ) -> Plan:
-    """What is in the way of a backup, and what a restore that broke off has done already.
+    """What is in the way of a backup, and what an interrupted restore has done already.
 
     Streams that take less room than the ones they replace come first, so that at no moment more is
     needed than before or after.
 
     Raises:
-        RestoreRefused: somebody works, or a takeover broke off.
+        RestoreRefused: workers are running, or a takeover was interrupted.
         BackupUnusable: a stream's description cannot be read.
     """
     found = {part.stream: await info_of(requests, part.stream) for part in manifest.parts}
@@ -86,7 +86,7 @@ async def plan_of(
 async def _check(requests: Requests, stream: str, config: dict[str, Any]) -> None:
     if taken_over_from(config):
         raise RestoreRefused(
-            f"stream {stream} belongs to a takeover that broke off, and may hold more than the "
+            f"stream {stream} belongs to an interrupted takeover, and may hold more than the "
             "backup: run `layby standby take-over` to its end; or restore into an account without "
             "these streams"
         )
@@ -99,7 +99,7 @@ async def _check(requests: Requests, stream: str, config: dict[str, Any]) -> Non
 
 
 def _is_being_released(there: dict[str, dict[str, Any]], backup: str) -> bool:
-    """Whether all is restored, and some streams have no mark any more.
+    """Whether everything is restored, and some streams have lost their mark already.
 
     Before the first stream is made, all that are there get one.
     """
@@ -111,7 +111,7 @@ def _is_being_released(there: dict[str, dict[str, Any]], backup: str) -> bool:
 def _is_done(
     info: dict[str, Any], part: Part, config: dict[str, Any], backup: str, timers: str
 ) -> bool:
-    """Whether this backup's stream is there already, whole and as it shall be."""
+    """Whether this backup's stream is there already, complete and configured as it should be."""
     found, state = info["config"], info["state"]
     may_shrink = bool(found.get("max_age")) or part.stream == timers
     return bool(
@@ -124,7 +124,7 @@ def _is_done(
 
 
 def _is_only_restored(info: dict[str, Any], part: Part, timers: str) -> bool:
-    """Whether a stream holds nothing but what a restore that broke off has put there.
+    """Whether a stream holds nothing but what an interrupted restore has put there.
 
     The server itself adds to TIMERS what has come due.
     """

@@ -2,7 +2,7 @@
 
 Each stream has a mark until all of them are there, with which no worker starts. Streams that are
 replaced are removed one at a time, each right before its own from the backup is made: if that
-breaks off, the others are as they were. A restore that is repeated goes on where it ended.
+is interrupted, the others are as they were. A repeated restore continues where it ended.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _QUICK: Final = 10.0
 
 
 class RestoreBroken(BusError):
-    """A restore broke off. No worker starts until it is repeated and succeeds."""
+    """A restore was interrupted. No worker starts until it is repeated and succeeds."""
 
 
 class RestoredBackup(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,10 +77,11 @@ async def restore(
         report: Called with the number of bytes that were restored so far.
 
     Raises:
-        BackupUnusable: the folder is not a whole backup. Nothing was changed.
+        BackupUnusable: the folder is not a complete backup. Nothing was changed.
         RestoreRefused: streams hold something, or workers run. Nothing was changed.
-        NoRoom: the server or the account cannot store so much. Nothing was changed.
-        RestoreBroken: it broke off; the message says which streams are there. Repeated, it goes on.
+        NoRoom: the server or the account cannot store that much. Nothing was changed.
+        RestoreBroken: it was interrupted; the message says which streams are there. Run again, it
+            continues.
         BusError: the server refuses or is gone. Nothing was changed.
     """
     folder = BackupFolder(path)
@@ -173,8 +174,8 @@ class _Restore:
         ]
         listed = "; ".join(f"{what}: {', '.join(sorted(of))}" for of, what in said if of)
         return (
-            f"The restore broke off ({listed}), and no worker starts. Mend the cause, and run the "
-            "same command again: it goes on from here"
+            f"The restore was interrupted ({listed}), and no worker starts. Fix the cause, and run "
+            "the same command again: it continues from here"
         )
 
     async def _stream(self, part: Part) -> None:
@@ -220,7 +221,7 @@ class _Restore:
                 return
 
     async def _is_there(self, part: Part) -> bool:
-        """Whether a try that failed has made the stream; what it left of one is removed.
+        """Whether a failed try made the stream after all; a partial one is removed.
 
         No reply says nothing: the stream may be there all the same. A cluster gives up a restore
         that gets nothing more after some seconds, and then has the stream without its messages.
@@ -271,7 +272,7 @@ def _code(error: Exception) -> int:
 
 
 async def _release(requests: Requests, stream: str) -> None:
-    """Take the mark away that keeps workers from a stream."""
+    """Remove the mark that keeps workers from a stream."""
     info = await requests.api(f"STREAM.INFO.{stream}")
     await _update(requests, restored(info["config"]))
 

@@ -48,10 +48,10 @@ class Sized(NamedTuple):
 
 
 async def fitted(bus: Bus, made: Iterable[Sized], removed: Iterable[Sized]) -> list[Sized]:
-    """The streams to be made as they fit once others are removed.
+    """The streams to be made, sized to fit once others are removed.
 
     A stream with a size limit reserves all of it. If there is room for what the streams hold and
-    not for their limits, these are made smaller, as `layby provision` does.
+    not for their limits, the limits are made smaller, as `layby provision` does.
 
     Raises:
         NoRoom: they do not fit; its message has the figures.
@@ -85,7 +85,7 @@ def _limited(stream: Sized, part: int) -> Sized:
 
 
 def check_account(info: dict[str, Any], made: Sequence[Sized], removed: Sequence[Sized]) -> None:
-    """Compare with the limits of the account, as `info` has them. Raises NoRoom."""
+    """Compare with the account's limits in `info`. Raises NoRoom."""
     tiers: dict[str, dict[str, Any]] = info.get("tiers") or {}
     if not tiers:
         _check_tier(info, made, removed, 1, "the account")
@@ -124,7 +124,7 @@ def _check_tier(
 async def _check_server(
     bus: Bus, info: dict[str, Any], made: Sequence[Sized], removed: Sequence[Sized]
 ) -> None:
-    """Ask a single server whether it could store so much. Raises NoRoom."""
+    """Ask a single server whether it could store that much. Raises NoRoom."""
     named: dict[str, dict[str, Any]] = info.get("tiers") or {"": info}
     tiers = named.values()
     used = sum(int(tier.get("storage", 0)) for tier in tiers)

@@ -25,7 +25,7 @@ class RunKeys:
         self._log = log_
 
     async def destroy(self, runs: Iterable[str]) -> set[str]:
-        """Destroy the keys of these runs, those of one record at once; which had one until now.
+        """Destroy the keys of these runs, record by record; return the runs that had one until now.
 
         Nothing is done where there is no keyring.
 

@@ -28,7 +28,7 @@ from ..runtime.envelope import read
 _ANSWERS: Final = "ANSWERS"
 _QUESTIONS: Final = "QUESTIONS"
 _MORE: Final = 1_000
-"""Sequences that are left out besides: whoever sent a lost message may have been told its own."""
+"""Further sequences that are left out: the sender of a lost message may know its sequence."""
 _BEFORE: Final = 86_400.0
 """Seconds before the end of the logs that are read: mirrors follow together, over one link."""
 _SKEW: Final = 120.0
@@ -36,14 +36,14 @@ _SKEW: Final = 120.0
 _PER_SUBJECT: Final = 500
 """Messages on one subject: ANSWERS takes no more than some of each."""
 WORD: Final = "layby.skipped"
-"""What the subjects of messages of no meaning begin with."""
+"""What the subjects of filler messages begin with."""
 _QUICK: Final = 10.0
 
 
 async def leave_out_lost(
     apps: Sequence[App], settings: ConnectionSettings, requests: Requests
 ) -> None:
-    """Leave out the sequences of what may be lost. Repeatable. Raises BusError.
+    """Leave out the sequences of messages that may be lost. Repeatable. Raises BusError.
 
     Entries that cannot be read, because their key is not here, are passed over.
     """
@@ -104,7 +104,7 @@ def _is_of_own(app: App, record: Started | Arrived, events: str) -> bool:
 
 
 async def _leave_out(requests: Requests, info: dict[str, Any], highest: int) -> None:
-    """Store messages of no meaning until the next sequence is above `highest`."""
+    """Store filler messages until the next sequence is above `highest`."""
     config: dict[str, Any] = info["config"]
     stream, first = config["name"], int(info["state"]["last_seq"]) + 1
     word = requests.names.subject(f"{WORD}.{stream}")

@@ -1,7 +1,7 @@
 """A second cluster that mirrors the streams of the first, and takes over when that is lost.
 
 A mirror has no consumers, and TIMERS cannot be mirrored. So after a takeover every message counts
-as not handled: handlers recognize in the logs what has been done, and arm timers anew. Commands
+as not handled: handlers see in the logs what has been done, and arm timers again. Commands
 are the exception: those that have an outcome are not carried out again.
 """
 
@@ -56,7 +56,7 @@ class MirrorRow(msgspec.Struct, frozen=True, kw_only=True):
     lag: int
     """Messages of the source that it lacks, as far as it knows."""
     silent: float | None
-    """Seconds since it heard of its source; None: it never has."""
+    """Seconds since it heard from its source; None: it never has."""
     made: bool = False
     """Whether this call made it."""
 
@@ -147,17 +147,17 @@ async def take_over(
     force: bool = False,
     gone: Sequence[str] = (),
 ) -> Takeover:
-    """Make streams of the mirrors, and provision the apps, whose workers can then start.
+    """Turn the mirrors into streams and provision the apps, so that their workers can start.
 
     Args:
         apps: All apps whose streams they are; all have one prefix.
         settings: The standby, and a user who may change streams there.
         force: Do it even if the cluster that was mirrored answers.
-        gone: The names of apps that are no more, and need not be among `apps`.
+        gone: The names of apps that no longer exist and need not be in `apps`.
 
     Raises:
         StandbyRefused: there are no mirrors, an app is missing, or the other cluster answers.
-        BusError: it broke off. No worker starts until it is repeated and succeeds.
+        BusError: it was interrupted. No worker starts until it is repeated and succeeds.
     """
     prefix = _prefix(apps)
     async with opened(settings, prefix=prefix) as bus:
@@ -167,9 +167,9 @@ async def take_over(
         for config in ours:
             if is_being_restored(config):
                 raise StandbyRefused(
-                    f"stream {config['name']} belongs to a backup whose restore broke off: run "
-                    "`layby restore` to its end; to take over, remove it, and run `layby standby "
-                    "follow`, first"
+                    f"stream {config['name']} belongs to a backup whose restore was interrupted: "
+                    "run `layby restore` to its end; to take over, remove it, and run "
+                    "`layby standby follow`, first"
                 )
         others = {api for config in ours if (api := _other(config))}
         if not others:
@@ -202,7 +202,7 @@ async def _admit(
     changes: Sequence[str] = (),
     waiting: int = 0,
 ) -> Takeover:
-    """Take the marks away that keep workers from the streams."""
+    """Remove the marks that keep workers from the streams."""
     for info in await own_streams(requests):
         if taken_over_from(info["config"]):
             await _update(requests, restored(info["config"]))
@@ -259,7 +259,7 @@ async def _check_gone(requests: Requests, others: set[str]) -> None:
 
 
 async def _answers(requests: Requests, subject: str) -> bool:
-    """Whether anything comes back from the other cluster; a refusal says that it lives, too.
+    """Whether anything comes back from the other cluster; a refusal, too, shows that it is up.
 
     Raises:
         StandbyRefused: this user may not ask.

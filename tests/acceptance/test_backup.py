@@ -387,8 +387,8 @@ async def test_no_worker_starts_before_a_restore_that_broke_off_is_repeated(
             for words in (("worker", APP), ("provision", APP)):
                 failed = await asyncio.to_thread(desk.run, *words)
                 assert failed.returncode == 1
-                assert "that broke off: run `layby restore`" in failed.stderr
-            with pytest.raises(NothingToSave, match="broke off"):
+                assert "that was interrupted: run `layby restore`" in failed.stderr
+            with pytest.raises(NothingToSave, match="interrupted"):
                 await back_up(settings, tmp_path / f"again-{last}")
             await restore(settings, saved)  # without --replace: all of it is the backup's
             await goes_on(tmp_path, new)

@@ -106,7 +106,7 @@ async def test_the_standby_finishes_what_its_mirrors_hold(
         async with shop(tmp_path, second) as new:
             await breaks_off(here, monkeypatch)
             failed = await asyncio.to_thread(new.desk.run, "worker", APP)
-            assert "taken over, or that broke off" in failed.stderr
+            assert "taken over, or that was interrupted" in failed.stderr
             said = await asyncio.to_thread(new.desk.json, "standby", "take-over", APP)
             assert "created stream TIMERS" in said["changes"]
             assert await commands_left(second.url) == 0, "what has an outcome is not done again"

@@ -130,7 +130,7 @@ def test_a_backup_that_broke_off_or_is_of_another_release_is_refused(tmp_path: P
     folder, _ = saved(tmp_path / "b")
     whole = folder.read()
     folder.write(msgspec.structs.replace(whole, complete=False))
-    with pytest.raises(BackupUnusable, match=r"is not whole.*take another backup"):
+    with pytest.raises(BackupUnusable, match=r"is incomplete.*take another backup"):
         folder.read()
     folder.write(msgspec.structs.replace(whole, format=2))
     with pytest.raises(BackupUnusable, match="has the format 2, and this release reads 1"):
