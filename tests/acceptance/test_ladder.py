@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from layby import Agent, App, Role, Rung, tool
+from layby.actors.people.answer_resolution import AnswerResolver, Incoming, Taken
 from layby.actors.people.deadlines import Deadlines
 from layby.actors.people.rota import Window
 from layby.actors.people.rota_book import RotaBook
@@ -24,7 +25,7 @@ from layby.runtime.errors import Interrupted, InvalidSetup
 from layby.runtime.ladder_records import Reached
 from layby.runtime.run import LiveRun
 from layby.tools.ask_developer import make_ask
-from tests.engine import Engine, TooSlow, app_of, desk, in_time, until
+from tests.engine import Engine, TooSlow, app_of, desk, in_time, is_handled, until
 from tests.scripted import Scripted, calls, says
 
 pytestmark = pytest.mark.nats
@@ -103,11 +104,7 @@ async def idle(engine: Engine) -> None:
         subjects: dict[str, int] = info["state"].get("subjects") or {}
         if any(name.startswith("rung.") or name.count(".") > 1 for name in subjects):
             return False
-        for consumer in ("TIMERS.rungs", "RUNS.human-developer"):
-            state = await engine.wire.api(f"CONSUMER.INFO.{consumer}")
-            if state["num_pending"] or state["num_ack_pending"]:
-                return False
-        return True
+        return await is_handled(engine.wire, "TIMERS.rungs", "RUNS.human-developer")
 
     await until(look)
 
@@ -229,7 +226,10 @@ async def receipts(engine: Engine, count: int) -> dict[str, str]:
 async def test_an_earlier_answer_wins_though_its_escalation_is_in_no_record(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker has published the question for the lead, and died before it wrote that down."""
+    """A worker has published the question for the lead, and died before it wrote that down.
+
+    The later answer is handled first: the other way round, the earlier one wins in any case.
+    """
 
     async def dies(*_: Any) -> None:
         raise Interrupted("it dies here")
@@ -246,7 +246,15 @@ async def test_an_earlier_answer_wins_though_its_escalation_is_in_no_record(
     async def held(*_: Any, **__: Any) -> None:
         raise Interrupted("the mail of the rung comes last")
 
+    resolve = AnswerResolver.resolve
+
+    async def of_the_developer(resolver: AnswerResolver, answer: Incoming, at: Delivery) -> Taken:
+        if answer.given.by == "lead":
+            raise Interrupted("another worker has it, and is slow")
+        return await resolve(resolver, answer, at)
+
     monkeypatch.setattr(RungPublisher, "show", held)
+    monkeypatch.setattr(AnswerResolver, "resolve", of_the_developer)
     async with engine.works(app):
         assert await engine.result(run) == {"text": "lead", "by": "lead"}
 
