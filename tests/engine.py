@@ -213,6 +213,25 @@ async def until(look: Callable[[], Awaitable[T | None]], within: float = WITHIN)
         return found
 
 
+async def is_handled(wire: Requests, *consumers: str) -> bool:
+    """Whether these consumers (`RUNS.human-lead`) have acknowledged all that is for them.
+
+    A server counts what waits for a consumer a moment after it has stored it, so `num_pending`
+    alone may lack what was acknowledged to its publisher just now.
+    """
+    for each in consumers:
+        stream, _, _ = each.partition(".")
+        info = await wire.api(f"CONSUMER.INFO.{each}")
+        if info["num_pending"] or info["num_ack_pending"]:
+            return False
+        config = info["config"]
+        for subject in config.get("filter_subjects") or [config.get("filter_subject") or ">"]:
+            last = await wire.stored(stream, last=subject)
+            if last is not None and last.seq > info["delivered"]["stream_seq"]:
+                return False
+    return True
+
+
 async def until_done(action: Callable[[], Awaitable[T]], within: float = 2 * WITHIN) -> T:
     """What `action` returns once the server can do it; a cluster that elects leaders cannot."""
     async with asyncio.timeout(within):

@@ -16,7 +16,7 @@ from layby.runtime.act_records import ClaimedQuestion, Declined, Passed, Said
 from layby.runtime.envelope import decode
 from layby.runtime.ladder_records import Reached
 from layby.testing import TestRuntime
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.examples import proofs_but
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -67,15 +67,8 @@ async def published(rt: TestRuntime, role: str) -> list[str]:
 async def at_rest(rt: TestRuntime) -> None:
     """Return when nothing that was said is unhandled."""
 
-    async def look() -> bool:
-        consumers = ("ANSWERS.acts-developer", "RUNS.human-lead", "RUNS.human-boss")
-        for consumer in consumers:
-            info = await rt._requests.api(f"CONSUMER.INFO.{consumer}")
-            if info["num_pending"] or info["num_ack_pending"]:
-                return False
-        return True
-
-    await until(look)
+    consumers = ("ANSWERS.acts-developer", "RUNS.human-lead", "RUNS.human-boss")
+    await until(lambda: is_handled(rt._requests, *consumers))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from layby.client import CommandRefused, NoSuchRun, NotDoneYet, RunOver
 from layby.commands import CommandOutcome
 from layby.history import nats_history
 from layby.runtime.delivery_policy import PoisonMessage
-from tests.engine import Engine, app_of, until
+from tests.engine import Engine, app_of, is_handled, until
 
 pytestmark = pytest.mark.nats
 
@@ -136,12 +136,7 @@ async def test_an_outcome_never_changes(engine: Engine) -> None:
         {"stream_name": "AUDIT", "config": info["config"]},
     )
     async with engine.works(app_of(asks)):
-
-        async def done() -> bool:
-            info = await engine.wire.api("CONSUMER.INFO.AUDIT.commands")
-            return bool(info["num_pending"] == 0 == info["num_ack_pending"])
-
-        await until(done)
+        await until(lambda: is_handled(engine.wire, "AUDIT.commands"))
     assert await outcome(engine, 1) == first
     assert (await engine.wire.api("STREAM.INFO.AUDIT"))["state"]["messages"] == 2
 

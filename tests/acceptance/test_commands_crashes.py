@@ -18,7 +18,7 @@ from layby.runtime.entry import Cancelled, Reopened
 from layby.runtime.envelope import decode
 from layby.testing import TestRuntime
 from layby.views.rows import AuditRow
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.examples import proofs_but
 from tests.fix_layby import APP, Desk
 
@@ -46,12 +46,7 @@ async def killed(rt: TestRuntime, point: str, work: Callable[[], Any]) -> AuditR
 
 async def handled(rt: TestRuntime) -> None:
     """Return when every command is acknowledged."""
-
-    async def look() -> bool:
-        info = await rt._requests.api("CONSUMER.INFO.AUDIT.commands")
-        return bool(info["num_pending"] == 0 == info["num_ack_pending"])
-
-    await until(look)
+    await until(lambda: is_handled(rt._requests, "AUDIT.commands"))
 
 
 async def recorded(rt: TestRuntime, run: str, kind: type[Cancelled | Reopened]) -> int:

@@ -23,7 +23,7 @@ from layby.runtime.index import Index, key_of
 from layby.runtime.run import LiveRun
 from layby.runtime.state import Question, RunState
 from layby.worker.worker import working
-from tests.engine import WITHIN, WORKFLOW, Engine, app_of, until
+from tests.engine import WITHIN, WORKFLOW, Engine, app_of, is_handled, until
 
 pytestmark = pytest.mark.nats
 
@@ -39,12 +39,7 @@ async def ask(event: dict[str, Any], step: Step) -> str:
 
 async def all_handled(engine: Engine) -> None:
     """Return when every question that was mailed is acknowledged."""
-
-    async def look() -> bool:
-        info = await engine.wire.api(_MAIL.format("INFO"))
-        return not info["num_ack_pending"] and not info["num_pending"]
-
-    await until(look)
+    await until(lambda: is_handled(engine.wire, "RUNS.human-developer"))
 
 
 @pytest.mark.parametrize("junk", JUNK)

@@ -19,7 +19,7 @@ from layby.bus.token import encode
 from layby.client import NoReceipt
 from layby.tools import ToolContext, ask_developer, make_ask
 from layby.views.rows import QuestionRow
-from tests.engine import Engine, app_of, desk, once, until
+from tests.engine import Engine, app_of, desk, is_handled, once, until
 from tests.scripted import Scripted, asks, calls, results, says
 
 pytestmark = pytest.mark.nats
@@ -67,15 +67,8 @@ async def test_a_parked_run_waits_and_holds_nothing(engine: Engine) -> None:
         run = await engine.start()
         await engine.question()
         assert (await engine.state(run)).status == "waiting"
-
-        async def nothing_pending() -> bool:
-            infos = [
-                await engine.wire.api(f"CONSUMER.INFO.{name}")
-                for name in ("EVENTS.on-handle", "RUNS.workflow-handle", "RUNS.human-developer")
-            ]
-            return not any(info["num_ack_pending"] or info["num_pending"] for info in infos)
-
-        assert await until(nothing_pending)
+        consumers = ("EVENTS.on-handle", "RUNS.workflow-handle", "RUNS.human-developer")
+        await until(lambda: is_handled(engine.wire, *consumers))
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert not any(run in name for name in names)
 

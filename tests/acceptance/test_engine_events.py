@@ -17,7 +17,7 @@ from layby.bus.errors import InvalidTicket, PayloadTooLarge, StreamMissing
 from layby.bus.token import encode
 from layby.runtime.ids import run_id
 from layby.views.rows import QuestionRow
-from tests.engine import ON, Engine, app_of, until
+from tests.engine import ON, Engine, app_of, is_handled, until
 
 pytestmark = pytest.mark.nats
 
@@ -274,12 +274,7 @@ async def forgotten(engine: Engine, ticket: str, event_id: str) -> None:
 
 async def handled(engine: Engine) -> None:
     """Return when every event has been handled."""
-
-    async def look() -> bool:
-        info = await engine.wire.api("CONSUMER.INFO.EVENTS.on-handle")
-        return not (info["num_pending"] or info["num_ack_pending"])
-
-    await until(look)
+    await until(lambda: is_handled(engine.wire, "EVENTS.on-handle"))
 
 
 async def test_an_event_sent_again_long_after_starts_nothing(engine: Engine) -> None:

@@ -26,7 +26,7 @@ from layby.runtime.ids import run_id
 from layby.runtime.run import LiveRun
 from layby.runtime.state import RunState
 from layby.testing import TestRuntime, replay
-from tests.engine import Engine, app_of, until
+from tests.engine import Engine, app_of, is_handled, until
 from tests.testkit_app import app as testkit
 
 pytestmark = pytest.mark.nats
@@ -246,12 +246,7 @@ async def test_an_event_delivered_again_leaves_the_next_wait_registered(engine: 
     body = {"stream_name": "EVENTS", "config": spec}
     await engine.wire.api("CONSUMER.CREATE.EVENTS.waits.>", body)
     async with engine.works(chat(2)):
-
-        async def handled() -> bool:
-            info = await engine.wire.api("CONSUMER.INFO.EVENTS.waits")
-            return bool(info["num_pending"] == info["num_ack_pending"] == 0)
-
-        await until(handled)
+        await until(lambda: is_handled(engine.wire, "EVENTS.waits"))
         assert await registered(engine) == 1
         await say(engine, "two")
         assert await engine.result(run) == ["one", "two"]

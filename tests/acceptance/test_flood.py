@@ -17,7 +17,7 @@ from layby.bus.mailbox import Delivery
 from layby.bus.reading import every
 from layby.bus.requests import PubAck, Requests
 from layby.bus.wire import Message
-from tests.engine import Engine, app_of, until
+from tests.engine import Engine, app_of, is_handled, until
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(120)]
 
@@ -87,11 +87,7 @@ async def handled(engine: Engine, consumer: str, stream: str = "ANSWERS") -> int
 
 
 async def all_handled(engine: Engine, consumer: str = "answers-developer") -> None:
-    async def look() -> bool:
-        info = await engine.wire.api(f"CONSUMER.INFO.ANSWERS.{consumer}")
-        return not info["num_pending"] and not info["num_ack_pending"]
-
-    await until(look, within=60)
+    await until(lambda: is_handled(engine.wire, f"ANSWERS.{consumer}"), within=60)
 
 
 async def asked(engine: Engine, app: App, *tickets: str) -> list[str]:

@@ -17,7 +17,7 @@ from layby.runtime.times import iso
 from tests.acceptance.test_ask_backs import asking as explained
 from tests.acceptance.test_claims import asking
 from tests.acceptance.test_flood import all_handled, flooded, receipts, replies
-from tests.engine import Engine, until
+from tests.engine import Engine, is_handled, until
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(120)]
 
@@ -149,5 +149,4 @@ async def _none_left(engine: Engine, removed: list[str]) -> bool:
     """Whether the deadline was handled after the run was removed."""
     if not removed:
         return False
-    info = await engine.wire.api("CONSUMER.INFO.TIMERS.due")
-    return not info["num_pending"] and not info["num_ack_pending"]
+    return await is_handled(engine.wire, "TIMERS.due")

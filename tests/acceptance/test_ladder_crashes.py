@@ -12,7 +12,7 @@ from layby.bus.reading import every
 from layby.runtime.envelope import decode
 from layby.runtime.ladder_records import Reached
 from layby.testing import TestRuntime
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.examples import proofs_but
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -36,15 +36,8 @@ async def reached(rt: TestRuntime, run: str) -> Counter[int]:
 
 async def at_rest(rt: TestRuntime) -> None:
     """Return when nothing of the ladder is unhandled."""
-
-    async def look() -> bool:
-        for consumer in ("TIMERS.rungs", "RUNS.human-developer", "RUNS.human-lead"):
-            info = await rt._requests.api(f"CONSUMER.INFO.{consumer}")
-            if info["num_pending"] or info["num_ack_pending"]:
-                return False
-        return True
-
-    await until(look)
+    consumers = ("TIMERS.rungs", "RUNS.human-developer", "RUNS.human-lead")
+    await until(lambda: is_handled(rt._requests, *consumers))
 
 
 async def all_reached(rt: TestRuntime, run: str) -> None:

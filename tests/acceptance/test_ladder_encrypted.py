@@ -14,7 +14,7 @@ from layby.runtime import entry, envelope
 from layby.runtime.entry import Record
 from layby.runtime.ladder_records import Laddered, Reached
 from tests.acceptance.test_encryption import keyring, store_of
-from tests.engine import Engine, app_of, until
+from tests.engine import Engine, app_of, is_handled, until
 
 pytestmark = [pytest.mark.nats, pytest.mark.timeout(240)]
 
@@ -93,12 +93,7 @@ async def test_a_rung_of_an_erased_run_does_nothing(engine: Engine, ring: Keyrin
     await store_of(engine).destroy(key.record, [key.slot])
     before = await fired(engine)
     async with engine.works(app):
-
-        async def handled() -> bool:
-            info = await engine.wire.api("CONSUMER.INFO.TIMERS.rungs")
-            return not (info["num_pending"] or info["num_ack_pending"])
-
-        await until(handled)
+        await until(lambda: is_handled(engine.wire, "TIMERS.rungs"))
         assert len(await published(engine)) == before
         assert [m async for m in every(engine.wire, "DEAD", ">")] == []
         assert await engine.client.questions() == []

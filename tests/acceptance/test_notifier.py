@@ -24,7 +24,7 @@ from layby.runtime.envelope import decode
 from layby.runtime.ladder_records import Reached
 from layby.runtime.quiet import Quiet
 from layby.testing import MemoryChannel
-from tests.engine import Engine, TooSlow, app_of, in_time, until
+from tests.engine import Engine, TooSlow, app_of, in_time, is_handled, until
 
 pytestmark = pytest.mark.nats
 
@@ -57,15 +57,7 @@ async def notified(engine: Engine, run: str, count: int = 1) -> list[Notified]:
 
 async def at_rest(engine: Engine, *consumers: str) -> None:
     """Return when nothing waits for these consumers."""
-
-    async def look() -> bool:
-        for consumer in consumers:
-            info = await engine.wire.api(f"CONSUMER.INFO.{consumer}")
-            if info["num_pending"] or info["num_ack_pending"]:
-                return False
-        return True
-
-    await until(look)
+    await until(lambda: is_handled(engine.wire, *consumers))
 
 
 CARDS = "QUESTIONS.cards-developer-memory"

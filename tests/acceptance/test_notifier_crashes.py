@@ -15,7 +15,7 @@ from layby.runtime.entry import Record
 from layby.runtime.envelope import decode
 from layby.runtime.ladder_records import Reached
 from layby.testing import TestRuntime
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.examples import proofs_but
 from tests.notifier_app import CALLS
 
@@ -61,14 +61,8 @@ async def recorded(rt: TestRuntime, run: str) -> Counter[tuple[str, str, str]]:
 async def at_rest(rt: TestRuntime) -> None:
     """Return when no card waits."""
 
-    async def look() -> bool:
-        for consumer in (*(f"QUESTIONS.{each}" for each in MAILBOXES), "RUNS.human-developer"):
-            info = await rt._requests.api(f"CONSUMER.INFO.{consumer}")
-            if info["num_pending"] or info["num_ack_pending"]:
-                return False
-        return True
-
-    await until(look)
+    consumers = (*(f"QUESTIONS.{each}" for each in MAILBOXES), "RUNS.human-developer")
+    await until(lambda: is_handled(rt._requests, *consumers))
 
 
 async def all_recorded(rt: TestRuntime, run: str, count: int) -> None:

@@ -16,7 +16,7 @@ from layby.runtime.envelope import decode
 from layby.runtime.opened_records import OpenedQuestion
 from layby.runtime.state import FORM_WITH_OPENED
 from tests.acceptance.test_claims import asking, said
-from tests.engine import Engine, until
+from tests.engine import Engine, is_handled, until
 
 pytestmark = pytest.mark.nats
 
@@ -28,12 +28,7 @@ async def looks(engine: Engine, who: str, *, role: str = "developer", **body: An
 
 async def handled(engine: Engine, role: str = "developer") -> None:
     """Return when all that was said to a role's questions is handled."""
-
-    async def look() -> bool:
-        info = await engine.wire.api(f"CONSUMER.INFO.ANSWERS.acts-{role}")
-        return not info["num_pending"] and not info["num_ack_pending"]
-
-    await until(look)
+    await until(lambda: is_handled(engine.wire, f"ANSWERS.acts-{role}"))
 
 
 async def recorded(engine: Engine, run: str) -> list[tuple[str, str, str]]:

@@ -28,7 +28,7 @@ from layby.testing import (
     says,
     server,
 )
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.examples import proofs_but
 from tests.testkit_app import app
 
@@ -111,8 +111,7 @@ async def test_a_failure_that_nobody_answers(layby_running: Running, tmp_path: P
 
 async def mail_handled(rt: TestRuntime) -> bool:
     """Whether the mail with the question is acknowledged: a moment after it was published."""
-    info = await rt._requests.api("CONSUMER.INFO.RUNS.human-developer")
-    return not info["num_ack_pending"] and not info["num_pending"]
+    return await is_handled(rt._requests, "RUNS.human-developer")
 
 
 @pytest.mark.slow

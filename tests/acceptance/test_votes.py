@@ -28,7 +28,7 @@ from layby.runtime.entry import Voted
 from layby.runtime.errors import Interrupted, InvalidSetup
 from layby.tools.ask_developer import make_ask
 from layby.views.rows import QuestionRow
-from tests.engine import Engine, app_of, desk, until
+from tests.engine import Engine, app_of, desk, is_handled, until
 from tests.scripted import Scripted, calls, results, says
 from tests.signing_desk import ADA
 
@@ -647,8 +647,7 @@ async def test_votes_of_a_group_count_of_which_the_record_does_not_know(
 
 async def _shown(engine: Engine) -> bool:
     """Whether the question is recorded, and its mail handled."""
-    state = await engine.wire.api("CONSUMER.INFO.RUNS.human-finance")
-    return not (state["num_pending"] or state["num_ack_pending"])
+    return await is_handled(engine.wire, "RUNS.human-finance")
 
 
 async def test_all_groups_are_reminded_and_nobody_else_is_asked_to_vote(engine: Engine) -> None:

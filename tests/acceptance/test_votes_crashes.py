@@ -15,7 +15,7 @@ from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.runtime.state import RunState
 from layby.testing import TestRuntime
-from tests.engine import Engine, until
+from tests.engine import Engine, is_handled, until
 from tests.examples import proofs_but
 from tests.votes_app import app
 
@@ -164,12 +164,7 @@ async def test_a_vote_is_counted_once_and_its_receipt_says_so_whoever_dies(
         await rt.crash(point)
         async with rt.worker():
             await expect(bus.requests, "T1", {stored.seq: {"counted"}})
-
-            async def handled() -> bool:
-                info = await bus.requests.api("CONSUMER.INFO.ANSWERS.answers-finance")
-                return not (info["num_ack_pending"] or info["num_pending"])
-
-            await until(handled)
+            await until(lambda: is_handled(bus.requests, "ANSWERS.answers-finance"))
             assert await receipts(bus.requests, "T1") == {stored.seq: {"counted"}}
             [question] = (await rt.state(run)).questions.values()
             assert [(each.by, each.seq) for each in question.votes] == [("ada", stored.seq)]

@@ -14,7 +14,7 @@ from layby.bus import mailbox as module
 from layby.bus.delivery import parse_ack_subject
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.server import EmbeddedServer
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.fix_bus import Bus, bus_at
 from tests.fix_proxy import Proxy
 
@@ -77,11 +77,7 @@ class Post:
     async def idle(self) -> None:
         """Return when the server holds nothing that is not acknowledged."""
 
-        async def look() -> bool:
-            info = await self.about()
-            return not (info["num_pending"] or info["num_ack_pending"])
-
-        await until(look)
+        await until(lambda: is_handled(self.bus.requests, "MAIL.box"))
 
 
 @pytest.fixture
