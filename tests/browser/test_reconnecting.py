@@ -108,6 +108,8 @@ async def test_a_run_page_says_that_nats_is_away(own_server: EmbeddedServer, tab
         async with tab(console, f"/runs/{run.id}") as page:
             away = page.get_by_text("No connection to NATS")
             await page.get_by_text("What about T1?").first.wait_for()
+            # The page is there before its stream, which needs NATS to begin.
+            await page.get_by_text("Live", exact=True).wait_for()
             own_server.kill()
             await away.wait_for()
             await own_server.start()

@@ -67,7 +67,8 @@ async def test_those_that_can_be_cancelled_are_and_the_others_stay(
         ]
         async with Client.connect(rt.settings) as client:
             assert {row.why for row in await client.audit()} == {"they called"}
-        await page.get_by_role("link", name="Back to the runs").click()
+        async with page.expect_navigation():
+            await page.get_by_role("link", name="Back to the runs").click()
         assert await page.locator("#runs .st-cancelled").count() == 2
 
 

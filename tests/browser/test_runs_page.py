@@ -81,7 +81,8 @@ async def test_filters_are_in_the_address_and_count_what_they_find(
         assert await tickets(page) == ["T1"]
         await page.goto(f"{console.url}/?q=nothing-like-it")
         await page.get_by_text("No run matches").wait_for()
-        await page.get_by_role("link", name="All runs", exact=True).click()
+        async with page.expect_navigation():
+            await page.get_by_role("link", name="All runs", exact=True).click()
         assert len(await tickets(page)) == 5
 
 
@@ -95,11 +96,13 @@ async def test_many_runs_are_paged_to_the_last_one_and_back(
             await _until_total(page, console, "120 runs")
             seen = await tickets(page)
             for _ in range(2):
-                await page.locator("a[rel=next]").click()
+                async with page.expect_navigation():
+                    await page.locator("a[rel=next]").click()
                 seen += await tickets(page)
             assert await page.locator("a[rel=next]").count() == 0
             assert sorted(seen) == [f"J{number:03}" for number in range(120)]
-            await page.locator("a[rel=prev]").click()
+            async with page.expect_navigation():
+                await page.locator("a[rel=prev]").click()
             assert await tickets(page) == seen[50:100]
 
 

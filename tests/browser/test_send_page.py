@@ -82,7 +82,8 @@ async def test_a_form_is_made_of_the_events_type(
         await page.get_by_text("Weigh a complaint.").wait_for()
         await page.get_by_label("Ticket").fill("T9")
         await page.get_by_label("Stars").fill("many")
-        await sent(page)
+        async with page.expect_navigation():
+            await sent(page)
         assert await page.get_by_label("Stars").get_attribute("aria-invalid") == "true"
         await page.get_by_label("Stars").fill("2")
         await page.locator("[name=_add]").click()
