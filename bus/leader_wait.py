@@ -18,6 +18,7 @@ PATIENCE = 30.0
 _FOR_PEOPLE: Final = 15.0
 """The same if a person is waiting: an election takes up to 9."""
 _PAUSE = 0.2
+"""Seconds between two attempts: an election takes a few hundred milliseconds."""
 _NO_JETSTREAM = 503
 
 T = TypeVar("T")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Protocol
 
 from .errors import NoLeader
-
-_PAUSE = 0.1
-"""Seconds between two attempts: an election takes a few hundred milliseconds."""
+from .leader_wait import LeaderWait
 
 
 class _Api(Protocol):
@@ -23,7 +20,7 @@ class PatientApi:
     """
 
     def __init__(self, requests: _Api, *, patience: float = 10.0) -> None:
-        """`patience`: seconds after which a call fails with NoLeader."""
+        """`patience`: seconds of refusals after which a call fails with NoLeader."""
         self._requests = requests
         self._patience = patience
 
@@ -34,12 +31,9 @@ class PatientApi:
             NoLeader: there is still no leader after all of `patience`.
             BusError: the server refused for another reason.
         """
-        clock = asyncio.get_running_loop().time
-        until = clock() + self._patience
+        wait = LeaderWait(self._patience)
         while True:
             try:
                 return await self._requests.api(verb, body, timeout=timeout)
-            except NoLeader:
-                if clock() >= until:
-                    raise
-            await asyncio.sleep(_PAUSE)
+            except NoLeader as error:
+                await wait.pause(error)
