@@ -147,7 +147,7 @@ class Acts:
         if record is None or meant is None:
             await self._resolver.check_not_pending(incoming, record, verdict)
             return _Taken(verdict)
-        live = await self._host.cache.caught_up(await self._closer.live(meant.run, record))
+        live = await self._closer.newest(meant.run, record)
         check_readable(live.state)
         question = live.state.questions.get(meant.id)
         if question is None:

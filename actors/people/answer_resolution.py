@@ -96,7 +96,7 @@ class AnswerResolver:
         self._tickets = closer.tickets
         self._publisher = publisher
         self._closer = closer
-        self._votes = Votes(host, closer)
+        self._votes = Votes(closer)
         self._requests = requests
         self._published = publisher.published
         self._admission = AnswerAdmission(role, host, requests.names)
@@ -296,7 +296,7 @@ class AnswerResolver:
         self, answer: Incoming, record: ParkedRecord | None, meant: ParkedQuestion, winner: Sent
     ) -> tuple[LiveRun, Question]:
         """Record in the log that `winner` has closed a question. Raises Overtaken."""
-        live = self._host.cache.warm(meant.run) or await self._closer.live(meant.run, record)
+        live = await self._closer.live(meant.run, record)
         crash.point("before_answered")
         end = self.answered(meant.id, winner)
         judged = {meant.role, meant.asked_of, *meant.also}

@@ -110,7 +110,7 @@ class Openings:
         if record is None or meant is None:
             return
         try:
-            live = await self._host.cache.caught_up(await self._closer.live(meant.run, record))
+            live = await self._closer.newest(meant.run, record)
         except Erased as error:
             self._host.cache.drop(error.run)
             return

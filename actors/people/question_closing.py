@@ -81,6 +81,10 @@ class QuestionCloser:
             return self._host.cache.seed(state)
         return warm or await self._host.cache.get(run)
 
+    async def newest(self, run: str, record: ParkedRecord | None) -> LiveRun:
+        """The run, caught up with its log."""
+        return await self._host.cache.caught_up(await self.live(run, record))
+
     async def append(
         self,
         live: LiveRun,

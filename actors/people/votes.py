@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from ...runtime import crash
 from ...runtime.entry import Voted
-from ...runtime.host import Host
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
 from .answer import Verdict
@@ -25,8 +24,7 @@ from .vote_verdict import counted
 class Votes:
     """The votes on the questions to one role."""
 
-    def __init__(self, host: Host, closer: QuestionCloser) -> None:
-        self._host = host
+    def __init__(self, closer: QuestionCloser) -> None:
         self._closer = closer
 
     async def polls(self, record: ParkedRecord, roles: Sequence[str]) -> dict[str, Question]:
@@ -71,8 +69,7 @@ class Votes:
         Raises:
             Unrecorded: the log does not have it.
         """
-        live = await self._closer.live(meant.run, record)
-        live = await self._host.cache.caught_up(live)
+        live = await self._closer.newest(meant.run, record)
         question = live.state.questions.get(meant.id)
         votes = question.votes if question is not None else ()
         vote = next((each for each in votes if each.seq == seq), None)
