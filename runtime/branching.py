@@ -120,9 +120,7 @@ class Branching(Body):
     async def _abandon(self, slot: Slot) -> None:
         """End a child that nobody waits for now; done again when this run has ended."""
         if self._ports.children is not None and not slot.detached:
-            reason = f"its parent, run {self.run_id}, no longer waits for it"
-            at = self._recorder.state.tail
-            await self._ports.children.end(slot.ref, self.run_id, at, reason)
+            await self._ports.children.end(slot.ref, self.run_id, self._recorder.state.tail)
 
     async def _run_branches(
         self,

@@ -108,7 +108,7 @@ class Children(Protocol):
     async def ensure(self, run: str, started: Started, actor: str) -> None:
         """Start the run if it has not been started."""
 
-    async def end(self, run: str, parent: str, at: int, reason: str) -> None:
+    async def end(self, run: str, parent: str, at: int) -> None:
         """End a run that its parent, at its position `at`, no longer waits for."""
 
     async def again(self, run: str, parent: str, n: int) -> None:

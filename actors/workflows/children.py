@@ -81,8 +81,7 @@ class ChildRuns:
         await self._reopened(live, parent.id, f"{parent.id}@{parent.state.reopened}")
         parent = await self._host.cache.newest(parent.id)
         if live.id in parent.state.abandoned():  # and saw no child to end
-            reason = f"its parent, run {parent.id}, no longer waits for it"
-            await self.end(live.id, parent.id, parent.state.tail, reason)
+            await self.end(live.id, parent.id, parent.state.tail)
 
     @staticmethod
     async def _reopened(live: LiveRun, parent: str, origin: str) -> None:
@@ -92,11 +91,15 @@ class ChildRuns:
             await live.append([reopened], to=live.state.root.actor)
         crash.point("after_reopened")
 
-    async def end(self, run: str, parent: str, at: int, reason: str) -> None:
+    async def end(self, run: str, parent: str, at: int, status: str = "") -> None:
         """End a run that its parent no longer waited for at its position `at`.
 
         A run that its parent has returned to since continues. Raises Interrupted.
+
+        `status`: how the parent ended; empty: it goes on.
         """
+        why = f"has ended: {status}" if status else "no longer waits for it"
+        reason = f"its parent, run {parent}, {why}"
         try:
             live = await self._host.open(run)
             if not live.state.frames:
@@ -135,9 +138,8 @@ class ChildRuns:
         if not state.ended:
             return  # it was reopened since
         at, children = state.tail, state.abandoned()
-        reason = f"its parent, run {live.id}, has ended: {state.status}"
         for child in children:
-            await self.end(child, live.id, at, reason)
+            await self.end(child, live.id, at, state.status)
         await self._notify_parent(live)
 
     async def _notify_parent(self, live: LiveRun) -> None:
