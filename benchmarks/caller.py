@@ -13,7 +13,8 @@ import msgspec
 
 from layby.bus.connection import ConnectionSettings
 from layby.bus.keyring import Keyring
-from layby.bus.log import NOBODY, Log, mail, parse
+from layby.bus.log import Log
+from layby.bus.log_subject import NOBODY, mail, parse
 from layby.bus.opened import opened
 from layby.bus.outbox import Outbox
 from layby.bus.requests import Requests

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from layby.bus.layout import bucket
-from layby.bus.log import STREAM, mail, parse, position, shares, subject
+from layby.bus.log_subject import STREAM, mail, parse, position, shares, subject
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.specs import StreamSpec, Topology

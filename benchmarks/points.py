@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from layby.bus import log
+from layby.bus import log, log_subject
 from layby.bus.layout import streams
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
@@ -97,14 +97,14 @@ async def take(count: int, team: int, sync: str, runs: int, rounds: int) -> Poin
 
 async def _appends(words: str, count: int, appends: int) -> float:
     async with servers(words) as nats, opened(nats.settings) as (_, requests):
-        logs = [spec for spec in streams([], [], count) if spec.name in log.shares(count)]
+        logs = [spec for spec in streams([], [], count) if spec.name in log_subject.shares(count)]
         topology = Topology(streams=tuple(logs), consumers=())
         await Provisioner(requests, replicas=nats.copies).ensure(topology)
         entries = log.Log(requests, count)
 
         async def append(run: str) -> None:
             for n in range(1, _ENTRIES + 1):
-                await entries.append(run, n, log.NOBODY, _BODY)
+                await entries.append(run, n, log_subject.NOBODY, _BODY)
 
         runs = [run_id("bench", str(number)) for number in range(max(64, appends // _ENTRIES))]
         began = time.perf_counter()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from layby.bus import log
+from layby.bus import log, log_subject
 from layby.bus.connection import ConnectionSettings
 from layby.bus.layout import streams
 from layby.bus.opened import opened
@@ -50,13 +50,13 @@ async def _appends(sync: str, count: int, appends: int) -> float:
         server(sync) as nats,
         opened(ConnectionSettings(servers=(nats.url,))) as (_, requests),
     ):
-        logs = [spec for spec in streams([], [], count) if spec.name in log.shares(count)]
+        logs = [spec for spec in streams([], [], count) if spec.name in log_subject.shares(count)]
         await Provisioner(requests).ensure(Topology(streams=tuple(logs), consumers=()))
         entries = log.Log(requests, count)
 
         async def append(run: str) -> None:
             for n in range(1, _ENTRIES + 1):
-                await entries.append(run, n, log.NOBODY, _BODY)
+                await entries.append(run, n, log_subject.NOBODY, _BODY)
 
         runs = [run_id("bench", str(number)) for number in range(appends * 2 // _ENTRIES)]
         began = time.perf_counter()

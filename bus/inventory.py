@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from .errors import StreamMissing
-from .log import STREAM as LOGS
+from .log_subject import STREAM as LOGS
 from .names import EVENTS, Names
 from .ownership import MARK, is_marked
 from .requests import API, Requests

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from . import log
+from . import log_subject
 from .names import EVENTS, Names
 from .specs import BATCHES, StreamSpec
 from .timers import HELD
@@ -78,7 +78,7 @@ def streams(
                 config={"allow_direct": True, BATCHES: True},
                 exact=True,
             )
-            for share, subjects in log.shares(log_streams).items()
+            for share, subjects in log_subject.shares(log_streams).items()
         ),
         StreamSpec(
             name=name("QUESTIONS"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import log
 from .errors import BusError, PermissionDenied, TopologyMismatch
+from .log_subject import STREAM as LOGS
+from .log_subject import count_of, shares
 from .mirroring import is_mirror
 from .names import EVENTS, Names
 from .ownership import (
@@ -135,17 +136,17 @@ def examine(spec: StreamSpec, found: dict[str, Any], names: Names) -> None:
 
 
 def _other_share(spec: StreamSpec, held: list[str], names: Names) -> TopologyMismatch:
-    there = log.count_of(held, names) if spec.name == names.stream(log.STREAM) else 0
+    there = count_of(held, names) if spec.name == names.stream(LOGS) else 0
     if not there:
         return TopologyMismatch(
             f"stream {spec.name} holds {', '.join(held)}, and Layby needs it to hold "
             f"{', '.join(spec.subjects)}: somebody else created or changed it; correct that, or "
             "remove it if it is empty"
         )
-    asked = log.count_of(spec.subjects, names)
-    shares = ", ".join(map(names.stream, log.shares(there)))
+    asked = count_of(spec.subjects, names)
+    streams = ", ".join(map(names.stream, shares(there)))
     return TopologyMismatch(
-        f"the logs of runs are in {_streams(there)} here ({shares}), and the "
+        f"the logs of runs are in {_streams(there)} here ({streams}), and the "
         f"app asks for {_streams(asked)}. The number is fixed once an account is provisioned: "
         f"declare App(log_streams={there}), or give the app an account of its own. If the runs are "
         "no longer needed, stop all workers, remove those streams, and provision again"

@@ -23,7 +23,7 @@ from .actors.workflows.workflow import (
     WorkflowStep,
     checked_subject,
 )
-from .bus import log
+from .bus import log_subject
 from .bus.errors import InvalidSettings
 from .bus.keyring import KeyService
 from .bus.layout import bucket, erasable, streams
@@ -149,7 +149,7 @@ class App:
         self.concurrency = concurrency
         if concurrency < 1:
             raise InvalidSetup(f"app {name!r}: concurrency must be at least 1")
-        if log_streams not in log.COUNTS:
+        if log_streams not in log_subject.COUNTS:
             raise InvalidSetup(f"app {name!r}: log_streams must be 1, 2, 4, 8 or 16")
         self.log_streams = log_streams
         self.encryption = encryption

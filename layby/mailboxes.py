@@ -16,7 +16,7 @@ from .actors.kinds import human_address
 from .actors.people.early_answers import lookahead_consumer
 from .actors.people.notices import NOTICE
 from .actors.workflows.workflow import EVENTS_OF, Workflow
-from .bus import log
+from .bus import log_subject
 from .bus.layout import SAID
 from .bus.names import EVENTS, Names
 from .bus.specs import CARDS, ConsumerSpec
@@ -219,8 +219,8 @@ def _acts(role: str) -> Row:
 
 def _mail(address: str, log_streams: int, ack_wait: float) -> Iterator[Row]:
     """An actor's consumers: one in each stream of logs."""
-    for stream in log.shares(log_streams):
+    for stream in log_subject.shares(log_streams):
         spec = ConsumerSpec(
-            stream=stream, name=address, filter=log.mail(address), ack_wait=ack_wait
+            stream=stream, name=address, filter=log_subject.mail(address), ack_wait=ack_wait
         )
         yield spec, Duty("mail", address)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, NoReturn
 
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from .blockers import Blocker
 from .conflicts import conflicts
 from .entry import Record, Started, Stepped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from . import crash
 from .blockers import Blocker
 from .entry import Blocked

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, NamedTuple, TypeVar, overload
 
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from .body import Body
 from .entry import Stepped, Withdrawn
 from .errors import Parked

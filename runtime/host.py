@@ -17,7 +17,8 @@ from structlog.contextvars import bind_contextvars
 
 from ..bus.bucket import Bucket
 from ..bus.dead import DeadLetters
-from ..bus.log import NOBODY, Log, LogMessage
+from ..bus.log import Log, LogMessage
+from ..bus.log_subject import NOBODY
 from ..bus.mailbox import Delivery
 from . import crash, worker_log
 from .activation import Activation, Outcome

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..bus.errors import Tampered
-from ..bus.log import Log, LogMessage, NoPosition, parse
+from ..bus.log import Log, LogMessage
+from ..bus.log_subject import NoPosition, parse
 from ..bus.mailbox import Delivery
 from .delivery_policy import PoisonMessage
 from .entry import Record, Unblocked

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from . import clock
 from .blockers import Blocker
 from .entry import NULL, ROOT, Called, Failed, Raw, Record, Slept

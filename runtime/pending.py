@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from ..bus.errors import BusError, PayloadTooLarge
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from . import crash
 from .entry import Record, Started
 from .errors import Fenced, Interrupted

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from .blockers import Blocker
 from .entry import Raw, Record
 from .state import Frame, RunState, Slot

@@ -13,7 +13,8 @@ import structlog
 
 from ..bus.errors import Conflict, NoLeader, NotConnected, PublishUnconfirmed, StreamMissing
 from ..bus.leader_wait import LeaderWait
-from ..bus.log import NOBODY, Log, LogMessage
+from ..bus.log import Log, LogMessage
+from ..bus.log_subject import NOBODY
 from . import clock, trace_context
 from .conflicts import conflicts
 from .entry import Answered, Record, Started, Voted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from layby import Agent, App, Role, Step, tool
-from layby.bus.log import subject
+from layby.bus.log_subject import subject
 from layby.bus.requests import Requests
 from layby.models import ModelRequest, ModelResponse, ToolResult
 from layby.runtime.entry import Answered, Record

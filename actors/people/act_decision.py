@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...bus.log import NOBODY
+from ...bus.log_subject import NOBODY
 from ...runtime import acts
 from ...runtime.act_records import ClaimedQuestion, Declined, Passed
 from ...runtime.acts import Act

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from ...bus.errors import Erased
-from ...bus.log import NOBODY
+from ...bus.log_subject import NOBODY
 from ...bus.requests import Requests
 from ...runtime import tally
 from ...runtime.entry import Answered, Expired, Voted

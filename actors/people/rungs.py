@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ...bus.log import NOBODY
+from ...bus.log_subject import NOBODY
 from ...bus.mailbox import Delivery
 from ...bus.timers import RUNG, Timers
 from ...runtime import clock, crash

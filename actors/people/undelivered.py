@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from ...bus.dead import DeadLetters
-from ...bus.log import NOBODY
+from ...bus.log_subject import NOBODY
 from ...bus.mailbox import Delivery
 from ...runtime import clock, crash
 from ...runtime.card_records import FAILED, Notified, Undelivered

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ..app import App
-from ..bus.log import shares
+from ..bus.log_subject import shares
 from ..bus.names import EVENTS, Names
 from ..bus.timers import HELD
 

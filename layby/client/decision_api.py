@@ -15,7 +15,8 @@ from ..actors.people.published_questions import RUNG
 from ..actors.people.rung_publisher import TOLD_HEADER
 from ..bus.blobs import Blobs
 from ..bus.errors import LaybyError, StreamMissing
-from ..bus.log import Log, LogMessage, parse, stream_of
+from ..bus.log import Log, LogMessage
+from ..bus.log_subject import parse, stream_of
 from ..bus.reading import every, sequence, stored_at
 from ..bus.requests import Requests
 from ..bus.token import encode

@@ -15,7 +15,8 @@ import msgspec
 from ..bus.connection import Connection
 from ..bus.dead import DeadLetter
 from ..bus.errors import BusError, KeyMissing, LaybyError, PermissionDenied
-from ..bus.log import Log, parse
+from ..bus.log import Log
+from ..bus.log_subject import parse
 from ..bus.names import EVENTS, Names
 from ..bus.outbox import Outbox
 from ..bus.ownership import covers, is_anothers

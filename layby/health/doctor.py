@@ -12,7 +12,8 @@ from ..bus.connection import Connection
 from ..bus.dead import DeadLetter, read
 from ..bus.errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from ..bus.layout import streams
-from ..bus.log import Log, shares
+from ..bus.log import Log
+from ..bus.log_subject import shares
 from ..bus.names import EVENTS
 from ..bus.ownership import is_marked
 from ..bus.requests import Requests

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from typing import Final
 
 from ..bus.errors import Erased, KeyMissing, Tampered
-from ..bus.log import Log, NoPosition, parse, shares
+from ..bus.log import Log
+from ..bus.log_subject import NoPosition, parse, shares
 from ..bus.reading import every, stored_at
 from ..bus.requests import Requests
 from ..bus.wire import Message

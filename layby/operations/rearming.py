@@ -14,7 +14,7 @@ import msgspec
 
 from ..bus.bucket import Bucket
 from ..bus.inventory import is_log, own_streams
-from ..bus.log import NoPosition, parse
+from ..bus.log_subject import NoPosition, parse
 from ..bus.requests import Requests
 from ..bus.timers import DUE
 from ..runtime.envelope import UNREADABLE

@@ -15,7 +15,8 @@ from typing import Any, Final
 from ..app import App
 from ..bus.errors import BusError
 from ..bus.inventory import is_log, own_streams
-from ..bus.log import Log, NoPosition, parse
+from ..bus.log import Log
+from ..bus.log_subject import NoPosition, parse
 from ..bus.names import EVENTS
 from ..bus.opened import opened
 from ..bus.reading import every

@@ -16,7 +16,7 @@ from ..actors.workflows.children import prepared
 from ..actors.workflows.workflow import Workflow
 from ..app import App
 from ..bus.errors import LaybyError
-from ..bus.log import NOBODY
+from ..bus.log_subject import NOBODY
 from ..runtime.actor_step import ActorStep
 from ..runtime.blockers import Blocker
 from ..runtime.entry import (

@@ -13,7 +13,8 @@ import msgspec
 from ..bus.blobs import Blobs
 from ..bus.connection import Connection
 from ..bus.errors import BusError, Erased, KeyMissing
-from ..bus.log import ALL, Log, parse
+from ..bus.log import Log
+from ..bus.log_subject import ALL, parse
 from ..bus.requests import Requests
 from ..events import AnyEvent, RunEnded, number
 from ..runtime.first_stored import entries

@@ -16,7 +16,8 @@ import msgspec
 
 from ..bus.connection import Connection
 from ..bus.errors import BusError, NotConnected, PublishUnconfirmed
-from ..bus.log import Log, LogMessage, parse
+from ..bus.log import Log, LogMessage
+from ..bus.log_subject import parse
 from ..bus.sealing import unsealed
 from ..runtime.envelope import UNREADABLE
 from ..runtime.first_stored import entries

@@ -12,7 +12,7 @@ from layby import Agent, App, Keyring, Network, Step, ToolContext, tool
 from layby.actors.models.model import ModelRequest, ModelResponse, ToolResult
 from layby.bus.errors import Erased, KeyMissing
 from layby.bus.keyring import new_key
-from layby.bus.log import subject
+from layby.bus.log_subject import subject
 from layby.bus.reading import every
 from layby.bus.requests import Requests
 from layby.bus.sealing import MARK, key_of

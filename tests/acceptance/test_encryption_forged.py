@@ -9,7 +9,7 @@ import pytest
 
 from layby import App, Keyring, Step
 from layby.bus.keyring import new_key
-from layby.bus.log import NOBODY, subject
+from layby.bus.log_subject import NOBODY, subject
 from layby.bus.sealing import MARK
 from layby.runtime.entry import Cancelled
 from layby.runtime.envelope import Envelope, encode

@@ -13,7 +13,7 @@ import pytest
 from layby import Agent, App, Retry, Step, tool
 from layby.bus.bucket import Bucket
 from layby.bus.errors import Conflict
-from layby.bus.log import subject
+from layby.bus.log_subject import subject
 from layby.client import NoSuchRun, NotDoneYet, RunOver
 from layby.runtime.entry import Answered
 from layby.runtime.envelope import Envelope, encode

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from layby import Agent, App, Network, Step, tool
-from layby.bus.log import partition, shares, stream_of
+from layby.bus.log_subject import partition, shares, stream_of
 from layby.bus.server import EmbeddedServer
 from layby.client import NoSuchRun
 from layby.runtime.ids import run_id

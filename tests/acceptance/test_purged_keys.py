@@ -10,7 +10,7 @@ import pytest
 from layby import Keyring, Step
 from layby.bus.bucket import Bucket
 from layby.bus.errors import Erased
-from layby.bus.log import subject
+from layby.bus.log_subject import subject
 from layby.bus.secret_store import BLOCK, SecretRecord, decode
 from layby.bus.vault import Vault
 from layby.operations.purging import Purge

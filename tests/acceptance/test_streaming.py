@@ -13,7 +13,7 @@ import pytest
 from layby import Agent, Done, Network, Retry, RoutingAgent, Step, tool
 from layby.actors.models.model import ModelError, ModelRequest, ModelResponse, OnText
 from layby.bus.errors import Conflict
-from layby.bus.log import NOBODY, position, subject
+from layby.bus.log_subject import NOBODY, position, subject
 from layby.bus.server import EmbeddedServer
 from layby.client import Client, NoSuchRun, RunOver
 from layby.events import (

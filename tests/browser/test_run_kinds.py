@@ -8,7 +8,8 @@ import pytest
 
 from layby import Agent, App, Keyring, Network, Route, Step
 from layby.bus.keyring import new_key
-from layby.bus.log import NOBODY, Log
+from layby.bus.log import Log
+from layby.bus.log_subject import NOBODY
 from layby.bus.opened import opened
 from layby.runtime.entry import NULL, ROOT, Answered, Asked, Record, Started
 from layby.runtime.envelope import Envelope, encode

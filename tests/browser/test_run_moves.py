@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from layby import App, Step
-from layby.bus.log import NOBODY, Log
+from layby.bus.log import Log
+from layby.bus.log_subject import NOBODY
 from layby.bus.opened import opened
 from layby.bus.settings import ConnectionSettings
 from layby.runtime.entry import ROOT, Ended, Raw, Record, Started, Stepped

@@ -15,7 +15,7 @@ import msgspec
 
 from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import BusError, PortTaken
-from layby.bus.log import shares
+from layby.bus.log_subject import shares
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.server import EmbeddedServer

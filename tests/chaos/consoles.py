@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from layby.bus.errors import BusError
-from layby.bus.log import Log, parse, shares
+from layby.bus.log import Log
+from layby.bus.log_subject import parse, shares
 from layby.client import Client, CommandRefused, NotDoneYet
 from layby.health.traffic import traffic
 from tests.fix_proxy import Proxy

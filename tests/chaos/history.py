@@ -18,7 +18,8 @@ from layby.actors.people.tickets import ParkedRecord
 from layby.actors.people.tickets import decode as decode_record
 from layby.bus.bucket import Bucket
 from layby.bus.errors import BusError
-from layby.bus.log import Log, parse, shares
+from layby.bus.log import Log
+from layby.bus.log_subject import parse, shares
 from layby.bus.requests import Requests
 from layby.commands import CommandOutcome
 from layby.runtime.act_records import VERBS

@@ -22,7 +22,7 @@ from layby.actors.people import tickets as parked
 from layby.actors.state import merge
 from layby.actors.workflows import children, workflow
 from layby.actors.workflows import event_waits as waits
-from layby.bus import bucket, log, mailbox, requests, sealing, vault
+from layby.bus import bucket, log, log_subject, mailbox, requests, sealing, vault
 from layby.runtime import activation, body, host, index, pending, repairs, run, state, strand
 from layby.runtime import delivery_policy as guard
 from layby.worker import command_actor
@@ -96,7 +96,7 @@ def no_fence() -> None:
     """Append without expecting the position to be free."""
 
     async def append(self: log.Log, run_id: str, n: int, to: str, data: bytes) -> None:
-        await self._requests.store(log.subject(to, run_id, n), data)  # pyright: ignore[reportPrivateUsage]
+        await self._requests.store(log_subject.subject(to, run_id, n), data)  # pyright: ignore[reportPrivateUsage]
 
     replace(log.Log, "append", lambda _: append)
 

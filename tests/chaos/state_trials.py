@@ -21,7 +21,7 @@ from layby import Agent, CallOutcome, ToolContext, tool
 from layby.actors.agents.tool_calls import Calls
 from layby.actors.keys import AFTER, TOOL, Key
 from layby.actors.state.state import StateType, Values
-from layby.bus.log import NOBODY
+from layby.bus.log_subject import NOBODY
 from layby.models import ToolCall
 from layby.runtime.actor_step import ActorStep
 from layby.runtime.conflicts import conflicts

@@ -11,7 +11,7 @@ import pytest
 from layby import Step
 from layby.actors.people.answer import Receipt
 from layby.bus.errors import BusError
-from layby.bus.log import subject
+from layby.bus.log_subject import subject
 from layby.bus.reading import every
 from layby.commands import VERBS, CommandOutcome
 from layby.runtime.entry import Answered, Asked, Ended, Raw, Record, Started, Stepped

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from layby.bus import log
+from layby.bus import log_subject
 from layby.bus.errors import BusError, Conflict, NotConnected, PublishUnconfirmed
 from layby.bus.group_commit import SETTING, GroupCommit
 from layby.bus.log import Log
@@ -295,7 +295,7 @@ async def test_runs_whose_server_dies_again_and_again_have_each_entry_once(
 async def test_a_log_in_several_streams_has_a_batch_for_each(bus: Bus) -> None:
     entries = Log(bus.requests, 4)
     groups = [await entries._group(f"{digit}f") for digit in "0123456789abcdef"]  # pyright: ignore[reportPrivateUsage]
-    assert {group.stream for group in groups} == set(log.shares(4))
+    assert {group.stream for group in groups} == set(log_subject.shares(4))
     assert len(set(map(id, groups))) == 4
 
 

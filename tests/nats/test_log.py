@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from layby.bus.errors import BusError, Conflict, StreamMissing, TopologyMismatch
-from layby.bus.log import NOBODY, Log, LogMessage, parse, partition, shares, subject
+from layby.bus.log import Log, LogMessage
+from layby.bus.log_subject import NOBODY, parse, partition, shares, subject
 from layby.bus.requests import Requests
 from tests.fix_bus import Bus
 

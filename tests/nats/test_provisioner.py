@@ -9,7 +9,8 @@ from layby import App
 from layby.bus.errors import PermissionDenied, TopologyMismatch
 from layby.bus.group_commit import SETTING
 from layby.bus.layout import streams
-from layby.bus.log import COUNTS, NOBODY, Log, shares, stream_of, subject
+from layby.bus.log import Log
+from layby.bus.log_subject import COUNTS, NOBODY, shares, stream_of, subject
 from layby.bus.requests import Requests
 from layby.bus.specs import ConsumerSpec, StreamSpec, Topology
 from layby.bus.topology import Provisioner

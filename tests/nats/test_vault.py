@@ -11,7 +11,8 @@ from layby.bus.connection import ConnectionSettings
 from layby.bus.errors import Conflict
 from layby.bus.keyring import Keyring
 from layby.bus.layout import erasable
-from layby.bus.log import NOBODY, Log, shares
+from layby.bus.log import Log
+from layby.bus.log_subject import NOBODY, shares
 from layby.bus.opened import opened
 from layby.bus.requests import Requests
 from layby.bus.secret_store import BUCKET

@@ -10,7 +10,8 @@ import pytest
 from layby import Agent, App
 from layby.bus.dead import DeadLetters
 from layby.bus.layout import streams
-from layby.bus.log import Log, shares
+from layby.bus.log import Log
+from layby.bus.log_subject import shares
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.specs import ConsumerSpec, StreamSpec, Topology
 from layby.bus.topology import Provisioner

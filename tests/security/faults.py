@@ -23,7 +23,7 @@ from layby.actors.people import answer, judged_answers, open_questions, tickets
 from layby.actors.people import sent_answers as sent
 from layby.actors.people.parked_question import ParkedQuestion, parked_question
 from layby.actors.workflows import workflow
-from layby.bus import files, log, settings, wire
+from layby.bus import files, log, log_subject, settings, wire
 from layby.bus.mailbox import Delivery, Mailbox
 from layby.bus.server import EmbeddedServer
 from layby.bus.specs import StreamSpec
@@ -360,7 +360,7 @@ def sealed_rubbish_is_not_skipped(patch: Patch) -> None:
 
     async def strict(self: log.Log, run: str, message: log.LogMessage) -> log.LogMessage:
         n, to, data = message
-        place = self.names.subject(log.subject(to, run, n))
+        place = self.names.subject(log_subject.subject(to, run, n))
         return log.LogMessage(n, to, await self.opened(run, n, data, place))
 
     patch.setattr(log.Log, "_open", strict)
@@ -445,8 +445,10 @@ def any_id_is_a_run(patch: Patch) -> None:
     """Make subjects of whatever stands in a row as a run's id."""
     patch.setattr(index, "check_words", _silent)
     patch.setattr(listing, "is_run_id", _yes)
-    patch.setattr(log, "is_word", _yes)
-    patch.setattr(log, "partition", log.partition.__wrapped__)  # what it lets pass is not kept
+    uncached = log_subject.partition.__wrapped__  # what it lets pass is not kept
+    for module in (log, log_subject):
+        patch.setattr(module, "is_word", _yes)
+        patch.setattr(module, "partition", uncached)
     patch.setattr(Purge, "_is_confirmed", _always)
     patch.setattr(Purge, "_fence", _always)
 

@@ -16,7 +16,7 @@ from layby.actors.threads.turn import Said
 from layby.actors.workflows.event_waits import Shapes, Wait, Waits
 from layby.bus.dead import DeadLetter
 from layby.bus.errors import BusError
-from layby.bus.log import partition
+from layby.bus.log_subject import partition
 from layby.commands import Command
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
 from layby.runtime.ask_back_records import AskedBack, Replied

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from layby import Step
-from layby.bus.log import partition
+from layby.bus.log_subject import partition
 from layby.runtime import leaving, mail
 from layby.runtime.entry import Ended
 from layby.runtime.envelope import Envelope

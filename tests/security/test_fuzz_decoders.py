@@ -17,7 +17,7 @@ from layby.actors.people.published_questions import _id_in
 from layby.actors.people.tickets import ParkedRecord
 from layby.actors.threads.thread_nats import _read as read_thread
 from layby.actors.workflows.event_waits import Shapes, Waits
-from layby.bus import dead, log
+from layby.bus import dead, log, log_subject
 from layby.bus.delivery import parse_ack_subject
 from layby.bus.errors import BusError
 from layby.bus.names import Names
@@ -71,10 +71,10 @@ def test_an_acknowledgement_subject_is_read_or_none(words: list[bytes]) -> None:
 @calmly
 @given(subjects([]))
 def test_a_subject_is_a_position_or_none(subject: bytes) -> None:
-    with suppress(log.NoPosition):
+    with suppress(log_subject.NoPosition):
         text = Message(subject, b"", b"", b"").subject
-        to, run, n = log.parse(text)
-        assert text.endswith(log.subject(to, run, n))
+        to, run, n = log_subject.parse(text)
+        assert text.endswith(log_subject.subject(to, run, n))
 
 
 @calmly
@@ -135,6 +135,6 @@ def test_a_run_that_never_began_is_not_reopened() -> None:
 @pytest.mark.parametrize("run", ["*", ">", "a.b", "", "a b", "\x00", "é", "x" * 300, "\ud800"])
 def test_what_is_no_id_becomes_no_subject(run: str) -> None:
     with pytest.raises(BusError):
-        log.subject("log", run, 1)
+        log_subject.subject("log", run, 1)
     with pytest.raises(BusError):
-        log.position(run, "*")
+        log_subject.position(run, "*")

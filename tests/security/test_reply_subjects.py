@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from layby.bus.errors import StreamMissing
-from layby.bus.log import partition
+from layby.bus.log_subject import partition
 from layby.bus.opened import opened
 from tests.engine import until
 from tests.security.house import EVENT, WITHIN, House, Raw

@@ -19,7 +19,7 @@ from layby.actors.people.tickets import ParkedRecord
 from layby.actors.workflows.workflow import Workflow
 from layby.bus.dead import DeadLetter
 from layby.bus.errors import BusError, InvalidTicket
-from layby.bus.log import parse, subject
+from layby.bus.log_subject import parse, subject
 from layby.bus.token import decode as decode_token
 from layby.bus.token import encode as encode_token
 from layby.runtime import envelope as wire

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layby.bus.errors import BusError
-from layby.bus.log import (
+from layby.bus.log_subject import (
     COUNTS,
     count_of,
     parse,

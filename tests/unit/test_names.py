@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from layby import App
 from layby.bus.errors import InvalidSettings
-from layby.bus.log import count_of, parse, shares, subject
+from layby.bus.log_subject import count_of, parse, shares, subject
 from layby.bus.names import OWN_WORDS, Names
 from layby.runtime.errors import InvalidSetup
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from layby.bus.errors import BusError, PayloadTooLarge
-from layby.bus.log import NOBODY
+from layby.bus.log_subject import NOBODY
 from layby.runtime import pending
 from layby.runtime.entry import ROOT, Raw, Record, Started, Stepped
 from layby.runtime.errors import Fenced, Interrupted

@@ -14,7 +14,8 @@ import pytest
 
 from layby.actors.threads.turn import CallOutcome, Decision, NetworkResult, TurnResult
 from layby.bus.blobs import Blobs
-from layby.bus.log import NOBODY, LogMessage
+from layby.bus.log import LogMessage
+from layby.bus.log_subject import NOBODY
 from layby.runtime import entry
 from layby.runtime.act_records import ClaimedQuestion, Declined, Passed
 from layby.runtime.ask_back_records import AskedBack, Replied

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from layby.actors.models.marks import NotAsSent, mark, unmark
 from layby.actors.models.prompt_book import PromptBook
-from layby.bus.log import NOBODY, LogMessage
+from layby.bus.log import LogMessage
+from layby.bus.log_subject import NOBODY
 from layby.runtime.entry import ROOT, Failed, Failure, Raw, Stepped
 from layby.runtime.envelope import Envelope, encode, read
 from layby.runtime.journal import fold

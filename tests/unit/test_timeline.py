@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from layby.bus.log import NOBODY, LogMessage
+from layby.bus.log import LogMessage
+from layby.bus.log_subject import NOBODY
 from layby.runtime.entry import (
     ROOT,
     Answered,

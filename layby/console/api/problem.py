@@ -27,7 +27,7 @@ from ...bus.errors import (
     StreamMissing,
     ValueLost,
 )
-from ...bus.log import NoPosition
+from ...bus.log_subject import NoPosition
 from ...client import (
     CommandRefused,
     NoReceipt,
