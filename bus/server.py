@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import fcntl
 import os
 import random
 import secrets
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from .binary import find_binary
-from .errors import DataFolderUnusable, PortTaken, ServerNotStarted
+from .errors import PortTaken, ServerNotStarted
 from .files import open_private, write_private
+from .folder_lock import FolderLock, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,6 @@ READY_WITHIN: Final = 300.0
 GRACE: Final = 10.0
 """Seconds a server may take to stop before it is killed."""
 
-_LOCK_WITHIN: Final = 1.0  # a server whose parent was just killed needs a moment to follow
 _POLL: Final = 0.005
 _PORTS: Final = range(20_000, 32_000)  # below the ephemeral range: stays free during a restart
 _PR_SET_PDEATHSIG: Final = 1
@@ -68,7 +67,7 @@ class EmbeddedServer:
 
     Args:
         data: the folder for its store, config and log; created if needed.
-        port: the port on 127.0.0.1; None takes a random free one and keeps it across restarts.
+        port: the port on 127.0.0.1; None takes a random free one and keeps it over restarts.
         sync_always: write every message to disk before acknowledging it.
         extra: more nats-server configuration, such as `authorization { ... }`.
         private: require a random password, which is in `url` and which no other user of this
@@ -91,7 +90,7 @@ class EmbeddedServer:
         self._extra = extra
         self._private = private
         self._password = ""
-        self._lock = _Lock(self.data)
+        self._lock = FolderLock(self.data)
         self._process: subprocess.Popen[bytes] | None = None
 
     async def __aenter__(self) -> Self:
@@ -232,7 +231,7 @@ class EmbeddedServer:
         try:
             write_private(path, text.encode())
         except OSError as error:
-            raise _unusable(self.data, error) from error
+            raise unusable(self.data, error) from error
         return path
 
     @property
@@ -251,7 +250,7 @@ class EmbeddedServer:
         try:
             write_private(path, f"{made}\n".encode())
         except OSError as error:
-            raise _unusable(self.data, error) from error
+            raise unusable(self.data, error) from error
         return made
 
     async def _ready(self) -> None:
@@ -282,65 +281,8 @@ class EmbeddedServer:
         return f"The embedded nats-server {what}. It logged ({self._log_path}):\n  {last}"
 
 
-class _Lock:
-    """A lock file, held as long as any process has it open; its text is for people."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._fd: int | None = None
-
-    @property
-    def fds(self) -> tuple[int, ...]:
-        return () if self._fd is None else (self._fd,)
-
-    async def acquire(self) -> None:
-        if self._fd is not None:
-            return
-        deadline = _now() + _LOCK_WITHIN
-        while not self._try():
-            if _now() > deadline:
-                raise DataFolderUnusable(self._why_in_use())
-            await asyncio.sleep(_POLL)
-
-    def release(self) -> None:
-        if self._fd is not None:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # a forked process may have it open too
-            os.close(self._fd)
-            self._fd = None
-
-    def note(self, owner: str) -> None:
-        if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, owner.encode(), 0)
-
-    def _try(self) -> bool:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unusable(self._folder, error) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            return False
-        self._fd = fd
-        self.note(f"process {os.getpid()}")
-        return True
-
-    def _why_in_use(self) -> str:
-        try:
-            owner = (self._folder / "lock").read_text()
-        except OSError:
-            owner = ""
-        return (
-            f"The data folder {self._folder} is in use by {owner or 'another process'}. "
-            "Stop that one first, or give another folder."
-        )
-
-
 def _follow_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes nats-server; made now, because it must not import."""
+    """What the child does before it becomes nats-server; bound now, as it must not import then."""
     if sys.platform != "linux":
         return None
     prctl, getppid, parent = ctypes.CDLL(None).prctl, os.getppid, os.getpid()
@@ -360,13 +302,6 @@ def _free_port() -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return port
-
-
-def _unusable(folder: Path, error: OSError) -> DataFolderUnusable:
-    reason = error.strerror or str(error)
-    return DataFolderUnusable(
-        f"The data folder {folder} cannot be used: {reason}. Give a folder that you may write to."
-    )
 
 
 def _quoted(text: str) -> str:

@@ -114,7 +114,7 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
 async def test_two_servers_in_one_folder(
     own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("layby.bus.server._LOCK_WITHIN", 0.05)
+    monkeypatch.setattr("layby.bus.folder_lock._LOCK_WITHIN", 0.05)
     with pytest.raises(
         DataFolderUnusable, match=f"process {os.getpid()}, whose nats-server is {own_server.pid}"
     ):
@@ -246,7 +246,7 @@ def server_of_another_process(data: Path) -> Generator[tuple[subprocess.Popen[by
 
 
 async def test_an_orphan_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layby.bus.server._LOCK_WITHIN", 0.05)
+    monkeypatch.setattr("layby.bus.folder_lock._LOCK_WITHIN", 0.05)
     with server_of_another_process(tmp_path) as (parent, pid):
         freeze(pid)  # so that it cannot follow its parent
         parent.kill()
