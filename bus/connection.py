@@ -22,20 +22,17 @@ from .errors import (
     InvalidSettings,
     LoginRefused,
     PermissionDenied,
-    ServerTooOld,
     ServerUnavailable,
 )
-from .install import installing
+from .nats_client import NatsClient
+from .server_version import check_version
 from .settings import ConnectionSettings
 from .wire import Wire
 
-__all__ = ["Connection", "ConnectionSettings", "Hook", "check_version", "connect"]
+__all__ = ["Connection", "ConnectionSettings", "Hook", "connect"]
 
 Hook = Callable[[], Awaitable[None] | None]
 """Called when the state of a connection changes; what it raises is logged."""
-
-OLDEST_SERVER: Final = (2, 12)
-"""The oldest nats-server that is supported: it introduced message schedules, for our timers."""
 
 _UNLIMITED: Final = -1
 _QUICK_RECONNECTS: Final = 4
@@ -98,7 +95,7 @@ class Connection:
         self.on_closed: list[Hook] = []
         """Called when the client has given up reconnecting: end the process, so that it is
         restarted. Not called when you close it."""
-        self._client = _Client(demands_tls=settings.demands_tls)
+        self._client = NatsClient(demands_tls=settings.demands_tls)
         self._closed_by_us = False
         self._failures: list[Exception] = []
         self._pool: list[Server] = []
@@ -291,66 +288,6 @@ class Connection:
         if not self._closed_by_us:
             _log.error("connection.given_up server=%s", self.settings.shown)
             await _call(self.on_closed)
-
-
-class _Client(Wire):
-    """The client, but it never sends a login in the clear when TLS was asked for."""
-
-    def __init__(self, *, demands_tls: bool) -> None:
-        super().__init__()
-        self._demands_tls = demands_tls
-
-    def _connect_command(self) -> bytes:
-        if self._demands_tls and not self._server_info.get("tls_required"):
-            raise nats_errors.SecureConnWantedError
-        return super()._connect_command()
-
-    def abandon_transport(self) -> None:
-        """Drop a connection whose TLS handshake failed: waiting for its end would take forever."""
-        if self._transport is not None:
-            self._transport.close()  # type: ignore[no-untyped-call]
-            self._transport = None
-
-    @property
-    def demands_login(self) -> bool:
-        """Whether the server requires a login."""
-        return bool(self._server_info.get("auth_required", False))
-
-    @property
-    def tried(self) -> str:
-        """The address of the server that it was connected to last, or tried to connect to."""
-        return self._current_server.uri.netloc if self._current_server is not None else ""
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether what is sent is encrypted."""
-        writer = getattr(self._transport, "_io_writer", None)
-        return writer is not None and writer.get_extra_info("ssl_object") is not None
-
-    @property
-    def version(self) -> str:
-        """The version that the server reports."""
-        return str(self._server_info.get("version", ""))
-
-    @property
-    def is_clustered(self) -> bool:
-        """Whether the server is one of a cluster."""
-        return bool(self._server_info.get("cluster"))
-
-
-def check_version(version: str, where: str = "The server") -> None:
-    """Check that a server is new enough.
-
-    Raises:
-        ServerTooOld: it is older than 2.12, or does not report its version.
-    """
-    match = re.match(r"v?(\d+)\.(\d+)", version)
-    if match is None or (int(match[1]), int(match[2])) < OLDEST_SERVER:
-        raise ServerTooOld(
-            f"{where} runs nats-server {version or '(unknown)'}; Layby needs 2.12 or newer, which "
-            "has the message schedules that its timers use. Upgrade it, or use the server of "
-            f"`{installing('local')}`."
-        )
 
 
 def _plain(reasons: list[Exception]) -> str:

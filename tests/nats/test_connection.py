@@ -12,9 +12,10 @@ import pytest
 from nats import errors as nats_errors
 from nats.js import JetStreamContext
 
-from layby.bus.connection import Connection, ConnectionSettings, check_version, connect
+from layby.bus.connection import Connection, ConnectionSettings, connect
 from layby.bus.errors import InvalidSettings, LoginRefused, ServerTooOld, ServerUnavailable
 from layby.bus.server import EmbeddedServer
+from layby.bus.server_version import check_version
 from tests.fix_nats import eventually
 from tests.fix_proxy import Proxy
 
@@ -372,6 +373,6 @@ def test_versions_that_are_too_old(version: str) -> None:
 
 
 async def test_an_old_server_is_refused(nats_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layby.bus.connection.OLDEST_SERVER", (99, 0))
+    monkeypatch.setattr("layby.bus.server_version.OLDEST_SERVER", (99, 0))
     with pytest.raises(ServerTooOld, match=nats_url):
         await connect(to(nats_url))

@@ -19,12 +19,12 @@ from nats.aio.subscription import Subscription
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
-from layby.bus.connection import _Client
+from layby.bus.nats_client import NatsClient
 from layby.bus.parser import MessageParser
 from layby.bus.wire import Wire
 
 ROOT = Path(__file__).parents[2]
-HEIRS = {"Wire": "bus/wire.py", "_Client": "bus/connection.py"}
+HEIRS = {"Wire": "bus/wire.py", "NatsClient": "bus/nats_client.py"}
 CALLED: dict[str, tuple[type, str]] = {
     "_build_message": (Client, "_process_msg"),
     "_connect_command": (Client, "_process_connect_init"),
@@ -37,8 +37,8 @@ CALLED: dict[str, tuple[type, str]] = {
 
 def inherited() -> Iterator[str]:
     """The private members of nats-py's client that our heirs of it name."""
-    new = vars(_Client(demands_tls=False)).keys() - vars(Client()).keys()
-    ours = (vars(Wire).keys() | vars(_Client).keys() | new) - CALLED.keys()
+    new = vars(NatsClient(demands_tls=False)).keys() - vars(Client()).keys()
+    ours = (vars(Wire).keys() | vars(NatsClient).keys() | new) - CALLED.keys()
     for name, file in HEIRS.items():
         tree = ast.parse((ROOT / file).read_text())
         [heir] = [
@@ -54,7 +54,7 @@ def inherited() -> Iterator[str]:
 def gone(what: str) -> str:
     return (
         f"nats-py {version('nats-py')} has no {what}, which bus/ needs: keep nats-py below this "
-        "version in pyproject.toml, or change bus/wire.py and bus/connection.py to its new form"
+        "version in pyproject.toml, or change bus/wire.py and bus/nats_client.py to its new form"
     )
 
 
@@ -69,7 +69,7 @@ def test_every_private_member_that_is_used_is_there() -> None:
 def test_every_method_that_is_replaced_is_called_with_the_same_arguments(name: str) -> None:
     theirs = getattr(Client, name, None)
     assert theirs is not None, gone(f"Client.{name}")
-    ours = getattr(_Client, name)
+    ours = getattr(NatsClient, name)
     assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters), (
         gone(f"Client.{name} with the arguments that ours takes")
     )
