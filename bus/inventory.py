@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+from .api_subject import API
 from .errors import StreamMissing
 from .log_subject import STREAM as LOGS
 from .names import EVENTS, Names
 from .ownership import MARK, is_marked
-from .requests import API, Requests
+from .requests import Requests
 
 _BUCKETS: Final = ("parked", "runs", "questions", "blocked", "apps", "rota", "keys", "waits")
 

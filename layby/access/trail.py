@@ -7,7 +7,7 @@ not know about it, and requests that are not listed here reach nothing.
 
 from __future__ import annotations
 
-from ..bus.requests import API, TRAIL_API
+from ..bus.api_subject import API, TRAIL_API
 from ..commands import ALL, CONSUMER, STREAM
 from .account import Service
 from .login import TRAIL
