@@ -19,16 +19,17 @@ import msgspec
 
 from .bounded import Bounded
 from .bucket import Bucket, Item
-from .errors import Conflict, Erased, KeyMissing, SecretMissing, StreamMissing, Tampered
+from .errors import Conflict, Erased, KeyMissing, SecretMissing, StreamMissing
 from .keyring import KeyService
+from .keys_in_use import KeysInUse
 from .sealing import new_secret, pseudonym
+from .secret_record import SecretRecord, context_of, encode, read
 
 BUCKET = "keys"
 BLOCK = 128
 """Runs that share a record."""
 FRESH = 300.0
 """Seconds that unwrapped secrets are cached: after that the record is read again."""
-CHECK = "check"
 THREAD = "t-"
 """Prefix of the name of a thread's record."""
 PERSON = "p-"
@@ -39,24 +40,6 @@ _CACHED = 64_000_000
 """Bytes of unwrapped secrets that a worker caches."""
 _TRIES = 20
 _PROGRESS = 100
-
-
-class SecretRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Wrapped secrets."""
-
-    ring: str = ""
-    """The key of the keyring that wraps them; empty: all of them were destroyed."""
-    wrapped: bytes = b""
-    generation: int = 1
-    """Which secret of a person or thread this is: a destroyed one is followed by another."""
-    destroyed: tuple[int, ...] = ()
-    """Slots of the block whose secrets were destroyed."""
-    used: tuple[str, ...] = ()
-    """In the record `check`: the keys of the keyring that records may be wrapped by."""
-
-
-decode = msgspec.json.Decoder(SecretRecord).decode
-_encode = msgspec.json.Encoder().encode
 
 
 def is_person(name: str) -> bool:
@@ -96,7 +79,7 @@ class SecretStore:
         self._ring = ring
         self._fresh = fresh
         self._recent: Bounded[str, Secrets] = Bounded(_CACHED)
-        self._root = b""
+        self._in_use = KeysInUse(bucket, ring)
 
     async def get(self, name: str) -> Secrets:
         """The secrets of a record.
@@ -109,14 +92,14 @@ class SecretStore:
         if known is not None and known.until > time.monotonic():
             return known
         item = await self._bucket.get(name) or await self._bucket.get_newest(name)
-        record = _read(item)
+        record = read(item)
         if record is None:
             raise SecretMissing(f"bucket {self._bucket.name} has no record {name}: it was removed")
         return await self._unwrapped(name, record)
 
     async def generation(self, name: str) -> int:
         """The generation of a record, read from the stream's leader; 0 if it does not exist."""
-        record = _read(await self._bucket.get_newest(name))
+        record = read(await self._bucket.get_newest(name))
         return 0 if record is None else record.generation
 
     async def new_block(self) -> str:
@@ -136,7 +119,7 @@ class SecretStore:
                 if await self._bucket.get_newest(name) is not None:
                     raise
             item = await self._bucket.get_raw(name)
-            record, revision = _read(item), item.revision if item else 0
+            record, revision = read(item), item.revision if item else 0
             if record is not None and record.ring:
                 continue  # another worker created it a moment ago
             generation = record.generation + 1 if record is not None else 1
@@ -147,11 +130,11 @@ class SecretStore:
 
     async def person(self, text: str) -> str:
         """The name of a person's record."""
-        return f"{PERSON}{pseudonym(await self._secret(), f'person {text}')}"
+        return f"{PERSON}{pseudonym(await self._in_use.secret(), f'person {text}')}"
 
     async def thread(self, text: str) -> str:
         """The name of a thread's record."""
-        return f"{THREAD}{pseudonym(await self._secret(), f'thread {text}')}"
+        return f"{THREAD}{pseudonym(await self._in_use.secret(), f'thread {text}')}"
 
     def forget(self, name: str) -> None:
         """Read a record again when it is next needed."""
@@ -164,78 +147,7 @@ class SecretStore:
             KeyMissing: it does not hold one.
             StreamMissing: the bucket does not exist.
         """
-        primary = await self._ring.primary()
-        for _ in range(_TRIES):
-            item = await self._bucket.get_raw(CHECK)
-            record = _read(item)
-            if item is None or record is None:
-                await self._begin(primary, item)
-                continue
-            missing = [key for key in record.used if not await self._ring.holds(key)]
-            if missing:
-                keys = ", ".join(map(repr, missing))
-                raise KeyMissing(
-                    f"data of this app is encrypted under {keys}, which the keyring does not hold: "
-                    "add it behind the first key, or run `layby keyring rotate` where both are held"
-                )
-            try:
-                self._root = await self._ring.unwrap(
-                    record.ring, record.wrapped, self._context(CHECK, record.generation)
-                )
-            except Tampered:
-                raise KeyMissing(
-                    f"the key {record.ring!r} of the keyring is not the one of that id that this "
-                    "app's data is encrypted under: two keys have the same id"
-                ) from None
-            if await self._write_used(item, record, _with(record.used, primary)):
-                return
-        raise self._busy()
-
-    async def _note_in_use(self, key: str) -> None:
-        """Note that `key` wraps a record; a rotation may have dropped it in the meantime.
-
-        Called after the record is written: a rotation that drops a key checks its records again.
-        """
-        await self._update_used(lambda used: _with(used, key))
-
-    async def _update_used(self, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> None:
-        for _ in range(_TRIES):
-            item = await self._bucket.get_raw(CHECK)
-            record = _read(item)
-            if item is None or record is None:
-                return
-            if await self._write_used(item, record, change(record.used)):
-                return
-        raise self._busy()
-
-    async def _write_used(self, item: Item, record: SecretRecord, used: tuple[str, ...]) -> bool:
-        """Store which keys are in use; False where the record has changed."""
-        if used == record.used:
-            return True
-        updated = msgspec.structs.replace(record, used=used)
-        try:
-            await self._bucket.put(CHECK, _encode(updated), revision=item.revision)
-        except Conflict:
-            return False
-        return True
-
-    def _busy(self) -> Conflict:
-        return Conflict(f"the record {CHECK} of the bucket {self._bucket.name} kept changing")
-
-    async def _begin(self, primary: str, item: Item | None) -> None:
-        context = self._context(CHECK, 1)
-        wrapped = await self._ring.wrap(primary, new_secret(), context)
-        record = SecretRecord(ring=primary, wrapped=wrapped, used=(primary,))
-        try:
-            await self._bucket.put(CHECK, _encode(record), revision=item.revision if item else 0)
-        except Conflict:
-            return
-
-    async def _secret(self) -> bytes:
-        """The secret that pseudonyms are made with."""
-        if not self._root:
-            await self.check()
-        return self._root
+        await self._in_use.check()
 
     async def _put(
         self, name: str, secrets: list[bytes], generation: int, *, revision: int
@@ -244,8 +156,8 @@ class SecretStore:
         joined = b"".join(secrets)
         wrapped = await self._ring.wrap(primary, joined, self._context(name, generation))
         record = SecretRecord(ring=primary, wrapped=wrapped, generation=generation)
-        await self._bucket.put(name, _encode(record), revision=revision)
-        await self._note_in_use(primary)
+        await self._bucket.put(name, encode(record), revision=revision)
+        await self._in_use.note(primary)
         self._remember(name, Secrets(generation, tuple(secrets), time.monotonic() + self._fresh))
 
     async def _unwrapped(self, name: str, record: SecretRecord) -> Secrets:
@@ -265,7 +177,7 @@ class SecretStore:
         self._recent.put(name, found, 100 + 50 * len(found.each))
 
     def _context(self, name: str, generation: int) -> str:
-        return f"{self._bucket.name}/{name}/{generation}"
+        return context_of(self._bucket.name, name, generation)
 
     async def destroy(self, name: str, slots: Collection[int] | None = None) -> bool:
         """Destroy the secret of a person or thread, or some of a block; True if there was one.
@@ -277,7 +189,7 @@ class SecretStore:
         """
         for _ in range(_TRIES):
             item = await self._bucket.get_raw(name)
-            record = _read(item)
+            record = read(item)
             if item is None or record is None:
                 return False
             left = await self._without(name, record, slots)
@@ -287,7 +199,7 @@ class SecretStore:
                 return False
             try:
                 revision = await self._bucket.put(
-                    name, _encode(left), revision=item.revision, keep_old=True
+                    name, encode(left), revision=item.revision, keep_old=True
                 )
             except Conflict:
                 continue
@@ -326,7 +238,7 @@ class SecretStore:
         primary = await self._ring.primary()
         done, left = await self._rewrap(primary, 0, progress)
         if not left:
-            await self._update_used(lambda _: (primary,))
+            await self._in_use.drop_others(primary)
             # A worker that still has another key first may have written a record meanwhile.
             done, left = await self._rewrap(primary, done, progress)
         return Rotated(primary=primary, rewrapped=done, left=left)
@@ -350,7 +262,7 @@ class SecretStore:
         """Wrap a record again; False where the keyring lacks its key."""
         for _ in range(_TRIES):
             item = await self._bucket.get_raw(name)
-            record = _read(item)
+            record = read(item)
             if item is None or record is None or record.ring in {"", primary}:
                 return True
             if not await self._ring.holds(record.ring):
@@ -358,7 +270,7 @@ class SecretStore:
             context = self._context(name, record.generation)
             joined = await self._ring.unwrap(record.ring, record.wrapped, context)
             wrapped = await self._ring.wrap(primary, joined, context)
-            data = _encode(msgspec.structs.replace(record, ring=primary, wrapped=wrapped))
+            data = encode(msgspec.structs.replace(record, ring=primary, wrapped=wrapped))
             try:
                 revision = await self._bucket.put(name, data, revision=item.revision, keep_old=True)
             except Conflict:
@@ -384,16 +296,8 @@ class SecretStore:
         """Every record, as stored."""
         try:
             async for item in self._bucket.items():
-                record = _read(item)
+                record = read(item)
                 if record is not None:
                     yield item, record
         except StreamMissing:
             return  # nothing was ever encrypted
-
-
-def _with(used: tuple[str, ...], key: str) -> tuple[str, ...]:
-    return used if key in used else (*used, key)
-
-
-def _read(item: Item | None) -> SecretRecord | None:
-    return item.read(decode) if item is not None and item.value else None

@@ -9,8 +9,10 @@ from typing import NamedTuple
 from ..bus.bucket import Bucket
 from ..bus.errors import InvalidSettings, PermissionDenied, StreamMissing
 from ..bus.keyring import VARIABLE, Keyring, KeyService
+from ..bus.keys_in_use import CHECK
 from ..bus.requests import Requests
-from ..bus.secret_store import BUCKET, CHECK, decode
+from ..bus.secret_record import decode
+from ..bus.secret_store import BUCKET
 from ..bus.vault import Vault
 from ..views.rows import Finding
 

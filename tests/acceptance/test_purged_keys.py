@@ -11,7 +11,8 @@ from layby import Keyring, Step
 from layby.bus.bucket import Bucket
 from layby.bus.errors import Erased
 from layby.bus.log_subject import subject
-from layby.bus.secret_store import BLOCK, SecretRecord, decode
+from layby.bus.secret_record import SecretRecord, decode
+from layby.bus.secret_store import BLOCK
 from layby.bus.vault import Vault
 from layby.operations.purging import Purge
 from layby.operations.run_keys import RunKeys

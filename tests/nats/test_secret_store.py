@@ -10,8 +10,10 @@ import pytest
 from layby.bus.bucket import Bucket
 from layby.bus.errors import Erased, KeyMissing
 from layby.bus.keyring import Keyring
+from layby.bus.keys_in_use import CHECK
 from layby.bus.layout import erasable
-from layby.bus.secret_store import BLOCK, BUCKET, CHECK, SecretStore, decode
+from layby.bus.secret_record import decode
+from layby.bus.secret_store import BLOCK, BUCKET, SecretStore
 from layby.bus.specs import Topology
 from layby.bus.topology import Provisioner
 from tests.fix_bus import Bus
