@@ -6,13 +6,11 @@ import asyncio
 import random
 from typing import Any
 
+from .consumer_provisioner import ConsumerProvisioner
 from .errors import BusError, PermissionDenied, StreamMissing, TopologyMismatch
 from .group_commit import is_on
 from .ownership import (
     check_source,
-    consumer_mark,
-    is_marked,
-    is_of_app,
     mark,
     not_created_by_layby,
     note,
@@ -21,25 +19,21 @@ from .ownership import (
 from .patience import PatientApi
 from .pruning import Prune, Pruning
 from .requests import Requests
-from .specs import BATCHES, Begin, ConsumerSpec, StreamSpec, Topology, filters_in
+from .specs import BATCHES, Begin, StreamSpec, Topology
 from .verification import (
     check_ready,
-    ends_server,
     examine,
     is_own,
     left_behind,
     not_made,
-    reads_other,
     taken,
 )
 
-_NANOS = 1_000_000_000
 _MIB = 1024 * 1024
 _SMALLER = (1, 4, 16, 64)
 """Divisors of the limits of a new stream, tried in turn while the server has no room for it."""
 _NO_ROOM = frozenset({10005, 10023, 10047})
 """No suitable peers, insufficient resources, insufficient storage."""
-_NO_CONSUMER = 10014
 _TRIES = 8
 """Attempts to add a stream's subjects that another client keeps removing."""
 _PAUSE = 0.05
@@ -75,6 +69,7 @@ class Provisioner:
         """The lines about what the app no longer declares."""
         self._requests = PatientApi(requests)
         self._names = requests.names
+        self._consumers = ConsumerProvisioner(self._requests, self._names, begin)
         self._replicas = replicas
 
     async def ensure(self, topology: Topology) -> list[str]:
@@ -100,7 +95,7 @@ class Provisioner:
                     extended.append(stream)
                 changes += made
         for consumer in topology.consumers:
-            changes += await self._ensure_consumer(consumer, fresh)
+            changes += await self._consumers.ensure(consumer, topology.app, fresh)
         for stream in extended:  # another client may have overwritten it with an older version
             changes += await self._ensure_stream(stream, fresh)
         self.pruned += (left := await self._pruning.subjects(topology))
@@ -297,74 +292,6 @@ class Provisioner:
             else:
                 return None
         return None
-
-    def _is_ours(self, consumer: dict[str, Any]) -> bool:
-        return is_of_app(consumer, self._names, self._app)
-
-    async def _ensure_consumer(self, spec: ConsumerSpec, fresh: set[str]) -> list[str]:
-        name = f"{spec.stream}.{spec.name}"
-        try:
-            info = await self._requests.api(f"CONSUMER.INFO.{name}")
-        except BusError as error:
-            if error.code != _NO_CONSUMER:
-                raise
-        else:
-            if set(filters_in(info["config"])) != set(spec.filters):
-                raise reads_other(spec, info["config"], is_ours=self._is_ours(info["config"]))
-            if spec.guest and not is_marked(info["config"], self._names):
-                raise TopologyMismatch(
-                    f"consumer {spec.name!r} of stream {spec.stream} was not created by this app: "
-                    "rename the workflow, or give the app another prefix"
-                )
-            if ends_server(info["config"]):
-                return await self._give_bodies(spec, info["config"])
-            return []
-        config = {
-            "durable_name": spec.name,
-            "name": spec.name,
-            **spec.filter_config,
-            "ack_policy": "explicit",
-            "ack_wait": int(spec.ack_wait * _NANOS),
-            "max_ack_pending": spec.max_ack_pending,
-            "max_deliver": -1,
-            "metadata": consumer_mark(self._names, self._app if spec.own else ""),
-            **self._first_delivered(spec, fresh),
-        }
-        if spec.lookahead:
-            config["ack_policy"] = "none"
-            del config["ack_wait"], config["max_ack_pending"]
-        body = {"stream_name": spec.stream, "config": config}
-        try:
-            await self._requests.api(spec.create, body)
-        except BusError as why:
-            # Another worker may have created it first.
-            try:
-                await self._requests.api(f"CONSUMER.INFO.{name}")
-            except BusError:
-                raise not_made(f"consumer {spec.name} of stream {spec.stream}", why) from None
-            return []
-        return [f"created consumer {spec.name} on {spec.stream}"]
-
-    def _first_delivered(self, spec: ConsumerSpec, fresh: set[str]) -> dict[str, Any]:
-        """Where a new consumer begins."""
-        if self._begin is not None:
-            return self._begin.first(spec)
-        is_late = spec.only_new and fresh.isdisjoint(spec.filters)
-        return {"deliver_policy": "new" if is_late else "all"}
-
-    async def _give_bodies(self, spec: ConsumerSpec, found: dict[str, Any]) -> list[str]:
-        """Change a headers-only consumer that an earlier Layby created."""
-        body = {"stream_name": spec.stream, "config": {**found, "headers_only": False}}
-        try:
-            await self._requests.api(spec.create, body)
-        except PermissionDenied as why:
-            raise PermissionDenied(
-                f"consumer {spec.name} of stream {spec.stream} delivers headers only, with which "
-                "an answer can end nats-server, and this user may not change it: run "
-                "`layby provision APP` as a user who may",
-                subject=why.subject,
-            ) from None
-        return [f"consumer {spec.name} on {spec.stream} now delivers bodies too"]
 
 
 def _smaller(limits: dict[str, Any]) -> list[dict[str, Any]]:
