@@ -13,31 +13,27 @@ from typing import Any
 
 import msgspec
 
-from ...runtime.actor_step import ActorStep, Bound
+from ...runtime.actor_step import ActorStep
 from ...runtime.calling import maybe_await
 from ...runtime.errors import AskTimedOut, NoQuorum, QuestionLimit, StepFailed, WorkflowChanged
 from ...runtime.retry import NEVER, Retry
-from ...runtime.state import Question
 from ...runtime.step import Step
-from ...runtime.values import BadValue
 from ...tools import approval
 from ...tools.context import ToolContext
-from ...tools.errors import Fatal, InvalidArguments, ToolError, ToolTimedOut, UnknownTool
+from ...tools.errors import Fatal, ToolError, ToolTimedOut, UnknownTool
 from ...tools.render import render
 from ...tools.tool import Tool
 from ..keys import AFTER, APPROVE, BEFORE, TOOL, Key
 from ..models.model import ToolCall
 from ..state.state import Values
 from ..threads.turn import CallOutcome, Prepared
-from .cleared import Cleared, edit_note, failed, ruled
+from .cleared import Cleared, edit_note, failed
 from .definition import AgentDefinition
 from .failed_call import FailedCall, has_begun, policy_for
 from .ledger import Ledger
-from .recorded import NOT_RUN, Book, LiveContext, kept, prepared_with, scoped
+from .recorded import NOT_RUN, Book, LiveContext, kept, prepared_with
+from .tool_approval import CHANGED, ToolApproval
 from .turnstile import Touch, Tries, Turnstile
-
-_EDITS = 3
-"""How often a person may send arguments that the tool refuses."""
 
 
 class Calls:
@@ -85,6 +81,7 @@ class _Response:
         self._network = network
         self._values = values
         self._tools = {tool.name: tool for tool in agent.own_tools}
+        self._approval = ToolApproval(step, agent.name)
         self._free = asyncio.Semaphore(agent.max_parallel_tools)
 
     async def perform(self) -> list[CallOutcome]:
@@ -111,7 +108,7 @@ class _Response:
                 f"agent {self._agent.name!r} no longer has the tool {call.name!r}, "
                 "and a call of it has begun: put the tool back"
             )
-        cleared = await self._clear(key.of(APPROVE), tool, prepared)
+        cleared = await self._approval.clear(key.of(APPROVE), tool, prepared)
         if edited is not None:
             cleared = cleared._replace(edited=True)
         outcome = await self._run(key, call, cleared)
@@ -178,80 +175,6 @@ class _Response:
         )
         return prepared_with(touch, prepared)
 
-    # -- approval ------------------------------------------------------------------------------
-
-    async def _clear(self, key: Key, tool: Tool[..., Any] | None, prepared: Prepared) -> Cleared:
-        """The call as it may run. Without a clear yes, the tool does not run."""
-        if prepared.outcome is not None or tool is None:
-            return Cleared(prepared.arguments, refusal=prepared.outcome)
-        try:
-            prepared = self._with_signer(tool, prepared)
-            if not prepared.role:
-                return Cleared(prepared.arguments)
-            return await self._ask(key, tool, prepared)
-        except AskTimedOut:
-            who = f"no {prepared.role}" if prepared.quorum is None else "too few people"
-            why = f"{tool.name} was not run: {who} approved it in time"
-        except NoQuorum:
-            why = f"{tool.name} was not run: the people who were asked do not agree"
-        except (InvalidArguments, BadValue):
-            why = _CHANGED.format(tool.name)
-        except QuestionLimit as error:
-            why = f"{tool.name} was not run: it needs approval, and {error}"
-        return Cleared(prepared.arguments, refusal=failed(why))
-
-    def _with_signer(self, tool: Tool[..., Any], prepared: Prepared) -> Prepared:
-        """Require approval by the tool's role if it signs, whatever a worker recorded."""
-        needed = approval.declared_approvers(tool.needs_approval)
-        signers = self._step.ports.signers
-        roles = {needed.role, *(needed.quorum.groups if needed.quorum is not None else ())}
-        if needed == (prepared.role, prepared.quorum) or not any(each in signers for each in roles):
-            return prepared
-        full = tool.validate(prepared.arguments)
-        digest = approval.digest_of(tool, prepared.arguments, full)
-        return msgspec.structs.replace(
-            prepared, role=needed.role, quorum=needed.quorum, digest=digest
-        )
-
-    async def _ask(self, key: Key, tool: Tool[..., Any], prepared: Prepared) -> Cleared:
-        full, problem = tool.validate(prepared.arguments), ""
-        step = scoped(self._step, key)
-
-        def bind(question_id: str, asked: Question | None) -> Bound:
-            # A question of an earlier release shows the call's digest instead of the question's.
-            old = asked is not None and not asked.digest
-            own = approval.question_digest(prepared.digest, question_id, prepared.salt)
-            shown = prepared.digest if old else own
-            context = approval.context(tool, full, shown)
-            wanted = approval.answer_type(tool, shown)
-            return Bound(context, wanted, shown, lambda: approval.call_of(tool, full))
-
-        for _ in range(_EDITS):
-            answer = await step.ask_about(
-                prepared.role,
-                approval.question(tool, self._agent.name, full, problem),
-                bind,
-                timeout=tool.approval_timeout,
-                accept=tool.approval_accept,
-                confidential=tool.confidential,
-                quorum=prepared.quorum,
-                ladder=tool.approval_ladder,
-                agent=self._agent.name,
-                name=key.inner,
-            )
-            ruling = approval.ruling_of(answer.value)
-            if ruling.kind != "edit":
-                return ruled(tool, prepared, ruling, answer.by)
-            edited = ruling.arguments or {}
-            try:
-                digest = approval.digest_of(tool, edited, tool.validate(edited))
-            except InvalidArguments as error:
-                problem = f"The edited arguments do not fit: {error}"
-            else:
-                return Cleared(edited, digest, edited=True)
-        why = f"{tool.name} was not run: the arguments were edited, but did not fit"
-        return Cleared(prepared.arguments, refusal=failed(why))
-
     # -- the tool ------------------------------------------------------------------------------
 
     async def _run(self, key: Key, call: ToolCall, cleared: Cleared) -> CallOutcome:
@@ -317,7 +240,7 @@ class _Response:
         validated = tool.validate(cleared.arguments)
         actual = approval.digest_of(tool, cleared.arguments, validated) if cleared.digest else ""
         if actual != cleared.digest:
-            return kept(touch, failed(_CHANGED.format(name)))
+            return kept(touch, failed(CHANGED.format(name)))
         tracing = self._step.ports.tracer.work(
             "tool", name, id=self._calls[key].id, arguments=cleared.arguments
         )
@@ -367,9 +290,6 @@ class _Response:
             )
             self._book.note(key, changed)
         return changed
-
-
-_CHANGED = "{} was not run: its arguments are no longer what was approved"
 
 
 def _without_changes(outcome: CallOutcome) -> CallOutcome:
