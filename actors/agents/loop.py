@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,8 +12,7 @@ from ...runtime.calling import maybe_await
 from ...runtime.errors import InvalidSetup
 from ...runtime.explaining import AskBack, Explained, explaining
 from ...runtime.retry import NEVER
-from ...runtime.state import Frame, RunState
-from ..keys import FINISH, HISTORY, MODEL, RESPONSE, TOOL, Key
+from ..keys import FINISH, MODEL, RESPONSE, TOOL, Key
 from ..models.asking import ask
 from ..models.model import (
     MODEL_RETRY,
@@ -32,74 +29,23 @@ from ..models.model import (
 from ..models.prompt_recording import PromptRecorder
 from ..state.patch import as_json
 from ..state.state import Values
-from ..threads.history import History, Past, conversation, past_of, say
-from ..threads.thread import earlier_of
+from ..threads.history import say
 from ..threads.turn import (
     CallOutcome,
     CallRecord,
     NetworkInput,
     Stop,
     Thought,
-    TurnInput,
     TurnResult,
     brief,
 )
 from .context import AgentContext
 from .definition import AgentDefinition
+from .final_answer import FinalAnswer
 from .hooks import Halt
-from .output import BadOutput, accepted, finals, refused
+from .output import finals
 from .reply import AgentReply, replies_in
-from .surroundings import NOWHERE, Surroundings
 from .tool_calls import Calls
-from .toolbox import equipped
-
-_ALONE = "Call it alone, once you have seen the results of the other tools."
-
-
-class AgentActor:
-    """The actor of an agent: takes its turns, in any network."""
-
-    strict = False
-
-    def __init__(self, agent: AgentDefinition, networks: Mapping[str, Surroundings]) -> None:
-        self.agent = agent
-        self._networks = networks
-
-    @property
-    def address(self) -> str:
-        """The actor's name in subjects."""
-        return self.agent.address
-
-    @property
-    def concurrency(self) -> int | None:
-        """The most turns that one worker takes at the same time; None: as the app says."""
-        return self.agent.concurrency
-
-    async def enter(self, step: ActorStep, frame: Frame, state: RunState) -> TurnResult:
-        """Take a turn: model, tools, model, until it is done, stopped or out of steps."""
-        asked: TurnInput = await step.read(frame.input, TurnInput)
-        network = self._networks[asked.network] if asked.network else NOWHERE
-        kind = network.state_type
-        if asked.task is None:
-            task: NetworkInput = await step.read(state.frames[frame.parent].input, NetworkInput)
-            past, progress = await conversation(step, state, frame, asked, task, kind=kind)
-            values = Values(kind, progress.values, progress.agent_states.get(asked.agent))
-        else:
-            task = asked.task
-            past = past_of(asked.agent, task, earlier=earlier_of(task.before, asked.agent))
-            values = Values(kind, task.state)
-        messages = await _remembered(step, past, self.agent.history)
-        model = self.agent.model or network.default_model
-        turn = Turn(
-            await equipped(self.agent, step),
-            model,
-            step,
-            task=task,
-            before=messages,
-            values=values,
-            tokens=asked.tokens,
-        )
-        return await turn.take()
 
 
 class Turn:
@@ -129,10 +75,7 @@ class Turn:
         self._calls: list[CallRecord] = []
         self._usage = Usage()
         self._text = ""
-        self._output: Any = None
-        self._answered = False
-        """Whether there is a final answer, which may be None."""
-        self._bad_outputs = 0
+        self._final = FinalAnswer(agent)
 
     async def take(self) -> TurnResult:
         """Take the turn to its end."""
@@ -263,12 +206,9 @@ class Turn:
             return "max_tokens"
         if self._agent.output is None:
             return "done"
-        judged = self._agent.output.of_text(thought.message.text)
-        if judged.problem:
-            self._count_bad_output(judged.problem)
-            self._added.append(say(judged.problem))
+        if problem := self._final.take_text(thought.message.text):
+            self._added.append(say(problem))
             return None
-        self._output, self._answered = judged.value, True
         return "done"
 
     # -- the tools -----------------------------------------------------------------------------
@@ -288,9 +228,9 @@ class Turn:
             call.id: self._add(call, outcome)
             for call, outcome in zip(others, outcomes, strict=True)
         }
-        results |= {call.id: self._judged(call, alone=len(calls) == 1) for call in final}
+        results |= {call.id: self._final.take_call(call, alone=len(calls) == 1) for call in final}
         self._added.append(Message(role="user", parts=[results[call.id] for call in calls]))
-        if self._answered:
+        if self._final.is_given:
             return "done"
         if self._successor():
             return "handoff"
@@ -313,25 +253,6 @@ class Turn:
         )
         return ToolResult(id=call.id, name=call.name, content=content, is_error=is_error)
 
-    def _judged(self, call: ToolCall, *, alone: bool) -> ToolResult:
-        """Accept a final answer if it fits; the result that the model sees."""
-        if not alone or self._agent.output is None:
-            return refused(call, _ALONE)
-        judged = self._agent.output.of_call(call)
-        if judged.problem:
-            self._count_bad_output(judged.problem)
-            return refused(call, judged.problem)
-        self._output, self._answered = judged.value, True
-        return accepted(call)
-
-    def _count_bad_output(self, problem: str) -> None:
-        self._bad_outputs += 1
-        if self._bad_outputs >= self._agent.output_tries:
-            raise BadOutput(
-                f"agent {self._agent.name!r} gave no final answer that fits its output_type "
-                f"in {self._bad_outputs} attempts; the last problem: {problem}"
-            )
-
     def _successor(self) -> str:
         """The agent that takes over after a handoff; empty: none."""
         handoffs = {tool.name: tool.hands_to for tool in self._agent.own_tools if tool.hands_to}
@@ -343,14 +264,14 @@ class Turn:
     def _result(self, stop: Stop) -> TurnResult:
         result = TurnResult(
             agent=self._agent.name,
-            text=self._text or _shown(self._output),
+            text=self._text or self._final.as_text,
             calls=self._calls,
             stop=stop,
             messages=self._added,
             usage=self._usage,
             state=self._values.changed,
             agent_state=self._values.own_changed,
-            output=self._output,
+            output=self._final.value,
             next=self._successor(),
             seen=self._task.seen,
         )
@@ -369,17 +290,3 @@ class Turn:
             changes=self._values.ops(result.state),
             own_changes=self._values.own_ops(result.agent_state),
         )
-
-
-async def _remembered(step: ActorStep, past: Past, policy: History) -> list[Message]:
-    """What a policy lets the agent see. An async policy may ask a model: it runs once per turn."""
-    if not inspect.iscoroutinefunction(policy):
-        return await past.messages(policy)
-    messages: list[Message] = await step.perform(
-        HISTORY, lambda: past.messages(policy), list[Message], retry=MODEL_RETRY, note="history"
-    )
-    return messages
-
-
-def _shown(output: Any) -> str:
-    return "" if output is None else msgspec.json.encode(output).decode()

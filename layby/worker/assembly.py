@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..actors.agents.loop import AgentActor
+from ..actors.agents.actor import AgentActor
 from ..actors.kinds import human_address
 from ..actors.networks.supervisor import Supervisor
 from ..actors.people.duty import Duties
