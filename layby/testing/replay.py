@@ -289,5 +289,5 @@ class _NoChildren:
     async def ensure(self, run: str, started: Started, actor: str) -> None:
         """Nothing is started."""
 
-    async def end(self, run: str, parent: str, at: int, reason: str) -> None:
+    async def end(self, run: str, parent: str, at: int) -> None:
         """Nothing is ended."""
