@@ -6,12 +6,14 @@ from typing import Any, Final, Protocol
 
 from .api_subject import API
 from .errors import StreamMissing
+from .layout import BUCKETS
 from .log_subject import STREAM as LOGS
 from .names import EVENTS, Names
 from .ownership import MARK, is_marked
 from .requests import Requests
 
-_BUCKETS: Final = ("parked", "runs", "questions", "blocked", "apps", "rota", "keys", "waits")
+_BUCKETS: Final = (*BUCKETS, "rota", "keys", "waits")
+"""With those that only some apps need."""
 
 
 class Api(Protocol):

@@ -16,6 +16,8 @@ _PLAIN = Names()
 _MIB = 1024 * 1024
 SAID = ("response", "claim", "pass", "decline", "ask-back", "opened")
 """What people say to questions: the second word of the subjects."""
+BUCKETS = ("parked", "runs", "questions", "blocked", "apps")
+"""The buckets that every app has."""
 _DAY = 86_400
 _NO_DUPLICATES = {"duplicate_window": 100_000_000}
 """The shortest window that the server allows. In a longer one, somebody who knows a message id in
@@ -129,11 +131,7 @@ def streams(
             limits={"max_bytes": 512 * _MIB},
         ),
         StreamSpec(name=name("BLOBS"), subjects=(own("blob.>"),), config={"allow_direct": True}),
-        bucket("parked", names),
-        bucket("runs", names),
-        bucket("questions", names),
-        bucket("blocked", names),
-        bucket("apps", names),
+        *(bucket(each, names) for each in BUCKETS),
         StreamSpec(
             name=name("AUDIT"),
             subjects=(own("layby.do.*.*"), own("layby.done.*.*")),
