@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from ..actors.people.answer import Receipt
@@ -48,8 +46,8 @@ class ActApi(AnswerApi):
             PermissionDenied: the server does not let this user say it, or not in that name.
             ValueError: `by` is not a word of letters, digits, `_` and `-`.
         """
-        body = {"questionId": question_id, "minutes": minutes}
-        return await self._act(_place(f"{role}.claim.{encode(ticket)}", by, via), body, timeout)
+        place = _place(f"{role}.claim", ticket, by, via)
+        return await self._act(place, question_id, timeout, minutes=minutes)
 
     async def pass_on(
         self,
@@ -75,8 +73,8 @@ class ActApi(AnswerApi):
 
         Raises as `claim` does.
         """
-        body = {"questionId": question_id, "to": to}
-        return await self._act(_place(f"{role}.pass.{encode(ticket)}", by, via), body, timeout)
+        place = _place(f"{role}.pass", ticket, by, via)
+        return await self._act(place, question_id, timeout, to=to)
 
     async def decline(
         self,
@@ -102,8 +100,8 @@ class ActApi(AnswerApi):
 
         Raises as `claim` does.
         """
-        place = _place(f"{role}.decline.{encode(ticket)}", by, via)
-        return await self._act(place, {"questionId": question_id}, timeout)
+        place = _place(f"{role}.decline", ticket, by, via)
+        return await self._act(place, question_id, timeout)
 
     async def opened(
         self,
@@ -133,7 +131,7 @@ class ActApi(AnswerApi):
             PublishUnconfirmed: it may not have been stored.
             ValueError: `by` is not a word of letters, digits, `_` and `-`.
         """
-        place = _place(f"{role}.{OPENED}.{encode(ticket)}", by, via)
+        place = _place(f"{role}.{OPENED}", ticket, by, via)
         body = {"questionId": question_id, **({"channel": channel} if channel else {})}
         storing = self._stored(place, msgspec.json.encode(body))
         await self._ask(storing, self._names.subject(place))
@@ -168,20 +166,25 @@ class ActApi(AnswerApi):
 
         Raises as `claim` does.
         """
-        place = _place(f"{role}.{ASK_BACK}.{encode(ticket)}", by, via)
-        return await self._act(
-            place, {"questionId": question_id, "text": text}, timeout, reply_within
-        )
+        place = _place(f"{role}.{ASK_BACK}", ticket, by, via)
+        return await self._act(place, question_id, timeout, reply_within, text=text)
 
     async def _act(
-        self, place: str, body: dict[str, Any], within: float, further: float = 0.0
+        self,
+        place: str,
+        question_id: str | None,
+        within: float,
+        further: float = 0.0,
+        **said: str | float,
     ) -> Receipt:
-        given = {key: value for key, value in body.items() if value is not None}
-        return await self._say(place, msgspec.json.encode(given), timeout=within, further=further)
+        named = {} if question_id is None else {"questionId": question_id}
+        body = msgspec.json.encode({**named, **said})
+        return await self._say(place, body, timeout=within, further=further)
 
 
-def _place(plain: str, by: str, via: Via | None) -> str:
+def _place(words: str, ticket: str, by: str, via: Via | None) -> str:
     """The subject: who says it, and what vouches for them. Raises ValueError."""
+    plain = f"{words}.{encode(ticket)}"
     if not is_word(by):
         raise ValueError(f"by={by!r}: use letters, digits, _ and -")
     if via is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -24,7 +24,7 @@ from .app import Op
 from .campaign import Campaign
 from .claimants import Claimants
 from .crowd import BOSS, GUIDE, SQUAD, Climb
-from .deeds import Entry, Message, Question, Told, wrongs
+from .deeds import Entry, Message, Question, Told, receipts_of_acts, wrongs
 from .overheard import Overheard
 from .plan import Ticket
 from .polls import Crowd
@@ -83,11 +83,7 @@ class Claims:
     def violations(self) -> list[Violation]:
         """What is wrong by now."""
         history = self._c.driver.history
-        told: defaultdict[int, set[Told]] = defaultdict(set)
-        for _, receipt in history.receipts:
-            if receipt.seq in history.acts:
-                said = Told(receipt.outcome, receipt.reason or "", receipt.by or "")
-                told[receipt.seq].add(said)
+        told = receipts_of_acts(history)
         return [
             wrong
             for run in history.states.values()

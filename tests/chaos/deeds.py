@@ -6,7 +6,7 @@ It shares no line with what it judges.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from layby.runtime.act_records import ClaimedQuestion, Declined, Passed, Said
 from layby.runtime.ladder_records import ASKED, ESCALATION, REMINDER, PlannedRung, Reached
 
 from .crowd import BOSS, PEOPLE, SQUAD
-from .history import ActSent
+from .history import ActSent, History
 from .violation import Violation
 
 SOON = 20.0
@@ -53,6 +53,16 @@ class Told(NamedTuple):
     outcome: str
     reason: str
     by: str
+
+
+def receipts_of_acts(history: History) -> dict[int, set[Told]]:
+    """The receipts of what people said besides answering, by its place in the stream."""
+    told: defaultdict[int, set[Told]] = defaultdict(set)
+    for _, receipt in history.receipts:
+        if receipt.seq in history.acts:
+            said = receipt.reply if isinstance(receipt.reply, str) else receipt.reason or ""
+            told[receipt.seq].add(Told(receipt.outcome, said, receipt.by or ""))
+    return told
 
 
 class Question(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from layby.runtime.state import OPEN, Question, RunState
 from . import inquiries, looks
 from .campaign import Campaign
 from .crowd import SQUAD
-from .deeds import Told
+from .deeds import Told, receipts_of_acts
 from .inquiries import Heard, Inquiry, Request
 from .looks import Trace, Watched
 from .siege import Siege
@@ -42,11 +41,7 @@ class Overheard:
     def violations(self) -> list[Violation]:
         """What is wrong by now."""
         history = self._c.driver.history
-        told: defaultdict[int, set[Told]] = defaultdict(set)
-        for _, receipt in history.receipts:
-            if receipt.seq in history.acts:
-                said = receipt.reply if isinstance(receipt.reply, str) else receipt.reason or ""
-                told[receipt.seq].add(Told(receipt.outcome, said, receipt.by or ""))
+        told = receipts_of_acts(history)
         found: list[Violation] = []
         for run in history.states.values():
             for question in run.questions.values():

@@ -204,13 +204,7 @@ class RunTable:
                 if count and rest.workflow in {None, "", workflow}:
                     counts[shown] += count
             return dict(counts)
-        where = self._where(rest)
-        found = self._db.execute(
-            f"SELECT shown, count(*) FROM runs WHERE {_FIELDS[rest.time]} IS NOT NULL "  # noqa: S608
-            f"AND {where.text} GROUP BY shown",
-            where.values,
-        )
-        return dict(found.fetchall())
+        return dict(self._grouped(rest, "shown"))
 
     def counts_by_workflow(self) -> dict[tuple[str, str], int]:
         """How many runs there are by workflow and shown status."""
@@ -240,13 +234,18 @@ class RunTable:
         rest = replace(query, status=frozenset())
         if not rest.filters and query.time == "started":
             return self._bars.counted(width)
-        field, where = _FIELDS[query.time], self._where(rest)
-        found = self._db.execute(
-            f"SELECT {field} / ?, shown, count(*) FROM runs "  # noqa: S608
-            f"WHERE {field} IS NOT NULL AND {where.text} GROUP BY 1, 2",
-            [width, *where.values],
-        )
+        found = self._grouped(rest, f"{_FIELDS[rest.time]} / {width}, shown")
         return {(bar, shown): count for bar, shown, count in found}
+
+    def _grouped(self, query: RunQuery, columns: str) -> list[tuple[Any, ...]]:
+        """How many runs of a query there are for each value of some columns, which come before."""
+        where = self._where(query)
+        found = self._db.execute(
+            f"SELECT {columns}, count(*) FROM runs "  # noqa: S608
+            f"WHERE {_FIELDS[query.time]} IS NOT NULL AND {where.text} GROUP BY {columns}",
+            where.values,
+        )
+        return found.fetchall()
 
     def _span(self, query: RunQuery) -> tuple[int, int]:
         """The time that the chart shows, in milliseconds: all runs of the query, and now."""
