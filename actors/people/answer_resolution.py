@@ -22,7 +22,7 @@ from .contest import Contest
 from .earlier_answers import EarlierAnswers
 from .parked_question import ParkedQuestion
 from .published_questions import PublishedQuestions
-from .question_closing import Escalated, NotAsked, Overtaken, QuestionCloser, Unrecorded
+from .question_closing import NotAsked, Overtaken, QuestionCloser, Unrecorded
 from .question_publisher import QuestionPublisher
 from .tickets import ParkedRecord
 from .vote_verdict import already_voted, counted, has_voted
@@ -296,16 +296,9 @@ class AnswerResolver:
         self, answer: Incoming, record: ParkedRecord | None, meant: ParkedQuestion, winner: Sent
     ) -> tuple[LiveRun, Question]:
         """Record in the log that `winner` has closed a question. Raises Overtaken."""
-        live = await self._closer.live(meant.run, record)
         crash.point("before_answered")
         end = self.answered(meant.id, winner)
-        judged = {meant.role, meant.asked_of, *meant.also}
-        try:
-            question = await self._closer.append(live, meant.id, end, judged)
-        except Escalated:
-            if await self._closer.note_roles(answer.ticket, live, meant.id):
-                raise Overtaken from None
-            question = await self._closer.append(live, meant.id, end)
+        live, question = await self._closer.close(meant, record, end)
         crash.point("after_answered")
         if question.status == OPEN:
             raise Unrecorded

@@ -85,6 +85,26 @@ class QuestionCloser:
         """The run, caught up with its log."""
         return await self._host.cache.caught_up(await self.live(run, record))
 
+    async def close(
+        self, shown: ParkedQuestion, record: ParkedRecord | None, end: Answered
+    ) -> tuple[LiveRun, Question]:
+        """Append an answer that was judged by a record, unless the log has an end of its question.
+
+        Returns the run, and the question as logged.
+
+        Raises:
+            NotAsked: the log has no such question.
+            Overtaken: by the log others may have answered it, and the record knows them now.
+        """
+        live = await self.live(shown.run, record)
+        judged = {shown.role, shown.asked_of, *shown.also}
+        try:
+            return live, await self.append(live, shown.id, end, judged)
+        except Escalated:
+            if await self.note_roles(live.state.ticket, live, shown.id):
+                raise Overtaken from None
+            return live, await self.append(live, shown.id, end)
+
     async def append(
         self,
         live: LiveRun,
