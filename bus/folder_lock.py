@@ -38,7 +38,7 @@ class FolderLock:
         deadline = loop.time() + _LOCK_WITHIN
         while not self._try():
             if loop.time() > deadline:
-                raise DataFolderUnusable(self._taken())
+                raise DataFolderUnusable(self._why_in_use())
             await asyncio.sleep(_POLL)
 
     def release(self) -> None:
@@ -69,7 +69,7 @@ class FolderLock:
         self.note(f"process {os.getpid()}")
         return True
 
-    def _taken(self) -> str:
+    def _why_in_use(self) -> str:
         try:
             owner = (self._folder / "lock").read_text()
         except OSError:

@@ -29,10 +29,10 @@ class KeysInUse:
         """The secret that pseudonyms are made with, once the record was read."""
 
     async def check(self) -> None:
-        """Check that the keyring holds every key in use, and note that its first key is too.
+        """Check that the keyring holds every key in use, and note that its first key is in use too.
 
         Raises:
-            KeyMissing: it cannot.
+            KeyMissing: it does not hold one.
             StreamMissing: the bucket does not exist.
         """
         primary = await self._ring.primary()

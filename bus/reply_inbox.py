@@ -18,7 +18,7 @@ _SWEEP = 0.1
 _LONGEST_SILENCE = 1.0
 """Seconds of silence after which a read is sent again at the latest; see `ReplyTimes`.
 While a stream has no leader, nobody replies to what only leaders answer; and a server that hangs
-may be chosen to answer other reads, several times running."""
+may be chosen to answer other reads, several times in a row."""
 
 
 def _single(future: asyncio.Future[Any], msg: Message) -> bool:
@@ -56,7 +56,8 @@ class ReplyInbox:
         """Fail open requests and stop the sweeper."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})  # `await` would take our own cancellation for its
+            # A plain `await` could not tell its cancellation from ours.
+            await asyncio.wait({self._sweeper})
         self.fail_all("the connection is closing")
 
     def fail_all(self, why: str) -> None:

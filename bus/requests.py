@@ -82,7 +82,7 @@ class Requests(ReplyInbox):
         self.names = names or Names()
         """The names of the app's streams and subjects."""
         self.confirm_within = 5.0
-        """Seconds that `store` waits for an acknowledgement if it is not told another time."""
+        """Seconds that `store` waits for an acknowledgement unless it gets a timeout."""
         self.vault: Sealing | None = None
         """Encrypts and decrypts payloads; None: there is no keyring here."""
 
@@ -126,7 +126,7 @@ class Requests(ReplyInbox):
     async def api_at(
         self, prefix: str, verb: str, body: Any = None, *, within: float = 5.0
     ) -> dict[str, Any]:
-        """Like `api`, of another domain or account, whose subjects begin with `prefix`."""
+        """Like `api`, for another domain or account, whose subjects begin with `prefix`."""
         data = b"" if body is None else msgspec.json.encode(body)
         send = self.read if verb.startswith(_READS) else self.request
         msg: Message = await send(f"{prefix}{verb}", data, timeout=within)

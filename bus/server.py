@@ -67,7 +67,7 @@ class EmbeddedServer:
 
     Args:
         data: the folder for its store, config and log; created if needed.
-        port: the port on 127.0.0.1; None takes a random free one and keeps it over restarts.
+        port: the port on 127.0.0.1; None takes a random free one and keeps it across restarts.
         sync_always: write every message to disk before acknowledging it.
         extra: more nats-server configuration, such as `authorization { ... }`.
         private: require a random password, which is in `url` and which no other user of this
@@ -282,7 +282,7 @@ class EmbeddedServer:
 
 
 def _follow_parent() -> Callable[[], None] | None:
-    """What the child does before it becomes nats-server; bound now, as it must not import then."""
+    """What the child does before it becomes nats-server; made now, because it must not import."""
     if sys.platform != "linux":
         return None
     prctl, getppid, parent = ctypes.CDLL(None).prctl, os.getppid, os.getpid()
