@@ -1,4 +1,4 @@
-"""The part of a client that says something to an open question besides answering it."""
+"""The part of a client that acts on open questions without answering them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ActApi(AnswerApi):
             by: Who passes it on; see `claim`.
             role: The role that was asked.
             question_id: The question's id; None: the role's only open question on the ticket.
-            via: As of `claim`.
+            via: See `claim`.
             timeout: Seconds to wait for the receipt.
 
         Raises as `claim` does.
@@ -95,7 +95,7 @@ class ActApi(AnswerApi):
             by: Who declines; see `claim`.
             role: The role that was asked.
             question_id: The question's id; None: the role's only open question on the ticket.
-            via: As of `claim`.
+            via: See `claim`.
             timeout: Seconds to wait for the receipt.
 
         Raises as `claim` does.
@@ -115,15 +115,15 @@ class ActApi(AnswerApi):
     ) -> None:
         """Say that somebody has looked at an open question. There is no receipt.
 
-        A worker records the first time of each person; more of them change nothing.
+        A worker records the first time of each person; later ones change nothing.
 
         Args:
             ticket: The question's ticket.
             by: Who has looked at it; see `claim`.
             question_id: The question's id.
             role: The role that was asked.
-            channel: Where they looked, a word such as `console`; empty: nothing is said of that.
-            via: As of `claim`.
+            channel: Where they looked, a word such as `console`; empty: it is not recorded.
+            via: See `claim`.
 
         Raises:
             InvalidTicket: no ticket can have that id.
@@ -148,7 +148,7 @@ class ActApi(AnswerApi):
         timeout: float = 5.0,  # noqa: ASYNC109
         reply_within: float = 0.0,
     ) -> Receipt:
-        """Ask whoever asked a question something, before somebody answers it.
+        """Ask the asker of a question something, before somebody answers it.
 
         Args:
             ticket: The question's ticket.
@@ -156,13 +156,13 @@ class ActApi(AnswerApi):
             by: Who wants to know; see `claim`.
             role: The role that was asked.
             question_id: The question's id; None: the role's only open question on the ticket.
-            via: As of `claim`.
+            via: See `claim`.
             timeout: Seconds to wait for the receipt.
             reply_within: Seconds to wait for the reply too, which is a second receipt.
 
         Returns:
             The receipt of the reply, `replied` or `not_replied`, if it comes in time; else that of
-            what was asked.
+            the question back.
 
         Raises as `claim` does.
         """

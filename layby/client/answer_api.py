@@ -64,8 +64,8 @@ class AnswerApi:
             by: Who answers, by their own claim.
             responder: Who answers, as a word of the subject: a server with permissions holds its
                 user to it, so it counts more than `by`.
-            via: For a bridge, which takes in what people say elsewhere: what it knows `responder`
-                by. The answer then records that, and needs a login that may publish it.
+            via: For a bridge, which takes in answers from elsewhere: what vouches for `responder`.
+                The answer then records that, and needs a login that may publish it.
             signature: If the answer must be signed: what
                 `layby.client.signing.sign_answer` made for this answer.
             timeout: Seconds to wait for the receipt.
@@ -75,9 +75,9 @@ class AnswerApi:
             NoLeader: the stream has had no leader for 15 seconds; nothing was stored.
             NoReceipt: it is stored, but no worker issued a receipt within `timeout` seconds.
             NotConnected: the server does not answer, and nothing was sent.
-            PermissionDenied: the server lets this user answer otherwise, or not at all.
-            ValueError: `responder` is not a word of letters, digits, `_` and `-`; there is none
-                for `via`, or that is unknown.
+            PermissionDenied: the server lets this user answer under another name, or not at all.
+            ValueError: `responder` is not a word of letters, digits, `_` and `-`; or `via` comes
+                without one, or is unknown.
         """
         token = encode(ticket)
         if responder is not None and not is_word(responder):
@@ -106,7 +106,7 @@ class AnswerApi:
             data: What is said.
             headers: Its headers.
             timeout: Seconds to wait for the receipt.
-            further: Seconds to wait for a second one, the reply to what was asked back.
+            further: Seconds to wait for a second receipt, that of the reply to a question back.
         """
         receipts: asyncio.Queue[Receipt] = asyncio.Queue()
 
@@ -121,7 +121,7 @@ class AnswerApi:
             await self._connection.nc.settle()
             ack = await self._ask(self._stored(place, data, headers), self._names.subject(place))
             stored = ack.seq
-            return await _last(receipts, stored, timeout, further)
+            return await _final_receipt(receipts, stored, timeout, further)
         except TimeoutError:
             raise NoReceipt(
                 f"no receipt on {role}.receipt.{token} within {timeout:g} s; what was sent is "
@@ -134,7 +134,7 @@ class AnswerApi:
     async def _stored(
         self, place: str, data: bytes, headers: dict[str, str] | None = None
     ) -> PubAck:
-        """Store what somebody says; what is said in the same way is in the same stream."""
+        """Store what somebody says; a role's messages of one kind are all in one stream."""
         role, noun, _ = place.split(".", 2)
         family = self._names.subject(f"{role}.{noun}.>")
         return await self._outbox.store(self._names.subject(place), data, headers, family=family)
@@ -155,7 +155,7 @@ class AnswerApi:
         Args:
             role: Only questions to this role.
             ticket: Only questions on this ticket.
-            since: Only questions asked in this many seconds.
+            since: Only questions asked in the last `since` seconds.
             text: Only questions with this text in ticket, question or context, in any case.
 
         Raises:
@@ -192,22 +192,22 @@ def _place(plain: str, responder: str | None, via: Via | None) -> str:
     return f"{plain}.{responder}" if via is None else via_subject(plain, responder, via)
 
 
-async def _last(
+async def _final_receipt(
     receipts: asyncio.Queue[Receipt], seq: int, within: float, further: float
 ) -> Receipt:
-    """The receipt for what was stored; of something asked back, that of its reply if it comes.
+    """The receipt for what was stored; for a question back, that of its reply if it comes in time.
 
     Raises:
         TimeoutError: there is none within `within` seconds.
     """
-    receipt = await _for(receipts, seq, within)
+    receipt = await _receipt_for(receipts, seq, within)
     if further and receipt.outcome == "recorded":
         with suppress(TimeoutError):
-            return await _for(receipts, seq, further)
+            return await _receipt_for(receipts, seq, further)
     return receipt
 
 
-async def _for(receipts: asyncio.Queue[Receipt], seq: int, within: float) -> Receipt:
+async def _receipt_for(receipts: asyncio.Queue[Receipt], seq: int, within: float) -> Receipt:
     """The next receipt for what was stored at a sequence. Raises TimeoutError."""
     async with asyncio.timeout(within):
         while True:

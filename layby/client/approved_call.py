@@ -12,8 +12,8 @@ from ..runtime.envelope import UNREADABLE
 from ..tools.approval import question_digest
 
 
-class Asking(Protocol):
-    """A question, as far as its place in its run matters."""
+class AskingStep(Protocol):
+    """The place in a run that asked a question."""
 
     @property
     def id(self) -> str:
@@ -32,16 +32,16 @@ class Asking(Protocol):
 
 
 class PreparedCall(msgspec.Struct, frozen=True):
-    """What is read of such an entry."""
+    """What the record of a prepared call holds."""
 
     arguments: dict[str, Any]
     """As the agent gave them."""
     digest: str = ""
-    """Of the tool and of its arguments, with and without defaults."""
+    """Digest of the tool and of its arguments, with and without defaults."""
     salt: str = ""
 
 
-def prepares(record: Record, asked: Asking) -> bool:
+def prepares(record: Record, asked: AskingStep) -> bool:
     """Whether a record prepared the call that is to be approved."""
     found = Key.parse(asked.key)
     if found is None or found[0].kind != APPROVE or not isinstance(record, Stepped):

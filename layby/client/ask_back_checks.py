@@ -15,10 +15,10 @@ from ..views.counted_answers import CountedAnswers
 from .decision_file import AskBack, Check, Checks, Decision
 
 
-def of_ask_backs(
+def check_ask_backs(
     decision: Decision, records: Iterable[Record], signers: Signers | None = None
 ) -> Checks:
-    """Whether the log has what the file says that people asked back, and the replies."""
+    """Check that the log has the questions back that the file lists, and their replies."""
     if decision.asked_back is None:
         return  # an earlier release has written it
     asked = decision.question

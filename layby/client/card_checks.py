@@ -13,8 +13,8 @@ from .decision_file import Check, Checks, Decision, Delivery
 UNDELIVERED = "undelivered"
 
 
-def of_cards(decision: Decision, records: Iterable[tuple[int, Record]]) -> Checks:
-    """Whether the log has the cards that the file says."""
+def check_cards(decision: Decision, records: Iterable[tuple[int, Record]]) -> Checks:
+    """Check that the log has the cards that the file lists."""
     if decision.cards is None:
         return  # an earlier release has written it
     logged = deliveries(decision.question.id, records)

@@ -76,9 +76,9 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
             settings: Where and how to connect.
             prefix: The `prefix` of the app; empty for an app without one.
             keyring: Decrypts what the app encrypts; None: that is shown as `(encrypted)`.
-            keys: The roles whose answers are signed, as the app declares them: what does not bear
-                their signature is then shown as an answer that does not count. None: signatures are
-                not checked against any keys, and are shown as such.
+            keys: The roles whose answers are signed, as the app declares them: an answer without
+                their signature is then shown as one that does not count. None: signatures are
+                not checked against any keys, and are shown as unchecked.
 
         Raises:
             ServerUnavailable: no server answers.
@@ -171,7 +171,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
             ticket: Only the runs of this ticket.
             workflow: Only runs of this workflow.
             role: Only runs that wait for this role of people.
-            since: Only runs that changed in this many seconds.
+            since: Only runs that changed in the last `since` seconds.
             text: Only runs with this text in ticket, title, workflow, open question or error, in
                 any case.
             labels: Only runs that have all of these labels.
@@ -195,7 +195,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
         """One run with its history: by id, by the beginning of its id, or by its ticket.
 
         If the run was erased, or is encrypted and no keyring is here, it shows what is
-        plain: its row, and of each entry whom it woke and when.
+        plain: its row, and for each entry which actor it woke and when.
 
         Args:
             run: Its id, the beginning of its id, or its ticket: that means the ticket's newest run
@@ -246,7 +246,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
             workflow: The workflow's name.
             event_id: The id that the event is sent with.
         """
-        return Run(self, ids.run_id(workflow, event_id), comes=True)
+        return Run(self, ids.run_id(workflow, event_id), awaited=True)
 
     def events(
         self,

@@ -166,7 +166,7 @@ class CommandSender:
         look = now() + min(_LOOKS, patience)
         while True:
             message = await _next(messages, look - now())
-            overdue = now() >= look  # also if messages keep coming
+            overdue = now() >= look  # even if messages keep coming
             # A message is only a hint: the stream alone has the outcome.
             hinted = overdue or message is None or message.subject == subject
             if hinted and (outcome := await self._stored_outcome(who, seq)):

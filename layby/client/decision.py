@@ -15,38 +15,38 @@ from ..runtime.signature import Signature, digest
 from ..runtime.vouched import SIGNATURE, word_of
 from ..runtime.vouching import Signers, refused
 from .approved_call import prepared, prepares, shown_digest
-from .ask_back_checks import of_ask_backs
-from .card_checks import of_cards
+from .ask_back_checks import check_ask_backs
+from .card_checks import check_cards
 from .decision_file import Check, Checks, Decision, Ended, Sent
-from .ladder_checks import of_ladder
-from .message_checks import in_time, of_messages, roles_asked
-from .opened_checks import of_opened
-from .vote_checks import of_votes
+from .ladder_checks import check_ladder
+from .message_checks import check_messages, in_time, roles_asked
+from .opened_checks import check_opened
+from .vote_checks import check_votes
 
 
 def verify(decision: Decision, roles: Iterable[Role] | None = None) -> list[Check]:
-    """Look at everything that a file can show by itself.
+    """Check everything that a file can prove by itself.
 
-    `roles` are the keys that are trusted. With them whatever was answered must be signed with one.
+    `roles` have the keys that are trusted. If given, every answer must be signed with one of them.
     """
     signers = None if roles is None else Signers(roles)
     if decision.question.quorum is not None:
-        decided = [*of_votes(decision, _records(decision), signers)]
+        decided = [*check_votes(decision, _records(decision), signers)]
     else:
-        decided = [*_of_outcome(decision, signers), *_of_answer(decision, signers)]
+        decided = [*_check_outcome(decision, signers), *_check_answer(decision, signers)]
     return [
-        *_of_question(decision),
-        *_of_arguments(decision),
+        *_check_question(decision),
+        *_check_arguments(decision),
         *decided,
-        *of_messages(decision),
-        *of_ladder(decision, _records(decision)),
-        *of_ask_backs(decision, _records(decision), signers),
-        *of_cards(decision, _placed(decision)),
-        *of_opened(decision, _placed(decision)),
+        *check_messages(decision),
+        *check_ladder(decision, _records(decision)),
+        *check_ask_backs(decision, _records(decision), signers),
+        *check_cards(decision, _numbered_records(decision)),
+        *check_opened(decision, _numbered_records(decision)),
     ]
 
 
-def _of_question(decision: Decision) -> Checks:
+def _check_question(decision: Decision) -> Checks:
     asked = decision.question
     actual = digest(asked)
     yield Check(actual == asked.sha256, f"the question's SHA-256 is {actual}")
@@ -60,8 +60,8 @@ def _of_question(decision: Decision) -> Checks:
     yield Check(same, "the log's entry asks the same")
 
 
-def _of_arguments(decision: Decision) -> Checks:
-    """Whether the call to approve is the one that was prepared in the log."""
+def _check_arguments(decision: Decision) -> Checks:
+    """Check that the call to approve is the one that was prepared in the log."""
     asked = decision.question
     logged = next(
         (r for r in _records(decision) if isinstance(r, Asked) and r.id == asked.id), None
@@ -81,9 +81,9 @@ def _of_arguments(decision: Decision) -> Checks:
         yield Check(shown == asked.digest == logged.digest, f"the digest of the call is {shown}")
 
 
-def _of_outcome(decision: Decision, signers: Signers | None) -> Checks:
-    """Whether the log ends the question as the file says."""
-    end, why = _end(decision, signers)
+def _check_outcome(decision: Decision, signers: Signers | None) -> Checks:
+    """Check that the log ends the question as the file says."""
+    end, why = _closing_record(decision, signers)
     outcome = decision.outcome
     if isinstance(end, Answered):
         logged = (end.text, end.by, end.seq, end.signature)
@@ -97,8 +97,10 @@ def _of_outcome(decision: Decision, signers: Signers | None) -> Checks:
         yield Check(outcome.status in {"open", "cancelled"}, "the log holds no answer")
 
 
-def _end(decision: Decision, signers: Signers | None) -> tuple[Answered | Expired | None, str]:
-    """What closes the question in the log: the first that counts; else why none does."""
+def _closing_record(
+    decision: Decision, signers: Signers | None
+) -> tuple[Answered | Expired | None, str]:
+    """The first record in the log that closes the question; if none does, the reasons."""
     asked, reasons = decision.question, list[str]()
     for record in _records(decision):
         if isinstance(record, Expired) and record.id == asked.id:
@@ -111,7 +113,7 @@ def _end(decision: Decision, signers: Signers | None) -> tuple[Answered | Expire
     return None, "; ".join(reasons)
 
 
-def _of_answer(decision: Decision, signers: Signers | None) -> Checks:
+def _check_answer(decision: Decision, signers: Signers | None) -> Checks:
     outcome, asked = decision.outcome, decision.question
     if outcome.status != "answered":
         return
@@ -124,9 +126,9 @@ def _of_answer(decision: Decision, signers: Signers | None) -> Checks:
     receipts = [each for each in decision.receipts if each.answer == outcome.seq]
     accepted = bool(receipts) and all(each.outcome == "accepted" for each in receipts)
     yield Check(accepted, "its receipt says that it was accepted")
-    end, _ = _end(decision, signers)
+    end, _ = _closing_record(decision, signers)
     if isinstance(end, Answered):
-        yield from _of_signature(decision, end, signers)
+        yield from _check_signature(decision, end, signers)
 
 
 def _says(sent: Sent, outcome: Ended, decision: Decision) -> bool:
@@ -141,7 +143,7 @@ def _says(sent: Sent, outcome: Ended, decision: Decision) -> bool:
     )
 
 
-def _of_signature(decision: Decision, end: Answered, signers: Signers | None) -> Checks:
+def _check_signature(decision: Decision, end: Answered, signers: Signers | None) -> Checks:
     asked = decision.question
     if SIGNATURE not in asked.accept and signers is None:
         whose = word_of(end.vouched)
@@ -164,10 +166,10 @@ _CLAIMED = "it is not signed, and nothing vouches for the name of the answerer"
 
 
 def _records(decision: Decision) -> Iterator[Record]:
-    return (record for _, record in _placed(decision))
+    return (record for _, record in _numbered_records(decision))
 
 
-def _placed(decision: Decision) -> Iterator[tuple[int, Record]]:
+def _numbered_records(decision: Decision) -> Iterator[tuple[int, Record]]:
     """The records of the entries, with their positions."""
     for entry in decision.entries:
         envelope = read(entry.body.encode())

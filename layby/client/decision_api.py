@@ -55,7 +55,7 @@ from .decision_file import (
     Sent,
     Shown,
 )
-from .ladder_checks import laddered
+from .ladder_checks import ladder_of
 from .opened_checks import seen_by
 
 _SAID = (AskedBack, Replied, OpenedQuestion)
@@ -75,7 +75,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class DecisionApi:
-    """Collects what the streams hold of a question, its answers and its receipts."""
+    """Collects what the streams hold about a question, its answers and its receipts."""
 
     def __init__(self, requests: Requests, signers: Signers | None = None) -> None:
         self._requests = requests
@@ -278,7 +278,7 @@ def _records(message: LogMessage) -> list[Record]:
 def _ladder(asked: Question, logged: list[LogMessage], places: dict[int, Message]) -> list[Rung]:
     """The rungs of a question, with the entries that reached them."""
     records = [(each.n, record) for each in logged for record in _records(each)]
-    found = laddered(asked.id, [record for _, record in records], [n for n, _ in records])
+    found = ladder_of(asked.id, [record for _, record in records], [n for n, _ in records])
     return [
         msgspec.structs.replace(rung, reached=_at(places[rung.entry]))
         if rung.entry in places

@@ -34,13 +34,13 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     """The arguments of a call to approve, as the agent gave them."""
     accept: list[str]
     digest: str
-    """Twelve digits of a call to approve, for eyes; empty where it is none."""
+    """Twelve digits of a call to approve, for people to compare; empty if there is no call."""
     sha256: str
-    """Of the fields above from `question` to `call`."""
+    """The digest of the fields above, from `question` to `call`."""
     asked_at: str
     deadline: str
     only: str = ""
-    """The one person who may answer it; empty: whoever may answer for the role."""
+    """The one person who may answer it; empty: anybody who may answer for the role."""
     quorum: Quorum | None = None
     """If several people decide: how many, and who; covered by the digest."""
     to: str = ""
@@ -61,7 +61,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     rung: int | None = None
     """Of a reminder or escalation: its place in the ladder, from 0."""
     told: list[str] = []
-    """Of such a one: who was told, by name; empty: everybody with the role."""
+    """Of a reminder or escalation: who was told, by name; empty: everybody with the role."""
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     """asked, reminder or escalation."""
     due: str
     to: str = ""
-    """Whom an escalation asks: `role:lead` or `person:cto`."""
+    """Who is asked by an escalation: `role:lead` or `person:cto`."""
     rota: str = ""
     """The rota that says who is told; empty: none."""
     reached: str = ""
@@ -80,7 +80,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     """The position of its entry in the log; 0: it was not reached."""
     told: list[str] = []
     absent: dict[str, str] = {}
-    """By the name of somebody who was told: the absent person whom they stood in for."""
+    """By the name of a person who was told: the absent person they stood in for."""
     nobody: bool = False
     """Whether nobody was on duty."""
     early: bool = False
@@ -91,7 +91,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """A message that answers the question, as it was stored."""
 
     subject: str
-    """Its words after the ticket are the name of who answers, and what vouches for it."""
+    """Its words after the ticket are the answerer's name, and what vouches for it."""
     seq: int
     at: str
     by: str
@@ -152,7 +152,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """sent, failed, held or undelivered."""
     reason: str = ""
     ref: str = ""
-    """What finds it again on its channel."""
+    """The reference by which its channel finds it again."""
     message: int = 0
     """The sequence of the published question."""
     entry: int
@@ -183,7 +183,7 @@ class AskBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """That somebody looked at the question for the first time, as an entry of the log says."""
+    """A person's first look at the question, by an entry of the log."""
 
     by: str
     at: str

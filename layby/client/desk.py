@@ -43,7 +43,7 @@ _NOUNS: Final[dict[Said, str]] = {
 
 
 class AnswerDesk(AnswerApi):
-    """Publishes in the names of people whom a channel vouches for, and reads their questions."""
+    """Publishes in the names of people a channel vouches for, and reads their questions."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ def _check_words(said: Inbound) -> None:
 
 
 def _body(said: Inbound) -> bytes | str:
-    """What is sent; as text: why it cannot be sent as it is."""
+    """The bytes to send; or, as text, the reason why it cannot be sent."""
     if said.says not in _NOUNS:
         return f"{said.says!r} cannot be said through a channel: give one of {', '.join(_NOUNS)}"
     if not said.question or (said.says == "answer" and said.answer is None):

@@ -39,8 +39,8 @@ _FOR_WAITS = re.compile(r"^(?:[a-z0-9_-]+-)?waits(?:-.+)?$")
 
 
 @dataclass(slots=True)
-class _Takers:
-    """Who handles a subject: workflows, those of this app, those with a worker; waiting runs."""
+class _Receivers:
+    """Who gets an event: workflows, those of this app, those with a worker; waiting runs."""
 
     workflows: set[str] = field(default_factory=set[str])
     own: set[str] = field(default_factory=set[str])
@@ -105,7 +105,7 @@ class Dispatch:
             event_id: Its id; None: a new one.
             within: Seconds to wait at most; None: until it is handled, with a worker or without.
             raw: Accept a subject that triggers nothing.
-            internal: Accept every subject, also those of Layby and of the server.
+            internal: Accept every subject, even those of Layby and of the server.
 
         Raises:
             StreamMissing: no stream has the subject.
@@ -118,15 +118,15 @@ class Dispatch:
             with sending(subject) as trace:
                 headers = {"Nats-Msg-Id": event_id, **trace}
                 ack = await self._outbox.store(subject, data, headers)
-            takers = _Takers(visible=False)
+            receivers = _Receivers(visible=False)
             try:
-                takers = await self._takers(ack.stream, subject)
+                receivers = await self._receivers(ack.stream, subject)
             except BusError as error:
                 if not _is_hidden(error):
                     raise
-            names = await self._names_of(takers.workflows)
+            names = await self._names_of(receivers.workflows)
             self._expected = {run_id(each, event_id): each for each in names}
-            wanted = takers.own if within is None else takers.up
+            wanted = receivers.own if within is None else receivers.up
             if wanted and not ack.duplicate:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(within):
@@ -137,12 +137,12 @@ class Dispatch:
             duplicate=ack.duplicate,
             event_id=event_id,
             workflows=sorted(names),
-            awaited=takers.waits,
-            worker=bool(takers.up),
+            awaited=receivers.waits,
+            worker=bool(receivers.up),
             runs=self._started(ack),
             refused=self._refused(ack),
-            told=takers.visible,
-            elsewhere=bool(takers.workflows) and not takers.own,
+            told=receivers.visible,
+            elsewhere=bool(receivers.workflows) and not receivers.own,
         )
 
     async def _check(self, subject: str, *, raw: bool) -> None:
@@ -158,43 +158,43 @@ class Dispatch:
         for holder in holders:
             if self._names.owns_stream(holder):
                 raise NotATrigger(
-                    f"{subject!r} is kept in {holder}, which is Layby's own, and is no event: "
+                    f"{subject!r} is kept in {holder}, which is Layby's own, not for events: "
                     "answer questions with `layby answer`"
                 )
             if not raw and holder != self._names.stream(EVENTS):
-                await self._check_taker(holder, subject)
+                await self._check_receiver(holder, subject)
 
-    async def _check_taker(self, stream: str, subject: str) -> None:
+    async def _check_receiver(self, stream: str, subject: str) -> None:
         try:
-            takers = await self._takers(stream, subject)
+            receivers = await self._receivers(stream, subject)
         except BusError as error:
             if not _is_hidden(error):
                 raise
             return
-        if not takers.workflows and not takers.waits:
+        if not receivers.workflows and not receivers.waits:
             raise NotATrigger(
                 f"no workflow is triggered by {subject!r}, and no run waits for it: the stream "
                 f"{stream} takes it for somebody else"
             )
 
-    async def _takers(self, stream: str, subject: str) -> _Takers:
+    async def _receivers(self, stream: str, subject: str) -> _Receivers:
         """Who takes the subject's events. Raises PermissionDenied.
 
         The runs of another app are announced on subjects that this client does not read.
         """
-        takers = _Takers()
+        receivers = _Receivers()
         for info in await self._consumers(stream):
             config, name = info["config"], str(info["name"])
             if not _covers(config, subject):
                 continue
             if found := _FOR_WORKFLOWS.match(name):
-                takers.workflows.add(found[1])
+                receivers.workflows.add(found[1])
                 if not is_anothers(config, self._names):
-                    takers.own.add(found[1])
-                if info.get("num_waiting") and found[1] in takers.own:
-                    takers.up.add(found[1])
-            takers.waits = takers.waits or bool(_FOR_WAITS.match(name))
-        return takers
+                    receivers.own.add(found[1])
+                if info.get("num_waiting") and found[1] in receivers.own:
+                    receivers.up.add(found[1])
+            receivers.waits = receivers.waits or bool(_FOR_WAITS.match(name))
+        return receivers
 
     async def _consumers(self, stream: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from ..views.rows import RunDetail, RunRow
 
 
 class Runs(Protocol):
-    """What a handle needs of a client."""
+    """What a handle needs from a client."""
 
     async def show(self, name: str, /) -> RunDetail:
         """A run with its history."""
@@ -32,9 +32,9 @@ class Runs(Protocol):
 class Run:
     """One run, made by `Client.run` or `Client.run_of`; costs nothing until it is used."""
 
-    def __init__(self, client: Runs, name: str, *, comes: bool = False) -> None:
+    def __init__(self, client: Runs, name: str, *, awaited: bool = False) -> None:
         self._client = client
-        self._comes = comes
+        self._awaited = awaited
         """Whether to wait until it exists."""
         self.name = name
         """The id, the beginning of one, or the ticket that names it."""
@@ -43,7 +43,7 @@ class Run:
         return f"Run({self.name!r})"
 
     async def id(self) -> str:
-        """Its id; of several runs for a ticket, that of the newest. Raises NoSuchRun."""
+        """Its id; if a ticket has several runs, that of the newest. Raises NoSuchRun."""
         if not is_run_id(self.name):
             self.name = (await self._client.show(self.name)).id
         return self.name
@@ -62,7 +62,7 @@ class Run:
         return self._events(after)
 
     async def _events(self, after: str | int | None) -> AsyncGenerator[AnyEvent]:
-        events = self._client.events(await self.id(), after, wait=self._comes)
+        events = self._client.events(await self.id(), after, wait=self._awaited)
         async with aclosing(events):
             async for event in events:
                 yield event

@@ -24,7 +24,7 @@ def read_keys(path: str | Path) -> list[Role]:
     """The roles in a file of keys.
 
     Raises:
-        InvalidSettings: it cannot be read, or says what cannot be.
+        InvalidSettings: it cannot be read, or its content is invalid.
     """
     try:
         return roles_in(msgspec.json.decode(Path(path).read_bytes(), type=dict[str, Keys]))
@@ -37,7 +37,7 @@ def read_keys(path: str | Path) -> list[Role]:
 
 
 def roles_in(keys: Mapping[str, Keys]) -> list[Role]:
-    """The roles that a file of keys holds. Raises InvalidSetup for keys that are none."""
+    """The roles that a file of keys holds. Raises InvalidSetup for invalid keys."""
     return [Role(name, keys=each.keys, retired=each.retired) for name, each in keys.items()]
 
 

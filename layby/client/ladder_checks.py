@@ -11,12 +11,12 @@ from ..runtime.times import iso
 from .decision_file import Check, Checks, Decision, Rung
 
 
-def of_ladder(decision: Decision, records: Iterable[Record]) -> Checks:
-    """Whether the log has the ladder that the file says, and each message of it a rung."""
+def check_ladder(decision: Decision, records: Iterable[Record]) -> Checks:
+    """Check that the log has the file's ladder, and that each message belongs to a rung."""
     if decision.ladder is None:
         return  # an earlier release has written it
     records = list(records)
-    logged = laddered(decision.question.id, records)
+    logged = ladder_of(decision.question.id, records)
     for place, (ours, theirs) in enumerate(zip(decision.ladder, logged, strict=False)):
         if not _is_same(ours, theirs):
             yield Check(ok=False, what=f"the log has another rung {place}: {in_words(theirs)}")
@@ -31,13 +31,14 @@ def of_ladder(decision: Decision, records: Iterable[Record]) -> Checks:
         if rung.entry and times != [rung.reached]:
             what = f"the entry {rung.entry} of a rung was not stored at {rung.reached}"
             yield Check(ok=False, what=what)
-    yield from _of_messages(decision, logged)
+    yield from _check_messages(decision, logged)
 
 
-def laddered(question: str, records: Iterable[Record], places: Sequence[int] = ()) -> list[Rung]:
-    """The ladder of a question by the records of its log.
+def ladder_of(question: str, records: Iterable[Record], places: Sequence[int] = ()) -> list[Rung]:
+    """The ladder of a question, from the records of its log.
 
-    `places`: the position of each record. Without them only whether a rung was reached is known.
+    `places` has the position of each record. Without it, `entry` only says whether a rung was
+    reached.
     """
     rungs: list[Rung] = []
     is_over = False
@@ -87,7 +88,7 @@ def in_words(rung: Rung) -> str:
     return f"{rung.kind}{whom}, {how}"
 
 
-def _of_messages(decision: Decision, rungs: Sequence[Rung]) -> Checks:
+def _check_messages(decision: Decision, rungs: Sequence[Rung]) -> Checks:
     roles = roles_of(decision.question)
     for shown in decision.shown:
         if shown.rung is None:

@@ -33,7 +33,7 @@ class MaintenanceApi:
         """Check the server, the streams, whatever is stuck, and the workers side by side.
 
         Args:
-            listen: Seconds to listen for workers, if any runs; 0: nothing is said about them.
+            listen: Seconds to listen for workers, if any runs; 0: the workers are left out.
         """
         if listen <= 0:
             return await examine(self._connection, self._requests)
@@ -73,11 +73,11 @@ class MaintenanceApi:
         return msgspec.convert({**outcome.result, "again": outcome.again}, Purged)
 
     async def erase(self, app: str, thread: str, *, by: str | None = None, reason: str = "") -> int:
-        """Have a thread that an app keeps forgotten for good; how many entries it had.
+        """Have a thread of an app erased for good; return how many entries it had.
 
         Args:
             app: The app's name.
-            thread: The thread's.
+            thread: The thread's name.
             by: Who asks; None: the NATS user, or else the login of this machine.
             reason: Why.
 
@@ -96,13 +96,13 @@ class MaintenanceApi:
     async def erase_person(
         self, app: str, person: str, *, by: str | None = None, reason: str = ""
     ) -> int:
-        """Have a person's key destroyed: nobody can read their runs, threads and big values then.
+        """Have a person's key destroyed: then nobody can read their runs, threads and big values.
 
         It needs the client's keyring, which has the pseudonym that the command names.
 
         Args:
             app: The app's name.
-            person: Whose, as events have it in the workflow's field `subject`.
+            person: The person, as events name them in the field of the workflow's `subject`.
             by: Who asks; None: the NATS user, or else the login of this machine.
             reason: Why.
 
@@ -123,7 +123,7 @@ class MaintenanceApi:
     async def erase_run(
         self, app: str, run: str, *, by: str | None = None, reason: str = ""
     ) -> bool:
-        """Have the key of an encrypted run destroyed; whether there was one.
+        """Have the key of an encrypted run destroyed; return whether there was one.
 
         Args:
             app: The app's name.
@@ -155,7 +155,7 @@ class MaintenanceApi:
 
         Args:
             limit: At most this many.
-            since: Only commands of the last so many seconds.
+            since: Only commands of the last `since` seconds.
             who: Only by this person.
             verb: Only this, `cancel` for instance.
             run: Only of this run: its id, the beginning of its id, or its ticket.

@@ -1,4 +1,4 @@
-"""What a decision's file says of the messages that were stored. Pure."""
+"""What a decision's file shows about the stored messages. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..runtime.vouched import SIGNATURE
 from .decision_file import Check, Checks, Decision, Matter, Sent
 
 
-def of_messages(decision: Decision) -> Checks:
-    """Whether each answer is from whom the file says, by its own subject and text."""
+def check_messages(decision: Decision) -> Checks:
+    """Check by subject and text that each answer is from the person that the file names."""
     asked = decision.question
     for sent in decision.answers:
         senders = (sender_in(sent.subject, role) for role in roles_asked(decision))
@@ -21,7 +21,7 @@ def of_messages(decision: Decision) -> Checks:
         if not isinstance(given, Given):
             continue
         if sent.by != given.by:
-            what = f"message {sent.seq} is of {given.by!r}, and the file says of {sent.by!r}"
+            what = f"message {sent.seq} is from {given.by!r}, and the file says from {sent.by!r}"
             yield Check(ok=False, what=what)
         elif sent.vouched not in {given.vouched, SIGNATURE}:
             what = f"message {sent.seq} is vouched for by {given.vouched!r}, not {sent.vouched!r}"

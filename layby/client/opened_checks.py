@@ -10,8 +10,8 @@ from ..runtime.times import iso
 from .decision_file import Check, Checks, Decision, Seen
 
 
-def of_opened(decision: Decision, records: Iterable[tuple[int, Record]]) -> Checks:
-    """Whether the log says of the same people that they looked at the question."""
+def check_opened(decision: Decision, records: Iterable[tuple[int, Record]]) -> Checks:
+    """Check that by the log the same people have looked at the question."""
     if decision.opened is None:
         return  # an earlier release has written it
     logged = seen_by(decision.question.id, records)

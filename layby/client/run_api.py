@@ -75,7 +75,7 @@ class RunApi:
 
         Args:
             workflow: The workflow's name.
-            since: Only runs that changed in this many seconds.
+            since: Only runs that changed in the last `since` seconds.
             status: Only runs with this status.
             by: Who asks; None: the NATS user, or else the login of this machine.
             reason: Why.
@@ -101,7 +101,7 @@ class RunApi:
 
         Args:
             workflow: The workflow's name.
-            since: Only runs that changed in this many seconds.
+            since: Only runs that changed in the last `since` seconds.
             status: Only runs with this status.
             progress: Called now and then with how many runs were read.
         """
@@ -125,8 +125,8 @@ class RunApi:
     async def prompt(self, run: str, step: str) -> Prompt:
         """What a step of a run sent to its model.
 
-        It is known unless the app says `record_prompts=False`, for the steps of agents and routing
-        agents; of a step that was tried again, each try that ended in a record has one.
+        It is recorded for the steps of agents and routing agents, unless the app sets
+        `record_prompts=False`; if a step was retried, for each try that ended in a record.
 
         Args:
             run: The run's id, the beginning of it, or its ticket.

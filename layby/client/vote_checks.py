@@ -16,7 +16,7 @@ from .decision_file import Check, Checks, Decision, Sent
 from .message_checks import in_time, unix
 
 
-def of_votes(decision: Decision, records: Iterable[Record], signers: Signers | None) -> Checks:
+def check_votes(decision: Decision, records: Iterable[Record], signers: Signers | None) -> Checks:
     """Count the votes again, and look at what vouches for each of them."""
     asked, outcome = decision.question, decision.outcome
     poll, refusals, expired = _recounted(decision, records, signers)

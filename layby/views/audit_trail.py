@@ -52,7 +52,7 @@ async def read_audit_trail(
     Args:
         requests: Where to read.
         limit: At most this many.
-        since: Only commands of the last so many seconds.
+        since: Only commands of the last `since` seconds.
         who: Only by this person.
         verb: Only this.
         run: Only of the run with this id.

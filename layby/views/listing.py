@@ -54,7 +54,7 @@ class RunFilter:
         workflow: The workflow that they run.
         ticket: Their ticket.
         role: A role of people that they wait for.
-        since: Only runs that changed in this many seconds.
+        since: Only runs that changed in the last `since` seconds.
         text: Text in ticket, title, workflow, open question or error, in any case.
         labels: Labels that they all have, with these values.
     """

@@ -52,7 +52,7 @@ class LogTail:
     async def follow(self, *, deltas: bool = True) -> AsyncGenerator[LogMessage | TextDelta]:
         """Positions from the first on, without end; deltas after the position that they follow.
 
-        A delta that arrives after more of the log was read is yielded all the same: the caller
+        A delta that arrives after more of the log was read is still yielded: the caller
         knows which responses are complete.
         """
         nc = self._connection.nc

@@ -58,7 +58,7 @@ async def open_questions(
 async def asked_on(requests: Requests, ticket: str) -> list[QuestionRow]:
     """The open questions on a ticket; where none is listed, those that its record remembers.
 
-    Who may not read records gets none then. Raises InvalidTicket, OldIndex.
+    A login that may not read records gets none then. Raises InvalidTicket, OldIndex.
     """
     if listed := await open_questions(requests, ticket=ticket):
         return listed
@@ -81,7 +81,7 @@ def rows_of(state: RunState, names: Names) -> list[QuestionRow]:
 
 
 async def row_in(data: bytes, requests: Requests) -> QuestionRow | None:
-    """A question's row with what it says, as far as the keys here go."""
+    """A question's row, with its text decrypted if the keys for it are here."""
     row = stored_row(data, requests.names)
     if row is None or not row.encrypted:
         return row
@@ -91,7 +91,7 @@ async def row_in(data: bytes, requests: Requests) -> QuestionRow | None:
 
 
 def stored_row(data: bytes, names: Names) -> QuestionRow | None:
-    """A question's row as it is stored, encrypted or not; None for a marker and what is no row."""
+    """A question's row as it is stored, encrypted or not; None for a marker or an invalid row."""
     if not data:
         return None
     try:

@@ -242,7 +242,7 @@ class Projection(ABC, Generic[T]):
 
     @abstractmethod
     def reached(self, record: Reached, rung: PlannedRung, number: int) -> Iterable[T]:
-        """A rung of a question's ladder was reached, the how many-th of its kind."""
+        """A rung of a question's ladder was reached, number `number` of its kind."""
 
     @abstractmethod
     def said(self, record: Heard) -> Iterable[T]:

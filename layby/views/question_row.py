@@ -44,12 +44,12 @@ class QuestionRow(msgspec.Struct, kw_only=True, frozen=True):
         asked_of: The role that was asked first, if it was escalated to `role`.
         quorum: If several people decide it: how many, and who.
         votes: Who of them has voted so far.
-        only: The one person who may answer it; empty: whoever may answer for the role.
+        only: The one person who may answer it; empty: anybody who may answer for the role.
         claim: Who is on it, and until when; None: nobody.
         declined: Who will not answer it: they said so, or passed it on.
         cards: What became of it on channels.
         asked_back: What people asked back before they answer, and the replies.
-        stopped_at: Since when its clock stands, because something asked back has no reply;
+        stopped_at: Since when its clock is stopped, because a question back has no reply;
             `deadline` is then the latest possible. Empty: it runs.
         opened: Who has looked at it, and when they did first.
     """

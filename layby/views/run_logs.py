@@ -1,4 +1,4 @@
-"""The logs of runs as they are, for those who show more of a run than its events."""
+"""The logs of runs as they are, for views that show more of a run than its events."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class RunLogs:
         """Whether a run has a log, according to the leader of its stream."""
         return await self._log.exists(run, 1)
 
-    def doubt_key(self, run: str) -> None:
-        """Have the key of a run read anew when it is next used: it may have been destroyed since.
+    def reload_key(self, run: str) -> None:
+        """Have the key of a run read again when it is next used: it may have been destroyed since.
 
-        Otherwise a key that was read once is believed in for some minutes.
+        Otherwise a key that was read once is kept in memory for some minutes.
         """
         vault = self._log.vault
         cipher = vault.cached(run) if vault is not None else None

@@ -1,4 +1,4 @@
-"""The line of a timeline that says what somebody said to an open question, besides answering it."""
+"""The line of a timeline about an act on an open question other than an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workers that are running, by what they say of themselves every two seconds."""
+"""The workers that are running, by what they report about themselves every two seconds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FARTHEST: Final = 1e10
 
 
 class Beat(msgspec.Struct, kw_only=True, frozen=True):
-    """What a worker says of itself; not stored.
+    """What a worker reports about itself; not stored.
 
     Attributes:
         id: Names the worker; a new one for each start.
@@ -115,7 +115,7 @@ class Workers:
                 await sub.unsubscribe()
 
     def hear(self, data: bytes) -> None:
-        """Take a beat; what is none is passed over."""
+        """Take a beat; anything else is skipped."""
         try:
             beat = _decode(data)
         except UNREADABLE:

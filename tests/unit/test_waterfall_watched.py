@@ -46,7 +46,7 @@ class Logs:
         self.doubted: list[str] = []
         self.purged = False
 
-    def doubt_key(self, run: str) -> None:
+    def reload_key(self, run: str) -> None:
         self.doubted.append(run)
 
     async def exists(self, run: str) -> bool:

@@ -64,7 +64,7 @@ class WatchedRun:
         Its last entry is read once more: if the key of it is gone, what is known here must go too.
         """
         if self.messages:
-            self._client.logs.doubt_key(self.id)
+            self._client.logs.reload_key(self.id)
         try:
             found = await self._client.logs.entries(self.id, max(0, len(self.messages) - 1))
         except (Erased, KeyMissing) as why:
