@@ -191,7 +191,7 @@ def the_trail_can_be_deleted(patch: Patch) -> None:
 
     def make(takes: Any) -> Any:
         def more(app: Outline) -> Any:
-            return (*takes(app), trail._asked("STREAM.DELETE.AUDIT"))
+            return (*takes(app), trail._api_request("STREAM.DELETE.AUDIT"))
 
         return more
 

@@ -22,12 +22,12 @@ from layby.bus.ownership import (
     is_marked,
     is_of_app,
     mark,
+    not_created_by_layby,
     note,
     noted,
     noted_for,
     restored,
     restored_of,
-    stranger,
     taken_over_from,
     to_be_replaced,
     was_made_before,
@@ -202,12 +202,12 @@ def test_a_stream_with_other_settings_was_not_made_by_us(change: dict[str, Any])
 
 
 def test_a_stranger_is_left_alone_and_the_ways_out_are_named() -> None:
-    text = str(stranger("RUNS", {"subjects": ["a", "b"]}))
+    text = str(not_created_by_layby("RUNS", {"subjects": ["a", "b"]}))
     assert "stream RUNS (a, b) was not created by Layby, so it is not changed" in text
     assert "App(prefix=...)" in text
     assert 'stream="RUNS"' in text
     assert "nats stream edit RUNS --metadata layby=1" in text
-    assert "(nothing)" in str(stranger("RUNS", {}))
+    assert "(nothing)" in str(not_created_by_layby("RUNS", {}))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layby.runtime.ladder import Ladder, LadderRung
-from layby.runtime.standing_clock import given as time_given
-from layby.runtime.standing_clock import start, stop
+from layby.runtime.question_clock import given as time_given
+from layby.runtime.question_clock import start, stop
 from layby.runtime.state import Question
 from tests.examples import examples
 
