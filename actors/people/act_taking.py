@@ -26,8 +26,9 @@ from ...runtime.times import iso
 from .act import GivenAct, place_of, understood_act
 from .act_decision import ActDecider, Decision
 from .answer import TAKEN, Given, Receipt, Refused, Verdict, is_named
-from .answer_resolution import AnswerResolver, Incoming, NotYet, retry_delay
 from .earlier_acts import EarlierActs, recorded, verdict_on
+from .incoming import Incoming
+from .pending_questions import NotYet, PendingQuestions, retry_delay
 from .question_closing import Overtaken, QuestionCloser
 from .receipts import Receipts
 from .sent_acts import SentAct
@@ -56,14 +57,14 @@ class Acts:
         requests: Requests,
         *,
         receipts: Receipts,
-        resolver: AnswerResolver,
+        pending: PendingQuestions,
         closer: QuestionCloser,
         decider: ActDecider,
     ) -> None:
         self._role = role
         self._host = host
         self._names = requests.names
-        self._resolver = resolver
+        self._pending = pending
         self._closer = closer
         self._receipts = receipts
         self._earlier = EarlierActs(role, requests, decider)
@@ -145,7 +146,7 @@ class Acts:
         verdict = verdict_on(record, sent)
         meant = verdict.question
         if record is None or meant is None:
-            await self._resolver.check_not_pending(incoming, record, verdict)
+            await self._pending.check_not_pending(incoming, record, verdict)
             return _Taken(verdict)
         live = await self._closer.newest(meant.run, record)
         check_readable(live.state)
@@ -156,10 +157,10 @@ class Acts:
             decision, earlier = await self._earlier.record(live, meant.id, sent), False
         else:
             if verdict.outcome not in TAKEN:
-                await self._resolver.check_not_pending(incoming, record, verdict)
+                await self._pending.check_not_pending(incoming, record, verdict)
                 return _Taken(verdict)
             if not is_named(record, self._role, incoming.given):
-                await self._resolver.check_unambiguous(incoming, record)
+                await self._pending.check_unambiguous(incoming, record)
             decision, earlier = await self._earlier.take(live, meant, record, sent)
         if earlier or decision.outcome == "recorded":
             await self._closer.sync(live, live.state.questions[meant.id])

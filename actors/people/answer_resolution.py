@@ -2,82 +2,35 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ...bus.errors import Erased
 from ...bus.mailbox import Delivery
 from ...bus.requests import Requests
-from ...runtime import crash, tally
+from ...runtime import crash
 from ...runtime.entry import Answered
 from ...runtime.host import Host
 from ...runtime.index import ERASED
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
-from .answer import TAKEN, Given, Sent, Verdict, could_have_won, is_named, judge
+from .answer import TAKEN, Sent, Verdict, could_have_won, is_named, judge
 from .answer_admission import AnswerAdmission, voted
 from .arrivals import Arrivals
 from .asked_of import record_for
 from .confidential import erased
 from .contest import Contest
 from .earlier_answers import EarlierAnswers
+from .incoming import Early, Incoming, Taken
 from .parked_question import ParkedQuestion
-from .published_questions import PublishedQuestions
+from .pending_questions import RETRY_DELAY, NotYet, PendingQuestions
 from .question_closing import NotAsked, Overtaken, QuestionCloser, Unrecorded
 from .question_publisher import QuestionPublisher
 from .tickets import ParkedRecord
-from .vote_verdict import already_voted, counted, has_voted
+from .vote_verdict import already_voted, has_voted
 from .votes import Votes
 
-RETRY_DELAY = 0.2
-"""Seconds after which an answer is tried again while its question is being published."""
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 _UNFIT = "the question did not accept this answer, and its run has been erased since"
 _OF_OPEN = frozenset({"accepted", "too_late"})
 """Outcomes of answers to open questions; what was stored earlier may have decided them in time."""
-_FAST_RETRIES = 25
-"""Deliveries, five seconds, after which retries slow down: the question may never appear."""
-_SLOW_RETRY_DELAY = 1.0
-_MAX_RETRIES = 80
-"""Deliveries of an answer that waits for its question, about a minute."""
-
-
-def retry_delay(num_delivered: int) -> float:
-    """Seconds until an answer is tried again whose question may be about to appear."""
-    return RETRY_DELAY if num_delivered <= _FAST_RETRIES else _SLOW_RETRY_DELAY
-
-
-class Taken(NamedTuple):
-    """What became of an answer, and the question that was closed for it."""
-
-    verdict: Verdict
-    live: LiveRun | None = None
-    question: Question | None = None
-
-
-class NotYet(Exception):
-    """The question that an answer may be for is being published: try again in a moment."""
-
-
-class Early(NamedTuple):
-    """The place of an answer that is taken ahead of its turn."""
-
-    seq: int
-    at: float
-    num_delivered: int = 1
-
-
-class Incoming(NamedTuple):
-    """An answer that a worker is handling."""
-
-    ticket: str
-    token: str
-    given: Given
-    place: Delivery | Early
-
-    @property
-    def sent(self) -> Sent:
-        """The answer in its place in the stream."""
-        return Sent(self.place.seq, self.place.at, self.given)
 
 
 class AnswerResolver:
@@ -88,18 +41,19 @@ class AnswerResolver:
         role: str,
         host: Host,
         requests: Requests,
+        *,
         publisher: QuestionPublisher,
         closer: QuestionCloser,
+        pending: PendingQuestions,
     ) -> None:
         self._role = role
         self._host = host
         self._tickets = closer.tickets
         self._publisher = publisher
         self._closer = closer
-        self._votes = Votes(closer)
-        self._requests = requests
-        self._published = publisher.published
+        self._pending = pending
         self._admission = AnswerAdmission(role, host, requests.names)
+        self._votes = Votes(role, closer, self._admission, pending)
         self._earlier = EarlierAnswers(
             role,
             host,
@@ -162,15 +116,15 @@ class AnswerResolver:
             verdict = self._verdict(answer, record)
         meant = verdict.question
         if verdict.outcome not in TAKEN:
-            await self.check_not_pending(answer, record, verdict)
+            await self._pending.check_not_pending(answer, record, verdict)
         if contest is not None and meant is not None and meant.id in contest.closed:
             await self._record_earlier(answer, contest, meant)
         if verdict.outcome not in TAKEN or meant is None or record is None:
             return Taken(await self._as_of_its_place(answer, verdict))
         if meant.quorum is not None:
             if contest is None or meant.status != OPEN or verdict.outcome == "counted":
-                return Taken(*await self._votes.counted_before(answer.place.seq, record, meant))
-            return await self._by_vote(answer, record, meant, contest)
+                return await self._votes.counted_before(answer.place.seq, record, meant)
+            return await self._votes.take(answer, record, meant, contest)
         if meant.status != "open":
             return Taken(verdict)  # it won before, and is delivered again
         return await self._win(answer, record, verdict, meant)
@@ -185,51 +139,17 @@ class AnswerResolver:
             live, question = await self._votes.append(contest, meant, contest.votes[meant.id])
             await self._closer.sync(live, question)
 
-    async def _by_vote(
-        self,
-        answer: Incoming,
-        record: ParkedRecord,
-        meant: ParkedQuestion,
-        contest: Contest,
-    ) -> Taken:
-        """Count an answer as a vote. Raises Overtaken, NotYet."""
-        poll, seq = contest.polls.get(meant.id), answer.place.seq
-        if poll is None:
-            raise NotAsked(meant.id)
-        if any(each.seq == seq for each in poll.votes):
-            # Another worker has recorded it meanwhile, ahead of a later vote.
-            return Taken(*await self._votes.counted_before(seq, record, meant))
-        if poll.status != OPEN:
-            raise Overtaken  # the record is behind its log
-        whole = await self._in_plain(meant)
-        if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
-            return Taken(Verdict("invalid", meant, reason))
-        vote = voted(whole, answer.sent, self._role)
-        if tally.voted_before(poll.votes, vote) is not None:
-            return Taken(already_voted(meant, vote))
-        if reason := tally.why_no_vote(poll, vote):
-            return Taken(Verdict("invalid", meant, reason))
-        if not is_named(record, self._role, answer.given):
-            await self.check_unambiguous(answer, record)
-        missing = contest.votes.get(meant.id, [])
-        live, question = await self._votes.append(contest, meant, [*missing, vote])
-        return Taken(counted(meant, question, vote), live, question)
-
     async def _win(
         self, answer: Incoming, record: ParkedRecord, verdict: Verdict, meant: ParkedQuestion
     ) -> Taken:
         """Close the question that an answer is for, if the question accepts the answer."""
-        whole = await self._in_plain(meant)
+        whole = await self._tickets.unsealed(meant) if meant.sealed else meant
         if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
         if not is_named(record, self._role, answer.given):
-            await self.check_unambiguous(answer, record)
+            await self._pending.check_unambiguous(answer, record)
         live, question = await self._close(answer, record, meant, answer.sent)
         return Taken(verdict, live, question)
-
-    async def _in_plain(self, question: ParkedQuestion) -> ParkedQuestion:
-        """A question with its content. Raises Erased, KeyMissing, Tampered."""
-        return await self._tickets.unsealed(question) if question.sealed else question
 
     def _verdict(self, answer: Incoming, record: ParkedRecord | None) -> Verdict:
         sent = answer.sent
@@ -244,7 +164,7 @@ class AnswerResolver:
         if meant is None or not could_have_won(verdict, answer.sent):
             return verdict
         try:
-            whole = await self._in_plain(meant)
+            whole = await self._tickets.unsealed(meant) if meant.sealed else meant
         except Erased:
             whole = erased(meant)
         reason = self._admission.why_not(answer.ticket, whole, answer.sent)
@@ -281,11 +201,7 @@ class AnswerResolver:
             NotYet: one of them may be for a question that is being published.
         """
         contest = await self._earlier.contest(ticket, before)
-        if place.num_delivered <= _MAX_RETRIES:
-            for role, at in contest.unnamed.items():
-                published = PublishedQuestions(role, self._requests)
-                if await published.unrecorded(contest.record, at):
-                    raise NotYet
+        await self._pending.check_contest(contest, place)
         return contest
 
     def answered(self, question_id: str, winner: Sent) -> Answered:
@@ -308,28 +224,3 @@ class AnswerResolver:
         if winner.seq != answer.place.seq:
             await self._closer.sync(live, question)
         return live, question
-
-    async def check_not_pending(
-        self, answer: Incoming, record: ParkedRecord | None, verdict: Verdict
-    ) -> None:
-        """Raise NotYet if the question that is meant was published and has no record yet."""
-        if verdict.outcome == "ambiguous" or answer.place.num_delivered > _MAX_RETRIES:
-            return
-        recorded = self._ids_in(record)
-        named = answer.given.question_id
-        published = await self._published.published_before(answer.ticket, answer.place.at)
-        pending = published - recorded
-        if named in pending if recorded and named else pending:
-            raise NotYet
-
-    async def check_unambiguous(self, answer: Incoming, record: ParkedRecord) -> None:
-        """Raise NotYet if the answer may also be for a question that has no record yet."""
-        if answer.place.num_delivered > _MAX_RETRIES:
-            return
-        unrecorded = await self._published.unrecorded(record, answer.place.at)
-        if unrecorded:
-            newest, _ = await self._tickets.get_newest(answer.ticket)
-            raise NotYet if unrecorded - self._ids_in(newest) else Overtaken
-
-    def _ids_in(self, record: ParkedRecord | None) -> set[str]:
-        return {q.id for q in record.questions if self._role in q.roles} if record else set()

@@ -15,7 +15,8 @@ from ...runtime.question_clock import TOLERANCE
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question, RunState
 from .act_taking import Acts
-from .answer_resolution import AnswerResolver, NotYet, retry_delay
+from .answer_resolution import AnswerResolver
+from .pending_questions import NotYet, retry_delay
 from .question_closing import QuestionCloser
 from .tickets import question_in
 

@@ -34,14 +34,16 @@ from ..kinds import human_address
 from .act_decision import ActDecider
 from .act_taking import Acts
 from .answer import TAKEN, Given, Receipt, Refused, Verdict, understood
-from .answer_resolution import AnswerResolver, Early, Incoming, NotYet, Taken, retry_delay
+from .answer_resolution import AnswerResolver
 from .answer_subject import Sender, split_subject
 from .deadlines import Deadlines
 from .duty import Duties
 from .early_answers import EarlyAnswers, Found, lookahead_consumer
+from .incoming import Early, Incoming, Taken
 from .notices import Notices
 from .open_questions import OpenQuestions
 from .opening import Openings
+from .pending_questions import NotYet, PendingQuestions, retry_delay
 from .question_closing import QuestionCloser
 from .question_publisher import QuestionPublisher
 from .receipts import Receipts
@@ -91,7 +93,15 @@ class Human:
         self._closer = QuestionCloser(
             role, host, tickets, listed=listed, notices=notices, requests=requests
         )
-        self._resolver = AnswerResolver(role, host, requests, self._publisher, self._closer)
+        pending = PendingQuestions(role, requests, tickets, self._publisher.published)
+        self._resolver = AnswerResolver(
+            role,
+            host,
+            requests,
+            publisher=self._publisher,
+            closer=self._closer,
+            pending=pending,
+        )
         self._gate, self._acts_gate = Gate(UNWANTED), Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
@@ -116,7 +126,7 @@ class Human:
             host,
             requests,
             receipts=self._receipts,
-            resolver=self._resolver,
+            pending=pending,
             closer=self._closer,
             decider=ActDecider(host, duties, self.rungs),
         )

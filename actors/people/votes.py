@@ -9,23 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...runtime import crash
+from ...runtime import crash, tally
 from ...runtime.entry import Voted
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
-from .answer import Verdict
+from .answer import Verdict, is_named
+from .answer_admission import AnswerAdmission, voted
 from .contest import Contest
+from .incoming import Incoming, Taken
 from .parked_question import ParkedQuestion
-from .question_closing import Overtaken, QuestionCloser, Unrecorded
+from .pending_questions import PendingQuestions
+from .question_closing import NotAsked, Overtaken, QuestionCloser, Unrecorded
 from .tickets import ParkedRecord
-from .vote_verdict import counted
+from .vote_verdict import already_voted, counted
 
 
 class Votes:
     """The votes on the questions to one role."""
 
-    def __init__(self, closer: QuestionCloser) -> None:
+    def __init__(
+        self,
+        role: str,
+        closer: QuestionCloser,
+        admission: AnswerAdmission,
+        pending: PendingQuestions,
+    ) -> None:
+        self._role = role
         self._closer = closer
+        self._admission = admission
+        self._pending = pending
 
     async def polls(self, record: ParkedRecord, roles: Sequence[str]) -> dict[str, Question]:
         """The open questions of some roles that several people decide, as their logs have them."""
@@ -37,6 +49,43 @@ class Votes:
                 if each.id in live.state.questions:
                     polls[each.id] = live.state.questions[each.id]
         return polls
+
+    async def take(
+        self,
+        answer: Incoming,
+        record: ParkedRecord,
+        meant: ParkedQuestion,
+        contest: Contest,
+    ) -> Taken:
+        """Count an answer as a vote.
+
+        Raises:
+            NotYet: it may be for a question that is being published.
+            Overtaken: the question is closed, or others have recorded votes.
+            Unrecorded: the log does not accept it.
+            NotAsked: the log has no such question.
+        """
+        poll, seq = contest.polls.get(meant.id), answer.place.seq
+        if poll is None:
+            raise NotAsked(meant.id)
+        if any(each.seq == seq for each in poll.votes):
+            # Another worker has recorded it meanwhile, ahead of a later vote.
+            return await self.counted_before(seq, record, meant)
+        if poll.status != OPEN:
+            raise Overtaken  # the record is behind its log
+        whole = await self._closer.tickets.unsealed(meant) if meant.sealed else meant
+        if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
+            return Taken(Verdict("invalid", meant, reason))
+        vote = voted(whole, answer.sent, self._role)
+        if tally.voted_before(poll.votes, vote) is not None:
+            return Taken(already_voted(meant, vote))
+        if reason := tally.why_no_vote(poll, vote):
+            return Taken(Verdict("invalid", meant, reason))
+        if not is_named(record, self._role, answer.given):
+            await self._pending.check_unambiguous(answer, record)
+        missing = contest.votes.get(meant.id, [])
+        live, question = await self.append(contest, meant, [*missing, vote])
+        return Taken(counted(meant, question, vote), live, question)
 
     async def append(
         self, contest: Contest, meant: ParkedQuestion, votes: Sequence[Voted]
@@ -61,9 +110,7 @@ class Votes:
         await self._closer.sync(live, question)
         raise Overtaken
 
-    async def counted_before(
-        self, seq: int, record: ParkedRecord, meant: ParkedQuestion
-    ) -> tuple[Verdict, LiveRun, Question]:
+    async def counted_before(self, seq: int, record: ParkedRecord, meant: ParkedQuestion) -> Taken:
         """What became of a vote that the log has already, and that is delivered again.
 
         Raises:
@@ -75,4 +122,4 @@ class Votes:
         vote = next((each for each in votes if each.seq == seq), None)
         if question is None or vote is None:
             raise Unrecorded
-        return counted(meant, question, vote), live, question
+        return Taken(counted(meant, question, vote), live, question)

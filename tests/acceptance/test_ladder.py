@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from layby import Agent, App, Role, Rung, tool
-from layby.actors.people.answer_resolution import AnswerResolver, Incoming, Taken
+from layby.actors.people.answer_resolution import AnswerResolver
 from layby.actors.people.deadlines import Deadlines
+from layby.actors.people.incoming import Incoming, Taken
 from layby.actors.people.rota import Window
 from layby.actors.people.rota_book import RotaBook
 from layby.actors.people.rung_publisher import RungPublisher

@@ -8,11 +8,11 @@ from typing import Any
 from layby.actors.people import (
     answer,
     answer_admission,
-    answer_resolution,
     deadlines,
     earlier_answers,
     open_questions,
     vote_verdict,
+    votes,
 )
 from layby.actors.people.answer import Verdict
 from layby.runtime import tally
@@ -92,7 +92,7 @@ def every_vote_is_told_it_decided() -> None:
 
         return decides
 
-    replace(answer_resolution, "counted", make)
+    replace(votes, "counted", make)
     replace(vote_verdict, "counted", make)
 
 
