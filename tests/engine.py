@@ -31,6 +31,7 @@ from layby.testing.wake_ups import first, wake_ups
 from layby.views.rows import QuestionRow, TimelineLine
 from layby.worker.worker import working
 from tests.scripted import Scripted
+from tests.waiting import pauses
 
 T = TypeVar("T")
 
@@ -207,9 +208,10 @@ async def in_time(attempt: Callable[[str, float], Awaitable[T]], seconds: float)
 
 async def until(look: Callable[[], Awaitable[T | None]], within: float = WITHIN) -> T:
     """What `look` finds, once it finds something."""
+    pause = pauses()
     async with asyncio.timeout(within):
         while not (found := await look()):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(next(pause))
         return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from layby.runtime.state import UNENDED
 from tests.command import Command, done
+from tests.waiting import LONGEST, pauses
 
 ROOT = Path(__file__).parent.parent
 WITHIN = 60.0
@@ -112,16 +113,17 @@ class Desk:
                     if row["ticket"] == ticket and row["status"] not in UNENDED
                 ),
                 None,
-            )
+            ),
+            longest=0.3,
         )
 
     @staticmethod
-    def sooner_or_later(look: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + WITHIN
-        while time.monotonic() < deadline:
-            if found := look():
-                return found
-        raise AssertionError("it did not come")
+    def sooner_or_later(look: Callable[[], Any], longest: float = LONGEST) -> Any:
+        deadline, pause = time.monotonic() + WITHIN, pauses(longest)
+        while not (found := look()):
+            assert time.monotonic() < deadline, "it did not come"
+            time.sleep(next(pause))
+        return found
 
 
 def left_over(folder: Path) -> list[str]:

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from tests.waiting import pauses
+
 WITHIN = 60.0
 """Seconds that anything may take on a loaded machine."""
 
@@ -88,12 +90,13 @@ class Api:
 
     async def until(self, path: str, holds: Callable[[Any], Any], **query: Any) -> Any:
         """What is at a path, once it is as wanted."""
+        pause = pauses()
         async with asyncio.timeout(WITHIN):
             while True:
                 reply = await self.get(path, **query)
                 if reply.status == 200 and holds(reply.json):
                     return reply.json
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(next(pause))
 
     @asynccontextmanager
     async def stream(

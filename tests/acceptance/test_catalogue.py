@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from layby.runtime.index import ENCRYPTED, IndexRow
 from layby.runtime.times import iso
 from layby.views import open_questions
 from layby.worker.worker import working
+from tests.engine import until
 
 pytestmark = pytest.mark.nats
 
@@ -58,14 +59,6 @@ async def catalogue_on(settings: ConnectionSettings, **more: Any) -> AsyncGenera
         Catalogue.opened(bus.connection, bus.requests) as catalogue,
     ):
         yield catalogue
-
-
-async def until(look: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(WITHIN):
-        while True:
-            if found := await look():
-                return found
-            await asyncio.sleep(0.01)
 
 
 async def statuses(catalogue: Catalogue) -> dict[str, str]:

@@ -19,7 +19,8 @@ from layby.console.pages.timers import DRAWN, timers
 from layby.runtime.ids import run_id
 from layby.runtime.index import IndexRow
 from layby.runtime.times import iso
-from tests.acceptance.test_catalogue import catalogue_on, until
+from tests.acceptance.test_catalogue import catalogue_on
+from tests.engine import until
 
 pytestmark = pytest.mark.nats
 MANY = DRAWN + 60
