@@ -21,6 +21,15 @@ def test_what_is_written_is_read_back(value: Any) -> None:
     assert yaml.safe_load(as_yaml(value)) == value
 
 
+@pytest.mark.parametrize("length", [1_022, 1_023, 1_024, 1_025, 3_000])
+@pytest.mark.parametrize("inner", ["b", {"c": ["d"]}, [], [{"e": 1}, "f"]])
+def test_a_key_may_have_any_length(length: int, inner: Any) -> None:
+    key = " " * length
+    value = {"a": {key: inner, "b": "c"}}
+    assert yaml.safe_load(as_yaml(value)) == value
+    assert yaml.safe_load(as_yaml([value, value])) == [value, value]
+
+
 @pytest.mark.parametrize("word", ["no", "On", "y", "NULL", "true", "1", "1e3", "0x1f", "", "~"])
 def test_a_text_that_looks_like_something_else_stays_a_text(word: str) -> None:
     assert yaml.safe_load(as_yaml({"name": word})) == {"name": word}

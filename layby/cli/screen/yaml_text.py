@@ -14,6 +14,8 @@ _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y
 
 _MARKS: Final = frozenset('"\\')
 _WIDE: Final = 0x10000
+_LONGEST_KEY: Final = 1_024
+"""Characters of a key that needs no question mark before it (YAML 1.2.2, 7.4.2)."""
 
 
 def as_yaml(value: Any) -> str:
@@ -24,7 +26,11 @@ def as_yaml(value: Any) -> str:
 def _lines(value: Any) -> Iterator[str]:
     if value and _is_mapping(value):
         for key, inner in value.items():
-            yield from _entry(f"{_scalar(key)}:", inner)
+            name = _scalar(key)
+            if len(name) > _LONGEST_KEY:
+                yield f"? {name}"
+                name = ""
+            yield from _entry(f"{name}:", inner)
     elif value and _is_list(value):
         for inner in value:
             first, *rest = _lines(inner)
