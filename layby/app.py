@@ -106,8 +106,8 @@ class App:
             prefix: Keeps everything that Layby creates for this app apart from other apps in the
                 account: with `shop`, streams such as `SHOP_RUNS`, buckets such as
                 `SHOP_parked` and subjects such as `shop.developer.response.T1`. Subjects of events
-                stay as they are. Name it to clients and commands too (`LAYBY_PREFIX`). Changed
-                later, it names a new app that knows nothing of the runs of the old one.
+                stay as they are. Give it to clients and commands too (`LAYBY_PREFIX`). Another
+                prefix later means a new app, which knows nothing of the old one's runs.
             streams: Subjects of events that are in streams Layby did not create, with the names of
                 those streams: `{"orders.paid": "CORP"}`. Layby reads such a stream, through
                 consumers of its own, and changes nothing in it.
@@ -201,7 +201,7 @@ class App:
                 with the error.
             timeout: How long a run may take, without the time that people take.
             cancel_on: A subject whose events cancel the runs of the ticket in their field `key`.
-            stream: The stream that has the events on `on`, where Layby did not create it; the same
+            stream: The stream that has the events on `on`, if Layby did not create it; the same
                 as `App(streams={on: stream})`.
             retention: How long a run is kept once it has ended; default: the app's.
             subject: The event's field that says whose data it is, or a path to it,

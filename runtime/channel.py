@@ -211,7 +211,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it: the receipt, in words."""
+    """What became of what a person said: the receipt, in words."""
 
     outcome: str
     """See docs/subjects.md: `accepted`, `counted`, `too_late`, and so on; `stored` if no worker has

@@ -60,7 +60,7 @@ class AnswerApi:
             ticket: The ticket that the question is about.
             text: The answer: text, or the JSON value that the question's form asks for.
             role: The role that was asked.
-            question_id: The question's id; None: the ticket finds it.
+            question_id: The question's id; None: the role's only open question on the ticket.
             by: Who answers, by their own claim.
             responder: Who answers, as a word of the subject: a server with permissions holds its
                 user to it, so it counts more than `by`.

@@ -82,7 +82,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
 
         Raises:
             ServerUnavailable: no server answers.
-            InvalidSettings: the prefix cannot be one.
+            InvalidSettings: the prefix is not valid.
         """
         async with opened(settings, prefix=prefix, keyring=keyring) as bus:
             signers = None if keys is None else Signers(keys)
@@ -203,7 +203,7 @@ class Client(RunApi, ActApi, DecisionApi, DeadLetterApi, MaintenanceApi):
             progress: Called now and then with how many runs were read.
 
         Raises:
-            NoSuchRun: there is none, or several ids begin so.
+            NoSuchRun: there is none, or several ids begin like this.
         """
         run_id = await self._find(run, progress)
         try:

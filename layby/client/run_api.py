@@ -51,7 +51,7 @@ class RunApi:
 
         Raises:
             NoSuchRun: there is none.
-            NotRetryable: it is completed, cancelled or still running, or its parent has gone on.
+            NotRetryable: it is completed, cancelled or still running, or its parent has continued.
             NotDoneYet: no worker is running; the command is stored, and is done once one starts.
             PermissionDenied: this user may not retry runs, or not in that name.
         """

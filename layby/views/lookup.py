@@ -26,7 +26,7 @@ async def find(requests: Requests, log: Log, run: str, progress: Progress | None
     is looked for in the whole index, from its newest row backwards.
 
     Raises:
-        NoSuchRun: there is none, or several ids begin so.
+        NoSuchRun: there is none, or several ids begin like this.
     """
     if is_run_id(run) and await log.openings([run]):
         return run  # known before the index shows it

@@ -201,8 +201,8 @@ def email(
     Args:
         to: The address that reaches everybody with the role. Without it, everybody in `people`
             gets a mail.
-        people: The addresses of people, by their name in subjects. Who is told of a question, by a
-            rota or because it is meant for them, gets a mail instead of `to`.
+        people: The addresses of people, by their name in subjects. A person who is told of a
+            question, by a rota or because it is meant for them, gets a mail instead of `to`.
         links: Which mails to one person have links that answer: `all`; `safe`: all of them, but no
             link approves a call of a tool; `none`.
         closing: Whether a short mail says how the question ended.

@@ -66,12 +66,12 @@ def slack(
         channel: The channel's name or its id: `#oncall` or `C0123456789`.
         people: Who is who: a name in subjects for each Slack user id, `{"U0123456789": "ada"}`.
             A user of another workspace in a shared channel is written `T0123456789/U0123456789`.
-            Whoever is not in it can read the cards and cannot answer them here.
+            Anybody else can read the cards, but cannot answer them here.
         name: The channel's name in logs and subjects. Two of one role need two names.
         base_url: Where Slack's Web API is.
 
     Raises:
-        InvalidSetup: the channel, a user id or a name cannot be.
+        InvalidSetup: the channel, a user id or a name is not valid.
     """
     if not _CHANNEL.fullmatch(channel):
         raise InvalidSetup(f"slack({channel!r}): write a channel's name, `#oncall`, or its id")
