@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..bus.errors import InvalidSettings
@@ -21,13 +23,17 @@ def user(root: Path) -> int | None:
     """A process of this machine with an open file in the store, as far as this user can see."""
     inside = str(root.resolve())
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            opened = [os.readlink(each) for each in (process / "fd").iterdir()]  # noqa: PTH115
-        except OSError:
-            continue
-        if any(path.startswith(f"{inside}/") for path in opened):
+        if any(path.startswith(f"{inside}/") for path in _opened(process)):
             return int(process.name)
     return None
+
+
+def _opened(process: Path) -> Iterator[str]:
+    """The files that a process has open; it may close one, or end, while they are read."""
+    with suppress(OSError):
+        for each in (process / "fd").iterdir():
+            with suppress(OSError):
+                yield os.readlink(each)  # noqa: PTH115
 
 
 def sync(folder: Path) -> None:
