@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layby.runtime.strand import Position, Strand
+from layby.runtime.errors import Parked
+from layby.runtime.strand import Bound, Position, Strand, entering, strand, within
 from tests.examples import examples
 
 
@@ -125,3 +127,82 @@ def test_two_workers_with_one_log_agree_on_who_may_continue(
         owners |= may
     last = max(log)
     assert owners == {last[1]}
+
+
+# -- branches that must leave ------------------------------------------------------------------
+
+
+def test_a_branch_leaves_where_the_handler_of_another_mail_goes_on() -> None:
+    line = Strand(1, 1)
+    line.bound = Bound(7, cause=3)
+    line.consume(6, 4)
+    line.consume(9, 3)
+    with pytest.raises(Parked):
+        line.consume(7, 4)
+    assert (line.n, line.owner) == (9, 3)
+
+
+def test_a_fork_is_bound_and_frozen_like_its_parent_and_touches_for_itself() -> None:
+    parent = Strand(1, 1)
+    parent.bound, parent.frozen, parent.own = Bound(7, cause=3), True, at(2)
+    parent.touched.append("a")
+    child = parent.fork()
+    assert (child.bound, child.frozen, child.own, child.touched) == (
+        parent.bound,
+        True,
+        parent.own,
+        [],
+    )
+    child.touched.append("b")
+    parent.bound = None
+    parent.join(child)
+    assert parent.touched == ["a", "b"]
+
+
+def test_the_last_of_two_settled_at_one_position_owns_it() -> None:
+    line = Strand(1, 1)
+    line.consume(5, 5)
+    line.consume(5, 6)
+    assert line.owner == 6
+
+
+@pytest.mark.parametrize(
+    ("own", "position"),
+    [(None, 5.0), (2, 5.0), (9, 9.0), (0, float("inf"))],
+)
+def test_a_strand_is_as_far_as_the_last_of_what_it_consumed_and_wrote(
+    own: int | None, position: float
+) -> None:
+    line = Strand(1, 1)
+    line.consume(5, 5)
+    line.own = None if own is None else at(own)
+    assert line.position == position
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "later"), [(2, 3, 3), (3, 2, 3), (0, 9, 0), (9, 0, 0), (None, 4, 4)]
+)
+def test_the_later_of_two_records_counts_after_a_join_and_one_not_appended_is_last(
+    mine: int | None, other: int, later: int
+) -> None:
+    parent = Strand(1, 1)
+    child = parent.fork()
+    parent.own = None if mine is None else at(mine)
+    child.own = at(other)
+    parent.join(child)
+    assert parent.own is not None
+    assert parent.own.n == later
+
+
+def test_a_body_has_a_strand_of_its_own_until_it_is_left() -> None:
+    outer = Strand(1, 1)
+    token, inside = strand.set(outer), within.set("tool#1")
+    try:
+        with suppress(OSError), entering(4, 2):
+            assert (strand.get().n, strand.get().owner, within.get()) == (4, 2, "")
+            raise OSError("down")
+        assert strand.get() is outer
+        assert within.get() == "tool#1"
+    finally:
+        strand.reset(token)
+        within.reset(inside)
