@@ -47,12 +47,12 @@ async def outcome(engine: Engine, ticket: str, seq: int) -> dict[str, Any]:
 
 async def taken_by_dead_worker(engine: Engine) -> None:
     """Take the next answer like a worker that dies before it handles the answer."""
-    body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
+    body = msgspec.json.encode({"batch": 1, "expires": 30_000_000_000})
     subject = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.answers-developer"
     nc = engine.connection.nc
     hand = await nc.subscribe(nc.new_inbox())
     await nc.publish(subject, body, hand.subject)
-    assert (await hand.next_msg(5)).subject.startswith("developer.response.")
+    assert (await hand.next_msg(30)).subject.startswith("developer.response.")
 
 
 @pytest.mark.parametrize("second", ["T1", "T1.bob"])
@@ -101,7 +101,7 @@ async def test_an_unfit_answer_stays_invalid_once_its_question_is_closed(
     """Its first receipt said so, and its acknowledgement was lost."""
     app = app_of(one_question, ack_wait=2)
     async with engine.works(app):
-        run = await engine.start("T1", timeout=1 if end == "expired" else 60)
+        run = await engine.start("T1", timeout=3 if end == "expired" else 60)
         asked = await engine.question()
     body: dict[str, Any] = {"answer": {"not": "text"}}
     unfit = await sent(
@@ -127,7 +127,7 @@ async def test_an_answer_stored_after_the_deadline_is_too_late_even_if_no_worker
 ) -> None:
     tickets = [f"T{n}" for n in range(8)]
     async with engine.works(app_of(one_question)):
-        runs = [await engine.start(ticket, timeout=0.6) for ticket in tickets]
+        runs = [await engine.start(ticket, timeout=3) for ticket in tickets]
         asked = await engine.questions(len(tickets))
     await engine.due(len(tickets))
     late = {ticket: await sent(engine, ticket, "too late") for ticket in tickets}

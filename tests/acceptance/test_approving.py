@@ -118,7 +118,7 @@ async def test_each_line_of_a_question_is_a_command_that_answers_exactly_it(
     sub = await engine.connection.nc.subscribe("developer.question.*")
     async with engine.works(app_of(handle)):
         await engine.start(ticket)
-        published = msgspec.json.decode((await sub.next_msg(10)).data)
+        published = msgspec.json.decode((await sub.next_msg(30)).data)
         [row] = await engine.questions()
         [parked] = [item.value async for item in Bucket(engine.wire, "parked").items()]
         assert published["answer_with"] == row.answer_with
@@ -156,7 +156,7 @@ async def test_a_refusal_says_what_a_valid_answer_looks_like(engine: Engine) -> 
     sub = await engine.connection.nc.subscribe("developer.question.*")
     async with engine.works(app_of(handle)):
         run = await engine.start()
-        published = msgspec.json.decode((await sub.next_msg(10)).data)
+        published = msgspec.json.decode((await sub.next_msg(30)).data)
         assert "approved: yes or no" in published["answer"]["form"]
         [row] = await engine.questions()
         assert row.form == published["answer"]["schema"]

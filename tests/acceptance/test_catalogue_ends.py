@@ -80,7 +80,7 @@ async def test_a_question_is_shown_as_it_ended_after_its_deadline(
             return found.status != "open" and asked.deadline < iso(time.time())
 
         await until(over)
-        await asyncio.wait_for(_noted(engine, run, status), 20)
+        await asyncio.wait_for(_noted(engine, run, status), 60)
         found = await catalogue.question(asked.id)
         assert found is not None
         assert (found.status, found.question.status) == (status, status)

@@ -363,12 +363,12 @@ async def test_the_claim_that_was_stored_first_wins_while_a_dead_worker_holds_it
 
 async def taken_by_dead_worker(engine: Engine) -> None:
     """Take the next act like a worker that dies before it handles it."""
-    body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
+    body = msgspec.json.encode({"batch": 1, "expires": 30_000_000_000})
     nc = engine.connection.nc
     hand = await nc.subscribe(nc.new_inbox())
     subject = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.acts-developer"
     await nc.publish(subject, body, hand.subject)
-    assert (await hand.next_msg(5)).subject == "developer.claim.T1.ada"
+    assert (await hand.next_msg(30)).subject == "developer.claim.T1.ada"
 
 
 async def receipt_of(engine: Engine, seq: int) -> Receipt:

@@ -49,7 +49,7 @@ async def test_a_question_is_published_with_how_to_answer_it(engine: Engine) -> 
     sub = await engine.connection.nc.subscribe("developer.question.*")
     async with engine.works(app_of(one_question)):
         run = await engine.start("ACME-1.2")
-        msg = await sub.next_msg(10)
+        msg = await sub.next_msg(30)
         published = msgspec.json.decode(msg.data)
         row = await engine.question()
     assert msg.subject == "developer.question.ACME-1=2E2"
@@ -151,7 +151,7 @@ async def _asked(engine: Engine, question: str) -> bool:
 async def test_a_deadline_fires_although_no_worker_was_up_when_it_was_due(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> None:
         del event
-        await step.ask("developer", "Anybody?", timeout=0.4)
+        await step.ask("developer", "Anybody?", timeout=2)
 
     async with engine.works(app_of(handle)):
         run = await engine.start()
@@ -310,7 +310,7 @@ async def test_a_second_answer_is_told_who_was_first(engine: Engine) -> None:
 async def test_an_answer_after_the_deadline_is_too_late(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> None:
         del event
-        await step.ask("developer", "Anybody?", timeout=0.3)
+        await step.ask("developer", "Anybody?", timeout=2)
 
     async with engine.works(app_of(handle)):
         run = await engine.start()
@@ -476,7 +476,7 @@ async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
 ) -> None:
     async def handle(event: dict[str, Any], step: Step) -> str:
         del event
-        return (await step.ask("developer", "Anybody?", timeout=0.5)).text
+        return (await step.ask("developer", "Anybody?", timeout=2)).text
 
     app = app_of(handle)
     async with engine.works(app):
@@ -495,7 +495,7 @@ async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
         await let_go()
         outcomes: dict[int, str] = {}
         for _ in range(2 + len(also)):
-            receipt = msgspec.json.decode((await receipts.next_msg(10)).data)
+            receipt = msgspec.json.decode((await receipts.next_msg(30)).data)
             outcomes[receipt["seq"]] = receipt["outcome"]
     assert outcomes.pop(seq) == "accepted"
     assert outcomes.pop(max(outcomes)) == "already_answered"
@@ -596,7 +596,7 @@ async def test_a_deadline_is_kept_by_whichever_app_has_a_worker(engine: Engine) 
     async def handle(event: dict[str, Any], step: Step) -> str:
         del event
         try:
-            return (await step.ask("developer", "Anybody?", timeout=0.4)).text
+            return (await step.ask("developer", "Anybody?", timeout=2)).text
         except AskTimedOut:
             return "nobody"
 

@@ -111,7 +111,7 @@ async def test_an_answer_on_a_subject_that_is_no_ticket_is_refused(
         sub = await engine.connection.nc.subscribe(f"developer.receipt.{token}")
         await engine.connection.nc.flush()
         await engine.connection.nc.publish(f"developer.response.{token}", b"yes")
-        receipt = msgspec.json.decode((await sub.next_msg(10)).data)
+        receipt = msgspec.json.decode((await sub.next_msg(30)).data)
         assert receipt["outcome"] == "invalid"
         assert [q.ticket for q in await engine.client.questions()] == ["T1A"]
 

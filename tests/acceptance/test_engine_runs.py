@@ -419,7 +419,7 @@ async def test_all_runs_can_be_followed_at_once(engine: Engine) -> None:
         await until(lambda: _asked(engine, set("abc")))
         for ticket in "abc":
             await engine.answer(ticket)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await follower
     for ticket in "abc":
         assert seen[ticket][0] == "run.started"

@@ -18,7 +18,7 @@ Running = Callable[..., AbstractAsyncContextManager[TestRuntime]]
 
 
 async def test_the_server_asks_a_person_and_the_run_waits(layby_running: Running) -> None:
-    async with layby_running(app, within=20) as rt:
+    async with layby_running(app, within=60) as rt:
         await rt.send("order.cancellation", {"order": "1002"})
         question = await rt.question()
         assert question.role == "manager"
@@ -30,7 +30,7 @@ async def test_the_server_asks_a_person_and_the_run_waits(layby_running: Running
 
 
 async def test_what_cannot_be_cancelled_and_what_does_not_exist(layby_running: Running) -> None:
-    async with layby_running(app, within=20) as rt:
+    async with layby_running(app, within=60) as rt:
         await rt.send("order.cancellation", {"order": "1001"})
         assert "can no longer be cancelled" in await rt.result("1001")
         await rt.send("order.cancellation", {"order": "7"})

@@ -93,7 +93,7 @@ async def test_it_cannot_be_passed_to_somebody_who_may_not_answer(engine: Engine
         await engine.start("T1")
         await engine.question()
         for to in ("person:bob", "role:lead"):
-            receipt = await engine.client.pass_on("T1", to, by="ada", role="finance", timeout=20)
+            receipt = await engine.client.pass_on("T1", to, by="ada", role="finance", timeout=60)
             assert (receipt.outcome, receipt.reason) == (
                 "invalid",
                 "only ada may answer this question",

@@ -137,7 +137,7 @@ async def test_workers_remove_runs_whose_time_is_over(engine: Engine) -> None:
         async def gone() -> bool:
             return {row.id for row in await engine.client.runs()} == {waits, stays}
 
-        await until(gone, within=15)
+        await until(gone, within=60)
         assert not (await engine.state(over)).frames
 
 

@@ -463,11 +463,11 @@ async def test_an_unsigned_answer_stays_invalid_once_a_signed_one_has_won(
             question = await asked(rt)
         async with opened(rt.settings) as bus:
             await bus.requests.store("approver.response.T1.bob", b"yes")
-            body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
+            body = msgspec.json.encode({"batch": 1, "expires": 30_000_000_000})
             hand = await bus.requests.nc.subscribe("hand")
             pull = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.answers-approver"
             await bus.requests.nc.publish(pull, body, "hand")
-            assert (await hand.next_msg(5)).data == b"yes"
+            assert (await hand.next_msg(30)).data == b"yes"
             async with rt.worker():
                 signed = sign_answer(question, "no", by="ada", signer=ADA).signature
                 won = await rt.client.answer(

@@ -32,7 +32,7 @@ async def test_stray_mail_is_given_up(engine: Engine, subject: str) -> None:
             info = await engine.wire.api("CONSUMER.INFO.RUNS.workflow-handle")
             return bool(info["ack_floor"]["stream_seq"] and not info["num_ack_pending"])
 
-        await until(over, within=20.0)
+        await until(over, within=60.0)
         assert [letter.subject for letter in await engine.client.dead()] == [subject]
         assert await engine.client.runs() == []
 
@@ -60,7 +60,7 @@ async def test_a_run_ends_when_the_event_that_began_it_is_given_up(
         async def over() -> bool:
             return (await engine.state(run)).ended
 
-        await until(over, within=25.0)
+        await until(over, within=60.0)
         state = await engine.state(run)
     assert state.status == "failed"
     assert "out of order" in state.error

@@ -250,12 +250,12 @@ async def test_the_votes_that_were_stored_first_decide_while_a_dead_worker_holds
 
 async def taken_by_dead_worker(engine: Engine) -> None:
     """Take the next vote like a worker that dies before it handles it."""
-    body = msgspec.json.encode({"batch": 1, "expires": 2_000_000_000})
+    body = msgspec.json.encode({"batch": 1, "expires": 30_000_000_000})
     subject = "$JS.API.CONSUMER.MSG.NEXT.ANSWERS.answers-finance"
     nc = engine.connection.nc
     hand = await nc.subscribe(nc.new_inbox())
     await nc.publish(subject, body, hand.subject)
-    assert (await hand.next_msg(5)).subject.startswith("finance.response.")
+    assert (await hand.next_msg(30)).subject.startswith("finance.response.")
 
 
 async def test_a_vote_that_could_not_be_recorded_is_handled_again(
@@ -281,7 +281,7 @@ async def test_a_vote_that_could_not_be_recorded_is_handled_again(
 
 async def test_too_few_votes_in_time_are_no_yes(engine: Engine) -> None:
     async with engine.works(finance()):
-        run = await engine.start("T1", timeout=1.0)
+        run = await engine.start("T1", timeout=3.0)
         await engine.question()
         await said(engine, "ada", "yes")
         state = await engine.ended(run)
@@ -307,7 +307,7 @@ async def test_votes_in_time_count_although_another_handler_records_one_of_them_
 
     monkeypatch.setattr(AnswerResolver, "contest", judged)
     async with engine.works(finance()):
-        run = await engine.start("T1", timeout=1.0)
+        run = await engine.start("T1", timeout=3.0)
         await engine.question()
         await hold_answers(engine.wire, "2100-01-01T00:00:00Z")
         for by in ("ada", "bob"):
@@ -381,7 +381,7 @@ async def test_an_answer_after_the_decision_and_the_deadline_is_told_who_decided
 
     monkeypatch.setattr(Deadlines, "due", never)
     async with engine.works(finance(ack_wait=3)):
-        await engine.start("T1", timeout=1.0)
+        await engine.start("T1", timeout=3.0)
         asked = await engine.question()
     votes = [await vote(engine, by, "yes") for by in ("ada", "bob")]
     for _ in votes:
@@ -531,7 +531,7 @@ async def test_the_lines_of_each_group_answer_for_it(engine: Engine) -> None:
     sub = await engine.connection.nc.subscribe("*.question.T1")
     async with engine.works(finance(one_of_each)):
         run = await engine.start("T1")
-        shown = [msgspec.json.decode((await sub.next_msg(10)).data) for _ in range(2)]
+        shown = [msgspec.json.decode((await sub.next_msg(30)).data) for _ in range(2)]
         assert {each["role"] for each in shown} == {"finance", "legal"}
         assert len({each["id"] for each in shown}) == 1
         for each, by in zip(shown, ("dan", "bob"), strict=True):

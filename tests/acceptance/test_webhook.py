@@ -214,7 +214,7 @@ async def test_a_redirect_leads_nowhere(receiver: Receiver, status: str) -> None
 async def test_a_response_without_end_is_not_read(receiver: Receiver) -> None:
     receiver.reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     receiver.floods = True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await webhook(receiver.url).send(card())
     await receiver.left.wait()
 

@@ -218,12 +218,12 @@ async def test_comes_back_after_an_outage(own_server: EmbeddedServer) -> None:
         connection.on_reconnect.append(back.set)
         connection.on_closed.append(closed.set)
         own_server.kill()
-        await asyncio.wait_for(lost.wait(), 5)
+        await asyncio.wait_for(lost.wait(), 30)
         with pytest.raises(nats_errors.OutboundBufferLimitError):
             await connection.nc.publish("x", b"not kept back")
         await eventually(lambda: connection.nc.servers[0].netloc in own_server.url)
         await own_server.start()
-        await asyncio.wait_for(back.wait(), 10)
+        await asyncio.wait_for(back.wait(), 30)
         await connection.nc.flush()
     assert not closed.is_set()
 
@@ -254,7 +254,7 @@ async def test_the_impatient_give_up(proxy: Proxy, monkeypatch: pytest.MonkeyPat
         gone = asyncio.Event()
         connection.on_closed.append(gone.set)
         await proxy.stop()
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), 30)
         assert connection.nc.is_closed
 
 
@@ -263,7 +263,7 @@ async def test_a_reset_is_survived_even_by_the_impatient(proxy: Proxy) -> None:
         back = asyncio.Event()
         connection.on_reconnect.append(back.set)
         proxy.cut()
-        await asyncio.wait_for(back.wait(), 5)
+        await asyncio.wait_for(back.wait(), 30)
         await connection.nc.flush()
 
 
@@ -287,10 +287,10 @@ async def test_silent_line_is_noticed(proxy: Proxy) -> None:
         connection.on_reconnect.append(back.set)
         connection.nc.options["ping_interval"] = 0.01
         await connection.nc.force_reconnect()  # to take the interval up
-        await asyncio.wait_for(back.wait(), 5)
+        await asyncio.wait_for(back.wait(), 30)
         lost.clear()
         proxy.deaf()
-        await asyncio.wait_for(lost.wait(), 5)
+        await asyncio.wait_for(lost.wait(), 30)
 
 
 async def test_the_server_that_was_lost_is_tried_last(nats_url: str) -> None:
@@ -306,7 +306,7 @@ async def test_the_server_that_was_lost_is_tried_last(nats_url: str) -> None:
                 lost = here if here.connections else there
                 lost.deaf()  # it takes connections, and says nothing on them
                 lost.cut()
-                await asyncio.wait_for(back.wait(), 10)
+                await asyncio.wait_for(back.wait(), 30)
                 assert not lost.connections
                 lost.is_deaf = False
     finally:

@@ -49,7 +49,7 @@ class _Handler:
         await delivery.ack()
 
     async def next(self) -> int:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.deliveries.get()
 
 
@@ -105,7 +105,7 @@ async def test_an_outage_gives_no_message_up(
 async def test_giving_a_message_up_fails_its_run(own_server: EmbeddedServer) -> None:
     handler, failed = _Handler(PoisonMessage("no way"), run="r1"), asyncio.Queue[str]()
     async with _mailbox_of(own_server, handler, failed) as dead:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await failed.get() == "r1: no way"
         assert [letter.reason for _, letter in await dead.list()] == ["no way"]
 

@@ -440,12 +440,12 @@ async def test_a_request_that_was_lost_is_renewed_before_half_an_ack_wait(proxy:
 
     async with bus_at(proxy.url) as far:
         post = await post_on(far)
-        async with post.read(handle, concurrency=1, ack_wait=15.0) as mailbox:
+        async with post.read(handle, concurrency=1, ack_wait=50.0) as mailbox:
             await post.publish("first")
             await post.until(lambda: proxy.is_deaf and not mailbox.busy and mailbox._asked == 1)
             proxy.is_deaf = False
             await post.publish("second")
-            async with asyncio.timeout(7.5):
+            async with asyncio.timeout(25):
                 await handled.wait()
 
 
@@ -457,11 +457,11 @@ async def test_what_is_being_handled_is_kept_at_once_after_an_interruption(proxy
 
     async with bus_at(proxy.url) as far:
         post = await post_on(far)
-        async with post.read(handle, ack_wait=30.0):
+        async with post.read(handle, ack_wait=90.0):
             await post.publish("long")
             await post.until(lambda: bool(post.came))
             await far.requests.api("CONSUMER.DELETE.MAIL.box")  # as when its leader is lost
-            async with asyncio.timeout(8.0):
+            async with asyncio.timeout(25):  # usually after a third of the ack-wait
                 await post.until(lambda: b"+WPI" in proxy.passed)
             done.set()
 
@@ -473,12 +473,12 @@ async def _full(_: Delivery) -> None:
 async def test_a_full_mailbox_notices_that_its_consumer_is_gone(post: Post) -> None:
     """It has no request open, so there are no heartbeats that could fail to come."""
     interrupted: list[bool] = []
-    options: dict[str, Any] = {"concurrency": 1, "ack_wait": 30.0, "grace": 0.1}
+    options: dict[str, Any] = {"concurrency": 1, "ack_wait": 90.0, "grace": 0.1}
     async with post.read(_full, on_interrupted=lambda: interrupted.append(True), **options) as box:
         await post.publish("m", "left")
         await post.until(lambda: box.busy == 1)
         await post.bus.requests.api("CONSUMER.DELETE.MAIL.box")  # as when its leader is lost
-        async with asyncio.timeout(8.0):
+        async with asyncio.timeout(25):
             await post.until(lambda: bool(interrupted) and not box.bound)
 
 

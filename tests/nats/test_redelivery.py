@@ -33,7 +33,7 @@ class _Reader:
     async def mail(self) -> Delivery:
         """One more message, delivered."""
         await self.requests.store("mail.a", b"text")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.taken.get()
 
 

@@ -68,6 +68,6 @@ async def test_a_step_whose_function_raises_stop_iteration_fails_and_does_not_ha
         return str(await ctx.step.run("one", empty, retry=NEVER))
 
     agent = Agent("A", tools=[use], model=Scripted(calls(("use", {})), says("ok")))
-    turn = await asyncio.wait_for(agent.run("Go."), 10)
+    turn = await asyncio.wait_for(agent.run("Go."), 30)
     assert turn.calls[0].is_error
     assert "empty raised StopIteration" in turn.calls[0].content

@@ -29,7 +29,7 @@ async def test_the_first_change_is_told_at_once_and_what_follows_together() -> N
         for run in range(1, 51):
             feed.tell(changed(run))
             await asyncio.sleep(0)
-        await asyncio.wait_for(following, 10)
+        await asyncio.wait_for(following, 30)
         assert [run for batch in told for run in batch] == [str(run) for run in range(1, 51)]
         assert len(told) <= 4, "a few at once, and the others together"
 

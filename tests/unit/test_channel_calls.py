@@ -164,7 +164,7 @@ async def test_a_channel_that_fails_after_a_rest_is_not_called_by_one_at_a_time(
     channel.outcome = errors.get(failure)
     if failure == "no answer":
         calls.channel = Stubborn()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async with calls.turn(1) as turn:
             while isinstance(await failed(turn), Resting):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)

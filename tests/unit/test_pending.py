@@ -77,7 +77,7 @@ async def records(log: Log) -> PendingRecords:
 
 
 async def soon(condition: asyncio.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await condition.wait()
 
 

@@ -395,7 +395,7 @@ async def test_a_sync_tool_that_stops_an_iteration_does_not_hang() -> None:
         return next(iter([]))
 
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await asyncio.wait_for(first.invoke(CTX, {}), 5)
+        await asyncio.wait_for(first.invoke(CTX, {}), 30)
 
 
 async def test_signals_of_the_runtime_pass() -> None:

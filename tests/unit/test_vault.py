@@ -46,7 +46,7 @@ async def vault(store: Store) -> Vault:
 
 
 async def slots(vault: Vault, count: int) -> list[tuple[str, int]]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await asyncio.gather(*(vault._slot() for _ in range(count)))
 
 
@@ -69,7 +69,7 @@ async def test_the_next_block_is_made_before_it_is_needed(store: Store, vault: V
     await slots(vault, 1)
     store.asked.clear()
     await slots(vault, BLOCK - 2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await store.asked.wait()
     await asyncio.sleep(0)
     store.free.clear()  # nobody has to wait for a block now
@@ -91,7 +91,7 @@ async def test_a_block_that_failed_ahead_of_need_fails_no_run(store: Store, vaul
     store.error = BusError("no server")
     store.asked.clear()
     await slots(vault, BLOCK - 2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await store.asked.wait()
     await asyncio.sleep(0)
     store.error = None
