@@ -85,7 +85,7 @@ def app_of(modules: Iterable[str] = _MODULES) -> typer.Typer:
 def modules_for(arguments: Sequence[str]) -> Sequence[str]:
     """The module of the command that is called; all, if that is not clear.
 
-    Half of what a short command takes would otherwise go into the options of all the others.
+    Otherwise a short command would spend half of its time on the options of all the others.
     """
     rest = iter(arguments)
     for each in rest:

@@ -40,7 +40,7 @@ class RotaEdits:
         if not (command.add or command.remove):
             raise InvalidCommand("say what to `add` or to `remove`")
         if command.rota and not is_word(command.rota):
-            raise InvalidCommand(f"{command.rota[:40]!r} is no name of a rota")
+            raise InvalidCommand(f"{command.rota[:40]!r} cannot be the name of a rota")
 
         def update(windows: tuple[Window, ...]) -> tuple[Window, ...]:
             left = {*windows, *command.add} - {*command.remove}

@@ -146,7 +146,7 @@ ABOUT_PEOPLE: list[tuple[Forge, str]] = [
     (last_of("shown", told=["zoe"]), "told zoe"),
     (last_of("shown", rung=7), "which was not reached"),
     (last_of("answers", by="ada"), "is from 'lea'"),
-    (last_of("answers", subject="developer.response.T1.ada"), "is of 'ada'"),
+    (last_of("answers", subject="developer.response.T1.ada"), "is from 'ada'"),
     (last_of("answers", vouched="signature", at="2090-01-01T00:00:00Z"), "before the deadline"),
     (last_of("receipts", outcome="too_late"), "its receipt"),
 ]

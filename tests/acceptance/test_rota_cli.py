@@ -128,7 +128,7 @@ def task(seq: int, **what: Any) -> CommandTask:
         (
             {"rota": "d.v", "add": [{"person": "ada", "start": "2000-01-01", "end": "2100-01-01"}]},
             "invalid",
-            "no name",
+            "cannot be the name",
         ),
         (
             {"rota": "dev", "add": [{"person": "a.b", "start": "2000-01-01", "end": "2100-01-01"}]},

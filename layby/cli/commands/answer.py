@@ -19,12 +19,12 @@ from ..screen.output import print_json, stderr, stdout
 from ..screen.question import (
     DEFAULT_ROLE,
     AnswerCommand,
-    answering,
+    answer_heading,
     author,
     chosen_question,
     command_for,
+    for_voting_role,
     print_signed,
-    voting_for,
 )
 from ..screen.receipt import checked_name, print_receipt
 from ..screen.times import duration
@@ -164,8 +164,8 @@ class _Attempt:
         """Find the question, answer it, and wait for the receipt."""
         found = self._question(await client.asked(self.ticket))
         if found is not None:
-            stderr().print(answering(found), soft_wrap=True)
-            found = voting_for(found, self.role, self.responder or self.author or "")
+            stderr().print(answer_heading(found), soft_wrap=True)
+            found = for_voting_role(found, self.role, self.responder or self.author or "")
         responder, signature = self.responder, None
         if found is not None and found.quorum is not None:
             responder = self.responder or self.author

@@ -1,4 +1,4 @@
-"""`layby ask-back`: ask whoever asked you something, before you answer."""
+"""`layby ask-back`: ask the asker something, before you answer."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def ask_back(
         timeout=timeout,
     )
     within = 0.0 if no_wait else duration(reply_within)
-    return act.said(
+    return act.carry_out(
         lambda client, common: client.ask_back(ticket, text, reply_within=within, **common)
     )
 

@@ -33,9 +33,9 @@ def register(app: typer.Typer) -> None:
 def backup(call: Invocation, folder: Folder) -> None:
     """Save everything of an app to a new folder.
 
-    All apps with one prefix are saved together. Workers may run meanwhile. Whatever had been
-    acknowledged before is in the backup. If it breaks off, the folder is not a backup, and no
-    command takes it for one.
+    All apps with one prefix are saved together. Workers can keep running. Everything that was
+    acknowledged before it started is in the backup. If it is interrupted, the folder is not a
+    backup, and no command accepts it as one.
 
     Example: layby backup /backups/monday
     """
@@ -72,7 +72,7 @@ def restore(
     ] = None,
     replace: Annotated[
         bool,
-        typer.Option("--replace", metavar="", help="Delete the streams of the app that exist."),
+        typer.Option("--replace", metavar="", help="Delete the app's existing streams."),
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", metavar="", help="Do not ask for confirmation.")
@@ -80,9 +80,9 @@ def restore(
 ) -> None:
     """Restore what `layby backup`, or `nats account backup`, has saved.
 
-    Stop all workers first, and start them when this has ended. Streams that hold something are
-    replaced only with --replace, and only if there is room. If it breaks off, no worker starts:
-    run it again, which goes on. Without --replicas, streams have as many copies as they had.
+    Stop all workers first, and start them when this has finished. Streams that hold something are
+    replaced only with --replace, and only if there is room. If it is interrupted, no worker starts:
+    run it again to continue. Without --replicas, streams have as many copies as they had.
 
     Example: layby restore /backups/monday
     """
@@ -109,12 +109,14 @@ def restore(
     stdout().print(f"restored {len(done.streams)} streams")
     if done.smaller:
         stdout().print(
-            f"the server cannot reserve what they did: {', '.join(done.smaller)} now hold less at "
-            "most; `nats stream edit STREAM --max-bytes` raises that",
+            f"the server cannot reserve the space they had: {', '.join(done.smaller)} have smaller "
+            "limits now; `nats stream edit STREAM --max-bytes` raises one",
             style="yellow",
         )
     if done.begun_at:
-        stdout().print(f"what was acknowledged before {done.begun_at} is there: start the workers")
+        stdout().print(
+            f"everything acknowledged before {done.begun_at} is there: start the workers"
+        )
     else:
         stdout().print(
             "the nats CLI wrote this backup: consumers are where they were when it saved their "

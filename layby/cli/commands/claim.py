@@ -45,7 +45,7 @@ def claim(
     """
     minutes = 0.0 if release else duration(time) / 60
     if not release and not minutes:
-        raise UsageError("a claim needs time", "give up yours with --release")
+        raise UsageError("a claim needs a time above 0", "give up yours with --release")
     act = Act(
         call=call,
         verb="claim",
@@ -56,4 +56,4 @@ def claim(
         role=role,
         timeout=timeout,
     )
-    return act.said(lambda client, common: client.claim(ticket, minutes=minutes, **common))
+    return act.carry_out(lambda client, common: client.claim(ticket, minutes=minutes, **common))

@@ -222,7 +222,7 @@ def _responder(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _base(path: str) -> str:
-    """A base path as addresses need it: with a slash in front and none behind."""
+    """A base path as addresses need it: with a leading slash and no trailing one."""
     bare = path.strip("/")
     if not _PATH.fullmatch(bare):
         raise UsageError(

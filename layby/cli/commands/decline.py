@@ -41,4 +41,4 @@ def decline(
         role=role,
         timeout=timeout,
     )
-    return act.said(lambda client, common: client.decline(ticket, **common))
+    return act.carry_out(lambda client, common: client.decline(ticket, **common))

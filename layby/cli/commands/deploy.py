@@ -68,7 +68,7 @@ def keda(
         typer.Option(metavar="N", min=1, help="Messages of one consumer for each worker."),
     ] = 50,
     poll: Annotated[
-        int, typer.Option(metavar="SECONDS", min=1, help="Time between two looks at the server.")
+        int, typer.Option(metavar="SECONDS", min=1, help="Time between two checks of the server.")
     ] = 5,
     cooldown: Annotated[
         int,

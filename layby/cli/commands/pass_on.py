@@ -33,7 +33,7 @@ def pass_on(
 ) -> int:
     """Pass a ticket's open question on: somebody else is asked too.
 
-    It is like an escalation, at once: an answer of theirs closes the question. A person answers for
+    It is like an immediate escalation: their answer closes the question too. A person answers for
     the role that was asked. Everybody who was asked before may still answer.
 
     Exit code 0: recorded. 1: refused, with the reason. 2: several questions are open and none is
@@ -51,4 +51,4 @@ def pass_on(
         role=role,
         timeout=timeout,
     )
-    return act.said(lambda client, common: client.pass_on(ticket, to, **common))
+    return act.carry_out(lambda client, common: client.pass_on(ticket, to, **common))

@@ -123,7 +123,7 @@ def add(
     """Add a shift: put a person on duty from one time to another.
 
     Times are local times in the zone, also across daylight saving. A worker makes the change, and
-    `layby audit` shows who wanted it.
+    `layby audit` shows who asked for it.
 
     Example: layby rota add dev ada --from 2026-11-30T09:00 --until 2026-11-30T17:00 --weekly
     """
@@ -240,7 +240,7 @@ def _check_name(name: str) -> None:
     from ...bus.token import is_word
 
     if not is_word(name):
-        raise UsageError(f"{name!r} is no name of a rota", "use letters, digits, - and _")
+        raise UsageError(f"{name!r} cannot be the name of a rota", "use letters, digits, - and _")
 
 
 def _duty(duty: OnDuty) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`layby standby`: a second cluster that mirrors the first, and takes over when that is lost."""
+"""`layby standby`: a second cluster that mirrors the first, and takes over if that is lost."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ def follow(
         print_json(rows)
         return
     for row in rows:
-        heard = "not heard of its source yet" if row.silent is None else f"heard {row.silent} s ago"
+        heard = (
+            "nothing heard from its source yet"
+            if row.silent is None
+            else f"heard {row.silent} s ago"
+        )
         made = "made" if row.made else heard
         stdout().print(f"{row.stream}: up to {row.last_seq:,}, {row.lag:,} behind, {made}")
 
@@ -75,14 +79,14 @@ def take_over(
     gone: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="An app that has run there and is no more.", show_default=False
+            metavar="NAME", help="An app that ran there and no longer exists.", show_default=False
         ),
     ] = None,
 ) -> None:
-    """Make streams of the mirrors, and everything else that workers need.
+    """Turn the mirrors into streams, so that workers can start here.
 
-    Do this once the other cluster is lost, and then start workers here. If it breaks off, no
-    worker starts: run it again.
+    Creates everything else that the workers need. Do this once the other cluster is lost, and
+    then start workers here. If it is interrupted, no worker starts: run it again.
 
     Example: layby standby take-over shop.app:app --context standby
     """

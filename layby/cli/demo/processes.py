@@ -51,7 +51,7 @@ class DemoProcesses:
         url: Address of the server, with its password.
         address: The same without the password, to be shown.
         before: What to put before a `layby` command in this folder so that it uses this server;
-            empty if it does so without.
+            empty if it does so anyway.
         before_nats: The same for the nats CLI.
     """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...login import login
 from ...views.rows import QuestionRow, RunDetail, TimelineLine
 from ..process.children import WorkerProcess
-from ..process.console_beside import console_beside, last_look
+from ..process.local_console import last_look, local_console
 from ..screen import times
 from ..screen.output import stderr, stdout
 from . import keyboard
@@ -77,7 +77,7 @@ async def play(plan: Plan) -> RunDetail:
         settings = ConnectionSettings(servers=(set_.url,))
         async with (
             Client.connect(settings) as client,
-            console_beside(settings, wanted=plan.console, port=plan.console_port) as console,
+            local_console(settings, wanted=plan.console, port=plan.console_port) as console,
         ):
             screen.started(set_.address, WORKERS, "" if console is None else console.entry)
             detail = await Story(plan, set_, client, screen).run()

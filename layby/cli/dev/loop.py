@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ..invocation import Invocation
 from ..process.child_connection import ChildConnection, embedded_connection, inherited_connection
 from ..process.children import WorkerProcess
-from ..process.console_beside import console_beside
 from ..process.handshake import DEV
+from ..process.local_console import local_console
 from ..process.local_server import SERVER, advertised
 from ..screen import shell
 from ..screen.errors import CliError
@@ -62,7 +62,7 @@ async def develop(
         try:
             await worker.start()
             await worker.ready()  # the first start must work: the user has to fix it
-            async with console_beside(
+            async with local_console(
                 _settings(call, server),
                 wanted=console,
                 port=console_port,
@@ -80,7 +80,7 @@ async def develop(
 async def _server(
     call: Invocation, data: Path, port: int | None
 ) -> AsyncGenerator[ChildConnection]:
-    """The server of the user's settings, else one of our own."""
+    """The server that the user's settings name, else one of our own."""
     from ...bus.server import EmbeddedServer
     from ...bus.settings import without_credentials
 

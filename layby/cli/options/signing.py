@@ -65,7 +65,7 @@ def signer_in(nkey: str | None, settings: ConnectionSettings | None = None) -> S
 
 
 def signing_name(who: str | None) -> str:
-    """The name of who signs.
+    """The name of the signer.
 
     Raises:
         UsageError: It cannot be part of a subject, or there is none.

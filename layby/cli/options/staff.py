@@ -61,7 +61,7 @@ class NamedStaff(NamedTuple):
 
     @property
     def staff(self) -> Staff:
-        """Everybody who is named; the default name for a kind of which nobody is."""
+        """Everybody who is named; a kind without a name gets its default name."""
         from ...access import Bridge, Link, Person, Staff
 
         plain = ("sender", "notifier", "observer", "operator", "backup", "restorer")

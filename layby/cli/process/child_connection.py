@@ -22,7 +22,7 @@ class ChildConnection:
     Attributes:
         url: Its address, to be shown, without credentials.
         before: What to put before a `layby` command in this folder so that it uses this server;
-            empty if it does so without.
+            empty if it does so anyway.
         named: The option that selects it; may be empty.
         options: Options for `layby worker`.
         environ: A worker's environment.

@@ -20,7 +20,7 @@ from .readiness import Ready
 
 _TAIL = 12
 _LONGEST = 4 * 1024 * 1024
-"""Bytes that a worker may say when it is ready: the keys of many people."""
+"""Bytes that a worker may send when it is ready: the keys of many people."""
 
 
 class WorkerProcess:
@@ -48,7 +48,7 @@ class WorkerProcess:
     ) -> None:
         self.name = name
         self.said = Ready()
-        """What the worker said of its app when it was ready."""
+        """What the worker reported about its app when it was ready."""
         self._app = app
         self._options = tuple(options)
         self._environ = environ

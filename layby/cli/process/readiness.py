@@ -1,4 +1,4 @@
-"""What a worker says of its app to the process that started it, once it is ready."""
+"""What a worker reports about its app to the process that started it, once it is ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...runtime.vouching import Signers
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a worker says of its app when it is ready."""
+    """What a worker reports about its app when it is ready."""
 
     prefix: str = ""
     keys: dict[str, Keys] = {}

@@ -16,7 +16,7 @@ _REASON = 100
 
 
 def card_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
-    """Where it is shown, where not, and what is held; empty if nothing was tried yet."""
+    """Where it is shown and where not, and which cards are held; empty if nothing was tried yet."""
     newest = {(card.role, card.channel): card for card in row.cards}.values()
     shown = [card.channel for card in newest if card.status == "sent"]
     lines = [one_line(f"shown on {', '.join(dict.fromkeys(shown))}")] if shown else []

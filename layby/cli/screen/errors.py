@@ -13,7 +13,7 @@ FAILED = 1
 USAGE = 2
 NO_RECEIPT = 2
 SIGNALLED = 128
-"""Plus the number of the signal that ended the command."""
+"""The exit code, plus the number of the signal that ended the command."""
 
 INTERRUPTED = "Interrupted"
 """The kind of an error that is not a failure: somebody stopped the command."""

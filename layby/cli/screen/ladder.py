@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...views.rows import QuestionRow
 
 _SEEN = 5
-"""People of whom it is said when they looked at it."""
+"""People who are listed with the time when they opened it."""
 _WHAT = {"asked": "on duty", "reminder": "reminded"}
 
 
@@ -37,7 +37,7 @@ def ladder_lines(row: QuestionRow, now: datetime | None = None) -> list[str]:
         lines.append(one_line(f"{asked.by} asked back {times.ago(asked.at, since=now)}"))
         lines += [f"  {one_line(asked.text)}", f"  {_reply(asked)}"]
     if row.stopped_at:
-        lines.append("the clock stands until there is a reply")
+        lines.append("the clock is stopped until there is a reply")
     coming = [rung for rung in row.ladder if not rung.reached]
     if coming:
         lines.append(_next(coming[0], now))
@@ -54,8 +54,8 @@ def _reached(rung: ShownRung, now: datetime | None) -> str:
     what = f"asked {rung.to} too" if rung.to else _WHAT.get(rung.kind, rung.kind)
     what = f"{rung.by} passed it to {rung.to}" if rung.by else what
     who = [f"{each} for {rung.absent[each]}" if each in rung.absent else each for each in rung.told]
-    told = "nobody on duty" if rung.nobody else ", ".join(who)
-    return one_line(f"{what} {times.ago(rung.reached, since=now)}{f': {told}' if told else ''}")
+    names = "nobody on duty" if rung.nobody else ", ".join(who)
+    return one_line(f"{what} {times.ago(rung.reached, since=now)}{f': {names}' if names else ''}")
 
 
 def _reply(asked: ShownAskBack) -> str:

@@ -82,7 +82,7 @@ def chosen_question(
     if len(opened) > 1:
         if approved := _approved(opened, reply):
             return approved
-        return _asked_which(opened) if ask else _listed(opened, ticket, command)
+        return _chosen_by_number(opened) if ask else _listed(opened, ticket, command)
     return opened[0] if opened else (of_role[-1] if of_role else None)
 
 
@@ -108,7 +108,7 @@ def _listed(opened: Sequence[QuestionRow], ticket: str, command: AnswerCommand) 
     )
 
 
-def _asked_which(opened: Sequence[QuestionRow]) -> QuestionRow:
+def _chosen_by_number(opened: Sequence[QuestionRow]) -> QuestionRow:
     import typer
 
     for number, row in enumerate(opened, 1):
@@ -124,14 +124,14 @@ def _brief(row: QuestionRow) -> str:
     return safe(f"{row.id}  {', '.join(row.roles)}, run {row.run[:8]}: {first}")
 
 
-def answering(row: QuestionRow) -> Text:
+def answer_heading(row: QuestionRow) -> Text:
     """Which question is about to be answered."""
     from rich.text import Text
 
     return Text(f"answering {_brief(row)}", style="dim")
 
 
-def saying_to(row: QuestionRow, verb: str) -> Text:
+def act_heading(row: QuestionRow, verb: str) -> Text:
     """Which question is about to be claimed, passed on or declined."""
     from rich.text import Text
 
@@ -155,8 +155,8 @@ def command_for(row: QuestionRow, call: Invocation, responder: str = "") -> str:
     return AnswerCommand(call, row.ticket, _example(row), tuple(options)).line(row.id)
 
 
-def voting_for(row: QuestionRow, role: str | None, person: str) -> QuestionRow:
-    """A question as it is put to one of its roles: the one that `person` answers for.
+def for_voting_role(row: QuestionRow, role: str | None, person: str) -> QuestionRow:
+    """A question as asked of one of its roles: the one that `person` answers for.
 
     Raises:
         UsageError: several are asked, and it is not clear which.

@@ -1,4 +1,4 @@
-"""Open questions: a table where there is room, and one below the other where there is not."""
+"""Open questions: a table where there is room, otherwise one below the other."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 def question_list(
     rows: Sequence[QuestionRow], width: int, *, now: datetime | None = None
 ) -> RenderableType:
-    """The open questions, whole, for a screen of this width."""
+    """The open questions in full, for a screen of this width."""
     if width >= NARROW:
         return question_table(rows, now=now)
     return Group(*(_block(row, now, first=row is rows[0]) for row in rows))
 
 
 def _block(row: QuestionRow, now: datetime | None, *, first: bool) -> Text:
-    """One question with a line about it above, below which everything has the whole width."""
+    """One question: a heading, and everything else below it in the full width."""
     text = Text.assemble(
         "" if first else "\n",
         (one_line(row.ticket), "bold"),

@@ -1,4 +1,4 @@
-"""The receipt of what somebody said to a question, on the screen."""
+"""The receipt of an answer, or of another act on a question, on the screen."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def server_in(file: Path) -> str:
 
 
 def _short(file: Path) -> Path:
-    """The relative path if the file is below this folder, else the whole path."""
+    """The relative path if the file is below this folder, else the absolute path."""
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 

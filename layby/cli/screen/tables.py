@@ -127,7 +127,7 @@ def dead_table(rows: Iterable[DeadRow], *, now: datetime | None = None) -> Table
 def audit_table(
     rows: Iterable[AuditRow], *, now: datetime | None = None, width: int = NARROW
 ) -> Table:
-    """Commands, each with its outcome and its reason: below what it was about if that is narrow."""
+    """Commands, each with its outcome and its reason; on a narrow screen, that is below `what`."""
     narrow = width < NARROW
     headers = ["id", "when", "who", "verb", "what", "outcome", "reason"]
     table = _table(*(header for header in headers if not (narrow and header == "reason")))

@@ -1,4 +1,4 @@
-"""Tracebacks for the app's developer: their frames, no variables, nothing of the engine."""
+"""Tracebacks for the app's developer: their own frames, no variables, no frames of the engine."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LONGEST_KEY: Final = 1_024
 
 
 def as_yaml(value: Any) -> str:
-    """The text of a document of mappings with texts as keys, lists, texts, numbers and truths."""
+    """The YAML of a value made of mappings with text keys, lists, texts, numbers and booleans."""
     return "".join(f"{line}\n" for line in _lines(value))
 
 

@@ -1,4 +1,4 @@
-"""What the commands share that say something to a question besides answering it."""
+"""What the commands share that act on a question without answering it, such as `claim`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..screen.output import print_json, stderr
 from ..screen.question import (
     DEFAULT_ROLE,
     AnswerCommand,
+    act_heading,
     author,
     chosen_question,
-    saying_to,
-    voting_for,
+    for_voting_role,
 )
 from ..screen.receipt import checked_name, print_receipt
 from ..screen.times import duration
@@ -42,7 +42,7 @@ Responder = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Name to say it under, a word of the subject; default: the NATS user, else your "
+        help="Name to act under, a word of the subject; default: the NATS user, else your "
         "login name.",
         show_default=False,
     ),
@@ -59,7 +59,7 @@ Timeout = Annotated[str, typer.Option(metavar="TIME", help="Maximum time to wait
 
 
 class Common(TypedDict):
-    """What every act is said with."""
+    """What every act needs."""
 
     by: str
     role: str
@@ -67,7 +67,7 @@ class Common(TypedDict):
     timeout: float
 
 
-Say = Callable[["Client", Common], "Awaitable[Receipt]"]
+Send = Callable[["Client", Common], "Awaitable[Receipt]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Act:
         argument: What follows the ticket; empty: nothing.
         options: Its own options, to repeat it.
         question: The question's id, if it is named.
-        responder: Who says it, if it is named.
+        responder: Who acts, if they are named.
         role: The role that was asked, if it is named.
         timeout: How long to wait for the receipt.
     """
@@ -105,14 +105,14 @@ class Act:
             self.call, self.ticket, self.argument, (*self.options, *options), self.verb
         )
 
-    def said(self, say: Say) -> int:
-        """Say it, print the receipt, and return the exit code."""
+    def carry_out(self, send: Send) -> int:
+        """Send it, print the receipt, and return the exit code."""
         from ...bus.errors import StreamMissing
         from ...client import NoReceipt
 
         seconds = duration(self.timeout)
         try:
-            receipt = with_client(self.call, lambda client: self._send(client, say, seconds))
+            receipt = with_client(self.call, lambda client: self._send(client, send, seconds))
         except StreamMissing as error:
             raise CliError(
                 f"no question is open on ticket {self.ticket!r}",
@@ -136,9 +136,9 @@ class Act:
     def _role_of(self, question: QuestionRow, by: str) -> str:
         if self.role is not None or question.quorum is None:
             return self.role or question.role
-        return voting_for(question, None, by).role
+        return for_voting_role(question, None, by).role
 
-    async def _send(self, client: Client, say: Say, seconds: float) -> Receipt:
+    async def _send(self, client: Client, send: Send, seconds: float) -> Receipt:
         by = checked_name(self.responder or author(self.call))
         if by is None:
             raise UsageError("no name is given", "say who you are, with --responder")
@@ -153,7 +153,7 @@ class Act:
         )
         role, question = self.role or DEFAULT_ROLE, self.question
         if found is not None:
-            stderr().print(saying_to(found, self.verb), soft_wrap=True)
+            stderr().print(act_heading(found, self.verb), soft_wrap=True)
             role, question = self._role_of(found, by), found.id
         common = Common(by=by, role=role, question_id=question, timeout=seconds)
-        return await say(client, common)
+        return await send(client, common)

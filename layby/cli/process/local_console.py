@@ -1,4 +1,4 @@
-"""The console beside `layby dev` and `layby demo`."""
+"""The console that `layby dev` and `layby demo` run along with the workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def console_beside(
+async def local_console(
     settings: ConnectionSettings,
     *,
     wanted: bool = True,
@@ -29,7 +29,7 @@ async def console_beside(
     keyring: KeyService | None = None,
     signers: Signers | None = None,
 ) -> AsyncGenerator[Serving | None]:
-    """A console while the block is open; None if it is not wanted or cannot be had.
+    """A console while the block is open; None if it is not wanted or cannot be started.
 
     Args:
         settings: How it connects.
