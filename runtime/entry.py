@@ -147,7 +147,7 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     quorum: Quorum | None = None
     """What it takes to decide it; None: one answer."""
     only: str = ""
-    """The one person who may answer it; empty: whoever may answer for the role."""
+    """The one person who may answer it; empty: anybody who may answer for the role."""
     stops: bool = False
     """Whether its clock stops while something that was asked back has no reply."""
     about: str = ""

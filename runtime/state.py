@@ -191,7 +191,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     votes: list[Voted] = []
     """Those that count, in the order of the stream of answers."""
     only: str = ""
-    """The one person who may answer it; empty: whoever may answer for the role."""
+    """The one person who may answer it; empty: anybody who may answer for the role."""
     stops: bool = False
     """Whether its clock stops while something that was asked back has no reply."""
     stopped_at: float = 0.0

@@ -41,7 +41,7 @@ class PutQuestion(QuestionContent, Protocol):
 
     @property
     def only(self) -> str:
-        """The one person who may answer it; empty: whoever may answer for the role."""
+        """The one person who may answer it; empty: anybody who may answer for the role."""
         ...
 
 

@@ -15,7 +15,7 @@ class Cleared(NamedTuple):
 
     arguments: dict[str, Any]
     digest: str = ""
-    """The digest that a person approved; empty where nobody was asked."""
+    """The digest that a person approved; empty if nobody was asked."""
     edited: bool = False
     refusal: CallOutcome | None = None
 

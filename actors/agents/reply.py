@@ -1,6 +1,6 @@
 """An agent's reply to people who ask back: one response of its model, beside the conversation.
 
-The model sees the conversation so far, with a word in place of each result that is still missing,
+The model sees the conversation so far, with a note in place of each result that is still missing,
 and what is asked. Neither that nor its reply becomes part of the conversation, in which the result
 of a tool call must follow the call.
 """

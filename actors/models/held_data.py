@@ -39,7 +39,7 @@ def digest(data: str) -> str:
 
 
 def held_in(value: Any) -> Iterator[str]:
-    """The digests of the data that a recorded request is without."""
+    """The digests of the data that a recorded request leaves out."""
     for each in _walk(value):
         name = each.get(_HELD)
         if isinstance(name, str):

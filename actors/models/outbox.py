@@ -60,7 +60,7 @@ def put(form: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _without_logins(value: Any) -> Any:
-    """Settings without what they may hold for a server that the provider connects to."""
+    """Settings without the logins of servers to which the provider connects."""
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         return {name: _setting(name, each) for name, each in fields.items()}

@@ -1,4 +1,4 @@
-"""The requests of one run: what the log has of them, and how a new one is recorded. Pure."""
+"""The requests of one run: what the log holds of them, and how a new one is recorded. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Base(NamedTuple):
 class PromptBook:
     """Knows the marks of a run's requests, as its records say, and writes the next one.
 
-    Of the requests that continue one another it keeps the last only: a conversation costs memory
-    in proportion to its length.
+    Of requests that continue one another it keeps only the last: a conversation costs memory in
+    proportion to its length.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class PromptBook:
         self._open: dict[str, Marks] = {}
 
     def catch_up(self, recorded: list[Sent]) -> None:
-        """Read the records that it has not read yet, of all of the run."""
+        """Read those records of the run that it has not read yet."""
         for sent in recorded[self._read :]:
             self.add(sent)
         self._read = len(recorded)

@@ -63,7 +63,7 @@ class PromptRecorder:
             return NULL
 
     def spent(self, result: Any) -> Spent | None:
-        """What a response took; None: no model was asked."""
+        """What a response used; None: no model was asked."""
         if not isinstance(result, ModelResponse):
             return None
         ports, took = self._step.ports, spent(result, self._step.ports.prices)
@@ -86,7 +86,7 @@ class PromptRecorder:
 
 
 def spent(response: ModelResponse, prices: Mapping[str, Price]) -> Spent | None:
-    """What a response took, in tokens and in money; None: its provider counts nothing."""
+    """What a response used, in tokens and in money; None: its provider counts nothing."""
     usage, price = response.usage, price_of(response.model, prices)
     if not usage.tokens:
         return None

@@ -21,7 +21,7 @@ _TO = re.compile(r"role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200}")
 
 _VERBS: dict[str, Verb] = {verb: verb for verb in VERBS}
 _TEXTS: dict[Verb, str] = {"pass": "to", ASK_BACK: "text"}
-"""The field that a body of text alone stands for."""
+"""The field that a plain text body stands for."""
 
 
 class Place(NamedTuple):
@@ -51,7 +51,7 @@ class GivenAct(NamedTuple):
 
 
 def place_of(subject: str) -> Place | Refused:
-    """What a subject says, which has no app's prefix."""
+    """Read a subject, without the app's prefix."""
     _, verb, token, rest = [*subject.split(".", 3), "", "", ""][:4]
     person, via = sender_of(rest)
     known: Verb | None = _VERBS.get(verb)
@@ -66,9 +66,9 @@ def place_of(subject: str) -> Place | Refused:
 
 
 def understood_act(place: Place, data: bytes, ticket: str) -> GivenAct | Refused:
-    """Understand the body of an act: nothing, a JSON object, or the text that it is about.
+    """Understand the body of an act: nothing, a JSON object, or plain text.
 
-    That is to whom a pass goes, and what somebody asks back.
+    Plain text says who a pass goes to, or what somebody asks back.
     """
     try:
         text = data.decode("utf-8").strip()

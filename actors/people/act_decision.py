@@ -33,11 +33,11 @@ class Decision(NamedTuple):
     outcome: Outcome
     reason: str = ""
     by: str = ""
-    """Of a claim that meets another: whose that is."""
+    """If a claim conflicts with another: who has made that one."""
     until: float = 0.0
-    """Of a claim: until when it holds, or the one that it meets."""
+    """Until when a claim holds: this one, or the one that it conflicts with."""
     records: tuple[Record, ...] = ()
-    """What it adds to the log; nothing if that has it, or if it is refused."""
+    """What it adds to the log; nothing if the log has it, or it is refused."""
     to: str = NOBODY
     """The actor to which the entry is mail."""
 
@@ -57,9 +57,9 @@ class ActDecider:
 
         Args:
             state: The run, up to date.
-            question: Its open question that is meant.
+            question: The open question that the act is for.
             sent: The act.
-            now: Unix seconds: for this time the rotas say who is told.
+            now: Unix seconds: the time at which to look at the rotas.
         """
         if sent.given.verb == ASK_BACK:
             return _asked_back(state, question, sent)
@@ -123,7 +123,7 @@ class ActDecider:
     async def _decline(
         self, state: RunState, question: Question, sent: SentAct, now: float
     ) -> tuple[list[Record], str]:
-        """Where nobody is left who was asked, the next escalation is reached in the same entry."""
+        """If nobody who was asked is left, the next escalation is reached in the same entry."""
         given = sent.given
         record = Declined(
             id=question.id, by=given.person, at=sent.at, seq=sent.seq, vouched=given.vouched
@@ -136,7 +136,7 @@ class ActDecider:
         return [record, *further], to
 
     def _people(self, question: Question) -> dict[str, list[str]]:
-        """By role: who could answer the question, where the app says so."""
+        """By role: who could answer the question, if the app says so."""
         excluded = question.quorum.exclude if question.quorum is not None else []
         return {
             role: [person for person in people if person not in excluded]
@@ -171,12 +171,12 @@ def _act(sent: SentAct) -> Act:
 
 
 def _is_repeated(before: list[Act], act: Act) -> bool:
-    """Whether somebody declines what they have declined or passed on: that adds nothing."""
+    """Whether somebody declines what they have already declined or passed on."""
     return act.verb == "decline" and act.by in acts.declined(before)
 
 
 def _recorded(sent: SentAct) -> Decision:
-    """The decision on an act that the log has, or gets."""
+    """The decision on an act that the log has, or is about to get."""
     until, reason = _act(sent).until, ""
     if sent.given.verb == "claim":
         reason = f"until {iso(until)}" if until > sent.at else "released"

@@ -2,7 +2,7 @@
 
 What is said is an entry of the run's log, in the order in which the stream of answers stored it:
 the worker that handles an act first reads what was stored before it, and appends what the log
-lacks. So the first claim that was stored wins, whichever worker died with it in its hands. The
+lacks. So the first claim that was stored wins, even if a worker dies while it handles one. The
 receipt comes after the entry, and the acknowledgement last.
 """
 
@@ -35,7 +35,7 @@ from .sent_acts import SentAct
 from .tickets import ParkedRecord, question_in, with_question
 
 _TRIES = 20
-"""Times that an act is tried to be recorded while others change its question."""
+"""Attempts to record an act while others change its question."""
 _LATE = frozenset({"already_answered", "too_late"})
 _NOT_ASKED = "the run's log has another question than the record of this ticket: look at the run"
 
@@ -82,13 +82,13 @@ class Acts:
             except NotYet:
                 await delivery.nak(retry_delay(delivery.num_delivered))
                 return
-        if not await self._was_told(taken, token, delivery):
+        if not await self._has_receipt(taken, token, delivery):
             receipt = await self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
             await self._receipts.issue(_about(receipt, verb, taken.decision), token)
         await delivery.ack()
 
     async def record_in_time(self, live: LiveRun, question: str) -> None:
-        """Record what was said to an open question by its deadline, and nobody has handled yet.
+        """Record what was said to an open question by its deadline and has not been handled yet.
 
         If it is delivered later, its handler finds it in the log.
 
@@ -103,7 +103,7 @@ class Acts:
             meant = question_in(record, question)
         if record is None or meant is None:
             return
-        # A copy may not know yet that the clock has stood, and the deadline is later.
+        # A copy may not know yet that the clock was stopped, and the deadline is later.
         record = with_question(record, live.state, live.state.questions[question])
         try:
             found = await self._earlier.take_stored(live, meant, record)
@@ -115,8 +115,8 @@ class Acts:
             await self._closer.sync(live, live.state.questions[question])
             crash.point("after_act_shown")
 
-    async def _was_told(self, taken: _Taken, token: str, delivery: Delivery) -> bool:
-        """Whether an act that comes too late by now has its receipt from when it did not.
+    async def _has_receipt(self, taken: _Taken, token: str, delivery: Delivery) -> bool:
+        """Whether an act that is too late by now got its receipt when it was not.
 
         The log does not say so: what is refused, or said again, leaves no entry.
         """
@@ -134,15 +134,17 @@ class Acts:
         for _ in range(_TRIES):
             try:
                 record = await self._closer.caught_up(ticket)
-                return await self._by(incoming, sent, record)
+                return await self._resolve_with(incoming, sent, record)
             except Erased as error:
                 self._host.cache.drop(error.run)
             except (Fenced, Overtaken):
                 continue
         raise BusError(f"ticket {ticket!r}: its questions kept changing")
 
-    async def _by(self, incoming: Incoming, sent: SentAct, record: ParkedRecord | None) -> _Taken:
-        """What becomes of an act, by the newest record. Raises NotYet, Fenced, Overtaken."""
+    async def _resolve_with(
+        self, incoming: Incoming, sent: SentAct, record: ParkedRecord | None
+    ) -> _Taken:
+        """What becomes of an act, judged by a record. Raises NotYet, Fenced, Overtaken."""
         verdict = verdict_on(record, sent)
         meant = verdict.question
         if record is None or meant is None:
@@ -179,7 +181,7 @@ def _parsed(subject: str, token: str, data: bytes) -> tuple[str, GivenAct | Refu
 
 
 def _about(receipt: Receipt, verb: str, decision: Decision | None) -> Receipt:
-    """A receipt with what it says of an act only."""
+    """A receipt with the fields that only an act has."""
     candidates = tuple(msgspec.structs.replace(each, answer_with=()) for each in receipt.candidates)
     receipt = msgspec.structs.replace(receipt, act=verb, candidates=candidates)
     if decision is None or not decision.until:

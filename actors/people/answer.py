@@ -82,11 +82,11 @@ class Receipt(msgspec.Struct, kw_only=True, frozen=True):
     candidates: tuple[Candidate, ...] = ()
     """If the answer is ambiguous: the questions that it may be for."""
     votes: VoteCount | msgspec.UnsetType = msgspec.UNSET
-    """If several people decide the question: how many votes of how many this choice has."""
+    """If several people decide the question: how many of the votes it needs this choice has."""
     act: str | msgspec.UnsetType = msgspec.UNSET
-    """If it is for no answer: `claim`, `pass`, `decline` or `ask-back`."""
+    """If it is not for an answer: `claim`, `pass`, `decline` or `ask-back`."""
     until: str | msgspec.UnsetType = msgspec.UNSET
-    """Of a claim: until when it holds, or the earlier one that it has met."""
+    """Until when a claim holds: this one, or the earlier one that it conflicts with."""
     reply: str | msgspec.UnsetType = msgspec.UNSET
     """If it was asked back: the reply, unless the question is confidential."""
 
@@ -104,7 +104,7 @@ class Given(NamedTuple):
     signature: str = ""
     """The header `Layby-Signature`, unchecked."""
     via: str = ""
-    """What took it in for the responder; empty: their own login sent it."""
+    """The bridge that passed it on for the responder; empty: their own login sent it."""
 
     @property
     def vouched(self) -> str:
@@ -289,8 +289,8 @@ def _unnamed(asked: list[ParkedQuestion], seq: int, at: float) -> Verdict:
     return Verdict("accepted", meant) if meant.status == "open" else lost(meant)
 
 
-def could_have_won(verdict: Verdict, sent: Sent) -> bool:
-    """Whether an answer lost a question that was still open when the answer was stored.
+def was_open_when_stored(verdict: Verdict, sent: Sent) -> bool:
+    """Whether an answer was stored while its question was open, and lost all the same.
 
     That happens to an answer that the question does not accept, and to one whose run ended before
     a worker read it.

@@ -81,7 +81,7 @@ class AnswerAdmission:
 def _why_not_vouched(
     question: ParkedQuestion, accept: Sequence[str], given: Given, named_subject: str
 ) -> str:
-    """Why who vouches for an answer is not enough, and where to answer."""
+    """Why what vouches for an answer is not enough, and where to answer."""
     several = question.quorum is not None
     if only := through(accept):
         what = "votes" if several else "answers"

@@ -21,7 +21,7 @@ YOUR_NAME = "YOUR_NAME"
 
 
 class Answerable(Protocol):
-    """A question in any of its shapes, as far as answering it needs."""
+    """What answering needs to know about a question, in any of its shapes."""
 
     @property
     def id(self) -> str:
@@ -144,7 +144,7 @@ def answer_subject(ticket: str, question: Answerable, role: str = "") -> str:
 
 
 def through(accept: Sequence[str]) -> list[str]:
-    """If answers count only if a bridge takes them in: through which; empty: people can send."""
+    """The bridges that alone may pass answers on; empty: people can send them themselves."""
     return [] if not set(accept) <= set(VIA) else list(accept)
 
 

@@ -1,4 +1,4 @@
-"""Links that answer a question: what one says, and the key that nobody can make one without.
+"""Links that answer a question: what one says, and the keys that it takes to make one.
 
 A link is the login for one act of one person on one question. It is a token in an address:
 `<id of the key>.<what it says>.<HMAC-SHA256 of both>`, each part as base64url.

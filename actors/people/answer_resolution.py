@@ -11,7 +11,7 @@ from ...runtime.host import Host
 from ...runtime.index import ERASED
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
-from .answer import TAKEN, Sent, Verdict, could_have_won, is_named, judge
+from .answer import TAKEN, Sent, Verdict, was_open_when_stored, is_named, judge
 from .answer_admission import AnswerAdmission, voted
 from .arrivals import Arrivals
 from .asked_of import record_for
@@ -78,7 +78,7 @@ class AnswerResolver:
             record, _ = await self._tickets.get(answer.ticket)
         while True:
             try:
-                return await self._by(answer, record)
+                return await self._resolve_with(answer, record)
             except Erased as error:
                 self._host.cache.drop(error.run)
                 record = await self._closer.caught_up(answer.ticket)
@@ -96,14 +96,14 @@ class AnswerResolver:
         if self._verdict(answer, record_for(record, self._role)).outcome not in TAKEN:
             return None
         try:
-            taken = await self._by(answer, record)
+            taken = await self._resolve_with(answer, record)
         except (Erased, NotAsked, NotYet, Overtaken, Unrecorded):
             return None
         return taken if taken.live is not None else None
 
-    async def _by(self, answer: Incoming, whole: ParkedRecord | None) -> Taken:
+    async def _resolve_with(self, answer: Incoming, seen: ParkedRecord | None) -> Taken:
         """What becomes of an answer, by a record that may be old. Raises NotYet, Overtaken."""
-        record = record_for(whole, self._role)
+        record = record_for(seen, self._role)
         verdict = self._verdict(answer, record)
         if verdict.outcome not in TAKEN:
             # A copy may lag behind; a refusal needs the leader's newest record.
@@ -143,8 +143,8 @@ class AnswerResolver:
         self, answer: Incoming, record: ParkedRecord, verdict: Verdict, meant: ParkedQuestion
     ) -> Taken:
         """Close the question that an answer is for, if the question accepts the answer."""
-        whole = await self._tickets.unsealed(meant) if meant.sealed else meant
-        if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
+        readable = await self._tickets.unsealed(meant) if meant.sealed else meant
+        if reason := self._admission.why_not(answer.ticket, readable, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
         if not is_named(record, self._role, answer.given):
             await self._pending.check_unambiguous(answer, record)
@@ -161,16 +161,16 @@ class AnswerResolver:
         An answer that its question did not accept was `invalid` at first, and stays so.
         """
         meant = verdict.question
-        if meant is None or not could_have_won(verdict, answer.sent):
+        if meant is None or not was_open_when_stored(verdict, answer.sent):
             return verdict
         try:
-            whole = await self._tickets.unsealed(meant) if meant.sealed else meant
+            readable = await self._tickets.unsealed(meant) if meant.sealed else meant
         except Erased:
-            whole = erased(meant)
-        reason = self._admission.why_not(answer.ticket, whole, answer.sent)
+            readable = erased(meant)
+        reason = self._admission.why_not(answer.ticket, readable, answer.sent)
         if not reason and has_voted(meant, answer.sent):
             return already_voted(meant, voted(meant, answer.sent, self._role))
-        if not reason and whole.question == ERASED and verdict.outcome == "already_answered":
+        if not reason and readable.question == ERASED and verdict.outcome == "already_answered":
             reason = _UNFIT  # a valid answer would have won instead of the later one
         return Verdict("invalid", meant, reason) if reason else verdict
 
@@ -187,7 +187,7 @@ class AnswerResolver:
             return True
         asked = verdict.candidates or (meant,)
         if any(each is not None and (each.also or each.asked_of or each.quorum) for each in asked):
-            return True  # not all that decide it come here, or one answer does not
+            return True  # not all who decide it answer here, or one answer does not decide it
         return self.arrivals.may_have_earlier(answer.place, answer.token, shown)
 
     async def contest(

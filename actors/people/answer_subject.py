@@ -15,7 +15,7 @@ class Sender(NamedTuple):
     responder: str = ""
     """Their name; empty: the subject names nobody."""
     via: str = ""
-    """What took the answer in for them, one of `VIA`; empty: their own login sent it."""
+    """The bridge that passed the answer on, one of `VIA`; empty: their own login sent it."""
 
 
 NOBODY: Final = Sender()
@@ -44,5 +44,5 @@ def sender_in(subject: str, role: str) -> Sender:
 
 
 def via_subject(plain: str, responder: str, via: str) -> str:
-    """The subject of an answer that was taken in for somebody."""
+    """The subject of an answer that a bridge passes on for somebody."""
     return f"{plain}.{responder}.{_MARK}{via}"

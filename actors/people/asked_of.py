@@ -1,4 +1,4 @@
-"""A question as one role sees it. Escalated, the same question is asked of several. Pure."""
+"""A question as one role sees it. One that is escalated is asked of several roles. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .tickets import ParkedRecord
 
 
 def asked_also_of(question: ParkedQuestion, role: str) -> ParkedQuestion:
-    """A question as it is put to `role`, which may be another one than was asked."""
+    """A question as it is put to `role`, which may not be the one that was asked first."""
     if question.role == role:
         return question
     also = {other: shown for other, shown in question.also.items() if other != role}
@@ -20,7 +20,7 @@ def asked_also_of(question: ParkedQuestion, role: str) -> ParkedQuestion:
 
 
 def as_asked_of(question: ParkedQuestion, role: str) -> ParkedQuestion | None:
-    """A question as `role` is asked it; None: that role is not asked."""
+    """A question as it is asked of `role`; None: that role is not asked."""
     if question.role == role:
         return question
     shown = question.also.get(role)
@@ -35,7 +35,7 @@ def as_asked_of(question: ParkedQuestion, role: str) -> ParkedQuestion | None:
 
 
 def record_for(record: ParkedRecord | None, role: str) -> ParkedRecord | None:
-    """A ticket's record with its questions as `role` is asked them; others stay as they are."""
+    """A ticket's record with its questions as asked of `role`; others stay as they are."""
     if record is None or not any(role in question.also for question in record.questions):
         return record
     questions = tuple(as_asked_of(question, role) or question for question in record.questions)
@@ -45,7 +45,7 @@ def record_for(record: ParkedRecord | None, role: str) -> ParkedRecord | None:
 def related(record: ParkedRecord | None, role: str) -> tuple[str, ...]:
     """The roles of all open questions that `role` may answer, and of those they may answer too.
 
-    What one of these roles answers may decide what another one's answer means.
+    An answer of one of these roles may decide what another one's answer means.
     """
     found, size = {role}, 0
     questions = record.questions if record is not None else ()

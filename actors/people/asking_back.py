@@ -15,7 +15,7 @@ _A_REPLY = "this is asked so that you reply to somebody who asked back: answer i
 
 
 def ask_back(state: RunState, question: Question, sent: SentAct) -> list[Record] | str:
-    """What it adds: nothing if the log has it. As text: why it cannot be asked."""
+    """The records that it adds, none if the log has it; as text, why it cannot be asked."""
     asked = state.asked_back.get(question.id, ())
     if found(asked, sent.seq) is not None:
         return []

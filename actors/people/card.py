@@ -23,7 +23,7 @@ from .parked_question import ParkedQuestion, parked_question
 from .shown_ask_back import shown_ask_backs
 
 FIRST = -1
-"""In place of a rung's place: the card that is sent because the question was asked."""
+"""Instead of the place of a rung: the card that is sent because the question was asked."""
 _LONGEST = 2_000
 """Characters of an answer or a result that a card shows."""
 _CALL_STAYS = "the call does not run, and the agent is told"
@@ -52,7 +52,7 @@ def card_of(
     Args:
         state: The run.
         question: One of its questions.
-        place: For whom, where and why.
+        place: Who the card is for, where and why.
         names: The app's names.
         secret: Whether the run is encrypted: the card then says nothing of its result.
     """
@@ -147,7 +147,7 @@ def _call(question: ParkedQuestion) -> tuple[str, str]:
 
 
 def _number(ladder: Ladder, place: int) -> int:
-    """The how many-th of its kind a rung is; 0 for the first card."""
+    """The number of a rung among those of its kind; 0 for the first card."""
     if not 0 <= place < len(ladder.rungs) or ladder.rungs[place].kind == ASKED:
         return 0
     return ladder.number_of(place)

@@ -4,8 +4,8 @@ A card that its channel fails is tried after a pause that grows with the time fo
 failed. If the channel fails others too, the pause is the channel's: they all come back when it is
 tried again.
 
-The server only counts deliveries. A card that has waited for a channel which rests was delivered,
-too, and did not fail: so failures are counted here, in memory. That paces, and decides nothing
+The server only counts deliveries. A card that has waited for a resting channel was delivered too,
+and did not fail: so failures are counted here, in memory. The count sets the pace, and nothing
 else. Another worker starts counting at zero.
 """
 
@@ -20,9 +20,9 @@ from ...runtime.channel import ChannelError
 from .channel_pace import SHARE, SOONEST, Pace
 
 GIVE_UP: Final = 600.0
-"""Seconds after which a card is given up that could not be sent."""
+"""Seconds after which a card that could not be sent is given up."""
 _AT_LAST: Final = 86_400.0
-"""Seconds after which it is even if the channel only ever asks for time, and shows others."""
+"""The same if the channel only ever asks for time, or shows other cards."""
 _DELIVERIES: Final = 6
 """The least number of them before that: the workers may have been down for most of the time."""
 _FAILURES: Final = 3
@@ -30,13 +30,13 @@ _FAILURES: Final = 3
 _SLOWEST: Final = 60.0
 """Seconds between two attempts, at most, unless the channel asks for more."""
 _SPREAD: Final = (0.25, 0.75)
-"""Seconds beyond a rest: nobody comes back at the very moment at which it ends."""
+"""Seconds beyond a rest: no message comes back at the very moment at which it ends."""
 _REMEMBERED: Final = 5_000
-"""As many as a mailbox delivers without their acknowledgement."""
+"""As many as a mailbox delivers before they are acknowledged."""
 
 
 class Message(Protocol):
-    """What counts of the delivery of a card's message."""
+    """What matters about the delivery of a card's message."""
 
     @property
     def seq(self) -> int:
@@ -88,12 +88,12 @@ class CardAttempts:
         age = clock.now() - message.at
         if message.num_delivered < _DELIVERIES or age < GIVE_UP:
             return False
-        if error.retry_after is not None:  # a channel that is slow gets on
+        if error.retry_after is not None:  # a slow channel makes progress
             return self._pace.stuck_for >= GIVE_UP or age >= _AT_LAST
         return self._seen(message).times >= _FAILURES
 
     def forget(self, message: Message) -> None:
-        """Keep nothing of a message that is done with."""
+        """Forget a message that is finished."""
         self._failures.pop(message.seq)
 
     def _seen(self, message: Message) -> _Failures:

@@ -25,12 +25,12 @@ _LONGEST: Final = 500
 _LONGEST_PAUSE: Final = 3600.0
 """Seconds for which a channel can ask for rest."""
 PATIENCE: Final = 5.0
-"""Seconds that a card waits for its turn before it is handed back: so it is not done all the time,
-however many wait."""
+"""Seconds that a card waits for its turn before it is handed back: so that is rare, however many
+wait."""
 
 
 class Resting(ChannelError):
-    """The channel was not called: it rests, or others have their turn before."""
+    """The channel was not called: it rests, or it is the turn of others."""
 
 
 class Turn:
@@ -43,13 +43,13 @@ class Turn:
         self._granted = granted
 
     async def send(self, card: Card) -> str:
-        """Show a card; return what finds it again. Raises ChannelError."""
+        """Show a card; return its reference. Raises ChannelError."""
         ref: Any = await self._call(partial(self._channel.send, card))
         text = ref if isinstance(ref, str) else ""
         return text[:_LONGEST].encode("utf-8", "replace").decode()
 
     async def find(self, card: Card) -> str:
-        """What finds a card that was sent; empty: it was not, or nobody can know.
+        """The reference of a card that was sent; empty: it was not, or that cannot be known.
 
         Raises ChannelError.
         """
@@ -58,7 +58,7 @@ class Turn:
         return await self._call(partial(self._channel.find, card))
 
     async def refresh(self, ref: str, card: Card) -> None:
-        """Show a card as it is now. Raises ChannelError."""
+        """Show the current state of a card. Raises ChannelError."""
         show = self._channel.update if card.status == "open" else self._channel.close
         await self._call(partial(show, ref, card))
 
@@ -76,7 +76,7 @@ class ChannelCalls:
         self.pace = Pace()
         self._limit = limit
         self._failure = ""
-        """How a call failed last."""
+        """How the last failed call failed."""
         self._left: set[asyncio.Task[Any]] = set()
         """Calls that took too long: a channel may ignore that it was cancelled."""
 

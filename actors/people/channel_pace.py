@@ -1,12 +1,12 @@
-"""When a channel may be called: not while it rests, and by few while it fails.
+"""When a channel may be called: not while it rests, and by few callers while it fails.
 
-Each caller waits for a turn, and the oldest message has the first one. A channel that takes one
-card a second so gets about one a second from each worker, however many wait: those that have no
+Each caller waits for a turn, and the oldest message has the first one. So a channel that takes one
+card a second gets about one a second from each worker, however many wait: those that have no
 turn stay with the worker, or in their mailbox, and are not handed back and forth.
 
 A channel that fails one card after another is tried by a few at a time, with pauses that are a
-quarter of the time for which it has failed. So it gets no more calls if more cards wait, and the
-moment it works again is found soon: then all have their turn.
+quarter of the time for which it has failed. So more waiting cards do not mean more calls, and it
+is soon noticed when the channel works again: then all have their turn.
 
 It is kept in memory. Another worker finds out by itself what the channel wants.
 """
@@ -28,15 +28,15 @@ SOONEST: Final = 1.0
 _LATEST: Final = 15.0
 """Seconds between two attempts to call a channel that fails, at most."""
 _MOST: Final = 64
-"""Turns at a time on a channel that is well: as many as a mailbox handles."""
+"""Turns at a time on a channel that works: as many as a mailbox handles."""
 _PROBES: Final = 8
 """Turns at a time on a channel that fails."""
 _CARDS: Final = 4
-"""Messages in a row that fail before it is the channel that fails, and not one of them."""
+"""Messages that fail in a row before the channel itself is taken to fail."""
 _STALE: Final = 60.0
-"""Seconds after which a failure says nothing of the next one: more than a call and a pause take."""
+"""Seconds after which a failure says nothing about the next one: more than a call and a pause."""
 _REMEMBERED: Final = 5_000
-"""As many as a mailbox delivers without their acknowledgement."""
+"""As many as a mailbox delivers before they are acknowledged."""
 
 
 class _Waiting(NamedTuple):
@@ -53,7 +53,7 @@ class Pace:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._rests_until = 0.0
-        """Because it has asked for that."""
+        """Until when it is not called because it has asked for a rest."""
         self._fails_until = 0.0
         """Until when it is not called because it fails."""
         self._room = _MOST
@@ -72,7 +72,7 @@ class Pace:
 
     @property
     def now(self) -> float:
-        """The time, by the clock that `began` of a call is on."""
+        """The time, by the same clock as `began` of a call."""
         return self._loop.time()
 
     @property
@@ -190,5 +190,5 @@ class Pace:
                 first.turn.set_result(None)
 
     def _order(self, waiting: _Waiting) -> tuple[int, int, int]:
-        """The oldest message is first, but those that fail and fail do not keep others waiting."""
+        """The oldest message is first, but those that keep failing do not keep others waiting."""
         return self._failures.peek(waiting.seq) or 0, waiting.seq, waiting.number

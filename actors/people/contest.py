@@ -47,7 +47,7 @@ class Contest:
         self.closed: set[str] = set()
         """The questions that these have closed."""
         self.unnamed: dict[str, float] = {}
-        """By role: when the last of them was stored that names no question."""
+        """By role: when the last answer that names no question was stored."""
         self.polls = {ref: msgspec.structs.replace(each) for ref, each in (polls or {}).items()}
         """The questions that several people decide, after the answers so far."""
         self._role = role

@@ -81,7 +81,7 @@ class Deadlines:
     async def arm_again(self, state: RunState, question: Question) -> None:
         """Arm the deadline of a question under a name of its own. Repeatable.
 
-        For those whose clock stands or has stood, and those whose timer may be missing.
+        For those whose clock is or was stopped, and those whose timer may be missing.
         """
         due = Due(
             kind="question",
@@ -110,7 +110,7 @@ class Deadlines:
         crash.point("after_expired")
 
     async def _was_put_off(self, live: LiveRun, question: str, at: float) -> bool:
-        """Record what was said in time besides answers; whether that has made the clock stand."""
+        """Record what was said in time besides answers; whether that has stopped the clock."""
         if live.state.questions[question].status != OPEN:
             return False
         await self._acts.record_in_time(live, question)

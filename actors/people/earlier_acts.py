@@ -33,7 +33,7 @@ _AT_ONCE = 4
 _TURN = 0.1
 """Seconds after which a turn ends, for the sake of others, if it has judged enough."""
 _ENOUGH = 256
-"""What a turn judges at least: to begin one takes some requests."""
+"""What a turn judges at least: beginning one takes some requests."""
 
 
 class Taken(NamedTuple):
@@ -162,7 +162,7 @@ class EarlierActs:
 def verdict_on(record: ParkedRecord | None, sent: SentAct) -> Verdict:
     """Which question an act is for.
 
-    It approves nothing, so that a question has just ended does not matter.
+    It approves nothing, so it does not matter that a question has just ended.
     """
     view = record_for(record, sent.role)
     if view is not None:

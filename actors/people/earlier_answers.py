@@ -1,8 +1,8 @@
 """Judges the answers to open questions in the order in which they were stored.
 
 A worker that handles an answer first judges all that were stored before it. It remembers up to
-where it has, so each answer is read once, by one of the handlers that wait for it, and a thousand
-more of them cost as much as the first. What it remembers is judged again from the beginning
+where it has, so each answer is read once, by one of the handlers that wait for it, and the
+thousandth costs as much as the first. What it remembers is judged again from the beginning
 where anything that it depends on has changed, and is gone with the worker.
 """
 
@@ -61,9 +61,9 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.newest = 0
-        """The last answer that one of them has come with: it is stored, and so are all before."""
+        """The last answer that one of them has brought: it is stored, and so are all before it."""
         self.failed: BusError | None = None
-        """Why the latest reading that failed did."""
+        """The error of the latest reading that failed."""
 
 
 class EarlierAnswers:
@@ -104,7 +104,7 @@ class EarlierAnswers:
         failed = turn.failed
         async with turn.lock:
             if turn.failed is not None and turn.failed is not failed:
-                raise turn.failed  # what this one has waited for: or each would try for seconds
+                raise turn.failed  # another handler has just tried for seconds
             try:
                 return await self._judge(asked, turn, before)
             except BusError as error:

@@ -30,7 +30,7 @@ class _Known:
 
     def __init__(self, since: float) -> None:
         self.since = since
-        """All those are known that are for what was stored from then on, Unix seconds."""
+        """All receipts are known for what was stored from then on, Unix seconds."""
         self.end = 0
         """The sequence of the last receipt that was read."""
         self.floor = 0

@@ -55,7 +55,7 @@ class Basis(NamedTuple):
     """All that answers are judged by, besides the answers."""
 
     interruptions: int
-    """After one, the server may have forgotten answers, and have given their sequences again."""
+    """After one, the server may have forgotten answers, and reused their sequences."""
     questions: bytes
     """A digest."""
     deadlines: Mapping[str, float]
@@ -119,7 +119,7 @@ class JudgedAnswers:
         return _JUDGED_BYTES + texts + _VOTE_BYTES * sum(map(len, self._expected.values()))
 
     def holds(self, now: Basis) -> bool:
-        """Whether judging all of them again, by what is so now, would come to the same."""
+        """Whether judging all of them again now would give the same result."""
         before = self._basis
         if (now.interruptions, now.questions) != (before.interruptions, before.questions):
             return False
@@ -143,7 +143,7 @@ class JudgedAnswers:
         )
 
     def go_on(self, now: Basis) -> None:
-        """Go on by what is so now, for which it holds."""
+        """Continue with what answers are judged by now, for which it holds."""
         recorded = {seq for poll in now.polls.values() for seq in poll.seqs}
         self._basis = now
         self._decisive = [each for each in self._decisive if each.seq not in recorded]

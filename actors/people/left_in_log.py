@@ -22,7 +22,7 @@ from .confidential import readable
 from .parked_question import IN_LOG, ParkedQuestion, parked_question
 
 _LINE = 120
-"""Characters of a question that stay, for who may not read the log."""
+"""Characters of a question that stay, for those who may not read the log."""
 _SHOWN = ("ladder", "claim", "declined", "cards", "opened")
 """What decides nothing, besides the content."""
 

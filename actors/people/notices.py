@@ -1,4 +1,4 @@
-"""Notices: small messages that a question has changed, for whoever shows it on a channel.
+"""Notices: small messages that a question has changed, for those who show it on a channel.
 
 A notice says nothing that its reader believes: the reader looks at the run's log. So a notice may
 come twice, late and in any order.
@@ -50,7 +50,7 @@ class Notices:
     async def changed(self, live: LiveRun, question: Question, change: str = "") -> None:
         """Publish that a question has changed, for each role with a card of it. Repeatable.
 
-        A card that is being sent needs none: whoever records it looks at the log again.
+        A card that is being sent needs none: the worker that records it looks at the log again.
 
         `change` names what has changed, unless it is the question's status, its votes, or what
         people said to it.
@@ -71,7 +71,7 @@ class Notices:
                 await self._publish(live, question, role, f"ended.{live.state.reopened}")
 
     async def wake(self, due: Due) -> None:
-        """Have a question looked at again whose card was held. Repeatable."""
+        """Have a question whose card was held looked at again. Repeatable."""
         notice = Notice(id=due.question, run=due.run, role=due.role, ticket=due.ticket, status=OPEN)
         with suppress(NoSubject):  # the role has no channels any longer
             await self._store(notice, f"held.{due.at:.0f}")

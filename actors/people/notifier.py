@@ -1,7 +1,7 @@
 """Shows the questions of one role on one channel, and keeps what it has shown up to date.
 
 A published question is a card to send; a notice means that the question has to be looked at again.
-Either way the run's log says what is to be done: a card that it has is not sent again, and what a
+Either way the run's log says what to do: a card that it has is not sent again, and what a
 card shows is what the log says now. So messages may come late, twice and in any order. If a worker
 dies between sending a card and recording that, the card is sent once more, with the same key.
 """
@@ -51,7 +51,7 @@ _ROUNDS: Final = 10
 
 
 class _Later(Exception):
-    """The message is to be delivered again."""
+    """The message must be delivered again."""
 
     def __init__(self, delay: float) -> None:
         super().__init__(f"in {delay:g} s")
@@ -63,7 +63,7 @@ class _Rung(msgspec.Struct):
 
 
 class _Looked(msgspec.Struct):
-    """What is read of a published question or a notice: where to look."""
+    """The fields that are read of a published question or a notice: where to look."""
 
     id: str
     run: str

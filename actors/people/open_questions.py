@@ -115,7 +115,7 @@ class OpenQuestions:
                 await self._bucket.put(_key(live, question, role), row, revision=0)
 
     async def update(self, live: LiveRun, question: Question) -> None:
-        """Let the rows of an open question say who has voted, if it is listed by now.
+        """Update the rows of an open question, if it is listed by now.
 
         If this worker is about to list it, its rows will say so.
         """

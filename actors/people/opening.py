@@ -1,4 +1,4 @@
-"""Takes what says that somebody has looked at an open question: the first of each person counts.
+"""Takes messages that somebody has looked at an open question: each person's first one counts.
 
 It is an entry of the run's log and nothing else follows from it, so there is no receipt, and what
 cannot be recorded is dropped: a page that is opened a thousand times costs one entry.
@@ -39,7 +39,7 @@ _REMEMBERED: Final = 10_000
 
 
 class Look(NamedTuple):
-    """That somebody has looked at a question, as it was sent."""
+    """A message that somebody has looked at a question."""
 
     ticket: str
     person: str
@@ -87,7 +87,7 @@ class Openings:
         self._closer = closer
         self._listed = listed
         self._known: Bounded[tuple[str, str], bool] = Bounded(_REMEMBERED)
-        """Questions and people of whom there is no more to record."""
+        """Questions and people about whom nothing is left to record."""
 
     async def take(self, delivery: Delivery) -> None:
         """Record that somebody has looked at a question, unless that is known."""
@@ -104,7 +104,7 @@ class Openings:
         await delivery.ack()
 
     async def _record(self, look: Look, delivery: Delivery) -> None:
-        """Record it. Raises Fenced: the run has moved on, and it is to be judged again."""
+        """Record it. Raises Fenced: the run has moved on, and it must be judged again."""
         record, _ = await self._closer.tickets.get_newest(look.ticket)
         meant = _meant(record, self._role, look.question)
         if record is None or meant is None:
@@ -134,7 +134,7 @@ class Openings:
         self._known.put((meant.id, look.person), value=True, size=1)
 
     async def _show(self, live: LiveRun, question: str) -> None:
-        """Show it in the list; whoever recorded it may have died before that."""
+        """Show it in the list; the worker that recorded it may have died before that."""
         asked = live.state.questions[question]
         if asked.status == OPEN:
             await self._listed.update(live, asked)

@@ -109,11 +109,11 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     also: dict[str, ShownTo] = {}
     """See `Shown.also`."""
     asked_of: str = ""
-    """Of a question as a role sees it that it was escalated to: the role that was asked."""
+    """If a role sees it because it was escalated to it: the role that was asked first."""
     quorum: Quorum | None = None
     """What it takes to decide it; None: one answer."""
     only: str = ""
-    """The one person who may answer it; empty: whoever may answer for the role."""
+    """The one person who may answer it; empty: anybody who may answer for the role."""
     votes: list[CastVote] = []
     """If several people decide it: their votes, in the order of the stream of answers."""
     claim: ShownClaim | None = None
@@ -125,7 +125,7 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     asked_back: tuple[ShownAskBack, ...] = ()
     """What people asked back, as the list of open questions has it; a ticket's record does not."""
     stopped_at: str = ""
-    """Since when its clock stands, because something asked back has no reply; empty: it runs."""
+    """Since when its clock is stopped, as something asked back has no reply; empty: it runs."""
     opened: tuple[ShownOpening, ...] = ()
     """Who has looked at it, in the order of time."""
 

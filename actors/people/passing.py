@@ -1,4 +1,4 @@
-"""To whom a question can be passed on. Pure."""
+"""Who a question can be passed on to. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The questions to one role that lie in their stream, read where a record may lack some."""
+"""The questions to one role in their stream, which are read when a record may lack some."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ class QuestionPublisher:
             since = max(since, await self._stored_at(placed.seq) - _BEFORE)
         shown = placed._replace(since=since)
 
-        def alone(record: ParkedRecord) -> ParkedRecord:
+        def with_only_question(record: ParkedRecord) -> ParkedRecord:
             others = {other.id for other in record.questions} | state.questions.keys()
             if others - {question.id}:
                 raise _Others
@@ -224,7 +224,7 @@ class QuestionPublisher:
         if question_in(seen[0], question.id) is not None:
             seen = (None, 0)  # shown before: only the newest record says whether it has it still
         try:
-            await self._tickets.change(state.ticket, alone, seen)
+            await self._tickets.change(state.ticket, with_only_question, seen)
         except _Others:
             shown = shown._replace(since=await self._stored_at(placed.seq))
             await self._tickets.change(

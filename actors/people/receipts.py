@@ -20,7 +20,7 @@ from .parked_question import ParkedQuestion
 from .tickets import Tickets
 
 _CANDIDATES = 20
-"""Questions that an ambiguous answer is told of: anybody may send many such answers."""
+"""Questions that the receipt of an ambiguous answer lists: anybody may send many such answers."""
 _LINE = 500
 """Characters of each of them."""
 

@@ -1,6 +1,6 @@
 """A rota: who is on duty when, and who stands in for whom. Pure: no clock, no network.
 
-Windows are half-open: who begins at 09:00 is on duty then, and who ends at 09:00 is not.
+Windows are half-open: somebody who begins at 09:00 is on duty then, one who ends at 09:00 is not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WEEK = timedelta(days=7)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A time by the clock on the wall in one zone.
+    """A stretch of local time in one time zone.
 
     Attributes:
         person: Whose.
@@ -38,7 +38,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delegate: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no window. Raises ValueError."""
+        """Refuse what is not a window. Raises ValueError."""
         if not self.person:
             raise ValueError("it has no person")
         check_words(self.person, self.delegate)

@@ -15,7 +15,7 @@ BUCKET = "rota"
 _SHIFTS = "duty."
 _ABSENCES = "absences"
 _EDITS = 50
-"""Commands that are remembered: more are not delivered again after the next ones."""
+"""Commands that are remembered: none is delivered again after so many others."""
 
 _decode = msgspec.json.Decoder(Windows).decode
 _encode = msgspec.json.Encoder().encode

@@ -1,6 +1,6 @@
 """Publishes a question again when a rung was reached, and shows how far its ladder has come.
 
-Reached again after a crash, a rung is published once: the stream refuses the same id for two
+A rung that is reached again after a crash is published once: the stream refuses the same id for two
 minutes, and after an interruption it is read first.
 """
 
@@ -36,7 +36,7 @@ from .tickets import ParkedRecord, Tickets, with_question
 from .unserved import CardWatch
 
 REMINDER_HEADER = "Layby-Reminder"
-"""Header of a reminder: the how many-th it is, from 1."""
+"""Header of a reminder: its number, from 1."""
 ESCALATION_HEADER = "Layby-Escalation"
 """The same of an escalation."""
 PASSED_HEADER = "Layby-Passed-By"
@@ -52,7 +52,7 @@ class _Rung(NamedTuple):
     place: int
     rung: LadderRung
     number: int
-    """The how many-th of its kind it is."""
+    """Its number among those of its kind."""
 
 
 class RungPublisher:

@@ -34,7 +34,7 @@ from .question_closing import QuestionCloser
 from .rota import OnDuty
 
 _TRIES = 8
-"""Times that a rung is tried to be recorded while others of its question are being reached."""
+"""Attempts to record a rung while others of its question are being reached."""
 
 
 def timer_of(question: str, rung: int | str) -> str:
@@ -129,7 +129,7 @@ class Rungs:
     async def escalated(
         self, state: RunState, question: Question, at: float
     ) -> tuple[list[Record], str]:
-        """What is recorded where nobody who was asked will answer, and the actor that publishes it.
+        """What is recorded if nobody who was asked will answer, and the actor that publishes it.
 
         That is the next escalation, before its time; nothing if there is none.
         """
@@ -143,8 +143,8 @@ class Rungs:
     ) -> tuple[list[Record], str]:
         """What a rung that is due records, and the actor that publishes it.
 
-        Where nobody is on duty the next escalation is reached at once, in the same entry. The last
-        one is published even then: whoever looks finds it.
+        If nobody is on duty the next escalation is reached at once, in the same entry. The last one
+        is published even then, so that people who look find it.
 
         `early`: it is reached before its time, because nobody could be told before it.
         """
@@ -191,7 +191,7 @@ def _silencing(state: RunState, question: Question, rung: LadderRung, at: float)
 
 
 def _is_put_off(state: RunState, question: str, due: Due) -> bool:
-    """Whether a rung is due later than its schedule says: the question's clock stood."""
+    """Whether a rung is due later than its schedule says: the question's clock was stopped."""
     rungs = state.ladders.get(question, NO_LADDER).rungs
     return due.rung < len(rungs) and rungs[due.rung].at > due.at + TOLERANCE
 

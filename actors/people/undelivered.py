@@ -20,7 +20,7 @@ from .open_questions import OpenQuestions
 from .rungs import Rungs
 
 _TRIES: Final = 16
-"""Times that it is tried to be recorded while the run's log grows."""
+"""Attempts to record it while the run's log grows."""
 
 
 class GivingUp:
@@ -63,7 +63,7 @@ class GivingUp:
     async def unserved(self, live: LiveRun, records: Sequence[Notified]) -> None:
         """Record that no process has sent these cards of one question. Repeatable.
 
-        Their messages stay where they are: whoever serves the channel later still sends them.
+        Their messages stay where they are: a later process for the channel still sends them.
         """
         for _ in range(_TRIES):
             left = [each for each in records if not self._is_settled(live.state, each)]

@@ -1,7 +1,7 @@
 """Notices cards that no process has sent: a channel that nobody serves must not hide a question.
 
-Where a question is published to a role with channels, a wake-up is armed. A card of which the log
-says nothing by then is given up as if its channel had failed, and if none has shown the question,
+Where a question is published to a role with channels, a wake-up is armed. A card about which the
+log says nothing by then is given up as if its channel had failed. If none has shown the question,
 the next escalation is reached. The message stays in the mailbox of its channel, so a process that
 has what the channel needs still sends the card when it starts.
 """
@@ -44,7 +44,7 @@ _AHEAD: Final = 1.0
 
 
 class CardWatch:
-    """Arms a wake-up for each card that is to be sent."""
+    """Arms a wake-up for each card that must be sent."""
 
     def __init__(self, timers: Timers, roles: Mapping[str, Role]) -> None:
         self._timers = timers
@@ -79,7 +79,7 @@ class CardWatch:
         crash.point("after_watch_armed")
 
     async def again(self, due: Due, since: float, deadline: float) -> None:
-        """Have a card looked at once more that is held until `since`. Repeatable."""
+        """Have a card that is held until `since` looked at once more. Repeatable."""
         at = round(since + _patience(deadline - since), 3)
         await self._arm(msgspec.structs.replace(due, at=at), f"={at:.0f}")
 

@@ -1,8 +1,8 @@
 """Records votes in the logs of their runs, in the order of the stream of answers.
 
 The worker that handles a vote has judged all that were stored before it, so it appends those that
-are missing together with its own. Whoever dies, the votes in a log are the first ones of the
-stream: the next worker appends what is missing, and the fence refuses what is there already.
+are missing together with its own. Even if a worker dies, the votes in a log are the first ones of
+the stream: the next worker appends what is missing, and the fence refuses what is there already.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ class Votes:
             return await self.counted_before(seq, record, meant)
         if poll.status != OPEN:
             raise Overtaken  # the record is behind its log
-        whole = await self._closer.tickets.unsealed(meant) if meant.sealed else meant
-        if reason := self._admission.why_not(answer.ticket, whole, answer.sent):
+        readable = await self._closer.tickets.unsealed(meant) if meant.sealed else meant
+        if reason := self._admission.why_not(answer.ticket, readable, answer.sent):
             return Taken(Verdict("invalid", meant, reason))
-        vote = voted(whole, answer.sent, self._role)
+        vote = voted(readable, answer.sent, self._role)
         if tally.voted_before(poll.votes, vote) is not None:
             return Taken(already_voted(meant, vote))
         if reason := tally.why_no_vote(poll, vote):

@@ -78,7 +78,7 @@ class Past:
 
 
 Policy: TypeAlias = Callable[[Past], list[Message] | Awaitable[list[Message]]]
-"""Returns the messages that an agent is to see, sync or async."""
+"""Returns the messages that an agent should see, sync or async."""
 History: TypeAlias = Literal["shared", "own"] | Policy
 """`shared`: all turns. `own`: the agent's own turns. Or `last_n(3)`, `token_budget(4_000)`, or a
 function of the `Past` that returns messages."""

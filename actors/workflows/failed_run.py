@@ -80,7 +80,7 @@ class FailedRun:
             raise
 
     async def decide(self, error: Exception) -> FailureDecision:
-        """The decision to `skip` a failure or to `fail` with it. Raises Parked if it is another."""
+        """The decision to `skip` a failure or to `fail` with it. Raises Parked for any other."""
 
         async def effect() -> _Recorded:
             return _Recorded(failure_of(error), steps_of(error))

@@ -18,10 +18,10 @@ from layby.actors.people.answer import (
     Refused,
     Sent,
     Verdict,
-    could_have_won,
     judge,
     lost,
     read,
+    was_open_when_stored,
 )
 from layby.actors.people.contest import Contest
 from layby.actors.people.parked_question import ParkedQuestion
@@ -294,12 +294,12 @@ def test_an_answer_that_lost_does_not_close_another_question() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["a", ""])
-def test_an_answer_could_have_won_what_was_open_when_it_was_stored(
+def test_an_answer_that_lost_may_have_been_stored_while_its_question_was_open(
     closed: ParkedQuestion, seq: int, at: float, name: str, *, wanted: bool
 ) -> None:
     said = taken("yes", name)
     found = judge(record(closed), "developer", said, seq=seq, at=at)
-    assert could_have_won(found, Sent(seq, at, said)) == wanted
+    assert was_open_when_stored(found, Sent(seq, at, said)) == wanted
 
 
 @pytest.mark.parametrize(

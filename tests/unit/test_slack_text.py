@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layby.actors.people.channels.slack_receipt import closed, stranger, told
+from layby.actors.people.channels.slack_receipt import (
+    closed_text,
+    receipt_text,
+    unknown_person_text,
+)
 from layby.actors.people.channels.slack_text import NOTHING, cut, escaped, literal, written
 from layby.channels import Outcome
 from layby.runtime.untrusted_text import safe
@@ -62,19 +66,21 @@ def test_what_slack_writes_as_a_reference_is_read_as_text(wrote: str, means: str
 def test_nothing_that_people_are_told_is_a_mention() -> None:
     hostile = "<!channel> & <@U0ADA>"
     for text in (
-        told("answer", Outcome(outcome="invalid", reason=hostile), "ada"),
-        told("answer", Outcome(outcome="already_answered", by=hostile, reason=hostile), "ada"),
-        told("pass", Outcome(outcome="accepted", reason=hostile), "ada"),
-        closed(card(status="answered", by=hostile, outcome=hostile), "ada"),
-        stranger(hostile),
+        receipt_text("answer", Outcome(outcome="invalid", reason=hostile), "ada"),
+        receipt_text(
+            "answer", Outcome(outcome="already_answered", by=hostile, reason=hostile), "ada"
+        ),
+        receipt_text("pass", Outcome(outcome="accepted", reason=hostile), "ada"),
+        closed_text(card(status="answered", by=hostile, outcome=hostile), "ada"),
+        unknown_person_text(hostile),
     ):
         assert "<" not in text
         assert "&lt;!channel&gt; &amp; &lt;@U0ADA&gt;" in text
 
 
 def test_a_closed_question_says_who_was_faster_only_if_somebody_was() -> None:
-    assert closed(card(status="answered", by="bob", outcome="x"), "ada").startswith(
+    assert closed_text(card(status="answered", by="bob", outcome="x"), "ada").startswith(
         "bob was faster"
     )
-    assert "faster" not in closed(card(status="answered", by="ada", outcome="x"), "ada")
-    assert closed(card(status="expired"), "ada") == "The question is closed: expired"
+    assert "faster" not in closed_text(card(status="answered", by="ada", outcome="x"), "ada")
+    assert closed_text(card(status="expired"), "ada") == "The question is closed: expired"

@@ -21,7 +21,7 @@ CONSOLE: Final = "LAYBY_CONSOLE_URL"
 VIA: Final = "link"
 """What vouches for a person who answers by a link."""
 _LONGER: Final = 7 * 86_400
-"""Seconds that a link goes on showing how the question ended."""
+"""Seconds for which a link still shows how the question ended."""
 _CHOICES: Final = 8
 
 
@@ -56,7 +56,7 @@ class Acts:
 
     @classmethod
     def from_env(cls, links: Links, environ: Mapping[str, str] = os.environ) -> Acts:
-        """As LAYBY_LINK_KEY and LAYBY_CONSOLE_URL say. Raises InvalidSetup."""
+        """Read LAYBY_LINK_KEY and LAYBY_CONSOLE_URL. Raises InvalidSetup."""
         console = environ.get(CONSOLE, "").rstrip("/")
         try:
             parts = urlsplit(console)
@@ -77,7 +77,7 @@ class Acts:
 
         Args:
             card: The card; it is open.
-            person: Who gets them; empty: several people, who get none that answers.
+            person: Who gets them; empty: several people, who get no link that answers.
             whole: Whether the mail shows everything that is approved.
         """
         if not self.console:

@@ -35,7 +35,7 @@ log = structlog.get_logger("layby.channels")
 
 @dataclass(frozen=True, slots=True)
 class _Post:
-    """What sending takes: read from the environment when it is needed."""
+    """What it takes to send: read from the environment when it is needed."""
 
     server: MailServer
     sender: Address
@@ -56,15 +56,15 @@ class Email:
         self._links: Links = links
         self._closing = closing
         self._sent: OrderedDict[str, None] = OrderedDict()
-        """Message-IDs that a server has taken from this process: if one of several people is to be
-        tried again, the others get no second mail."""
+        """Message-IDs that a server has accepted from this process: if the mail to one of several
+        people is tried again, the others get no second one."""
         self._sending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def __repr__(self) -> str:
         return f"email({self.name!r})"
 
     def missing(self) -> str:
-        """The variable or the package that is not here."""
+        """The variable or the package that is missing."""
         for package in _PACKAGES:
             if find_spec(package) is None:
                 return f"the package {package}: {installing('email')}"
@@ -219,7 +219,7 @@ def email(
 
 
 def _ready(links: Links) -> _Post:
-    """What sending takes. Raises ChannelError: the process that has it sends it later."""
+    """What it takes to send. Raises ChannelError: a process that has that sends it later."""
     try:
         return _post(links)
     except InvalidSetup as error:

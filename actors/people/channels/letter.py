@@ -48,7 +48,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """From whom a mail is, for whom, and where it belongs.
+    """Who a mail is from and to, and which mail it follows.
 
     Attributes:
         sender: As a header shows it.

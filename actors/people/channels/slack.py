@@ -66,7 +66,7 @@ def slack(
         channel: The channel's name or its id: `#oncall` or `C0123456789`.
         people: Who is who: a name in subjects for each Slack user id, `{"U0123456789": "ada"}`.
             A user of another workspace in a shared channel is written `T0123456789/U0123456789`.
-            Anybody else can read the cards, but cannot answer them here.
+            Other users can read the cards, but cannot answer them here.
         name: The channel's name in logs and subjects. Two of one role need two names.
         base_url: Where Slack's Web API is.
 
@@ -132,9 +132,9 @@ class SlackChannel:
         return str(Ref(conversation, ts, thread)) if ts else ""
 
     async def update(self, ref: str, card: Card) -> None:
-        """Show the open card as it is now. Raises ChannelError, Undeliverable."""
+        """Show the current state of an open card. Raises ChannelError, Undeliverable."""
         at = ref_of(ref)
-        if not at.thread:  # a reply says what was so when it was sent
+        if not at.thread:  # a reply shows what was true when it was sent
             await self._rewrite(at, card)
 
     async def close(self, ref: str, card: Card) -> None:
@@ -220,7 +220,7 @@ class SlackChannel:
         await self.api.call("chat.update", fields)
 
     async def _tell_result(self, at: Ref, card: Card) -> None:
-        """Say once in the thread how the run ended, whoever else is about to."""
+        """Say once in the thread how the run ended, even if others are about to."""
         key = f"{card.run}\x1f{card.question}\x1f{card.run_status}\x1f{card.result}"
         mark = Mark(RESULT, key)
         since = card.asked_at - _EARLIER

@@ -48,15 +48,15 @@ class Identity(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What finds a message of ours again: a kind and a text that no other of this kind has."""
+    """Identifies a message of ours: a kind, and a text that no other of this kind has."""
 
     kind: str
     key: str
     target: str = ""
-    """What the message is about, for whoever replies to it."""
+    """What the message is about, for replies to it."""
 
     def metadata(self) -> Block:
-        """As the metadata of a message: without signs that Slack might escape."""
+        """As the metadata of a message: without characters that Slack might escape."""
         payload = {"key": self.digest, **({"target": self.target} if self.target else {})}
         return {"event_type": self.kind, "event_payload": payload}
 
@@ -86,7 +86,7 @@ class SlackApi:
     def client(self, token: str = "") -> AsyncWebClient:
         """The SDK's client. Raises ChannelError if something is missing.
 
-        `token`: another one than the bot's.
+        `token`: a token other than the bot's.
         """
         if lacks := self.missing():
             raise ChannelError(f"Slack needs {lacks}")
@@ -111,7 +111,7 @@ class SlackApi:
         return await self._called(self.client(), method, http_verb="GET", params=params)
 
     async def socket_url(self, token: str) -> str:
-        """Where to connect to for what people say; the address is a secret, and good for once."""
+        """Where to connect to for what people say; the address is a secret, and works once."""
         found = await self._called(self.client(token), SOCKET)
         return text_of(found, "url")
 
@@ -181,7 +181,7 @@ class SlackApi:
         Args:
             conversation: The id of the channel.
             mark: What it is marked with.
-            since: No message of ours before this time, Unix seconds, can be it.
+            since: Earlier messages, by Unix seconds, are not looked at.
             thread: The message below which to look; empty: in the channel.
         """
         fields = {

@@ -12,7 +12,7 @@ Act = Literal[
     "approve", "reject", "explain", "choose", "open", "claim", "decline", "pass", "ask-back"
 ]
 """`explain` opens a form for the reason of a rejection, `open` one for any answer, `pass` one for
-whom to pass it to, `ask-back` one for what is asked back."""
+who to pass it to, `ask-back` one for what is asked back."""
 
 PREFIX: Final = "layby:"
 """Begins the id of each button."""
@@ -39,7 +39,7 @@ def value_of(pressed: Pressed) -> str:
 
 
 def pressed_in(value: object) -> Pressed | None:
-    """The button that a value is of; None: it is none of ours."""
+    """The button that a value belongs to; None: it is not one of ours."""
     if not isinstance(value, str) or not value or len(value) > LONGEST:
         return None
     try:

@@ -50,7 +50,7 @@ class Message(NamedTuple):
 
 
 class _Texts:
-    """The texts of a card as blocks, and what of them did not fit."""
+    """The texts of a card as blocks, and which parts of them did not fit."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []

@@ -21,7 +21,16 @@ from .slack_form import WRONG, entered
 from .slack_json import object_of, objects_of, text_of
 from .slack_modal import Origin, block_id, fields_for, origin_in, typed_in, view_of
 from .slack_people import People, User
-from .slack_receipt import FORGED, NOT_HERE, NOT_NOW, UNKNOWN, UNREADABLE, closed, stranger, told
+from .slack_receipt import (
+    FORGED,
+    NOT_HERE,
+    NOT_NOW,
+    UNKNOWN,
+    UNREADABLE,
+    closed_text,
+    receipt_text,
+    unknown_person_text,
+)
 from .slack_text import literal
 
 log = structlog.get_logger("layby.slack")
@@ -30,7 +39,7 @@ _LOOK: Final = 2.0
 """Seconds to look up a question while Slack waits for the reply to a form, which may take three."""
 _SHOWN: Final = 1_500
 _SAYING: Final = frozenset({"pass", "ask-back"})
-"""Acts with a form that answer nothing."""
+"""Acts that have a form and are not answers."""
 _FORMS: Final = _SAYING | {"open", "explain"}
 
 
@@ -100,13 +109,13 @@ class Reception:
 
     async def _open(self, speaker: Speaker, button: Pressed, card: Card, trigger: str) -> None:
         if card.status != "open":
-            await self.whisper(speaker, closed(card, speaker.person))
+            await self.whisper(speaker, closed_text(card, speaker.person))
             return
         view = view_of(button, card, speaker.conversation, [*self.people.users])
         await self.api.call("views.open", {"trigger_id": trigger, "view": view})
         try:
             await self.desk.say(_inbound(button, speaker, says="opened"), via=SLACK)
-        except BusError as error:  # the form is open: that it is not known hinders nobody
+        except BusError as error:  # the form is open all the same
             log.warning("slack.failed", doing="opened", error=str(error))
 
     async def submitted(self, body: Mapping[str, Any], origin: Origin) -> Submitted:
@@ -156,21 +165,21 @@ class Reception:
             by=said.person,
             outcome=outcome.outcome,
         )
-        await self.whisper(speaker, told(said.says, outcome, said.person))
+        await self.whisper(speaker, receipt_text(said.says, outcome, said.person))
 
     async def refuse(self, speaker: Speaker) -> None:
-        """Tell somebody whom nobody has mapped how to change that."""
+        """Tell somebody whom the app does not know how to change that."""
         ours = await self.api.identity()
         user = speaker.user
         log.info("slack.stranger", user=user.id, team=user.team)
         shown = user.id if user.team == ours.team else f"{user.team}/{user.id}"
-        await self.whisper(speaker, stranger(shown))
+        await self.whisper(speaker, unknown_person_text(shown))
 
     async def whisper(self, speaker: Speaker, text: str) -> None:
         """Tell somebody something that only they see. `text` is escaped already."""
         try:
             await self.api.whisper(speaker.conversation, speaker.user.id, text, speaker.thread)
-        except ChannelError as error:  # what they said is handled: only the telling failed
+        except ChannelError as error:  # what they said is handled: only telling them failed
             log.warning("slack.failed", doing="tell", error=str(error))
 
     async def known(self, speaker: Speaker) -> Speaker:
@@ -195,7 +204,7 @@ def speaker_of(body: Mapping[str, Any]) -> Speaker:
 
 
 def origin_of(body: Mapping[str, Any]) -> Origin | None:
-    """Where a form was opened; None: it is none of ours."""
+    """Where a form was opened; None: it is not one of ours."""
     return origin_in(object_of(body, "view").get("private_metadata"))
 
 
@@ -237,7 +246,7 @@ def _read(view: Mapping[str, Any], button: Pressed, card: Card, speaker: Speaker
 def _said(
     view: Mapping[str, Any], button: Pressed, card: Card, speaker: Speaker, people: Sequence[str]
 ) -> Submitted:
-    """What a form says besides an answer: whom it is passed to, or what is asked back."""
+    """What a form says besides an answer: who it is passed to, or what is asked back."""
     fields = fields_for(button, card, people)
     found = entered(None, fields, typed_in(view, fields))
     if found.errors:

@@ -79,7 +79,7 @@ def unreachable(method: str, error: BaseException) -> ChannelError:
 
 
 def _seconds(text: str | None) -> float:
-    """How long Slack wants nothing of us."""
+    """Seconds for which Slack wants no requests."""
     try:
         wait = float(text or "")
     except ValueError:

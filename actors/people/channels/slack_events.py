@@ -32,7 +32,7 @@ Ack = Any
 _OURS: Final = re.compile(f"^{re.escape(PREFIX)}")
 _AT_ONCE: Final = 32
 _FINISH: Final = 4.0
-"""Seconds in which those who are being told what became of their words may still be told."""
+"""Seconds that replies to people may still take at the end."""
 _AGAIN: Final = Submitted({block_id(0): "Slack cannot be asked who you are. Try again."})
 
 
@@ -117,7 +117,7 @@ class Events:
             log.warning("slack.failed", doing=doing, error=str(error))
 
     def _at(self, speaker: Speaker) -> Reception | None:
-        """Who takes what is said in a channel: whoever knows the person, if several do."""
+        """The member that takes what is said in a channel: one that knows the person, if any."""
         here = [each for each in self.members if each.conversation == speaker.conversation]
         known = (each for each in here if speaker.user.id in each.people.by_id)
         return next(known, here[0] if here else None)

@@ -55,7 +55,7 @@ class Entered:
 
 
 def fields_of(form: dict[str, Any] | None) -> list[FormField]:
-    """The fields of a form; one alone if the answer is no flat object."""
+    """The fields of a form; only one if the answer is not a flat object."""
     if form is None:
         return [FormField(name="", kind="text", label="Answer")]
     properties = as_object(form.get("properties"))

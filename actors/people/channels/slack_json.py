@@ -1,4 +1,4 @@
-"""JSON of others, which may be anything: a field that is something else counts as empty. Pure."""
+"""JSON from others, which may be anything: a field of another type counts as empty. Pure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _PERSON: Final = "person:"
 
 
 def title(card: Card) -> str:
-    """What it is, for whom."""
+    """What it is, and who it is for."""
     ticket = f" · {card.ticket}"
     if card.digest:
         return f"Approval for {card.role}: {card.tool or 'a call'}{ticket}"
@@ -41,18 +41,18 @@ def deadline(card: Card) -> Block:
 
 
 def meant_for(card: Card) -> list[str]:
-    """The names of those whom a card is for; empty: everybody with the role."""
+    """The names of the people that a card is for; empty: everybody with the role."""
     to = [card.to.removeprefix(_PERSON)] if card.to.startswith(_PERSON) else []
     return list(dict.fromkeys([*to, *card.told]))
 
 
 def mentions(card: Card, users: Mapping[str, str]) -> str:
-    """Those whom a card is for and who are known here, as mentions."""
+    """The people that a card is for, if they are known here, as mentions."""
     return " ".join(f"<@{users[name]}>" for name in meant_for(card) if name in users)
 
 
 def others(card: Card, users: Mapping[str, str]) -> list[Block]:
-    """A line that names those whom a card is for and who are not known here."""
+    """A line that names the people that a card is for, if they are not known here."""
     unknown = [name for name in meant_for(card) if name not in users]
     return [small(f"For {', '.join(unknown)}")] if unknown else []
 
@@ -70,7 +70,7 @@ def progress(card: Card) -> list[Block]:
 
 
 def _asked_back(card: Card) -> list[Block]:
-    """What was asked back last, and what came of it."""
+    """What was asked back last, and the replies."""
     lines: list[Block] = []
     for each in card.asked_back[-_ASKED_BACK:]:
         lines.append(small(f"{each.by} asks back: {each.text or CONFIDENTIAL}"))

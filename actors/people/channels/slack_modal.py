@@ -56,7 +56,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def origin_in(text: object) -> Origin | None:
-    """Where a form was opened; None: it is none of ours."""
+    """Where a form was opened; None: it is not one of ours."""
     try:
         return msgspec.json.decode(text if isinstance(text, str) else "", type=Origin)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

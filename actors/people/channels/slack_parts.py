@@ -27,7 +27,7 @@ def header(text: str) -> Block:
 
 
 def said(text: str) -> Block:
-    """A text of somebody, which `cut` has made to fit."""
+    """Somebody's text, which `cut` has made to fit."""
     inner = {"type": "rich_text_section", "elements": [{"type": "text", "text": text or NOTHING}]}
     return {"type": "rich_text", "elements": [inner]}
 
@@ -58,7 +58,7 @@ def section(text: str) -> Block:
 
 
 def plain(text: str, most: int) -> Block:
-    """A text of anybody where Slack formats nothing."""
+    """Anybody's text, where Slack formats nothing."""
     return {"type": "plain_text", "text": literal(text, most), "emoji": False}
 
 

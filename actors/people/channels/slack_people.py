@@ -13,7 +13,7 @@ _USER: Final = re.compile(r"(?:(T[A-Z0-9]{2,})/)?([UW][A-Z0-9]{2,})")
 
 
 class User(NamedTuple):
-    """A person in Slack. Ids of users are unique within a workspace only."""
+    """A person in Slack. Ids of users are only unique within a workspace."""
 
     team: str
     """Their workspace."""
@@ -41,7 +41,7 @@ class People:
             found = _USER.fullmatch(user)
             if found is None:
                 raise InvalidSetup(
-                    f"{whose}: {user!r} is no Slack user id: write U0123456789, or "
+                    f"{whose}: {user!r} is not a Slack user id: write U0123456789, or "
                     "T0123456789/U0123456789 for a user of another workspace"
                 )
             if not is_word(name):

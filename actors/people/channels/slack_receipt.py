@@ -37,12 +37,12 @@ NOT_HERE: Final = (
 )
 
 
-def told(said: Said, outcome: Outcome, person: str) -> str:
+def receipt_text(said: Said, outcome: Outcome, person: str) -> str:
     """What became of what a person said, escaped for Slack."""
-    return literal(_told(said, outcome, person), _LONGEST)
+    return literal(_receipt_text(said, outcome, person), _LONGEST)
 
 
-def _told(said: Said, outcome: Outcome, person: str) -> str:
+def _receipt_text(said: Said, outcome: Outcome, person: str) -> str:
     if outcome.outcome in _DONE:
         because = f" ({outcome.reason})" if outcome.reason else ""
         return f"{_SAID.get(said, 'That is recorded.')}{because}"
@@ -59,15 +59,15 @@ def _lost(outcome: Outcome, person: str) -> str:
     return f"{who}. {outcome.reason}".strip()
 
 
-def closed(card: Card, person: str) -> str:
-    """What somebody is told who replies to a closed question, escaped for Slack."""
+def closed_text(card: Card, person: str) -> str:
+    """What somebody who replies to a closed question is told, escaped for Slack."""
     lost = card.by and card.by != person
     who = f"{card.by} was faster. " if lost and card.status == "answered" else ""
     return literal(f"{who}The question is closed: {card.outcome or card.status}", _LONGEST)
 
 
-def stranger(user: str) -> str:
-    """What somebody is told whom nobody has mapped, escaped for Slack."""
+def unknown_person_text(user: str) -> str:
+    """What somebody whom the app does not know is told, escaped for Slack."""
     return literal(
         "Nothing was recorded: I do not know who you are. Ask for your Slack id to be added to the "
         f'app, in slack(..., people={{"{user}": "your name"}}).',

@@ -13,7 +13,7 @@ from .slack_button import Pressed, pressed_in
 from .slack_desk import Reception, Speaker
 from .slack_json import text_of
 from .slack_people import User
-from .slack_receipt import closed
+from .slack_receipt import closed_text
 from .slack_text import written
 
 _THREADS: Final = 1_000
@@ -26,7 +26,7 @@ class Replies:
 
     def __init__(self) -> None:
         self._threads: OrderedDict[tuple[str, str], Pressed | None] = OrderedDict()
-        """The question of each thread that was looked up; None: it is none of ours."""
+        """The question of each thread that was looked up; None: it is not one of ours."""
 
     async def take(self, event: Mapping[str, Any], team: str, at: Reception) -> None:
         """Somebody has written a message.
@@ -34,7 +34,7 @@ class Replies:
         Args:
             event: The message.
             team: The workspace that it is from, if it does not say so.
-            at: Who takes what people of its channel say.
+            at: Finds the member that takes what people of its channel say.
 
         Raises:
             ChannelError: Slack could not be asked which question the thread is about.
@@ -50,7 +50,7 @@ class Replies:
         if question is None or card is None or not text or not takes_words(card):
             return
         if card.status != "open":
-            await at.whisper(speaker, closed(card, speaker.person))
+            await at.whisper(speaker, closed_text(card, speaker.person))
         elif not speaker.person:
             await at.refuse(speaker)
         else:

@@ -27,7 +27,7 @@ log = structlog.get_logger("layby.slack")
 _PING: Final = 5.0
 _LOOK: Final = 0.25
 _OPEN: Final = 15.0
-"""Seconds in which a connection must be there."""
+"""Seconds that connecting may take."""
 _DOWN: Final = 15.0
 """Seconds after which a connection that the SDK does not bring back is replaced by a new one."""
 _FIRST: Final = 0.5

@@ -58,7 +58,7 @@ class MailServer:
             whose: The name of the variable that holds it, for errors.
 
         Raises:
-            InvalidSetup: it is none, or a password would cross the network in the clear.
+            InvalidSetup: it is not such a URL, or a password would cross the network in the clear.
         """
         try:
             parts = urlsplit(url)
@@ -152,7 +152,7 @@ class Mailing:
             sender: The address that it is from.
             to: The address that it is for.
             mail: The mail.
-            whose: Whose address that is, for errors: they are recorded, and name nobody's address.
+            whose: Whose address that is, for errors, which are recorded and name no address.
 
         Raises:
             Undeliverable: the server will never take it for this address.

@@ -65,7 +65,7 @@ class Webhook:
         return id_
 
     async def update(self, ref: str, card: Card) -> None:
-        """Post how a card is now. Raises ChannelError, Undeliverable."""
+        """Post the current state of a card. Raises ChannelError, Undeliverable."""
         await self._post(_id(ref, _content(card)), "layby.card.updated", card, ref)
 
     async def close(self, ref: str, card: Card) -> None:
@@ -119,8 +119,8 @@ def webhook(
 
     Args:
         url: The address. Redirects from it are not followed.
-        secret_env: The variable with the secret, `whsec_` and base64. Several secrets, separated by
-            spaces, sign all of them, until the receiver knows the new one.
+        secret_env: The variable with the secret, `whsec_` and base64. Of several secrets, separated
+            by spaces, each signs, until the receiver knows the new one.
         name: The name of the channel.
 
     Raises:
@@ -194,7 +194,7 @@ def _key(word: str, variable: str) -> bytes:
 
 
 def _refused(host: str, status: int, wait: str) -> ChannelError:
-    """What a status means that is not a success."""
+    """The error for a status that is not a success."""
     said = f"{host} answered with the status {status}"
     if status == _GONE:
         return Undeliverable(f"{said}: it wants no more events")
