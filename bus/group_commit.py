@@ -162,7 +162,7 @@ class GroupCommit:
             self._spawn(self._commit(group))
 
     def _take(self, most: int) -> list[_Message]:
-        """The first messages that can be in one batch; the others go on waiting, in order."""
+        """The first messages that can be in one batch; the others keep waiting, in order."""
         group: list[_Message] = []
         rest: list[_Message] = []
         keys: set[str] = set()

@@ -185,7 +185,7 @@ class Log:
         return await self._requests.stored(stream, last=self.position(run, n)) is not None
 
     async def at(self, run: str, *positions: int) -> dict[int, bytes]:
-        """Those of these positions of `run` that a copy of the log has."""
+        """The data of these positions of `run`, as far as a copy of the log has them."""
         found = await self._get(run, [self.position(run, n) for n in positions])
         return {message.n: message.data for message in reversed(found)}
 

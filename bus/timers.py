@@ -15,11 +15,11 @@ STREAM = "TIMERS"
 DUE = "due"
 """The first word of the subjects on which wake-ups arrive."""
 RUNG = "rung"
-"""That of the rungs of questions' ladders, which have a mailbox of their own: thousands at once
+"""The first word for rungs of questions' ladders, which have their own mailbox: thousands at once
 delay no deadline, and workers of releases that know no ladders do not get them."""
 
 HELD = "layby.held"
-"""The first words of those of cards that quiet hours hold: only apps with channels have them."""
+"""The first words for cards that quiet hours hold: only apps with channels have them."""
 
 
 class Timers:

@@ -41,7 +41,7 @@ class Passed(ActRecord, frozen=True, kw_only=True, gc=False, tag="passed"):
     to: str
     """Who is asked: `role:lead` or `person:bob`."""
     role: str = ""
-    """Of a person: the role for which they are asked; empty: the one that was asked first."""
+    """If a person is asked: the role for which they are; empty: the one that was asked first."""
     rota: str = ""
     """The rota that says who is told; empty: none."""
     told: list[str] = []

@@ -59,7 +59,7 @@ class Activation(ReplayProgress):
         self.blocker: Blocker | None = None
         """Why the body was left, when people must fix something first."""
         self._pending = PendingRecords(self, timer)
-        self._partly: set[str] = set()
+        self._entered_for_branch: set[str] = set()
         """The steps that were entered to continue one of their branches."""
         self._task: asyncio.Task[Any] | None = None
         self._stopped: BaseException | None = None
@@ -75,9 +75,9 @@ class Activation(ReplayProgress):
 
     def enters_for_branch(self, key: str) -> bool:
         """True once: after that, the branches have done what they can do for this mail."""
-        if key in self._partly:
+        if key in self._entered_for_branch:
             return False
-        self._partly.add(key)
+        self._entered_for_branch.add(key)
         return True
 
     def needs_server(self, what: str) -> None:
@@ -130,7 +130,7 @@ class Activation(ReplayProgress):
         worker was taken for dead, and how far others have come, perhaps to the end of the frame.
         """
         if self.live.handled.get(self.cause) and not self._has_appended:
-            raise Fenced(f"run {self.live.id}: another worker goes on with mail {self.cause}")
+            raise Fenced(f"run {self.live.id}: another worker continues with mail {self.cause}")
         if self.state.frames and conflicts(self.state, Stepped(frame=self.frame.id, key=key)):
             raise Fenced(f"run {self.live.id}: another worker has done step {key!r}")
 
@@ -204,18 +204,17 @@ class Activation(ReplayProgress):
             seen = self.live.state.tail
             self._pending.appended = 0
             self.blocker = None
-            partly = len(self._partly)
+            branch_entries = len(self._entered_for_branch)
             outcome = await self._enter(enter)
             if not outcome.parked:
                 return outcome
             await self._settle()
             appended = self._pending.appended
-            alone = self.live.state.tail - seen == appended
-            # A step that it was in for one branch may now be its own: that branch came last.
-            whole = len(self._partly) == partly or not appended
-            if self.live.state.ended or (alone and whole):
+            others_appended = self.live.state.tail - seen != appended
+            # A step that it entered for one branch may now be its own: that branch came last.
+            may_own_step = appended and len(self._entered_for_branch) > branch_entries
+            if self.live.state.ended or not (others_appended or may_own_step):
                 return outcome
-            # Entries of others came in between, and this body may be the one to continue.
 
     async def _enter(self, enter: Callable[[], Awaitable[Any]]) -> Outcome:
         began = max(self.frame.opened, self.frame.reopened)

@@ -25,9 +25,9 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     seq: int
     """Its sequence in the stream of answers."""
     until: float = 0.0
-    """Of a claim: when it expires; equal to `at`: it is released."""
+    """For a claim: when it expires; equal to `at`: it is released."""
     to: str = ""
-    """Of a pass: who is asked, `role:lead` or `person:bob`."""
+    """For a pass: who is asked, `role:lead` or `person:bob`."""
 
 
 def act_of(record: Said) -> Act:

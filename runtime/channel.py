@@ -56,7 +56,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     """Who is asked."""
     asked_of: str = ""
-    """Of a question that was escalated to `role`: the role that was asked first."""
+    """For a question that was escalated to `role`: the role that was asked first."""
     agent: str = ""
     """Who asks; empty: the workflow itself."""
     text: str
@@ -67,11 +67,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     """All possible answers, if there are only a few."""
     tool: str = ""
-    """Of a call to approve: the tool."""
+    """For a call to approve: the tool."""
     arguments: str = ""
-    """Of a call to approve: its exact arguments, as JSON."""
+    """For a call to approve: its exact arguments, as JSON."""
     digest: str = ""
-    """Of a call to approve; empty: the question is not an approval."""
+    """The digest of a call to approve; empty: the question is not an approval."""
     accept: tuple[str, ...] = ()
     """Who must vouch for the name of somebody who answers; empty: nobody."""
     needed: str = ""
@@ -87,22 +87,22 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     kind: RungKind = "asked"
     """Why it is sent: the question was asked, or its ladder has reached a rung."""
     number: int = 0
-    """Of a reminder or escalation: its number, from 1."""
+    """For a reminder or escalation: its number, from 1."""
     to: str = ""
     """The person it is meant for, `person:ada`; empty: everybody with the role."""
     told: tuple[str, ...] = ()
     """The names of those who are told; empty: everybody with the role."""
     urgent: bool = False
     first: str = ""
-    """Of a later card on the question: what `send` returned for the first one on this channel."""
+    """For a later card on the question: what `send` returned for the first one on this channel."""
     answer_with: tuple[str, ...] = ()
     """Shell commands that answer exactly this question."""
     status: str = "open"
     """open, answered, expired, cancelled, or no_quorum."""
     outcome: str = ""
-    """Of a closed question: how it ended, in words, with the answer."""
+    """For a closed question: how it ended, in words, with the answer."""
     by: str = ""
-    """Of an answered question: who answered."""
+    """For an answered question: who answered."""
     closed_at: float = 0.0
     """Unix seconds; 0: it is open."""
     claimed_by: str = ""
@@ -112,9 +112,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     asked_back: tuple[CardAskBack, ...] = ()
     """What people asked back, oldest first, with the replies."""
     run_status: str = ""
-    """How the run ended: completed, failed or cancelled; empty: it goes on."""
+    """How the run ended: completed, failed or cancelled; empty: it has not ended."""
     result: str = ""
-    """Of a run that ended: its result or its error, in words."""
+    """For a run that ended: its result or its error, in words."""
 
 
 @runtime_checkable
@@ -207,7 +207,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
     """As the nats CLI would send it in the field `answer`."""
     text: str = ""
-    """Of everything but an answer: whom it is passed to, or what is asked back."""
+    """For anything but an answer: who it is passed to, or what is asked back."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ class Closed(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of the call to approve; empty if the question is not an approval."""
+        """The digest of the call to approve; empty if the question is not an approval."""
         ...
 
 

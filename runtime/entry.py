@@ -137,7 +137,7 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     form: dict[str, Any] | None = None
     """JSON Schema that an answer must satisfy; None: any text."""
     digest: str = ""
-    """Of the call that is to be approved; empty for other questions."""
+    """The digest of the call to approve; empty for other questions."""
     accept: list[str] = []
     """Who must vouch for the person who answers; empty: nobody."""
     call: Call | None = None
@@ -151,15 +151,15 @@ class Asked(_Record, frozen=True, kw_only=True, gc=False, tag="asked"):
     stops: bool = False
     """Whether its clock stops while something that was asked back has no reply."""
     about: str = ""
-    """Of a request for such a reply: the id of the question that it is about."""
+    """For a request for such a reply: the id of the question that it is about."""
 
 
 class Addressed(Asked, frozen=True, kw_only=True, gc=False, tag="addressed"):
-    """A frame waits for one person alone. A kind of its own, which earlier releases stop at."""
+    """A frame waits for one certain person. A separate kind, at which earlier releases stop."""
 
 
 class Proposed(Asked, frozen=True, kw_only=True, gc=False, tag="proposed"):
-    """A frame waits for several people. A kind of its own, which earlier releases stop at."""
+    """A frame waits for several people. A separate kind, at which earlier releases stop."""
 
 
 class Voted(_Record, frozen=True, kw_only=True, gc=False, tag="voted"):
@@ -281,7 +281,7 @@ class Blocked(_Record, frozen=True, kw_only=True, gc=False, tag="blocked"):
     needs: str
     """What people can do about it, in one sentence."""
     fingerprint: str = ""
-    """Of the worker that could not handle it; that worker does not retry it on its own."""
+    """The fingerprint of the worker that could not handle it, which does not retry by itself."""
 
 
 class Unblocked(_Record, frozen=True, kw_only=True, gc=False, tag="unblocked"):
@@ -292,7 +292,7 @@ class Unblocked(_Record, frozen=True, kw_only=True, gc=False, tag="unblocked"):
     """The person who asked for it; empty when a worker retries on its own."""
     why: str = ""
     fingerprint: str = ""
-    """Of the worker that tries; empty: any worker may."""
+    """The fingerprint of the worker that tries; empty: any worker may."""
     command: str = ""
     """The id of the command that asked for it; empty if none did."""
 
@@ -303,7 +303,7 @@ class Reopened(_Record, frozen=True, kw_only=True, gc=False, tag="reopened"):
     by: str
     why: str = ""
     origin: str = ""
-    """Of a child: its parent, and the position at which the parent was reopened."""
+    """For a child: its parent, and the position at which the parent was reopened."""
     command: str = ""
     """The id of the command that asked for it; empty if none did."""
 

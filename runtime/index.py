@@ -82,7 +82,7 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace: str = ""
     """The id of its trace; empty: it was not traced."""
     sealed: bytes = b""
-    """Of an encrypted run: its `FreeText`, whose fields are then empty here."""
+    """For an encrypted run: its `FreeText`, whose fields are then empty here."""
 
     def __post_init__(self) -> None:
         """Check the times, and the words that become parts of subjects. Raises ValueError."""

@@ -21,7 +21,7 @@ class LadderRung(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     to: str = ""
     rota: str = ""
     of: str = ""
-    """Of a person to whom somebody passed the question: the role for which they are asked; empty:
+    """If somebody passed the question to a person: the role for which they are asked; empty:
     the role that was asked first."""
     by: str = ""
     """Who passed the question on; empty: it was planned."""

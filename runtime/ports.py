@@ -53,13 +53,13 @@ class Due(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ticket: str = ""
     question: str = ""
     rung: int = 0
-    """Of a rung: its place in the ladder."""
+    """For a rung: its place in the ladder."""
     channels: tuple[str, ...] = ()
-    """Of a card: the channels of the role."""
+    """For a card: the channels of the role."""
     limit: float = 0.0
     """Seconds that the run may take, not counting the time that people take."""
     early: bool = False
-    """Of a run's timeout or a question's deadline: it counts as passed, so that tests need not
+    """For a run's timeout or a question's deadline: it counts as passed, so that tests need not
     wait."""
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Timers(Protocol):
 
 
 class Values(Protocol):
-    """Stores big values apart from the log."""
+    """Stores big values outside the log."""
 
     async def deflate(self, raw: Raw, run: str) -> Raw:
         """`raw` as it is recorded. Raises BusError."""
@@ -194,14 +194,14 @@ class Ports:
             raise Interrupted(str(error)) from error
 
     async def deflate(self, raw: Raw, run: str) -> Raw:
-        """`raw` as it is recorded in a run; a big value is stored apart. Raises Interrupted."""
+        """`raw` as it is recorded in a run; a big value only by reference. Raises Interrupted."""
         try:
             return await self.blobs.deflate(raw, run)
         except BusError as error:
             raise Interrupted(str(error)) from error
 
     async def inflate(self, raw: Raw) -> Raw:
-        """A recorded value, fetched if it is stored apart. Raises Interrupted."""
+        """A recorded value, fetched if it is stored outside the log. Raises Interrupted."""
         try:
             return await self.blobs.inflate(raw)
         except BusError as error:

@@ -82,9 +82,9 @@ class LiveRun:
         self._stored_at = 0
         """The position at which the log holds it; 0: not seen there."""
         self._leader = LeaderWait()
-        """Of the append in progress."""
+        """How long the append in progress waits for a leader."""
         self.handled: dict[int, bool] = {}
-        """Mails in hand here; whether somebody else recorded something for one meanwhile."""
+        """Mails being handled here; whether somebody else recorded something for one meanwhile."""
         self._interrupted: dict[str, int] = {}
         """Appends of cancelled callers, and their positions in the log; 0: not seen there."""
 

@@ -44,17 +44,17 @@ ERASED = "erased"
 FORM = 3
 """Version of a folded state. A parked state of another version is folded again from its log."""
 FORM_WITH_VOTES = 4
-"""The same of a run that has asked several people to decide, which earlier releases cannot read."""
+"""The same for a run that asked several people to decide, which earlier releases cannot read."""
 FORM_WITH_ACTS = 5
-"""The same of a run to one of whose questions people said something besides an answer."""
+"""The same for a run to one of whose questions people said something besides an answer."""
 FORM_WITH_CARDS = 6
-"""The same of a run whose questions were shown on channels."""
+"""The same for a run whose questions were shown on channels."""
 FORM_WITH_ONLY = 7
-"""The same of a run that has asked a question that one person alone may answer."""
+"""The same for a run that has asked a question that only one person may answer."""
 FORM_WITH_ASK_BACKS = 8
-"""The same of a run to one of whose questions people asked something back."""
+"""The same for a run to one of whose questions people asked something back."""
 FORM_WITH_OPENED = 9
-"""The same of a run whose log says who has looked at its questions."""
+"""The same for a run whose log says who has looked at its questions."""
 FORMS = frozenset(range(FORM, FORM_WITH_OPENED + 1))
 NEVER = 1e12
 """A deadline that never comes, Unix seconds."""
@@ -85,15 +85,15 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     woken: int = 0
     """Position of the mail that ended the last back-off, or that causes the step to run again."""
     match: dict[str, Any] = {}
-    """Of an awaited event: the fields and their values."""
+    """For an awaited event: the fields and their values."""
     seq: int = 0
-    """Of an event that has arrived: its sequence in its stream."""
+    """For an event that has arrived: its sequence in its stream."""
     before: int = 0
-    """Of an awaited event: how many events of its subject the run had consumed before."""
+    """For an awaited event: how many events of its subject the run had consumed before."""
     dropped: bool = False
     """Withdrawn: nobody waits for it now."""
     detached: bool = False
-    """Of a child: it continues when nobody waits for it."""
+    """For a child: it continues when nobody waits for it."""
 
     @property
     def again(self) -> bool:
@@ -116,7 +116,7 @@ class Frame(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     done: bool = False
     slots: dict[str, Slot] = {}
     steps: list[str] = []
-    """Of a frame that failed: the keys whose failures ended it."""
+    """For a frame that failed: the keys whose failures ended it."""
     reopened: int = 0
     """Position of the mail that reopened it, and that owns everything in it up to then."""
     resumed: int = 0
@@ -163,7 +163,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     agent: str = ""
     form: dict[str, Any] | None = None
     digest: str = ""
-    """Of the call that is to be approved; empty when no call is."""
+    """The digest of the call to approve; empty if there is none."""
     asked_at: float = 0.0
     deadline: float = 0.0
     status: str = OPEN
@@ -179,7 +179,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     vouched: str = ""
     """Who vouches for `by`: `nats`, `signature` or `none`; empty in older logs."""
     signature: str = ""
-    """Of a signed answer: the header `Layby-Signature`."""
+    """For a signed answer: the header `Layby-Signature`."""
     doubt: str = ""
     """Why a signed answer in the log does not count, if the only reason is its key."""
     retried: int = 0
@@ -201,7 +201,7 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     stood: float = 0.0
     """Seconds for which it was stopped before."""
     about: str = ""
-    """Of a request for a reply: the question that it is about."""
+    """For a request for a reply: the question that it is about."""
 
 
 class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -231,7 +231,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     frames: dict[str, Frame] = {}
     questions: dict[str, Question] = {}
     ladders: dict[str, Ladder] = {}
-    """Of the questions that have one, by their ids."""
+    """The ladders of the questions that have one, by the questions' ids."""
     acts: dict[str, list[Act]] = {}
     """What people said to questions besides answering, by the questions' ids."""
     asked_back: dict[str, list[AskBack]] = {}
@@ -239,7 +239,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     opened: dict[str, list[OpenedQuestion]] = {}
     """Who said that they looked at questions, by the questions' ids; see `openings`."""
     cards: dict[str, list[SentCard]] = {}
-    """Of the questions that were shown on channels, by their ids."""
+    """The cards of the questions that were shown on channels, by the questions' ids."""
     asking_since: float = 0.0
     """Since when, without a break, a question is open or the run is blocked; 0: it is not."""
     people_took: float = 0.0
@@ -253,7 +253,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     reopened: int = 0
     """Position at which it was last reopened; handlers of earlier mails are fenced."""
     origins: list[str] = []
-    """Of a child: for which reopenings of its parent it was reopened."""
+    """For a child: for which reopenings of its parent it was reopened."""
     commands: list[str] = []
     """The ids of the commands that cancelled or reopened it."""
     asked_again: int = 0
@@ -261,7 +261,7 @@ class RunState(msgspec.Struct, kw_only=True, omit_defaults=True):
     consumed: dict[str, list[int]] = {}
     """By subject: the sequences of the events that the run consumed, in that order."""
     claimed: int = 0
-    """Of a child: the position at which its parent was last reopened and began to wait again."""
+    """For a child: the position at which its parent was last reopened and began to wait again."""
     removed: bool = False
     """Whether it is being removed."""
     sent: list[Sent] = []

@@ -27,7 +27,7 @@ class Traced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     first: str = ""
     """The frame's own span, of the worker that entered it first."""
     last: str = ""
-    """The same of the worker that entered it last."""
+    """The same for the worker that entered it last."""
 
 
 UNTRACED: Final = Traced()

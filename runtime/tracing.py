@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     """The run as it is recorded; empty if it is just beginning."""
     frame: Frame
     address: str
-    """Of the actor whose frame it is."""
+    """The address of the actor whose frame it is."""
     mail: Record
     """What it is entered for."""
     delivery: Delivery

@@ -171,8 +171,8 @@ def _form_of(params: dict[str, Any]) -> dict[str, Any]:
     if params.get("mode") == "url":
         return {"enum": ["done", _DECLINE]}
     fields = _fields(params)
-    alone = list(fields.values()) if len(fields) == 1 else []
-    return {"anyOf": [{"const": _DECLINE}, params["requestedSchema"], *alone]}
+    only_field = list(fields.values()) if len(fields) == 1 else []
+    return {"anyOf": [{"const": _DECLINE}, params["requestedSchema"], *only_field]}
 
 
 def _context_of(params: dict[str, Any]) -> str:

@@ -36,7 +36,7 @@ def shown_call(
     Args:
         question: The question.
         context: The question's context.
-        digest: Of the call and the question.
+        digest: The digest of the call and the question.
         sent: The arguments as the agent gave them; texts of several lines are found only here.
     """
     tail = context.rfind(f"\ndigest: {digest}\n")

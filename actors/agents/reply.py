@@ -86,7 +86,7 @@ def replies_in(step: ActorStep, number: int, decision: int | None = None) -> Usa
     """What the model has used for replies about the questions of a response's calls.
 
     All of these questions are closed when the response's results are there, so every pass of the
-    body comes to the same sum.
+    body arrives at the same sum.
     """
     found: list[str] = []
     for question in step.state.questions.values():

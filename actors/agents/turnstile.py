@@ -1,7 +1,7 @@
 """Lets only one call of a response at a time have unrecorded changes of the state.
 
 This merely saves calls from conflicts: it is the ledger that keeps changes from being lost. So a
-call waits here for a limited time only, and then goes on.
+call waits here for a limited time only, and then continues.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Turnstile:
             self._free.clear()
 
     def release(self, touch: Touch) -> None:
-        """Let others go on."""
+        """Let others continue."""
         if self._holder is touch:
             self._holder = None
             self._free.set()

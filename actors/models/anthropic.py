@@ -145,7 +145,7 @@ class AnthropicModel(SdkModel):
             fields["max_tokens"] = request.max_tokens
         if self._cache:
             known = inspect.signature(client.messages.stream).parameters
-            fields = cached(fields, whole="cache_control" in known)
+            fields = cached(fields, top_level="cache_control" in known)
         return arguments(client.messages.stream, fields)
 
 

@@ -49,13 +49,13 @@ def write_request(request: ModelRequest) -> dict[str, Any]:
     return fields
 
 
-def cached(fields: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+def cached(fields: dict[str, Any], *, top_level: bool) -> dict[str, Any]:
     """The request with the mark that lets its prompt be cached.
 
-    The mark goes on the request as a `whole`, or, for older SDKs, on the last block of what stays
-    the same from request to request: system or tools.
+    The mark goes on the request itself (`top_level`) or, for older SDKs, on the last block of what
+    stays the same from request to request: system or tools.
     """
-    if whole:
+    if top_level:
         return {**_CACHED, **fields}
     for part in ("system", "tools"):
         if blocks := fields.get(part):

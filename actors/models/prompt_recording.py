@@ -35,7 +35,7 @@ class PromptRecorder:
     def __init__(self, step: ActorStep, attachments: Sequence[Attachment] = ()) -> None:
         self._step = step
         self._attachments = attachments
-        """Those of the task, which the log holds."""
+        """The attachments of the task, which the log holds."""
         self._book = PromptBook()
         self._outbox = Outbox()
         self._asked: tuple[Model, ModelRequest] | None = None

@@ -1,1 +1,1 @@
-"""People: what they are asked, and how an answer comes to the run that waits for it."""
+"""People: what they are asked, and how an answer reaches the run that waits for it."""

@@ -43,11 +43,11 @@ class GivenAct(NamedTuple):
     question_id: str = ""
     """The question that it is for; empty: the only open one of the role on the ticket."""
     to: str = ""
-    """Of a pass: `role:lead` or `person:bob`."""
+    """For a pass: `role:lead` or `person:bob`."""
     minutes: float = DEFAULT_CLAIM
-    """Of a claim: how long it holds; 0 releases it."""
+    """For a claim: how long it holds; 0 releases it."""
     text: str = ""
-    """Of somebody who asks back: what they want to know."""
+    """If somebody asks back: what they want to know."""
 
 
 def place_of(subject: str) -> Place | Refused:

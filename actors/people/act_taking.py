@@ -97,16 +97,16 @@ class Acts:
         """
         ticket = live.state.ticket
         record, _ = await self._closer.tickets.get(ticket)
-        meant = question_in(record, question)
-        if meant is None:
+        parked = question_in(record, question)
+        if parked is None:
             record, _ = await self._closer.tickets.get_newest(ticket)
-            meant = question_in(record, question)
-        if record is None or meant is None:
+            parked = question_in(record, question)
+        if record is None or parked is None:
             return
         # A copy may not know yet that the clock was stopped, and the deadline is later.
         record = with_question(record, live.state, live.state.questions[question])
         try:
-            found = await self._earlier.take_stored(live, meant, record)
+            found = await self._earlier.take_stored(live, parked, record)
         except Fenced:
             with suppress(Gone):  # then the log says so when the deadline is tried again
                 await live.catch_up()
@@ -146,28 +146,28 @@ class Acts:
     ) -> _Taken:
         """What becomes of an act, judged by a record. Raises NotYet, Fenced, Overtaken."""
         verdict = verdict_on(record, sent)
-        meant = verdict.question
-        if record is None or meant is None:
+        parked = verdict.question
+        if record is None or parked is None:
             await self._pending.check_not_pending(incoming, record, verdict)
             return _Taken(verdict)
-        live = await self._closer.newest(meant.run, record)
+        live = await self._closer.newest(parked.run, record)
         check_readable(live.state)
-        question = live.state.questions.get(meant.id)
+        question = live.state.questions.get(parked.id)
         if question is None:
             return _Taken(Verdict("invalid", reason=_NOT_ASKED))
-        if sent.seq in recorded(live, meant.id):
-            decision, earlier = await self._earlier.record(live, meant.id, sent), False
+        if sent.seq in recorded(live, parked.id):
+            decision, earlier = await self._earlier.record(live, parked.id, sent), False
         else:
             if verdict.outcome not in TAKEN:
                 await self._pending.check_not_pending(incoming, record, verdict)
                 return _Taken(verdict)
             if not is_named(record, self._role, incoming.given):
                 await self._pending.check_unambiguous(incoming, record)
-            decision, earlier = await self._earlier.take(live, meant, record, sent)
+            decision, earlier = await self._earlier.take(live, parked, record, sent)
         if earlier or decision.outcome == "recorded":
-            await self._closer.sync(live, live.state.questions[meant.id])
+            await self._closer.sync(live, live.state.questions[parked.id])
             crash.point("after_act_shown")
-        return _Taken(Verdict(decision.outcome, meant, decision.reason), decision)
+        return _Taken(Verdict(decision.outcome, parked, decision.reason), decision)
 
 
 def _parsed(subject: str, token: str, data: bytes) -> tuple[str, GivenAct | Refused]:

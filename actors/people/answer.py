@@ -279,14 +279,14 @@ def _unnamed(asked: list[ParkedQuestion], seq: int, at: float) -> Verdict:
     if len(opened) > 1:
         reason = f"{len(opened)} questions are open on this ticket: say which one you mean"
         return Verdict("ambiguous", reason=reason, candidates=tuple(opened))
-    meant = opened[0]
-    if meant.digest and any(_end_of(q) > at - READING for q in before if q is not meant):
+    only = opened[0]
+    if only.digest and any(_end_of(q) > at - READING for q in before if q is not only):
         reason = (
             "another question on this ticket has just ended, and this answer may be meant for "
             "that one: say which call you approve"
         )
         return Verdict("ambiguous", reason=reason, candidates=tuple(opened))
-    return Verdict("accepted", meant) if meant.status == "open" else lost(meant)
+    return Verdict("accepted", only) if only.status == "open" else lost(only)
 
 
 def was_open_when_stored(verdict: Verdict, sent: Sent) -> bool:

@@ -40,7 +40,7 @@ class Answerable(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of the call to approve; empty if the question is not an approval."""
+        """The digest of the call to approve; empty if the question is not an approval."""
         ...
 
     @property

@@ -42,12 +42,12 @@ class AnswerLink(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """For which role the person answers."""
     ticket: str
     digest: str
-    """Of a call to approve; empty: the question is not an approval."""
+    """The digest of a call to approve; empty: the question is not an approval."""
     person: str
     """Who answers."""
     act: Act
     choice: str = ""
-    """Of `choose`: the answer."""
+    """For `choose`: the answer."""
     until: int
     """Unix seconds after which it shows nothing any more."""
 

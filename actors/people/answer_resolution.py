@@ -11,7 +11,7 @@ from ...runtime.host import Host
 from ...runtime.index import ERASED
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
-from .answer import TAKEN, Sent, Verdict, was_open_when_stored, is_named, judge
+from .answer import TAKEN, Sent, Verdict, is_named, judge, was_open_when_stored
 from .answer_admission import AnswerAdmission, voted
 from .arrivals import Arrivals
 from .asked_of import record_for
@@ -114,41 +114,41 @@ class AnswerResolver:
             contest = await self.contest(answer.ticket, answer.place, answer.place.seq)
             record = record_for(contest.record, self._role)
             verdict = self._verdict(answer, record)
-        meant = verdict.question
+        parked = verdict.question
         if verdict.outcome not in TAKEN:
             await self._pending.check_not_pending(answer, record, verdict)
-        if contest is not None and meant is not None and meant.id in contest.closed:
-            await self._record_earlier(answer, contest, meant)
-        if verdict.outcome not in TAKEN or meant is None or record is None:
+        if contest is not None and parked is not None and parked.id in contest.closed:
+            await self._record_earlier(answer, contest, parked)
+        if verdict.outcome not in TAKEN or parked is None or record is None:
             return Taken(await self._as_of_its_place(answer, verdict))
-        if meant.quorum is not None:
-            if contest is None or meant.status != OPEN or verdict.outcome == "counted":
-                return await self._votes.counted_before(answer.place.seq, record, meant)
-            return await self._votes.take(answer, record, meant, contest)
-        if meant.status != "open":
+        if parked.quorum is not None:
+            if contest is None or parked.status != OPEN or verdict.outcome == "counted":
+                return await self._votes.counted_before(answer.place.seq, record, parked)
+            return await self._votes.take(answer, record, parked, contest)
+        if parked.status != "open":
             return Taken(verdict)  # it won before, and is delivered again
-        return await self._win(answer, record, verdict, meant)
+        return await self._win(answer, record, verdict, parked)
 
     async def _record_earlier(
-        self, answer: Incoming, contest: Contest, meant: ParkedQuestion
+        self, answer: Incoming, contest: Contest, parked: ParkedQuestion
     ) -> None:
         """Record what has closed a question before an answer was stored. Raises Overtaken."""
-        if meant.id in contest.winners:
-            await self._close(answer, contest.record, meant, contest.winners[meant.id])
+        if parked.id in contest.winners:
+            await self._close(answer, contest.record, parked, contest.winners[parked.id])
         else:
-            live, question = await self._votes.append(contest, meant, contest.votes[meant.id])
+            live, question = await self._votes.append(contest, parked, contest.votes[parked.id])
             await self._closer.sync(live, question)
 
     async def _win(
-        self, answer: Incoming, record: ParkedRecord, verdict: Verdict, meant: ParkedQuestion
+        self, answer: Incoming, record: ParkedRecord, verdict: Verdict, parked: ParkedQuestion
     ) -> Taken:
         """Close the question that an answer is for, if the question accepts the answer."""
-        readable = await self._tickets.unsealed(meant) if meant.sealed else meant
+        readable = await self._tickets.unsealed(parked) if parked.sealed else parked
         if reason := self._admission.why_not(answer.ticket, readable, answer.sent):
-            return Taken(Verdict("invalid", meant, reason))
+            return Taken(Verdict("invalid", parked, reason))
         if not is_named(record, self._role, answer.given):
             await self._pending.check_unambiguous(answer, record)
-        live, question = await self._close(answer, record, meant, answer.sent)
+        live, question = await self._close(answer, record, parked, answer.sent)
         return Taken(verdict, live, question)
 
     def _verdict(self, answer: Incoming, record: ParkedRecord | None) -> Verdict:
@@ -160,32 +160,32 @@ class AnswerResolver:
 
         An answer that its question did not accept was `invalid` at first, and stays so.
         """
-        meant = verdict.question
-        if meant is None or not was_open_when_stored(verdict, answer.sent):
+        parked = verdict.question
+        if parked is None or not was_open_when_stored(verdict, answer.sent):
             return verdict
         try:
-            readable = await self._tickets.unsealed(meant) if meant.sealed else meant
+            readable = await self._tickets.unsealed(parked) if parked.sealed else parked
         except Erased:
-            readable = erased(meant)
+            readable = erased(parked)
         reason = self._admission.why_not(answer.ticket, readable, answer.sent)
-        if not reason and has_voted(meant, answer.sent):
-            return already_voted(meant, voted(meant, answer.sent, self._role))
+        if not reason and has_voted(parked, answer.sent):
+            return already_voted(parked, voted(parked, answer.sent, self._role))
         if not reason and readable.question == ERASED and verdict.outcome == "already_answered":
             reason = _UNFIT  # a valid answer would have won instead of the later one
-        return Verdict("invalid", meant, reason) if reason else verdict
+        return Verdict("invalid", parked, reason) if reason else verdict
 
     def _may_depend_on_earlier(self, answer: Incoming, verdict: Verdict) -> bool:
         """Whether an answer stored before this one may change the verdict."""
-        meant = verdict.question
+        parked = verdict.question
         if verdict.outcome == "ambiguous":
             shown = min(question.since for question in verdict.candidates)
-        elif verdict.outcome in _OF_OPEN and meant is not None and meant.status == OPEN:
-            shown = meant.since
+        elif verdict.outcome in _OF_OPEN and parked is not None and parked.status == OPEN:
+            shown = parked.since
         else:
             return False
         if isinstance(answer.place, Early):
             return True
-        asked = verdict.candidates or (meant,)
+        asked = verdict.candidates or (parked,)
         if any(each is not None and (each.also or each.asked_of or each.quorum) for each in asked):
             return True  # not all who decide it answer here, or one answer does not decide it
         return self.arrivals.may_have_earlier(answer.place, answer.token, shown)
@@ -209,12 +209,12 @@ class AnswerResolver:
         return self._admission.answered(question_id, winner)
 
     async def _close(
-        self, answer: Incoming, record: ParkedRecord | None, meant: ParkedQuestion, winner: Sent
+        self, answer: Incoming, record: ParkedRecord | None, parked: ParkedQuestion, winner: Sent
     ) -> tuple[LiveRun, Question]:
         """Record in the log that `winner` has closed a question. Raises Overtaken."""
         crash.point("before_answered")
-        end = self.answered(meant.id, winner)
-        live, question = await self._closer.close(meant, record, end)
+        end = self.answered(parked.id, winner)
+        live, question = await self._closer.close(parked, record, end)
         crash.point("after_answered")
         if question.status == OPEN:
             raise Unrecorded

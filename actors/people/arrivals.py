@@ -38,7 +38,7 @@ class Arrivals:
         self._last = 0
         """The number of the latest delivery."""
         self._since = _NEVER
-        """Every answer stored after this time has come here, by the server's clock."""
+        """Every answer stored after this time, by the server's clock, was received here."""
         self._unfinished: dict[str, set[int]] = {}
         """Sequences of answers that are not acknowledged, by the token of their ticket."""
         self._count = 0

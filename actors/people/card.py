@@ -54,7 +54,7 @@ def card_of(
         question: One of its questions.
         place: Who the card is for, where and why.
         names: The app's names.
-        secret: Whether the run is encrypted: the card then says nothing of its result.
+        secret: Whether the run is encrypted: the card then says nothing about its result.
     """
     shown = veiled(asked_also_of(parked_question(state, question), place.role))
     ladder = state.ladders.get(question.id, NO_LADDER)
@@ -182,7 +182,7 @@ def _outcome(state: RunState, question: Question) -> str:
 
 
 def _ended(state: RunState) -> str:
-    """How the run ended, in one of three words; empty: it goes on."""
+    """How the run ended, in one of three words; empty: it has not ended."""
     if not state.ended:
         return ""
     return state.status if state.status in {COMPLETED, CANCELLED} else "failed"

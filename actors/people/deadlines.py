@@ -100,7 +100,7 @@ class Deadlines:
         if 0 < at < question.deadline - TOLERANCE:
             return  # its clock stands, or has stood
         crash.point("before_expired")
-        # An answer may have come in time and be unread, because no worker was running.
+        # An answer may have come in time but not been read, because no worker was running.
         await self._closer.note_roles(due.ticket, live, due.question)
         await self._record_in_time(live, due, delivery)
         if await self._was_put_off(live, due.question, at):

@@ -1,7 +1,7 @@
 """Records what was said to open questions in the order in which it was stored.
 
 A worker that handles an act first judges all that was stored before it, and remembers up to where
-it has: a hundred thousand acts on one ticket are read once, a turn at a time, and others go on
+it has: a hundred thousand acts on one ticket are read once, a turn at a time, and others continue
 between the turns.
 """
 
@@ -59,7 +59,7 @@ class EarlierActs:
         self._loop = asyncio.get_running_loop()
 
     async def take(
-        self, live: LiveRun, meant: ParkedQuestion, record: ParkedRecord, sent: SentAct
+        self, live: LiveRun, parked: ParkedQuestion, record: ParkedRecord, sent: SentAct
     ) -> Taken:
         """Record an act after what was said before it, unless it is refused.
 
@@ -72,27 +72,29 @@ class EarlierActs:
         """
         earlier = False
         while True:
-            async with self._turn_of(meant.id):
-                if live.state.questions[meant.id].status != OPEN:
+            async with self._turn_of(parked.id):
+                if live.state.questions[parked.id].status != OPEN:
                     raise Overtaken
-                found, is_done = await self._advance(live, meant, record, sent.seq)
+                found, is_done = await self._advance(live, parked, record, sent.seq)
                 earlier |= found
                 if is_done:
-                    decision = await self.record(live, meant.id, sent)
+                    decision = await self.record(live, parked.id, sent)
                     # Only once it is recorded: the handler of a later act continues from here.
-                    self._note(meant.id, related(record, self._role), sent.seq)
+                    self._note(parked.id, related(record, self._role), sent.seq)
                     return Taken(decision, earlier)
 
-    async def take_stored(self, live: LiveRun, meant: ParkedQuestion, record: ParkedRecord) -> bool:
+    async def take_stored(
+        self, live: LiveRun, parked: ParkedQuestion, record: ParkedRecord
+    ) -> bool:
         """Record all that was said by now to an open question; whether there was any.
 
         Raises Fenced.
         """
         found = False
         before = await self._sent.newest(record.ticket, related(record, self._role)) + 1
-        while live.state.questions[meant.id].status == OPEN:
-            async with self._turn_of(meant.id):
-                any_more, is_done = await self._advance(live, meant, record, before)
+        while live.state.questions[parked.id].status == OPEN:
+            async with self._turn_of(parked.id):
+                any_more, is_done = await self._advance(live, parked, record, before)
             found |= any_more
             if is_done:
                 break
@@ -112,17 +114,17 @@ class EarlierActs:
         return self._turns.setdefault(question, asyncio.Lock())
 
     async def _advance(
-        self, live: LiveRun, meant: ParkedQuestion, record: ParkedRecord, before: int
+        self, live: LiveRun, parked: ParkedQuestion, record: ParkedRecord, before: int
     ) -> tuple[bool, bool]:
         """Judge what was said before a place in the stream and was not judged here, for one turn.
 
         Returns whether any of it was recorded, and whether all of it is judged. Raises Fenced.
         """
         roles = related(record, self._role)
-        after = {role: self._position(live, meant.id, role) for role in roles}
+        after = {role: self._position(live, parked.id, role) for role in roles}
         if min(after.values()) >= before - 1:
             return False, True
-        shown = min([meant.since, *(each.since for each in meant.also.values())])
+        shown = min([parked.since, *(each.since for each in parked.also.values())])
         found, count, ends = False, 0, float("inf")
         async with (
             self._reading,
@@ -130,25 +132,25 @@ class EarlierActs:
         ):
             async for seq, act in said:
                 if act is not None:
-                    found |= await self._judge(live, meant, record, act)
-                self._note(meant.id, roles, seq)
+                    found |= await self._judge(live, parked, record, act)
+                self._note(parked.id, roles, seq)
                 count += 1
                 ends = min(ends, self._loop.time() + _TURN)
                 if count >= _ENOUGH and self._loop.time() > ends:
                     return found, False
-        self._note(meant.id, roles, before - 1)
+        self._note(parked.id, roles, before - 1)
         return found, True
 
     async def _judge(
-        self, live: LiveRun, meant: ParkedQuestion, record: ParkedRecord, act: SentAct
+        self, live: LiveRun, parked: ParkedQuestion, record: ParkedRecord, act: SentAct
     ) -> bool:
         """Record an act if it is for this question and is not refused. Returns whether it was."""
         verdict = verdict_on(record, act)
-        if verdict.question is None or verdict.question.id != meant.id:
+        if verdict.question is None or verdict.question.id != parked.id:
             return False
         if verdict.outcome not in TAKEN:
             return False
-        return bool((await self.record(live, meant.id, act)).records)
+        return bool((await self.record(live, parked.id, act)).records)
 
     def _position(self, live: LiveRun, question: str, role: str) -> int:
         return max(self._judged.get((question, role)) or 0, *recorded(live, question), 0)

@@ -172,7 +172,7 @@ class EarlierAnswers:
         roles = related(record, self._role)
         record = await self._unsealed(record, roles)
         polls = await self._votes.polls(record, roles)
-        # As they are now: the log of a run that is in memory goes on.
+        # As they are now: the log of a run that is in memory keeps growing.
         polls = {ref: msgspec.structs.replace(poll) for ref, poll in polls.items()}
         return _Asked(record, roles, polls, basis_of(record, roles, polls, interruptions))
 

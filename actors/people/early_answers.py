@@ -63,7 +63,7 @@ class Found(NamedTuple):
     signature: str
     ticket: str
     record: ParkedRecord
-    """Of the ticket; it may be out of date."""
+    """The ticket's record, which may be out of date."""
 
 
 class Hit(NamedTuple):
@@ -72,7 +72,7 @@ class Hit(NamedTuple):
     seen: WaitingMessage
     ticket: str
     record: ParkedRecord | None = None
-    """Of the ticket, where few wait; otherwise it is read once its turn has come."""
+    """The ticket's record, if few wait; otherwise it is read once its turn has come."""
 
     @property
     def shrunk(self) -> Hit:

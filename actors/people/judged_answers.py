@@ -1,8 +1,8 @@
 """What a worker remembers of the answers that it has judged, and whether it still holds. Pure.
 
 Nearly all of a thousand answers to one question change nothing: the person has voted, or the
-question does not accept what they say. Which ones those are depends on the questions and on the
-votes in their logs alone. While both are as they were, or have only got the votes that were
+question does not accept what they say. Which ones those are depends only on the questions and on
+the votes in their logs. While both are as they were, or have only got the votes that were
 judged to come, the few answers that did change something are all that has to be judged again.
 """
 
@@ -59,9 +59,9 @@ class Basis(NamedTuple):
     questions: bytes
     """A digest."""
     deadlines: Mapping[str, float]
-    """Of the open questions, Unix seconds."""
+    """The deadlines of the open questions, Unix seconds."""
     polls: Mapping[str, PollVotes]
-    """Of the open questions that several people decide."""
+    """The votes on the open questions that several people decide."""
 
 
 def basis_of(

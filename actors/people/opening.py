@@ -106,20 +106,20 @@ class Openings:
     async def _record(self, look: Look, delivery: Delivery) -> None:
         """Record it. Raises Fenced: the run has moved on, and it must be judged again."""
         record, _ = await self._closer.tickets.get_newest(look.ticket)
-        meant = _meant(record, self._role, look.question)
-        if record is None or meant is None:
+        parked = _parked_question(record, self._role, look.question)
+        if record is None or parked is None:
             return
         try:
-            live = await self._closer.newest(meant.run, record)
+            live = await self._closer.newest(parked.run, record)
         except Erased as error:
             self._host.cache.drop(error.run)
             return
         check_readable(live.state)
-        if not self._is_asked(live.state, meant.id):
+        if not self._is_asked(live.state, parked.id):
             return
-        if is_news(live.state, meant.id, look.person):
+        if is_news(live.state, parked.id, look.person):
             said = OpenedQuestion(
-                id=meant.id,
+                id=parked.id,
                 by=look.person,
                 at=round(delivery.at, 3),
                 seq=delivery.seq,
@@ -129,9 +129,9 @@ class Openings:
             crash.point("before_opened")
             await live.append([said])
             crash.point("after_opened")
-        if any(each.seq == delivery.seq for each in live.state.opened.get(meant.id, ())):
-            await self._show(live, meant.id)
-        self._known.put((meant.id, look.person), value=True, size=1)
+        if any(each.seq == delivery.seq for each in live.state.opened.get(parked.id, ())):
+            await self._show(live, parked.id)
+        self._known.put((parked.id, look.person), value=True, size=1)
 
     async def _show(self, live: LiveRun, question: str) -> None:
         """Show it in the list; the worker that recorded it may have died before that."""
@@ -146,7 +146,9 @@ class Openings:
         return asked is not None and self._role in state.roles_of(asked)
 
 
-def _meant(record: ParkedRecord | None, role: str, question: str) -> ParkedQuestion | None:
+def _parked_question(
+    record: ParkedRecord | None, role: str, question: str
+) -> ParkedQuestion | None:
     """The open question that is meant; None: there is none, or it could be one of several."""
     found: Iterable[ParkedQuestion] = record.questions if record is not None else ()
     fits = [

@@ -87,7 +87,7 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     since: float = 0.0
     """When its log entry was stored, Unix seconds by the server's clock, as for answers."""
     digest: str = ""
-    """Of the call to approve."""
+    """The digest of the call to approve."""
     answer_with: tuple[str, ...] = ()
     """While it is open: shell commands that answer exactly this question."""
     accept: list[str] = []
@@ -101,7 +101,7 @@ class ParkedQuestion(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     confidential: bool = False
     """Whether its content must not be stored in plain."""
     sealed: bytes = b""
-    """Of a confidential question: its content, encrypted; see `confidential`. Or `IN_LOG`."""
+    """For a confidential question: its content, encrypted; see `confidential`. Or `IN_LOG`."""
     to: str = ""
     """The person it is meant for, `person:ada`; empty: everybody with the role."""
     ladder: tuple[ShownRung, ...] = ()

@@ -27,7 +27,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         end: When it is over.
         zone: The time zone, `Europe/Berlin`.
         weekly: Whether it comes again every week.
-        delegate: Of an absence: who stands in; empty: nobody.
+        delegate: For an absence: who stands in; empty: nobody.
     """
 
     person: str

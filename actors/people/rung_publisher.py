@@ -38,7 +38,7 @@ from .unserved import CardWatch
 REMINDER_HEADER = "Layby-Reminder"
 """Header of a reminder: its number, from 1."""
 ESCALATION_HEADER = "Layby-Escalation"
-"""The same of an escalation."""
+"""The same for an escalation."""
 PASSED_HEADER = "Layby-Passed-By"
 """Header of an escalation that somebody made by passing the question on: their name."""
 TOLD_HEADER = "Layby-Told"

@@ -94,7 +94,7 @@ class Rungs:
             await delivery.nak(1.0)  # a follower that lags behind its leader
             return
         if question is not None:
-            # It may have come due long ago, while nobody worked.
+            # It may have come due long ago, while no worker was running.
             await self._reach(live, question, due, max(delivery.at, clock.now()))
         await delivery.ack()
 

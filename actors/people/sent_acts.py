@@ -51,7 +51,7 @@ class SentActs:
         self._stream = self._names.stream("ANSWERS")
 
     async def newest(self, ticket: str, roles: Iterable[str]) -> int:
-        """The sequence of the last message that may be an act, by the leader; 0: there is none."""
+        """The sequence of the last message that may be an act, according to the leader; 0: none."""
         found = [await self._last(self._subject(role, "*", ticket)) for role in roles]
         return max((seq for seq, _ in found), default=0)
 

@@ -56,7 +56,7 @@ class SentAnswers:
                     yield sent
 
     async def newest(self, ticket: str) -> int:
-        """The sequence of the last answer, by the stream's leader; 0: there is none."""
+        """The sequence of the last answer, according to the stream's leader; 0: none."""
         stored = await asyncio.gather(
             *(self._requests.stored(self._stream, last=each) for each in self._subjects(ticket))
         )

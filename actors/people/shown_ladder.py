@@ -24,7 +24,7 @@ class ShownRung(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         nobody: Whether nobody was on duty.
         early: Whether it was reached before its time, because nobody was on duty before it, or
             nobody who was asked would answer.
-        by: Of an escalation that somebody made by passing the question on: who.
+        by: Who passed the question on, if that made the escalation.
         claimed: Whether only the person who had claimed the question was told.
     """
 

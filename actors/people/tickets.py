@@ -52,7 +52,7 @@ class ParkedRecord(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True
     runs: dict[str, RunState] = {}
     """The folded state of each run that waits, with its log position."""
     sealed: dict[str, bytes] = {}
-    """The same of encrypted runs, as it is stored."""
+    """The same for encrypted runs, as it is stored."""
 
     def __post_init__(self) -> None:
         """Refuse an id that no ticket can have. Raises ValueError."""

@@ -10,11 +10,11 @@ from .answer import Sent, Verdict, VoteCount
 from .parked_question import ParkedQuestion
 
 
-def counted(meant: ParkedQuestion, question: Question, vote: Voted) -> Verdict:
+def counted(parked: ParkedQuestion, question: Question, vote: Voted) -> Verdict:
     """The verdict on a vote that the log has: the same whenever it is asked for."""
     quorum = question.quorum
     if quorum is None:
-        return Verdict("accepted", meant)
+        return Verdict("accepted", parked)
     until = [each for each in question.votes if each.seq <= vote.seq]
     count = VoteCount(
         choice=choice_of(question, vote.text),
@@ -25,7 +25,7 @@ def counted(meant: ParkedQuestion, question: Question, vote: Voted) -> Verdict:
     decides = question.seq == vote.seq and question.status == ANSWERED
     if question.seq == vote.seq and question.status == NO_QUORUM:
         reason = f"{reason}; people can no longer agree, so the question is closed"
-    return Verdict("accepted" if decides else "counted", meant, reason, votes=count)
+    return Verdict("accepted" if decides else "counted", parked, reason, votes=count)
 
 
 def has_voted(question: ParkedQuestion, sent: Sent) -> bool:
@@ -33,8 +33,8 @@ def has_voted(question: ParkedQuestion, sent: Sent) -> bool:
     return any(vote.by == sent.given.responder and vote.seq < sent.seq for vote in question.votes)
 
 
-def already_voted(meant: ParkedQuestion, vote: Voted) -> Verdict:
+def already_voted(parked: ParkedQuestion, vote: Voted) -> Verdict:
     """The verdict on a second vote of one person."""
     return Verdict(
-        "already_voted", meant, f"{vote.by} has voted: one person has one vote, the first counts"
+        "already_voted", parked, f"{vote.by} has voted: one person has one vote, the first counts"
     )

@@ -54,7 +54,7 @@ class Votes:
         self,
         answer: Incoming,
         record: ParkedRecord,
-        meant: ParkedQuestion,
+        parked: ParkedQuestion,
         contest: Contest,
     ) -> Taken:
         """Count an answer as a vote.
@@ -65,30 +65,30 @@ class Votes:
             Unrecorded: the log does not accept it.
             NotAsked: the log has no such question.
         """
-        poll, seq = contest.polls.get(meant.id), answer.place.seq
+        poll, seq = contest.polls.get(parked.id), answer.place.seq
         if poll is None:
-            raise NotAsked(meant.id)
+            raise NotAsked(parked.id)
         if any(each.seq == seq for each in poll.votes):
             # Another worker has recorded it meanwhile, ahead of a later vote.
-            return await self.counted_before(seq, record, meant)
+            return await self.counted_before(seq, record, parked)
         if poll.status != OPEN:
             raise Overtaken  # the record is behind its log
-        readable = await self._closer.tickets.unsealed(meant) if meant.sealed else meant
+        readable = await self._closer.tickets.unsealed(parked) if parked.sealed else parked
         if reason := self._admission.why_not(answer.ticket, readable, answer.sent):
-            return Taken(Verdict("invalid", meant, reason))
+            return Taken(Verdict("invalid", parked, reason))
         vote = voted(readable, answer.sent, self._role)
         if tally.voted_before(poll.votes, vote) is not None:
-            return Taken(already_voted(meant, vote))
+            return Taken(already_voted(parked, vote))
         if reason := tally.why_no_vote(poll, vote):
-            return Taken(Verdict("invalid", meant, reason))
+            return Taken(Verdict("invalid", parked, reason))
         if not is_named(record, self._role, answer.given):
             await self._pending.check_unambiguous(answer, record)
-        missing = contest.votes.get(meant.id, [])
-        live, question = await self.append(contest, meant, [*missing, vote])
-        return Taken(counted(meant, question, vote), live, question)
+        missing = contest.votes.get(parked.id, [])
+        live, question = await self.append(contest, parked, [*missing, vote])
+        return Taken(counted(parked, question, vote), live, question)
 
     async def append(
-        self, contest: Contest, meant: ParkedQuestion, votes: Sequence[Voted]
+        self, contest: Contest, parked: ParkedQuestion, votes: Sequence[Voted]
     ) -> tuple[LiveRun, Question]:
         """Record votes in the log.
 
@@ -97,11 +97,11 @@ class Votes:
             Unrecorded: the log does not accept them.
             NotAsked: the log has no such question.
         """
-        poll = contest.polls[meant.id]
-        known = len(poll.votes) - len(contest.votes.get(meant.id, []))
-        live = await self._closer.live(meant.run, contest.record)
+        poll = contest.polls[parked.id]
+        known = len(poll.votes) - len(contest.votes.get(parked.id, []))
+        live = await self._closer.live(parked.run, contest.record)
         crash.point("before_voted")
-        question = await self._closer.append_votes(live, meant.id, votes)
+        question = await self._closer.append_votes(live, parked.id, votes)
         crash.point("after_voted")
         if any(each.seq == votes[-1].seq for each in question.votes):
             return live, question
@@ -110,16 +110,16 @@ class Votes:
         await self._closer.sync(live, question)
         raise Overtaken
 
-    async def counted_before(self, seq: int, record: ParkedRecord, meant: ParkedQuestion) -> Taken:
+    async def counted_before(self, seq: int, record: ParkedRecord, parked: ParkedQuestion) -> Taken:
         """What became of a vote that the log has already, and that is delivered again.
 
         Raises:
             Unrecorded: the log does not have it.
         """
-        live = await self._closer.newest(meant.run, record)
-        question = live.state.questions.get(meant.id)
+        live = await self._closer.newest(parked.run, record)
+        question = live.state.questions.get(parked.id)
         votes = question.votes if question is not None else ()
         vote = next((each for each in votes if each.seq == seq), None)
         if question is None or vote is None:
             raise Unrecorded
-        return Taken(counted(meant, question, vote), live, question)
+        return Taken(counted(parked, question, vote), live, question)

@@ -175,10 +175,10 @@ async def test_settings_reach_the_request(make: Make, messages_api: MessagesApi)
 def test_an_sdk_without_top_level_caching_marks_the_last_stable_block() -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
     system, tools = [text("a"), text("b")], [{"name": "x"}]
-    both = cached({"system": system, "tools": tools}, whole=False)
+    both = cached({"system": system, "tools": tools}, top_level=False)
     assert both == {"system": [text("a"), {**text("b"), **mark}], "tools": tools}
-    assert cached({"tools": tools}, whole=False) == {"tools": [{"name": "x", **mark}]}
-    assert cached({}, whole=False) == {}
+    assert cached({"tools": tools}, top_level=False) == {"tools": [{"name": "x", **mark}]}
+    assert cached({}, top_level=False) == {}
     assert system == [text("a"), text("b")]
 
 

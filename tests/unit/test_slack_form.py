@@ -207,7 +207,7 @@ def test_a_user_of_another_workspace_is_somebody_else() -> None:
     [
         ("oncall", {}, "write a channel's name"),
         ("#a b", {}, "write a channel's name"),
-        ("#oncall", {"ada": "U1"}, "no Slack user id"),
+        ("#oncall", {"ada": "U1"}, "not a Slack user id"),
         ("#oncall", {"U1AB": "a.b"}, "cannot be a name in subjects"),
     ],
 )

@@ -72,28 +72,28 @@ class Acts:
             raise InvalidSetup(f"LAYBY_LINK_KEY is set and {CONSOLE} is not: links lead there")
         return cls(links=links, keys=keys, console=console)
 
-    def of(self, card: Card, person: str, *, whole: bool = True) -> list[Button]:
+    def of(self, card: Card, person: str, *, shows_all: bool = True) -> list[Button]:
         """The links of a card for one person.
 
         Args:
             card: The card; it is open.
             person: Who gets them; empty: several people, who get no link that answers.
-            whole: Whether the mail shows everything that is approved.
+            shows_all: Whether the mail shows everything that is approved.
         """
         if not self.console:
             return []
-        offered = self._offered(card, person, whole=whole)
+        offered = self._offered(card, person, shows_all=shows_all)
         inbox = f"{self.console}/inbox/{quote(card.question, safe='')}"
         return [*offered, Button(label="Open in the console", url=inbox)]
 
-    def _offered(self, card: Card, person: str, *, whole: bool) -> list[Button]:
+    def _offered(self, card: Card, person: str, *, shows_all: bool) -> list[Button]:
         counts = not card.accept or VIA in card.accept
         if self.keys is None or self.links == "none" or not person or not counts:
             return []
         if card.text == ENCRYPTED:
             return []  # nobody can see what they would answer
         if card.digest:
-            approves = self.links == "all" and whole
+            approves = self.links == "all" and shows_all
             approve = [self._button(card, person, "Approve", "approve")] if approves else []
             return [*approve, self._button(card, person, "Reject", "reject")]
         if 0 < len(card.choices) <= _CHOICES:

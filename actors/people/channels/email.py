@@ -89,7 +89,7 @@ class Email:
         for name in names:
             envelope = self._envelope(post, root, name, first)
             person = "" if name == _EVERYBODY else name
-            buttons = post.acts.of(card, person, whole=is_whole(card))
+            buttons = post.acts.of(card, person, shows_all=is_whole(card))
             mails[name] = letter(card, envelope, buttons)
         await self._deliver(post, root, mails, card)
         ref = " ".join([root, *names])

@@ -18,7 +18,7 @@ from ....runtime.untrusted_text import safe
 from .acts import Button
 from .reply_words import CONFIDENTIAL, reply_words
 
-if TYPE_CHECKING:  # in a process that sends mail alone
+if TYPE_CHECKING:  # only a process that sends mail loads it
     from jinja2 import Template
 
 _POLICY: Final = SMTP.clone(cte_type="7bit")  # every server takes it

@@ -35,7 +35,7 @@ class Ref(NamedTuple):
     ts: str
     """The message."""
     thread: str = ""
-    """Of a reply: the card that it is below."""
+    """For a reply: the card that it is below."""
 
     def __str__(self) -> str:
         """As it is recorded."""

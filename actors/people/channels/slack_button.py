@@ -28,9 +28,9 @@ class Pressed(msgspec.Struct, frozen=True, array_like=True):
     question: str
     role: str
     choice: int = -1
-    """Of `choose`: which of the question's choices."""
+    """For `choose`: which of the question's choices."""
     digest: str = ""
-    """Of `approve`: the digest of the call that the card showed."""
+    """For `approve`: the digest of the call that the card showed."""
 
 
 def value_of(pressed: Pressed) -> str:

@@ -64,8 +64,8 @@ def fields_of(form: dict[str, Any] | None) -> list[FormField]:
         found = [_field(form, name, part, needed) for name, part in properties.items()]
         if all(found):
             return [each for each in found if each]
-    alone = _field(form, "", form, [""])
-    return [alone or FormField(name="", kind="json", label="Answer, as JSON", hint=_hint(form))]
+    single = _field(form, "", form, [""])
+    return [single or FormField(name="", kind="json", label="Answer, as JSON", hint=_hint(form))]
 
 
 def entered(
