@@ -59,7 +59,12 @@ async def test_tools_of_sources_are_listed_in_their_places() -> None:
 
 
 async def test_two_tools_of_one_name_are_refused_wherever_they_come_from() -> None:
-    for given in ([look, look], [look, Desk(look)], [Desk(read), Desk(read)]):
+    pairs: list[list[AnyTool | ToolSource]] = [
+        [look, look],
+        [look, Desk(look)],
+        [Desk(read), Desk(read)],
+    ]
+    for given in pairs:
         with pytest.raises(InvalidSetup, match=r"two of an agent's tools are named '(look|read)'"):
             await listed(given)
 
