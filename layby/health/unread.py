@@ -34,12 +34,13 @@ def gap(state: dict[str, Any], consumers: Iterable[dict[str, Any]]) -> tuple[int
 def finding(stream: str, lost: tuple[int, int]) -> Finding:
     """The finding of `layby doctor` about such a gap."""
     first, last = lost
+    advice = _ADVICE.format(stream)
     return Finding(
         level="error",
         subject=stream,
         message=f"{last - first + 1} events, {first} to {last}, were removed before a worker had "
         "read them",
-        advice=_ADVICE.format(stream).capitalize() + ".",
+        advice=f"{advice[:1].upper()}{advice[1:]}.",
     )
 
 
