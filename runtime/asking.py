@@ -265,8 +265,8 @@ class Asking(Replying):
             )
         if only and NONE in wanted:
             raise InvalidSetup(
-                f"accept={accept!r}, but only {only} may answer, which nobody can tell of an "
-                "unnamed answer: leave 'none' out"
+                f"accept={accept!r}, but only {only} may answer, and an unnamed answer does not "
+                "say who gave it: leave 'none' out"
             )
         return sorted({*wanted} - {SIGNATURE}) or ([NATS] if only else [])
 
@@ -324,7 +324,7 @@ class Asking(Replying):
             raise AnswerDoubted(
                 f"the log has a signed answer to question {question.id} that does not count: "
                 f"{question.doubt}. If the key was theirs, keep it in `keys`, and put it into "
-                "`retired` with the time since when it does not count; if not, the entry is forged"
+                "`retired` with the time from which it does not count; if not, the entry is forged"
             )
 
     def _check_same_question(self, asked: Asked, question: Question) -> None:

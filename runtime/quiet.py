@@ -18,7 +18,7 @@ def zone(name: str, whose: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidSetup(
-            f"{whose}: this machine knows no time zone {name!r}: write one such as Europe/Berlin; "
+            f"{whose}: this machine has no time zone {name!r}: write one such as Europe/Berlin; "
             "if it exists, install the package `tzdata`"
         ) from None
 

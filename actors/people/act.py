@@ -89,7 +89,7 @@ def understood_act(place: Place, data: bytes, ticket: str) -> GivenAct | Refused
 def _from_object(place: Place, body: dict[str, Any], ticket: str) -> GivenAct | Refused:
     named = body.get("ticketId", ticket)
     if not isinstance(named, str | int) or str(named) != ticket:
-        return Refused("it says it is for another ticket than its subject does")
+        return Refused("it says it is for a different ticket than its subject")
     question = body.get("questionId") or ""
     if not isinstance(question, str) or not question.isascii():
         return Refused('the field "questionId" must be a question\'s id')
@@ -97,7 +97,7 @@ def _from_object(place: Place, body: dict[str, Any], ticket: str) -> GivenAct | 
     if place.verb == "pass":
         to = body.get("to")
         if not isinstance(to, str) or not _TO.fullmatch(to):
-            return Refused('say to whom it goes: {"to": "role:lead"} or {"to": "person:bob"}')
+            return Refused('say who it goes to: {"to": "role:lead"} or {"to": "person:bob"}')
         return given._replace(to=to)
     if place.verb == ASK_BACK:
         return _with_text(given, body.get("text"))

@@ -331,7 +331,7 @@ def unfit(question: ParkedQuestion, given: Given) -> str:
 def lost(question: ParkedQuestion) -> Verdict:
     """The verdict on an answer to a question that is closed, or whose deadline has passed."""
     if question.status == NO_QUORUM:
-        why = f"people no longer could agree, so it was closed at {question.closed_at}"
+        why = f"people could no longer agree, so it was closed at {question.closed_at}"
         return Verdict("already_answered", question, why)
     if question.status == ANSWERED:
         who = question.by or "somebody"

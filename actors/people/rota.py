@@ -73,13 +73,13 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         try:
             return ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, OSError):
-            raise ValueError(f"this machine knows no time zone {self.zone[:60]!r}") from None
+            raise ValueError(f"this machine has no time zone {self.zone[:60]!r}") from None
 
     @staticmethod
     def _wall(text: str) -> datetime:
         found = datetime.fromisoformat(text)
         if found.tzinfo is not None:
-            raise ValueError(f"{text!r}: write the time without an offset, and its zone apart")
+            raise ValueError(f"{text!r}: write the time without an offset, and its zone separately")
         return found
 
 

@@ -247,7 +247,7 @@ async def test_a_button_that_the_question_does_not_have_is_refused(
 ) -> None:
     posted = await room.ask(asked(choices=("a", "b")))
     await room.fake.act("U0ADA", posted, "layby:choose:7", value_of(pressed))
-    await room.told("U0ADA", "not of this question")
+    await room.told("U0ADA", "does not belong to this question")
     assert room.answers == []
 
 
@@ -255,7 +255,7 @@ async def test_an_approval_of_another_call_is_refused(room: Room) -> None:
     posted = await room.ask(approval(asked_at=time.time()))
     pressed = Pressed("approve", "T125", "q1", "finance", digest="000000000000")
     await room.fake.act("U0ADA", posted, "layby:approve", value_of(pressed))
-    await room.told("U0ADA", "not of this question")
+    await room.told("U0ADA", "does not belong to this question")
     assert room.answers == []
 
 
@@ -278,7 +278,7 @@ async def test_a_question_that_does_not_exist_is_refused(room: Room, pressed: Pr
 async def test_a_value_that_means_nothing_is_refused(room: Room, value: str) -> None:
     posted = await room.ask(asked(choices=("a", "b")))
     await room.fake.act("U0ADA", posted, "layby:choose:0", value)
-    await room.told("U0ADA", "not of this question")
+    await room.told("U0ADA", "does not belong to this question")
     assert room.answers == []
 
 

@@ -176,7 +176,7 @@ def test_an_answer_at_the_winners_place_is_the_winner() -> None:
     [
         ({"status": "answered", "by": "ada"}, "already_answered", "ada answered at 1970"),
         ({"status": "answered"}, "already_answered", "somebody answered at 1970"),
-        ({"status": "no_quorum"}, "already_answered", "people no longer could agree, so it was"),
+        ({"status": "no_quorum"}, "already_answered", "people could no longer agree, so it was"),
         ({"status": "expired"}, "too_late", "the deadline passed at 1970-01-01T00:01:40.000Z"),
         ({"status": "cancelled"}, "too_late", "the run ended at 1970-01-01T00:00:20.000Z"),
     ],

@@ -27,7 +27,7 @@ _LONGEST: Final = 20_000
 _SUBJECT: Final = 160
 _NOT_READ: Final = "Nobody reads replies to this mail."
 _OWN: Final = (
-    "These links are yours: whoever has them answers in your name. Do not forward this mail."
+    "These links are yours: anybody who has them can answer in your name. Do not forward this mail."
 )
 
 

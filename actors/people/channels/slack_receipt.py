@@ -25,7 +25,7 @@ _OTHERS: Final = {
 }
 _INVALID: Final = ("That does not count", "")
 UNKNOWN: Final = "There is no such question any more. Nothing was recorded."
-FORGED: Final = "This button is not of this question. Nothing was recorded."
+FORGED: Final = "This button does not belong to this question. Nothing was recorded."
 NOT_NOW: Final = (
     "That may not have been stored. Look at the card, and try again if it is still open."
 )
