@@ -1,7 +1,8 @@
 """The counts of the house: `python -m tests.house [FOLDER]`, for this checkout or another one.
 
-Lines are those of the files, blank ones and comments included. A function's run from its `def` to
-its last line. Public is what neither it nor what holds it has a leading underscore.
+Lines are those of the files, blank ones and comments included; lines of code have neither, and no
+docstrings. A function's run from its `def` to its last line. Public is what neither it nor what
+holds it has a leading underscore.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Module:
 
     path: Path
     lines: int
+    code: int
     functions: list[int]
     """How many lines each of its functions has, nested ones and methods included."""
     public: int
@@ -52,6 +54,8 @@ class Counts:
     """The share of what is public that has a docstring, in percent."""
     tests_per_source: float
     """Lines of the tests for each line of the source."""
+    tests_per_code: float
+    """The same in lines of code: the source has more docstrings than the tests."""
 
     def __str__(self) -> str:
         """A table of one row, as Markdown."""
@@ -63,6 +67,7 @@ class Counts:
             ),
             "public documented": f"{self.documented:.0f} %",
             "test : source": f"{self.tests_per_source:.2f}",
+            "in lines of code": f"{self.tests_per_code:.2f}",
         }
         lines = [" | ".join(row), "|".join("---" for _ in row), " | ".join(row.values())]
         return "\n".join(f"| {line} |" for line in lines)
@@ -90,6 +95,7 @@ def read(path: Path) -> Module:
     return Module(
         path=path,
         lines=len(text.splitlines()),
+        code=_code(text),
         functions=[
             (node.end_lineno or node.lineno) - node.lineno + 1
             for node in ast.walk(tree)
@@ -98,6 +104,28 @@ def read(path: Path) -> Module:
         public=len(found),
         documented=sum(ast.get_docstring(node) is not None for node in found),
     )
+
+
+def _code(text: str) -> int:
+    """How many lines have code; a text that stands alone is a docstring."""
+    lines = {
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    }
+    for node in _statements(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            lines.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(lines)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Those of a module or of a block, and those within them."""
+    for name in ("body", "orelse", "handlers", "finalbody"):
+        for inner in getattr(node, name, ()):
+            if isinstance(inner, ast.stmt):
+                yield inner
+            yield from _statements(inner)
 
 
 def public(tree: ast.Module | ast.ClassDef) -> Iterator[Function | ast.ClassDef]:
@@ -121,7 +149,7 @@ def counts(root: Path = ROOT) -> Counts:
     modules = [read(path) for path in files(root, *ROOMS)]
     lines = [module.lines for module in modules]
     functions = [length for module in modules for length in module.functions]
-    tests = sum(len(path.read_text().splitlines()) for path in files(root, "tests"))
+    tests = [path.read_text() for path in files(root, "tests")]
     return Counts(
         modules=len(modules),
         median_module=statistics.median(lines),
@@ -130,7 +158,8 @@ def counts(root: Path = ROOT) -> Counts:
         p95_function=statistics.quantiles(functions, n=20)[-1],
         long_functions=100 * sum(length > LONG for length in functions) / len(functions),
         documented=100 * sum(m.documented for m in modules) / sum(m.public for m in modules),
-        tests_per_source=tests / sum(lines),
+        tests_per_source=sum(len(text.splitlines()) for text in tests) / sum(lines),
+        tests_per_code=sum(map(_code, tests)) / sum(module.code for module in modules),
     )
 
 

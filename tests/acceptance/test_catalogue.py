@@ -120,7 +120,8 @@ async def test_what_waits_for_time_is_not_shown_as_waiting_for_people(layby_runn
         run = await rt.send("desk.slept", {"ticket": "T1"})
         row = await until(lambda: catalogue.run(run))
         assert (row.waits, row.roles) == ("sleep", [])
-        assert row.until is not None and row.until > row.started_at
+        assert row.until is not None
+        assert row.until > row.started_at
         assert await catalogue.counts() == {"sleeping": 1}
 
 

@@ -101,12 +101,9 @@ def test_what_is_public_is_documented() -> None:
     assert bare == []
 
 
-_TESTS_PER_SOURCE = 0.99
-"""Raise it when tests have been added; 1.3 is the aim. It was 0.95 when the console had come."""
-
-
-def test_there_are_about_as_many_lines_of_tests_as_of_source(counted: Counts) -> None:
-    assert counted.tests_per_source >= _TESTS_PER_SOURCE
+def test_there_are_more_lines_of_tests_than_of_source(counted: Counts) -> None:
+    assert counted.tests_per_code >= 1.3
+    assert counted.tests_per_source >= 1.2
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
