@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from .bus.keyring import KeyService
 from .bus.opened import opened
 from .bus.settings import ConnectionSettings
+from .console.cached_reading import CachedReading
 from .console.catalogue.catalogue import Catalogue
-from .console.kept import Kept
 from .metrics.monitor import new_registry
 from .metrics.probe import Probe
 from .metrics.reading import StreamReader
@@ -37,7 +37,7 @@ class _ReadOnScrape(Collector):
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self._reading = Kept(streams.refresh, _SECONDS)
+        self._reading = CachedReading(streams.refresh, _SECONDS)
         self._loop = asyncio.get_running_loop()
 
     def collect(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""What people say to a question in the console besides answering it."""
+"""What people do with a question in the console other than answer it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONSOLE: Final = "console"
 
 
 class MayNot(LaybyError):
-    """Why somebody cannot say anything to a question here."""
+    """Why somebody cannot act on a question here."""
 
 
 class _Common(TypedDict):
@@ -32,7 +32,7 @@ class _Common(TypedDict):
 
 
 def name_here(session: Session, role: str) -> str:
-    """The name under which somebody claims questions; empty: theirs cannot be in a subject."""
+    """The name under which somebody claims questions; empty: theirs cannot be part of a subject."""
     name = sender_of(session, role)[0] or session.name
     return name if is_word(name) else ""
 
@@ -43,7 +43,7 @@ def has_opened(question: QuestionRow, person: str) -> bool:
 
 
 async def look(session: Session, question: QuestionRow) -> None:
-    """Say that whoever has signed in has looked at a question; nothing if that is known.
+    """Say that the person of a session has looked at a question, unless that is known.
 
     Raises:
         MayNot: they may not answer the question, or their name cannot be part of a subject.
@@ -73,10 +73,10 @@ async def act(
     minutes: float = 30.0,
     within: float = 5.0,
 ) -> Receipt:
-    """Say it, in the name of whoever has signed in, and wait for the receipt.
+    """Do it in the name of the person of a session, and wait for the receipt.
 
-    Who answers with their own NATS login says it with that too. Whom a proxy lets in, the console
-    vouches for.
+    People with a NATS login of their own act with that. For people behind a proxy, the console
+    vouches.
 
     Raises:
         MayNot: they may not answer the question, or their name cannot be part of a subject.
@@ -103,7 +103,7 @@ async def act(
 
 
 def _sender(session: Session, question: QuestionRow, role: str) -> str:
-    """The name of whoever has signed in, as a word of a subject. Raises MayNot."""
+    """The name of the person of a session, as a word of a subject. Raises MayNot."""
     if not may_answer(question, session):
         raise MayNot(f"{session.name!r} may not answer questions to {question.role!r}")
     if by := name_here(session, role):

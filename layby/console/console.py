@@ -31,8 +31,8 @@ class Console:
         options: How it was started.
         connection: Its own connection to NATS.
         requests: The requests over it.
-        client: Acts with it.
-        desk: Hands in with it what people say who have not signed in here.
+        client: Acts over it.
+        desk: Hands in over it what people say who have not signed in here.
         login: Says who a request is from.
         tokens: Says so of a request with the token of a responder; None: none is taken.
         catalogue: Runs and questions, for lists.

@@ -20,7 +20,7 @@ _FOLLOWED: Final = {
     "sec-fetch-mode": "navigate",
     "sec-fetch-dest": "document",
 }
-"""What browsers say of a link from another site that somebody followed in a tab."""
+"""What browsers say about a link from another site that somebody followed in a tab."""
 
 
 def is_from_elsewhere(request: Request) -> bool:
@@ -29,7 +29,7 @@ def is_from_elsewhere(request: Request) -> bool:
     return said and request.method == "GET"
 
 
-def once_more(request: Request) -> Response:
+def reloading_page(request: Request) -> Response:
     """The page that has the browser ask again, as a page of the console."""
     return bare(request, "elsewhere.html", title="Opening the console", again=_again(request))
 
@@ -37,7 +37,7 @@ def once_more(request: Request) -> Response:
 def _again(request: Request) -> str:
     """The address that was asked for, relative to itself, so that no other site can be meant.
 
-    A page that has a fragment in its address does not reload by a refresh that names none.
+    A page with a fragment in its address does not reload by a refresh without one.
     """
     last = request.scope["raw_path"].decode("latin-1").rpartition("/")[2]
     query = request.scope["query_string"].decode("latin-1")

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .console import Console
-from .elsewhere import is_from_elsewhere, once_more
+from .elsewhere import is_from_elsewhere, reloading_page
 from .hosts import Hosts
 from .options import LINKS
 from .posted import FORM, Posted, again, body, fields
@@ -104,7 +104,7 @@ class Guard:
         host = request.headers.get("host", "")
         if not self._hosts.knows(host):
             raise HTTPException(
-                403, "The console does not know itself by that name: see --allow-host."
+                403, "The console does not know that name as its own: see --allow-host."
             )
         if request.method in _SAFE:
             return
@@ -130,7 +130,9 @@ class Guard:
         session = await login.session(request)
         request.state.session = session
         if session is None and not self._is_public(request.scope["path"]):
-            return once_more(request) if is_from_elsewhere(request) else login.stranger(request)
+            return (
+                reloading_page(request) if is_from_elsewhere(request) else login.stranger(request)
+            )
         return None
 
     def _is_public(self, path: str) -> bool:

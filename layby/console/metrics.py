@@ -10,8 +10,8 @@ from ..bus.requests import Requests
 from ..metrics.reading import StreamReader
 from ..metrics.streams import Streams
 from ..views.workers import Workers
+from .cached_reading import CachedReading
 from .catalogue.catalogue import Catalogue
-from .kept import Kept
 
 MEDIA: Final = "text/plain"
 _SECONDS: Final = 2.0
@@ -23,7 +23,7 @@ class ConsoleMetrics:
 
     def __init__(self, requests: Requests, catalogue: Catalogue, workers: Workers) -> None:
         streams = Streams(StreamReader(requests, catalogue, workers))
-        self._reading = Kept(streams.refresh, _SECONDS)
+        self._reading = CachedReading(streams.refresh, _SECONDS)
         self._registry = CollectorRegistry()
         self._registry.register(streams)
 

@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 LINKS = "/answer/"
 """Below this path are the pages that links in mails open, without a login."""
 Auth = Literal["token", "nats", "proxy"]
-"""Who may use it: `token`: whoever has the printed address. `nats`: people sign in with their own
+"""Who may use it: `token`: anyone with the printed address. `nats`: people sign in with their own
 NATS login. `proxy`: a proxy in front says who it is."""
 
 
@@ -23,7 +23,7 @@ class ProxyOptions:
     """What the login by a proxy needs.
 
     Attributes:
-        header: The header that holds the name of who asks.
+        header: The header that holds the name of the person who asks.
         trusted: The networks from which it counts, `10.0.0.0/8` for instance.
         operators: Who may do everything.
         responders: Who sees the inbox alone, and for which roles: `("carl", ("developer",))`.
@@ -36,7 +36,7 @@ class ProxyOptions:
     responders: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def roles_of(self, name: str) -> frozenset[str] | None:
-        """The roles of a responder; None: they are none."""
+        """The roles of a responder; None: they are not one."""
         found = [roles for who, roles in self.responders if who == name]
         return frozenset[str]().union(*found) if found else None
 

@@ -41,8 +41,8 @@ class PortTaken(LaybyError):
     """Another program listens on the console's port."""
 
 
-class OpenDoor(LaybyError):
-    """Others could reach the console, and the printed key is no login for a network."""
+class ExposedConsole(LaybyError):
+    """Others could reach the console, and the printed key is not safe on a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +81,11 @@ async def serving(
 
     Raises:
         InvalidSettings: the file of tokens cannot be read.
-        OpenDoor: other machines reach the address, and no login is demanded.
+        ExposedConsole: other machines reach the address, and no login is demanded.
         PortTaken: another program listens there.
-        ServerUnavailable: no server of NATS answers.
+        ServerUnavailable: no NATS server answers.
     """
-    _check_door(options)
+    _check_exposure(options)
     with _listening(options) as sock:
         port = int(sock.getsockname()[1])
         options = replace(options, port=port)
@@ -186,11 +186,11 @@ def _entry(url: str, entrance: Entrance) -> str:
     return f"{url}/"
 
 
-def _check_door(options: ConsoleOptions) -> None:
+def _check_exposure(options: ConsoleOptions) -> None:
     if (options.auth == "proxy") is not (options.proxy is not None):
-        raise OpenDoor("a login by proxy needs the header's name and the proxy's addresses")
+        raise ExposedConsole("a login by proxy needs the header's name and the proxy's addresses")
     if options.auth == "token" and not is_loopback(options.host):
-        raise OpenDoor(
+        raise ExposedConsole(
             f"other machines reach {options.host}, and the key in the printed address would cross "
             "the network in the clear: leave --host out, and reach it from elsewhere with "
             f"`ssh -L {options.port or PORT}:127.0.0.1:{options.port or PORT} HOST`, "

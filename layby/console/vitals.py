@@ -15,7 +15,7 @@ from ..runtime.times import iso
 from ..views.apps import BUCKET, AppRow
 from ..views.rows import DeadRow, Finding
 from ..views.workers import Workers
-from .kept import Kept
+from .cached_reading import CachedReading
 
 _SECONDS: Final = 5.0
 """How long a reading is kept."""
@@ -60,8 +60,8 @@ class Vitals:
         self._declared_of: StreamRow | None = None
         self.apps: list[AppRow] = []
         """What apps declare, as of the last reading of `traffic`."""
-        self.examination = Kept(self._examine, _SECONDS)
-        self.traffic = Kept(self._traffic, _SECONDS)
+        self.examination = CachedReading(self._examine, _SECONDS)
+        self.traffic = CachedReading(self._traffic, _SECONDS)
         self.trouble = ""
         """Why the last reading failed; empty if it did not."""
 

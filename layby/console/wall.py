@@ -1,4 +1,4 @@
-"""What a session must be allowed to do before a page is even asked; the API has its own table."""
+"""What a session must be allowed to do before a page is called; the API has its own table."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Right = Literal["session", "view", "answer", "operate"]
 _SAFE: Final = frozenset({"GET", "HEAD"})
 
 
-def walled(
+def for_rights(
     routes: Iterable[Route], *, see: Right = "view", change: Right = "operate"
 ) -> list[Route]:
-    """These routes for those only who may use them.
+    """These routes, for sessions with these rights only.
 
     Args:
         routes: The routes of a page.
         see: What reading it takes.
         change: What posting to it takes.
     """
-    return [_behind(route, see, change) for route in routes]
+    return [_guarded(route, see, change) for route in routes]
 
 
-def _behind(route: Route, see: Right, change: Right) -> Route:
+def _guarded(route: Route, see: Right, change: Right) -> Route:
     inner = route.app
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +47,7 @@ def _behind(route: Route, see: Right, change: Right) -> Route:
 
 
 def _app_for(request: Request, app: ASGIApp, right: Right) -> ASGIApp:
-    """The page, or where those belong who may not see it.
+    """The page, or a redirect for a session that may not see it.
 
     Raises:
         HTTPException: they may not use it (403).

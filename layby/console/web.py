@@ -15,7 +15,7 @@ from .console import Console
 from .guard import Guard
 from .pages import answer, health, inbox, rail, run, runs, send, sign_in
 from .problems import http_problem
-from .wall import walled
+from .wall import for_rights
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -39,12 +39,12 @@ def _entrance(console: Console) -> list[BaseRoute]:
 
 def _routes() -> list[BaseRoute]:
     return [
-        *walled(runs.routes),
-        *walled(run.routes),
-        *walled(inbox.routes, see="session", change="answer"),
-        *walled(send.routes),
-        *walled(health.routes),
-        *walled(rail.routes, see="session"),
+        *for_rights(runs.routes),
+        *for_rights(run.routes),
+        *for_rights(inbox.routes, see="session", change="answer"),
+        *for_rights(send.routes),
+        *for_rights(health.routes),
+        *for_rights(rail.routes, see="session"),
         *api.routes,
         Mount("/static", StaticFiles(directory=_STATIC)),
     ]

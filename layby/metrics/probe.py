@@ -28,14 +28,14 @@ class Probe:
         """Seconds since the event loop has run."""
         return time.monotonic() - self._ticked
 
-    def illness(self) -> str:
+    def why_dead(self) -> str:
         """Why the process should be restarted; empty: it is alive."""
         silent = self.silent_for
         return f"the event loop has not run for {silent:.0f} s" if silent > STUCK else ""
 
-    def obstacles(self) -> list[str]:
-        """Why it cannot do its work now; empty: it is ready."""
-        found = [self.illness(), *(check() for check in self.checks)]
+    def why_not_ready(self) -> list[str]:
+        """The reasons why it cannot do its work now; empty: it is ready."""
+        found = [self.why_dead(), *(check() for check in self.checks)]
         return [each for each in found if each]
 
     async def keep(self, on_lag: Callable[[float], None]) -> None:

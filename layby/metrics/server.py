@@ -112,9 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/metrics":
             self._metrics()
         elif path == "/healthz":
-            self._probe([self.server.probe.illness()])
+            self._probe([self.server.probe.why_dead()])
         elif path == "/readyz":
-            self._probe(self.server.probe.obstacles())
+            self._probe(self.server.probe.why_not_ready())
         else:
             self._say(404, "There are /metrics, /healthz and /readyz.")
 
@@ -126,8 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         encode, kind = choose_encoder(self.headers.get("Accept", ""))
         self._send(200, kind, encode(self.server.registry))
 
-    def _probe(self, obstacles: list[str]) -> None:
-        found = [each for each in obstacles if each]
+    def _probe(self, why_not_ready: list[str]) -> None:
+        found = [each for each in why_not_ready if each]
         self._say(503 if found else 200, "\n".join(found) or "ok")
 
     def _say(self, code: int, text: str) -> None:

@@ -22,7 +22,7 @@ _EVERY: Final = 15.0
 """Seconds between two readings that nobody asks for: a probe wants to know."""
 _WITHIN: Final = 20.0
 _OLD: Final = 30.0
-"""Seconds after which a reading says nothing any more: old numbers would look like a calm."""
+"""Seconds after which a reading no longer counts: old numbers would look as if all were calm."""
 
 
 class Streams(Collector):

@@ -1,4 +1,4 @@
-"""Finds answers that are recorded and have had no effect: what no person should have to notice."""
+"""Finds answers that are recorded but have had no effect, before a person has to notice."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _MOST: Final = 1_000
 async def unresumed(requests: Requests, mailboxes: Iterable[MailboxRow], *, idle: bool) -> int:
     """How many answers that were recorded ten seconds ago or earlier have had no effect.
 
-    They are mail that no worker has taken. If no worker runs (`idle`), mail counts too that one had
-    taken and not finished. What is encrypted with a key that is not here is left out.
+    They are mail that no worker has taken. If no worker runs (`idle`), mail that one had taken and
+    not finished counts too. What is encrypted with a key that is not here is left out.
 
     Raises BusError.
     """

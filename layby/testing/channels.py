@@ -23,7 +23,7 @@ class MemoryChannel:
     Attributes:
         name: Its name.
         calls: Every call that has succeeded, in order.
-        fails: Is raised by each call; None: calls succeed.
+        fails: The error that each call raises; None: calls succeed.
         lacks: What `missing` says.
     """
 
@@ -120,7 +120,7 @@ def example_card(**fields: Any) -> Card:
 
 
 async def check_channel(channel: Channel, *, within: float = 10.0) -> None:
-    """Hold a channel to the rules of docs/channels.md, against whatever it sends to.
+    """Hold a channel to the rules of docs/channels.md, with the real service that it sends to.
 
     It is sent some cards, several times, with hostile texts in every field, and each is updated and
     closed, several times and in the wrong order.
@@ -131,7 +131,7 @@ async def check_channel(channel: Channel, *, within: float = 10.0) -> None:
 
     Raises:
         AssertionError: it breaks a rule; the message says which.
-        InvalidSetup: it is no channel, or its name cannot be one.
+        InvalidSetup: it is not a channel, or its name is not valid.
     """
     checked_channels([channel], "this check")
     _demand(not channel.missing(), f"missing() says: {channel.missing()}")

@@ -6,7 +6,7 @@ import warnings
 
 
 class RunsAgain(UserWarning):
-    """A tool that waits has done something twice, for it is entered from its start again."""
+    """A tool that waits did something twice, because it is entered again from its start."""
 
 
 def warn_of(repeated: set[str]) -> None:

@@ -149,7 +149,7 @@ class _Pass:
 
 
 class ReplayRecorder(ReplayProgress):
-    """The record of a run that is not added to: the body is left where it ends."""
+    """The record of a run, to which nothing is added: the body is left where the record ends."""
 
     begins = False
     redelivered = False
@@ -162,7 +162,7 @@ class ReplayRecorder(ReplayProgress):
         """The key that it came to last."""
 
     def owns(self, owner: int) -> bool:
-        """The log is replayed as a whole, whoever handled which mail."""
+        """The log is replayed as a whole, whichever worker handled its mail."""
         del owner
         return True
 

@@ -78,10 +78,10 @@ class TestRuntime:
         self._doomed: DoomedWorker | None = None
         """The worker that is to be killed in the block `crashing`."""
 
-    # -- what happens outside ------------------------------------------------------------------
+    # -- events from outside -------------------------------------------------------------------
 
     async def send(self, subject: str, data: Any, *, event_id: str | None = None) -> str:
-        """Send an event; the id of the run that it starts.
+        """Send an event; return the id of the run that it starts.
 
         Of several workflows on the subject, the run of the first; "" when it starts none.
         """
@@ -112,7 +112,7 @@ class TestRuntime:
     async def answer(
         self, run: str | None, text: str, *, signer: Signer | None = None, **options: Any
     ) -> Receipt:
-        """Answer the oldest open question of a run, once there is one; the receipt.
+        """Answer the oldest open question of a run, once there is one; return the receipt.
 
         `options` are those of `Client.answer`: `by`, `role`, `question_id`. With a `signer` the
         answer is signed as `by`, for a role that declares this key. A worker that is killed
@@ -139,7 +139,7 @@ class TestRuntime:
         return await asking
 
     async def advance(self, run: str | None = None, *, kind: Kind | None = None) -> Fired:
-        """Let the next deadline, sleep, back-off or timeout of a run come now; what it was.
+        """Let the next deadline, sleep, back-off or timeout of a run come now; return what it was.
 
         The wake-up is delivered early, and the runtime does with it what it does with any. Clocks
         are not touched: `step.now()` returns the real time. Which would come first is the clock's
@@ -149,7 +149,7 @@ class TestRuntime:
         Args:
             run: Which run.
             kind: Only this: `question`, `sleep`, `step` (a back-off), `event` or `timeout`. With
-                `timeout` the run need not wait: it is ended in the midst of its work.
+                `timeout` the run need not wait: it is ended in the middle of its work.
 
         Raises:
             RunFailed: the run waits for nothing of the kind, or ends.
@@ -175,7 +175,7 @@ class TestRuntime:
         await self._wait(wanted, gone, f"{fired.name!r} to be over", may_end=True)
         return fired
 
-    # -- what came of it -----------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------
 
     async def result(self, run: str | None = None) -> Any:
         """What the workflow returned, as JSON, once the run is over.

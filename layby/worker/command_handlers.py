@@ -171,7 +171,7 @@ class _Erasing:
         self._erasure = Erasure(requests)
 
     async def erase(self, task: CommandTask) -> dict[str, Any]:
-        """Erase what is of this worker's app. Raises InvalidSetup, InvalidTicket, WrongWorker."""
+        """Erase something of this worker's app. Raises InvalidSetup, InvalidTicket, WrongWorker."""
         wanted = task.stored.command
         self._check_ours(task)
         if wanted.person:

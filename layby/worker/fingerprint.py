@@ -19,7 +19,7 @@ from .model_keys import models_of
 
 
 def fingerprint(app: App) -> str:
-    """A digest of the release; a new one if a blocked run may fit now."""
+    """A digest of the release; it changes if a blocked run may fit now."""
     digest = hashlib.blake2b(digest_size=6)
     for part in sorted(set(_parts(app))):
         digest.update(part.encode("utf-8", "surrogatepass") + b"\x1f")

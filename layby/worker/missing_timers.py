@@ -43,7 +43,7 @@ class MissingTimers:
     async def arm(self, due: Due, delivery: Delivery) -> None:
         """Arm the timers of a run, and enter its workflow as the redelivery of its event does.
 
-        The event may be gone, or too old to be delivered anew; other mail of the run is in its log.
+        The event may be gone, or too old to be redelivered; other mail of the run is in its log.
         """
         live = await self._host.open(due.run)
         await live.catch_up()

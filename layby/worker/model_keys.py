@@ -16,7 +16,7 @@ log = structlog.get_logger("layby.worker")
 
 
 def models_of(app: App) -> Iterator[Model]:
-    """Every model that the app declares, also those inside others; some twice."""
+    """Every model that the app declares, including those inside others; some twice."""
     named = [agent.model for agent in app.agents.values()]
     for network in app.networks.values():
         named.append(network.default_model)

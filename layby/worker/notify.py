@@ -54,7 +54,7 @@ async def run_notify(
         monitor: Measures it; None: nothing does.
 
     Raises:
-        InvalidSetup: the app has no channels, or none on which people answer if it shall listen.
+        InvalidSetup: the app has no channels, or none on which people answer if it is to listen.
         ServerUnavailable: no server answers.
         WorkerLost: the connection was closed for good, or a part kept dying.
     """

@@ -145,7 +145,7 @@ def test_the_demo_prints_the_consoles_address_first_and_ends_as_before(desk: Des
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--auth", "nats"], "lets in whoever comes"),
+        (["--auth", "nats"], "lets anybody in"),
         (["--host", "0.0.0.0"], "--auth nats"),  # noqa: S104
         (["--auth", "proxy"], "--trusted-proxy"),
         (["--auth", "proxy", "--proxy-header", "X-User"], "--trusted-proxy"),

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from layby import App
-from layby.console.server import OpenDoor, Serving
+from layby.console.server import ExposedConsole, Serving
 from tests.fix_browser import console_on
 
 pytestmark = pytest.mark.nats
@@ -200,6 +200,6 @@ async def test_it_is_served_below_a_path_whether_or_not_the_proxy_strips_it(
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "console.example"])  # noqa: S104
 async def test_it_does_not_start_where_others_reach_it(layby_running: Any, host: str) -> None:
     async with layby_running(App("desk"), workers=0) as rt:
-        with pytest.raises(OpenDoor, match="ssh -L"):
+        with pytest.raises(ExposedConsole, match="ssh -L"):
             async with console_on(rt.settings, host=host):
                 raise AssertionError("it serves")

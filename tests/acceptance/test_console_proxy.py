@@ -10,7 +10,7 @@ import pytest
 
 from layby import App, Step
 from layby.console.options import ProxyOptions
-from layby.console.server import OpenDoor
+from layby.console.server import ExposedConsole
 from tests.acceptance.test_console_guard import FORM, Visitor
 from tests.engine import until
 from tests.fix_browser import console_on
@@ -139,10 +139,10 @@ async def test_a_read_only_console_leaves_nobody_a_right_to_change(running: Any)
 
 
 async def test_a_network_is_served_only_with_a_login(running: Any) -> None:
-    with pytest.raises(OpenDoor, match="--auth nats"):
+    with pytest.raises(ExposedConsole, match="--auth nats"):
         async with console_on(running.settings, host="0.0.0.0"):  # noqa: S104
             pass
-    with pytest.raises(OpenDoor):
+    with pytest.raises(ExposedConsole):
         async with console_on(running.settings, host="0.0.0.0", auth="proxy"):  # noqa: S104
             pass
     async with console_on(

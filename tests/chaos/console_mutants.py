@@ -25,10 +25,10 @@ def catalogue_reads_hints_alone() -> None:
 
     def make(read_on: Any) -> Any:
         async def from_now_on(self: Any) -> float | None:
-            if self._doubted:
+            if self._missed_removals:
                 with contextlib.suppress(BusError):
                     info = await self._requests.api(f"STREAM.INFO.{self._stream}")
-                    self._last, self._doubted = info["state"]["last_seq"], False
+                    self._last, self._missed_removals = info["state"]["last_seq"], False
             again: float | None = await read_on(self)
             return again
 

@@ -47,7 +47,7 @@ async def test_what_is_written_anew_while_the_removed_is_sought_is_kept(clean_na
         await rows.put("a", b"2")
         await rows.put("b", b"2")
         source._reconnected()  # pyright: ignore[reportPrivateUsage]
-        await source._settle_doubts()  # pyright: ignore[reportPrivateUsage]
+        await source._drop_removed()  # pyright: ignore[reportPrivateUsage]
     assert kept == [{"a", "b", "c"}]
 
 

@@ -339,6 +339,6 @@ async def test_credentials_can_be_pasted(jwt: House) -> None:
 
 
 async def test_a_server_without_logins_is_refused(nats_url: str) -> None:
-    with pytest.raises(NoLogins, match="lets in whoever comes"):
+    with pytest.raises(NoLogins, match="lets anybody in"):
         async with console_on(ConnectionSettings(servers=(nats_url,)), auth="nats"):
             pass

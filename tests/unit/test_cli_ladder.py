@@ -51,7 +51,7 @@ def test_nothing_is_said_of_a_question_without_a_ladder() -> None:
         ({"asked_of": "first_line"}, "escalated from first_line"),
         ({"claim": ShownClaim(by="ada", until=LATER)}, "ada is on it for 30 min"),
         ({"declined": ["ada", "bob"]}, "declined by ada, bob"),
-        ({"stopped_at": EARLIER}, "the clock stands until there is a reply"),
+        ({"stopped_at": EARLIER}, "the clock is stopped until there is a reply"),
         ({"opened": [ShownOpening(by="ada", at=EARLIER)]}, "opened by ada 10 min ago"),
     ],
 )

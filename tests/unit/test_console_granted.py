@@ -7,16 +7,16 @@ import pytest
 from layby.bus.names import Names
 from layby.bus.subjects import overlaps
 from layby.console.login import granted
-from layby.console.login.granted import Told, covers
+from layby.console.login.granted import LoginPermissions, covers
 from layby.console.login.pace import Pace
 
 PLAIN = Names()
 NONE: frozenset[str] = frozenset()
 
 
-def allowed(*allow: str, deny: tuple[str, ...] = ()) -> Told:
+def allowed(*allow: str, deny: tuple[str, ...] = ()) -> LoginPermissions:
     publish = granted._Subjects(allow=list(allow), deny=list(deny))
-    return Told(user="u", permissions=granted._Permissions(publish=publish))
+    return LoginPermissions(user="u", permissions=granted._Permissions(publish=publish))
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_patterns_overlap(one: str, other: str, do: bool) -> None:  # noqa: FBT0
         (allowed("lead.response.*.ada", "dev.response.*"), "", frozenset({"dev"})),
         (allowed("*.response.*.ada"), ".ada", None),
         (allowed(">"), "", None),
-        (Told(user="u"), "", None),
+        (LoginPermissions(user="u"), "", None),
         (allowed(">", deny=("dev.>",)), "", NONE),
         (allowed("dev.response.*.ada", deny=("dev.response.*.*",)), ".ada", NONE),
         (allowed("dev.response.T1.ada"), ".ada", NONE),
     ],
 )
 def test_roles_follow_from_the_subjects_of_answers(
-    said: Told, end: str, roles: frozenset[str] | None
+    said: LoginPermissions, end: str, roles: frozenset[str] | None
 ) -> None:
     assert granted._roles(said, PLAIN, said.patterns, end) == roles
 

@@ -170,11 +170,11 @@ def test_a_fault_in_counting_is_logged_once_and_stops_nothing(
 def test_a_loop_that_does_not_run_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     probe = Probe()
     probe.checks.clear()
-    assert probe.illness() == ""
-    assert probe.obstacles() == []
+    assert probe.why_dead() == ""
+    assert probe.why_not_ready() == []
     monkeypatch.setattr(probes, "STUCK", -1.0)
-    assert probe.illness() == "the event loop has not run for 0 s"
-    assert probe.obstacles() == [probe.illness()]
+    assert probe.why_dead() == "the event loop has not run for 0 s"
+    assert probe.why_not_ready() == [probe.why_dead()]
 
 
 async def test_a_process_that_starts_is_alive_and_not_ready() -> None:

@@ -71,7 +71,7 @@ class Operation:
         path: Its path below `/api/v1`, as Starlette writes it.
         handler: Does it; returns the value of the response, or a response.
         right: What the session must be allowed to do.
-        statuses: Of its responses, beside 200 and those that any operation may give.
+        statuses: Of its responses, besides 200 and those that any operation may give.
         media: The media type of the response.
         within: Seconds after which it is given up.
     """

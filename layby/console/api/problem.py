@@ -85,7 +85,7 @@ class InvalidRequest(LaybyError):
 
 
 class NotJson(LaybyError):
-    """The body is of a type that is not read here."""
+    """The body has a media type that is not read here."""
 
 
 class Late(LaybyError):
@@ -109,7 +109,7 @@ class AnswerLost(NotAccepted):
 
 
 class Kind(NamedTuple):
-    """How a kind of error is told."""
+    """How a kind of error is reported."""
 
     status: int
     name: str
@@ -125,7 +125,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     PermissionDenied: Kind(
         403,
         "permission-denied",
-        "The server of NATS does not allow that",
+        "The NATS server does not allow that",
         "Sign in as somebody who may.",
     ),
     NoSuchRun: Kind(
@@ -154,7 +154,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     AnswerLost: Kind(409, "answer-lost", "Somebody else was first, or the question is over"),
     Conflict: Kind(409, "conflict", "Somebody else wrote first", "Read again, then decide again."),
     Erased: Kind(410, "erased", "Its key was destroyed: nobody can read it any more"),
-    PayloadTooLarge: Kind(413, "too-large", "It is larger than the server of NATS takes"),
+    PayloadTooLarge: Kind(413, "too-large", "It is larger than the NATS server takes"),
     NotJson: Kind(415, "not-json", "The body must be JSON", "Send Content-Type: application/json."),
     InvalidRequest: Kind(422, "invalid-request", "A parameter or the body is wrong"),
     NotAccepted: Kind(422, "answer-invalid", "The question does not accept this answer"),
@@ -174,10 +174,10 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     ValueLost: Kind(500, "value-lost", "A part of it is no longer stored"),
     OldIndex: Kind(503, "old-index", "The list is of an earlier release", "Run `layby migrate`."),
     NoLeader: Kind(
-        503, "no-leader", "The servers of NATS have no leader for that now", "Send it again."
+        503, "no-leader", "The NATS servers have no leader for that now", "Send it again."
     ),
-    StoreFull: Kind(503, "store-full", "The server of NATS takes nothing more", _SERVER),
-    BusError: Kind(503, "unavailable", "The server of NATS did not answer", _SERVER),
+    StoreFull: Kind(503, "store-full", "The NATS server takes nothing more", _SERVER),
+    BusError: Kind(503, "unavailable", "The NATS server did not answer", _SERVER),
     NotReady: Kind(503, "not-ready", "The console cannot do its work now"),
     Late: Kind(503, "late", "It took too long", _SERVER),
 }
@@ -187,12 +187,12 @@ STATUSES: Final = {kind.status for kind in (*KINDS.values(), INTERNAL)}
 
 
 def kind_of(error: BaseException) -> Kind:
-    """How an error is told."""
+    """How an error is reported."""
     return next((KINDS[each] for each in type(error).__mro__ if each in KINDS), INTERNAL)
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an error is; one that nobody expects goes to the log, and not out."""
+    """An error as a problem; the text of an unexpected one goes to the log only."""
     kind = kind_of(error)
     if kind is INTERNAL:
         _log.error("console.request_failed", exc_info=error)
@@ -209,6 +209,6 @@ def problem_of(error: Exception) -> Problem:
 
 
 def problem_response(error: Exception) -> Response:
-    """The response that tells an error."""
+    """The response that reports an error."""
     problem = problem_of(error)
     return Response(msgspec.json.encode(problem), problem.status, media_type=MEDIA)

@@ -115,10 +115,10 @@ async def decline_question(call: Call[QuestionPath, Nothing, Nothing]) -> Receip
 
 
 async def ask_back(call: Call[QuestionPath, Nothing, AskingBack]) -> Receipt:
-    """Ask back: whoever asked the question replies, and it stays open.
+    """Ask back: the asker of the question replies, and it stays open.
 
-    The receipt is that of what was asked, or already that of the reply. Later, the question and the
-    feed have the reply.
+    The receipt is that of the question back, or already that of the reply. Later, the question and
+    the feed have the reply.
     """
     return await _act(call, "ask-back", text=call.body.text)
 
@@ -136,7 +136,7 @@ async def _act(call: Call[QuestionPath, Any, Any], verb: Verb, **said: Any) -> R
 
 
 async def _thread(call: Call[QuestionPath, Any, Any]) -> QuestionThread:
-    """The question in the path. Raises NoSuchQuestion, also for one that they may not see."""
+    """The question in the path. Raises NoSuchQuestion, even for one that they may not see."""
     id_ = call.path.id
     found = await call.console.catalogue.question_soon(id_) if _ID.fullmatch(id_) else None
     if found is None or not may_see(found.question, call.session):

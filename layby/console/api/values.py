@@ -1,4 +1,4 @@
-"""What requests and responses of the API hold, beside the rows that `layby.views.rows` has.
+"""What requests and responses of the API hold, besides the rows in `layby.views.rows`.
 
 The docstrings are the descriptions in the OpenAPI document. Fields may be added, never renamed.
 """
@@ -212,7 +212,7 @@ class Claim(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
 
 class Passing(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """To whom a question is passed on.
+    """The person or role that a question is passed on to.
 
     Attributes:
         to: Who is asked too: `role:lead` or `person:bob`.

@@ -21,9 +21,9 @@ _WIDTHS: Final = (
 
 
 def width_of(begin: int, end: int, bars: int) -> int:
-    """The width of bars, in milliseconds, at most so many of which cover the time.
+    """The width of bars, in milliseconds, with which at most `bars` of them cover the time.
 
-    They begin at multiples of it, so that time alone moves no bar.
+    Bars begin at multiples of it, so that time alone moves none.
     """
     for width in _WIDTHS:
         if covering(begin, end, width) <= bars:
@@ -51,7 +51,7 @@ class AllBars:
         self._counts: Counter[tuple[int, str]] = Counter()
 
     def note(self, started: int, shown: str, count: int) -> None:
-        """Note that there are so many more runs of a shown status that began then."""
+        """Note that `count` more runs with a shown status began at `started`."""
         if self._width:
             self._counts[started // self._width, shown] += count
 

@@ -1,4 +1,4 @@
-"""The catalogue: filled from the streams, followed live, and asked by pages and API."""
+"""The catalogue: filled from the streams, followed live, and queried by pages and API."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _HISTORY: Final = 200_000
 
 
 class Catalogue:
-    """Runs and questions, as quick to filter as they are many."""
+    """Runs and questions, quick to filter however many there are."""
 
     def __init__(
         self, connection: Connection, requests: Requests, store: Store, *, history: bool = True
@@ -142,7 +142,7 @@ class Catalogue:
             self._problem = problem
             self._feed.tell([Change(kind="progress")])
 
-    # -- what is asked ---------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------
 
     @property
     def progress(self) -> Progress:
@@ -165,7 +165,7 @@ class Catalogue:
         return self._feed.listen()
 
     async def runs(self, query: RunQuery) -> RunPage:
-        """A page of runs. Raises InvalidCursor, and ValueError for a time that is none."""
+        """A page of runs. Raises InvalidCursor, and ValueError for an invalid time."""
         return await self._store.do(lambda: self._store.runs.page(query))
 
     async def counts(self, query: RunQuery | None = None) -> dict[str, int]:
@@ -215,7 +215,7 @@ class Catalogue:
         return await self._store.do(self._store.questions.open_by_role)
 
     async def oldest_question(self) -> str | None:
-        """When the question was asked that has been open longest; None: none is open."""
+        """When the question that has been open longest was asked; None: none is open."""
         return await self._store.do(self._store.questions.oldest)
 
     async def open_questions(self) -> tuple[Counter[frozenset[str]], QuestionRow | None]:
@@ -253,7 +253,7 @@ class Catalogue:
 
     async def _as_it_ended(self, thread: QuestionThread | None) -> QuestionThread | None:
         """A question with what its log says of its end."""
-        return thread if thread is None else await self._ends.whole(thread)
+        return thread if thread is None else await self._ends.with_end(thread)
 
     async def history(self, query: QuestionQuery | None = None) -> HistoryPage:
         """Closed questions, the one that was asked last first; if wanted, open ones before them.
@@ -263,7 +263,7 @@ class Catalogue:
         """
         wanted = query or QuestionQuery()
         page = await self._store.do(lambda: self._store.questions.page(wanted))
-        return HistoryPage(items=await self._ends.said(page.items), next=page.next)
+        return HistoryPage(items=await self._ends.with_ends(page.items), next=page.next)
 
     async def count_questions(self, query: QuestionQuery) -> int:
         """How many questions fit, whatever the page."""
@@ -273,7 +273,7 @@ class Catalogue:
         """Who has answered."""
         return await self._store.do(self._store.questions.people)
 
-    # -- what the streams say --------------------------------------------------------------------
+    # -- updates from the streams ----------------------------------------------------------------
 
     async def _take_runs(self, messages: list[Message]) -> None:
         rows: dict[str, tuple[int, RunRow]] = {}

@@ -1,4 +1,4 @@
-"""Tells when claims expire: nothing is stored then, and pages must show it all the same."""
+"""Tells when claims expire: nothing is stored then, but pages must show it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ClaimClock:
             self._wait(question, datetime.fromisoformat(row.claim.until).timestamp())
 
     def stop(self) -> None:
-        """Wait for no claim any more."""
+        """Stop waiting for claims."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -1,4 +1,4 @@
-"""What only the logs say of closed questions: how they ended, and what people asked back."""
+"""What only the logs say about closed questions: how they ended, and what people asked back."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _AT_ONCE: Final = 8
 """Logs that are read at a time."""
 _CLOSED: Final = "closed"
 _SHOWN: Final = {"answered": "answered", "expired": "expired", NO_QUORUM: NO_QUORUM}
-"""How the log says it ended, and how the catalogue does. Of all others, the run needs no answer."""
+"""How a question ended: in the log, and in the catalogue. Otherwise the run needs no answer."""
 _ASKS_LOG: Final = frozenset({"expired", _CLOSED})
 
 
 class _End(NamedTuple):
-    """What the log says of a closed question."""
+    """What the log says about a closed question."""
 
     status: str
     asked_back: tuple[ShownAskBack, ...] = ()
@@ -43,10 +43,10 @@ class Ends:
         self._known: Bounded[str, _End] = Bounded(_REMEMBERED)
         self._room = asyncio.Semaphore(_AT_ONCE)
 
-    async def said(self, threads: Sequence[QuestionThread]) -> list[QuestionThread]:
-        """The same questions, those without an accepted answer as their logs say they ended.
+    async def with_ends(self, threads: Sequence[QuestionThread]) -> list[QuestionThread]:
+        """The same questions; those without an accepted answer with the end that their log says.
 
-        Where a log cannot be read just now, or not at all, they stay as they are.
+        If a log cannot be read, now or ever, they stay as they are.
         """
         missing = dict.fromkeys(
             each.question.run
@@ -54,10 +54,10 @@ class Ends:
             if each.status in _ASKS_LOG and each.question.id not in self._known
         )
         await asyncio.gather(*map(self._look, missing))
-        return [self._of(each) for each in threads]
+        return [self._with_status(each) for each in threads]
 
-    async def whole(self, thread: QuestionThread) -> QuestionThread:
-        """A question, if it is closed, as its log says it ended and what people asked back."""
+    async def with_end(self, thread: QuestionThread) -> QuestionThread:
+        """A question; a closed one with its end and what people asked back, from its log."""
         if thread.status == OPEN:
             return thread
         if thread.question.id not in self._known:
@@ -66,10 +66,10 @@ class Ends:
         if end is None:
             return thread
         row = msgspec.structs.replace(thread.question, asked_back=list(end.asked_back))
-        return self._of(msgspec.structs.replace(thread, question=row))
+        return self._with_status(msgspec.structs.replace(thread, question=row))
 
     def forget(self) -> None:
-        """Forget all of it: the streams may be others."""
+        """Forget all of it: the streams may be new ones."""
         self._known.clear()
 
     async def _look(self, run: str) -> None:
@@ -96,7 +96,7 @@ class Ends:
                 fold(state, message.n, envelope)
         return state
 
-    def _of(self, thread: QuestionThread) -> QuestionThread:
+    def _with_status(self, thread: QuestionThread) -> QuestionThread:
         end = self._known.get(thread.question.id)
         if end is None or thread.status not in _ASKS_LOG or end.status == thread.status:
             return thread

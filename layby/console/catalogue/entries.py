@@ -132,11 +132,11 @@ class HistoryPage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Change(msgspec.Struct, kw_only=True, frozen=True):
-    """Something in the catalogue that is not as it was.
+    """A change of something in the catalogue.
 
     Attributes:
         kind: `run`: a run's row. `question`: a question was opened or closed. `receipt`: an answer
-            got its receipt. `progress`: the catalogue is complete, or begins anew.
+            got its receipt. `progress`: the catalogue is complete, or starts over.
         id: The run's or question's id; empty for `progress`.
         seq: Counts the changes of this catalogue.
     """

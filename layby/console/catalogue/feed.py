@@ -1,4 +1,4 @@
-"""Tells everybody who listens what has changed, in batches."""
+"""Tells all listeners what has changed, in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions and receipts as the streams have them. What cannot be read is passed over."""
+"""Questions and receipts as the streams have them. What cannot be read is skipped."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _receipt = msgspec.json.Decoder(Receipt).decode
 
 
 _UNREADABLE: Final = (PermissionDenied, StreamMissing, ValueLost, MissingPackage)
-"""Errors that stay when the key of a question is looked for again. `row_in` knows the others."""
+"""Errors that looking for a question's key again does not cure. `row_in` handles the others."""
 
 
 async def open_row(requests: Requests, key: str, data: bytes) -> QuestionRow | None:
     """The open question under a key of its bucket; None: it is closed, or no question.
 
-    One whose key cannot be had is open all the same, and says that it is encrypted.
+    One without a key here is open too, and says that it is encrypted.
 
     Raises:
-        BusError: its key cannot be had just now; try again.
+        BusError: its key cannot be read just now; try again.
     """
     try:
         row = await row_in(data, requests)
@@ -55,7 +55,7 @@ async def read(requests: Requests, message: Message) -> QuestionRow | Receipt | 
         if noun == "receipt":
             receipt = _receipt(message.data)
             check_times(receipt.at)
-            is_answers = receipt.act is msgspec.UNSET  # and not of a claim, for instance
+            is_answers = receipt.act is msgspec.UNSET  # not that of a claim, for instance
             return receipt if is_answers and encode(receipt.ticket) == token else None
         row = _question(message.data)
         check_times(row.asked_at, row.deadline)

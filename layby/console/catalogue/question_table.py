@@ -68,7 +68,7 @@ class QuestionTable:
         self._db.executemany("DELETE FROM open WHERE id = ?", [(each,) for each in ids])
 
     def keep_open(self, ids: set[str]) -> list[str]:
-        """Remove all but these; those that are removed."""
+        """Remove all but these; return the removed ones."""
         found = self._db.execute("SELECT id FROM open").fetchall()
         gone = [each for (each,) in found if each not in ids]
         self.close(gone)
@@ -116,7 +116,7 @@ class QuestionTable:
         }
 
     def oldest(self) -> str | None:
-        """When the question was asked that has been open longest; None: none is open."""
+        """When the question that has been open longest was asked; None: none is open."""
         found: str | None = self._db.execute("SELECT min(asked) FROM open").fetchone()[0]
         return found
 
@@ -155,7 +155,7 @@ class QuestionTable:
         )
 
     def forget(self, runs: Iterable[str]) -> None:
-        """Forget what runs asked that were removed, and the receipts of the answers."""
+        """Forget what removed runs asked, and the receipts of the answers."""
         ids = [(run,) for run in runs]
         of_run = "SELECT id FROM asked WHERE run = ?"
         self._db.executemany(f"DELETE FROM receipts WHERE question IN ({of_run})", ids)  # noqa: S608

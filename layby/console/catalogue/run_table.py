@@ -96,7 +96,7 @@ class RunTable:
         self._db.executemany("DELETE FROM runs WHERE id = ?", [(each,) for each in ids])
 
     def keep_only(self, ids: set[str]) -> list[str]:
-        """Remove all but these; those that are removed."""
+        """Remove all but these; return the removed ones."""
         found = self._db.execute("SELECT id FROM runs")
         gone = [each for (each,) in found if each not in ids]
         for at in range(0, len(gone), _AT_ONCE):
@@ -129,7 +129,7 @@ class RunTable:
         self._bars.note(run.started, run.shown, count)
 
     def _counted(self, ids: list[str]) -> dict[str, _Counted]:
-        """What runs count as that are here."""
+        """What the runs that exist here count as."""
         marks = ",".join("?" * len(ids))
         found = self._db.execute(
             f"SELECT id, workflow, shown, started FROM runs WHERE id IN ({marks})",  # noqa: S608
@@ -211,7 +211,7 @@ class RunTable:
         return {key: count for key, count in self._counts.items() if count}
 
     def overview(self, query: RunQuery, bars: int) -> Overview:
-        """How many runs of the query there are, and when they were; in at most so many bars."""
+        """How many runs of the query there are, and when they were, in at most `bars` bars."""
         begin, end = self._span(query)
         width = width_of(begin, end, bars)
         first, number = begin // width, covering(begin, end, width)

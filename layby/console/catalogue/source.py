@@ -1,7 +1,7 @@
 """Follows one stream by its sequence: what is stored already, then what is stored from now on.
 
 A core subscription to the stream's subjects is only a hint that there is more to read. What counts
-is read from the stream, so nothing is missed or read twice, also after an outage.
+is read from the stream, so nothing is missed or read twice, even after an outage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger("layby.console")
 
 _PAGE: Final = 512
 _BYTES: Final = 1024 * 1024
-"""What is written together, at most: of messages, and of their bytes, before the last of them."""
+"""Limits of what is written together: messages, and their bytes without the last of them."""
 _SETTLE: Final = (0.0, 0.02, 0.05, 0.1, 0.5)
 """Seconds between the reads after a hint: a message may be announced before it can be read."""
 _TOGETHER: Final = 0.005
@@ -79,8 +79,8 @@ class Source:
         self._restart = restart
         self._newest = newest
         self._keep_only = keep_only
-        self._doubted = False
-        """Whether something may have been removed that nothing here tells of any more."""
+        self._missed_removals = False
+        """Whether something may have been removed unnoticed, during an outage."""
         self._woken = asyncio.Event()
         self._born: str | None = None
         self._last = 0
@@ -130,11 +130,11 @@ class Source:
     def _reconnected(self) -> None:
         """Hints may have been missed, and the stream may be another one."""
         self.live.clear()
-        self._doubted = True
+        self._missed_removals = True
         self._woken.set()
 
     async def _read_on(self) -> float | None:
-        """Read all that there is; seconds after which to look again though nothing hints at it."""
+        """Read all there is; return the seconds after which to look again even without a hint."""
         try:
             await self._check_identity()
             for pause in _SETTLE:
@@ -144,7 +144,7 @@ class Source:
                 await self._read()
             else:  # a hint that led to nothing may come from another stream of that name
                 await self._check_identity(again=True)
-            await self._settle_doubts()
+            await self._drop_removed()
         except BusError as error:
             self.live.clear()
             self._woken.clear()
@@ -159,7 +159,7 @@ class Source:
         return None
 
     async def _check_identity(self, *, again: bool = False) -> None:
-        """Begin anew if somebody has created the stream anew. Raises BusError."""
+        """Start over if somebody has created the stream anew. Raises BusError."""
         if self.live.is_set() and self._born is not None and not again:
             return
         info = await self._requests.api(f"STREAM.INFO.{self._stream}")
@@ -176,18 +176,18 @@ class Source:
                 self._woken.set()
         self.total = self.done + min(state["messages"], max(0, state["last_seq"] - self._last))
 
-    async def _settle_doubts(self) -> None:
+    async def _drop_removed(self) -> None:
         """After an outage: forget what was removed meanwhile. Raises BusError."""
-        if not self._doubted or self._keep_only is None:
+        if not self._missed_removals or self._keep_only is None:
             return
         kept: set[str] = set()
         messages = every(self._requests, self._stream, ">", _PAGE)
         async with contextlib.aclosing(messages):
-            async for message in messages:  # to the end: a key that is written anew moves there
+            async for message in messages:  # to the end: a key that is written again moves there
                 if message.data:
                     kept.add(message.headers["Nats-Subject"].rpartition(".")[2])
         await self._keep_only(kept)
-        self._doubted = False
+        self._missed_removals = False
 
     async def _read(self) -> None:
         """Read to the end; a page is written while the next one is on its way."""

@@ -1,4 +1,4 @@
-"""From a schema and what was typed to fields."""
+"""Turns a schema, and what was typed, into fields."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Field:
         choices: Its possible values.
         fields: Those inside it: parts of a group, rows of a list, variants of a union.
         attributes: Further attributes of its control.
-        hidden: What its form posts beside it.
+        hidden: What its form posts along with it.
     """
 
     path: str

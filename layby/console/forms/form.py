@@ -122,7 +122,7 @@ def _misfit(text: str, schema: dict[str, Any]) -> str:
 
 
 def _means(text: str, schema: dict[str, Any]) -> bool:
-    """Whether a worker reads a text as just this text, and as no number or truth."""
+    """Whether a worker reads a text as just this text, not as a number or boolean."""
     try:
         return not _misfit(text, schema) and same(_first(text), text)
     except (ValueError, RecursionError):

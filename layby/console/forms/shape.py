@@ -118,7 +118,7 @@ class Shapes:
     def _resolved(
         self, part: Any, within: tuple[str, ...]
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """A part with its references followed, and what it says beside them."""
+        """A part with its references followed, and what it says besides them."""
         schema = as_object(part)
         for _ in range(_HOPS):
             reference = schema.get("$ref")

@@ -1,9 +1,9 @@
 """What people have typed into a form: the posted pairs, by name.
 
-The name of a field is its path, `f/customer/name`. A name with `!` holds what a field needs beside
+The name of a field is its path, `f/customer/name`. A name with `!` holds what a field needs besides
 its text: `!none`: what it means when it is empty, `!on`: whether an optional part is there, `!row`:
 the rows of a list, `!is`: the chosen variant, `!as`: that it is written as JSON, `!more`: what a
-value has beside what the form shows.
+value has besides what the form shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For which of the roles that a question asks a person answers here."""
+"""Which of a question's roles a person answers for here."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ def cookie_name(port: int) -> str:
     return f"layby_{port}"
 
 
-def give(response: Response, request: Request, *, name: str, key: str, path: str) -> None:
+def set_cookie(response: Response, request: Request, *, name: str, key: str, path: str) -> None:
     """Have the browser send `key` with each request to the console, and show it to no script."""
     response.set_cookie(
         name, key, path=path, httponly=True, samesite="strict", secure=_is_encrypted(request)
     )
 
 
-def take(response: Response, *, name: str, path: str) -> None:
+def delete_cookie(response: Response, *, name: str, path: str) -> None:
     """Have the browser forget it."""
     response.delete_cookie(name, path=path, httponly=True, samesite="strict")
 
@@ -26,6 +26,6 @@ def take(response: Response, *, name: str, path: str) -> None:
 def _is_encrypted(request: Request) -> bool:
     """Whether the browser speaks TLS, to us or to the proxy in front of us.
 
-    Anyone can say so; but whoever does only keeps their own browser from sending the cookie.
+    Anyone can claim so; but that only keeps their own browser from sending the cookie.
     """
     return "https" in {request.url.scheme, request.headers.get("x-forwarded-proto")}

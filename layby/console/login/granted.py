@@ -1,4 +1,4 @@
-"""What the server of NATS allows somebody: what it says about them, and what they can read."""
+"""What the NATS server allows somebody: what it says about them, and what they can read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WITHIN: Final = 3.0
 _ANY: Final = frozenset({"*", ">"})
 
 
-class NotTold(LaybyError):
+class PermissionsUnknown(LaybyError):
     """The server does not say what a login may do."""
 
 
@@ -34,7 +34,7 @@ class _Permissions(msgspec.Struct, frozen=True):
     publish: _Subjects | None = None
 
 
-class Told(msgspec.Struct, frozen=True):
+class LoginPermissions(msgspec.Struct, frozen=True):
     """What the server says about a login."""
 
     user: str = ""
@@ -59,54 +59,54 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class _Reply(msgspec.Struct, frozen=True):
-    data: Told = Told()
+    data: LoginPermissions = LoginPermissions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """Who somebody is by the word of the server, and what they may do."""
+    """Who somebody is according to the server, and what they may do."""
 
     name: str
     rights: Rights
     responder: str | None = None
 
 
-async def told(bus: Bus) -> Told:
+async def permissions_of(bus: Bus) -> LoginPermissions:
     """What the server says about the login of a connection.
 
     Raises:
-        NotTold: it says nothing.
+        PermissionsUnknown: it says nothing.
     """
     try:
         reply = await bus.requests.request(_WHO, timeout=_WITHIN)
         return msgspec.json.decode(reply.data, type=_Reply).data
     except (BusError, msgspec.MsgspecError):
-        raise NotTold(
+        raise PermissionsUnknown(
             "NATS accepts this login, but does not tell it what it may do: let it publish on "
             f"{_WHO}, and receive on its inbox"
         ) from None
 
 
-async def granted(bus: Bus, said: Told, name: str) -> Granted:
+async def granted(bus: Bus, login: LoginPermissions, name: str) -> Granted:
     """What somebody may do.
 
     Args:
         bus: Their connection.
-        said: What the server says about it.
+        login: What the server says about its login.
         name: Who they are, if their permissions name nobody.
     """
     names = bus.requests.names
-    own = [names.own(each) for each in said.patterns if covers(_of(names), each) or each == ">"]
+    own = [names.own(each) for each in login.patterns if covers(_of(names), each) or each == ">"]
     name = _named(own) or name
-    named, plain = _roles(said, names, own, f".{name}"), _roles(said, names, own, "")
-    word = name if is_word(name) and (named is None or named) and said.permissions else None
+    named, plain = _roles(login, names, own, f".{name}"), _roles(login, names, own, "")
+    word = name if is_word(name) and (named is None or named) and login.permissions else None
     view = await _reads_runs(bus)
     return Granted(
         name=name,
         rights=Rights(
             view=view,
             roles=named if word else plain,
-            operate=view and _commands(said, names, name),
+            operate=view and _commands(login, names, name),
         ),
         responder=word,
     )
@@ -115,12 +115,12 @@ async def granted(bus: Bus, said: Told, name: str) -> Granted:
 async def may_vouch(bus: Bus, via: Via) -> frozenset[str] | None:
     """The roles for which a connection may hand in answers of people; None: for any role."""
     try:
-        said = await told(bus)
-    except NotTold:
+        login = await permissions_of(bus)
+    except PermissionsUnknown:
         return frozenset()
     names = bus.requests.names
-    own = [names.own(each) for each in said.patterns if covers(_of(names), each)]
-    return _roles(said, names, own, f".*.via-{via}")
+    own = [names.own(each) for each in login.patterns if covers(_of(names), each)]
+    return _roles(login, names, own, f".*.via-{via}")
 
 
 def covers(pattern: str, subject: str) -> bool:
@@ -141,7 +141,7 @@ def _of(names: Names) -> str:
 
 
 def _named(own: Iterable[str]) -> str:
-    """The one person whom these subjects name; empty if they name nobody, or several."""
+    """The one person that these subjects name; empty if they name nobody, or several."""
     found: set[str] = set()
     for subject in own:
         match subject.split("."):
@@ -152,18 +152,20 @@ def _named(own: Iterable[str]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _roles(said: Told, names: Names, own: Iterable[str], end: str) -> frozenset[str] | None:
+def _roles(
+    login: LoginPermissions, names: Names, own: Iterable[str], end: str
+) -> frozenset[str] | None:
     """The roles for which they may answer on subjects with this end; None: for any role."""
-    if said.may_publish(names.subject(f"*.response.*{end}")):
+    if login.may_publish(names.subject(f"*.response.*{end}")):
         return None
     found = {each.split(".")[0] for each in own if covers("*.response.>", each)} - _ANY
     return frozenset(
-        role for role in found if said.may_publish(names.subject(f"{role}.response.*{end}"))
+        role for role in found if login.may_publish(names.subject(f"{role}.response.*{end}"))
     )
 
 
-def _commands(said: Told, names: Names, name: str) -> bool:
-    return is_word(name) and said.may_publish(names.subject(f"layby.do.*.{name}"))
+def _commands(login: LoginPermissions, names: Names, name: str) -> bool:
+    return is_word(name) and login.may_publish(names.subject(f"layby.do.*.{name}"))
 
 
 async def _reads_runs(bus: Bus) -> bool:

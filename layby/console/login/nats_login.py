@@ -20,7 +20,7 @@ from ...bus.opened import opened
 from ...bus.settings import ConnectionSettings
 from ...client import Client
 from ..options import ConsoleOptions
-from .cookie import cookie_name, give, take
+from .cookie import cookie_name, delete_cookie, set_cookie
 from .own_connection import Given, OwnConnection, TooOften, connected, without_login
 from .own_sessions import OwnSessions
 from .pace import Pace
@@ -32,7 +32,7 @@ _AT_ONCE: Final = 4
 
 
 class NoLogins(LaybyError):
-    """The server lets in whoever comes, so a login there proves nothing."""
+    """The server lets anybody in, so a login there proves nothing."""
 
 
 class NatsLogin:
@@ -82,7 +82,7 @@ class NatsLogin:
         except LoginRefused:
             return
         raise NoLogins(
-            f"the server at {self._settings.shown} lets in whoever comes, so nobody can sign in "
+            f"the server at {self._settings.shown} lets anybody in, so nobody can sign in "
             "with a login there: give it logins (`layby accounts config APP` writes them), or use "
             "--auth token or --auth proxy"
         )
@@ -123,7 +123,7 @@ class NatsLogin:
         self.people.end(request.cookies.get(self.cookie, ""))
         key = self.people.add(session, own)
         path = f"{self._options.base_path}/"
-        give(response, request, name=self.cookie, key=key, path=path)
+        set_cookie(response, request, name=self.cookie, key=key, path=path)
 
     async def _admitted(self, request: Request, given: Given) -> tuple[Session, OwnConnection]:
         """Connect with somebody's login. Raises SignInFailed."""
@@ -134,7 +134,7 @@ class NatsLogin:
         found, bus = own.granted, own.bus
         session = Session(
             name=found.name,
-            rights=found.rights.lessened() if self._options.read_only else found.rights,
+            rights=found.rights.without_changes() if self._options.read_only else found.rights,
             client=Client(bus.connection, bus.requests, self._options.signers),
             responder=found.responder,
         )
@@ -143,7 +143,7 @@ class NatsLogin:
     def sign_out(self, request: Request, response: Response) -> None:
         """End the session of a request."""
         self.people.end(request.cookies.get(self.cookie, ""))
-        take(response, name=self.cookie, path=f"{self._options.base_path}/")
+        delete_cookie(response, name=self.cookie, path=f"{self._options.base_path}/")
 
     async def close(self) -> None:
         """End all sessions, and close their connections."""

@@ -12,7 +12,7 @@ from ...bus.keyring import KeyService
 from ...bus.opened import Bus, opened
 from ...bus.settings import ConnectionSettings, without_credentials
 from ...bus.token import is_word
-from .granted import Granted, NotTold, granted, told
+from .granted import Granted, PermissionsUnknown, granted, permissions_of
 
 _INBOX: Final = "_INBOX"
 
@@ -22,7 +22,7 @@ class SignInFailed(LaybyError):
 
 
 class TooOften(SignInFailed):
-    """They try more often than one may."""
+    """Somebody tries too often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -52,7 +52,7 @@ class Given:
         """What the server will call them, and their name, if that is known.
 
         Raises:
-            InvalidSettings: what they have pasted is no login.
+            InvalidSettings: what they have pasted is not a login.
         """
         return (self.user, self.user) if self.user else named(self.pasted)
 
@@ -76,8 +76,8 @@ class OwnConnection:
     async def is_unchanged(self) -> bool:
         """Whether the server still grants the same."""
         try:
-            said = await told(self.bus)
-            return await granted(self.bus, said, self.granted.name) == self.granted
+            login = await permissions_of(self.bus)
+            return await granted(self.bus, login, self.granted.name) == self.granted
         except LaybyError:
             return False
 
@@ -106,7 +106,7 @@ async def connected(
                 )
                 try:
                     found = await _checked(bus, who, name)
-                except NotTold:
+                except PermissionsUnknown:
                     continue
                 return OwnConnection(stack=stack.pop_all(), bus=bus, login=who, granted=found)
     except SignInFailed:
@@ -124,10 +124,10 @@ async def connected(
 
 
 async def _checked(bus: Bus, who: str, name: str) -> Granted:
-    said = await told(bus)
-    if not bus.connection.demands_login or said.user != who:
+    login = await permissions_of(bus)
+    if not bus.connection.demands_login or login.user != who:
         raise SignInFailed("NATS knows this login under another name.")
-    found = await granted(bus, said, name or who)
+    found = await granted(bus, login, name or who)
     if not found.rights.view and not found.rights.may_answer:
         raise SignInFailed("This login is good, but may neither see runs nor answer questions.")
     return found

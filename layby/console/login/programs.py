@@ -1,7 +1,7 @@
 """Programs that send their NATS login with each request, as the header `Authorization`.
 
 A login's connection is kept while it is used, so that a program does not connect for each request.
-Only who sends the same login again gets it, and nothing else of a request decides who it is from.
+Only a request with the same login gets it, and nothing else in a request says who it is from.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ CLEAR: Final = (
     "This password has crossed the network in the clear: change it. A login in a header is taken "
     "from this machine, or from a proxy that says `X-Forwarded-Proto: https`."
 )
-"""What a program is told whose login anybody can have read."""
+"""The answer to a program whose login others can have read on its way."""
 Admit = Callable[[Request, Given], Awaitable[tuple[Session, OwnConnection]]]
-"""Lets in who has this login. Raises SignInFailed."""
+"""Lets in the owner of this login. Raises SignInFailed."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Programs:
         self._admit = admit
         self._secret = secrets.token_bytes(32)
         self._known: dict[bytes, _Program] = {}
-        """The one that was used least lately first."""
+        """The least recently used one first."""
         self._coming: dict[bytes, asyncio.Task[Session]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
 
@@ -133,13 +133,13 @@ class Programs:
                 self.sessions.end(each.key)
 
     def _digest(self, given: Given) -> bytes:
-        """What a login is known by: of no use to who reads the memory of this process."""
+        """What a login is known by: of no use to somebody who reads the memory of this process."""
         parts = f"{given.user}\0{given.password}\0{given.pasted}"
         return hmac.digest(self._secret, parts.encode(), hashlib.sha256)
 
 
 def _seen(coming: asyncio.Task[Session]) -> None:
-    """Whoever waited has gone: nobody misses what it raised."""
+    """Everybody who waited has gone, so nobody needs what it raised."""
     if not coming.cancelled():
         coming.exception()
 

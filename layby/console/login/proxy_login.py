@@ -38,7 +38,7 @@ class ProxyLogin:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     async def session(self, request: Request) -> Session | None:
-        """The session of whom the proxy names. Raises HTTPException for everything else."""
+        """The session of the person that the proxy names. Else raises HTTPException."""
         if not self._is_proxy(request):
             raise HTTPException(403, "Only the proxy in front of the console may ask it.")
         names = request.headers.getlist(self._proxy.header)
@@ -86,4 +86,4 @@ class ProxyLogin:
         if roles is None:
             return VIEWER
         rights = Rights(view=False, roles=roles, operate=False)
-        return rights.lessened() if self._options.read_only else rights
+        return rights.without_changes() if self._options.read_only else rights

@@ -69,7 +69,7 @@ class ResponderTokens:
         rights = Rights(view=False, roles=who.roles, operate=False)
         return Session(
             name=who.name,
-            rights=rights.lessened() if self._read_only else rights,
+            rights=rights.without_changes() if self._read_only else rights,
             client=self._client,
             vouched=None,
             via="token",

@@ -17,7 +17,7 @@ from ...runtime.vouched import PROXY, Via
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What a person may do; the server of NATS has the last word.
+    """What a person may do; the NATS server has the last word.
 
     Attributes:
         view: Whether they may see runs, and everything else that is not addressed to them.
@@ -48,8 +48,8 @@ class Rights:
         """The roles to which they may see questions; None: to any role."""
         return None if self.view or self.roles is None else self.roles | self.shown
 
-    def lessened(self) -> Rights:
-        """What is left of them where nothing may be changed."""
+    def without_changes(self) -> Rights:
+        """These rights where nothing may be changed."""
         return Rights(
             view=self.view,
             roles=frozenset(),
@@ -101,7 +101,7 @@ class Session:
         responder: Their name as the word of the subject on which the server lets them answer;
             None: they answer on the plain subject, or the console vouches for them.
         vouched: The roles for which the console vouches for their name; None: any role.
-        via: By what it does so: a proxy, or a token.
+        via: What that rests on: a proxy, or a token.
         form_token: What each form carries, so that no other site can post it.
         over: Set when it has ended, so that its open streams end too.
         uses: How many requests are under way.

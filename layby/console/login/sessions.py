@@ -12,7 +12,7 @@ from .session import Session
 IDLE: Final = 12 * 3600.0
 """Seconds without a request after which a session is over."""
 MOST: Final = 1_000
-"""How many sessions there may be: the one that was used least lately makes room for another."""
+"""How many sessions there may be: the least recently used one makes room for another."""
 
 
 class Sessions:
@@ -54,7 +54,7 @@ class Sessions:
         if now - used > self._idle:
             self._ended(session)
             return None
-        self._found[key] = (session, now)  # the last in the order: used most lately
+        self._found[key] = (session, now)  # the last in the order: used most recently
         return session
 
     def has(self, key: str) -> bool:

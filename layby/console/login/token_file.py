@@ -42,7 +42,7 @@ class Responder:
 
 
 class TokenFile:
-    """The tokens in a file, as it is now: who is taken out of it is out at once.
+    """The tokens in a file, as it is now: a person removed from it is out at once.
 
     Raises:
         InvalidSettings: it cannot be read, or a line is not one of a token.

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 
 from ...client import Client
 from ..options import ConsoleOptions
-from .cookie import cookie_name, give
+from .cookie import cookie_name, set_cookie
 from .session import VIEWER, Rights, Session
 from .sessions import Sessions
 
@@ -55,7 +55,7 @@ class TokenLogin:
         response = RedirectResponse(where, 303)
         if self.sessions.get(request.cookies.get(self.cookie, "")) is None:
             key = self.sessions.add(self._new_session())
-            give(response, request, name=self.cookie, key=key, path=f"{base}/")
+            set_cookie(response, request, name=self.cookie, key=key, path=f"{base}/")
         return response
 
     def stranger(self, request: Request) -> Response:  # noqa: ARG002  others need it

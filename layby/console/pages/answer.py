@@ -26,15 +26,15 @@ from .shell import bare
 VIA: Final = "link"
 _STYLE: Final = Path(__file__).parent.parent / "static" / "layby.css"
 _DENIED: Final = (
-    "This console may not hand in answers for others: whoever runs it has to give it the login of "
+    "This console may not hand in answers for others: its operator has to give it the login of "
     "a bridge. Answer in another way."
 )
 _NOT_SENT: Final = "It was not sent, because NATS does not answer. Try again."
 _READ_ONLY: Final = "This console is read-only, so nothing can be answered here."
 
 
-class _Told(Exception):
-    """There is nothing to be answered, and the response that says why."""
+class _NotAnswerable(Exception):
+    """A link by which nothing can be answered, with the response that says why."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -45,17 +45,17 @@ async def show(request: Request) -> Response:
     """Show the question, and what the button does. Changes nothing."""
     try:
         link, thread = await _asked(request)
-    except _Told as told:
-        return told.response
+    except _NotAnswerable as refused:
+        return refused.response
     return _page(request, link, thread)
 
 
 async def answer(request: Request) -> Response:
-    """Answer, in the name of the person whom the link was sent to."""
+    """Answer in the name of the person to whom the link was sent."""
     try:
         link, thread = await _asked(request)
-    except _Told as told:
-        return told.response
+    except _NotAnswerable as refused:
+        return refused.response
     view = link_view(link, thread)
     if not view.is_open or view.why_not or view.voted:
         return _page(request, link, thread, status=409)
@@ -87,10 +87,10 @@ async def _say(request: Request, link: AnswerLink, thread: source.Thread, draft:
 
 
 async def _asked(request: Request) -> tuple[AnswerLink, source.Thread]:
-    """What a link says, and its question. Raises _Told."""
+    """What a link says, and its question. Raises _NotAnswerable."""
     keys = console_of(request).options.links
     if keys is None:
-        raise _Told(
+        raise _NotAnswerable(
             _note(
                 request,
                 404,
@@ -101,10 +101,10 @@ async def _asked(request: Request) -> tuple[AnswerLink, source.Thread]:
     try:
         link = keys.read(request.path_params["token"], time.time())
     except BadLink as bad:
-        raise _Told(_note(request, *FLAWS[bad.flaw])) from None
+        raise _NotAnswerable(_note(request, *FLAWS[bad.flaw])) from None
     thread = await source.thread_soon(request, link.question)
     if thread is None:
-        raise _Told(
+        raise _NotAnswerable(
             _note(
                 request,
                 404,
@@ -113,7 +113,9 @@ async def _asked(request: Request) -> tuple[AnswerLink, source.Thread]:
             )
         )
     if not is_of(link, thread.question):
-        raise _Told(_note(request, 409, "The question has changed", "Open the newest mail."))
+        raise _NotAnswerable(
+            _note(request, 409, "The question has changed", "Open the newest mail.")
+        )
     if thread.status == "answered" and not thread.question.confidential:
         [thread] = await texts_of(request).of([thread])
     return link, thread

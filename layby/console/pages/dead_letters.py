@@ -20,7 +20,7 @@ from .shell import page
 _BACK: Final = "/health"
 
 
-class _Deed(NamedTuple):
+class _Action(NamedTuple):
     title: str
     question: str
     explain: str
@@ -28,16 +28,16 @@ class _Deed(NamedTuple):
     command: str
 
 
-_DEEDS: Final = {
-    "retry": _Deed(
+_ACTIONS: Final = {
+    "retry": _Action(
         "Retry dead letter",
         "Have this message handled again?",
-        "A worker handles it where it failed, and then removes the letter. Mend the cause first. "
+        "A worker handles it where it failed, and then removes the letter. Fix the cause first. "
         "An event starts the run that it would have started.",
         "Retry",
         "layby dead retry",
     ),
-    "drop": _Deed(
+    "drop": _Action(
         "Drop dead letter",
         "Remove this message for good?",
         "A worker removes the letter. Nothing will handle the message.",
@@ -48,7 +48,7 @@ _DEEDS: Final = {
 
 
 class Line(NamedTuple):
-    """A line of the page that says what came of it."""
+    """A line of the page that shows the result."""
 
     ok: bool
     word: str
@@ -65,35 +65,35 @@ async def show(request: Request) -> HTMLResponse:
 
 
 async def ask(request: Request) -> HTMLResponse:
-    """Ask whether that is meant."""
-    deed = _deed(request)
+    """Ask for confirmation."""
+    action = _action(request)
     letter = await _letter(request)
     return page(
         request,
         "confirm.html",
-        title=f"{deed.title} {letter.id}",
+        title=f"{action.title} {letter.id}",
         nav="health",
-        question=deed.question,
-        explain=deed.explain,
+        question=action.question,
+        explain=action.explain,
         listed=[f"{letter.mailbox}: {letter.reason}", f"{letter.subject}, {letter.size} bytes"],
-        command=f"{deed.command} {letter.id}",
+        command=f"{action.command} {letter.id}",
         reason=True,
         hidden=[],
-        action=f"/health/dead/{letter.id}/{request.path_params['deed']}",
+        action=f"/health/dead/{letter.id}/{request.path_params['verb']}",
         back=_BACK,
         keep="Keep it",
-        does=deed.button,
-        grave=deed.button == "Drop",
+        does=action.button,
+        grave=action.button == "Drop",
     )
 
 
 async def act(request: Request) -> HTMLResponse:
-    """Do it, and say what came of it."""
-    deed, session, number = _deed(request), session_of(request), _number(request)
+    """Do it, and show the result."""
+    action, session, number = _action(request), session_of(request), _number(request)
     why = posted(request).get("reason", "").strip()[:500]
     what = f"Letter {number}"
     try:
-        if deed.button == "Drop":
+        if action.button == "Drop":
             await session.client.drop_dead(number, by=session.name, reason=why)
             line = Line(ok=True, word="dropped", what=what)
         else:
@@ -107,7 +107,7 @@ async def act(request: Request) -> HTMLResponse:
     return page(
         request,
         "done.html",
-        title=f"{deed.title} {number}",
+        title=f"{action.title} {number}",
         nav="health",
         lines=[line],
         back=_BACK,
@@ -115,13 +115,13 @@ async def act(request: Request) -> HTMLResponse:
     )
 
 
-def _deed(request: Request) -> _Deed:
+def _action(request: Request) -> _Action:
     if not session_of(request).rights.operate:
         raise HTTPException(403, "Ask an operator to do that.")
-    deed = _DEEDS.get(request.path_params["deed"])
-    if deed is None:
+    action = _ACTIONS.get(request.path_params["verb"])
+    if action is None:
         raise HTTPException(404)
-    return deed
+    return action
 
 
 def _number(request: Request) -> int:
@@ -142,6 +142,6 @@ async def _letter(request: Request) -> DeadRow:
 
 routes = [
     Route("/health/dead/{letter:int}", show),
-    Route("/health/dead/{letter:int}/{deed}", ask),
-    Route("/health/dead/{letter:int}/{deed}", act, methods=["POST"]),
+    Route("/health/dead/{letter:int}/{verb}", ask),
+    Route("/health/dead/{letter:int}/{verb}", act, methods=["POST"]),
 ]

@@ -23,7 +23,7 @@ from .shell import fragment, page
 from .timers import LISTED, on_line
 
 _EVERY: Final = 2.0
-"""Seconds between two looks while somebody looks; streams are read less often, see `Vitals`."""
+"""Seconds between two updates while somebody looks; streams are read less often, see `Vitals`."""
 
 
 async def show(request: Request) -> HTMLResponse:

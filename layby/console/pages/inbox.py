@@ -36,7 +36,7 @@ _VERBS: Final[dict[str, Verb]] = {verb: verb for verb in VERBS}
 
 
 async def show(request: Request) -> Response:
-    """Show the list, with its first question opened beside it."""
+    """Show the list, with its first question opened next to it."""
     listed = inbox(await source.open_rows(request), session_of(request), role_of(request))
     first = next((item for item in listed.items if item.mine), None) or next(
         iter(listed.items), None
@@ -45,7 +45,7 @@ async def show(request: Request) -> Response:
 
 
 async def show_one(request: Request) -> Response:
-    """Show one question, and the list beside it."""
+    """Show one question, and the list next to it."""
     return await _page(request, request.path_params["question"])
 
 
@@ -82,7 +82,7 @@ async def say(request: Request) -> Response:
 
 
 async def _said(request: Request, row: QuestionRow, verb: Verb) -> tuple[int, str]:
-    """Say it; the status, and why it is not recorded: empty if it is."""
+    """Send it; return the status, and why it was not recorded: empty if it was."""
     typed = _typed(request)
     minutes = 0.0 if typed.text(DO) == "release" else DEFAULT_CLAIM
     said = {"to": typed.text("to").strip(), "text": typed.text("text").strip()}

@@ -91,7 +91,7 @@ class SentAnswers:
 def why_not(question: QuestionRow, session: Session, *, read_only: bool) -> str:
     """Why this person cannot answer a question here; empty if they can.
 
-    `role`: it is another role's; `signed`, `named`: who answers must be vouched for; `encrypted`:
+    `role`: it is another role's; `signed`, `named`: the answerer must be vouched for; `encrypted`:
     it cannot be read here; `read-only`: nothing can be done here.
     """
     if not may_answer(question, session):

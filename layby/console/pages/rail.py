@@ -33,7 +33,7 @@ def stream(
             nothing of this session alone, such as its form token.
         nav: The page's place in the rail.
         parts: Says what there is to show now; it must not wait for anything but the catalogue.
-        key: What the page shows beside its name: its query, for instance.
+        key: What the page shows besides its name: its query, for instance.
         changes: Wakes the page; None: what changes in the catalogue.
     """
     console, rights = console_of(request), session_of(request).rights

@@ -1,6 +1,6 @@
 """The page of a run while it grows: the regions that have changed, as a stream of patches.
 
-A run that is over may be retried, from elsewhere too: its page is followed all the same.
+A run that is over may be retried, from elsewhere too, so its page stays live.
 """
 
 from __future__ import annotations

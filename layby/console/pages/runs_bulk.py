@@ -1,4 +1,4 @@
-"""What is done to several runs at once: first the question, then what came of each."""
+"""What is done to several runs at once: first the question, then the result of each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OVER: Final = frozenset(
 )
 
 
-class Deed(NamedTuple):
+class BulkAction(NamedTuple):
     """What is done to runs.
 
     Attributes:
@@ -70,8 +70,8 @@ async def _retry(client: Client, run: str, by: str, reason: str) -> RunRow:
     return await client.retry(run, by=by, reason=reason)
 
 
-DEEDS: Final = {
-    "cancel": Deed(
+ACTIONS: Final = {
+    "cancel": BulkAction(
         "cancel",
         "Cancel",
         "cancelled",
@@ -79,7 +79,7 @@ DEEDS: Final = {
         _goes_on,
         _cancel,
     ),
-    "retry": Deed(
+    "retry": BulkAction(
         "retry",
         "Retry",
         "retried",
@@ -91,7 +91,7 @@ DEEDS: Final = {
 
 
 class Line(NamedTuple):
-    """What came of one run."""
+    """The result for one run."""
 
     ok: bool
     word: str
@@ -101,40 +101,40 @@ class Line(NamedTuple):
 
 
 async def ask(request: Request) -> Response:
-    """Say what will be done, and ask whether that is meant."""
-    deed, rows = _deed(request), await _chosen(request)
+    """Say what will be done, and ask for confirmation."""
+    action, rows = _action(request), await _chosen(request)
     if not rows:
         return RedirectResponse(console_of(request).url(f"/{way_back(request)}"), 303)
-    fit = [row for row in rows if deed.fits(row)]
-    command = "\n".join(f"layby {deed.verb} {shlex.quote(row.id)}" for row in fit)
-    question = f"{deed.doing} {plural(len(fit), 'run')}?" if fit else f"Nothing to {deed.verb}"
+    fit = [row for row in rows if action.fits(row)]
+    command = "\n".join(f"layby {action.verb} {shlex.quote(row.id)}" for row in fit)
+    question = f"{action.doing} {plural(len(fit), 'run')}?" if fit else f"Nothing to {action.verb}"
     return page(
         request,
         "confirm.html",
-        title=f"{deed.doing} runs",
+        title=f"{action.doing} runs",
         nav="runs",
         question=question,
-        explain=deed.explain if fit else "None of these runs is in a state for that.",
-        listed=[_said(row, deed) for row in rows],
+        explain=action.explain if fit else "None of these runs is in a state for that.",
+        listed=[_said(row, action) for row in rows],
         command=command,
         reason=bool(fit),
-        hidden=[("do", deed.verb), *(("run", row.id) for row in fit)],
+        hidden=[("do", action.verb), *(("run", row.id) for row in fit)],
         action="/runs/do",
         back=f"/{way_back(request)}",
         keep="Leave them",
-        does=f"{deed.doing} {plural(len(fit), 'run')}" if fit else "",
-        grave=deed.verb == "cancel",
+        does=f"{action.doing} {plural(len(fit), 'run')}" if fit else "",
+        grave=action.verb == "cancel",
     )
 
 
-def _said(row: RunRow, deed: Deed) -> str:
-    stays = "" if deed.fits(row) else "; stays as it is"
+def _said(row: RunRow, action: BulkAction) -> str:
+    stays = "" if action.fits(row) else "; stays as it is"
     return f"{short(row.ticket, 60)}, {row.workflow}: {look(shown_status(row)).word}{stays}"
 
 
 async def do(request: Request) -> HTMLResponse:
-    """Do it, and say what came of each."""
-    deed, rows, session = _deed(request), await _chosen(request), session_of(request)
+    """Do it, and show the result of each."""
+    action, rows, session = _action(request), await _chosen(request), session_of(request)
     reason = posted(request).get("reason", "").strip()[:500]
     free = asyncio.Semaphore(_AT_ONCE)
 
@@ -142,17 +142,17 @@ async def do(request: Request) -> HTMLResponse:
         what, link = f"{short(row.ticket, 60)}, {row.workflow}", f"/runs/{row.id}"
         async with free:
             try:
-                await deed.act(session.client, row.id, session.name, reason)
+                await action.act(session.client, row.id, session.name, reason)
             except LaybyError as error:
                 return Line(ok=False, word="not done", what=what, why=str(error), link=link)
-        return Line(ok=True, word=deed.done, what=what, link=link)
+        return Line(ok=True, word=action.done, what=what, link=link)
 
     lines = await asyncio.gather(*map(one, rows))
     good = sum(line.ok for line in lines)
     return page(
         request,
         "done.html",
-        title=f"{good} of {plural(len(lines), 'run')} {deed.done}",
+        title=f"{good} of {plural(len(lines), 'run')} {action.done}",
         nav="runs",
         lines=sorted(lines, key=lambda line: line.ok),
         back=f"/{way_back(request)}",
@@ -160,17 +160,17 @@ async def do(request: Request) -> HTMLResponse:
     )
 
 
-def _deed(request: Request) -> Deed:
+def _action(request: Request) -> BulkAction:
     if not session_of(request).rights.operate:
         raise HTTPException(403, "Ask an operator to do that.")
-    deed = DEEDS.get(posted(request).get("do", ""))
-    if deed is None:
+    action = ACTIONS.get(posted(request).get("do", ""))
+    if action is None:
         raise HTTPException(400, "The page did not say what to do with the runs.")
-    return deed
+    return action
 
 
 async def _chosen(request: Request) -> list[RunRow]:
-    """The runs that were chosen, each once; those that are gone are passed over."""
+    """The runs that were chosen, each once; those that are gone are left out."""
     catalogue = console_of(request).catalogue
     ids = [run for run in dict.fromkeys(posted(request).getlist("run")) if is_run_id(run)]
     if len(ids) > MOST:

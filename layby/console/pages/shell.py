@@ -93,7 +93,7 @@ def fragment(request: Request, template: str, **values: Any) -> str:
 
 
 def bare(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page without the rail, for whoever has not signed in."""
+    """A page without the rail, for people who have not signed in."""
     url = console_of(request).url
     text = templates.get_template(template).render(
         url=url, session=None, frame="bare.html", **values

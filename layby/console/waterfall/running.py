@@ -1,4 +1,4 @@
-"""Rows for what is going on now and has no record yet, as far as the log allows to know it."""
+"""Rows for what is going on now and has no record yet, as far as the log shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def running(outline: Outline, spoken: Collection[str], blocked: Collection[str])
     """The rows of models that speak, and of frames that go on.
 
     A frame goes on if nothing that it began is open: then its next step is under way, or waits for
-    a worker, which the log does not tell. Beside something open it may do more; that is not known.
+    a worker, which the log does not tell. With something open it may do more; that is not known.
 
     Args:
         outline: The rows that have records.

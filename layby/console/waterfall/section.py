@@ -38,7 +38,7 @@ class Section:
     Attributes:
         id: Its tab: `prompt`, `response`, `tools`, `state`, `output`, `error`, `entry`.
         title: Its heading.
-        small: A few words beside the heading.
+        small: A few words next to the heading.
         before: Messages that were sent before; folded.
         said: Messages.
         values: Texts with their headings.

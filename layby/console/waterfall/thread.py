@@ -76,7 +76,7 @@ class Thread:
         by: Who answered it.
         rungs: Its ladder.
         reached: The places of the rungs that were reached.
-        asked_too: Whom rungs and people have asked too, `role:lead` or `person:cto`.
+        asked_too: Who was asked too, by rungs and people: `role:lead` or `person:cto`.
     """
 
     id: str

@@ -81,7 +81,7 @@ class WatchedRun:
             await self._tell()
 
     def take(self, message: LogMessage) -> None:
-        """Read the next message of the log; another one is passed over."""
+        """Read the next message of the log; any other is skipped."""
         if message.n != len(self.messages) + 1:
             return
         self.messages.append(message)
@@ -150,7 +150,7 @@ class WatchedRun:
         except (Erased, KeyMissing) as why:
             await self._close(why)
         except BusError:
-            return  # `check` and whoever looks next begin again
+            return  # `check` and the next viewer begin again
 
     async def _close(self, why: BusError) -> None:
         """Forget what was read, and tell those who look."""
@@ -184,7 +184,7 @@ class WatchedRun:
             self.following = asyncio.create_task(self.follow())
 
     def leave(self) -> None:
-        """Stop to follow it, if nobody else looks."""
+        """Stop following it, if nobody else looks."""
         self.users -= 1
         if not self.users and self.following is not None:
             self.following.cancel()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from layby.bus.errors import NotConnected
-from layby.console.kept import Kept
+from layby.console.cached_reading import CachedReading
 
 
 class Well:
@@ -29,7 +29,7 @@ class Well:
 
 async def test_what_was_read_a_moment_ago_is_not_read_again() -> None:
     well = Well()
-    kept = Kept(well.read, 60)
+    kept = CachedReading(well.read, 60)
     assert kept.found is None
     assert [await kept.get(), await kept.get()] == [1, 1]
     assert kept.found == 1
@@ -37,13 +37,13 @@ async def test_what_was_read_a_moment_ago_is_not_read_again() -> None:
 
 async def test_what_is_older_is_read_again() -> None:
     well = Well()
-    kept = Kept(well.read, 0)
+    kept = CachedReading(well.read, 0)
     assert [await kept.get(), await kept.get()] == [1, 2]
 
 
 async def test_what_was_forgotten_is_read_again() -> None:
     well = Well()
-    kept = Kept(well.read, 60)
+    kept = CachedReading(well.read, 60)
     await kept.get()
     kept.forget()
     assert kept.found == 1, "what is shown meanwhile"
@@ -53,7 +53,7 @@ async def test_what_was_forgotten_is_read_again() -> None:
 async def test_all_who_ask_at_once_share_one_reading() -> None:
     well = Well()
     well.open.clear()
-    kept = Kept(well.read, 60)
+    kept = CachedReading(well.read, 60)
     asking = [asyncio.create_task(kept.get()) for _ in range(5)]
     await asyncio.sleep(0)
     well.open.set()
@@ -63,7 +63,7 @@ async def test_all_who_ask_at_once_share_one_reading() -> None:
 async def test_a_reading_goes_on_when_the_first_who_asked_leaves() -> None:
     well = Well()
     well.open.clear()
-    kept = Kept(well.read, 60)
+    kept = CachedReading(well.read, 60)
     first = asyncio.create_task(kept.get())
     await asyncio.sleep(0)
     second = asyncio.create_task(kept.get())
@@ -76,7 +76,7 @@ async def test_a_reading_goes_on_when_the_first_who_asked_leaves() -> None:
 async def test_an_error_is_raised_and_not_kept() -> None:
     well = Well()
     well.error = NotConnected("lost")
-    kept = Kept(well.read, 60)
+    kept = CachedReading(well.read, 60)
     with pytest.raises(NotConnected):
         await kept.get()
     well.error = None

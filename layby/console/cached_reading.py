@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class CachedReading(Generic[T]):
     """Reads when somebody asks, at most once at a time and once in `seconds`."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], seconds: float) -> None:
@@ -36,7 +36,7 @@ class Kept(Generic[T]):
         if self._reading is None:
             self._reading = asyncio.create_task(self._once())
             self._reading.add_done_callback(_seen)
-        # Whoever asked first may leave; the others wait for the same reading.
+        # The first caller may leave; the others wait for the same reading.
         return await asyncio.shield(self._reading)
 
     async def _once(self) -> T:
@@ -49,6 +49,6 @@ class Kept(Generic[T]):
 
 
 def _seen(reading: asyncio.Task[T]) -> None:
-    """Whoever waited has gone: nobody misses what it raised."""
+    """Everybody who waited has gone, so nobody needs what it raised."""
     if not reading.cancelled():
         reading.exception()
