@@ -47,7 +47,7 @@ def test_it_may_name_the_question_that_it_is_about() -> None:
         (b'{"text": "  "}', "say what you want to know"),
         (b'{"text": 7}', "say what you want to know"),
         (b'{"text": "\\ud800"}', "half of a surrogate pair, which UTF-8 cannot encode"),
-        (b'{"text": "x", "ticketId": "T2"}', "another ticket than its subject does"),
+        (b'{"text": "x", "ticketId": "T2"}', "ticket than its subject"),
         (b"x" * (LONGEST + 1), f"it has {LONGEST + 1} characters, more than {LONGEST}: shorten it"),
         (b"\xff", "it is not UTF-8 text"),
         (b'{"text"', "not valid JSON"),
