@@ -47,7 +47,7 @@ class KeysInUse:
                 keys = ", ".join(map(repr, missing))
                 raise KeyMissing(
                     f"data of this app is encrypted under {keys}, which the keyring does not hold: "
-                    "add it behind the first key, or run `layby keyring rotate` where both are held"
+                    "add it after the first key, or run `layby keyring rotate` where both are held"
                 )
             try:
                 self._root = await self._ring.unwrap(
@@ -57,8 +57,8 @@ class KeysInUse:
                 )
             except Tampered:
                 raise KeyMissing(
-                    f"the key {record.ring!r} of the keyring is not the one of that id that this "
-                    "app's data is encrypted under: two keys have the same id"
+                    f"the key {record.ring!r} of the keyring is not the one that encrypts this "
+                    "app's data: two keys have the same id"
                 ) from None
             if await self._write_used(item, record, _with(record.used, primary)):
                 return

@@ -71,7 +71,7 @@ class Deadlines:
                 await delivery.nak(retry_delay(delivery.num_delivered))
                 return
             question = live.state.questions[due.question]
-        if question.status == "open" and question.stops:  # its clock stands, or has stood
+        if question.status == "open" and question.stops:  # its clock is or was stopped
             await self.arm_again(live.state, question)
             await delivery.ack()
             return
@@ -98,7 +98,7 @@ class Deadlines:
         question = live.state.questions[due.question]
         at = due.at if question.stops and not due.early else 0.0
         if 0 < at < question.deadline - TOLERANCE:
-            return  # its clock stands, or has stood
+            return  # its clock is or was stopped
         crash.point("before_expired")
         # An answer may have come in time but not been read, because no worker was running.
         await self._closer.note_roles(due.ticket, live, due.question)
