@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from layby.bus.bounded import Bounded
+from layby.bus.errors import InvalidTicket
 from layby.bus.names import Names
-from layby.bus.token import LONGEST_TICKET, check_ticket, check_words, is_key, is_word
+from layby.bus.token import (
+    LONGEST_TICKET,
+    check_ticket,
+    check_words,
+    decode,
+    is_key,
+    is_word,
+    slug,
+)
 
 PLAIN, SHOP = Names(), Names("shop")
 
@@ -56,6 +67,26 @@ def test_any_short_text_may_be_a_ticket(ticket: str) -> None:
 def test_what_no_ticket_can_have_as_its_id_is_refused(ticket: str) -> None:
     with pytest.raises(ValueError, match="The ticket id"):
         check_ticket(ticket)
+
+
+@pytest.mark.parametrize(
+    ("name", "actor"),
+    [("Technical Support", "technical-support"), ("a_b", "a-b"), ("Zoë.1", "zo=C3=AB=2E1")],
+)
+def test_an_actor_is_called_by_its_name_in_small_letters(name: str, actor: str) -> None:
+    assert slug(name) == actor
+
+
+@pytest.mark.parametrize("name", ["", "x" * (LONGEST_TICKET + 1), None, 7])
+def test_what_is_no_name_is_no_actors(name: Any) -> None:
+    with pytest.raises(InvalidTicket, match=r"The actor name .*\. (Give|Use|Send) "):
+        slug(name)
+
+
+@pytest.mark.parametrize("token", ["=2e", "=41", "a b", "=", "=FF", "a.b", "x" * 2_401])
+def test_what_encode_does_not_write_is_no_token(token: str) -> None:
+    with pytest.raises(InvalidTicket, match="The ticket token"):
+        decode(token)
 
 
 # -- names ------------------------------------------------------------------------------------

@@ -18,12 +18,14 @@ from layby.runtime.entry import (
     Raw,
     Record,
     Reopened,
+    Resumed,
     Retried,
     Returned,
     Slept,
     Spawned,
     Stepped,
     Unblocked,
+    Withdrawn,
 )
 from layby.runtime.repairs import expected
 from layby.runtime.unseen_records import Claimed, Removed
@@ -141,6 +143,19 @@ def test_a_called_actor_that_failed_is_entered_again_and_asks_again() -> None:
     assert child.again == {"ask": 1}
     assert (history.slot("team").woken, history.slot("team").error) == (n, None)
     assert history.state.frames[ROOT].steps == []
+
+
+def test_a_retry_in_a_run_that_goes_on_enters_the_called_actor_again() -> None:
+    history = History(called(), asked(frame=CHILD), Stepped(frame=CHILD, key="model#0", error=BAD))
+    history.add(Withdrawn(frame=CHILD, key="ask"))
+    history.add(asked("q2", key="more", frame=CHILD))
+    history.add(Returned(frame=CHILD, error=BAD, steps=["model#0"]))
+    n = history.add(Retried(frame=ROOT, steps=["team"]))
+    child = history.state.frames[CHILD]
+    assert (child.done, child.reopened, child.resumed) == (False, n, 0)
+    assert not history.slot("model#0", CHILD).settled
+    assert not conflicts(history.state, Resumed(frame=CHILD))
+    assert child.again == {}, "one question was withdrawn, and the other is open"
 
 
 def test_a_child_run_that_ended_with_its_parent_is_waited_for_again() -> None:
