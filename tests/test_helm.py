@@ -259,7 +259,7 @@ def test_a_notifier_runs_as_workers_do() -> None:
     assert environ(notify)["NATS_USER"]["value"] == "notifier"
 
 
-def test_the_first_release_provisions_beside_the_workers_and_a_later_one_before_them() -> None:
+def test_the_first_release_provisions_along_with_the_workers_and_a_later_one_before_them() -> None:
     [(name, job)] = jobs().items()
     assert "annotations" not in job["metadata"], (
         "helm --wait would wait for workers that wait for it"
@@ -282,7 +282,7 @@ def test_a_job_that_differs_has_another_name() -> None:
     assert all(len(name) <= 63 for name in names)
 
 
-def test_who_only_looks_is_not_provisioned_for() -> None:
+def test_observers_are_not_provisioned_for() -> None:
     assert not jobs("--set", "workers.worker.provision.enabled=false")
     [container] = jobs()["".join(jobs())]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["provision", "shop:app"]

@@ -128,7 +128,7 @@ async def test_a_link_answers_in_the_name_of_its_person(scene: Scene) -> None:
     assert result == {"value": "later", "by": "ada", "vouched": "link", "votes": []}
 
 
-async def test_opening_a_link_changes_nothing_whoever_opens_it(scene: Scene) -> None:
+async def test_opening_a_link_changes_nothing(scene: Scene) -> None:
     """Virus scanners and previews open every link, several times, and with any headers."""
     row = await scene.asked("T1", form="bool")
     link = link_to(row, act="choose", choice="yes")
@@ -147,7 +147,7 @@ async def test_opening_a_link_changes_nothing_whoever_opens_it(scene: Scene) -> 
     assert (await scene.press(link)).status == 200
 
 
-async def test_who_presses_twice_is_told_that_the_first_answer_counts(scene: Scene) -> None:
+async def test_a_second_press_learns_that_the_first_answer_counts(scene: Scene) -> None:
     row = await scene.asked("T1", form="bool")
     yes, no = (link_to(row, act="choose", choice=each) for each in ("yes", "no"))
     replies = await asyncio.gather(scene.press(yes), scene.press(yes), scene.press(yes))
@@ -158,7 +158,7 @@ async def test_who_presses_twice_is_told_that_the_first_answer_counts(scene: Sce
     assert (await scene.rt.result("T1"))["value"] is True
 
 
-async def test_who_is_late_is_told_who_won(scene: Scene) -> None:
+async def test_a_late_responder_learns_who_won(scene: Scene) -> None:
     row = await scene.asked("T1")
     link = link_to(row, person="bob")
     assert (await scene.rt.answer("T1", "Fixed in v1.1.4", by="carl")).outcome == "accepted"

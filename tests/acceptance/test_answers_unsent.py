@@ -15,9 +15,7 @@ from tests.fix_proxy import Proxy
 pytestmark = pytest.mark.nats
 
 
-async def test_an_answer_that_was_not_sent_is_not_said_to_be_stored(
-    clean_nats: str, proxy: Proxy
-) -> None:
+async def test_an_unsent_answer_is_not_reported_as_stored(clean_nats: str, proxy: Proxy) -> None:
     settings = ConnectionSettings(servers=(clean_nats,))
     await provision(App("desk"), settings)
     async with Client.connect(ConnectionSettings(servers=(proxy.url,))) as client:

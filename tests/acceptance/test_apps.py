@@ -105,7 +105,7 @@ def test_a_declaration_that_is_too_large_goes_without_schemas() -> None:
     assert all("form" in w for w in json.loads(_encoded(declaration(app)))["workflows"][:4])
 
 
-async def test_what_others_write_there_stops_nobody(layby_running: Any) -> None:
+async def test_foreign_messages_in_that_stream_stop_nobody(layby_running: Any) -> None:
     async with layby_running(desk(), workers=0) as rt:
         async with opened(rt.settings) as bus:
             for data in (b"{", b"\xff", b"[]", b'{"name": 7}'):

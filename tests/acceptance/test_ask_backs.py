@@ -82,7 +82,7 @@ async def ask_back(engine: Engine, text: str, subject: str = SUBJECT) -> Receipt
 # -- an agent replies --------------------------------------------------------------------------
 
 
-async def test_an_agent_replies_beside_its_conversation_which_goes_on_as_if_nothing_was(
+async def test_an_agent_replies_without_a_trace_in_its_conversation(
     engine: Engine,
 ) -> None:
     model = Scripted(asks("Refund 900 EUR?"), says("It was charged twice."), says("Refunded."))
@@ -126,7 +126,7 @@ async def test_an_agent_replies_beside_its_conversation_which_goes_on_as_if_noth
     assert kinds.index("question.asked_back") < kinds.index("question.replied")
 
 
-async def test_whoever_is_to_approve_a_call_can_ask_its_agent_twice(engine: Engine) -> None:
+async def test_an_approver_of_a_call_can_ask_its_agent_twice(engine: Engine) -> None:
     @tool(needs_approval=True)
     async def refund(order: str) -> str:
         """Give money back."""
@@ -277,7 +277,7 @@ async def test_people_of_another_role_reply_as_they_answer_questions(engine: Eng
         assert [each.outcome for each in await told(engine, again.seq)] == ["recorded"]
 
 
-async def test_where_nothing_says_who_replies_a_developer_is_asked(engine: Engine) -> None:
+async def test_without_a_declared_replier_a_developer_is_asked(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Any) -> str:
         del event
         return str((await step.ask("support", "Known?")).text)
@@ -366,7 +366,7 @@ async def test_what_cannot_be_asked_gets_a_receipt_with_the_reason(
         assert (await ask_back(engine, "Why?")).reply == "Because."
 
 
-async def test_after_ten_times_nobody_can_ask_back_any_more(engine: Engine) -> None:
+async def test_nobody_can_ask_back_an_eleventh_time(engine: Engine) -> None:
     async with engine.works(asking(explain=echo)):
         run = await engine.start()
         await engine.question()
@@ -382,7 +382,9 @@ async def test_after_ten_times_nobody_can_ask_back_any_more(engine: Engine) -> N
         assert closed.outcome == "already_answered"
 
 
-async def test_who_cannot_explain_is_an_error_before_anybody_is_asked(engine: Engine) -> None:
+async def test_a_replier_that_cannot_explain_is_an_error_before_anybody_is_asked(
+    engine: Engine,
+) -> None:
     async with engine.works(asking(explain="role:nobody")):
         run = await engine.start()
         assert "has no role 'nobody'" in (await engine.blocked(run)).reason
@@ -400,7 +402,7 @@ async def over(question: QuestionRow) -> None:
     await until(look)
 
 
-async def test_while_nobody_replies_the_clock_stands_and_then_the_deadline_is_later(
+async def test_while_nobody_replies_the_clock_is_stopped_and_then_the_deadline_is_later(
     engine: Engine,
 ) -> None:
     options: dict[str, Any] = {"explain": "role:support", "clock_stops": True, "timeout": "1500ms"}
@@ -438,7 +440,7 @@ async def _paused(engine: Engine, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("clock_stops", [True, False])
-async def test_a_question_back_counts_that_was_stored_in_time_and_is_read_late(
+async def test_a_question_back_stored_in_time_counts_even_if_it_is_read_late(
     engine: Engine, *, clock_stops: bool
 ) -> None:
     options = {"explain": "role:support", "clock_stops": clock_stops, "timeout": "4s"}
@@ -468,7 +470,7 @@ async def test_a_question_back_counts_that_was_stored_in_time_and_is_read_late(
             assert (await replied(engine, seq)).reply == "ACME"
 
 
-async def test_what_is_asked_back_after_the_deadline_is_too_late_however_early_it_is_read(
+async def test_a_question_back_after_the_deadline_is_too_late_however_early_it_is_read(
     engine: Engine,
 ) -> None:
     options = {"explain": "role:support", "clock_stops": True, "timeout": "1s"}
@@ -482,7 +484,7 @@ async def test_what_is_asked_back_after_the_deadline_is_too_late_however_early_i
         assert receipt.outcome == "too_late"
 
 
-async def test_an_answer_counts_that_comes_after_the_first_deadline_while_the_clock_stands(
+async def test_an_answer_after_the_first_deadline_counts_while_the_clock_is_stopped(
     engine: Engine,
 ) -> None:
     role = Role("developer", clock_stops=True)
@@ -513,7 +515,7 @@ async def test_an_asker_that_never_replies_holds_a_question_open_no_longer_than_
         assert state.updated_at >= asked.deadline - 0.01
 
 
-async def test_reminders_wait_as_long_as_the_clock_stands(engine: Engine) -> None:
+async def test_reminders_wait_while_the_clock_is_stopped(engine: Engine) -> None:
     role = Role("developer", remind=["700ms"], clock_stops=True)
     app = asking(role, "support", explain="role:support", timeout="1h")
     async with engine.works(app):

@@ -141,7 +141,7 @@ def strain(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
     monkeypatch.setattr(snapshot, "save", after_more)
 
 
-async def test_whatever_was_acknowledged_before_a_backup_goes_on_after_its_restore(
+async def test_everything_acknowledged_before_a_backup_continues_after_its_restore(
     tmp_path: Path, own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "backup"
@@ -247,7 +247,7 @@ async def goes_on(folder: Path, server: EmbeddedServer) -> None:
 
 
 @pytest.mark.parametrize("how", ["layby", "layby to cli", "cli to layby"])
-async def test_a_backup_of_the_one_command_is_read_by_the_other(tmp_path: Path, how: str) -> None:
+async def test_layby_and_the_nats_cli_read_each_others_backups(tmp_path: Path, how: str) -> None:
     saved = tmp_path / "saved"
     async with parked(tmp_path) as old:
         before = await held(old.url)
@@ -268,7 +268,7 @@ async def test_a_backup_of_the_one_command_is_read_by_the_other(tmp_path: Path, 
         await goes_on(tmp_path, new)
 
 
-async def test_only_a_whole_and_unchanged_backup_is_restored(tmp_path: Path) -> None:
+async def test_only_a_complete_and_unchanged_backup_is_restored(tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     async with parked(tmp_path) as old:
         settings = ConnectionSettings(servers=(old.url,))
@@ -315,7 +315,7 @@ async def test_only_a_whole_and_unchanged_backup_is_restored(tmp_path: Path) -> 
         assert await held(new.url) == {}, "nothing was changed"
 
 
-async def test_a_full_disk_is_said(
+async def test_a_full_disk_is_reported(
     tmp_path: Path, own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ConnectionSettings(servers=(own_server.url,))
@@ -369,7 +369,7 @@ async def of_stream(url: str, stream: str) -> list[dict[str, Any]]:
         return await consumers(bus.requests, stream)
 
 
-async def test_no_worker_starts_before_a_restore_that_broke_off_is_repeated(
+async def test_no_worker_starts_before_an_interrupted_restore_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = tmp_path / "saved"

@@ -250,7 +250,7 @@ async def test_what_was_stored_before_and_handled_meanwhile_is_handled_again(
     assert sorted(morning.done) == ["asks", "asks", "works", "works"]
 
 
-async def test_a_stream_that_lacks_messages_is_not_taken_for_restored(tmp_path: Path) -> None:
+async def test_a_stream_that_lacks_messages_does_not_count_as_restored(tmp_path: Path) -> None:
     app = shop()
     async with EmbeddedServer(tmp_path / "old") as old:
         here = ConnectionSettings(servers=(old.url,))

@@ -17,7 +17,7 @@ from tests.engine import Engine, app_of, desk
 pytestmark = pytest.mark.nats
 
 
-async def test_results_side_by_side_may_be_more_than_one_message_holds(engine: Engine) -> None:
+async def test_parallel_results_may_be_larger_than_one_message(engine: Engine) -> None:
     done: list[int] = []
 
     async def big(number: int) -> str:
@@ -36,7 +36,7 @@ async def test_results_side_by_side_may_be_more_than_one_message_holds(engine: E
 
 
 @pytest.mark.parametrize("stored", [False, True])
-async def test_who_is_stopped_while_it_appends_loses_nothing_of_who_is_beside_it(
+async def test_a_branch_cancelled_while_it_appends_loses_nothing_of_the_others(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, *, stored: bool
 ) -> None:
     """A batch holds the records of all; the time of whoever sends it may be up before it lands."""
@@ -84,7 +84,7 @@ async def test_who_is_stopped_while_it_appends_loses_nothing_of_who_is_beside_it
     assert payments == ["paid"]
 
 
-async def test_nothing_lands_after_what_there_was_no_room_for(
+async def test_nothing_is_stored_after_a_record_that_did_not_fit(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append, asks = Log.append, asyncio.Event()

@@ -109,7 +109,9 @@ async def test_a_worker_that_is_up_takes_it_at_once(engine: Engine) -> None:
             assert (await engine.result(run))["text"] == "done"
 
 
-async def test_a_block_that_could_not_be_told_is_told_with_its_mail_again(engine: Engine) -> None:
+async def test_a_block_that_could_not_be_announced_is_announced_with_its_redelivered_mail(
+    engine: Engine,
+) -> None:
     """A connection that is lost, or a worker that dies, after the block and before the word."""
     without, with_ = Locked(""), Locked("k")
     async with (
@@ -148,7 +150,7 @@ async def test_rows_that_others_planted_stop_neither_a_worker_nor_a_run(engine: 
         assert (await engine.result(run))["text"] == "done"
 
 
-async def test_a_blocked_run_whose_log_is_rubbish_is_told_and_stops_no_look(
+async def test_a_blocked_run_with_a_log_of_rubbish_is_reported_and_stops_no_search(
     engine: Engine,
 ) -> None:
     without, with_ = Locked(""), Locked("k")
@@ -223,7 +225,7 @@ async def test_a_failed_run_is_retried_at_the_step_that_failed(engine: Engine) -
     assert [line.kind for line in lines].count("run.ended") == 2
 
 
-async def test_two_who_retry_a_run_have_it_tried_once(engine: Engine) -> None:
+async def test_two_people_who_retry_a_run_have_it_retried_once(engine: Engine) -> None:
     till, counted = Till(), list[str]()
     async with engine.works(shop(till, counted)), engine.works(shop(till, counted)):
         run = await engine.start()
@@ -345,7 +347,7 @@ async def test_a_person_decides_about_a_failure(
     assert till.keys == tried
 
 
-async def test_a_person_has_a_failure_tried_again_or_lets_it_be(engine: Engine) -> None:
+async def test_a_person_has_a_failure_retried_or_accepts_it(engine: Engine) -> None:
     till = Till()
     async with engine.works(paying(till)):
         run = await engine.start(amount=5)
@@ -483,7 +485,7 @@ async def test_a_body_that_failed_by_itself_is_entered_again(engine: Engine) -> 
     assert (counted, till.paid) == (["counted"], 1)
 
 
-async def test_code_that_was_mended_meanwhile_goes_on_with_a_retried_run(engine: Engine) -> None:
+async def test_code_that_was_fixed_meanwhile_continues_a_retried_run(engine: Engine) -> None:
     till, counted = Till(), list[str]()
 
     async def by_cheque(event: dict[str, Any], step: Step) -> str:

@@ -188,7 +188,7 @@ async def test_rows_that_cannot_be_read_stop_nothing(layby_running: Any) -> None
         assert await statuses(catalogue) == {"T2": "waiting"}
 
 
-async def test_what_was_removed_during_an_outage_vanishes_though_its_marker_is_gone(
+async def test_rows_removed_during_an_outage_vanish_even_if_their_markers_are_gone(
     own_server: EmbeddedServer,
 ) -> None:
     settings = ConnectionSettings(servers=(own_server.url,))
@@ -208,7 +208,7 @@ async def test_what_was_removed_during_an_outage_vanishes_though_its_marker_is_g
         assert sum((await catalogue.counts()).values()) == 1
 
 
-async def test_a_stream_that_is_made_anew_is_read_anew(clean_nats: str) -> None:
+async def test_a_recreated_stream_is_read_from_its_start(clean_nats: str) -> None:
     settings = ConnectionSettings(servers=(clean_nats,))
     await provision(app, settings)
     async with opened(settings, patient=True) as bus, catalogue_on(settings) as catalogue:
@@ -245,7 +245,7 @@ async def test_streams_that_do_not_exist_yet_are_no_error(clean_nats: str) -> No
         assert catalogue.progress.problem == ""
 
 
-async def test_a_question_whose_key_cannot_be_had_is_open(
+async def test_a_question_whose_key_is_unavailable_is_open(
     clean_nats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A console whose login may not read the keys still shows that somebody is waited for."""

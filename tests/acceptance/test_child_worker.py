@@ -18,7 +18,7 @@ from tests.signing_desk import app
 pytestmark = pytest.mark.nats
 
 
-async def test_a_worker_says_who_signs_when_it_is_ready(nats_url: str, tmp_path: Path) -> None:
+async def test_a_worker_reports_who_signs_when_it_is_ready(nats_url: str, tmp_path: Path) -> None:
     environ = {**os.environ, "NATS_URL": nats_url, "PYTHONPATH": os.pathsep.join(sys.path)}
     child = WorkerProcess(
         "tests.signing_desk:app", name="dev", environ=environ, log=tmp_path / "log"
@@ -33,7 +33,7 @@ async def test_a_worker_says_who_signs_when_it_is_ready(nats_url: str, tmp_path:
         await child.stop()
 
 
-def test_what_it_says_is_one_line_however_many_sign() -> None:
+def test_its_report_is_one_line_however_many_people_sign() -> None:
     receive, send = os.pipe()
     announce(send, "shop", [Role("developer", people=["ada"])])
     with os.fdopen(receive, "rb") as pipe:

@@ -219,7 +219,7 @@ async def test_a_closed_question_and_an_unknown_one_cannot_be_claimed(engine: En
         ("developer.claim.T1.ada", b'{"minutes": 0}', "not claimed"),
     ],
 )
-async def test_what_cannot_be_gets_a_receipt_with_the_reason(
+async def test_an_impossible_act_gets_a_receipt_with_the_reason(
     engine: Engine, subject: str, body: bytes, why: str
 ) -> None:
     async with engine.works(asking()):
@@ -231,7 +231,7 @@ async def test_what_cannot_be_gets_a_receipt_with_the_reason(
         assert (await said(engine, "developer.claim.T1.bob")).outcome == "recorded"
 
 
-async def test_somebody_whom_a_bridge_vouches_for_can_claim_too(engine: Engine) -> None:
+async def test_a_person_that_a_bridge_vouches_for_can_claim_too(engine: Engine) -> None:
     async with engine.works(asking()):
         run = await engine.start()
         await engine.question()
@@ -288,7 +288,7 @@ async def test_a_role_may_pass_a_question_back(engine: Engine) -> None:
         await engine.result(run)
 
 
-async def test_what_several_people_decide_goes_to_a_person_with_a_vote_only(
+async def test_a_question_that_several_people_decide_is_passed_to_a_voter_only(
     engine: Engine,
 ) -> None:
     people = ["ada", "bob", "cleo"]
@@ -328,7 +328,7 @@ async def test_the_only_person_it_was_for_may_decline_and_the_next_is_asked(
         assert rung.early
 
 
-async def test_where_nobody_is_left_and_nobody_else_is_planned_the_deadline_decides(
+async def test_if_everybody_declined_and_no_escalation_is_left_the_deadline_decides(
     engine: Engine,
 ) -> None:
     async with engine.works(asking(Role("developer", people=["ada"]), timeout="2s")):
@@ -393,7 +393,7 @@ async def test_of_many_claims_at_once_one_wins_on_any_number_of_workers(engine: 
         assert {each.by for each in found} == {"p0"}
 
 
-async def test_a_flood_of_one_person_keeps_nobody_else_from_saying_something(
+async def test_a_flood_from_one_person_keeps_nobody_else_from_acting(
     engine: Engine,
 ) -> None:
     async with engine.works(asking()):
@@ -416,7 +416,7 @@ async def test_a_ticket_of_any_name_can_be_claimed(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("ends", ["answer", "deadline", "cancel"])
-async def test_what_is_handled_again_after_the_end_is_told_the_same(
+async def test_an_act_redelivered_after_the_end_gets_the_same_receipt(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
     issue, over = Receipts.issue, list[str]()

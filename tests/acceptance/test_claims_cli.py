@@ -75,7 +75,7 @@ def test_a_claim_is_released_and_its_time_is_checked(desk: Desk) -> None:
     assert "1440" in long["reason"]
 
 
-def test_what_is_open_twice_must_be_named_and_what_is_unknown_is_said(desk: Desk) -> None:
+def test_one_of_two_open_questions_must_be_named_and_an_unknown_one_is_reported(desk: Desk) -> None:
     ask(desk)
     desk.json("send", "claims.asked", json.dumps({"ticket": "T1"}))
     desk.sooner_or_later(lambda: len(desk.json("questions", "--ticket", "T1")) == 2)

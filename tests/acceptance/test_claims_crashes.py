@@ -86,7 +86,7 @@ async def at_rest(rt: TestRuntime) -> None:
         ],
     ),
 )
-async def test_all_that_was_said_is_recorded_once_and_in_order(
+async def test_all_acts_are_recorded_once_and_in_order(
     layby_running: Running, point: str, after: int
 ) -> None:
     async with layby_running(TARGET, workers=0) as rt:
@@ -190,7 +190,7 @@ async def say_anything(rt: TestRuntime, rng: random.Random, count: int) -> list[
 
 
 @pytest.mark.parametrize("seed", proofs_but(1, range(4)))
-async def test_whatever_is_said_while_workers_die_has_the_outcome_of_its_place(
+async def test_acts_while_workers_die_have_the_outcome_of_their_place_in_the_stream(
     layby_running: Running, seed: int
 ) -> None:
     rng = random.Random(seed)  # noqa: S311

@@ -43,7 +43,9 @@ def always(person: str, delegate: str = "") -> Window:
 # -- rotas and keys ----------------------------------------------------------------------------
 
 
-async def test_whoever_is_on_duty_is_told_of_what_is_passed_to_their_role(engine: Engine) -> None:
+async def test_the_person_on_duty_is_told_of_a_question_passed_to_their_role(
+    engine: Engine,
+) -> None:
     app = asking("developer", Role("lead", rota="leads"))
     await provision(app, engine.settings)
     await RotaBook(engine.wire).change_shifts("leads", lambda _: (always("cto"),))
@@ -59,7 +61,7 @@ async def test_whoever_is_on_duty_is_told_of_what_is_passed_to_their_role(engine
         assert line.detail == "dan for cto"
 
 
-async def test_a_pass_to_a_role_with_nobody_on_duty_is_published_all_the_same(
+async def test_a_pass_to_a_role_with_nobody_on_duty_is_still_published(
     engine: Engine,
 ) -> None:
     app = asking("developer", Role("lead", rota="leads"))
@@ -98,7 +100,7 @@ async def test_the_people_of_a_role_with_keys_can_all_decline(engine: Engine) ->
 # -- groups ------------------------------------------------------------------------------------
 
 
-async def test_of_several_groups_all_must_have_declined(engine: Engine) -> None:
+async def test_people_of_all_groups_must_have_declined(engine: Engine) -> None:
     roles = [
         Role("developer", people=["ada"], escalate=[Rung("2h", to="person:cto")]),
         Role("legal", people=["dan", "eve"]),
@@ -163,7 +165,9 @@ def confidential(ring: Keyring) -> App:
     return app_of(handle, roles=["developer", "lead"], encryption=ring)
 
 
-async def test_what_is_passed_on_stays_as_secret_as_it_was(sealed: Engine, ring: Keyring) -> None:
+async def test_a_confidential_question_stays_confidential_when_passed_on(
+    sealed: Engine, ring: Keyring
+) -> None:
     async with sealed.works(confidential(ring)):
         run = await sealed.start()
         await sealed.question()

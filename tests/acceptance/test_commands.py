@@ -74,7 +74,7 @@ async def test_with_no_worker_up_a_command_waits_for_one(engine: Engine) -> None
     assert (await engine.state(run)).status == "cancelled"
 
 
-async def test_of_two_who_cancel_one_is_told_that_it_is_over(engine: Engine) -> None:
+async def test_the_second_of_two_cancels_learns_that_the_run_is_over(engine: Engine) -> None:
     async with engine.works(app_of(asks)), engine.works(app_of(asks)):
         run = await engine.start("T1")
         await engine.question(run=run)
@@ -101,7 +101,7 @@ async def test_of_two_who_cancel_one_is_told_that_it_is_over(engine: Engine) -> 
         ("cancel", b"{}", "=2e", "is not a name"),
     ],
 )
-async def test_what_cannot_be_understood_ends_with_an_outcome_that_says_so(
+async def test_a_command_that_cannot_be_understood_ends_with_an_outcome_that_says_so(
     engine: Engine, verb: str, body: bytes, by: str, reason: str
 ) -> None:
     async with engine.works(app_of(asks)):
@@ -141,7 +141,7 @@ async def test_an_outcome_never_changes(engine: Engine) -> None:
     assert (await engine.wire.api("STREAM.INFO.AUDIT"))["state"]["messages"] == 2
 
 
-async def test_the_trail_tells_who_when_what_and_what_came_of_it(engine: Engine) -> None:
+async def test_the_trail_tells_who_did_what_when_with_which_outcome(engine: Engine) -> None:
     async with engine.works(app_of(asks)):
         run = await engine.start("T1")
         await engine.question(run=run)
@@ -276,7 +276,9 @@ async def test_a_thread_is_left_to_the_workers_of_its_app(engine: Engine) -> Non
     assert (done.outcome, done.result["entries"]) == ("done", 1)
 
 
-async def test_a_server_of_an_earlier_release_is_said_to_be_one(engine: Engine) -> None:
+async def test_a_server_provisioned_by_an_earlier_release_is_reported_as_one(
+    engine: Engine,
+) -> None:
     async with engine.works(app_of(asks)):
         run = await engine.start("T1")
         await engine.question(run=run)

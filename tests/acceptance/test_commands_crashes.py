@@ -68,7 +68,7 @@ async def test_a_cancel_is_done_once(layby_running: Running, point: str) -> None
         assert (await rt.state(run)).error == "enough"
 
 
-async def test_a_retry_is_done_once_though_the_run_fails_again(layby_running: Running) -> None:
+async def test_a_retry_is_done_once_even_if_the_run_fails_again(layby_running: Running) -> None:
     async with layby_running(TARGET, workers=0) as rt:
         async with rt.worker():
             run = await rt.send("testkit.fails", {"order": "A1"})
@@ -114,7 +114,7 @@ async def test_a_dead_letter_is_sent_again_once(layby_running: Running, point: s
         assert letter.id not in [each.id for each in await rt.client.dead()]
 
 
-async def test_a_purge_and_a_drop_are_done_though_a_worker_dies_of_them(
+async def test_a_purge_and_a_drop_are_done_even_if_they_kill_a_worker(
     layby_running: Running,
 ) -> None:
     async with layby_running(TARGET, workers=0) as rt:
@@ -160,7 +160,7 @@ def desk(tmp_path: Path, clean_nats: str) -> Any:
     made.stop_workers()
 
 
-def test_the_command_line_says_that_it_is_stored_and_then_what_came_of_it(desk: Desk) -> None:
+def test_the_command_line_says_that_it_is_stored_and_then_shows_the_outcome(desk: Desk) -> None:
     desk.json("provision", "desk:app")
     desk.start_worker()
     desk.open_ticket("T1")

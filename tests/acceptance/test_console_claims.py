@@ -113,7 +113,7 @@ async def test_people_say_who_is_on_a_question(layby_running: Any) -> None:
         assert [each.by for each in state.acts[question]] == ["ann", "ann", "carl"]
 
 
-async def test_who_may_not_answer_says_nothing(layby_running: Any) -> None:
+async def test_people_without_the_right_to_answer_cannot_act(layby_running: Any) -> None:
     async with (
         layby_running(desk()) as rt,
         console_on(rt.settings, auth="proxy", proxy=PROXY) as serving,
@@ -190,7 +190,7 @@ async def test_people_ask_back_and_the_page_shows_what_and_the_reply(layby_runni
         assert "&lt;script&gt;" in page
 
 
-async def test_a_page_is_told_when_a_claim_expires_though_nothing_is_stored(
+async def test_a_page_shows_when_a_claim_expires_although_nothing_is_stored(
     layby_running: Any,
 ) -> None:
     async with (

@@ -19,7 +19,9 @@ FOLLOWED = {
 }
 
 
-async def test_a_link_from_another_site_asks_once_more(layby_running: Any) -> None:
+async def test_a_link_from_another_site_reloads_as_the_consoles_own_page(
+    layby_running: Any,
+) -> None:
     async with layby_running(App("desk"), workers=0) as rt, console_on(rt.settings) as serving:
         visitor = Visitor(serving)
         reply = await visitor.ask("GET", "/runs/x?row=1&a=%22", b"", **FOLLOWED)

@@ -76,7 +76,7 @@ async def test_the_token_is_taken_out_of_the_address_and_kept_as_a_cookie(
 
 
 @pytest.mark.parametrize("path", ["/", "/inbox", "/runs/x", "/live/runs", "/live", "/nowhere"])
-async def test_nothing_is_shown_to_who_has_not_signed_in(visitor: Visitor, path: str) -> None:
+async def test_nothing_is_shown_without_signing_in(visitor: Visitor, path: str) -> None:
     for cookie in ("", "layby_1=x", "layby=\xff", "=" * 5_000):
         visitor.cookie = cookie
         reply = await visitor.ask("GET", path)
@@ -198,7 +198,9 @@ async def test_it_is_served_below_a_path_whether_or_not_the_proxy_strips_it(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "console.example"])  # noqa: S104
-async def test_it_does_not_start_where_others_reach_it(layby_running: Any, host: str) -> None:
+async def test_it_does_not_start_unprotected_where_others_reach_it(
+    layby_running: Any, host: str
+) -> None:
     async with layby_running(App("desk"), workers=0) as rt:
         with pytest.raises(ExposedConsole, match="ssh -L"):
             async with console_on(rt.settings, host=host):

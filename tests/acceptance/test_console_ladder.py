@@ -27,7 +27,9 @@ def desk() -> App:
     return app
 
 
-async def test_whoever_is_asked_too_sees_the_question_and_its_ladder(layby_running: Any) -> None:
+async def test_people_asked_by_an_escalation_see_the_question_and_its_ladder(
+    layby_running: Any,
+) -> None:
     async with (
         layby_running(desk()) as rt,
         console_on(rt.settings, auth="proxy", proxy=PROXY) as serving,

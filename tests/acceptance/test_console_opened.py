@@ -80,7 +80,9 @@ async def test_what_the_page_posts_is_recorded_once_in_the_name_of_its_person(
         assert "ann opened it" in shown_run.body
 
 
-async def test_who_may_not_answer_has_not_looked(layby_running: Any) -> None:
+async def test_people_without_the_right_to_answer_are_not_recorded_as_viewers(
+    layby_running: Any,
+) -> None:
     async with (
         layby_running(desk()) as rt,
         console_on(rt.settings, auth="proxy", proxy=PROXY) as serving,

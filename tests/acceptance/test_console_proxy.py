@@ -49,7 +49,7 @@ async def visitor(running: Any) -> AsyncIterator[Visitor]:
         yield Visitor(serving)
 
 
-async def test_whom_the_proxy_names_is_let_in_with_their_rights(visitor: Visitor) -> None:
+async def test_a_person_named_by_the_proxy_gets_in_with_their_rights(visitor: Visitor) -> None:
     for name, word, sees in (
         ("ann", "operator", 200),
         ("carl", "responder", 303),
@@ -80,7 +80,7 @@ async def test_the_header_counts_from_the_proxy_only(running: Any) -> None:
             assert "Only the proxy" in reply.body
 
 
-async def test_who_the_proxy_names_needs_their_own_form_token(visitor: Visitor) -> None:
+async def test_a_person_named_by_the_proxy_needs_their_own_form_token(visitor: Visitor) -> None:
     body = b"form_token=x"
     for name in ("ann", "dora"):
         reply = await visitor.ask("POST", "/send", body, Content_Type=FORM, X_Forwarded_User=name)
@@ -185,7 +185,7 @@ async def answered(running: Any, visitor: Visitor, name: str, **event: Any) -> t
         ("c@rl", None, None),
     ],
 )
-async def test_the_proxy_vouches_for_whom_it_names(
+async def test_the_proxy_vouches_for_the_person_it_names(
     running: Any, name: str, accept: Any, result: str | None
 ) -> None:
     people = replace(PROXY, responders=((name, ("developer",)),))
@@ -197,7 +197,7 @@ async def test_the_proxy_vouches_for_whom_it_names(
         assert (status, said) == (200, result or f"yes {name} none")
 
 
-async def test_what_a_question_does_not_accept_from_a_proxy_is_refused(
+async def test_an_answer_by_a_proxy_is_refused_if_its_question_does_not_accept_that(
     running: Any, visitor: Visitor
 ) -> None:
     status, said = await answered(running, visitor, "carl", accept="nats")

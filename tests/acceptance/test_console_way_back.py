@@ -95,7 +95,7 @@ async def test_another_site_has_no_say_in_it(reader: Reader, referer: str) -> No
     assert await reader.back(reader.runs[0], referer) == "/"
 
 
-async def test_what_is_no_filter_is_left_out(reader: Reader) -> None:
+async def test_a_query_that_is_not_a_filter_is_left_out(reader: Reader) -> None:
     url = reader.serving.url
     assert await reader.back(reader.runs[0], f'{url}/?x="><script>&q=%22%3E') == "/?q=%22%3E"
     assert await reader.back(reader.runs[0], f"{url}/?q={'y' * 3_000}") == "/"

@@ -138,7 +138,7 @@ async def test_planted_blocked_runs_and_waits_stop_nobody(engine: Engine) -> Non
         assert await engine.result(run) == {"id": 1}
 
 
-async def test_the_row_that_another_worker_wrote_of_a_mail_of_ours_goes_with_its_question(
+async def test_a_row_that_another_worker_wrote_for_our_mail_is_removed_with_its_question(
     engine: Engine,
 ) -> None:
     """As when this worker was stopped for longer than an ack-wait, with the mail in its hands."""

@@ -42,7 +42,7 @@ async def pay(event: dict[str, Any], step: Step) -> list[str]:
 APP = app_of(pay, roles=[FINANCE, LEGAL, Role("lead")])
 
 
-async def test_what_a_person_says_becomes_an_answer_with_its_receipt(engine: Engine) -> None:
+async def test_a_persons_words_become_an_answer_with_a_receipt(engine: Engine) -> None:
     async with engine.works(APP):
         run = await engine.start("T1")
         asked = await engine.question()
@@ -54,7 +54,7 @@ async def test_what_a_person_says_becomes_an_answer_with_its_receipt(engine: Eng
         assert "ada answered" in again.reason
 
 
-async def test_votes_and_refusals_are_told_in_words(engine: Engine) -> None:
+async def test_votes_and_refusals_are_reported_in_words(engine: Engine) -> None:
     async with engine.works(APP):
         run = await engine.start("T1", quorum=2, accept=["slack"])
         asked = await engine.question()
@@ -70,7 +70,9 @@ async def test_votes_and_refusals_are_told_in_words(engine: Engine) -> None:
         assert await engine.result(run) == ["ada, bob", "slack"]
 
 
-async def test_what_no_worker_handles_in_time_is_stored_and_counts_later(engine: Engine) -> None:
+async def test_an_answer_that_no_worker_handles_in_time_is_stored_and_counts_later(
+    engine: Engine,
+) -> None:
     async with engine.works(APP):
         run = await engine.start("T1")
         asked = await engine.question()
@@ -116,7 +118,7 @@ async def test_names_that_cannot_be_in_a_subject_are_refused(
         ({"question": "q" * 70_000}, "more than"),
     ],
 )
-async def test_what_cannot_be_an_answer_is_told_and_not_stored(
+async def test_an_impossible_answer_is_reported_and_not_stored(
     engine: Engine, fields: dict[str, Any], why: str
 ) -> None:
     whole: dict[str, Any] = {"question": "q1", "role": "lead", **fields}
@@ -171,7 +173,7 @@ async def test_a_question_is_shown_as_it_is_now(engine: Engine) -> None:
         ("T1", None, "*"),
     ],
 )
-async def test_what_was_not_asked_has_no_card(
+async def test_a_question_that_was_not_asked_has_no_card(
     engine: Engine, ticket: str, question: str | None, role: str
 ) -> None:
     async with engine.works(APP):
@@ -180,7 +182,9 @@ async def test_what_was_not_asked_has_no_card(
         assert await desk_of(engine).card(ticket, question or asked.id, role) is None
 
 
-async def test_what_was_not_sent_is_not_said_to_be_stored(clean_nats: str, proxy: Proxy) -> None:
+async def test_an_act_that_was_not_sent_is_not_reported_as_stored(
+    clean_nats: str, proxy: Proxy
+) -> None:
     settings = ConnectionSettings(servers=(clean_nats,))
     await provision(APP, settings)
     async with opened(ConnectionSettings(servers=(proxy.url,))) as bus:

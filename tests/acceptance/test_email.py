@@ -100,14 +100,14 @@ async def test_a_reminder_belongs_to_the_thread_of_the_question(office: PostOffi
         ("", {"told": ("ada", "cleo")}, ["ada"]),
     ],
 )
-async def test_who_is_told_gets_the_mail(
+async def test_the_people_to_be_told_get_the_mail(
     office: PostOffice, to: str, asked: dict[str, Any], reached: list[str]
 ) -> None:
     await email(to, people=PEOPLE).send(card(**asked))
     assert [mail.to for mail in office.mails] == [[f"{name}@acme.example"] for name in reached]
 
 
-async def test_nobody_whose_address_is_known_is_undeliverable(office: PostOffice) -> None:
+async def test_without_any_known_address_a_card_is_undeliverable(office: PostOffice) -> None:
     with pytest.raises(Undeliverable, match="no address of cleo"):
         await email(people=PEOPLE).send(card(told=("cleo",)))
     assert office.mails == []
@@ -145,7 +145,7 @@ async def test_a_mail_to_several_people_has_no_link_that_answers(office: PostOff
         ("all", {"accept": ("nats", "link")}, ["Approve", "Reject", "Open in the console"]),
     ],
 )
-async def test_what_is_destructive_has_links_only_if_that_is_wanted(
+async def test_destructive_calls_have_links_only_if_that_is_wanted(
     office: PostOffice, mode: Any, changes: dict[str, Any], offered: list[str]
 ) -> None:
     await email(people={"ada": "ada@acme.example"}, links=mode).send(approval(**changes))
@@ -158,7 +158,7 @@ async def test_without_a_key_or_a_console_there_are_no_links(office: PostOffice)
     assert "http" not in office.mails[0].part("plain")
 
 
-async def test_a_closed_question_is_told_in_the_thread_if_that_is_wanted(
+async def test_a_closed_question_is_reported_in_the_thread_if_that_is_wanted(
     office: PostOffice,
 ) -> None:
     closed = card(status="answered", outcome="ada answered: Fixed in v1.1.4", by="ada")
@@ -173,7 +173,7 @@ async def test_a_closed_question_is_told_in_the_thread_if_that_is_wanted(
     assert "ada answered: Fixed in v1.1.4" in told.part("plain")
 
 
-async def test_two_who_close_it_at_the_same_time_send_one_mail(office: PostOffice) -> None:
+async def test_two_workers_that_close_it_at_the_same_time_send_one_mail(office: PostOffice) -> None:
     channel = email("dev@acme.example", closing=True)
     closed = card(status="answered", outcome="ada answered: yes", by="ada")
     await asyncio.gather(*(channel.close("<1@acme.example> *", closed) for _ in range(5)))
@@ -188,7 +188,7 @@ async def test_an_address_that_is_refused_for_good_is_undeliverable(office: Post
     assert "\x1b" not in str(refused.value)
 
 
-async def test_one_of_two_who_is_refused_does_not_stop_the_other(office: PostOffice) -> None:
+async def test_one_refused_recipient_does_not_stop_the_other(office: PostOffice) -> None:
     office.refused["ada@acme.example"] = "550 5.1.1 no such user"
     assert await email(people=PEOPLE).send(card())
     assert [mail.to for mail in office.mails] == [["bob@acme.example"]]
@@ -233,7 +233,7 @@ async def test_a_server_that_hangs_holds_up_nobody_else(office: PostOffice) -> N
     office.hangs.set()
 
 
-async def test_a_server_that_breaks_off_or_is_not_there_is_tried_again(
+async def test_a_server_that_hangs_up_or_is_away_is_tried_again(
     office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     office.breaks_off = True
@@ -282,7 +282,7 @@ async def test_the_login_is_used_and_never_shown(monkeypatch: pytest.MonkeyPatch
     ],
 )
 @pytest.mark.usefixtures("office")
-async def test_what_is_missing_is_said_without_secrets(
+async def test_missing_settings_are_named_without_secrets(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -305,7 +305,7 @@ async def test_what_is_missing_is_said_without_secrets(
         {"to": "dev@acme.example", "links": "some"},
     ],
 )
-def test_an_address_that_is_none_is_refused_where_it_is_declared(wrong: dict[str, Any]) -> None:
+def test_an_invalid_address_is_refused_where_it_is_declared(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetup):
         email(**wrong)
 

@@ -179,7 +179,7 @@ async def test_a_plain_app_leaks_everywhere_else_the_canary_would_prove_nothing(
     assert {"RUNS", "THREADS", "BLOBS"} <= found
 
 
-async def test_what_fails_is_encrypted_too_and_shown_to_who_holds_the_key(
+async def test_failures_are_encrypted_too_and_shown_to_holders_of_the_key(
     engine: Engine, ring: Keyring, stranger: Engine
 ) -> None:
     async with engine.works(telling(ring)):
@@ -246,7 +246,7 @@ async def test_the_test_kit_reads_what_an_app_encrypts(clean_nats: str, ring: Ke
         assert (await rt.record(run)).messages[0].entry["records"][0]["ticket"] == "T1"
 
 
-async def test_what_looks_sealed_with_a_key_that_never_was_keeps_no_thread_from_being_read(
+async def test_an_entry_sealed_with_a_key_that_never_existed_stops_no_thread(
     clean_nats: str, ring: Keyring
 ) -> None:
     async with Engine.at(clean_nats, ring) as engine, engine.works(telling(ring)):
@@ -278,7 +278,7 @@ async def latest(engine: Engine, stream: str, subjects: str) -> bytes:
     return [message.data async for message in every(engine.wire, stream, subjects)][-1]
 
 
-async def test_mail_that_looks_sealed_with_a_key_that_never_was_becomes_a_dead_letter(
+async def test_mail_sealed_with_a_key_that_never_existed_becomes_a_dead_letter(
     clean_nats: str, ring: Keyring
 ) -> None:
     run = "0123456789abcdef0123"
@@ -336,7 +336,7 @@ def store_of(engine: Engine) -> SecretStore:
     return engine.wire.vault.secrets
 
 
-async def test_who_has_no_key_sees_that_there_is_a_run_and_nothing_of_it(
+async def test_without_the_key_people_see_that_a_run_exists_and_nothing_in_it(
     engine: Engine, ring: Keyring, stranger: Engine
 ) -> None:
     async with engine.works(telling(ring)):

@@ -148,7 +148,9 @@ async def _asked(engine: Engine, question: str) -> bool:
     return [q.question for q in await engine.client.questions()] == [question]
 
 
-async def test_a_deadline_fires_although_no_worker_was_up_when_it_was_due(engine: Engine) -> None:
+async def test_a_deadline_fires_even_if_no_worker_was_running_when_it_was_due(
+    engine: Engine,
+) -> None:
     async def handle(event: dict[str, Any], step: Step) -> None:
         del event
         await step.ask("developer", "Anybody?", timeout=2)
@@ -279,7 +281,7 @@ async def test_the_tool_gives_the_model_the_answer_who_gave_it_and_when(engine: 
         ({"answer": "yes", "ticketId": "T2"}, "is for ticket 'T2'"),
     ],
 )
-async def test_an_answer_that_cannot_be_meant_is_refused_and_the_question_stays(
+async def test_a_meaningless_answer_is_refused_and_the_question_stays(
     engine: Engine, body: bytes | str | dict[str, Any], reason: str
 ) -> None:
     async with engine.works(app_of(one_question)):
@@ -292,7 +294,7 @@ async def test_an_answer_that_cannot_be_meant_is_refused_and_the_question_stays(
         assert (await engine.result(run))["text"] == "yes"
 
 
-async def test_a_second_answer_is_told_who_was_first(engine: Engine) -> None:
+async def test_the_receipt_of_a_second_answer_says_who_was_first(engine: Engine) -> None:
     async with engine.works(app_of(one_question)):
         run = await engine.start()
         asked = await engine.question()
@@ -321,7 +323,7 @@ async def test_an_answer_after_the_deadline_is_too_late(engine: Engine) -> None:
     assert "the deadline passed at 20" in (receipt.reason or "")
 
 
-async def test_an_answer_to_a_ticket_that_asked_nothing_is_told(engine: Engine) -> None:
+async def test_an_answer_to_a_ticket_without_questions_gets_a_receipt(engine: Engine) -> None:
     async with engine.works(app_of(one_question)):
         receipt = await engine.answer("T404", "yes")
     assert (receipt.outcome, receipt.ticket) == ("unknown_ticket", "T404")
@@ -471,7 +473,7 @@ async def test_an_answer_given_before_the_question_closes_none(engine: Engine) -
 
 
 @pytest.mark.parametrize("also", [[], [b"", {"answer": "no", "questionId": "qother"}]])
-async def test_an_answer_in_time_wins_although_its_deadline_passed_unseen(
+async def test_an_answer_in_time_wins_even_if_its_deadline_passed_unseen(
     engine: Engine, also: list[Any]
 ) -> None:
     async def handle(event: dict[str, Any], step: Step) -> str:
@@ -528,7 +530,7 @@ async def holding(engine: Engine, count: int) -> AsyncGenerator[Callable[[], Awa
 # -- tools that ask by themselves --------------------------------------------------------------
 
 
-async def test_a_tool_may_ask_in_its_midst_and_goes_on_where_it_was(engine: Engine) -> None:
+async def test_a_tool_may_ask_midway_and_continues_where_it_was(engine: Engine) -> None:
     ran: list[str] = []
 
     @tool

@@ -101,7 +101,7 @@ async def test_a_client_refuses_what_cannot_be_a_ticket(engine: Engine, ticket: 
 
 
 @pytest.mark.parametrize("token", ["a=zz", "=2e", "T1=41", "ü"])
-async def test_an_answer_on_a_subject_that_is_no_ticket_is_refused(
+async def test_an_answer_on_a_subject_without_a_valid_ticket_is_refused(
     engine: Engine, token: str
 ) -> None:
     """Two spellings of one ticket would be two tickets, or one that passes for another."""
@@ -226,7 +226,7 @@ async def test_an_event_that_does_not_fit_its_type_is_kept_with_every_field_name
     assert all("priority" in letter.reason for letter in dead)
 
 
-async def test_nobody_listening_is_told_to_the_sender(engine: Engine) -> None:
+async def test_the_sender_learns_that_nobody_listens(engine: Engine) -> None:
     async with engine.works(app_of(echo)):
         with pytest.raises(StreamMissing, match=r"no stream covers .*desk\.closed"):
             await engine.client.send("desk.closed", {"ticket": "T1"})

@@ -139,7 +139,7 @@ async def test_a_run_of_many_entries_is_read_back_whole(engine: Engine) -> None:
 # -- cancelling --------------------------------------------------------------------------------
 
 
-async def test_a_cancelled_run_stops_in_the_midst_of_its_step(engine: Engine) -> None:
+async def test_a_cancelled_run_stops_in_the_middle_of_its_step(engine: Engine) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def handle(event: dict[str, Any], step: Step) -> None:
@@ -334,7 +334,9 @@ async def test_a_run_is_shown_with_its_story(engine: Engine) -> None:
     assert any("ada" in step.actor + step.name for step in detail.steps)
 
 
-async def test_a_ticket_that_looks_like_the_begin_of_an_id_is_that_ticket(engine: Engine) -> None:
+async def test_a_ticket_that_looks_like_the_beginning_of_an_id_is_that_ticket(
+    engine: Engine,
+) -> None:
     async with engine.works(app_of(echo)):
         other = await engine.start("T1")
         await engine.question(run=other)
@@ -346,7 +348,7 @@ async def test_a_ticket_that_looks_like_the_begin_of_an_id_is_that_ticket(engine
         assert (await engine.state(other)).status == "waiting"
 
 
-async def test_a_begin_of_several_ids_is_refused(engine: Engine) -> None:
+async def test_the_beginning_of_several_ids_is_refused(engine: Engine) -> None:
     async with engine.works(app_of(echo)):
         runs = [await engine.start(f"T{number}") for number in range(40)]
         await engine.questions(40)
@@ -358,7 +360,7 @@ async def test_a_begin_of_several_ids_is_refused(engine: Engine) -> None:
             await engine.client.show(twice)
 
 
-async def test_a_run_is_followed_from_its_begin_to_its_end_by_many(engine: Engine) -> None:
+async def test_many_clients_follow_a_run_from_beginning_to_end(engine: Engine) -> None:
     async with engine.works(app_of(echo)):
         run = run_id("handle", "e1")
         early = asyncio.ensure_future(engine.lines(run))  # before it exists
@@ -426,7 +428,7 @@ async def test_all_runs_can_be_followed_at_once(engine: Engine) -> None:
         assert seen[ticket][-1] == "run.ended"
 
 
-async def test_a_run_that_is_over_is_told_once(engine: Engine) -> None:
+async def test_the_end_of_a_run_is_reported_once(engine: Engine) -> None:
     """Whoever follows all runs may hear of its last entries after it has read them."""
     ended: Counter[str] = Counter()
 
@@ -464,7 +466,7 @@ async def _asked(engine: Engine, tickets: set[str]) -> bool:
     return tickets <= {q.ticket for q in await engine.client.questions()}
 
 
-async def test_the_doctor_finds_a_healthy_patient_healthy(engine: Engine) -> None:
+async def test_the_doctor_finds_nothing_wrong_with_a_healthy_server(engine: Engine) -> None:
     async with engine.works(app_of(echo)):
         run = await engine.start()
         await engine.question()
@@ -477,7 +479,7 @@ async def test_the_doctor_finds_a_healthy_patient_healthy(engine: Engine) -> Non
     assert any("1 completed" in finding.message for finding in findings)
 
 
-async def test_the_doctor_sees_that_nobody_works(engine: Engine) -> None:
+async def test_the_doctor_reports_that_no_worker_runs(engine: Engine) -> None:
     async with engine.works(app_of(echo)):
         pass
     await engine.client.send(ON, {"ticket": "T1"})

@@ -212,7 +212,7 @@ async def test_a_try_that_takes_too_long_is_ended(engine: Engine) -> None:
     assert ended == [True, True]
 
 
-async def test_a_body_that_raises_ends_its_run_and_tells_why(engine: Engine) -> None:
+async def test_a_body_that_raises_ends_its_run_with_the_reason(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> None:
         del step
         raise ValueError(f"no such customer: {event['name']}")
@@ -222,7 +222,7 @@ async def test_a_body_that_raises_ends_its_run_and_tells_why(engine: Engine) -> 
     assert (state.status, state.error) == ("failed", "no such customer: Ada")
 
 
-async def test_a_result_that_has_no_json_form_is_told(engine: Engine) -> None:
+async def test_a_result_without_a_json_form_is_reported(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> object:
         del event, step
         return object()
@@ -309,7 +309,7 @@ async def test_a_sleep_that_ends_while_no_worker_runs_is_over_when_one_starts(
         assert await engine.result(run) == "rested"
 
 
-async def test_sleeps_side_by_side_are_one_wait(engine: Engine) -> None:
+async def test_parallel_sleeps_are_one_wait(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> list[Any]:
         del event
 
@@ -393,7 +393,7 @@ async def test_a_failed_branch_is_raised_once_the_others_are_done(engine: Engine
     assert effect.ran == ["good"]
 
 
-async def test_a_branch_that_takes_its_time_is_no_changed_body(engine: Engine) -> None:
+async def test_a_slow_branch_is_not_taken_for_a_changed_body(engine: Engine) -> None:
     effect = Counter()
 
     async def handle(event: dict[str, Any], step: Step) -> list[Any]:
@@ -423,7 +423,9 @@ async def test_a_branch_that_takes_its_time_is_no_changed_body(engine: Engine) -
 # -- changed code ------------------------------------------------------------------------------
 
 
-async def test_a_body_that_lost_a_recorded_step_is_told_with_both_versions(engine: Engine) -> None:
+async def test_a_body_without_a_recorded_step_is_reported_with_both_versions(
+    engine: Engine,
+) -> None:
     effect = Counter()
 
     async def old(event: dict[str, Any], step: Step) -> None:
@@ -451,7 +453,7 @@ async def test_a_body_that_lost_a_recorded_step_is_told_with_both_versions(engin
     assert len(effect.ran) == 1
 
 
-async def test_a_branch_that_lost_a_recorded_step_is_told(engine: Engine) -> None:
+async def test_a_branch_without_a_recorded_step_is_reported(engine: Engine) -> None:
     effect = Counter()
 
     def body(*, weighs: bool) -> Any:
@@ -481,7 +483,7 @@ async def test_a_branch_that_lost_a_recorded_step_is_told(engine: Engine) -> Non
     assert len(effect.ran) == 1
 
 
-async def test_a_step_that_became_a_question_is_told(engine: Engine) -> None:
+async def test_a_step_that_became_a_question_is_reported(engine: Engine) -> None:
     effect = Counter()
 
     async def old(event: dict[str, Any], step: Step) -> None:
@@ -595,7 +597,7 @@ async def test_a_result_larger_than_any_message_is_kept(engine: Engine) -> None:
     assert len(detail.result) == 2_000_001
 
 
-async def test_a_result_that_looks_like_a_reference_is_none(engine: Engine) -> None:
+async def test_a_result_that_looks_like_a_reference_is_not_taken_for_one(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> list[Any]:
         del event
 

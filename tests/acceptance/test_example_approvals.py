@@ -75,7 +75,7 @@ async def test_one_rejection_is_enough_and_the_desk_words_it(
     assert books.paid_back() == []
 
 
-async def test_who_is_on_duty_is_reminded_and_then_the_cfo(
+async def test_the_person_on_duty_is_reminded_and_then_the_cfo(
     layby_running: Running, books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAYBY_SECOND", "0.02")

@@ -51,7 +51,7 @@ def exporting(desk: Desk, *options: str, **environ: str) -> Generator[int]:
     assert process.returncode == 143
 
 
-def test_the_exporter_tells_what_the_streams_say(desk: Desk) -> None:
+def test_the_exporter_shows_what_the_streams_say(desk: Desk) -> None:
     with exporting(desk) as port:
         assert answers(port, "/healthz", 200)
         desk.start_worker("--name", "one")

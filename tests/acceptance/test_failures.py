@@ -103,7 +103,7 @@ async def test_the_log_keeps_type_message_and_place(
     assert found.place.line > 0
 
 
-async def test_the_causes_are_told_by_their_types(engine: Engine) -> None:
+async def test_the_causes_are_named_by_their_types(engine: Engine) -> None:
     async with engine.works(app_of(handle)):
         found = await failure(engine, await engine.start(fails="caused"))
     assert found.causes == ["KeyError"]
@@ -132,7 +132,7 @@ async def test_a_failed_step_that_is_read_from_the_log_has_its_place(engine: Eng
     assert (found.place.file, found.place.function) == (HERE, "pay")
 
 
-async def test_a_tool_that_fails_is_told_with_its_place(engine: Engine) -> None:
+async def test_a_failed_tool_is_reported_with_its_place(engine: Engine) -> None:
     @tool
     def charge(amount: int) -> int:
         return pay({"much": amount})
@@ -146,7 +146,7 @@ async def test_a_tool_that_fails_is_told_with_its_place(engine: Engine) -> None:
     assert line.detail.startswith(f"KeyError: 'amount' in pay ({HERE}:")
 
 
-async def test_a_hook_that_fails_is_told_with_its_place(engine: Engine) -> None:
+async def test_a_failed_hook_is_reported_with_its_place(engine: Engine) -> None:
     def audit(*_: Any) -> None:
         pay({})
 
@@ -156,7 +156,7 @@ async def test_a_hook_that_fails_is_told_with_its_place(engine: Engine) -> None:
     assert line.detail.startswith(f"KeyError: 'amount' in pay ({HERE}:")
 
 
-async def test_a_router_that_fails_is_told_with_its_place(engine: Engine) -> None:
+async def test_a_failed_router_is_reported_with_its_place(engine: Engine) -> None:
     def route(_: Any) -> str:
         return str(pay({}))
 
@@ -165,7 +165,7 @@ async def test_a_router_that_fails_is_told_with_its_place(engine: Engine) -> Non
     assert line.detail.startswith(f"KeyError: 'amount' in pay ({HERE}:")
 
 
-async def test_what_we_refuse_is_told_with_the_line_that_asked_for_it(engine: Engine) -> None:
+async def test_a_refusal_is_reported_with_the_line_that_asked_for_it(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> None:
         del event
         await step.workflow("nobody", {})

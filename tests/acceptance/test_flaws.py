@@ -390,7 +390,9 @@ def test_flaw_18_release_notes_have_ids_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("agent", ["Customer Support", "Technical Support"])
-async def test_flaw_18_whoever_answers_knows_the_release_notes(desk: Desk, agent: str) -> None:
+async def test_flaw_18_every_agent_that_answers_knows_the_release_notes(
+    desk: Desk, agent: str
+) -> None:
     def routed(request: ModelRequest) -> ModelResponse | None:
         return calls("route_to_agent", agent=agent) if routes(request) else None
 

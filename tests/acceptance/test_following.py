@@ -31,7 +31,7 @@ async def first(lines: AsyncIterator[Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", ["1001", NOBODY, "fff"])
-async def test_what_names_no_run_is_an_error_at_once(engine: Engine, name: str) -> None:
+async def test_a_name_that_means_no_run_is_an_error_at_once(engine: Engine, name: str) -> None:
     async with engine.works(app_of(handle)):
         for lines in (
             engine.client.events(name),

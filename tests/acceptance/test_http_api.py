@@ -313,7 +313,7 @@ async def test_the_feed_tells_what_changes_and_what_was_missed(layby_running: An
         assert reset.type == "reset"
 
 
-async def test_of_two_answers_one_wins_and_the_other_is_told_who_did(layby_running: Any) -> None:
+async def test_one_of_two_answers_wins_and_the_other_learns_who_won(layby_running: Any) -> None:
     async with served(layby_running) as at:
         await opened(at, "T1")
         place = f"/questions/{(await asked(at, 'T1'))['id']}/answer"
@@ -536,7 +536,7 @@ async def test_a_request_that_another_site_could_send_changes_nothing(layby_runn
         assert (await at.api.get(f"/runs/{run}")).json["status"] == "waiting"
 
 
-async def test_only_health_is_told_to_strangers(layby_running: Any) -> None:
+async def test_strangers_see_the_health_check_only(layby_running: Any) -> None:
     async with served(layby_running, workers=0) as at:
         assert (await at.api.ask("GET", "/healthz")).json == {"status": "ok"}
         for path in ("/runs", "/feed", "/openapi.json", "/stats", "/questions"):
@@ -580,7 +580,7 @@ async def test_a_wrong_parameter_is_named(layby_running: Any, path: str, paramet
         assert (reply.status, reply.json["parameter"]) == (422, parameter), reply.body
 
 
-async def test_a_wrong_body_is_told_apart(layby_running: Any) -> None:
+async def test_each_kind_of_wrong_body_has_its_own_error(layby_running: Any) -> None:
     async with served(layby_running, workers=0) as at:
         headers = {**at.api.login, "Layby-Console": "1"}
 

@@ -90,7 +90,7 @@ def test_each_kind_of_error_has_its_status(error: type[Exception]) -> None:
     assert kind_of(error.__new__(error)) is kind
 
 
-def test_an_error_is_told_like_the_nearest_one_above_it() -> None:
+def test_an_error_is_reported_like_its_nearest_known_base_class() -> None:
     class Odd(BusError):
         pass
 

@@ -59,7 +59,7 @@ async def test_a_step_in_a_tool_is_tried_again_and_again(
     assert tried == before + ["charge"] * 3
 
 
-async def test_two_tools_side_by_side_are_tried_again(layby_running: Running) -> None:
+async def test_two_parallel_tools_are_retried(layby_running: Running) -> None:
     tried: list[str] = []
 
     @tool

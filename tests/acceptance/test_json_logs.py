@@ -76,7 +76,7 @@ def test_a_process_that_loses_its_server_speaks_json(
         process.close()
 
 
-def test_what_python_and_asyncio_complain_about_is_json(desk: Desk) -> None:
+def test_complaints_of_python_and_asyncio_are_json(desk: Desk) -> None:
     worker = desk.start("worker", "desk:app", "--json")
     try:
         said = told(worker.stderr, "worker.ready")

@@ -224,7 +224,7 @@ async def receipts(engine: Engine, count: int) -> dict[str, str]:
     return await until(look)
 
 
-async def test_an_earlier_answer_wins_though_its_escalation_is_in_no_record(
+async def test_an_earlier_answer_wins_even_if_no_record_has_its_escalation(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker has published the question for the lead, and died before it wrote that down.
@@ -284,7 +284,7 @@ async def test_an_unnamed_answer_that_may_be_for_an_escalated_question_closes_no
         assert await engine.result(run) == ["Known?", "Pay?"]
 
 
-async def test_the_deadline_decides_after_the_last_rung_and_silence_is_no_yes(
+async def test_the_deadline_decides_after_the_last_rung_and_silence_is_not_a_yes(
     engine: Engine,
 ) -> None:
     role = Role("developer", remind=["200ms"], escalate=[Rung("300ms", to="role:lead")])
@@ -298,7 +298,7 @@ async def test_the_deadline_decides_after_the_last_rung_and_silence_is_no_yes(
         assert late.outcome == "too_late"
 
 
-async def test_an_answer_of_the_other_role_before_the_deadline_counts_though_read_after(
+async def test_an_answer_of_the_other_role_before_the_deadline_counts_even_if_read_later(
     engine: Engine,
 ) -> None:
     async def answered(ticket: str, seconds: float) -> Any:
@@ -319,7 +319,7 @@ async def test_an_answer_of_the_other_role_before_the_deadline_counts_though_rea
     assert await in_time(answered, 1.0) == {"text": "in time", "by": "cto"}
 
 
-async def test_after_the_deadline_no_rung_is_reached_though_it_was_due_before(
+async def test_after_the_deadline_no_rung_is_reached_even_if_it_was_due_before(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody worked meanwhile, and the rung is handled ahead of the deadline."""
@@ -446,7 +446,7 @@ def always(person: str, delegate: str = "") -> Window:
     return Window(person=person, start="2000-01-01", end="2100-01-01", delegate=delegate)
 
 
-async def test_who_is_on_duty_is_found_out_when_the_question_is_asked(engine: Engine) -> None:
+async def test_the_rota_is_read_when_the_question_is_asked(engine: Engine) -> None:
     app = asking(ON_ROTA, "lead")
     await provision(app, engine.settings)
     await RotaBook(engine.wire).change_shifts("dev", lambda _: (always("ada"),))
@@ -470,7 +470,7 @@ async def test_who_is_on_duty_is_found_out_when_the_question_is_asked(engine: En
         assert await published(engine, "lead") == []
 
 
-async def test_where_nobody_is_on_duty_the_question_is_escalated_at_once(engine: Engine) -> None:
+async def test_with_nobody_on_duty_the_question_is_escalated_at_once(engine: Engine) -> None:
     app = asking(ON_ROTA, "lead")
     await provision(app, engine.settings)
     async with engine.works(app):

@@ -52,9 +52,7 @@ async def published(engine: Engine) -> list[tuple[str, bytes]]:
     ]
 
 
-async def test_what_is_published_again_is_as_secret_as_before(
-    engine: Engine, ring: Keyring
-) -> None:
+async def test_a_republished_question_is_as_secret_as_before(engine: Engine, ring: Keyring) -> None:
     async with engine.works(asking(ring)):
         run = await engine.start()
 

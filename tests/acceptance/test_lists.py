@@ -60,7 +60,7 @@ async def test_a_run_that_waits_for_two_people_is_waiting_after_one_answer(engin
         assert await engine.client.questions() == []
 
 
-async def test_what_people_command_is_listed_at_once(engine: Engine) -> None:
+async def test_the_effect_of_a_command_is_listed_at_once(engine: Engine) -> None:
     async def asks(event: dict[str, Any], step: Step) -> None:
         del event
         await step.ask("developer", "Well?", timeout="1h")

@@ -111,7 +111,7 @@ async def test_a_network_works_and_asks(engine: Engine, count: int) -> None:
         assert await engine.result(run) == "It is x."
 
 
-async def test_mail_of_two_streams_with_one_number_is_handled_side_by_side(
+async def test_mail_with_the_same_number_in_two_streams_is_handled_in_parallel(
     engine: Engine,
 ) -> None:
     """Sequences are a stream's own: the third message of one is not that of another."""
@@ -232,7 +232,7 @@ def test_the_command_says_what_is_there_and_what_to_do(desk: Desk) -> None:
         assert "App(log_streams=4)" in words
 
 
-def test_there_is_no_other_number() -> None:
+def test_other_numbers_of_streams_are_refused() -> None:
     for wrong in (0, 3, 5, 32):
         with pytest.raises(Exception, match="log_streams must be 1, 2, 4, 8 or 16"):
             App("desk", log_streams=wrong)

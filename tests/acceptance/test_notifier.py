@@ -248,7 +248,7 @@ class Down(MemoryChannel):
         return await super().send(card)
 
 
-async def test_what_waited_for_a_channel_is_shown_soon_after_it_is_up_again(
+async def test_waiting_cards_are_shown_soon_after_their_channel_is_up_again(
     engine: Engine,
 ) -> None:
     channel, outage, cards = Down(), 10.0, 30
@@ -470,7 +470,7 @@ async def test_a_question_that_no_channel_can_show_is_escalated_at_once(
         await until(letters)
 
 
-async def test_a_question_of_which_one_channel_knows_is_not_undelivered(engine: Engine) -> None:
+async def test_a_question_that_one_channel_has_shown_is_not_undelivered(engine: Engine) -> None:
     bad, good = MemoryChannel("bad", fails=Undeliverable("gone")), MemoryChannel("good")
     app = asking(
         Role("developer", channels=[bad, good], escalate=[Rung("1h", to="role:lead")]), "lead"
@@ -661,7 +661,7 @@ async def test_a_held_card_of_a_closed_question_is_never_sent(
 
 
 @pytest.mark.parametrize("options", [{"urgent": True}, {"timeout": "3s"}])
-async def test_what_is_urgent_or_due_before_quiet_hours_end_is_sent_at_once(
+async def test_a_card_that_is_urgent_or_due_before_quiet_hours_end_is_sent_at_once(
     engine: Engine, options: dict[str, Any]
 ) -> None:
     channel = MemoryChannel()
@@ -733,7 +733,7 @@ async def test_a_claim_is_shown_while_it_holds(engine: Engine) -> None:
         assert (await channel.wait_closed()).claimed_by == ""
 
 
-async def test_what_closes_while_its_card_is_being_sent_is_shown_as_closed(engine: Engine) -> None:
+async def test_a_question_closed_while_its_card_is_sent_is_shown_as_closed(engine: Engine) -> None:
     channel = Slow()
     async with engine.works(asking(Role("developer", channels=[channel]))):
         run = await engine.start()

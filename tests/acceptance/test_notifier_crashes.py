@@ -146,7 +146,7 @@ async def test_a_vote_that_a_killed_worker_took_is_shown(
 
 
 @pytest.mark.parametrize("after", proofs_but(1, [1, 2]))
-async def test_what_no_channel_can_show_is_undelivered_once(
+async def test_a_question_that_no_channel_can_show_is_undelivered_once(
     layby_running: Running, path: Path, after: int
 ) -> None:
     async with layby_running(TARGET, workers=0) as rt:
@@ -171,7 +171,7 @@ async def test_what_no_channel_can_show_is_undelivered_once(
         1, [("after_watch_armed", 1), ("after_unserved_recorded", 1), ("after_rung_published", 1)]
     ),
 )
-async def test_what_no_process_serves_is_undelivered_once(
+async def test_a_question_on_a_channel_without_a_process_is_undelivered_once(
     layby_running: Running, path: Path, point: str, after: int
 ) -> None:
     async with layby_running(TARGET, workers=0, within=30) as rt:

@@ -106,7 +106,7 @@ def result(desk: Called, ticket: str = "T1") -> Any:
     return desk.json("show", run)["result"]
 
 
-def test_what_is_said_on_a_channel_answers_the_question(desk: Called) -> None:
+def test_a_reply_on_a_channel_answers_the_question(desk: Called) -> None:
     desk.start_worker(app=APP)
     notify = desk.start_notify()
     asked = desk.ask()
@@ -162,7 +162,7 @@ def test_an_answer_counts_once_if_the_process_is_killed_before_its_receipt(desk:
     assert desk.say(again, asked)["outcome"] == "already_answered"
 
 
-def test_two_processes_side_by_side_answer_once(desk: Called) -> None:
+def test_two_processes_at_once_answer_once(desk: Called) -> None:
     desk.start_worker(app=APP)
     both = [desk.start_notify("--name", name) for name in ("one", "two")]
     for number in range(3):
@@ -262,7 +262,7 @@ def test_a_second_process_on_the_same_port_ends_with_the_reason(desk: Called) ->
         (("tests.notify_app:nothing",), "nothing"),
     ],
 )
-def test_what_cannot_work_ends_with_the_reason(
+def test_a_setup_that_cannot_work_ends_with_the_reason(
     desk: Called, arguments: tuple[str, ...], why: str
 ) -> None:
     done = desk.run("notify", *arguments)

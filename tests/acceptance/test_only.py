@@ -62,7 +62,7 @@ async def test_others_are_refused_whatever_the_channel(engine: Engine) -> None:
         assert await engine.result(run) == ["yes", "ada", "slack"]
 
 
-async def test_what_others_sent_while_no_worker_ran_does_not_win(engine: Engine) -> None:
+async def test_answers_of_others_stored_while_no_worker_ran_do_not_win(engine: Engine) -> None:
     app = asking()
     async with engine.works(app):
         run = await engine.start("T1")
@@ -110,7 +110,7 @@ async def test_it_cannot_be_passed_to_somebody_who_may_not_answer(engine: Engine
         ({"escalate": [Rung("1s", to="role:lead")]}, "only ada may answer"),
     ],
 )
-async def test_what_cannot_be_is_refused_at_once(
+async def test_an_impossible_restriction_is_refused_at_once(
     engine: Engine, options: dict[str, Any], why: str
 ) -> None:
     async def pay(_: dict[str, Any], step: Step) -> str:

@@ -70,7 +70,7 @@ async def test_the_first_look_of_each_person_is_in_the_log_and_in_the_list(engin
         assert all(check.ok for check in verify(decision)), verify(decision)
 
 
-async def test_what_somebody_did_shows_that_they_have_looked(engine: Engine) -> None:
+async def test_an_act_on_a_question_shows_that_the_person_has_looked(engine: Engine) -> None:
     async with engine.works(asking()):
         run = await engine.start()
         question = await engine.question()
@@ -82,7 +82,7 @@ async def test_what_somebody_did_shows_that_they_have_looked(engine: Engine) -> 
         assert [each.by for each in row.opened] == ["ada"]
 
 
-async def test_what_no_question_of_the_role_can_be_meant_by_changes_nothing(engine: Engine) -> None:
+async def test_a_look_that_fits_no_question_of_the_role_changes_nothing(engine: Engine) -> None:
     async with engine.works(asking("developer", Role("lead"))):
         run = await engine.start()
         question = await engine.question()
@@ -102,7 +102,7 @@ async def test_what_no_question_of_the_role_can_be_meant_by_changes_nothing(engi
         assert len(await records(engine, run)) == before, "it is closed"
 
 
-async def test_looks_cost_no_claim_its_turn(engine: Engine) -> None:
+async def test_looks_do_not_delay_claims(engine: Engine) -> None:
     async with engine.works(asking()):
         await engine.start()
         question = await engine.question()

@@ -67,7 +67,7 @@ def workers(street: Street) -> Iterator[Street]:
         street.stop_workers()
 
 
-def test_nobody_takes_what_is_the_others(workers: Street) -> None:
+def test_neither_app_takes_messages_of_the_other(workers: Street) -> None:
     street = workers
     street.as_of("shop", "send", "corp.opened", json.dumps({"ticket": "T1"}), "--id", "e1")
     asked = {p: street.sooner_or_later(partial(street.as_of, p, "questions")) for p in PREFIXES}
@@ -131,7 +131,7 @@ def test_the_doctor_misses_no_stream_of_events_where_all_come_from_streams_of_ot
     assert "CORP/bank-on-handle" not in findings
 
 
-def test_another_prefix_than_the_apps_is_refused(street: Street) -> None:
+def test_a_prefix_other_than_the_apps_is_refused(street: Street) -> None:
     told = street.as_of("bank", "provision", "shop:app", code=2)["error"]["message"]
     assert told == "--prefix is 'bank', and shop:app declares 'shop'"
 

@@ -114,7 +114,7 @@ async def test_it_is_what_the_server_received(
 
 
 @pytest.mark.parametrize("api", ["chat", "responses"])
-async def test_so_it_is_with_openais_apis(
+async def test_it_is_what_openais_apis_received_too(
     layby_running: Running,
     completions_api: CompletionsApi,
     responses_api: CompletionsApi,

@@ -150,7 +150,7 @@ async def _end_and_purge(engine: Engine, run: str) -> None:
     await until(lambda: _purged(engine))
 
 
-async def test_a_worker_that_missed_the_word_of_a_removal_begins_the_run_anew(
+async def test_a_worker_that_missed_a_removal_starts_the_run_again(
     engine: Engine, proxy: Proxy
 ) -> None:
     app = app_of(one_question)

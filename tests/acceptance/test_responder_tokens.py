@@ -95,7 +95,7 @@ async def test_a_token_answers_in_the_name_and_for_the_roles_of_its_line(
             assert reply.status in {401, 403}
 
 
-async def test_what_is_no_token_lets_nobody_in(rt: Any, tmp_path: Path) -> None:
+async def test_an_invalid_token_lets_nobody_in(rt: Any, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     token = add_token(file, "ada", ("developer",))
     digest = file.read_text().rpartition(":")[2].strip()
@@ -118,7 +118,7 @@ async def test_what_is_no_token_lets_nobody_in(rt: Any, tmp_path: Path) -> None:
         assert (await Program(Visitor(serving), token).answer(row.id)).status == 403
 
 
-async def test_who_is_taken_out_of_the_file_is_out_at_once(rt: Any, tmp_path: Path) -> None:
+async def test_a_person_removed_from_the_file_is_out_at_once(rt: Any, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     ada, bob = (add_token(file, name, ("developer",)) for name in ("ada", "bob"))
     async with console_on(rt.settings, tokens=file) as serving:
@@ -134,7 +134,7 @@ async def test_who_is_taken_out_of_the_file_is_out_at_once(rt: Any, tmp_path: Pa
         assert (await Program(visitor, bob).ask("GET", "/questions")).status == 401
 
 
-def test_a_file_that_is_not_one_of_tokens_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_valid_tokens_is_refused(tmp_path: Path) -> None:
     digest = "0" * 64
     for line in (
         "ada",

@@ -90,7 +90,7 @@ async def test_without_room_nothing_is_removed(tmp_path: Path, whose: str) -> No
         await restore(here, saved, may_replace=always)  # what is replaced makes room
 
 
-async def test_what_a_broken_restore_has_not_reached_is_as_it_was(
+async def test_streams_that_a_failed_restore_has_not_reached_are_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = await saved_with(tmp_path, 1_000_000)
@@ -173,7 +173,7 @@ async def test_neither_what_streams_hold_nor_those_who_work_there_are_overlooked
             await until(refused, WITHIN)  # it says so once the worker waits for messages
 
 
-async def test_a_restore_that_broke_off_at_its_first_stream_lets_nobody_in(
+async def test_a_restore_interrupted_at_its_first_stream_lets_no_worker_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = await saved_with(tmp_path, 0)
@@ -286,7 +286,7 @@ async def test_a_restore_that_died_in_any_stream_is_repeated(
         await goes_on(tmp_path, new)
 
 
-async def test_what_a_workflow_did_that_was_added_during_the_backup_is_done_again(
+async def test_the_work_of_a_workflow_added_during_the_backup_is_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []

@@ -65,7 +65,7 @@ async def test_a_purge_leaves_nothing_of_a_run_that_asked(engine: Engine) -> Non
         assert await engine.result(again) == _BIG
 
 
-async def test_what_two_runs_of_a_ticket_asked_goes_with_both(engine: Engine) -> None:
+async def test_the_questions_of_two_runs_of_a_ticket_are_removed_with_both(engine: Engine) -> None:
     async with engine.works(app_of(big)):
         for run in [await engine.start("T1", asks=True), await engine.start("T1", asks=True)]:
             await engine.question(run=run)
@@ -94,7 +94,7 @@ async def test_a_purge_keeps_what_other_runs_need(engine: Engine) -> None:
         assert await engine.result(goes_on) == _BIG
 
 
-async def test_a_child_stays_until_its_parent_needs_it_no_more(engine: Engine) -> None:
+async def test_a_child_stays_while_its_parent_needs_it(engine: Engine) -> None:
     async def parent(event: dict[str, Any], step: Step) -> str:
         value = await step.workflow("child", event)
         await step.ask("developer", "Well?")
@@ -158,7 +158,7 @@ def test_nothing_is_removed_by_default() -> None:
     assert app_of(big, retention="30d").retentions() == {"handle": 30 * 86_400.0}
 
 
-async def test_rows_that_nobody_of_layby_wrote_stop_neither_lists_nor_purge(engine: Engine) -> None:
+async def test_foreign_rows_stop_neither_lists_nor_purge(engine: Engine) -> None:
     async with engine.works(app_of(big)):
         waits = await engine.start("T1", asks=True)
         await engine.question()
@@ -187,7 +187,7 @@ async def test_rows_that_nobody_of_layby_wrote_stop_neither_lists_nor_purge(engi
         assert (await engine.state(waits)).status == "waiting"
 
 
-async def test_a_purged_run_begins_anew_with_a_worker_that_remembers_it(engine: Engine) -> None:
+async def test_a_purged_run_starts_again_even_on_a_worker_that_remembers_it(engine: Engine) -> None:
     """Another worker ended it, so this one holds it as it was parked."""
     async with engine.works(app_of(big)):
         config = (await engine.wire.api("STREAM.INFO.EVENTS"))["config"]

@@ -92,7 +92,7 @@ async def test_without_a_worker_an_edit_waits_and_is_done_once_one_starts(
     assert (row.by, row.outcome) == ("eve", "done")
 
 
-async def test_of_edits_at_the_same_time_none_is_lost(engine: Engine) -> None:
+async def test_concurrent_edits_are_all_kept(engine: Engine) -> None:
     async with engine.works(app()), engine.works(app()):
         shifts = [shift(f"p{number}") for number in range(12)]
         edits = [engine.client.rotas.change("dev", add=[each]) for each in shifts]
@@ -142,7 +142,7 @@ def task(seq: int, **what: Any) -> CommandTask:
         ),
     ],
 )
-async def test_what_is_no_edit_is_refused_and_in_the_trail(
+async def test_an_edit_that_changes_nothing_is_refused_and_in_the_trail(
     engine: Engine, body: dict[str, Any], outcome: str, reason: str
 ) -> None:
     async with engine.works(app()):
@@ -185,7 +185,7 @@ async def test_an_app_without_a_rota_says_so(
         ["away", "ada", "--from", "2000-01-01", "--until", "2100-01-01", "--zone", "Mars"],
     ],
 )
-async def test_what_cannot_be_is_refused_before_anything_is_sent(
+async def test_an_impossible_edit_is_refused_before_anything_is_sent(
     engine: Engine, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     code, document = rota(engine, capsys, *arguments)

@@ -87,7 +87,7 @@ async def test_they_are_in_lists_and_filter_them(layby_running: Running, tmp_pat
         assert "give its name and its value" in refused.stderr
 
 
-async def test_of_an_encrypted_run_only_the_tokens_are_plain(layby_running: Running) -> None:
+async def test_only_the_tokens_of_an_encrypted_run_are_plain(layby_running: Running) -> None:
     ring = Keyring(dict([new_key("k1").split(":", 1)]))
     async with layby_running(desk(encryption=ring)) as rt:
         async with Client.connect(rt.settings, keyring=ring) as client:

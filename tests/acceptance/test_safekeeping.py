@@ -49,7 +49,7 @@ async def test_the_doctor_looks_after_the_keys(clean_nats: str) -> None:
     assert "Take it out" in rotated[1].advice
 
 
-async def test_the_doctor_tells_of_a_key_that_workers_demand_for_nothing(clean_nats: str) -> None:
+async def test_the_doctor_reports_a_key_that_workers_demand_needlessly(clean_nats: str) -> None:
     """A worker with the old key first has started, and stored nothing."""
     both = Keyring(K2 | K1)
     async with Engine.at(clean_nats, both) as engine:
@@ -62,7 +62,7 @@ async def test_the_doctor_tells_of_a_key_that_workers_demand_for_nothing(clean_n
     assert "no secret needs 'k1' now, but workers still demand it" in found[1].message
 
 
-async def test_a_keyring_that_cannot_be_read_is_told(clean_nats: str) -> None:
+async def test_an_unreadable_keyring_is_reported(clean_nats: str) -> None:
     async with Engine.at(clean_nats, Keyring(K1)) as engine:
         await engine.client.doctor()
         async with engine.works(app_of(work, encryption=Keyring(K1))):

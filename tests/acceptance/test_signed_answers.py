@@ -107,7 +107,7 @@ async def test_a_signature_is_for_one_question(layby_running: Running) -> None:
         assert (await rt.question("T2")).id == second.id
 
 
-async def test_what_is_approved_is_signed_with_its_exact_arguments(layby_running: Running) -> None:
+async def test_an_approval_is_signed_with_the_exact_arguments(layby_running: Running) -> None:
     bank = Bank()
     async with layby_running(bank.app) as rt:
         question = await asked(rt, REFUND)
@@ -377,7 +377,7 @@ async def test_only_named_answers_count_if_the_question_requires_nats_vouching(
         assert await rt.result() == "ada (nats)"
 
 
-async def test_what_accept_cannot_mean_blocks_the_run(layby_running: Running) -> None:
+async def test_an_invalid_accept_blocks_the_run(layby_running: Running) -> None:
     app = App("odd", roles=["developer", APPROVER])
 
     @app.workflow(on="odd.asked", key="ticketId")

@@ -46,7 +46,7 @@ def waiting(desk: Desk) -> dict[str, Any]:
     return question
 
 
-def test_a_key_is_made_in_a_file_of_its_owner(desk: Desk) -> None:
+def test_a_key_is_written_to_a_file_that_only_its_owner_reads(desk: Desk) -> None:
     made = desk.run("keys", "new", "eve.nk")
     assert made.returncode == 0
     seed = (desk.folder / "eve.nk").read_text().strip()

@@ -201,7 +201,7 @@ async def test_errors_of_slack_are_temporary_or_say_what_to_do(
         ("conversations.list", {"ok": True, "channels": [None, {"name": "oncall"}]}),
     ],
 )
-async def test_an_answer_that_means_nothing_is_an_error_of_the_channel(
+async def test_a_meaningless_response_is_an_error_of_the_channel(
     fake_slack: FakeSlack, method: str, answer: object
 ) -> None:
     fake_slack.fail(method, answer=answer)
@@ -210,9 +210,7 @@ async def test_an_answer_that_means_nothing_is_an_error_of_the_channel(
 
 
 @pytest.mark.parametrize("answer", [{"ok": True}, {"ok": True, "messages": [7, {"ts": 1}]}])
-async def test_a_history_that_means_nothing_has_no_card(
-    fake_slack: FakeSlack, answer: object
-) -> None:
+async def test_a_meaningless_history_has_no_card(fake_slack: FakeSlack, answer: object) -> None:
     fake_slack.fail("conversations.history", answer=answer)
     await oncall(fake_slack).send(now())
     assert len(fake_slack.cards()) == 1
@@ -240,7 +238,7 @@ async def test_a_message_that_is_gone_cannot_be_rewritten(fake_slack: FakeSlack)
             await channel.close(wrong, now())
 
 
-async def test_what_is_missing_is_said_without_secrets(
+async def test_missing_settings_are_named_without_secrets(
     fake_slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = oncall(fake_slack)

@@ -152,7 +152,7 @@ async def test_any_text_is_answered_with_a_form_or_a_reply(room: Room) -> None:
     assert room.fake.whispers[-1]["thread_ts"] == second.ts
 
 
-async def test_talk_in_a_thread_is_no_answer(room: Room) -> None:
+async def test_talk_in_a_thread_is_not_an_answer(room: Room) -> None:
     choice = await room.ask(asked(form={"type": "boolean"}, choices=("yes", "no")))
     text = await room.ask(asked(question="q2", key="k2"))
     other = room.fake.write("<@U0ADA> lunch?")
@@ -171,7 +171,7 @@ async def test_talk_in_a_thread_is_no_answer(room: Room) -> None:
     assert room.fake.told("U0ADA") == []
 
 
-async def test_a_thread_of_another_app_is_no_question(room: Room) -> None:
+async def test_a_thread_of_another_app_is_not_a_question(room: Room) -> None:
     ours = await room.ask(asked())
     theirs = room.fake.write("x", metadata=ours.metadata, bot_id="B0OTHER", user="U0OTHER")
     await room.fake.reply("U0ADA", theirs, "yes", parent_user_id="U0LAYBY")
@@ -196,7 +196,7 @@ async def test_a_thread_of_another_app_is_no_question(room: Room) -> None:
         (Outcome(outcome="some_new_word"), "does not count: some_new_word"),
     ],
 )
-async def test_people_are_told_what_became_of_it(room: Room, outcome: Outcome, words: str) -> None:
+async def test_people_are_told_the_outcome(room: Room, outcome: Outcome, words: str) -> None:
     room.desk.outcomes.append(outcome)
     posted = await room.ask(asked(choices=("a", "b")))
     await room.fake.press("U0ADA", posted, "b")
@@ -210,7 +210,7 @@ async def test_a_click_that_is_delivered_twice_is_one_answer(room: Room) -> None
     await room.told("U0ADA", "You have answered already: your first answer counts.")
 
 
-async def test_whoever_is_not_mapped_is_told_how_to_be_and_says_nothing(room: Room) -> None:
+async def test_an_unmapped_user_learns_how_to_be_mapped_and_answers_nothing(room: Room) -> None:
     posted = await room.ask(asked(choices=("a", "b")))
     await room.fake.press("U0EVE", posted, "b")
     await room.told("U0EVE", 'people={"U0EVE": "your name"}')
@@ -220,7 +220,7 @@ async def test_whoever_is_not_mapped_is_told_how_to_be_and_says_nothing(room: Ro
     assert room.answers == []
 
 
-async def test_a_user_of_another_workspace_is_not_whoever_has_the_same_id(room: Room) -> None:
+async def test_users_of_two_workspaces_with_one_id_are_two_people(room: Room) -> None:
     posted = await room.ask(asked(choices=("a", "b")))
     await room.fake.press("U0ADA", posted, "b", team="T0OTHER")
     await room.told("U0ADA", "T0OTHER/U0ADA")
@@ -360,7 +360,7 @@ async def test_an_old_card_still_ends_in_a_receipt(room: Room) -> None:
     assert room.answers == []
 
 
-async def test_what_may_not_have_been_stored_is_said(room: Room) -> None:
+async def test_an_answer_that_may_not_be_stored_is_reported(room: Room) -> None:
     posted = await room.ask(asked(choices=("a", "b")))
     room.desk.fails.append(BusError("the server is away"))
     await room.fake.press("U0ADA", posted, "a")
@@ -369,7 +369,7 @@ async def test_what_may_not_have_been_stored_is_said(room: Room) -> None:
     await room.told("U0ADA", "Your answer counts.")
 
 
-async def test_a_question_that_cannot_be_read_and_a_form_that_cannot_be_opened_are_said(
+async def test_an_unreadable_question_and_a_form_that_does_not_open_are_reported(
     room: Room,
 ) -> None:
     posted = await room.ask(asked())
@@ -492,7 +492,7 @@ async def test_without_its_tokens_it_does_not_listen(
     assert "wrong" not in str(raised.value)
 
 
-async def test_what_is_being_handled_when_it_ends_is_finished(fake_slack: FakeSlack) -> None:
+async def test_a_message_in_progress_is_finished_before_it_ends(fake_slack: FakeSlack) -> None:
     room = Room(fake_slack)
     room.desk.hold = asyncio.Event()
     task = asyncio.create_task(room.channel.listen(room.desk))

@@ -156,7 +156,7 @@ async def test_a_reminder_mentions_and_an_escalation_is_a_card_elsewhere(
         await shows(other, "bob answered: we know")
 
 
-async def test_whoever_is_on_it_is_seen_by_all(engine: Engine, slack_there: FakeSlack) -> None:
+async def test_everybody_sees_who_is_on_it(engine: Engine, slack_there: FakeSlack) -> None:
     async with engine.works(app), answered(engine, ONCALL):
         await asked(engine)
         card = await posted(slack_there)

@@ -68,7 +68,7 @@ def login(server: EmbeddedServer, user: str) -> ConnectionSettings:
     return ConnectionSettings(servers=(server.url,), user=user, password=user)
 
 
-async def test_a_refusal_says_that_the_first_cluster_lives(tmp_path: Path) -> None:
+async def test_a_refusal_shows_that_the_first_cluster_is_up(tmp_path: Path) -> None:
     async with standby(tmp_path) as server, opened(login(server, "boss")) as other:
         asked = 0
 
@@ -86,7 +86,7 @@ async def test_a_refusal_says_that_the_first_cluster_lives(tmp_path: Path) -> No
         assert asked == 2
 
 
-async def test_who_may_not_ask_does_not_take_over(tmp_path: Path) -> None:
+async def test_a_user_who_may_not_ask_does_not_take_over(tmp_path: Path) -> None:
     async with standby(tmp_path, denied=f"{API}.>") as server:
         with pytest.raises(StandbyRefused, match=r"publish to \$JS\.berlin\.API\.INFO"):
             await take_over([app], login(server, "mover"))
@@ -130,7 +130,7 @@ async def breaks_off(*_: object) -> list[str]:
     raise Killed
 
 
-async def test_a_takeover_and_a_restore_that_broke_off_are_no_business_of_the_other(
+async def test_takeover_and_restore_do_not_continue_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = tmp_path / "saved"
@@ -163,7 +163,7 @@ async def test_a_takeover_and_a_restore_that_broke_off_are_no_business_of_the_ot
         await restore(here, saved, may_replace=lambda _: True)
 
 
-async def test_a_takeover_that_broke_off_still_asks_the_first_cluster(
+async def test_an_interrupted_takeover_still_asks_the_first_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with standby(tmp_path, denied=f"{API}.>") as server:

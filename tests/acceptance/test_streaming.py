@@ -100,7 +100,7 @@ async def until_seen(
     raise AssertionError(f"not among {seen}")
 
 
-async def test_text_is_told_while_the_model_still_speaks(engine: Engine) -> None:
+async def test_text_is_streamed_while_the_model_still_writes(engine: Engine) -> None:
     model = Speaker("Hel", "lo")
     async with engine.works(speaking(model)):
         run = await engine.start()
@@ -120,7 +120,7 @@ async def test_text_is_told_while_the_model_still_speaks(engine: Engine) -> None
         assert not any(isinstance(event, TextDelta) for event in rest)
 
 
-async def test_a_handle_tells_what_the_client_tells(engine: Engine) -> None:
+async def test_a_handle_yields_what_the_client_yields(engine: Engine) -> None:
     async with engine.works(speaking(Scripted(asks("May I?"), says("Done.")))):
         early = engine.client.run_of(WORKFLOW, "e1")
         waiting = asyncio.create_task(early.ended())  # before there is such a run
@@ -148,7 +148,7 @@ async def test_a_handle_of_nothing_says_so(engine: Engine) -> None:
             engine.client.run("T7").events("soon")
 
 
-async def test_a_run_tells_everything_in_the_order_of_its_log(engine: Engine) -> None:
+async def test_all_events_of_a_run_come_in_the_order_of_its_log(engine: Engine) -> None:
     model = Scripted(calls(("add", {"a": 1, "b": 2})), asks("May I?"), says("Done."))
     async with engine.works(speaking(model)):
         run = await engine.start("T7")
@@ -178,7 +178,7 @@ async def test_a_run_tells_everything_in_the_order_of_its_log(engine: Engine) ->
     assert [e.run_input_tokens for e in usage] == [10, 20, 30]
 
 
-async def test_whoever_comes_back_misses_nothing_and_hears_nothing_twice(engine: Engine) -> None:
+async def test_a_returning_reader_misses_nothing_and_gets_nothing_twice(engine: Engine) -> None:
     model = Scripted(calls(("add", {"a": 1, "b": 2})), says("Three."))
     async with engine.works(speaking(model)):
         run = await engine.start()
@@ -191,7 +191,7 @@ async def test_whoever_comes_back_misses_nothing_and_hears_nothing_twice(engine:
     assert [decode(msgspec.json.encode(event)) for event in told] == told
 
 
-async def test_a_number_that_is_none_is_refused(engine: Engine) -> None:
+async def test_an_invalid_event_number_is_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="not the number of an event"):
         engine.client.events("a" * 16, "latest")
 
@@ -238,7 +238,7 @@ async def test_an_app_may_keep_its_models_text_to_itself(engine: Engine) -> None
         assert await _heard_of_a_run(engine) == []
 
 
-async def test_an_answer_that_breaks_off_begins_anew(engine: Engine) -> None:
+async def test_an_interrupted_answer_starts_again(engine: Engine) -> None:
     model = Speaker("Hel", breaks=1)
     async with engine.works(speaking(model)):
         run = await engine.start()
@@ -287,7 +287,7 @@ async def test_an_app_may_keep_its_routers_text_to_itself(engine: Engine) -> Non
         assert await _heard_of_a_run(engine) == []
 
 
-async def test_what_a_routing_agent_does_is_told_as_its_own(engine: Engine) -> None:
+async def test_events_of_a_routing_agent_carry_its_own_name(engine: Engine) -> None:
     boss = RoutingAgent("Boss", tools=[add, ask_developer])
     looking = calls(("add", {"a": 1, "b": 2}), ("route_to_agent", {"agent": "A"}))
     model = Scripted(looking, asks("May I?"), routes("A"), says("Hi."), done())
@@ -319,7 +319,7 @@ async def test_what_a_routing_agent_does_is_told_as_its_own(engine: Engine) -> N
     ]
 
 
-async def test_text_that_comes_too_late_is_not_told(engine: Engine) -> None:
+async def test_text_that_comes_too_late_is_not_streamed(engine: Engine) -> None:
     async with engine.works(speaking(Scripted(asks("May I?"), says("Bye")))):
         run = await engine.start()
         events = engine.client.events(run, wait=True)
@@ -334,7 +334,7 @@ async def test_text_that_comes_too_late_is_not_told(engine: Engine) -> None:
         assert not any(isinstance(event, TextDelta) for event in rest)
 
 
-async def test_an_entry_that_the_log_refused_is_not_told(engine: Engine) -> None:
+async def test_an_entry_that_the_log_refused_is_no_event(engine: Engine) -> None:
     async def handle(event: dict[str, Any], step: Step) -> str:
         return (await step.ask("developer", f"Go on with {event['ticket']}?")).text
 
@@ -375,7 +375,7 @@ async def until_ended(client: Client) -> list[TimelineLine]:
     return seen
 
 
-async def test_a_model_that_falls_back_begins_anew(engine: Engine) -> None:
+async def test_a_fallback_model_starts_the_answer_again(engine: Engine) -> None:
     broken, whole = Speaker("Hel", breaks=1), Speaker("Goodbye")
     async with engine.works(speaking(fallback(broken, whole))):
         run = await engine.start()
@@ -391,7 +391,7 @@ async def test_a_model_that_falls_back_begins_anew(engine: Engine) -> None:
         await until_seen(events, lambda e: isinstance(e, RunEnded))
 
 
-async def test_failures_and_the_end_are_told(engine: Engine) -> None:
+async def test_failures_and_the_end_are_events(engine: Engine) -> None:
     def fail() -> None:
         raise ValueError("no such luck")
 
@@ -440,7 +440,7 @@ async def _answer_both(url: str, run: str) -> None:
         await engine.ended(run)
 
 
-async def test_hooks_approvals_and_networks_within_networks_are_told(engine: Engine) -> None:
+async def test_hooks_approvals_and_nested_networks_are_events(engine: Engine) -> None:
     @tool(needs_approval=True)
     async def pay(amount: int) -> str:
         """Pay."""

@@ -85,7 +85,7 @@ async def test_back_offs_and_waits_for_events_come_early(
         assert await rt.result("A2") == "nothing came"
 
 
-async def test_a_failure_that_a_person_mends(layby_running: Running, tmp_path: Path) -> None:
+async def test_a_failure_that_a_person_fixes(layby_running: Running, tmp_path: Path) -> None:
     async with layby_running(app) as rt:
         marker = tmp_path / "marker"
         await rt.send("testkit.mended", {"order": "A1", "marker": str(marker)})
@@ -219,7 +219,7 @@ async def test_an_event_that_is_waited_for_starts_no_run(layby_running: Running)
         assert await rt.result() == "paid"
 
 
-async def test_what_does_not_come_is_told_with_the_runs_story(
+async def test_a_missing_event_is_reported_with_the_runs_history(
     layby_running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with layby_running(app) as rt:

@@ -80,7 +80,7 @@ async def test_a_branch_in_progress_is_not_begun_again_for_the_mail_of_another(
     assert till.begun == {"developer": 1, "lead": 1}
 
 
-async def test_whoever_ends_a_branch_that_has_lost_does_not_go_on_in_the_tool(
+async def test_a_worker_that_ends_a_lost_branch_does_not_continue_the_tool(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lead answers after the developer has won, and before the lead's question is withdrawn."""
@@ -139,7 +139,7 @@ async def _has(engine: Engine, run: str, result: str) -> bool:
 
 
 @pytest.mark.parametrize("last", proofs_but(1, ["lead", "developer"]))
-async def test_a_branch_goes_on_whose_worker_stopped_though_another_came_later(
+async def test_a_branch_of_a_stopped_worker_continues_even_if_another_began_later(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
     """The mail of the first branch is handled again after that of the second."""

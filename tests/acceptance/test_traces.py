@@ -320,7 +320,7 @@ async def test_traces_come_in_and_go_out(desk: Desk, collector: Collector) -> No
     assert (client.resource["service.name"], started.resource["service.name"]) == ("layby", "desk")
 
 
-def test_every_end_of_a_question_is_told(desk: Desk, collector: Collector) -> None:
+def test_every_end_of_a_question_is_in_the_trace(desk: Desk, collector: Collector) -> None:
     contents = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
     with working(desk, collector, **contents) as said:
         send(desk, "EXPIRED", "expire")
@@ -357,7 +357,7 @@ def test_every_end_of_a_question_is_told(desk: Desk, collector: Collector) -> No
     assert [each for each in lines if "span_id" in each]
 
 
-def test_a_worker_that_is_killed_loses_its_open_segment_and_nothing_is_told_twice(
+def test_a_killed_worker_loses_its_open_segment_and_no_span_is_sent_twice(
     desk: Desk, collector: Collector
 ) -> None:
     killed = desk.start_worker(**collector.environ)

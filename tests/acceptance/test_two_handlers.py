@@ -189,7 +189,7 @@ async def test_a_handler_that_is_behind_leaves_the_mail_to_the_one_that_is_ahead
     assert bench.tries() == (2, 1)
 
 
-async def test_an_event_is_not_acknowledged_for_another_worker_that_is_at_it(
+async def test_an_event_that_another_worker_is_handling_is_not_acknowledged(
     engine: Engine, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker that is ahead stops amid its step; somebody must get the event again."""

@@ -40,7 +40,7 @@ def on_call(*channels: MemoryChannel, leads: MemoryChannel | None = None, **opti
     )
 
 
-async def test_what_no_process_can_send_is_undelivered_and_escalated(engine: Engine) -> None:
+async def test_a_card_that_no_process_can_send_is_undelivered_and_escalated(engine: Engine) -> None:
     leads = MemoryChannel()
     app = on_call(MemoryChannel(lacks=LACKS), MemoryChannel("other", lacks=LACKS), leads=leads)
     async with engine.works(app), engine.works(app):
@@ -64,7 +64,7 @@ async def test_what_no_process_can_send_is_undelivered_and_escalated(engine: Eng
         assert (await engine.answer(role="lead")).outcome == "accepted"
 
 
-async def test_a_channel_beside_it_that_works_is_enough(engine: Engine) -> None:
+async def test_one_other_working_channel_is_enough(engine: Engine) -> None:
     leads, good = MemoryChannel(), MemoryChannel("good")
     async with engine.works(on_call(MemoryChannel(lacks=LACKS), good, leads=leads)):
         run = await engine.start()
@@ -145,7 +145,7 @@ async def test_an_escalation_that_nobody_can_send_reaches_the_next_one(engine: E
         assert [(each.role, each.rung) for each in lost] == [("lead", 0)]
 
 
-async def test_what_quiet_hours_held_until_nobody_was_there_is_sent_later(
+async def test_a_held_card_is_sent_later_if_no_process_ran_at_its_time(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end_quiet_at(monkeypatch, _now() + 1.5)

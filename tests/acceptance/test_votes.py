@@ -149,7 +149,7 @@ async def test_the_votes_so_far_are_the_same_wherever_they_are_shown(engine: Eng
         assert [each.by for q in state.questions.values() for each in q.votes] == ["ada", "bob"]
 
 
-async def test_the_same_person_twice_is_no_quorum(engine: Engine) -> None:
+async def test_two_votes_of_one_person_are_not_a_quorum(engine: Engine) -> None:
     async with engine.works(finance()):
         run = await engine.start("T1")
         await engine.question()
@@ -279,7 +279,7 @@ async def test_a_vote_that_could_not_be_recorded_is_handled_again(
     assert failed
 
 
-async def test_too_few_votes_in_time_are_no_yes(engine: Engine) -> None:
+async def test_too_few_votes_in_time_are_not_a_yes(engine: Engine) -> None:
     async with engine.works(finance()):
         run = await engine.start("T1", timeout=3.0)
         await engine.question()
@@ -324,7 +324,7 @@ async def test_votes_in_time_count_although_another_handler_records_one_of_them_
         (["ada", "bob", "mallory"], "already_answered"),
     ],
 )
-async def test_a_vote_is_told_the_truth_although_others_record_votes_while_it_is_judged(
+async def test_a_votes_receipt_is_true_even_if_others_record_votes_while_it_is_judged(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, people: list[str], outcome: str
 ) -> None:
     polls, sent = Votes.polls, list[Voted]()
@@ -417,7 +417,7 @@ async def test_a_default_stands_in_for_a_decision(engine: Engine) -> None:
         assert await engine.result(run) == ["undecided", ["ada", "bob"]]
 
 
-async def test_a_run_that_failed_for_want_of_agreement_asks_again(engine: Engine) -> None:
+async def test_a_run_that_failed_without_agreement_asks_again(engine: Engine) -> None:
     async with engine.works(finance()):
         run = await engine.start("T1", quorum=3)
         first = await engine.question()
@@ -564,7 +564,7 @@ async def test_the_lines_of_each_group_answer_for_it(engine: Engine) -> None:
         ({"answer": bool, "escalate": [Rung("1h", to="role:legal")]}, "which has no vote"),
     ],
 )
-async def test_what_nobody_can_decide_is_refused_at_once(
+async def test_a_quorum_that_nobody_can_reach_is_refused_at_once(
     engine: Engine, options: dict[str, Any], why: str
 ) -> None:
     async def handle(_: dict[str, Any], step: Step) -> str:
@@ -579,7 +579,7 @@ async def test_what_nobody_can_decide_is_refused_at_once(
         assert why in await engine.result(await engine.start("T1"))
 
 
-def test_what_is_declared_so_that_nobody_can_decide_is_refused_where_it_is_declared() -> None:
+def test_a_declared_quorum_that_nobody_can_reach_is_refused_where_it_is_declared() -> None:
     with pytest.raises(InvalidSetup, match="can only decide between choices"):
         make_ask("finance", quorum=2)
     with pytest.raises(InvalidSetup, match="is not one of the groups"):
@@ -607,7 +607,7 @@ def test_an_app_without_a_role_that_approves_calls_is_refused(approvers: Approve
         desk(Agent("Clerk", tools=[pay], model=Scripted()), roles=[FINANCE])
 
 
-async def test_votes_of_a_group_count_of_which_the_record_does_not_know(
+async def test_votes_of_a_group_that_the_record_lacks_count(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reminder made the record: who published the question had died before it did."""

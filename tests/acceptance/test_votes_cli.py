@@ -59,7 +59,7 @@ def test_two_people_decide_by_the_command(desk: Desk) -> None:
     assert "bob for finance: yes" in verified.stdout
 
 
-def test_who_is_in_two_groups_says_for_which_they_vote(desk: Desk) -> None:
+def test_a_member_of_two_groups_says_for_which_they_vote(desk: Desk) -> None:
     ask(desk, groups={"finance": 1, "legal": 1})
     unclear = desk.run("answer", "T1", "yes", "--by", "ada")
     assert unclear.returncode == 2

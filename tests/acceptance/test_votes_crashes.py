@@ -101,7 +101,7 @@ GROUPS = {"finance": 1, "legal": 1}
     "point",
     proofs_but(1, ["after_question_for_role", "after_question", "after_record_put", "after_timer"]),
 )
-async def test_a_question_to_two_groups_is_shown_to_both_whoever_dies(
+async def test_a_question_to_two_groups_is_shown_to_both_whichever_worker_dies(
     layby_running: Running, point: str
 ) -> None:
     async with layby_running(APP, workers=0) as rt, opened(rt.settings) as bus:
@@ -134,7 +134,7 @@ async def test_a_question_to_two_groups_is_shown_to_both_whoever_dies(
         ],
     ),
 )
-async def test_the_first_votes_of_the_stream_decide_whoever_dies(
+async def test_the_first_votes_of_the_stream_decide_whichever_worker_dies(
     layby_running: Running, point: str, after: int
 ) -> None:
     async with layby_running(APP, workers=0) as rt, opened(rt.settings) as bus:
@@ -153,7 +153,7 @@ async def test_the_first_votes_of_the_stream_decide_whoever_dies(
 
 
 @pytest.mark.parametrize("point", proofs_but(1, ["before_voted", "after_voted", "after_receipt"]))
-async def test_a_vote_is_counted_once_and_its_receipt_says_so_whoever_dies(
+async def test_a_vote_is_counted_once_and_its_receipt_says_so_whichever_worker_dies(
     layby_running: Running, point: str
 ) -> None:
     async with layby_running(APP, workers=0) as rt, opened(rt.settings) as bus:
@@ -180,7 +180,7 @@ async def test_a_vote_is_counted_once_and_its_receipt_says_so_whoever_dies(
     "point", proofs_but(1, ["before_expired", "after_votes_in_time", "after_expired"])
 )
 @pytest.mark.parametrize("enough", proofs_but(1, [True, False]))
-async def test_votes_in_time_count_at_the_deadline_whoever_dies(
+async def test_votes_in_time_count_at_the_deadline_whichever_worker_dies(
     layby_running: Running, point: str, *, enough: bool
 ) -> None:
     """Nobody was running when they came, and the answers are handled after the deadline."""

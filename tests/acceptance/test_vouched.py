@@ -244,7 +244,9 @@ async def test_a_decision_says_by_whose_word_somebody_answered(engine: Engine) -
     assert any("the word of a link that was sent to them" in check.what for check in checks)
 
 
-async def test_the_answers_of_a_ticket_are_read_in_order_whoever_vouches(engine: Engine) -> None:
+async def test_the_answers_of_a_ticket_are_read_in_order_whatever_vouches_for_them(
+    engine: Engine,
+) -> None:
     async with engine.works(asking()):
         sent = ["", "ada.via-slack", "bob", "cleo.via-x", "ada", "bob.via-link"]
         for words in sent:

@@ -192,7 +192,7 @@ async def test_what_is_refused_is_tried_again(
     assert not isinstance(refused.value, Undeliverable)
 
 
-async def test_gone_is_undeliverable(receiver: Receiver) -> None:
+async def test_a_receiver_that_says_gone_is_undeliverable(receiver: Receiver) -> None:
     receiver.says("410 Gone")
     with pytest.raises(Undeliverable):
         await webhook(receiver.url).send(card())
@@ -259,7 +259,7 @@ async def test_neither_the_address_nor_the_secret_is_logged(
 @pytest.mark.parametrize(
     "value", ["", "geheim", "whsec_geheim", "whsec_", f"whsec_{'!' * 40}", f"{SECRET} geheim"]
 )
-async def test_a_secret_that_is_none_is_missing_and_not_shown(
+async def test_an_invalid_secret_counts_as_missing_and_is_not_shown(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("LAYBY_WEBHOOK_SECRET", value)
@@ -286,7 +286,7 @@ async def test_a_secret_that_is_none_is_missing_and_not_shown(
         "https://acme.example:99999",
     ],
 )
-def test_an_address_that_is_none_is_refused_where_it_is_declared(url: str) -> None:
+def test_an_invalid_address_is_refused_where_it_is_declared(url: str) -> None:
     with pytest.raises(InvalidSetup) as refused:
         webhook(url)
     assert "geheim" not in str(refused.value)

@@ -119,7 +119,7 @@ def opened(desk: Desk, ticket: str, do: str = "") -> None:
     desk.json("send", "desk.ticket.opened", json.dumps(event))
 
 
-def test_all_that_a_worker_says_is_json_when_asked(desk: Desk) -> None:
+def test_all_output_of_a_worker_is_json_when_asked(desk: Desk) -> None:
     with says(desk, "worker", "desk:app", "--json") as said:
         said.event("worker.ready")
         for ticket, do in (
@@ -186,7 +186,7 @@ def test_verbose_shows_user_code_without_values_or_our_frames(desk: Desk) -> Non
     assert "activation.py" not in trace
 
 
-def test_dev_tells_of_every_run(desk: Desk) -> None:
+def test_dev_logs_every_run(desk: Desk) -> None:
     with says(desk, "dev", "desk:app", "--no-reload", TERM="dumb") as said:
         said.waits_for("worker.ready")
         opened(desk, "T\x1b[2J1")

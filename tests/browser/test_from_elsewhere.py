@@ -70,7 +70,9 @@ async def test_the_printed_address_may_be_a_link_too(layby_running: Any, tab: Op
             assert page.url == f"{console.url}/"
 
 
-async def test_who_is_not_signed_in_is_told_so_once(layby_running: Any, tab: OpenPage) -> None:
+async def test_a_visitor_without_a_session_is_told_so_once(
+    layby_running: Any, tab: OpenPage
+) -> None:
     async with (
         layby_running(app, workers=0) as rt,
         console_on(rt.settings) as console,

@@ -155,7 +155,7 @@ async def test_a_worker_that_stops_is_gone(layby_running: Any, tab: OpenPage) ->
         await page.get_by_text("No worker is running.").wait_for()
 
 
-async def test_a_server_that_is_away_is_told_and_the_figures_come_back(
+async def test_an_outage_of_the_server_is_shown_and_the_figures_come_back(
     own_server: EmbeddedServer, tab: OpenPage
 ) -> None:
     settings = ConnectionSettings(servers=(own_server.url,))

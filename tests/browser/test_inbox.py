@@ -47,7 +47,7 @@ async def test_a_question_appears_without_a_reload(layby_running: Any, tab: Open
         await page.get_by_role("heading", name="Which browsers?").wait_for()
 
 
-async def test_of_two_tabs_one_wins_and_the_other_is_told_who(
+async def test_one_of_two_tabs_wins_and_the_other_is_told_who(
     layby_running: Any, tab: OpenPage
 ) -> None:
     async with layby_running(app_of()) as rt, console_on(rt.settings) as console:
@@ -324,7 +324,7 @@ async def test_a_phone_shows_the_list_then_one_question_with_a_way_back(
             assert await page.evaluate(wide)
 
 
-async def test_history_tells_who_answered_what(layby_running: Any, tab: OpenPage) -> None:
+async def test_the_history_shows_who_answered_what(layby_running: Any, tab: OpenPage) -> None:
     async with layby_running(app_of()) as rt, console_on(rt.settings) as console:
         for ticket, by in (("T1", "ada"), ("T2", "bob")):
             question = await ask(rt, ticket, question=f"About {ticket}?")
@@ -361,9 +361,7 @@ async def test_a_read_only_console_shows_and_does_not_answer(
         assert json.loads("[]") == (await rt.client.decision(question.id)).answers
 
 
-async def test_who_is_on_a_question_is_seen_without_a_reload(
-    layby_running: Any, tab: OpenPage
-) -> None:
+async def test_a_claim_is_shown_without_a_reload(layby_running: Any, tab: OpenPage) -> None:
     async with layby_running(app_of()) as rt, console_on(rt.settings) as console:
         question = await ask(rt)
         path = f"/inbox/{question.id}"

@@ -82,7 +82,7 @@ async def test_a_blocked_run_says_what_people_can_do(layby_running: Any, tab: Op
             await check_axe(page)
 
 
-async def test_an_encrypted_run_is_shown_to_who_holds_the_key_alone(
+async def test_an_encrypted_run_is_shown_only_where_the_key_is(
     layby_running: Any, tab: OpenPage
 ) -> None:
     ring = keyring()

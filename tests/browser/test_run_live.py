@@ -61,7 +61,7 @@ def once(route: Route) -> str | None:
     return None if route.turns else "Ann"
 
 
-async def test_what_goes_on_has_a_row_and_a_text_grows_in_it(
+async def test_work_in_progress_has_a_row_in_which_its_text_grows(
     layby_running: Any, tab: OpenPage
 ) -> None:
     model = Speaker("Good ", "morning", ", <b>Ada</b>")

@@ -47,7 +47,7 @@ async def broken(error: str) -> str:
     raise ValueError(error)
 
 
-async def test_a_run_grows_before_the_eyes_to_its_end(layby_running: Any, tab: OpenPage) -> None:
+async def test_a_run_page_grows_live_to_the_runs_end(layby_running: Any, tab: OpenPage) -> None:
     async with layby_running(app) as rt, console_on(rt.settings) as console:
         run = await rt.send("desk.opened", {"ticket": "T1"})
         await rt.question()

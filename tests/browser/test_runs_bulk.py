@@ -90,7 +90,7 @@ async def test_failed_runs_are_retried_without_a_script(layby_running: Any, tab:
             assert [row.verb for row in await client.audit()] == ["retry"]
 
 
-async def test_what_a_run_refuses_meanwhile_is_told(layby_running: Any, tab: OpenPage) -> None:
+async def test_a_refusal_in_the_meantime_is_shown(layby_running: Any, tab: OpenPage) -> None:
     async with layby_running(app) as rt, console_on(rt.settings) as console, tab(console) as page:
         first, second = await waiting(rt, console, "T1", "T2")
         for run in (first, second):

@@ -118,7 +118,7 @@ async def test_events_are_sent_without_a_script_and_once_for_an_id(
         assert [run.ticket for run in runs] == ["T1"]
 
 
-async def test_what_is_no_json_is_refused_and_stays_to_be_mended(
+async def test_invalid_json_is_refused_and_stays_to_be_corrected(
     layby_running: Any, tab: OpenPage
 ) -> None:
     hostile = '{"ticket": "</textarea><script>window.harmed=1</script>'

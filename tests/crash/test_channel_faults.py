@@ -38,7 +38,7 @@ from tests.acceptance.test_notifier import (
     test_roles_that_share_a_channel_share_its_rest as shared_rest,
 )
 from tests.acceptance.test_notifier import (
-    test_what_waited_for_a_channel_is_shown_soon_after_it_is_up_again as soon_after,
+    test_waiting_cards_are_shown_soon_after_their_channel_is_up_again as soon_after,
 )
 from tests.acceptance.test_only import test_nobody_else_can_answer as nobody_else
 from tests.acceptance.test_webhook import (
@@ -58,7 +58,7 @@ __all__ = ["receiver"]
 pytestmark = pytest.mark.proof
 
 
-async def test_a_mail_whose_id_is_new_each_time_is_seen(
+async def test_a_mail_with_a_new_id_each_time_is_caught(
     office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = itertools.count()
@@ -71,7 +71,7 @@ async def test_a_mail_whose_id_is_new_each_time_is_seen(
         await same_mail(office)
 
 
-async def test_a_second_mail_to_those_who_have_theirs_is_seen(
+async def test_a_second_mail_to_recipients_that_have_theirs_is_caught(
     office: PostOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -93,7 +93,7 @@ def _trusting(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["smtp+starttls", "smtps"])
-async def test_a_certificate_that_nobody_checks_is_seen(
+async def test_an_unchecked_certificate_is_caught(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _trusting(monkeypatch, validate_certs=False)
@@ -101,13 +101,13 @@ async def test_a_certificate_that_nobody_checks_is_seen(
         await wrong_certificate(kind, "another host", tmp_path, monkeypatch)
 
 
-async def test_tls_only_where_it_is_offered_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tls_only_where_it_is_offered_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     _trusting(monkeypatch, start_tls=None)
     with pytest.raises(Failed, match="DID NOT RAISE"):
         await no_tls(monkeypatch)
 
 
-async def test_a_signature_that_leaves_out_the_time_is_seen(
+async def test_a_signature_that_leaves_out_the_time_is_caught(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed = webhook.signed
@@ -120,7 +120,7 @@ async def test_a_signature_that_leaves_out_the_time_is_seen(
         await cloud_event(receiver)
 
 
-async def test_an_event_whose_id_is_new_each_time_is_seen(
+async def test_an_event_with_a_new_id_each_time_is_caught(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -133,7 +133,7 @@ async def test_an_event_whose_id_is_new_each_time_is_seen(
 
 
 @pytest.mark.nats
-async def test_an_answer_of_somebody_else_is_seen_to_count(
+async def test_counting_an_answer_of_somebody_else_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why_not = AnswerAdmission.why_not
@@ -148,7 +148,7 @@ async def test_an_answer_of_somebody_else_is_seen_to_count(
 
 
 @pytest.mark.nats
-async def test_a_card_that_nobody_looks_for_is_seen_to_stay_open(
+async def test_leaving_an_unrecorded_card_open_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing(*_: Any) -> None:
@@ -162,7 +162,7 @@ async def test_a_card_that_nobody_looks_for_is_seen_to_stay_open(
 
 
 @pytest.mark.nats
-async def test_pauses_that_double_for_each_card_are_seen(
+async def test_pauses_that_double_for_each_card_are_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: dict[int, int] = {}
@@ -180,7 +180,7 @@ async def test_pauses_that_double_for_each_card_are_seen(
 
 
 @pytest.mark.nats
-async def test_a_channel_that_fails_and_is_called_for_each_card_is_seen(
+async def test_calling_a_failing_channel_for_each_card_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channel_pace, "_CARDS", 1_000)
@@ -189,7 +189,7 @@ async def test_a_channel_that_fails_and_is_called_for_each_card_is_seen(
 
 
 @pytest.mark.nats
-async def test_a_rest_of_which_only_one_role_knows_is_seen(
+async def test_a_rest_known_to_one_role_only_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = itertools.count()

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.nats, pytest.mark.timeout(240)]
 
 
 @pytest.mark.parametrize("sender", [outbox, command_sender])
-async def test_an_election_that_is_taken_for_a_missing_stream_is_seen(
+async def test_taking_an_election_for_a_missing_stream_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sender: Any
 ) -> None:
     async def at_once(_: Any, __: str, store: Callable[[], Awaitable[Any]]) -> Any:

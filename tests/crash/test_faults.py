@@ -102,7 +102,7 @@ async def test_each_card_is_shown_once_and_shows_what_is_true_whatever_fails(
 
 
 @pytest.mark.timeout(300)
-async def test_all_that_people_say_is_recorded_once_and_told_truly(tmp_path: Path) -> None:
+async def test_all_acts_are_recorded_once_and_reported_truly(tmp_path: Path) -> None:
     async with campaign("claims", tmp_path) as c:
         report = kept(await claims.claims(c))
     assert {f"worker killed at {point}" for point in claims.POINTS} <= set(report.faults)

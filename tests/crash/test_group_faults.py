@@ -19,7 +19,7 @@ from tests.nats.test_group_commit import (
     test_one_conflict_fails_its_own_message_and_no_other as one_conflict,
 )
 from tests.nats.test_group_commit import (
-    test_one_position_is_created_once_whoever_it_is_addressed_to as one_position,
+    test_one_position_is_created_once_whatever_its_addressee as one_position,
 )
 from tests.nats.test_outbox import (
     test_one_answer_that_is_refused_stops_no_other as one_refused,
@@ -52,32 +52,32 @@ def restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(group_commit.SETTING, "1")
 
 
-async def test_a_conflict_that_is_taken_for_success_is_seen(bus: Bus) -> None:
+async def test_taking_a_conflict_for_success_is_caught(bus: Bus) -> None:
     group_mutants.group_commit_ignores_a_conflict()
     with pytest.raises((AssertionError, KeyError)):
         await one_conflict(bus)
 
 
-async def test_a_batch_that_is_believed_to_be_stored_is_seen(own_server: EmbeddedServer) -> None:
+async def test_believing_an_unconfirmed_batch_is_caught(own_server: EmbeddedServer) -> None:
     group_mutants.batch_acked_when_uncommitted()
     async with bus_at(own_server.url) as durable:
         with pytest.raises((AssertionError, KeyError)):
             await unknown(own_server, durable, frozen=True)
 
 
-async def test_a_position_that_is_created_twice_by_one_batch_is_seen(bus: Bus) -> None:
+async def test_creating_a_position_twice_in_one_batch_is_caught(bus: Bus) -> None:
     group_mutants.batch_holds_a_position_twice()
     with pytest.raises(AssertionError):
         await one_position(bus)
 
 
-async def test_a_sender_that_believes_a_refused_batch_is_seen(bus: Bus) -> None:
+async def test_a_sender_that_believes_a_refused_batch_is_caught(bus: Bus) -> None:
     group_mutants.refused_batch_is_believed()
     with pytest.raises((AssertionError, KeyError)):
         await one_refused(bus)
 
 
-async def test_a_sender_that_believes_in_a_batch_that_was_never_stored_is_seen(
+async def test_a_sender_that_believes_an_unstored_batch_is_caught(
     own_server: EmbeddedServer,
 ) -> None:
     group_mutants.batch_acked_when_uncommitted()
@@ -85,13 +85,13 @@ async def test_a_sender_that_believes_in_a_batch_that_was_never_stored_is_seen(
         await unknown_sent(own_server, frozen=True)
 
 
-async def test_a_batch_that_spans_two_streams_is_seen(bus: Bus) -> None:
+async def test_a_batch_that_spans_two_streams_is_caught(bus: Bus) -> None:
     group_mutants.outbox_mixes_streams()
     with pytest.raises((AssertionError, KeyError)):
         await two_streams(bus)
 
 
-async def test_a_server_that_takes_batches_without_end_is_seen(
+async def test_a_server_that_takes_unlimited_batches_is_caught(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = server._CONFIG.replace("max_inflight_per_stream: 16, ", "")  # pyright: ignore[reportPrivateUsage]

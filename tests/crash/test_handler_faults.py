@@ -23,7 +23,7 @@ from tests.acceptance.test_two_handlers import (
     test_a_handler_that_was_held_up_reads_the_log_before_its_next_step as held_up,
 )
 from tests.acceptance.test_two_handlers import (
-    test_an_event_is_not_acknowledged_for_another_worker_that_is_at_it as not_acknowledged,
+    test_an_event_that_another_worker_is_handling_is_not_acknowledged as not_acknowledged,
 )
 from tests.engine import Engine
 from tests.fix_bus import Bus
@@ -70,13 +70,13 @@ def handed_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("old_views_trusted")
-async def test_a_handler_that_trusts_what_it_knew_is_seen(engine: Engine, proxy: Proxy) -> None:
+async def test_a_handler_that_trusts_stale_state_is_caught(engine: Engine, proxy: Proxy) -> None:
     with pytest.raises(AssertionError):
         await held_up(engine, proxy)
 
 
 @pytest.mark.usefixtures("rivals_unseen")
-async def test_a_second_handler_that_goes_on_beside_the_first_is_seen(
+async def test_a_second_handler_that_continues_alongside_the_first_is_caught(
     engine: Engine, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_GRACE", 0.1)
@@ -85,7 +85,7 @@ async def test_a_second_handler_that_goes_on_beside_the_first_is_seen(
 
 
 @pytest.mark.usefixtures("handed_back")
-async def test_mail_that_is_handed_to_a_third_worker_is_seen(
+async def test_handing_mail_to_a_third_worker_is_caught(
     engine: Engine,
     proxy: Proxy,
     heard: list[bytes],  # noqa: F811
@@ -95,7 +95,7 @@ async def test_mail_that_is_handed_to_a_third_worker_is_seen(
 
 
 @pytest.mark.usefixtures("rivals_unseen")
-async def test_an_event_that_is_acknowledged_for_another_worker_is_seen(
+async def test_acknowledging_an_event_for_another_worker_is_caught(
     engine: Engine, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WITHIN", 4.0)
@@ -103,7 +103,7 @@ async def test_an_event_that_is_acknowledged_for_another_worker_is_seen(
         await not_acknowledged(engine, proxy, monkeypatch)
 
 
-async def test_a_full_mailbox_that_hears_nothing_is_seen(
+async def test_a_full_mailbox_that_hears_nothing_is_caught(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(self: Mailbox, now: float) -> None:

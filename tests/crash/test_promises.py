@@ -63,16 +63,16 @@ from tests.acceptance.test_answers import (
     test_a_question_that_a_lagging_copy_hides_makes_an_unnamed_answer_ambiguous as lagging_copy,
 )
 from tests.acceptance.test_ask_backs import (
-    test_an_agent_replies_beside_its_conversation_which_goes_on_as_if_nothing_was as beside,
+    test_an_agent_replies_without_a_trace_in_its_conversation as beside,
 )
 from tests.acceptance.test_ask_backs import (
-    test_an_answer_counts_that_comes_after_the_first_deadline_while_the_clock_stands as stands,
+    test_an_answer_after_the_first_deadline_counts_while_the_clock_is_stopped as stands,
 )
 from tests.acceptance.test_ask_backs import (
     test_requests_for_replies_use_up_no_questions_of_the_run as asked_no_longer,
 )
 from tests.acceptance.test_ask_backs import (
-    test_while_nobody_replies_the_clock_stands_and_then_the_deadline_is_later as starts_again,
+    test_while_nobody_replies_the_clock_is_stopped_and_then_the_deadline_is_later as starts_again,
 )
 from tests.acceptance.test_blocked import (
     test_a_person_ends_a_failed_run_with_a_value_or_lets_it_fail as ended_with_a_value,
@@ -102,7 +102,7 @@ from tests.acceptance.test_ladder import (
     test_a_rung_whose_worker_fails_at_every_step_is_reached_and_published_once as rung_once,
 )
 from tests.acceptance.test_ladder import (
-    test_an_earlier_answer_wins_though_its_escalation_is_in_no_record as unrecorded,
+    test_an_earlier_answer_wins_even_if_no_record_has_its_escalation as unrecorded,
 )
 from tests.acceptance.test_notifier import (
     test_a_card_is_not_sent_again_when_its_message_comes_again as sent_once,
@@ -114,13 +114,13 @@ from tests.acceptance.test_notifier import (
     test_a_held_card_of_a_closed_question_is_never_sent as never_sent,
 )
 from tests.acceptance.test_notifier import (
-    test_a_question_of_which_one_channel_knows_is_not_undelivered as known_to_one,
+    test_a_question_closed_while_its_card_is_sent_is_shown_as_closed as closed_meanwhile,
 )
 from tests.acceptance.test_notifier import (
     test_a_question_that_no_channel_can_show_is_escalated_at_once as escalated,
 )
 from tests.acceptance.test_notifier import (
-    test_what_closes_while_its_card_is_being_sent_is_shown_as_closed as closed_meanwhile,
+    test_a_question_that_one_channel_has_shown_is_not_undelivered as known_to_one,
 )
 from tests.acceptance.test_opened import (
     test_a_worker_that_begins_with_the_parked_state_knows_who_has_looked as opened_once,
@@ -132,7 +132,7 @@ from tests.acceptance.test_removed import (
     test_a_run_that_was_taken_up_again_is_not_removed as taken_up_again,
 )
 from tests.acceptance.test_retention import (
-    test_a_child_stays_until_its_parent_needs_it_no_more as needed_child,
+    test_a_child_stays_while_its_parent_needs_it as needed_child,
 )
 from tests.acceptance.test_retention import (
     test_a_purge_leaves_nothing_of_a_run_that_asked as nothing_left,
@@ -141,7 +141,7 @@ from tests.acceptance.test_rota_cli import (
     test_an_edit_that_is_delivered_again_does_not_undo_a_later_one as edited_again,
 )
 from tests.acceptance.test_rota_cli import (
-    test_of_edits_at_the_same_time_none_is_lost as edits_at_once,
+    test_concurrent_edits_are_all_kept as edits_at_once,
 )
 from tests.acceptance.test_step_agent import (
     test_a_thread_spans_several_runs as agents_thread,
@@ -150,22 +150,22 @@ from tests.acceptance.test_threads import (
     test_a_thread_beyond_a_token_budget_is_cut as long_thread,
 )
 from tests.acceptance.test_unserved import (
-    test_what_no_process_can_send_is_undelivered_and_escalated as unserved_card,
+    test_a_card_that_no_process_can_send_is_undelivered_and_escalated as unserved_card,
 )
 from tests.acceptance.test_unserved import (
-    test_what_quiet_hours_held_until_nobody_was_there_is_sent_later as unserved_then_sent,
+    test_a_held_card_is_sent_later_if_no_process_ran_at_its_time as unserved_then_sent,
 )
 from tests.acceptance.test_votes import (
     test_a_vote_that_could_not_be_recorded_is_handled_again as handled_again,
 )
 from tests.acceptance.test_votes import (
-    test_the_same_person_twice_is_no_quorum as one_person,
-)
-from tests.acceptance.test_votes import (
     test_the_votes_that_were_stored_first_decide_while_a_dead_worker_holds_one as stored_first,
 )
 from tests.acceptance.test_votes import (
-    test_votes_of_a_group_count_of_which_the_record_does_not_know as unknown_group,
+    test_two_votes_of_one_person_are_not_a_quorum as one_person,
+)
+from tests.acceptance.test_votes import (
+    test_votes_of_a_group_that_the_record_lacks_count as unknown_group,
 )
 from tests.engine import Engine
 
@@ -320,7 +320,7 @@ async def test_its_acceptance_test_catches(  # noqa: PLR0917  by the names of th
         await (promise(engine, monkeypatch) if "monkeypatch" in takes else promise(engine))
 
 
-async def test_a_look_that_a_get_records_is_seen(
+async def test_a_look_recorded_by_a_get_is_caught(
     layby_running: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def opened_from_a_get(request: Request, *given: Any, **more: Any) -> Any:
@@ -334,7 +334,7 @@ async def test_a_look_that_a_get_records_is_seen(
         await no_get(layby_running)
 
 
-async def test_a_late_end_is_seen_to_end_a_child(
+async def test_a_late_end_that_ends_a_child_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(conflicts._CONFLICTS, Cancelled, _no)  # pyright: ignore[reportPrivateUsage]
@@ -342,7 +342,7 @@ async def test_a_late_end_is_seen_to_end_a_child(
         await late_end(engine, monkeypatch)
 
 
-async def test_a_second_claim_that_wins_is_seen(
+async def test_a_second_claim_that_wins_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for place in (acts, act_fold):
@@ -351,7 +351,7 @@ async def test_a_second_claim_that_wins_is_seen(
         await one_claim(engine)
 
 
-async def test_a_rung_that_fires_twice_is_seen(
+async def test_a_rung_that_fires_twice_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(conflicts._CONFLICTS, Reached, _no)  # pyright: ignore[reportPrivateUsage]
@@ -361,7 +361,7 @@ async def test_a_rung_that_fires_twice_is_seen(
         await rung_once(engine, monkeypatch)
 
 
-async def test_a_reminder_that_is_published_twice_is_seen(
+async def test_a_reminder_that_is_published_twice_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = RungPublisher._headers  # pyright: ignore[reportPrivateUsage]
@@ -375,7 +375,7 @@ async def test_a_reminder_that_is_published_twice_is_seen(
         await rung_once(engine, monkeypatch)
 
 
-async def test_a_rung_that_fires_after_the_close_is_seen(
+async def test_a_rung_that_fires_after_the_close_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rung_publisher, "OPEN", ANY)
@@ -383,7 +383,7 @@ async def test_a_rung_that_fires_after_the_close_is_seen(
         await closed_rung(engine, monkeypatch)
 
 
-async def test_an_escalated_answer_that_loses_to_a_later_one_is_seen(
+async def test_an_escalated_answer_that_loses_to_a_later_one_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unchanged(record: Any, role: str) -> Any:
@@ -395,7 +395,7 @@ async def test_an_escalated_answer_that_loses_to_a_later_one_is_seen(
         await unrecorded(engine, monkeypatch)
 
 
-async def test_a_group_that_no_record_knows_is_seen_to_be_overlooked(
+async def test_overlooking_a_group_that_no_record_has_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(QuestionCloser, "note_roles", _never)
@@ -403,7 +403,7 @@ async def test_a_group_that_no_record_knows_is_seen_to_be_overlooked(
         await unknown_group(engine, monkeypatch)
 
 
-async def test_an_escalation_that_no_record_knows_is_seen_to_be_overlooked(
+async def test_overlooking_an_escalation_that_no_record_has_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(QuestionCloser, "note_roles", _never)
@@ -419,7 +419,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wait, "__defaults__", (*given[:-1], 3.0))
 
 
-async def test_a_card_that_is_sent_again_is_seen(
+async def test_sending_a_card_again_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SentCard, "is_final", _no)
@@ -427,7 +427,7 @@ async def test_a_card_that_is_sent_again_is_seen(
         await sent_once(engine)
 
 
-async def test_a_card_of_a_closed_question_is_seen(
+async def test_a_card_of_a_closed_question_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notifier, "OPEN", ANY)
@@ -435,7 +435,7 @@ async def test_a_card_of_a_closed_question_is_seen(
         await never_sent(engine, monkeypatch)
 
 
-async def test_a_question_that_somebody_knows_of_is_seen_to_be_undelivered(
+async def test_calling_a_shown_question_undelivered_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def all_others(giving_up: Any, state: Any, record: Any) -> set[str]:
@@ -448,7 +448,7 @@ async def test_a_question_that_somebody_knows_of_is_seen_to_be_undelivered(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_question_that_nobody_was_told_of_is_seen_to_be_lost(
+async def test_losing_a_question_that_nobody_was_told_of_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(GivingUp, "_append", _always)
@@ -457,7 +457,7 @@ async def test_a_question_that_nobody_was_told_of_is_seen_to_be_lost(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_card_that_no_process_sends_is_seen_to_be_forgotten(
+async def test_forgetting_a_card_that_no_process_sends_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unserved, "_LIMIT", 0.6)
@@ -467,7 +467,7 @@ async def test_a_card_that_no_process_sends_is_seen_to_be_forgotten(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_card_that_was_held_too_long_is_seen_to_be_lost(
+async def test_losing_a_card_that_was_held_too_long_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unserved, "_LIMIT", 0.6)
@@ -477,7 +477,7 @@ async def test_a_card_that_was_held_too_long_is_seen_to_be_lost(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_card_that_still_shows_an_open_question_is_seen(
+async def test_a_card_that_still_shows_an_open_question_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Notices, "changed", _none)
@@ -486,7 +486,7 @@ async def test_a_card_that_still_shows_an_open_question_is_seen(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_card_that_is_sent_while_its_question_closes_is_seen_to_stay_open(
+async def test_leaving_a_card_sent_during_the_close_open_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Notifier, "_refresh", _none)
@@ -494,7 +494,7 @@ async def test_a_card_that_is_sent_while_its_question_closes_is_seen_to_stay_ope
         await closed_meanwhile(engine)
 
 
-async def test_an_edit_of_a_rota_that_overwrites_another_is_seen(
+async def test_a_rota_edit_that_overwrites_another_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = Bucket.put
@@ -510,7 +510,7 @@ async def test_an_edit_of_a_rota_that_overwrites_another_is_seen(
         await edits_at_once(engine)
 
 
-async def test_an_edit_of_a_rota_that_is_done_twice_is_seen(
+async def test_a_rota_edit_that_is_done_twice_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rota_book, "_EDITS", 0)

@@ -30,7 +30,7 @@ def without_timers(app: App, *, channels: bool) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("fault", [with_what_nobody_acknowledges, without_timers])
-async def test_it_is_seen_that_workers_never_stop_or_never_start(
+async def test_workers_that_never_stop_or_never_start_are_caught(
     fault: Consumers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(test_scaling, "WITHIN", 8.0)

@@ -41,7 +41,7 @@ def _unlinked(*_: Any) -> None:
     ],
     ids=["spans_are_forgotten", "segments_do_not_link", "a_replay_is_an_effect"],
 )
-async def test_a_fault_in_traces_is_seen(
+async def test_a_fault_in_traces_is_caught(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, fault: Any
 ) -> None:
     monkeypatch.setattr(owner, name, fault)

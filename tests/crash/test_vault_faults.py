@@ -18,7 +18,7 @@ __all__ = ["workers"]
 pytestmark = [pytest.mark.proof, pytest.mark.nats]
 
 
-async def test_a_chosen_key_that_is_believed_is_seen(
+async def test_believing_a_chosen_key_is_caught(
     workers: list[Requests], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chosen(vault: Vault, run: str) -> Any:

@@ -139,7 +139,7 @@ async def test_big_items_are_listed_too(things: Bucket) -> None:
     assert len(await keys(things)) == 20
 
 
-async def test_a_missing_bucket_is_told(bus: Bus) -> None:
+async def test_a_missing_bucket_is_reported(bus: Bus) -> None:
     nothing = Bucket(bus.requests, "nothing")
     with pytest.raises(BusError) as caught:
         await keys(nothing)

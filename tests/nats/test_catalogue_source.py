@@ -21,7 +21,7 @@ async def _nothing(_: list[Message] | None = None) -> None:
     """Take it."""
 
 
-async def test_what_is_written_anew_while_the_removed_is_sought_is_kept(clean_nats: str) -> None:
+async def test_a_row_rewritten_while_removed_ones_are_sought_is_kept(clean_nats: str) -> None:
     kept: list[set[str]] = []
 
     async def keep_only(found: set[str]) -> None:

@@ -75,7 +75,7 @@ async def test_connects(nats_url: str) -> None:
     await connection.close()
 
 
-async def test_nothing_there_is_said_at_once() -> None:
+async def test_a_missing_server_is_reported_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     began = time.monotonic()

@@ -144,7 +144,7 @@ class _Counts:
         (PoisonMessage("no way"), "dead"),
     ],
 )
-async def test_what_was_not_handled_is_told_to_the_observer(
+async def test_the_observer_learns_of_unhandled_messages(
     own_server: EmbeddedServer, first: BaseException, seen: Undone
 ) -> None:
     handler, failed, counts = _Handler(first), asyncio.Queue[str](), _Counts()
@@ -160,7 +160,7 @@ async def test_what_was_not_handled_is_told_to_the_observer(
     assert counts.seen == [("reader", seen)]
 
 
-async def test_a_message_that_comes_again_amid_its_handling_is_not_handed_on(
+async def test_a_message_redelivered_while_it_is_handled_is_not_handed_on(
     own_server: EmbeddedServer,
 ) -> None:
     """Its handler keeps it: a second worker would do the same at the same time."""

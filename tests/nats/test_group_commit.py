@@ -112,7 +112,7 @@ async def test_a_message_that_was_stored_before_is_a_duplicate_and_stops_no_othe
     assert group.batches > stored_so_far  # nor is it a reason to do without batches
 
 
-async def test_one_position_is_created_once_whoever_it_is_addressed_to(bus: Bus) -> None:
+async def test_one_position_is_created_once_whatever_its_addressee(bus: Bus) -> None:
     """The server would store both: it compares with what is stored, not with the batch."""
     group = await grouping(bus)
     fence = {**FREE, "Nats-Expected-Last-Subject-Sequence-Subject": "s.*.run.1"}

@@ -29,7 +29,7 @@ async def fill(log: Log, run: str, count: int, size: int = 10) -> list[LogMessag
     return messages
 
 
-async def test_of_fifty_writers_of_one_position_exactly_one_wins(log: Log) -> None:
+async def test_exactly_one_of_fifty_writers_of_one_position_wins(log: Log) -> None:
     attempts = [log.append("run", 1, f"actor-{i}", b"%d" % i) for i in range(50)]
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     winners = [i for i, outcome in enumerate(outcomes) if outcome is None]
@@ -39,7 +39,7 @@ async def test_of_fifty_writers_of_one_position_exactly_one_wins(log: Log) -> No
     assert await log.load("run") == [LogMessage(1, f"actor-{winner}", b"%d" % winner)]
 
 
-async def test_a_position_stays_taken_whoever_it_is_addressed_to(log: Log) -> None:
+async def test_a_position_stays_taken_whatever_its_addressee(log: Log) -> None:
     await log.append("run", 1, "workflow-a", b"first")
     for actor in ("workflow-a", "agent-b", NOBODY):
         with pytest.raises(Conflict):
@@ -156,13 +156,13 @@ async def test_the_number_of_streams_is_asked_for_once_and_never_when_known(
     await requests.stop()
 
 
-async def test_a_stream_of_somebody_else_is_told(bus: Bus) -> None:
+async def test_a_stream_of_somebody_else_is_reported(bus: Bus) -> None:
     await bus.stream("RUNS", "runs.>")
     with pytest.raises(TopologyMismatch, match=r"RUNS holds runs\.>.*somebody else"):
         await Log(bus.requests).load("run")
 
 
-async def test_a_missing_stream_is_told(bus: Bus) -> None:
+async def test_a_missing_stream_is_reported(bus: Bus) -> None:
     log = Log(bus.requests)
     with pytest.raises(StreamMissing):
         await log.append("run", 1, NOBODY, b"")

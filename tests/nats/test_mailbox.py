@@ -195,7 +195,7 @@ async def test_two_mailboxes_share_the_mail(bus: Bus) -> None:
 # -- again -------------------------------------------------------------------------------------
 
 
-async def test_what_a_handler_fails_at_comes_again(post: Post) -> None:
+async def test_a_message_whose_handler_fails_is_redelivered(post: Post) -> None:
     async def handle(delivery: Delivery) -> None:
         if delivery.num_delivered == 1:
             raise ValueError("not now")
@@ -400,7 +400,7 @@ async def test_a_consumer_that_was_deleted_is_read_again_when_it_is_back(post: P
     assert post.came == [("before", 1), ("after", 1)]
 
 
-async def test_what_comes_after_a_long_silence_may_be_in_other_hands(
+async def test_mail_after_a_long_silence_may_be_with_another_worker(
     clean_nats: str, proxy: Proxy
 ) -> None:
     order: list[str] = []

@@ -45,7 +45,7 @@ async def test_a_stream_of_somebody_else_with_one_of_our_names_is_left_as_it_is(
     assert await names(bus) == {name}, "nothing else was created either"
 
 
-async def test_a_prefix_makes_room_beside_it(bus: Bus) -> None:
+async def test_a_prefix_makes_room_next_to_it(bus: Bus) -> None:
     await bus.stream("EVENTS", "corp.>")
     before = await config_of(bus, "EVENTS")
     app = app_of(nothing, prefix="shop")
@@ -84,7 +84,7 @@ async def test_streams_of_an_earlier_release_are_known_by_their_settings(bus: Bu
     assert (await config_of(bus, "EVENTS"))["metadata"]["layby"] == "1"
 
 
-async def test_a_stream_with_wildcards_is_no_stream_of_events_of_ours(bus: Bus) -> None:
+async def test_a_stream_with_wildcards_is_not_our_stream_of_events(bus: Bus) -> None:
     """Whatever its settings are: triggers have none."""
     [events, *_] = streams(["desk.opened"], [])
     await bus.stream("EVENTS", "corp.>", storage="file", compression="s2", **events.config)
@@ -92,14 +92,14 @@ async def test_a_stream_with_wildcards_is_no_stream_of_events_of_ours(bus: Bus) 
         await Provisioner(bus.requests).ensure(app_of(nothing).topology())
 
 
-async def test_a_trigger_that_another_stream_has_is_told_with_the_way_to_read_it(bus: Bus) -> None:
+async def test_a_trigger_in_another_stream_is_reported_with_the_way_to_read_it(bus: Bus) -> None:
     await bus.stream("CORP", "corp.>")
     with pytest.raises(TopologyMismatch, match=r'already in stream CORP.*stream="CORP"'):
         await Provisioner(bus.requests).ensure(app_of(nothing, on="corp.opened").topology())
     assert await names(bus) == {"CORP"}
 
 
-async def test_a_prefix_whose_subjects_another_stream_has_is_told(bus: Bus) -> None:
+async def test_a_prefix_whose_subjects_are_in_another_stream_is_reported(bus: Bus) -> None:
     await bus.stream("CORP", "shop.>")
     bus.requests.names = (app := app_of(nothing, prefix="shop")).names
     with pytest.raises(TopologyMismatch, match=r"SHOP_RUNS needs .*'shop.to.>'.*: CORP"):
@@ -140,7 +140,7 @@ async def test_a_trigger_needs_no_direct_get(bus: Bus) -> None:
     ] == "corp.opened"
 
 
-async def test_a_stream_that_is_not_there_is_told(bus: Bus) -> None:
+async def test_a_stream_that_does_not_exist_is_reported(bus: Bus) -> None:
     app = App("desk")
     app.workflow(on="corp.opened", key="ticket", stream="COPR")(nothing)
     with pytest.raises(TopologyMismatch, match="from stream COPR, which does not exist"):
@@ -156,7 +156,7 @@ async def test_a_consumer_of_somebody_else_is_not_shared(bus: Bus) -> None:
         await Provisioner(bus.requests).ensure(app.topology())
 
 
-async def test_copies_that_cannot_be_had_are_told(engine: Engine) -> None:
+async def test_copies_that_are_impossible_are_reported(engine: Engine) -> None:
     await provision(app_of(nothing), engine.settings)
     with pytest.raises(
         TopologyMismatch, match=r"EVENTS keeps 1 copy and cannot have 3: .*replicas"

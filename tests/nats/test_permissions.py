@@ -103,7 +103,7 @@ async def the_question(client: Client) -> QuestionRow:
     return (await until(client.questions))[0]
 
 
-async def test_who_may_send_only_is_told_that_the_event_is_stored(house: House) -> None:
+async def test_a_user_who_may_only_send_learns_that_the_event_is_stored(house: House) -> None:
     await provision(desk(), house.settings("provisioner"))
     async with house.client("helpdesk") as helpdesk:
         sent = await helpdesk.dispatch("support.ticket.created", {"ticketId": "T1"}, within=2)

@@ -186,7 +186,7 @@ async def test_another_number_is_refused_and_nothing_changed(
     assert await provisioner.ensure(logs_of(there)) == []
 
 
-async def test_of_two_numbers_at_once_one_wins_and_the_other_is_told(clean_nats: str) -> None:
+async def test_one_of_two_concurrent_numbers_wins_and_the_other_is_told(clean_nats: str) -> None:
     found = await at_once(clean_nats, "STREAM.CREATE.RUNS", *map(logs_of, (1, 2, 4)))
     refused = [error for error in found if isinstance(error, TopologyMismatch)]
     assert len(refused) == 2, found
@@ -248,7 +248,7 @@ async def test_a_stream_that_cannot_be_read_directly_is_refused_with_the_remedy(
         await Provisioner(bus.requests).ensure(of(stream("S", "a")))
 
 
-async def test_a_subject_that_another_stream_has_is_told(bus: Bus) -> None:
+async def test_a_subject_in_another_stream_is_reported(bus: Bus) -> None:
     await bus.stream("THEIRS", "desk.>")
     wanted = of(*streams(["desk.opened"], ["developer"]))
     with pytest.raises(TopologyMismatch, match="already in stream THEIRS"):

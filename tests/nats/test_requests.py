@@ -60,7 +60,7 @@ async def test_what_is_stored_is_acknowledged_with_its_sequence(bus: Bus) -> Non
     assert (again.seq, again.duplicate) == (2, True)
 
 
-async def test_who_is_cancelled_while_it_closes_a_connection_is_cancelled(bus: Bus) -> None:
+async def test_a_task_cancelled_while_it_closes_a_connection_is_cancelled(bus: Bus) -> None:
     """The end of a time-out came in that moment, and what it was for went on for ever."""
     closing = asyncio.create_task(bus.requests.stop())
     await asyncio.sleep(0)
@@ -87,12 +87,12 @@ async def test_an_expectation_that_does_not_hold_is_a_conflict(bus: Bus) -> None
     assert caught.value.code == 10071
 
 
-async def test_a_subject_without_a_stream_is_told_at_once(bus: Bus) -> None:
+async def test_a_subject_without_a_stream_is_reported_at_once(bus: Bus) -> None:
     with pytest.raises(StreamMissing, match=r"no stream covers the subject 'nobody\.here'"):
         await bus.requests.store("nobody.here", b"")
 
 
-async def test_a_missing_stream_is_told_by_the_api_and_by_reads(bus: Bus) -> None:
+async def test_a_missing_stream_is_reported_by_the_api_and_by_reads(bus: Bus) -> None:
     with pytest.raises(StreamMissing, match=r"STREAM\.INFO\.NONE: stream not found") as caught:
         await bus.requests.api("STREAM.INFO.NONE")
     assert caught.value.code == 10059
@@ -116,7 +116,7 @@ async def test_the_servers_own_words_are_passed_on(bus: Bus) -> None:
         await bus.stream("S", "not a subject")
 
 
-async def test_silence_is_told_with_the_subject(bus: Bus) -> None:
+async def test_silence_is_reported_with_the_subject(bus: Bus) -> None:
     await bus.connection.nc.subscribe("deaf")
     with pytest.raises(PublishUnconfirmed, match="no reply from 'deaf' in time"):
         await bus.requests.request("deaf", timeout=0.01)
@@ -207,7 +207,7 @@ async def test_what_is_to_be_stored_is_sent_once(proxy: Proxy) -> None:
         assert proxy.passed.count(b"PUB s.a") == 1
 
 
-async def test_whoever_repeats_what_is_lost_may_wait_less_for_it(proxy: Proxy) -> None:
+async def test_a_caller_that_repeats_lost_requests_may_wait_less(proxy: Proxy) -> None:
     async with bus_at(proxy.url) as bus:
         await bus.stream("S", "s.*")
         proxy.hold(clients=False)
@@ -237,7 +237,7 @@ async def test_a_cancelled_request_leaves_nothing_behind(bus: Bus) -> None:
     assert not bus.requests._open
 
 
-async def test_a_late_reply_is_nobodys(bus: Bus) -> None:
+async def test_a_late_reply_goes_to_nobody(bus: Bus) -> None:
     async def late(msg: object) -> None:
         messages.append(msg)
 
@@ -271,7 +271,7 @@ async def test_no_subject_can_write_the_protocol(bus: Bus, subject: str) -> None
 # -- permissions -------------------------------------------------------------------------------
 
 
-async def test_a_refused_subject_is_told_at_once_and_by_name(guarded: EmbeddedServer) -> None:
+async def test_a_refused_subject_is_reported_at_once_by_name(guarded: EmbeddedServer) -> None:
     async with bus_at(guarded.url, user="clerk", password="clerk") as bus:  # noqa: S106
         async with asyncio.timeout(30):
             with pytest.raises(PermissionDenied, match=r"'secret\.Plan'"):
@@ -281,7 +281,7 @@ async def test_a_refused_subject_is_told_at_once_and_by_name(guarded: EmbeddedSe
             assert (await bus.requests.api("INFO"))["streams"] == 0
 
 
-async def test_an_account_without_jetstream_is_told_what_to_enable(
+async def test_without_jetstream_the_error_says_what_to_enable(
     guarded: EmbeddedServer,
 ) -> None:
     async with bus_at(guarded.url, user="plain", password="plain") as bus:  # noqa: S106

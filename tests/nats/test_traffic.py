@@ -56,7 +56,7 @@ async def test_letters_that_were_dropped_leave_no_gap_in_the_newest(
         assert await numbers(dead, 9) == [38, 37, 36, 2, 1]
 
 
-async def test_what_is_no_letter_is_passed_over(clean_nats: str, bus: Bus) -> None:
+async def test_a_message_that_is_not_a_letter_is_skipped(clean_nats: str, bus: Bus) -> None:
     async with running(app, url=clean_nats, workers=0):
         await put(bus.requests, 1)
         await bus.requests.store("dead.m", b"\xff{")
@@ -84,7 +84,7 @@ async def test_a_message_that_nobody_takes_is_counted_in_its_mailbox(
         assert found.missing == []
 
 
-async def test_what_does_not_exist_yet_is_named_and_is_no_error(bus: Bus) -> None:
+async def test_a_missing_stream_is_named_and_is_not_an_error(bus: Bus) -> None:
     found = await traffic(bus.requests)
     assert found.streams == []
     assert found.mailboxes == []

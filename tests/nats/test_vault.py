@@ -71,7 +71,7 @@ async def test_what_belongs_to_a_run_is_sealed_with_the_key_of_its_first_entry(
     assert its.key == own.key == await again.vault.key_name("run")
 
 
-async def test_whoever_began_a_run_knows_its_key(workers: list[Requests]) -> None:
+async def test_the_worker_that_started_a_run_knows_its_key(workers: list[Requests]) -> None:
     log, vault = Log(workers[0]), workers[0].vault
     assert vault is not None
     await log.begin("run")

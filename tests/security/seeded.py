@@ -69,7 +69,7 @@ FAULTS = [
     Fault(faults.people_read_state, test_at_work.test_a_person_reads_no_state_of_runs),
     Fault(
         faults.operators_command_as_anybody,
-        test_trail.test_nobody_commands_who_may_not_or_in_the_name_of_another,
+        test_trail.test_nobody_commands_without_the_right_or_in_the_name_of_another,
     ),
     Fault(
         faults.the_trail_is_a_stream_like_others, test_trail.test_nobody_changes_or_removes_an_entry
@@ -98,7 +98,7 @@ FAULTS = [
     ),
     Fault(faults.plain_subject_stays, _IN.test_named_only_refuses_the_plain_subject),
     Fault(
-        faults.revoked_is_not_said, test_operator_mode.test_who_is_revoked_is_cut_off_and_stays_out
+        faults.revoked_is_not_said, test_operator_mode.test_a_revoked_login_is_cut_off_and_stays_out
     ),
     Fault(
         faults.tokens_are_readable,
@@ -131,7 +131,7 @@ FAULTS = [
     ),
     Fault(
         faults.no_utf8_raises,
-        test_bytes.test_a_core_message_that_is_no_text_ends_no_connection,
+        test_bytes.test_a_core_message_that_is_not_text_ends_no_connection,
         {"subject": b"layby.cancel.\xff\xfe", "reply": b""},
     ),
     Fault(
@@ -181,7 +181,7 @@ FAULTS = [
         test_server_headers.test_every_read_gives_what_the_server_says,
         {"name": "a status without an end"},
     ),
-    Fault(faults.any_id_is_a_run, test_rows.test_an_id_that_is_none_purges_nothing, {"run": "*"}),
+    Fault(faults.any_id_is_a_run, test_rows.test_an_invalid_id_purges_nothing, {"run": "*"}),
     Fault(
         faults.rows_are_believed,
         test_rows.test_a_row_that_says_a_waiting_run_has_ended_is_not_believed,
@@ -209,7 +209,7 @@ FAULTS = [
     Fault(faults.the_doctor_sees_no_flood, test_room.test_a_flood_of_events_stops_no_run),
     Fault(
         faults.a_full_store_is_not_told,
-        test_room.test_a_store_that_is_full_is_said_and_is_waited_for,
+        test_room.test_a_full_store_is_reported_and_waited_for,
     ),
     Fault(
         faults.the_clock_here_is_right,

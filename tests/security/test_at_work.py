@@ -130,7 +130,7 @@ async def test_an_operator_follows_cancels_and_purges(house: House) -> None:
 
 
 @pytest.mark.parametrize("login", ["helpdesk", "ada", "observer"])
-async def test_who_may_not_cancel_is_told_so(house: House, login: str) -> None:
+async def test_a_user_who_may_not_cancel_is_told_so(house: House, login: str) -> None:
     async with house.working(), house.client(login) as client:
         run = await house.question("T1")
         with pytest.raises(PermissionDenied):
@@ -164,7 +164,7 @@ async def test_what_a_person_reads_is_the_question_and_nothing_else(house: House
     assert not {"state", "frames", "slots", "runs", "event", "input"} & held["question"].keys()
 
 
-async def test_a_command_and_what_came_of_it_by_the_nats_cli(house: House) -> None:
+async def test_a_command_and_its_outcome_by_the_nats_cli(house: House) -> None:
     async with house.working():
         run = await house.question("T1")
         command = ["--no-templates", "layby.do.cancel.operator", json.dumps({"run": run})]

@@ -101,7 +101,7 @@ async def deaf(house: House, login: str, *subjects: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_who_saves_can_neither_write_remove_nor_restore_anything(
+async def test_a_backup_login_can_neither_write_remove_nor_restore(
     tmp_path: Path, kind: str
 ) -> None:
     async with at(tmp_path / "nats", kind) as house:
@@ -121,7 +121,7 @@ async def test_who_saves_can_neither_write_remove_nor_restore_anything(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_who_restores_writes_no_message_and_touches_no_stream_of_others(
+async def test_a_restorer_writes_no_message_and_touches_no_stream_of_others(
     tmp_path: Path, kind: str
 ) -> None:
     async with at(tmp_path / "nats", kind) as house:

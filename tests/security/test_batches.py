@@ -129,7 +129,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("messages", ODD.values(), ids=ODD)
-async def test_a_batch_that_is_none_is_refused_and_stops_nobody(
+async def test_an_invalid_batch_is_refused_and_stops_nobody(
     walled: House, monkeypatch: pytest.MonkeyPatch, messages: list[tuple[bytes, bytes]]
 ) -> None:
     monkeypatch.setenv(SETTING, "1")

@@ -56,7 +56,7 @@ async def nothing_pending(engine: Engine, stream: str, consumer: str) -> dict[st
         (b"layby.blocked." + ODD, ODD),
     ],
 )
-async def test_a_core_message_that_is_no_text_ends_no_connection(
+async def test_a_core_message_that_is_not_text_ends_no_connection(
     engine: Engine, clean_nats: str, subject: bytes, reply: bytes
 ) -> None:
     lost: list[str] = []

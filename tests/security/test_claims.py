@@ -37,7 +37,7 @@ async def refused(house: House, login: str, subjects: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("login", OTHERS)
-async def test_who_answers_for_no_role_claims_nothing(house: House, login: str) -> None:
+async def test_a_person_without_a_role_claims_nothing(house: House, login: str) -> None:
     async with house.working():
         await house.question("T1")
         await refused(house, login, stolen("ada", "bob", login))

@@ -28,7 +28,7 @@ async def _catalogue(settings: ConnectionSettings) -> AsyncGenerator[tuple[Catal
 
 
 @pytest.mark.parametrize("login", ["observer", "operator"])
-async def test_who_looks_on_sees_a_question_asked_answered_and_closed(
+async def test_an_observer_sees_a_question_asked_answered_and_closed(
     house: House, login: str
 ) -> None:
     async with house.working(), _catalogue(house.settings(login)) as (catalogue, denied):

@@ -61,7 +61,7 @@ async def test_one_outsider_does_not_keep_others_out(small: House) -> None:
         assert (await small.ended(run)).result == "ada: yes"
 
 
-async def test_whoever_hangs_up_makes_room(small: House) -> None:
+async def test_a_closed_connection_makes_room(small: House) -> None:
     async with AsyncExitStack() as stack:
         open_ = [await Raw.open(small.settings("ada")) for _ in range(FEW)]
         for each in open_:

@@ -45,7 +45,7 @@ async def test_nobody_gets_in_without_its_password(tmp_path: Path) -> None:
             assert is_private(server.data / file), file
 
 
-async def test_its_password_stays_so_that_whoever_has_it_comes_back(tmp_path: Path) -> None:
+async def test_its_password_stays_so_that_clients_can_reconnect(tmp_path: Path) -> None:
     urls: list[str] = []
     for _ in range(2):
         async with EmbeddedServer(tmp_path / "nats", private=True) as server:

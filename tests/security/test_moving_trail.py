@@ -128,7 +128,7 @@ async def test_no_second_trail_is_begun(tmp_path: Path, capsys: pytest.CaptureFi
     assert "has a trail already" in capsys.readouterr().err
 
 
-async def test_who_needs_new_credentials_is_named(
+async def test_the_logins_that_need_new_credentials_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry = with_tokens(desk(), tmp_path, own_trail=False)

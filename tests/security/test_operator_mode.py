@@ -59,7 +59,7 @@ async def test_a_person_is_added_while_the_server_runs(tmp_path: Path) -> None:
         assert (receipt.outcome, receipt.by) == ("accepted", "eve")
 
 
-async def test_who_is_revoked_is_cut_off_and_stays_out(tmp_path: Path) -> None:
+async def test_a_revoked_login_is_cut_off_and_stays_out(tmp_path: Path) -> None:
     registry = made(tmp_path)
     kept = tmp_path / "kept.creds"
     kept.write_bytes(registry.creds("ada").read_bytes())
@@ -81,7 +81,7 @@ async def test_who_is_revoked_is_cut_off_and_stays_out(tmp_path: Path) -> None:
         assert not await refused(login(again.url, registry, "bob"))
 
 
-async def test_who_comes_back_gets_another_key(tmp_path: Path) -> None:
+async def test_a_person_added_again_gets_another_key(tmp_path: Path) -> None:
     registry = made(tmp_path)
     async with served(tmp_path, registry) as nats:
         registry.revoke("ada")

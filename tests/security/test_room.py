@@ -60,7 +60,7 @@ async def test_what_outsiders_fill_has_a_limit_from_the_start(house: House) -> N
             assert config["max_bytes"] <= 0, "room for runs ends with the store"
 
 
-async def test_a_flood_of_answers_stops_no_run_and_is_told_to_whoever_answers(house: House) -> None:
+async def test_a_flood_of_answers_stops_no_run_and_responders_learn_of_it(house: House) -> None:
     async with house.working():
         first = await house.question("T1")
         await bound(house, "ANSWERS", _SMALL)
@@ -141,7 +141,7 @@ async def test_a_big_value_that_is_gone_ends_its_run_after_six_tries(engine: Eng
     assert "big value" in letter.reason
 
 
-async def test_a_store_that_is_full_is_said_and_is_waited_for(own_server: EmbeddedServer) -> None:
+async def test_a_full_store_is_reported_and_waited_for(own_server: EmbeddedServer) -> None:
     await own_server.stop()
     own_server._extra = "accounts { A { jetstream { max_file: 3MB }, users: [ {user: a} ] } }\n"
     own_server._extra += "no_auth_user: a\n"

@@ -31,7 +31,7 @@ async def plant(engine: Engine, key: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("run", ["*", ">", "*.*", "a.>", "", " ", "..", "\u202e", "x" * 20, "\x00"])
-async def test_an_id_that_is_none_purges_nothing(engine: Engine, run: str) -> None:
+async def test_an_invalid_id_purges_nothing(engine: Engine, run: str) -> None:
     async with engine.works(app_of(asks)):
         waits = await engine.start("T1")
         await engine.question(run=waits)

@@ -33,7 +33,7 @@ def test_the_head_of_a_shipped_file_says_how_the_server_takes_it(name: str) -> N
     assert 'include "accounts.conf"' in (DEPLOY / "nats-server.conf").read_text().splitlines()
 
 
-def test_who_gets_a_login_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_everybody_with_a_login_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     people = ["--person", "ada=developer", "--person", "bob", "--sender", "shop"]
     assert run(["accounts", "config", APP, *people, "--named-only"]) == 0
     written = capsys.readouterr().out

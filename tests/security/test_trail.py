@@ -66,7 +66,7 @@ async def test_nobody_changes_or_removes_an_entry(house: House) -> None:
         assert (await audited(house))[-1:] == before
 
 
-async def test_nobody_commands_who_may_not_or_in_the_name_of_another(house: House) -> None:
+async def test_nobody_commands_without_the_right_or_in_the_name_of_another(house: House) -> None:
     async with house.working():
         run = await house.question("T1")
         body = json.dumps({"run": run}).encode()

@@ -104,7 +104,7 @@ async def test_the_trail_is_changed_by_what_a_worker_has_stored(walled: House) -
         assert after["config"] == config["config"]
 
 
-async def test_what_came_of_a_command_removes_nothing(walled: House) -> None:
+async def test_the_outcome_of_a_command_removes_nothing(walled: House) -> None:
     """A worker may add outcomes: none of their headers removes or replaces what is there."""
     async with walled.working():
         before = await cancelled(walled)
@@ -221,7 +221,7 @@ async def test_commands_are_handed_back_and_delivered_again(walled: House) -> No
         await until(acknowledged, WITHIN)
 
 
-async def test_who_lacks_a_right_to_the_trail_is_told_so(walled: House) -> None:
+async def test_a_user_without_a_right_to_the_trail_is_told_so(walled: House) -> None:
     """The server names what a subject was mapped to, and nobody waits for an answer in vain."""
     await provision(desk(), walled.settings("provisioner"))
     async with opened(walled.settings("worker")) as bus:

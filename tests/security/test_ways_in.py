@@ -162,7 +162,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.split(b" ")[0].decode())
-async def test_a_client_is_no_server(walled: House, line: bytes) -> None:
+async def test_a_client_is_not_taken_for_a_server(walled: House, line: bytes) -> None:
     """Lines that routes and leaf nodes send: the server hangs up."""
     async with walled.working(), walled.raw("ada") as ada:
         assert not {"leafnode_urls", "nonce_leaf"} & set(ada.info)

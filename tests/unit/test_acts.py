@@ -198,14 +198,14 @@ def test_the_only_person_who_was_asked_may_decline_for_all() -> None:
     assert is_anybody_left(said(decline("bob", 100.0)), ["person:ada"], PEOPLE)
 
 
-def test_whoever_passes_it_on_is_out_and_whoever_gets_it_is_in_again() -> None:
+def test_a_person_who_passes_is_out_and_the_receiver_is_in_again() -> None:
     there = said(passed("ada", 100.0, "person:bob"))
     assert declined(there) == ("ada",)
     back = [*there, *said(passed("bob", 200.0, "person:ada", rung=1))]
     assert declined(back) == ("bob",)
 
 
-def test_whoever_claims_it_has_not_declined_any_longer() -> None:
+def test_a_claim_takes_back_an_earlier_decline() -> None:
     assert declined(said(decline("ada", 100.0), claim("ada", 200.0))) == ()
 
 

@@ -153,7 +153,7 @@ def test_by_default_the_clock_runs_on() -> None:
     assert (question(state).deadline, question(state).stopped_at) == (GIVEN, 0.0)
 
 
-def test_while_the_clock_stands_the_deadline_is_the_latest_possible() -> None:
+def test_while_the_clock_is_stopped_the_deadline_is_the_latest_possible() -> None:
     state = state_of((600.0, asked_back(600.0, 5)), stops=True, rungs=True)
     assert (question(state).stopped_at, question(state).deadline) == (600.0, 2 * GIVEN)
     assert [rung.at for rung in state.ladders["q1"].rungs] == [HOUR * 1.25, HOUR * 1.5]
@@ -180,7 +180,7 @@ def test_a_rung_that_was_reached_stays_where_it_was() -> None:
     assert [rung.at for rung in state.ladders["q1"].rungs] == [HOUR / 4, HOUR / 2 + 100]
 
 
-def test_the_clock_stands_until_everything_has_a_reply() -> None:
+def test_the_clock_is_stopped_until_everything_has_a_reply() -> None:
     two = (600.0, asked_back(600.0, 5)), (700.0, asked_back(700.0, 6))
     one = state_of(*two, (800.0, reply(6)), stops=True)
     assert question(one).stopped_at == 600.0
@@ -188,7 +188,7 @@ def test_the_clock_stands_until_everything_has_a_reply() -> None:
     assert question(both).deadline == GIVEN + 300
 
 
-def test_in_all_the_clock_stands_no_longer_than_the_question_was_given() -> None:
+def test_the_clock_is_stopped_for_no_longer_than_the_questions_own_time() -> None:
     state = state_of((10.0, asked_back(10.0, 5)), (9 * HOUR, reply(5)), stops=True)
     assert question(state).deadline == 2 * GIVEN
     fold(state, 4, Envelope(op="4", at=9.0, cause=1, records=[asked_back(20.0, 6)]))
@@ -301,7 +301,7 @@ async def test_a_reply_that_cannot_be_written_is_made_writable() -> None:
     assert len((await told_by(says("x" * 9_999))).text) == LONGEST_REPLY
 
 
-async def test_a_cancelled_reply_is_no_failure() -> None:
+async def test_a_cancelled_reply_is_not_a_failure() -> None:
     async def hangs(_: AskBack) -> str:
         await asyncio.Event().wait()
         return ""
@@ -314,7 +314,7 @@ async def test_a_cancelled_reply_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["support", "person:ada", "role:", 7])
-def test_who_replies_is_a_role_or_a_function(wrong: Any) -> None:
+def test_a_replier_is_a_role_or_a_function(wrong: Any) -> None:
     with pytest.raises(InvalidSetup, match="role:support"):
         explaining.role_in(wrong)
     assert explaining.role_in("role:support") == "support"

@@ -126,7 +126,7 @@ def test_a_huge_manifest_is_not_even_read(tmp_path: Path, monkeypatch: pytest.Mo
         folder.read()
 
 
-def test_a_backup_that_broke_off_or_is_of_another_release_is_refused(tmp_path: Path) -> None:
+def test_a_backup_that_is_incomplete_or_of_another_release_is_refused(tmp_path: Path) -> None:
     folder, _ = saved(tmp_path / "b")
     whole = folder.read()
     folder.write(msgspec.structs.replace(whole, complete=False))
@@ -166,7 +166,7 @@ def test_a_part_of_a_backup_is_not_taken_for_one_of_the_cli(
             BackupFolder(name).read()
 
 
-def test_what_is_no_backup_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_backup_is_reported_as_such(tmp_path: Path) -> None:
     with pytest.raises(BackupUnusable, match="is not a folder"):
         BackupFolder(tmp_path / "missing").read()
     (tmp_path / "empty").mkdir()

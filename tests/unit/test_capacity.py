@@ -117,7 +117,7 @@ def test_two_digits_are_shown(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "many"])
-def test_a_number_of_tickets_that_is_none_is_rejected(
+def test_an_invalid_number_of_tickets_is_rejected(
     wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

@@ -94,7 +94,9 @@ def test_rests_between_two_failures_do_not_lengthen_a_pause(channel: Known) -> N
     assert attempts.pause(aged(200.0, 101), DOWN) <= 2.0 * 1.25
 
 
-def test_whoever_fails_with_the_channel_comes_back_when_it_is_tried_again(channel: Known) -> None:
+def test_a_card_that_fails_with_its_channel_waits_until_the_channel_is_tried(
+    channel: Known,
+) -> None:
     attempts = CardAttempts(channel)
     for number in range(20):
         channel.at = 15.0 * number

@@ -56,7 +56,7 @@ async def logged() -> AsyncGenerator[Log]:
         await made.log._task
 
 
-async def test_who_comes_back_gets_the_last_change_of_each_thing_since_it_left() -> None:
+async def test_a_returning_reader_gets_the_last_change_of_each_thing() -> None:
     async with logged() as it:
         await it.tell(*runs("a", "b"))
         place = it.log.place(it.log.number(it.log.now))
@@ -95,7 +95,7 @@ async def test_what_changed_long_ago_is_not_known(monkeypatch: pytest.MonkeyPatc
         assert it.since(1) == ["b", "c"]
 
 
-async def test_it_ends_with_the_console_though_nobody_listens_any_more() -> None:
+async def test_it_ends_with_the_console_even_if_nobody_listens() -> None:
     async with logged() as it:
         it.stopping.set()
         assert it.log._task is not None

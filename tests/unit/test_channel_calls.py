@@ -100,7 +100,7 @@ async def test_a_channel_whose_calls_never_end_is_called_no_more() -> None:
         await sent(calls)
 
 
-async def test_whoever_stops_waiting_stops_the_call() -> None:
+async def test_cancelling_the_wait_cancels_the_call() -> None:
     channel = Stubborn()
     calls = ChannelCalls(channel)
     task = asyncio.ensure_future(sent(calls))

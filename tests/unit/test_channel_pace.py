@@ -82,7 +82,7 @@ async def test_the_oldest_message_has_the_first_turn() -> None:
     assert order == [1, 3, 4, 5, 8, 9]
 
 
-async def test_whoever_gives_up_or_is_stopped_costs_nobody_a_turn() -> None:
+async def test_a_waiter_that_gives_up_or_is_stopped_costs_nobody_a_turn() -> None:
     pace = Pace()
     pace.asked_for(REST)
 
@@ -97,7 +97,7 @@ async def test_whoever_gives_up_or_is_stopped_costs_nobody_a_turn() -> None:
     assert await tried(pace)
 
 
-async def test_whoever_is_stopped_in_the_moment_of_their_turn_gives_it_back() -> None:
+async def test_a_waiter_stopped_at_the_moment_of_its_turn_gives_it_back() -> None:
     pace = Pace()
     pace.asked_for(REST)
     async with pace.turn(1, LONG):
@@ -175,7 +175,7 @@ async def test_few_call_a_channel_that_fails_however_many_wait(
             each.cancel()
 
 
-async def test_whoever_failed_least_is_first_to_try_a_channel_that_fails(
+async def test_the_card_with_the_fewest_failures_is_first_to_try_a_failing_channel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(channel_pace, "SOONEST", REST)

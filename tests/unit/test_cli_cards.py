@@ -36,7 +36,7 @@ def card(channel: str, status: Any = "sent", **fields: Any) -> ShownCard:
     return ShownCard(role="dev", channel=channel, status=status, at=at, **fields)
 
 
-def test_nothing_is_said_of_a_question_without_cards() -> None:
+def test_a_question_without_cards_has_no_lines() -> None:
     assert card_lines(row()) == []
 
 

@@ -72,5 +72,5 @@ def test_commands_end_with_the_codes_of_the_page(
     assert capfd.readouterr().err or code == OK
 
 
-def test_a_signal_is_no_failure() -> None:
+def test_a_signal_is_not_a_failure() -> None:
     assert explain(KeyboardInterrupt()).code == SIGNALLED + signal.SIGINT

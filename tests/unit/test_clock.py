@@ -55,7 +55,7 @@ async def test_a_comparison_of_long_ago_is_trouble(known: dict[str, float]) -> N
     assert clock.trouble() == ""
 
 
-async def test_who_may_not_read_the_time_is_not_held_up(known: dict[str, float]) -> None:
+async def test_a_user_who_may_not_read_the_time_is_not_held_up(known: dict[str, float]) -> None:
     await sync(Server(None))
     assert known["compared"] == 0.0
     assert clock.trouble() == ""

@@ -71,7 +71,7 @@ def test_subjects_name_one_person_or_nobody() -> None:
     assert granted._named(["dev.response.*.*", "layby.do.>", ">"]) == ""
 
 
-def test_only_who_may_command_in_their_own_name_operates() -> None:
+def test_only_a_login_that_may_command_in_its_own_name_operates() -> None:
     assert granted._commands(allowed("layby.do.*.ada"), PLAIN, "ada")
     assert not granted._commands(allowed("layby.do.*.bob"), PLAIN, "ada")
     assert granted._commands(allowed("shop.layby.do.*.ada"), Names("shop"), "ada")

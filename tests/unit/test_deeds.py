@@ -123,7 +123,7 @@ def test_a_claim_expires_to_the_millisecond() -> None:
     assert "act recorded wrongly" in kinds(early, entries, receipts)
 
 
-def test_what_is_told_to_be_recorded_and_is_not_is_found() -> None:
+def test_a_receipt_for_an_unrecorded_act_is_found() -> None:
     assert kinds(SAID[:1], [], {1: TOLD[1]}) == {"act recorded wrongly", "act lost"}
     said = [sent(1, "claim", "ada", 154.5)]
     assert kinds(said, [], {1: told("already_answered")}) == set(), "the answer was first"
@@ -170,7 +170,7 @@ def test_an_act_that_was_overtaken_may_be_refused_only_if_it_names_no_question()
     assert kinds(named, entries, receipts) == {"wrong receipt", "act lost"}
 
 
-def test_a_reminder_goes_to_who_is_on_it() -> None:
+def test_a_reminder_goes_to_the_person_on_it() -> None:
     told_all, told_ada = [entry(6, reached(0), at=114.0)], [entry(6, reached(0, "ada"), at=114.0)]
     assert kinds(SAID, [*ENTRIES, *told_ada], TOLD) == {"rung without its message"}
     assert "claim not kept" in kinds(SAID, [*ENTRIES, *told_all], TOLD)
@@ -209,7 +209,7 @@ def test_when_everybody_has_declined_the_next_is_asked_in_the_same_entry() -> No
     assert "rung before its time" in kinds(SAID, alone, TOLD, messages=messages)
 
 
-def test_whoever_it_is_passed_to_gets_it_once() -> None:
+def test_the_person_it_is_passed_to_gets_it_once() -> None:
     said = [sent(1, "pass", "ada", 110.0, {"to": "role:boss"})]
     entries, receipts = [entry(5, passed(1, "ada", 110.0, "role:boss"))], {1: TOLD[1]}
     message = Message("boss", 2, "ada", "")
@@ -226,7 +226,7 @@ def test_whoever_it_is_passed_to_gets_it_once() -> None:
     assert kinds(person, entries, receipts, messages=messages) == set()
 
 
-def test_who_holds_it_and_who_is_out_follow_from_what_was_said() -> None:
+def test_the_holder_and_the_decliners_follow_from_the_acts() -> None:
     def deed(verb: str, by: str, until: float = 0.0, to: str = "") -> Deed:
         return Deed(1, verb, by, 100.0, until, to)
 

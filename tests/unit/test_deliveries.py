@@ -186,7 +186,7 @@ GONE = Undelivered(id="q1", role="ops", rung=FIRST)
 EARLY = Reached(id="q1", rung=0, early=True)
 
 
-def test_a_question_that_nobody_was_told_of_is_said_to_be_undelivered_once() -> None:
+def test_a_question_that_nobody_was_told_of_is_undelivered_once() -> None:
     first = noted(3, 101.1, "one", "failed")
     assert kinds(FAILED, [first, noted(4, 101.3, "two", "failed", GONE, EARLY)]) == []
     assert kinds(FAILED, [first, noted(4, 101.3, "two", "failed")]) == ["undelivered missed"]

@@ -133,7 +133,7 @@ def test_an_update_keeps_the_rights_of_each(tmp_path: Path) -> None:
     assert claims(again, "saver") != claims(again, "worker")
 
 
-def test_who_is_revoked_loses_both_halves(tmp_path: Path) -> None:
+def test_a_revoked_login_loses_both_halves(tmp_path: Path) -> None:
     registry = made(tmp_path)
     registry.revoke("saver")
     assert not {"saver", "saver-trail"} & set(registry.logins)

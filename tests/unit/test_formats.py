@@ -64,6 +64,6 @@ def test_a_field_that_nobody_knows_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1]", entry({"k": 7}), entry({}), b"\xff"])
-def test_what_is_none_of_layby_s_is_no_later_release_s(data: bytes) -> None:
+def test_a_message_that_is_not_laybys_is_not_taken_for_a_later_releases(data: bytes) -> None:
     assert read(data) is None
     assert not is_newer(data)

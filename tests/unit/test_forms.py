@@ -28,7 +28,7 @@ def errors(schema: dict[str, Any], **texts: str) -> dict[str, str]:
     return Form(schema).read(posted(texts.items())).errors
 
 
-def test_a_problem_is_told_beside_its_field_and_what_was_typed_stays() -> None:
+def test_a_problem_is_shown_next_to_its_field_and_the_input_stays() -> None:
     schema = {
         "type": "object",
         "properties": {"n": {"type": "integer", "minimum": 0}, "day": {"format": "date",
@@ -48,7 +48,7 @@ def test_a_problem_is_told_beside_its_field_and_what_was_typed_stays() -> None:
 
 
 @pytest.mark.parametrize("text", ["1e999", "NaN", "Infinity", "0x10", "1_000", "--1", "1,5"])
-def test_what_is_no_number_of_json_is_refused(text: str) -> None:
+def test_a_number_that_is_not_json_is_refused(text: str) -> None:
     assert errors({"type": "number"}, f=text) == {"f": "Must be a number"}
 
 

@@ -102,7 +102,7 @@ def test_a_log_that_says_otherwise_is_found(heard: list[Heard], kind: str) -> No
         (told("too_late", "replied"), "wrong receipt"),
     ],
 )
-def test_whoever_asked_back_is_told_the_truth(receipts: set[Told], kind: str) -> None:
+def test_the_receipt_of_a_question_back_is_true(receipts: set[Told], kind: str) -> None:
     assert kind in kinds(inquiry(told={1: receipts}))
 
 
@@ -172,7 +172,7 @@ def test_a_person_replies_or_nobody_does() -> None:
     assert "reply lost" in kinds(alone._replace(requests={})), "nobody was asked"
 
 
-def test_a_clock_stands_from_the_first_question_back_to_the_last_reply() -> None:
+def test_a_clock_is_stopped_from_the_first_question_back_to_the_last_reply() -> None:
     heard = [
         asked(4, 1, "ada", 110.0),
         asked(5, 2, "bob", 112.0),

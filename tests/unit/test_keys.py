@@ -63,7 +63,7 @@ def test_a_key_within_another(text: str, key: Key, inner: str) -> None:
     "text",
     ["", "model", "model#", "model#01", "model#-1", "model#1.2", "tool#1", "pay#2", "model#٣"],
 )
-def test_what_no_agent_writes_is_no_key(text: str) -> None:
+def test_a_text_that_no_agent_writes_is_not_a_key(text: str) -> None:
     assert Key.parse(text) is None
 
 

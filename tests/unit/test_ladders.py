@@ -168,7 +168,7 @@ def test_a_rung_is_reached_once_and_only_while_the_question_is_open() -> None:
 
 
 @pytest.mark.parametrize("rung", [-1, 2, 10**9])
-def test_a_rung_that_does_not_exist_is_no_rung(rung: int) -> None:
+def test_a_rung_that_does_not_exist_is_never_reached(rung: int) -> None:
     state = folded(LADDER, asked(), Reached(id="q1", rung=rung))
     assert not any(each.reached for each in state.ladders["q1"].rungs)
     assert conflicts(state, Reached(id="q1", rung=rung))

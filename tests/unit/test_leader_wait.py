@@ -84,7 +84,7 @@ async def test_nobody_waits_for_a_stream_that_is_not_there(said: list[str] | Bus
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_who_may_not_ask_waits_and_is_told_what_the_server_said() -> None:
+async def test_a_user_who_may_not_ask_waits_and_gets_the_servers_words() -> None:
     store = Store(*[MISSING] * 1_000)
     with pytest.raises(StreamMissing):
         await when_led(Api(PermissionDenied("you may not")), "desk.opened", store)

@@ -56,7 +56,7 @@ def test_one_stream_has_all_runs(run: str) -> None:
 
 
 @given(run=ids)
-def test_the_fence_covers_a_position_whoever_it_is_addressed_to(run: str) -> None:
+def test_the_fence_covers_a_position_whatever_its_addressee(run: str) -> None:
     for actor in ("workflow-w", "log"):
         words = subject(actor, run, 7).split(".")
         words[2] = "*"
@@ -75,7 +75,7 @@ def test_the_partition_of_another_id_is_fixed(run: str, digit: str) -> None:
     assert partition(run) == digit
 
 
-def test_how_many_there_are_is_told_by_the_first() -> None:
+def test_the_first_stream_tells_how_many_there_are() -> None:
     assert [count_of(shares(count)["RUNS"]) for count in COUNTS] == list(COUNTS)
     assert count_of(["to.1.>", "to.0.>", "to.3.>", "to.2.>"]) == 4
     assert [count_of(held) for held in ([], ["to.0.>", "x"], ["runs.>"])] == [0, 0, 0]

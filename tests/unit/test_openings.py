@@ -51,12 +51,12 @@ def test_the_first_look_of_each_person_counts() -> None:
         Declined(id="q1", by="ada", at=4.0, seq=4, vouched="nats"),
     ],
 )
-def test_who_says_something_to_a_question_has_looked_at_it(said: Record) -> None:
+def test_a_person_who_acts_on_a_question_has_looked_at_it(said: Record) -> None:
     assert seen(said) == [("ada", 4.0, "")]
     assert conflicts(state_of(said), opened("ada", 5.0)), "it is not written twice"
 
 
-def test_who_answers_has_looked_at_it_and_a_closed_question_takes_no_more() -> None:
+def test_a_person_who_answers_has_looked_and_a_closed_question_takes_no_more_looks() -> None:
     answer = Answered(id="q1", text="yes", by="ada", at=4.0, seq=4, vouched="slack")
     assert seen(answer) == [("ada", 4.0, "slack")]
     assert conflicts(state_of(answer), opened("bob", 5.0))

@@ -71,7 +71,7 @@ def test_nobody_listens_outside_of_a_request() -> None:
     assert outbox.form == ""
 
 
-async def test_requests_side_by_side_do_not_mix() -> None:
+async def test_parallel_requests_do_not_mix() -> None:
     """A model may send from a task of its own, as one with a time limit does."""
 
     async def send(name: str) -> Outbox:

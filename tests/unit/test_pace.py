@@ -116,7 +116,7 @@ def test_each_proof_is_in_one_of_the_turns() -> None:
 
 
 @pytest.mark.parametrize("turn", ["", "2", "0/3", "4/3", "1/0", "-1/3", "2/3 ", "all"])
-def test_what_is_no_turn_is_refused(turn: str) -> None:
+def test_an_invalid_turn_is_refused(turn: str) -> None:
     with pytest.raises(pytest.UsageError, match="write 2/3"):
         is_in_turn("tests/test_kills.py::test_kill", turn)
 

@@ -190,7 +190,7 @@ async def test_all_that_is_sent_is_heard_in_any_parts(stream: bytes, places: lis
 @quietly
 @given(streams, cuts, st.integers(0, 200), st.binary(max_size=3), st.integers(0, 3))
 @example(b"MSG \x0b> 0 0\r\n\r\n", [], 3, b"", 1)
-async def test_of_a_stream_that_is_spoilt_nothing_is_heard_that_was_not_said(
+async def test_a_corrupted_stream_yields_nothing_that_was_not_sent(
     stream: bytes, places: list[int], at: int, instead: bytes, less: int
 ) -> None:
     at = min(at, len(stream))

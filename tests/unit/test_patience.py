@@ -32,7 +32,7 @@ async def test_a_call_waits_until_somebody_leads() -> None:
     assert api.calls == [("STREAM.UPDATE.RUNS", {"name": "RUNS"}, 10)] * 3
 
 
-async def test_a_cluster_without_a_leader_is_told_of() -> None:
+async def test_a_cluster_without_a_leader_is_reported() -> None:
     api = Api(*[NoLeader("between two leaders")] * 5)
 
     with pytest.raises(NoLeader, match="between two leaders"):
@@ -40,7 +40,7 @@ async def test_a_cluster_without_a_leader_is_told_of() -> None:
     assert len(api.calls) >= 2, "it asked again before it gave up"
 
 
-async def test_another_refusal_is_told_of_at_once() -> None:
+async def test_any_other_refusal_is_reported_at_once() -> None:
     api = Api(StreamMissing("no such stream"))
 
     with pytest.raises(StreamMissing):

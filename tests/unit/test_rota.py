@@ -137,7 +137,7 @@ def test_a_circle_of_delegates_is_found_while_they_are_away_together() -> None:
         {"end": "2026-12-10T09:00", "weekly": True},
     ],
 )
-def test_what_is_no_window_is_refused(fields: dict[str, object]) -> None:
+def test_an_invalid_window_is_refused(fields: dict[str, object]) -> None:
     good = {"person": "ada", "start": "2026-11-30T09:00", "end": "2026-11-30T17:00"}
     msgspec.convert(good, Window)
     with pytest.raises(msgspec.ValidationError):

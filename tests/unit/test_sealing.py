@@ -55,7 +55,7 @@ def test_not_one_byte_can_be_changed_added_or_left_out() -> None:
             cipher().open(each, "p")
 
 
-def test_one_text_is_sealed_anew_each_time() -> None:
+def test_one_text_is_sealed_differently_each_time() -> None:
     """A nonce that came twice would tell what two texts have in common, and forge others."""
     sealer = cipher()
     many = {sealer.seal(b"secret", "p") for _ in range(1_000)}
@@ -132,7 +132,7 @@ def test_what_cannot_be_a_keyring_is_refused(keys: dict[str, str], reason: str) 
         Keyring(keys)
 
 
-async def test_a_line_that_is_no_key_is_refused_without_being_told(
+async def test_an_invalid_key_line_is_refused_without_being_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEST_KEYS", "hunter2")

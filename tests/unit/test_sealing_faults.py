@@ -41,14 +41,14 @@ def test_associated_data_that_is_ignored_lets_entries_be_moved(
         promises.test_what_was_sealed_for_another_place_does_not_open("to.0.log.r1.3")
 
 
-def test_a_nonce_that_is_counted_from_the_start_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nonce_that_is_counted_from_the_start_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a worker would that counts, and begins anew after a crash."""
     monkeypatch.setattr(os, "urandom", bytes)
     with pytest.raises(AssertionError):
-        promises.test_one_text_is_sealed_anew_each_time()
+        promises.test_one_text_is_sealed_differently_each_time()
 
 
-def test_one_key_for_all_runs_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_key_for_all_runs_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     real = sealing._derive
 
     def same(secrets: bytes, _: str) -> bytes:

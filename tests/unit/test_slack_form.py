@@ -96,7 +96,7 @@ def test_a_button_of_any_ticket_fits_and_comes_back(ticket: str, role: str, choi
 @pytest.mark.parametrize(
     "value", [None, 7, "", "?", "x" * 3_000, "aGVsbG8", value_of(OPEN)[:-3], {"a": 1}, "oA", "kQ"]
 )
-def test_what_is_no_button_of_ours_is_none(value: object) -> None:
+def test_a_foreign_button_is_not_taken_for_ours(value: object) -> None:
     assert pressed_in(value) is None
     assert origin_in(value) is None
 
@@ -130,7 +130,7 @@ def test_a_flat_object_has_a_field_for_each_property() -> None:
     assert fit(json.dumps(found.answer), form) == ""
 
 
-def test_what_is_wrong_is_said_at_its_field() -> None:
+def test_an_error_is_shown_at_its_field() -> None:
     form = schema_of(Refund)
     found = entered(form, fields_of(form), ["A1", "nine", "much", None, "7", None])
     assert found.errors == {
@@ -154,7 +154,7 @@ def test_what_is_wrong_is_said_at_its_field() -> None:
         ({"type": "object", "properties": {"a": {"type": "array"}}}, '{"a": []}', {"a": []}),
     ],
 )
-def test_what_is_no_flat_object_has_one_field(
+def test_a_schema_that_is_not_a_flat_object_has_one_field(
     form: dict[str, Any] | None, text: str, answer: object
 ) -> None:
     [field] = fields_of(form)

@@ -88,7 +88,7 @@ def test_any_form_says_something_valid_or_nothing(body: dict[str, Any], value: o
 
 
 @given(st.dictionaries(st.sampled_from(["user", "text", "ts", "thread_ts", "channel"]), JSON))
-def test_any_message_that_is_no_reply_to_a_card_says_nothing(event: dict[str, Any]) -> None:
+def test_a_message_that_is_not_a_reply_to_a_card_says_nothing(event: dict[str, Any]) -> None:
     at, desk = reception()
     asyncio.run(Replies().take(event, "T0ACME", at))
     assert desk.said == []

@@ -280,7 +280,7 @@ def test_errors_have_a_type_and_hide_secrets(spans: Spans) -> None:
     assert facts(whole)[names.OUTCOME] == "failed"
 
 
-def test_what_leaves_a_body_is_no_error(spans: Spans) -> None:
+def test_parking_a_body_is_not_an_error(spans: Spans) -> None:
     tracer = spans.tracer()
     with pytest.raises(Parked), tracer.work("tool", "wait", id="c1", arguments={}):
         raise Parked

@@ -25,7 +25,7 @@ def store(used: int, limit: int, **config: Any) -> dict[str, Any]:
         (970, "error", "97% of the 1,000 MB that the server may store are used: nothing can"),
     ],
 )
-def test_a_store_that_fills_is_said(used: int, level: str, text: str) -> None:
+def test_a_store_that_fills_is_reported(used: int, level: str, text: str) -> None:
     [found] = of_server(store(used * 1_000_000, 1_000_000_000))
     assert (found.level, found.subject) == (level, "store")
     assert text in found.message

@@ -280,7 +280,7 @@ def test_the_fold_counts_as_the_rules_say(quorum: Quorum, votes: list[Voted]) ->
 
 @settings(max_examples=examples(200), deadline=None)
 @given(ANY_QUORUM, st.lists(ANY_VOTE, max_size=8), st.data())
-def test_whoever_appends_and_how_often_the_log_says_the_same(
+def test_the_log_says_the_same_whoever_appends_and_how_often(
     quorum: Quorum, votes: list[Voted], data: st.DataObject
 ) -> None:
     """Workers append only what does not conflict, from any prefix of the stream, repeatedly."""

@@ -77,7 +77,7 @@ def test_a_frame_that_is_over_is_forgotten_and_one_that_failed_is_not() -> None:
     assert folded(begun, (1, span(2), [failed])).frames["w/c"].traced is not None
 
 
-def test_what_is_no_trace_changes_nothing() -> None:
+def test_an_invalid_trace_changes_nothing() -> None:
     for hostile in ("x", span(1) + "\n", "00-" + "0" * 52, "\x00", "é" * 55):
         assert folded((1, hostile, [STARTED])).root.traced is None
     assert trace_of(RunState(id="r")) == ""

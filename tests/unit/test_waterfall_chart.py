@@ -92,7 +92,7 @@ def test_an_ended_run_is_as_long_as_it_was_whatever_the_time_is_now() -> None:
     assert of.whole == round((HOUR + 1) * 1000)
 
 
-def test_a_clock_that_lags_behind_the_log_draws_a_run_all_the_same() -> None:
+def test_a_run_is_drawn_even_if_the_clock_lags_behind_the_log() -> None:
     log = WrittenLog(asked())
     of = draw(log, now=-50.0)
     assert (of.whole, of.now) == (1, log.root.start)

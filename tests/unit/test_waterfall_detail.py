@@ -78,7 +78,7 @@ async def test_a_step_shows_what_it_returned_and_text_as_text() -> None:
     assert shown(await of(log, "c"), "output") == [("", "two\nlines")]
 
 
-async def test_a_failure_and_the_tries_before_it_are_told_apart() -> None:
+async def test_a_failure_and_the_tries_before_it_are_distinguished() -> None:
     place = Place(file="shop/app.py", line=7, function="pay")
     error = Failure(type="OSError", message="no line", attempts=2, place=place, causes=["EOF"])
     log = WrittenLog(tried("pay", 60.0), Woken(frame=ROOT, key="pay"))

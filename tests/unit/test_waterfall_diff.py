@@ -43,5 +43,5 @@ def test_lines_far_from_a_change_are_left_out() -> None:
     ]
 
 
-def test_keys_are_in_order_so_that_their_order_is_no_change() -> None:
+def test_keys_are_sorted_so_that_their_order_is_not_a_change() -> None:
     assert json_lines({"b": 1, "a": 2}) == json_lines({"a": 2, "b": 1})

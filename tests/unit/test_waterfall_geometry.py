@@ -140,7 +140,7 @@ def test_a_column_says_what_was_waited_for() -> None:
     assert [fold.kind for fold in drawn.folds] == ["sleep", "idle"]
 
 
-def test_people_win_over_what_is_waited_for_beside_them() -> None:
+def test_waiting_for_people_wins_over_other_waits() -> None:
     waits = [Wait("event", 1, HOUR), Wait("people", 2, HOUR)]
     drawn = scale(Stretch(0, HOUR + 1), [Stretch(0, 1), Stretch(HOUR, HOUR + 1)], waits)
     assert [fold.kind for fold in drawn.folds] == ["people"]

@@ -123,7 +123,7 @@ def test_a_step_of_a_tool_is_under_the_call() -> None:
     assert log.drawn()[-2:] == ["      tool order | 30-50", "        step order/pay | work 39-40"]
 
 
-def test_tools_side_by_side_grow_until_each_is_done() -> None:
+def test_parallel_tools_grow_until_each_is_done() -> None:
     log = WrittenLog(network(), turn(), response("model#0", "slow", "quick"))
     log.add(outcome("tool#0.1"))
     assert log.drawn()[-2:] == ["      tool slow | work 30-", "      tool quick | work 39-40"]

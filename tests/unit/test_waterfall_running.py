@@ -59,7 +59,7 @@ def test_a_network_decides_and_an_agent_asks_its_model() -> None:
     assert drawn(log) == ["    route team (running) | work 60-"]
 
 
-def test_turns_side_by_side_go_on_each_for_itself() -> None:
+def test_parallel_turns_each_go_on_for_themselves() -> None:
     log = WrittenLog(network(), turn(), turn(0, 1, name="Bob"), response())
     log.add(Withdrawn(frame=TEAM, key="turn#0.0"))
     assert [node.parent and node.parent.name for node in log.run.live] == ["Bob"]

@@ -111,7 +111,7 @@ def test_changes_that_make_no_sense_are_passed_over() -> None:
     assert lines(log, "one") == ['- "a"', '+ "a",', '+ "b"']
 
 
-def test_a_log_that_is_gone_says_nothing_of_a_state() -> None:
+def test_a_log_that_is_gone_shows_no_state() -> None:
     log = team("one")
     log.add(outcome("tool#0.0", **append("b")))
     node = log.node("one")
