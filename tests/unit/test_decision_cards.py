@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from layby.client.card_checks import deliveries, in_words, of_cards
+from layby.client.card_checks import check_cards, deliveries, in_words
 from layby.client.decision_file import (
     Check,
     Decision,
@@ -20,10 +20,10 @@ from layby.client.decision_file import (
     Sent,
     Shown,
 )
+from layby.client.ladder_checks import check_ladder, ladder_of
 from layby.client.ladder_checks import in_words as rung_in_words
-from layby.client.ladder_checks import laddered, of_ladder
-from layby.client.message_checks import in_time, of_messages, roles_asked, unix
-from layby.client.opened_checks import of_opened, seen_by
+from layby.client.message_checks import check_messages, in_time, roles_asked, unix
+from layby.client.opened_checks import check_opened, seen_by
 from layby.runtime.card_records import Notified, Undelivered
 from layby.runtime.entry import Answered, Record
 from layby.runtime.ladder_records import Laddered, PlannedRung, Reached
@@ -81,7 +81,7 @@ def test_the_cards_of_a_question_are_those_of_its_log_in_its_order() -> None:
 
 def test_a_file_that_says_what_the_log_says_passes() -> None:
     found = decision(cards=deliveries("q1", CARDS, TIMES), entries=ENTRIES)
-    checks = list(of_cards(found, CARDS))
+    checks = list(check_cards(found, CARDS))
     assert [each.ok for each in checks] == [True, True]
     assert checks[0].what == "the card to developer on slack was sent"
     assert checks[1].what == "no channel could tell developer for rung 0"
@@ -89,7 +89,7 @@ def test_a_file_that_says_what_the_log_says_passes() -> None:
 
 def test_a_file_of_an_earlier_release_says_nothing_of_cards_and_ladders() -> None:
     found = decision()
-    assert not [*of_cards(found, CARDS), *of_ladder(found, []), *of_opened(found, [])]
+    assert not [*check_cards(found, CARDS), *check_ladder(found, []), *check_opened(found, [])]
 
 
 @pytest.mark.parametrize(
@@ -108,16 +108,16 @@ def test_a_file_of_an_earlier_release_says_nothing_of_cards_and_ladders() -> Non
 def test_a_card_that_the_log_does_not_have_is_found(change: dict[str, Any]) -> None:
     cards = deliveries("q1", CARDS, TIMES)
     cards[0] = msgspec.structs.replace(cards[0], **change)
-    assert len(wrong(of_cards(decision(cards=cards, entries=ENTRIES), CARDS))) == 1
+    assert len(wrong(check_cards(decision(cards=cards, entries=ENTRIES), CARDS))) == 1
 
 
 def test_a_card_with_another_time_or_that_is_left_out_is_found() -> None:
     cards = deliveries("q1", CARDS, TIMES)
     late = [msgspec.structs.replace(cards[0], at="at-9"), cards[1]]
-    assert wrong(of_cards(decision(cards=late, entries=ENTRIES), CARDS)) == [
+    assert wrong(check_cards(decision(cards=late, entries=ENTRIES), CARDS)) == [
         "the card to developer on slack was sent: not at at-9, says its entry"
     ]
-    assert wrong(of_cards(decision(cards=cards[1:], entries=ENTRIES), CARDS)) == [
+    assert wrong(check_cards(decision(cards=cards[1:], entries=ENTRIES), CARDS)) == [
         "the log says what became of 1 more cards"
     ]
 
@@ -138,11 +138,11 @@ REACHED = Reached(id="q1", rung=0, told=["ada"], absent={"ada": "bob"}, early=Tr
 
 
 def test_a_ladder_is_as_it_was_planned_and_as_far_as_it_was_reached() -> None:
-    first, second = laddered("q1", [PLANNED, REACHED], [5, 8])
+    first, second = ladder_of("q1", [PLANNED, REACHED], [5, 8])
     assert (first.kind, first.due, first.rota, first.entry) == ("reminder", iso(60.0), "desk", 8)
     assert (first.told, first.absent, first.early) == (["ada"], {"ada": "bob"}, True)
     assert (second.kind, second.to, second.entry) == ("escalation", "role:lead", 0)
-    assert laddered("q2", [PLANNED, REACHED]) == []
+    assert ladder_of("q2", [PLANNED, REACHED]) == []
 
 
 @pytest.mark.parametrize(
@@ -156,29 +156,29 @@ def test_a_ladder_is_as_it_was_planned_and_as_far_as_it_was_reached() -> None:
     ],
 )
 def test_what_the_fold_passes_over_changes_no_ladder(ignored: Record) -> None:
-    assert laddered("q1", [PLANNED, REACHED, ignored]) == laddered("q1", [PLANNED, REACHED])
+    assert ladder_of("q1", [PLANNED, REACHED, ignored]) == ladder_of("q1", [PLANNED, REACHED])
 
 
 def test_a_rung_is_not_reached_after_the_answer() -> None:
     end = Answered(id="q1", text="yes", by="ada", at=1.0, seq=1, vouched="nats")
     other = msgspec.structs.replace(end, id="q2")
-    assert not laddered("q1", [PLANNED, end, REACHED])[0].entry
-    assert laddered("q1", [PLANNED, other, REACHED])[0].entry
+    assert not ladder_of("q1", [PLANNED, end, REACHED])[0].entry
+    assert ladder_of("q1", [PLANNED, other, REACHED])[0].entry
 
 
 def rungs(**change: Any) -> list[Rung]:
-    first, second = laddered("q1", [PLANNED, REACHED], [5, 8])
+    first, second = ladder_of("q1", [PLANNED, REACHED], [5, 8])
     return [msgspec.structs.replace(first, reached="at-8", **change), second]
 
 
 def of_rungs(ladder: list[Rung], **parts: Any) -> list[str]:
     found = decision(ladder=ladder, entries=[entry(8, "at-8")], **parts)
-    return wrong(of_ladder(found, [PLANNED, REACHED]))
+    return wrong(check_ladder(found, [PLANNED, REACHED]))
 
 
 def test_a_ladder_of_the_log_passes_and_says_how_far_it_came() -> None:
     found = decision(ladder=rungs(), entries=[entry(8, "at-8")])
-    [check] = of_ladder(found, [PLANNED, REACHED])
+    [check] = check_ladder(found, [PLANNED, REACHED])
     assert check == Check(ok=True, what="1 of 2 rungs were reached")
 
 
@@ -239,13 +239,13 @@ def test_who_looked_at_it_is_who_the_log_says() -> None:
     records: list[tuple[int, Record]] = [(3, LOOKED), (4, msgspec.structs.replace(LOOKED, id="x"))]
     [seen] = seen_by("q1", records)
     assert seen == Seen(by="ada", at=iso(60.0), vouched="nats", channel="slack", message=6, entry=3)
-    [check] = of_opened(decision(opened=[seen]), records)
+    [check] = check_opened(decision(opened=[seen]), records)
     assert check == Check(ok=True, what=f"ada looked at it, {iso(60.0)}")
-    assert wrong(of_opened(decision(opened=[]), records)) == [
+    assert wrong(check_opened(decision(opened=[]), records)) == [
         "the log says that ada looked at it too"
     ]
     other = msgspec.structs.replace(seen, by="eve")
-    assert wrong(of_opened(decision(opened=[seen, other]), records)) == [
+    assert wrong(check_opened(decision(opened=[seen, other]), records)) == [
         f"the log does not say: eve looked at it, {iso(60.0)}"
     ]
 
@@ -262,14 +262,14 @@ def sent(**change: Any) -> Sent:
         (sent(), ""),
         (sent(vouched="signature"), ""),
         (sent(subject="developer.response.T1.ada.via-slack", vouched="slack"), ""),
-        (sent(by="eve"), "message 7 is of 'ada', and the file says of 'eve'"),
+        (sent(by="eve"), "message 7 is from 'ada', and the file says from 'eve'"),
         (sent(vouched="slack"), "message 7 is vouched for by 'nats', not 'slack'"),
         (sent(subject="developer.response.T1", by="", vouched="none"), ""),
         (sent(body="", by="eve"), ""),
     ],
 )
 def test_a_message_is_from_whom_its_subject_says(message: Sent, why: str) -> None:
-    assert wrong(of_messages(decision(answers=[message]))) == ([why] if why else [])
+    assert wrong(check_messages(decision(answers=[message]))) == ([why] if why else [])
 
 
 @pytest.mark.parametrize(

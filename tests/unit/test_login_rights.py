@@ -160,7 +160,7 @@ def test_whatever_an_outsider_may_publish_crosses_to_the_account_of_the_workers(
     """Permissions are checked before the border, and say nothing if it is closed there."""
     around = wall(own_trail=own_trail)
     open_to = {
-        each.name: [port.asked for port in each.ports] + ["$SYS.REQ.USER.INFO"]
+        each.name: [port.requested for port in each.ports] + ["$SYS.REQ.USER.INFO"]
         for each in around.accounts()
     }
     for login in logins(around).values():
@@ -173,8 +173,9 @@ def test_whatever_an_outsider_may_publish_crosses_to_the_account_of_the_workers(
 
 
 def test_accounts_come_after_those_that_they_import_from() -> None:
+    seen = set[str]()
     for own_trail in (True, False):
-        seen: set[str] = set()
+        seen = set()
         for account in wall(own_trail=own_trail).accounts():
             assert {port.account for port in account.ports} <= seen | {account.name}
             seen.add(account.name)

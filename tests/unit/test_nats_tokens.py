@@ -127,8 +127,8 @@ def test_what_means_something_else_in_the_account_is_mapped(
     local = [each["local_subject"] for each in found["imports"] if "local_subject" in each]
     assert local == ["$TRAIL.STREAM.INFO.X"]
     assert found["mappings"] == {"$JS.API.STREAM.INFO.X": [{"subject": "$TRAIL.STREAM.INFO.X"}]}
-    assert Service("a", local="b").asked == "b"
-    assert Service("a").asked == "a"
+    assert Service("a", local="b").requested == "b"
+    assert Service("a").requested == "a"
 
 
 def test_an_account_has_its_limits_and_no_store_unless_it_stores(
