@@ -68,11 +68,14 @@ class Shop:
     async def people(self) -> None:
         """Answer the questions of those who talk until cancelled."""
         while True:
-            for ticket in [q.ticket for q in await self.client.questions() if q.ticket[0] == "T"]:
-                receipt = await self.client.answer(ticket, "go on", timeout=WITHIN)
-                if receipt.outcome == "accepted":
-                    self.answered.append(ticket)
+            asked = {q.ticket for q in await self.client.questions() if q.ticket[0] == "T"}
+            await asyncio.gather(*map(self.talk, sorted(asked)))
             await asyncio.sleep(0.02)
+
+    async def talk(self, ticket: str) -> None:
+        receipt = await self.client.answer(ticket, "go on", timeout=WITHIN)
+        if receipt.outcome == "accepted":
+            self.answered.append(ticket)
 
     async def answer(self, ticket: str, *outcomes: str) -> None:
         await self.asked(ticket)
@@ -93,10 +96,11 @@ class Shop:
 
     async def goes_on(self, opened: list[tuple[str, str]], answered: list[str]) -> None:
         """See that all that was opened ends as it should, and that what is new works too."""
-        talking = asyncio.create_task(self.people())
-        for ticket, kind in opened:
-            await self.ends(ticket, kind, answered)
-        talking.cancel()
+        async with asyncio.TaskGroup() as group:  # if nobody talks any longer, it says why
+            talking = group.create_task(self.people())
+            for ticket, kind in opened:
+                await self.ends(ticket, kind, answered)
+            talking.cancel()
         await self.open("later", "works")
         assert await self.result("later") == "packed"
         findings = await self.client.doctor()

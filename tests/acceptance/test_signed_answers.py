@@ -31,7 +31,7 @@ from layby.testing import TestRuntime, replay
 from layby.testing.crashes import redeliver
 from layby.views.rows import QuestionRow
 from layby.worker.worker import working
-from tests.engine import until
+from tests.engine import is_handled, until
 from tests.signing_desk import ADA, APPROVER, ASKED, BOB, EVE, REFUND, Bank, forged, write
 
 pytestmark = pytest.mark.nats
@@ -230,11 +230,12 @@ async def handled(requests: Requests) -> None:
     """Return when workers have acknowledged all mail: none will be delivered again."""
 
     async def nothing_left() -> bool:
-        lists = [await requests.api(f"CONSUMER.LIST.{stream}") for stream in ("EVENTS", "RUNS")]
-        infos = [info for found in lists for info in found["consumers"]]
-        return bool(infos) and not any(
-            info["num_pending"] or info["num_ack_pending"] for info in infos
-        )
+        names = [
+            f"{stream}.{info['name']}"
+            for stream in ("EVENTS", "RUNS")
+            for info in (await requests.api(f"CONSUMER.LIST.{stream}"))["consumers"]
+        ]
+        return bool(names) and await is_handled(requests, *names)
 
     await until(nothing_left)
 
