@@ -107,7 +107,7 @@ def test_unsealed_reasoning_goes_back_only_to_a_server_that_stores_it(
 
 
 def test_a_phase_belongs_to_the_next_text_only() -> None:
-    parts = [kept("phase", phase="commentary"), CALL, Text(text="a"), Text(text="b")]
+    parts: list[Part] = [kept("phase", phase="commentary"), CALL, Text(text="a"), Text(text="b")]
     _, one, other = written(assistant(*parts))
     assert one == {"role": "assistant", "content": "a", "phase": "commentary"}
     assert other == {"role": "assistant", "content": "b"}
