@@ -1,1 +1,1 @@
-"""Layby beside its peers and beside the floor, measured in one run: `python -m benchmarks`."""
+"""Layby, its peers and the floor, measured in one run: `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""The console in a headless Chromium, beside real servers and a real worker.
+"""The console in a headless Chromium, with real servers and a real worker.
 
 First paint, paging and search with many runs; from an answer in another process to the repainted
 row; what the page asks for while nothing happens; a run with a long log; what many open tabs cost.
@@ -43,7 +43,7 @@ WORKLOAD = "console"
 _ADDRESS = re.compile(r"http://\S+token=[\w-]+")
 _ASSETS = Path(layby.console.__file__).parent / "static"
 _CHANGES = 200
-"""Run changes a second beside the open tabs."""
+"""Run changes a second while the tabs are open."""
 _CHANGING = 10.0
 """Seconds for which runs change."""
 _PAGES = 10

@@ -48,7 +48,7 @@ async def far_side(kind: str) -> AsyncGenerator[dict[str, str]]:
             raise RuntimeError(f"the {kind} server did not start")
         yield _variables(kind, address)
     finally:
-        process.stdin.close()  # it ends then, and also when this process is killed
+        process.stdin.close()  # it ends then, and when this process is killed
         async with asyncio.timeout(_BYE):
             await process.wait()
 

@@ -1,4 +1,4 @@
-"""The tables: every figure beside those of the floor and the peers, and what was aimed at."""
+"""The tables: every figure next to those of the floor and the peers, and what was aimed at."""
 
 from __future__ import annotations
 
