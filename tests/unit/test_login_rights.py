@@ -175,7 +175,7 @@ def test_whatever_an_outsider_may_publish_crosses_to_the_account_of_the_workers(
 def test_accounts_come_after_those_that_they_import_from() -> None:
     seen = set[str]()
     for own_trail in (True, False):
-        seen = set()
+        seen = set[str]()
         for account in wall(own_trail=own_trail).accounts():
             assert {port.account for port in account.ports} <= seen | {account.name}
             seen.add(account.name)
