@@ -31,6 +31,7 @@ ShownStatus = Literal[
     "erased",
 ]
 """A status as people see it: `waiting` means that people are waited for."""
+# In patterns, `$` alone also matches before a line end at the end of a text: hence `$(?!\n)`.
 Text = Annotated[str, Meta(max_length=400)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -119,7 +120,7 @@ class EventsQuery(msgspec.Struct, kw_only=True, frozen=True):
             `Last-Event-ID`; empty: from the first event on.
     """
 
-    after: Annotated[str, Meta(pattern=r"^([0-9]{1,15}(\.[0-9]{1,15})?)?$")] = ""
+    after: Annotated[str, Meta(pattern=r"^([0-9]{1,15}(\.[0-9]{1,15})?)?$(?!\n)")] = ""
 
 
 class FeedQuery(msgspec.Struct, kw_only=True, frozen=True):
@@ -188,7 +189,7 @@ class SentEvent(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
 
     subject: Annotated[str, Meta(min_length=1, max_length=400)]
     data: Any
-    id: Annotated[str, Meta(max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    id: Annotated[str, Meta(max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = ""
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -218,7 +219,10 @@ class Passing(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
         to: Who is asked too: `role:lead` or `person:bob`.
     """
 
-    to: Annotated[str, Meta(pattern=r"^(role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200})$")]
+    to: Annotated[
+        str,
+        Meta(pattern=r"^(role:[a-z][a-z0-9_-]{0,31}|person:[A-Za-z0-9_-]{1,200})$(?!\n)"),
+    ]
 
 
 class AskingBack(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
