@@ -36,7 +36,8 @@ def told(text: str) -> Message:
 
 def sent(*messages: Message, system: str = "") -> list[Any]:
     request = ModelRequest(system=system, messages=list(messages))
-    return json.loads(asked(request)[names.INPUT])
+    found: list[Any] = json.loads(asked(request)[names.INPUT])
+    return found
 
 
 @pytest.mark.parametrize("value", ["true", "TRUE", " true ", "span_only", "SPAN_AND_EVENT"])
