@@ -154,4 +154,5 @@ def may_answer_for(question: Decided, person: str) -> list[str]:
     roles = list(roles_of(question))
     if quorum is None:
         return roles
-    return [role for role in roles if person in (quorum.may_vote(role) or [person])]
+    voters = {role: quorum.may_vote(role) for role in roles if person not in quorum.exclude}
+    return [role for role, people in voters.items() if people is None or person in people]

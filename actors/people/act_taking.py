@@ -22,12 +22,14 @@ from ...runtime.errors import Fenced, Gone
 from ...runtime.host import Host
 from ...runtime.mail import check_readable
 from ...runtime.run import LiveRun
+from ...runtime.state import OPEN
 from ...runtime.times import iso
 from .act import GivenAct, place_of, understood_act
 from .act_decision import ActDecider, Decision
 from .answer import TAKEN, Given, Receipt, Refused, Verdict, is_named
 from .earlier_acts import EarlierActs, recorded, verdict_on
 from .incoming import Incoming
+from .parked_question import ParkedQuestion
 from .pending_questions import NotYet, PendingQuestions, retry_delay
 from .question_closing import Overtaken, QuestionCloser
 from .receipts import Receipts
@@ -86,6 +88,22 @@ class Acts:
             receipt = await self._receipts.receipt(ticket, taken.verdict, by, delivery.seq)
             await self._receipts.issue(_about(receipt, verb, taken.decision), token)
         await delivery.ack()
+
+    async def was_put_off(self, live: LiveRun, parked: ParkedQuestion) -> bool:
+        """Whether the deadline of a question is later than its ticket's record says.
+
+        What was asked back in time stops the clock once it is recorded, which this does first.
+
+        Raises:
+            NotYet: the question has changed meanwhile.
+        """
+        question = live.state.questions.get(parked.id)
+        if parked.status != OPEN or question is None or not question.stops:
+            return False
+        if question.status == OPEN:
+            await self.record_in_time(live, parked.id)
+            question = live.state.questions[parked.id]
+        return iso(question.deadline) > parked.deadline
 
     async def record_in_time(self, live: LiveRun, question: str) -> None:
         """Record what was said to an open question by its deadline and has not been handled yet.
@@ -158,6 +176,8 @@ class Acts:
         if sent.seq in recorded(live, parked.id):
             decision, earlier = await self._earlier.record(live, parked.id, sent), False
         else:
+            if verdict.outcome == "too_late" and await self.was_put_off(live, parked):
+                raise Overtaken
             if verdict.outcome not in TAKEN:
                 await self._pending.check_not_pending(incoming, record, verdict)
                 return _Taken(verdict)

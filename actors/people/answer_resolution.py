@@ -11,6 +11,7 @@ from ...runtime.host import Host
 from ...runtime.index import ERASED
 from ...runtime.run import LiveRun
 from ...runtime.state import OPEN, Question
+from .act_taking import Acts
 from .answer import TAKEN, Sent, Verdict, is_named, judge, was_open_when_stored
 from .answer_admission import AnswerAdmission, voted
 from .arrivals import Arrivals
@@ -45,6 +46,7 @@ class AnswerResolver:
         publisher: QuestionPublisher,
         closer: QuestionCloser,
         pending: PendingQuestions,
+        acts: Acts,
     ) -> None:
         self._role = role
         self._host = host
@@ -52,6 +54,7 @@ class AnswerResolver:
         self._publisher = publisher
         self._closer = closer
         self._pending = pending
+        self._acts = acts
         self._admission = AnswerAdmission(role, host, requests.names)
         self._votes = Votes(role, closer, self._admission, pending)
         self._earlier = EarlierAnswers(
@@ -115,6 +118,8 @@ class AnswerResolver:
             record = record_for(contest.record, self._role)
             verdict = self._verdict(answer, record)
         parked = verdict.question
+        if verdict.outcome == "too_late" and record is not None and parked is not None:
+            await self._check_not_put_off(record, parked)
         if verdict.outcome not in TAKEN:
             await self._pending.check_not_pending(answer, record, verdict)
         if contest is not None and parked is not None and parked.id in contest.closed:
@@ -128,6 +133,14 @@ class AnswerResolver:
         if parked.status != "open":
             return Taken(verdict)  # it won before, and is delivered again
         return await self._win(answer, record, verdict, parked)
+
+    async def _check_not_put_off(self, record: ParkedRecord, parked: ParkedQuestion) -> None:
+        """Raise Overtaken if what was asked back in time has put the deadline off."""
+        if parked.status != OPEN:
+            return
+        live = await self._closer.newest(parked.run, record)
+        if await self._acts.was_put_off(live, parked):
+            raise Overtaken
 
     async def _record_earlier(
         self, answer: Incoming, contest: Contest, parked: ParkedQuestion

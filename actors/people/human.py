@@ -94,14 +94,6 @@ class Human:
             role, host, tickets, listed=listed, notices=notices, requests=requests
         )
         pending = PendingQuestions(role, requests, tickets, self._publisher.published)
-        self._resolver = AnswerResolver(
-            role,
-            host,
-            requests,
-            publisher=self._publisher,
-            closer=self._closer,
-            pending=pending,
-        )
         self._gate, self._acts_gate = Gate(UNWANTED), Gate()
         self._unwanted = 0.0
         """The share of the latest answers that closed no question."""
@@ -129,6 +121,15 @@ class Human:
             pending=pending,
             closer=self._closer,
             decider=ActDecider(host, duties, self.rungs),
+        )
+        self._resolver = AnswerResolver(
+            role,
+            host,
+            requests,
+            publisher=self._publisher,
+            closer=self._closer,
+            pending=pending,
+            acts=self._acts,
         )
         self._deadlines = Deadlines(host, timers, self._closer, self._resolver, self._acts)
         self._replies = Replies(self._receipts, self._closer, self._deadlines, self.rungs)

@@ -433,10 +433,10 @@ async def test_while_nobody_replies_the_clock_is_stopped_and_then_the_deadline_i
     assert msgspec.json.decode(state.result) == {"text": "", "by": ""}
 
 
-async def _paused(engine: Engine, seconds: float) -> None:
+async def _paused(engine: Engine, seconds: float, consumer: str = "ANSWERS.acts-developer") -> None:
     """Let nobody read what is said to the developer besides answers for so long."""
     until_then = {"pause_until": iso(time.time() + seconds)}
-    await engine.wire.api("CONSUMER.PAUSE.ANSWERS.acts-developer", until_then)
+    await engine.wire.api(f"CONSUMER.PAUSE.{consumer}", until_then)
 
 
 @pytest.mark.parametrize("clock_stops", [True, False])
@@ -498,6 +498,28 @@ async def test_an_answer_after_the_first_deadline_counts_while_the_clock_is_stop
         await over(question)
         assert (await engine.answer(role="developer", responder="bob")).outcome == "accepted"
         assert await engine.result(run) == {"text": "yes", "by": "bob"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_an_answer_after_the_first_deadline_counts_before_what_was_asked_back_is_read(
+    engine: Engine, *, named: bool
+) -> None:
+    role = Role("developer", clock_stops=True)
+    app = asking(role, "support", explain="role:support", timeout="3s")
+    async with engine.works(app):
+        run = await engine.start()
+        question = await engine.question()
+        for consumer in ("ANSWERS.acts-developer", "TIMERS.due"):
+            await _paused(engine, 60.0, consumer)
+        seq = (await engine.wire.store(SUBJECT, b"Which customer?")).seq
+        await over(question)
+        more = {"question_id": question.id} if named else {}
+        receipt = await engine.answer(role="developer", responder="bob", **more)
+        assert receipt.outcome == "accepted"
+        assert await engine.result(run) == {"text": "yes", "by": "bob"}
+        await _paused(engine, -1.0)
+        [receipt] = await until(lambda: told(engine, seq))
+        assert receipt.outcome == "recorded"
 
 
 async def test_an_asker_that_never_replies_holds_a_question_open_no_longer_than_twice_its_time(

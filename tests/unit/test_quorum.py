@@ -94,6 +94,12 @@ def test_the_role_that_is_asked_first_comes_first(asked: Asked, roles: tuple[str
         (Quorum(number=1, groups=BOTH, people=PEOPLE), "eve", []),
         (Quorum(number=1, groups=BOTH, people=PEOPLE, exclude=["ada"]), "ada", []),
         (Quorum(number=1, groups=BOTH, people={"legal": ["dan"]}), "eve", ["finance"]),
+        (Quorum(number=1, groups=BOTH, people={"legal": ["dan"]}, exclude=["dan"]), "dan", []),
+        (
+            Quorum(number=1, groups=BOTH, people={"legal": ["dan"]}, exclude=["dan"]),
+            "eve",
+            ["finance"],
+        ),
     ],
 )
 def test_a_person_answers_for_the_roles_that_have_them_or_name_nobody(
