@@ -93,12 +93,12 @@ def check_ready(stream: str, found: dict[str, Any]) -> None:
     """Refuse a stream in which a worker must not work yet. Raises TopologyMismatch."""
     if is_being_restored(found):
         raise TopologyMismatch(
-            f"stream {stream} is being restored, or that broke off: run `layby restore` to its "
-            "end, and start again"
+            f"stream {stream} is being restored, or that was interrupted: run `layby restore` "
+            "to its end, and start again"
         )
     if taken_over_from(found):
         raise TopologyMismatch(
-            f"stream {stream} is being taken over, or that broke off: run `layby standby "
+            f"stream {stream} is being taken over, or that was interrupted: run `layby standby "
             "take-over` to its end, and start again"
         )
     if is_mirror(found):

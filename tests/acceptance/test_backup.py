@@ -301,7 +301,7 @@ async def test_only_a_complete_and_unchanged_backup_is_restored(tmp_path: Path) 
             for name in ("../../etc", "..", "", "A.B", "*", "A B", "A\n", "A\0")
         ]
         for other, why in (
-            (msgspec.structs.replace(manifest, complete=False), "not whole"),
+            (msgspec.structs.replace(manifest, complete=False), "incomplete"),
             (msgspec.structs.replace(manifest, format=2), "format 2"),
             *(
                 (msgspec.structs.replace(manifest, parts=(part,)), "not the name of a stream")

@@ -188,7 +188,7 @@ def test_what_a_person_may_do_has_one_word_on_the_page(rights: Rights, word: str
         (Rights(), None),
         (VIEWER, None),
         (LEAD, frozenset({"lead"})),
-        (LEAD.lessened(), frozenset({"lead"})),
+        (LEAD.without_changes(), frozenset({"lead"})),
         (NOBODY, frozenset[str]()),
         (Rights(view=False, roles=None, operate=False), None),
     ],
@@ -212,7 +212,7 @@ def test_whoever_may_answer_a_question_also_sees_it(rights: Rights, role: str) -
 def test_where_nothing_may_be_changed_people_see_what_they_saw_and_change_nothing(
     rights: Rights, role: str
 ) -> None:
-    less = rights.lessened()
+    less = rights.without_changes()
     assert not less.operate
     assert not less.may_answer
     assert less.word == "viewer"

@@ -1,4 +1,4 @@
-"""Whether a stream on the server is already what a restore that broke off has put there."""
+"""Whether a stream on the server is already what a interrupted restore has put there."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from layby.client import Client
-from layby.console.login.cookie import cookie_name, give, take
+from layby.console.login.cookie import cookie_name, delete_cookie, set_cookie
 from layby.console.login.token_login import TokenLogin
 from layby.console.options import ConsoleOptions
 from tests.http_request import Headers, request
@@ -159,7 +159,7 @@ def test_a_cookie_goes_over_tls_only_where_the_browser_speaks_it(
     secure: bool,  # noqa: FBT001
 ) -> None:
     response = Response()
-    give(response, request(headers=headers, scheme=scheme), name="n", key="k", path="/p/")
+    set_cookie(response, request(headers=headers, scheme=scheme), name="n", key="k", path="/p/")
     said = response.headers["set-cookie"]
     assert said.startswith("n=k;")
     assert ("Secure" in said) is secure
@@ -171,7 +171,7 @@ def test_a_cookie_goes_over_tls_only_where_the_browser_speaks_it(
 
 def test_signing_out_takes_the_cookie_from_where_it_was_given() -> None:
     response = Response()
-    take(response, name="n", path="/p/")
+    delete_cookie(response, name="n", path="/p/")
     said = response.headers["set-cookie"]
     assert said.startswith('n="";')
     assert "Max-Age=0" in said
