@@ -117,6 +117,7 @@ def taken(module: str) -> set[str]:
     return set(re.findall(r"--\w+", done.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", modules(), ids=" ".join)
 def test_modules_take_what_they_are_given(words: list[str]) -> None:
     module, *arguments = words

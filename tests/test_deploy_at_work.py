@@ -226,6 +226,7 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
         yield site
 
 
+@pytest.mark.slow
 async def test_a_ticket_goes_all_the_way(site: Site) -> None:
     said = await site.run("provision")
     assert said[0] == 0, said

@@ -91,6 +91,7 @@ def commands(page: Path) -> Iterator[list[str]]:
                     yield words[1:]
 
 
+@pytest.mark.slow
 def test_the_quickstart_runs(tmp_path: Path) -> None:
     """Its blocks are files, and one of them is a test of the others."""
     for language, block in _BLOCK.findall((ROOT / "docs" / "quickstart.md").read_text()):

@@ -115,6 +115,7 @@ def test_promtool_takes_the_rules() -> None:
     assert f"{len(rules())} rules found" in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.nats
 @pytest.mark.timeout(240)
 def test_a_real_prometheus_scrapes_a_worker_and_an_exporter_and_evaluates_the_rules(

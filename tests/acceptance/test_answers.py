@@ -140,6 +140,7 @@ async def test_an_answer_stored_after_the_deadline_is_too_late_even_if_no_worker
     assert all(datetime.fromisoformat(question.deadline) for question in asked)
 
 
+@pytest.mark.slow
 async def test_a_flood_from_one_responder_does_not_hide_another_answer_in_time(
     engine: Engine,
 ) -> None:
@@ -170,6 +171,7 @@ async def test_a_sender_cannot_say_when_or_by_whom_an_answer_was_stored(engine: 
         assert await engine.result(run) == {"text": "mine", "by": "ada"}
 
 
+@pytest.mark.slow
 async def test_a_question_expires_on_time_despite_a_copy_that_lags_for_long(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from tests.fix_proxy import Proxy
 pytestmark = pytest.mark.nats
 
 
+@pytest.mark.slow
 async def test_an_unsent_answer_is_not_reported_as_stored(clean_nats: str, proxy: Proxy) -> None:
     settings = ConnectionSettings(servers=(clean_nats,))
     await provision(App("desk"), settings)

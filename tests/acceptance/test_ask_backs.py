@@ -224,6 +224,7 @@ async def test_code_replies_with_a_function(engine: Engine) -> None:
         assert await engine.result(run) == {"text": "yes", "by": ""}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -439,6 +440,7 @@ async def _paused(engine: Engine, seconds: float, consumer: str = "ANSWERS.acts-
     await engine.wire.api(f"CONSUMER.PAUSE.{consumer}", until_then)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clock_stops", [True, False])
 async def test_a_question_back_stored_in_time_counts_even_if_it_is_read_late(
     engine: Engine, *, clock_stops: bool

@@ -145,6 +145,7 @@ def strain(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
     monkeypatch.setattr(snapshot, "save", after_more)
 
 
+@pytest.mark.slow
 async def test_everything_acknowledged_before_a_backup_continues_after_its_restore(
     tmp_path: Path, own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +374,7 @@ async def of_stream(url: str, stream: str) -> list[dict[str, Any]]:
         return await consumers(bus.requests, stream)
 
 
+@pytest.mark.slow
 async def test_no_worker_starts_before_an_interrupted_restore_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

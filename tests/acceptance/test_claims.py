@@ -343,6 +343,7 @@ async def test_if_everybody_declined_and_no_escalation_is_left_the_deadline_deci
 # -- the order of the stream -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_the_claim_that_was_stored_first_wins_while_a_dead_worker_holds_it(
     engine: Engine,
 ) -> None:

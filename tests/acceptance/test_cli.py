@@ -206,6 +206,7 @@ def test_a_cancelled_run_has_no_open_questions(desk: Desk) -> None:
     assert refused["outcome"] == "too_late"
 
 
+@pytest.mark.slow
 def test_doctor_finds_nothing_wrong_with_a_healthy_server(desk: Desk) -> None:
     desk.start_worker()
     findings = desk.json("doctor")
@@ -214,6 +215,7 @@ def test_doctor_finds_nothing_wrong_with_a_healthy_server(desk: Desk) -> None:
     assert "2." in desk.run("doctor").stdout
 
 
+@pytest.mark.slow
 def test_doctor_reports_a_broken_event(desk: Desk) -> None:
     desk.start_worker()
     desk.json("send", "desk.ticket.opened", '{"nobody": "knows"}', code=1)
@@ -339,6 +341,7 @@ def test_the_stock_nats_cli_can_answer(desk: Desk) -> None:
     assert desk.json("show", "T 1")["result"] == {"said": "it's {{ fine }}", "by": "ada"}
 
 
+@pytest.mark.slow
 def test_development_follows_a_workflow_to_another_subject(tmp_path: Path) -> None:
     """The server is the developer's own: what no workflow declares any longer is taken away."""
     (tmp_path / "desk.py").write_text(APP)
@@ -362,6 +365,7 @@ def test_development_follows_a_workflow_to_another_subject(tmp_path: Path) -> No
         dev.close()
 
 
+@pytest.mark.slow
 def test_development_reloads_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "desk.py").write_text(APP)
     desk = Desk(tmp_path, "")

@@ -98,6 +98,7 @@ def dev(desk: Desk, *options: str) -> Generator[tuple[str, Command]]:
         process.close()
 
 
+@pytest.mark.slow
 def test_every_command_finds_the_dev_server(desk: Desk) -> None:
     talks = "from layby import App\nfrom layby.history import nats_history\n"
     (desk.folder / "talks.py").write_text(f"{talks}app = App('talks', history=nats_history())\n")

@@ -68,6 +68,7 @@ async def test_a_cancel_is_done_once(layby_running: Running, point: str) -> None
         assert (await rt.state(run)).error == "enough"
 
 
+@pytest.mark.slow
 async def test_a_retry_is_done_once_even_if_the_run_fails_again(layby_running: Running) -> None:
     async with layby_running(TARGET, workers=0) as rt:
         async with rt.worker():
@@ -114,6 +115,7 @@ async def test_a_dead_letter_is_sent_again_once(layby_running: Running, point: s
         assert letter.id not in [each.id for each in await rt.client.dead()]
 
 
+@pytest.mark.slow
 async def test_a_purge_and_a_drop_are_done_even_if_they_kill_a_worker(
     layby_running: Running,
 ) -> None:

@@ -138,6 +138,7 @@ def test_tickets_that_need_no_developer(tmp_path: Path, ticket: str) -> None:
     assert document["result"]["reply"]
 
 
+@pytest.mark.slow
 def test_typing_the_answer(demo: Any) -> None:
     shown = demo()
     shown.until_asked()
@@ -191,6 +192,7 @@ def test_nobody_answers_in_time(demo: Any) -> None:
     assert "completed" in shown.text or "timed_out" in shown.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", proofs_but(1, [signal.SIGINT, signal.SIGTERM]))
 def test_stopped_and_continued(demo: Any, tmp_path: Path, number: signal.Signals) -> None:
     first = demo()
@@ -205,6 +207,7 @@ def test_stopped_and_continued(demo: Any, tmp_path: Path, number: signal.Signals
     assert "it continues here" in timeline
 
 
+@pytest.mark.slow
 def test_killing_the_demo_stops_everything(demo: Any, tmp_path: Path) -> None:
     shown = demo()
     shown.until_asked()
@@ -213,6 +216,7 @@ def test_killing_the_demo_stops_everything(demo: Any, tmp_path: Path) -> None:
     Desk.sooner_or_later(lambda: left_over(tmp_path) == [])
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_matter(demo: Any, tmp_path: Path) -> None:
     shown = demo()
     shown.until_asked()

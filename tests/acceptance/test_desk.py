@@ -182,6 +182,7 @@ async def test_a_question_that_was_not_asked_has_no_card(
         assert await desk_of(engine).card(ticket, question or asked.id, role) is None
 
 
+@pytest.mark.slow
 async def test_an_act_that_was_not_sent_is_not_reported_as_stored(
     clean_nats: str, proxy: Proxy
 ) -> None:

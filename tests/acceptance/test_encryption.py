@@ -200,6 +200,7 @@ async def test_failures_are_encrypted_too_and_shown_to_holders_of_the_key(
     assert await stranger.client.runs(status="failed", text=CANARY) == []
 
 
+@pytest.mark.slow
 async def test_a_worker_without_the_key_leaves_the_run_to_one_that_has_it(
     engine: Engine, ring: Keyring, stranger: Engine
 ) -> None:
@@ -278,6 +279,7 @@ async def latest(engine: Engine, stream: str, subjects: str) -> bytes:
     return [message.data async for message in every(engine.wire, stream, subjects)][-1]
 
 
+@pytest.mark.slow
 async def test_mail_sealed_with_a_key_that_never_existed_becomes_a_dead_letter(
     clean_nats: str, ring: Keyring
 ) -> None:

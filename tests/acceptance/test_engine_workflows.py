@@ -254,6 +254,7 @@ async def test_an_idempotency_key_is_the_same_on_every_try(engine: Engine) -> No
     assert keys[3] != keys[0]
 
 
+@pytest.mark.slow
 async def test_time_chance_and_ids_are_the_same_on_every_pass(engine: Engine) -> None:
     seen: list[Any] = []
 

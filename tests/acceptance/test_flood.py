@@ -133,6 +133,7 @@ async def test_the_first_of_the_answers_taken_early_wins(engine: Engine) -> None
         }
 
 
+@pytest.mark.slow
 async def test_an_answer_taken_early_gets_the_same_receipt_again_in_its_turn(
     engine: Engine,
 ) -> None:

@@ -39,6 +39,7 @@ async def paused(engine: Engine, seconds: float = 60.0) -> None:
     await engine.wire.api("CONSUMER.PAUSE.ANSWERS.acts-developer", until_then)
 
 
+@pytest.mark.slow
 async def test_a_deadline_holds_few_of_the_many_acts_that_it_reads(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ async def test_receipts_are_not_read_once_by_each_of_the_acts_that_come_too_late
     assert outcomes.count("already_answered") == SOME
 
 
+@pytest.mark.slow
 async def test_a_deadline_is_over_where_its_run_is_removed_while_acts_are_read(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def opened(desk: Desk, ticket: str, customer: str) -> Any:
     return desk.question(ticket)
 
 
+@pytest.mark.slow
 def test_keys_are_changed_under_workers_and_erased(desk: Desk) -> None:
     (desk.folder / "keysapp.py").write_text(APP)
     old, new = (output_of(desk, "", "keyring", "new", each).strip() for each in ("k1", "k2"))

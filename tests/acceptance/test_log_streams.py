@@ -200,6 +200,7 @@ def desk(tmp_path: Path, own_server: EmbeddedServer) -> Iterator[Desk]:
         made.stop_workers()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_command_finds_its_way(desk: Desk) -> None:
     desk.start_worker()

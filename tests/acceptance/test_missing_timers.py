@@ -97,6 +97,7 @@ async def ended(client: Client) -> dict[str, str]:
     return {row.ticket: row.status for row in await until(look, WITHIN)}
 
 
+@pytest.mark.slow
 async def test_a_takeover_arms_the_timers_of_runs_whose_events_are_gone(tmp_path: Path) -> None:
     first, second = first_and_standby(tmp_path)
     async with first, second:
@@ -135,6 +136,7 @@ async def back_up_before_timers(
             await back_up(here, folder)
 
 
+@pytest.mark.slow
 async def test_a_restore_arms_timers_that_were_armed_while_the_backup_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +160,7 @@ async def armed(here: ConnectionSettings) -> set[str]:
         }
 
 
+@pytest.mark.slow
 async def test_all_timers_that_a_backup_lacks_are_there_before_they_are_due(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

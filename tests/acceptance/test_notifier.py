@@ -248,6 +248,7 @@ class Down(MemoryChannel):
         return await super().send(card)
 
 
+@pytest.mark.slow
 async def test_waiting_cards_are_shown_soon_after_their_channel_is_up_again(
     engine: Engine,
 ) -> None:
@@ -275,6 +276,7 @@ class Picky(MemoryChannel):
         return await super().send(card)
 
 
+@pytest.mark.slow
 async def test_cards_that_fail_for_ever_hold_up_no_others(engine: Engine) -> None:
     channel = Picky()
 
@@ -394,6 +396,7 @@ class Metered(MemoryChannel):
 _MANY = 80
 
 
+@pytest.mark.slow
 async def test_many_cards_pass_a_slow_channel_in_turn(engine: Engine) -> None:
     channel = Metered()
     async with engine.works(asking(Role("developer", channels=[channel]))):

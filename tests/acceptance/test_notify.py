@@ -144,6 +144,7 @@ def test_its_metrics_and_probes_are_those_of_a_worker(desk: Called) -> None:
         exporter.close()
 
 
+@pytest.mark.slow
 def test_an_answer_counts_once_if_the_process_is_killed_before_its_receipt(desk: Called) -> None:
     desk.start_worker(app=APP)
     notify = desk.start_notify()
@@ -194,6 +195,7 @@ def test_each_part_alone(desk: Called) -> None:
     assert not (desk.folder / f"{sending.pid}.port").exists()
 
 
+@pytest.mark.slow
 def test_a_channel_that_breaks_stops_nobody_and_is_tried_again(desk: Called) -> None:
     desk.start_worker(app=APP)
     port = free_port()

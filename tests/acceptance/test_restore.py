@@ -90,6 +90,7 @@ async def test_without_room_nothing_is_removed(tmp_path: Path, whose: str) -> No
         await restore(here, saved, may_replace=always)  # what is replaced makes room
 
 
+@pytest.mark.slow
 async def test_streams_that_a_failed_restore_has_not_reached_are_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +174,7 @@ async def test_neither_what_streams_hold_nor_those_who_work_there_are_overlooked
             await until(refused, WITHIN)  # it says so once the worker waits for messages
 
 
+@pytest.mark.slow
 async def test_a_restore_interrupted_at_its_first_stream_lets_no_worker_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +230,7 @@ def fails_first(fault: BusError, *, leaves: bool, times: int) -> Any:
     return restoring
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "leaves", "times"),
     [

@@ -101,6 +101,7 @@ async def site(folder: Path) -> AsyncGenerator[Site]:
             yield Site(app=app, server=server, client=client, scaled=scaled)
 
 
+@pytest.mark.slow
 async def test_no_worker_runs_while_everybody_waits_and_anything_starts_one(
     tmp_path: Path,
 ) -> None:

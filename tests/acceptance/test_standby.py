@@ -65,6 +65,7 @@ async def commands_left(url: str) -> int:
         return int((await bus.requests.api("CONSUMER.INFO.AUDIT.commands"))["num_pending"])
 
 
+@pytest.mark.slow
 async def test_the_standby_finishes_what_its_mirrors_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ async def asked(client: Client, question: str) -> None:
     await until(look, WITHIN)
 
 
+@pytest.mark.slow
 async def test_the_sequences_of_lost_messages_are_not_given_out_again(tmp_path: Path) -> None:
     first, second = first_and_standby(tmp_path)
     async with first, second:

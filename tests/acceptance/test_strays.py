@@ -37,6 +37,7 @@ async def test_stray_mail_is_given_up(engine: Engine, subject: str) -> None:
         assert await engine.client.runs() == []
 
 
+@pytest.mark.slow
 async def test_a_run_ends_when_the_event_that_began_it_is_given_up(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -409,6 +409,7 @@ async def test_failures_and_the_end_are_events(engine: Engine) -> None:
     assert "no such luck" in str(told[-1].error)
 
 
+@pytest.mark.slow
 async def test_a_listener_outlives_its_server(own_server: EmbeddedServer) -> None:
     async def handle(event: dict[str, Any], step: Step) -> list[str]:
         del event

@@ -165,6 +165,7 @@ async def test_a_conversation_spans_several_runs(engine: Engine, store: HistoryS
     assert [m.text for m in third.messages] == ["Hello"]
 
 
+@pytest.mark.slow
 async def test_other_agents_and_the_router_see_the_thread(
     engine: Engine, store: HistoryStore
 ) -> None:

@@ -138,6 +138,7 @@ async def _has(engine: Engine, run: str, result: str) -> bool:
     return any(result.encode() in bytes(slot.result) for slot in slots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", proofs_but(1, ["lead", "developer"]))
 async def test_a_branch_of_a_stopped_worker_continues_even_if_another_began_later(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, last: str

@@ -320,6 +320,7 @@ async def test_traces_come_in_and_go_out(desk: Desk, collector: Collector) -> No
     assert (client.resource["service.name"], started.resource["service.name"]) == ("layby", "desk")
 
 
+@pytest.mark.slow
 def test_every_end_of_a_question_is_in_the_trace(desk: Desk, collector: Collector) -> None:
     contents = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
     with working(desk, collector, **contents) as said:
@@ -357,6 +358,7 @@ def test_every_end_of_a_question_is_in_the_trace(desk: Desk, collector: Collecto
     assert [each for each in lines if "span_id" in each]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_its_open_segment_and_no_span_is_sent_twice(
     desk: Desk, collector: Collector
 ) -> None:
@@ -379,6 +381,7 @@ def test_a_killed_worker_loses_its_open_segment_and_no_span_is_sent_twice(
     assert [id_ for _, id_, _ in whole.links] == [note.parent]
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_stops_neither_runs_nor_the_end(
     desk: Desk, collector: Collector
 ) -> None:

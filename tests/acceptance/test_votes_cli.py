@@ -34,6 +34,7 @@ def ask(desk: Desk, **event: Any) -> Any:
     return desk.question("T1")
 
 
+@pytest.mark.slow
 def test_two_people_decide_by_the_command(desk: Desk) -> None:
     asked = ask(desk, quorum=2, exclude=["cleo"])
     assert asked["quorum"]["exclude"] == ["cleo"]

@@ -17,6 +17,7 @@ from tests.engine import Engine, app_of, until
 pytestmark = pytest.mark.nats
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [False, True])
 async def test_a_step_done_by_another_worker_does_not_run_again(
     engine: Engine,

@@ -429,6 +429,7 @@ async def test_mail_after_a_long_silence_may_be_with_another_worker(
     assert order == ["mail.early", "interrupted", "mail.late"]
 
 
+@pytest.mark.slow
 async def test_a_request_that_was_lost_is_renewed_before_half_an_ack_wait(proxy: Proxy) -> None:
     handled = asyncio.Event()
 
