@@ -14,9 +14,10 @@ import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -36,9 +37,30 @@ class Reading:
     def pytest_collection(self, session: pytest.Session) -> bool:
         from tests.pace import files_of  # noqa: PLC0415  as pytest has rewritten it
 
-        import_all()
-        _import(files_of(session.config))
+        files = files_of(session.config)
+        with _begun_at_the_end(files):
+            import_all()
+            _import(files)
         return True
+
+
+@contextlib.contextmanager
+def _begun_at_the_end(files: Sequence[Path]) -> Iterator[None]:
+    """Have another process import the files, the last one first.
+
+    What pytest has rewritten and compiled, it finds again: a fresh clone takes half as long.
+    """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _import(reversed(files))
+        finally:
+            os._exit(0)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def _import(files: Iterable[Path]) -> None:
