@@ -66,7 +66,7 @@ class ConnectionSettings:
     """Where replies are sent; one prefix per user keeps users from reading each other's."""
     name: str = "layby"
     """What the server shows as the name of this connection."""
-    timeout: float = 2.0
+    timeout: float = 5.0
     """Seconds that one server may take to accept a connection."""
     source: str = ""
     """Where the address is from, for error messages: `--server`, `NATS_URL`, `context "prod"`."""

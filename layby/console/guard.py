@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..bus.errors import NoLeader, NotConnected
 from .console import Console
 from .elsewhere import is_from_elsewhere, reloading_page
 from .hosts import Hosts
@@ -32,6 +33,8 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_AWAY: Final = (NotConnected, NoLeader)
+"""Errors of a request that the server has not taken: the page works once it is back."""
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _PROBES: Final = frozenset({"/api/v1/healthz", "/api/v1/readyz"})
 FORM_TOKEN: Final = "form_token"  # noqa: S105  its name
@@ -74,12 +77,13 @@ class Guard:
             await (await http_problem(request, error))(scope, receive, sending)
         except ClientDisconnect:
             return
-        except Exception:
-            _log.exception("console.page_failed path=%r", _logged(scope["path"]))
+        except Exception as error:
+            is_away = isinstance(error, _AWAY)
+            if not is_away:
+                _log.exception("console.page_failed path=%r", _logged(scope["path"]))
             if started:
                 raise
-            detail = "The console's log says what it was."
-            await problem(request, 500, detail)(scope, receive, sending)
+            await (_away if is_away else _failed)(request)(scope, receive, sending)
 
     async def _serve(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_source(request)
@@ -182,3 +186,11 @@ def _add_headers(message: Message, scope: Scope) -> None:
     for name, value in _HEADERS.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")
+
+
+def _away(request: Request) -> Response:
+    return problem(request, 503, "Nothing was changed. Try again in a moment.")
+
+
+def _failed(request: Request) -> Response:
+    return problem(request, 500, "The console's log says what it was.")

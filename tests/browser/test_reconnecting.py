@@ -13,6 +13,7 @@ from layby.client import Client
 from layby.console.options import ConsoleOptions
 from layby.console.server import serving
 from layby.worker.worker import working
+from tests.engine import until
 from tests.fix_browser import OpenPage, console_on
 
 pytestmark = [pytest.mark.nats, pytest.mark.slow]
@@ -105,7 +106,8 @@ async def test_a_run_page_says_that_nats_is_away(own_server: EmbeddedServer, tab
         Client.connect(settings) as client,
     ):
         [run] = (await client.dispatch("desk.opened", {"ticket": "T1"})).runs
-        async with tab(console, f"/runs/{run.id}") as page:
+        # A refresh may be under way when the server goes.
+        async with tab(console, f"/runs/{run.id}", allow=("503",)) as page:
             away = page.get_by_text("No connection to NATS")
             await page.get_by_text("What about T1?").first.wait_for()
             # The page is there before its stream, which needs NATS to begin.
@@ -114,3 +116,31 @@ async def test_a_run_page_says_that_nats_is_away(own_server: EmbeddedServer, tab
             await away.wait_for()
             await own_server.start()
             await away.wait_for(state="detached")
+
+
+async def test_a_page_that_needs_nats_says_that_it_is_away(
+    own_server: EmbeddedServer, tab: OpenPage
+) -> None:
+    settings = ConnectionSettings(servers=(own_server.url,))
+    async with (
+        console_on(settings) as console,
+        working(app, settings, listed_after=0.02),
+        Client.connect(settings) as client,
+        tab(console, allow=("503",)) as page,
+    ):
+        [run] = (await client.dispatch("desk.opened", {"ticket": "T1"})).runs
+        await page.get_by_text("T1").first.wait_for()
+        own_server.kill()
+        await page.get_by_text("No connection to NATS").wait_for()
+        response = await page.goto(f"{console.url}/runs/{run.id}")
+        assert response is not None
+        assert response.status == 503
+        await page.get_by_text("NATS does not answer").first.wait_for()
+        await own_server.start()
+
+        async def shown() -> bool:
+            found = await page.goto(f"{console.url}/runs/{run.id}")
+            return found is not None and found.ok
+
+        await until(shown)
+        await page.get_by_text("What about T1?").first.wait_for()

@@ -42,7 +42,7 @@ PLACES = {
     "/inbox/{question}/opened": INBOX,
     "/inbox/live": INBOX,
     "/inbox/history": INBOX,
-    "/health/dead/{letter:int}/{deed}": DEED,
+    "/health/dead/{letter:int}/{verb}": DEED,
     "/sign-in": PUBLIC,
     "/answer/layby.css": PUBLIC,
     "/answer/{token}": PUBLIC,

@@ -45,7 +45,7 @@ PLACES: dict[str, dict[str, frozenset[str]]] = {
     "/inbox/{question}/opened": INBOX,
     "/inbox/live": INBOX,
     "/inbox/history": INBOX,
-    "/health/dead/{letter:int}/{deed}": DEED,
+    "/health/dead/{letter:int}/{verb}": DEED,
     "/answer/{token}": LINK,
     "/answer/layby.css": LINK,
 }
