@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -45,7 +45,7 @@ class Reading:
 
 
 @contextlib.contextmanager
-def _begun_at_the_end(files: Sequence[Path]) -> Iterator[None]:
+def _begun_at_the_end(files: Sequence[Path]) -> Generator[None]:
     """Have another process import the files, the last one first.
 
     What pytest has rewritten and compiled, it finds again: a fresh clone takes half as long.
